@@ -1,0 +1,1 @@
+"""The pure core: decisions only. Nothing here imports redis, asyncio, time, random or logging."""

@@ -1,0 +1,53 @@
+"""The sender's half of the anti-replay window (RFC 6479); the receiving half is ``store/lua/_window.lua``.
+
+Numbers in flight may overtake one another, so the receiver keeps a window of ``WINDOW`` numbers below the highest it has
+seen. The sender never hands out a number that is ``WINDOW`` or more above its lowest unsettled one: an honest first
+try can then never fall below the window and be refused as too old.
+"""
+
+from __future__ import annotations
+
+#: Numbers per block of the receiver's bitmap (a block is a 32-bit word), and blocks kept.
+BLOCK = 32
+BLOCKS = 64
+#: One block is always being cleared, so this many numbers are told apart.
+WINDOW = BLOCK * (BLOCKS - 1)
+
+
+class SendWindow:
+    """Hands out sequence numbers 1, 2, 3... while the window has room.
+
+    >>> window = SendWindow()
+    >>> first, second = window.take(), window.take()
+    >>> first, second
+    (1, 2)
+    >>> window.settle(second); window.span
+    2
+    >>> window.settle(first); window.span
+    0
+    """
+
+    __slots__ = ("_next", "_unsettled")
+
+    def __init__(self) -> None:
+        self._next = 1
+        self._unsettled: dict[int, None] = {}
+
+    @property
+    def span(self) -> int:
+        """How many numbers lie between the lowest unsettled one and the next."""
+        lowest = next(iter(self._unsettled), self._next)
+        return self._next - lowest
+
+    def take(self) -> int | None:
+        """The next number, or None: settle some first."""
+        if self.span >= WINDOW:
+            return None
+        number = self._next
+        self._next += 1
+        self._unsettled[number] = None
+        return number
+
+    def settle(self, number: int) -> None:
+        """The number was answered, or given up for good: it will never be sent again."""
+        self._unsettled.pop(number, None)

@@ -1,0 +1,112 @@
+"""Every error hubq raises. All are :class:`HubqError`; each says what is wrong, with which value, and what to do."""
+
+from __future__ import annotations
+
+
+class HubqError(Exception):
+    """The base of all errors of hubq."""
+
+
+class ConfigError(HubqError, ValueError):
+    """A setting has a value it cannot have, or does not fit what the hub was created with."""
+
+
+class RedisUnavailable(HubqError, ConnectionError):
+    """Redis could not be reached, or went away in the middle of a command."""
+
+
+class NameTaken(HubqError):
+    """A live node of this hub already has the name."""
+
+
+class InvalidChildId(HubqError, ValueError):
+    """A child id is empty, over 512 bytes of UTF-8, or has a character that keys cannot show."""
+
+
+class UnknownChild(HubqError, LookupError):
+    """No child of this id has been started in this hub (or it has ended)."""
+
+
+class UnknownMethod(HubqError, AttributeError):
+    """The child has no public method of this name."""
+
+
+class AlreadyStarted(HubqError):
+    """A child of this id exists already."""
+
+
+class NoChildren(HubqError, ValueError):
+    """``start_children`` or ``stop_children`` was given no children."""
+
+
+class StartFailed(HubqError):
+    """The child could not be built on the node: its class cannot be imported, or its ``__init__`` or ``on_start`` raised."""
+
+
+class StateNotSavable(HubqError, TypeError):
+    """A child's state cannot be pickled. The message names the attribute."""
+
+
+class StateTooLarge(HubqError, ValueError):
+    """A child's state is over ``max_state_bytes``."""
+
+
+class NotSendable(HubqError, TypeError):
+    """Arguments or a result cannot be pickled."""
+
+
+class MailboxFull(HubqError):
+    """The child has too many messages waiting. Nothing was sent; try again later."""
+
+
+class CallTimeout(HubqError, TimeoutError):
+    """A call was not answered within its time-out.
+
+    ``may_run`` is False when it is certain that the message was not run and never will be.
+    """
+
+    def __init__(self, message: str, *, may_run: bool = True) -> None:
+        super().__init__(message)
+        self.may_run = may_run
+
+
+class CallFailed(HubqError):
+    """The child's method raised. ``remote_type`` is the class name there, ``remote_traceback`` its traceback."""
+
+    def __init__(self, message: str, *, remote_type: str = "", remote_traceback: str = "") -> None:
+        super().__init__(message)
+        self.remote_type = remote_type
+        self.remote_traceback = remote_traceback
+
+
+class Fenced(HubqError):
+    """This node's ownership token is no longer valid: another node owns the shard now."""
+
+
+class Evicted(HubqError):
+    """This node's lease ran out and the others went on without it."""
+
+
+#: The errors a node may answer with, by the word that travels on the wire.
+BY_WORD: dict[str, type[HubqError]] = {
+    "unknown_child": UnknownChild,
+    "unknown_method": UnknownMethod,
+    "already_started": AlreadyStarted,
+    "start_failed": StartFailed,
+    "state_not_savable": StateNotSavable,
+    "state_too_large": StateTooLarge,
+    "not_sendable": NotSendable,
+    "mailbox_full": MailboxFull,
+}
+
+
+def word_for(error: BaseException) -> str:
+    """The wire word of an error; ``"failed"`` for everything that is not hubq's own.
+
+    >>> word_for(StateTooLarge("x")), word_for(KeyError("x"))
+    ('state_too_large', 'failed')
+    """
+    for word, kind in BY_WORD.items():
+        if type(error) is kind:
+            return word
+    return "failed"
