@@ -1,0 +1,137 @@
+"""One frozen, validated Config. Every field states its unit, its default and how to choose it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, fields
+
+from hubq.errors import ConfigError
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+
+
+def checked_name(kind: str, name: str) -> str:
+    """A hub id or node name, or :class:`ConfigError`.
+
+    >>> checked_name("hub id", "chat")
+    'chat'
+    """
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise ConfigError(
+            f"{kind} {name!r} is not a name: use 1 to 64 letters, digits, dots, dashes or underscores, "
+            "beginning with a letter or digit"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of a hub. All times are seconds, all sizes bytes, unless the field says otherwise.
+
+    >>> Config().shards
+    64
+    >>> Config(shards=0)
+    Traceback (most recent call last):
+    hubq.errors.ConfigError: shards=0: give a number from 1 to 4096
+    """
+
+    shards: int = 64
+    """Mailboxes of the hub, fixed when it is first used. 16 to 64 per node read best; 64 serve 1 to 20 nodes."""
+
+    lease: float = 5.0
+    """How long a node may be silent before the others take over. Shorter: quicker take-over after a crash; longer:
+    more patience with a blocked event loop or a slow Redis."""
+
+    lease_margin: float = 1.0
+    """The last part of the lease in which a node that could not renew starts nothing more."""
+
+    heartbeat: float = 0.25
+    """How often a node renews its lease and looks for nodes whose lease is over."""
+
+    max_backlog: int = 10_000
+    """Messages that may wait for one child; the sender of one more gets ``MailboxFull``. At a few hundred bytes each
+    this is some MB of Redis memory per flooded child, and several seconds of work for it."""
+
+    queue_limit: int = 1_000
+    """Messages of one child held in a node's memory; the rest is read again later from its mailbox."""
+
+    read_count: int = 100
+    """Messages taken from one mailbox per read. More: fewer round trips; fewer: quicker control messages."""
+
+    max_state_bytes: int = 16 * 1024 * 1024
+    """The largest state of a child, pickled. A message that makes it larger is undone and its caller told."""
+
+    threads: int = 16
+    """Threads for plain ``def`` methods, per node."""
+
+    moves_at_once: int = 8
+    """Shards that one node hands over at the same time."""
+
+    stop_timeout: float = 60.0
+    """How long ``on_stop`` of a child may take."""
+
+    reply_ttl: float = 60.0
+    """How long replies wait for a client that does not fetch them."""
+
+    sender_ttl: float = 3600.0
+    """How long a silent sender's window is kept. Must be far longer than any caller retries a send."""
+
+    events_kept: int = 10_000
+    """Entries kept in the events stream (about)."""
+
+    def __post_init__(self) -> None:
+        def whole(name: str, low: int, high: int) -> None:
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise ConfigError(f"{name}={value!r}: give a number from {low} to {high}")
+
+        def seconds(name: str, low: float, high: float) -> None:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+                raise ConfigError(f"{name}={value!r}: give seconds from {low:g} to {high:g}")
+
+        whole("shards", 1, 4096)
+        whole("max_backlog", 1, 100_000_000)
+        whole("queue_limit", 1, 1_000_000)
+        whole("read_count", 1, 10_000)
+        whole("max_state_bytes", 1, 512 * 1024 * 1024)
+        whole("threads", 1, 1_000)
+        whole("moves_at_once", 1, 4096)
+        whole("events_kept", 1, 10_000_000)
+        seconds("lease", 0.2, 3600)
+        seconds("lease_margin", 0, 3600)
+        seconds("heartbeat", 0.01, 3600)
+        seconds("stop_timeout", 0, 86400)
+        seconds("reply_ttl", 1, 86400)
+        seconds("sender_ttl", 60, 30 * 86400)
+        if self.lease_margin + 2 * self.heartbeat >= self.lease:
+            raise ConfigError(
+                f"lease={self.lease:g} is too short for lease_margin={self.lease_margin:g} and "
+                f"heartbeat={self.heartbeat:g}: it must be longer than the margin and two heartbeats"
+            )
+
+    @classmethod
+    def of(cls, **settings: object) -> Config:
+        """A Config from keyword settings; an unknown one is a clear error.
+
+        >>> Config.of(sharks=3)
+        Traceback (most recent call last):
+        hubq.errors.ConfigError: unknown setting 'sharks': did you mean 'shards'?
+        """
+        from difflib import get_close_matches
+
+        known = [field.name for field in fields(cls)]
+        for name in settings:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else "see hubq.config.Config for the settings there are"
+                raise ConfigError(f"unknown setting {name!r}: {hint}")
+        return cls(**settings)  # type: ignore[arg-type]
+
+
+def redis_url(given: str | None = None) -> str:
+    """The Redis to use: the one given, else ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``."""
+    return given or os.environ.get("HUBQ_REDIS_URL") or DEFAULT_REDIS_URL

@@ -1,0 +1,97 @@
+"""Every key of a hub is built here.
+
+==================================  ======  ==================================================================
+key                                 type    what it holds
+==================================  ======  ==================================================================
+``hubq:{chat}:config``              hash    ``shards``, ``wire``; written once
+``hubq:{chat}:nodes``               hash    node -> JSON: incarnation, host, pid, version, started_at, status
+``hubq:{chat}:leases``              zset    node -> end of its lease, ms of Redis TIME
+``hubq:{chat}:epoch``               string  membership epoch
+``hubq:{chat}:owners``              hash    shard, or ``shard/child`` for a pin -> ``node incarnation token``
+``hubq:{chat}:events``              stream  what happened, capped
+``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node
+``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
+``hubq:{chat}:shard:<n>:children``  hash    child -> spec
+``hubq:{chat}:shard:<n>:msk``       hash    child -> saved state (the migration state store)
+``hubq:{chat}:shard:<n>:backlog``   hash    child -> messages waiting (no entry: none)
+``hubq:{chat}:shard:<n>:parked``    hash    child -> why it cannot run
+``hubq:{chat}:sender:<id>``         hash    a sender's window of sequence numbers; TTL
+``hubq:{chat}:reply:<client>``      list    replies for a client; TTL
+==================================  ======  ==================================================================
+
+The hub id stands in braces, so that in Redis Cluster all keys of a hub are in one slot.
+"""
+
+from __future__ import annotations
+
+
+class Keys:
+    """The keys of one hub.
+
+    >>> Keys("chat").mailbox(3)
+    'hubq:{chat}:shard:3:mailbox'
+    """
+
+    def __init__(self, hub_id: str) -> None:
+        self.hub_id = hub_id
+        self.prefix = f"hubq:{{{hub_id}}}:"
+        self.config = self.prefix + "config"
+        self.nodes = self.prefix + "nodes"
+        self.leases = self.prefix + "leases"
+        self.epoch = self.prefix + "epoch"
+        self.owners = self.prefix + "owners"
+        self.events = self.prefix + "events"
+
+    def control(self, node: str) -> str:
+        """The control mailbox of a node."""
+        return f"{self.prefix}node:{node}:mailbox"
+
+    def _shard(self, shard: int, what: str) -> str:
+        return f"{self.prefix}shard:{shard}:{what}"
+
+    def mailbox(self, shard: int) -> str:
+        """Messages to the children of a shard."""
+        return self._shard(shard, "mailbox")
+
+    def children(self, shard: int) -> str:
+        """Specs of the children of a shard."""
+        return self._shard(shard, "children")
+
+    def msk(self, shard: int) -> str:
+        """Saved states of the children of a shard."""
+        return self._shard(shard, "msk")
+
+    def backlog(self, shard: int) -> str:
+        """How many messages wait for each child of a shard."""
+        return self._shard(shard, "backlog")
+
+    def parked(self, shard: int) -> str:
+        """Children of a shard that cannot run, and why."""
+        return self._shard(shard, "parked")
+
+    def sender(self, sender: str) -> str:
+        """A sender's window."""
+        return f"{self.prefix}sender:{sender}"
+
+    def reply(self, client: str) -> str:
+        """A client's replies."""
+        return f"{self.prefix}reply:{client}"
+
+
+def owner_field(shard: int, pinned: str | None = None) -> str:
+    """The field of ``owners`` for a shard, or for a child of it that is pinned.
+
+    >>> owner_field(3), owner_field(3, "room-1")
+    ('3', '3/room-1')
+    """
+    return str(shard) if pinned is None else f"{shard}/{pinned}"
+
+
+def split_owner_field(field: str) -> tuple[int, str | None]:
+    """The reverse of :func:`owner_field`.
+
+    >>> split_owner_field("3/a/b")
+    (3, 'a/b')
+    """
+    shard, slash, child = field.partition("/")
+    return int(shard), (child if slash else None)

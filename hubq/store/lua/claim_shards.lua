@@ -1,0 +1,27 @@
+-- Takes shards whose owner is no longer a member.
+-- KEYS: owners, nodes, events, epoch
+-- ARGV: node, incarnation, kept events, n shards, then the shards, then fields of pins ("shard/child") that may be dead
+-- Returns: "evicted" alone, or "ok" and then shard, token of each one taken (the others have a live owner)
+-- include: _time
+-- include: _owner
+if not alive(KEYS[2], ARGV[1], ARGV[2]) then return {'evicted'} end
+local taken, names, count = {'ok'}, {}, tonumber(ARGV[4])
+for i = 5, 4 + count do
+  local node, incarnation, token = split_owner(redis.call('HGET', KEYS[1], ARGV[i]))
+  if node == '-' or not alive(KEYS[2], node, incarnation) then
+    local next_token = integer(tonumber(token) + 1)
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. next_token)
+    taken[#taken + 1] = ARGV[i]
+    taken[#taken + 1] = next_token
+    names[#names + 1] = ARGV[i]
+  end
+end
+for i = 5 + count, #ARGV do
+  local node, incarnation = split_owner(redis.call('HGET', KEYS[1], ARGV[i]))
+  if node ~= '-' and not alive(KEYS[2], node, incarnation) then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end
+if #names > 0 then
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'type', 'shards_claimed', 'node', ARGV[1],
+    'shards', table.concat(names, ','))
+end
+return taken

@@ -1,0 +1,28 @@
+-- Gives a shard to another node: the last commit of the source and the change of owner, in one.
+-- KEYS: owners, nodes, leases, events, control mailbox of the target
+-- ARGV: shard, source line, target node, target incarnation, handover id, closed at (Redis ms), source node, kept events,
+--       n, then n pinned children; then effects (see _effects)
+-- Returns: "passed" | "fenced" | "target_gone"
+-- include: _time
+-- include: _owner
+-- include: _effects
+local field, source, target, incarnation = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local line = redis.call('HGET', KEYS[1], field)
+local node, own, token = split_owner(source)
+local next_token = integer(tonumber(token) + 1)
+local wanted = target .. ' ' .. incarnation .. ' ' .. next_token
+if line == wanted then return 'passed' end
+if line ~= source then return 'fenced' end
+local lease = redis.call('ZSCORE', KEYS[3], target)
+if not lease or tonumber(lease) <= now_ms() or not alive(KEYS[2], target, incarnation) then return 'target_gone' end
+local pins = tonumber(ARGV[9])
+apply_effects(ARGV, 10 + pins)
+redis.call('HSET', KEYS[1], field, wanted)
+for i = 10, 9 + pins do
+  redis.call('HSET', KEYS[1], field .. '/' .. ARGV[i], node .. ' ' .. own .. ' ' .. next_token)
+end
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'kind', 'handover', 'from', ARGV[7], 'shard', field,
+  'token', next_token, 'handover_id', ARGV[5], 'closed_at', ARGV[6])
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*', 'type', 'token_passed', 'node', ARGV[7], 'shard', field,
+  'target', target, 'token', next_token, 'pinned', integer(pins))
+return 'passed'

@@ -1,0 +1,37 @@
+-- Writes the specs of new children of one shard, and one start message for all of them.
+-- KEYS: sender, mailbox, children, backlog
+-- ARGV: sender ttl ms, seq, id, reply_to, timeout ms, all-or-nothing (1|0), payload, then per child: child, spec
+-- Returns: per child "ok" | "exists"; for a repeated request what the first one did. "stale" alone: too old to judge.
+-- With all-or-nothing, one "exists" writes nothing. A spec is unique to its request (it carries the request's id).
+-- include: _time
+-- include: _window
+local window = window_load(KEYS[1])
+local seq = tonumber(ARGV[2])
+local verdict = window_judge(window, seq)
+if verdict == 'stale' then return {'stale'} end
+local answers, fresh, clash = {}, {}, false
+for i = 8, #ARGV, 2 do
+  local there = redis.call('HGET', KEYS[3], ARGV[i])
+  if (verdict == 'new' and not there) or (verdict == 'duplicate' and (not there or there == ARGV[i + 1])) then
+    answers[#answers + 1] = 'ok'
+    fresh[#fresh + 1] = i
+  else
+    answers[#answers + 1] = 'exists'
+    clash = true
+  end
+end
+if verdict == 'duplicate' or #fresh == 0 or (clash and ARGV[6] == '1') then return answers end
+local names = {}
+for n, i in ipairs(fresh) do
+  redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
+  names[n] = ARGV[i]
+end
+-- The message belongs to the first of them in the backlog; the node starts all whose spec carries this id.
+local timeout = tonumber(ARGV[5])
+redis.call('XADD', KEYS[2], '*', 'kind', 'start', 'child', names[1], 'method', '',
+  'id', ARGV[3], 'reply_to', ARGV[4], 'deadline', timeout > 0 and integer(now_ms() + timeout) or '0',
+  'payload', cjson.encode(names))
+redis.call('HINCRBY', KEYS[4], names[1], 1)
+window_mark(window, seq)
+window_save(window, ARGV[1])
+return answers
