@@ -1,13 +1,12 @@
 -- The receiver's half of the anti-replay window (RFC 6479): a bitmap of 64 words of 32 bits, kept as a hash.
--- window_load(key) reads it; window_judge(w, seq) -> "new" | "duplicate" | "stale"; window_mark(w, seq); window_save.
+-- window_load(key) opens it; window_judge(w, seq) -> "new" | "duplicate" | "stale"; window_mark(w, seq); window_save.
 local BLOCK, BLOCKS = 32, 64
 local function window_load(key)
-  local w = {key = key, top = 0, words = {}, dirty = {}, changed = false}
-  local flat = redis.call('HGETALL', key)
-  for i = 1, #flat, 2 do
-    if flat[i] == 'top' then w.top = tonumber(flat[i + 1]) else w.words[tonumber(flat[i])] = tonumber(flat[i + 1]) end
-  end
-  return w
+  return {key = key, top = tonumber(redis.call('HGET', key, 'top') or 0), words = {}, dirty = {}, changed = false}
+end
+local function window_word(w, k)
+  if not w.words[k] then w.words[k] = tonumber(redis.call('HGET', w.key, integer(k)) or 0) end
+  return w.words[k]
 end
 local function window_place(seq)
   local block = math.floor(seq / BLOCK)
@@ -17,7 +16,7 @@ local function window_judge(w, seq)
   if seq > w.top then return 'new' end
   local block, word, bit = window_place(seq)
   if math.floor(w.top / BLOCK) - block >= BLOCKS - 1 then return 'stale' end
-  if math.floor((w.words[word] or 0) / bit) % 2 == 1 then return 'duplicate' end
+  if math.floor(window_word(w, word) / bit) % 2 == 1 then return 'duplicate' end
   return 'new'
 end
 local function window_mark(w, seq)
@@ -28,7 +27,7 @@ local function window_mark(w, seq)
     for b = first, block do w.words[b % BLOCKS] = 0; w.dirty[b % BLOCKS] = true end
     w.top = seq
   end
-  w.words[word] = (w.words[word] or 0) + bit
+  w.words[word] = window_word(w, word) + bit
   w.dirty[word] = true
   w.changed = true
 end

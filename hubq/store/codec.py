@@ -1,0 +1,77 @@
+"""Values as bytes with a one-byte format tag: ``p`` pickle, ``c`` cloudpickle, ``j`` JSON (written by the CLI)."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import cloudpickle
+import msgspec
+
+from hubq.errors import NotSendable, StateNotSavable, StateTooLarge
+
+
+def encode(value: Any) -> bytes:
+    """A value as tagged bytes. pickle where it can, else cloudpickle (lambdas, classes of ``__main__``).
+
+    Raises whatever cloudpickle raises when it cannot either.
+
+    >>> decode(encode({"a": (1, 2)}))
+    {'a': (1, 2)}
+    """
+    try:
+        return b"p" + pickle.dumps(value, protocol=5)
+    except Exception:
+        return b"c" + bytes(cloudpickle.dumps(value, protocol=5))
+
+
+def decode(data: bytes) -> Any:
+    """The reverse of :func:`encode`."""
+    tag = data[:1]
+    if tag == b"p" or tag == b"c":
+        return pickle.loads(memoryview(data)[1:])
+    if tag == b"j":
+        return msgspec.json.decode(memoryview(data)[1:])
+    raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
+
+
+def encode_json(value: Any) -> bytes:
+    """A JSON value as tagged bytes."""
+    return b"j" + msgspec.json.encode(value)
+
+
+def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -> bytes:
+    """Arguments of a call or a start, or :class:`NotSendable` that names ``what``."""
+    try:
+        return encode((args, kwargs))
+    except Exception as error:
+        raise NotSendable(f"the arguments of {what} cannot be pickled ({error}): send plain values") from error
+
+
+def encode_state(state: Any, limit: int, child: str) -> bytes:
+    """A child's state, or :class:`StateNotSavable` naming the attribute, or :class:`StateTooLarge`."""
+    try:
+        data = encode(state)
+    except Exception as error:
+        culprit = _culprit(state)
+        where = f"attribute {culprit!r}" if culprit else "what it returned"
+        raise StateNotSavable(
+            f"the state of child {child!r} cannot be pickled: {where} ({error}); "
+            "name such attributes in `transient` and make them in on_start()"
+        ) from error
+    if len(data) > limit:
+        raise StateTooLarge(
+            f"the state of child {child!r} has {len(data)} bytes, the most is {limit} (max_state_bytes): "
+            "keep less in the child, or raise the limit"
+        )
+    return data
+
+
+def _culprit(state: Any) -> str | None:
+    if isinstance(state, dict):
+        for name, value in state.items():
+            try:
+                encode(value)
+            except Exception:
+                return str(name)
+    return None

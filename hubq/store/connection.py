@@ -1,0 +1,206 @@
+"""Connections to Redis, and the two executors that run a :class:`~hubq.store.command.Command`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoScriptError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from hubq.errors import ConfigError, RedisUnavailable
+from hubq.store.command import Command
+from hubq.store.scripts import SCRIPTS
+
+T = TypeVar("T")
+
+#: What a lost connection looks like. (A server that is loading its data set answers, but cannot serve.)
+LOST = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
+
+#: How long one answer may take before the connection counts as lost, seconds.
+ANSWER_TIMEOUT = 5.0
+
+
+class Server(Protocol):
+    """Where Redis is. Tests give one that is fakeredis."""
+
+    @property
+    def address(self) -> str:
+        """For messages to people; without a password."""
+
+    def sync_client(self, timeout: float) -> Any:
+        """A new blocking client with a pool of its own."""
+
+    def async_client(self, timeout: float) -> Any:
+        """A new asyncio client with a pool of its own."""
+
+
+class RedisServer:
+    """A Redis reached by URL.
+
+    >>> RedisServer("redis://:secret@localhost:6379/0").address
+    'redis://localhost:6379/0'
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss", "unix"):
+            raise ConfigError(f"Redis URL {url!r}: it must begin with redis://, rediss:// or unix://")
+        self.url = url
+        host = parts.netloc.rpartition("@")[2]
+        self.address = f"{parts.scheme}://{host}{parts.path}"
+
+    def _options(self, timeout: float) -> dict[str, Any]:
+        # Retries are ours (below): redis-py's own would repeat blocking reads as well.
+        return {
+            "protocol": 2,
+            "socket_timeout": timeout,
+            "socket_connect_timeout": ANSWER_TIMEOUT,
+            "retry": Retry(NoBackoff(), 0),
+        }
+
+    def sync_client(self, timeout: float) -> Any:
+        return redis.Redis.from_url(self.url, **self._options(timeout))
+
+    def async_client(self, timeout: float) -> Any:
+        return redis.asyncio.Redis.from_url(self.url, **self._options(timeout))
+
+
+def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
+    """The error for a Redis that cannot be reached."""
+    return RedisUnavailable(
+        f"cannot reach Redis at {server.address} ({error}): start it, or set HUBQ_REDIS_URL to where it is"
+    )
+
+
+def _translated(server: Server, error: RedisError) -> Exception:
+    if isinstance(error, AuthenticationError) or str(error).startswith(("NOAUTH", "WRONGPASS")):
+        return RedisUnavailable(f"Redis at {server.address} refuses us ({error}): check the user and password in the URL")
+    return error
+
+
+def _raw(client: Any) -> Any:
+    # We read RESP2 as it comes: redis-py's own parsing of stream entries costs more than the network.
+    client.response_callbacks = {}
+    return client
+
+
+class SyncRedis:
+    """Runs commands and waits for the answers. Safe under threads and after fork (redis-py's pool sees to both)."""
+
+    def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT) -> None:
+        self.server = server
+        self._client = _raw(server.sync_client(timeout))
+
+    def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
+        """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
+        result: T = self.run_many([command], retry_for=retry_for)[0]
+        return result
+
+    def run_many(self, commands: Sequence[Command[Any]], *, retry_for: float = 0.0) -> list[Any]:
+        """The answers to several commands in one round trip, in order."""
+        give_up = time.monotonic() + retry_for
+        pause = 0.02
+        while True:
+            try:
+                return self._attempt(commands)
+            except LOST as error:
+                if time.monotonic() + pause > give_up:
+                    raise unavailable(self.server, error) from error
+            time.sleep(pause)
+            pause = min(pause * 2, 0.5)
+
+    def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        answers = self._send(commands)
+        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if missing:
+            for script in SCRIPTS.values():
+                self._client.script_load(script.text)
+            for n, answer in zip(missing, self._send([commands[n] for n in missing]), strict=True):
+                answers[n] = answer
+        return [_read(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
+
+    def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        if len(commands) == 1:
+            try:
+                return [self._client.execute_command(*commands[0].args)]
+            except ResponseError as error:
+                return [error]
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command.args)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+        return answers
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+
+class AsyncRedis:
+    """The same as :class:`SyncRedis`, awaiting."""
+
+    def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT) -> None:
+        self.server = server
+        self._client = _raw(server.async_client(timeout))
+
+    async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
+        """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
+        result: T = (await self.run_many([command], retry_for=retry_for))[0]
+        return result
+
+    async def run_many(self, commands: Sequence[Command[Any]], *, retry_for: float = 0.0) -> list[Any]:
+        """The answers to several commands in one round trip, in order."""
+        give_up = time.monotonic() + retry_for
+        pause = 0.02
+        while True:
+            try:
+                return await self._attempt(commands)
+            except LOST as error:
+                if time.monotonic() + pause > give_up:
+                    raise unavailable(self.server, error) from error
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.5)
+
+    async def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        answers = await self._send(commands)
+        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if missing:
+            for script in SCRIPTS.values():
+                await self._client.script_load(script.text)
+            for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
+                answers[n] = answer
+        return [_read(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
+
+    async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        if len(commands) == 1:
+            try:
+                return [await self._client.execute_command(*commands[0].args)]
+            except ResponseError as error:
+                return [error]
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command.args)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+
+def _read(server: Server, command: Command[T], answer: Any) -> T:
+    if isinstance(answer, LOST):
+        raise answer
+    if isinstance(answer, RedisError):
+        raise _translated(server, answer)
+    return command.read(answer)

@@ -1,0 +1,40 @@
+"""How a child's spec stands in Redis: one line of JSON that people can read, then the pickled arguments."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A stored spec. ``start_id`` is unique to the request that wrote it.
+
+    >>> record = SpecRecord(name="Room", module="app", start_id="s:1", arguments=b"p...")
+    >>> SpecRecord.read(record.written()) == record
+    True
+    """
+
+    name: str
+    module: str
+    start_id: str
+    restart: str = ""
+    metadata: dict[str, object] = {}
+    arguments: bytes = b""
+
+    def written(self) -> bytes:
+        """The record as bytes for the ``children`` hash."""
+        return msgspec.json.encode(_Line(self.name, self.module, self.start_id, self.restart, self.metadata)) + b"\n" + self.arguments
+
+    @classmethod
+    def read(cls, data: bytes) -> SpecRecord:
+        """The reverse of :meth:`written`."""
+        line, _, arguments = data.partition(b"\n")
+        head = msgspec.json.decode(line, type=_Line)
+        return cls(head.name, head.module, head.start_id, head.restart, head.metadata, arguments)
+
+
+class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    module: str
+    start_id: str
+    restart: str = ""
+    metadata: dict[str, object] = {}
