@@ -1,0 +1,119 @@
+"""Control messages between nodes: one closed union. Each docstring: who sends it, to whom, the answer, what silence means.
+
+On the wire every field is text under its own name; ``kind`` says which message it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class StartChildren:
+    """Source → target: build the children of this shard, closed for intake.
+
+    Answer: :class:`ChildStartResp`. Silence: after ``child_migration_timeout`` the source gives the move up.
+    """
+
+    sender: str
+    shard: int
+    handover_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStartResp:
+    """Target → source: the children are built, but for those in ``failed`` (ids, one per line).
+
+    Answer: :class:`Handover`. Silence: the target drops what it built.
+    """
+
+    sender: str
+    shard: int
+    handover_id: str
+    failed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Source → target, written by the script that passes the token: the shard is yours.
+
+    Answer: :class:`HandoverConfirmed`. If it is lost, the target finds itself in ``owners`` at its next heartbeat.
+    """
+
+    sender: str
+    shard: int
+    token: int
+    handover_id: str
+    closed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverConfirmed:
+    """Target → source: the children run here. No answer; the source waits for nothing any more."""
+
+    sender: str
+    shard: int
+    handover_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinReleased:
+    """Owner of a pin → owner of its shard, written by the script that dissolves the pin: the child is yours again.
+
+    If it is lost, the shard's owner sees at its next heartbeat that the pin is gone.
+    """
+
+    sender: str
+    shard: int
+    child: str
+    closed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A node → itself: ends a blocking read, so that it goes on with other shards."""
+
+    sender: str
+
+
+ControlMessage = StartChildren | ChildStartResp | Handover | HandoverConfirmed | PinReleased | Wake
+
+KINDS: dict[str, type[ControlMessage]] = {
+    "start_children": StartChildren,
+    "child_start_resp": ChildStartResp,
+    "handover": Handover,
+    "handover_confirmed": HandoverConfirmed,
+    "pin_released": PinReleased,
+    "wake": Wake,
+}
+_WORDS = {kind: word for word, kind in KINDS.items()}
+_READ = {"int": int, "float": float, "str": str}
+
+
+def to_fields(message: ControlMessage) -> dict[str, str]:
+    """A message as text fields.
+
+    >>> to_fields(Wake("a"))
+    {'kind': 'wake', 'from': 'a'}
+    """
+    flat = {"kind": _WORDS[type(message)]}
+    for field in fields(message):
+        flat["from" if field.name == "sender" else field.name] = str(getattr(message, field.name))
+    return flat
+
+
+def from_fields(flat: Mapping[str, str]) -> ControlMessage | None:
+    """The reverse of :func:`to_fields`; None for a kind of a newer version.
+
+    >>> from_fields({"kind": "wake", "from": "a"})
+    Wake(sender='a')
+    """
+    kind = KINDS.get(flat.get("kind", ""))
+    if kind is None:
+        return None
+    values = {
+        field.name: _READ[str(field.type)](flat["from" if field.name == "sender" else field.name])
+        for field in fields(kind)
+    }
+    return kind(**values)  # type: ignore[arg-type]

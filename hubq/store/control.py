@@ -1,0 +1,75 @@
+"""Control messages between nodes, and the events stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from hubq.core.messages import ControlMessage, from_fields, to_fields
+from hubq.store.command import Arg, Command, plain, text
+from hubq.store.keys import Keys
+
+#: Control mailboxes are read at once and capped; what is cut off was only a hint (docs/protocol.md).
+CONTROL_KEPT = 10_000
+
+
+def send_control(keys: Keys, target: str, message: ControlMessage) -> Command[None]:
+    """Put a control message into a node's mailbox."""
+    args: list[Arg] = []
+    for name, value in to_fields(message).items():
+        args += (name, value)
+    return plain("XADD", keys.control(target), "MAXLEN", "~", CONTROL_KEPT, "*", *args, read=lambda answer: None)
+
+
+def read_control(
+    keys: Keys, node: str, after: str, events_after: str, block_ms: int
+) -> Command[tuple[str, list[ControlMessage], str, list[dict[str, str]]]]:
+    """New control messages and events: (last id, messages, last event id, events)."""
+
+    def read(answer: Any) -> tuple[str, list[ControlMessage], str, list[dict[str, str]]]:
+        last, messages, last_event, events = after, list[ControlMessage](), events_after, list[dict[str, str]]()
+        for name, entries in answer or ():
+            if text(name) == keys.events:
+                events = [_fields(fields) for _, fields in entries]
+                last_event = text(entries[-1][0])
+            else:
+                last = text(entries[-1][0])
+                for _, fields in entries:
+                    message = from_fields(_fields(fields))
+                    if message is not None:
+                        messages.append(message)
+        return last, messages, last_event, events
+
+    return plain(
+        "XREAD", "COUNT", 500, "BLOCK", block_ms, "STREAMS", keys.control(node), keys.events, after, events_after,
+        read=read,
+    )  # fmt: skip
+
+
+def last_event_id(keys: Keys) -> Command[str]:
+    """The newest event's id, from which to follow."""
+    return plain("XREVRANGE", keys.events, "+", "-", "COUNT", 1, read=lambda a: text(a[0][0]) if a else "0")
+
+
+def add_event(keys: Keys, kept: int, kind: str, fields: Mapping[str, object]) -> Command[None]:
+    """Write an event."""
+    args: list[Arg] = ["type", kind]
+    for name, value in fields.items():
+        args += (name, value if isinstance(value, str | int | float) else msgspec.json.encode(value))
+    return plain("XADD", keys.events, "MAXLEN", "~", kept, "*", *args, read=lambda answer: None)
+
+
+def read_events(keys: Keys, after: str, count: int, block_ms: int | None = None) -> Command[list[tuple[str, dict[str, str]]]]:
+    """Events after an id: (id, fields), oldest first."""
+
+    def read(answer: Any) -> list[tuple[str, dict[str, str]]]:
+        return [(text(entry), _fields(fields)) for _, entries in answer or () for entry, fields in entries]
+
+    block: tuple[Arg, ...] = () if block_ms is None else ("BLOCK", block_ms)
+    return plain("XREAD", "COUNT", count, *block, "STREAMS", keys.events, after, read=read)
+
+
+def _fields(flat: Any) -> dict[str, str]:
+    return {text(flat[i]): text(flat[i + 1]) for i in range(0, len(flat), 2)}

@@ -1,0 +1,61 @@
+"""What one commit changes in Redis (read by ``lua/_effects.lua``, in the same order)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hubq.store.command import Arg
+from hubq.store.keys import Keys
+
+
+@dataclass(slots=True)
+class Effects:
+    """Collected while handlers finish; written by one script. Applying it twice is the same as once.
+
+    >>> effects = Effects()
+    >>> effects.done.setdefault("room-1", []).append(b"7-0")
+    >>> bool(effects), bool(Effects())
+    (True, False)
+    """
+
+    done: dict[str, list[bytes]] = field(default_factory=dict)
+    """Finished messages of each child: their entry ids."""
+
+    states: dict[str, bytes] = field(default_factory=dict)
+    """Envelopes to save."""
+
+    forgotten: list[str] = field(default_factory=list)
+    """Children whose saved state is removed (``handover=False``: the new child starts fresh)."""
+
+    ended: list[str] = field(default_factory=list)
+    """Children that are no more: spec, state and all."""
+
+    parked: dict[str, str] = field(default_factory=dict)
+    """Children that cannot run, and why; an empty reason: they can again."""
+
+    replies: dict[str, list[bytes]] = field(default_factory=dict)
+    """Replies for each client."""
+
+    reply_ttl_ms: int = 60_000
+
+    def __bool__(self) -> bool:
+        return bool(self.done or self.states or self.forgotten or self.ended or self.parked or self.replies)
+
+    def arguments(self, keys: Keys, shard: int) -> list[Arg]:
+        """The script's arguments, in the order ``apply_effects`` reads them."""
+        args: list[Arg] = [
+            keys.mailbox(shard), keys.children(shard), keys.msk(shard), keys.backlog(shard), keys.parked(shard),
+            len(self.done),
+        ]  # fmt: skip
+        for child, entries in self.done.items():
+            args += (child, len(entries), *entries)
+        args.append(len(self.states))
+        for child, state in self.states.items():
+            args += (child, state)
+        args += (len(self.forgotten), *self.forgotten, len(self.ended), *self.ended, len(self.parked))
+        for child, reason in self.parked.items():
+            args += (child, reason)
+        args.append(len(self.replies))
+        for client, payloads in self.replies.items():
+            args += (keys.reply(client), self.reply_ttl_ms, len(payloads), *payloads)
+        return args

@@ -1,0 +1,148 @@
+"""Messages to children: sending, starting, reading; and the replies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hubq.store.command import Arg, Command, plain, run_script, text
+from hubq.store.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way to a child. ``timeout_ms`` 0: no deadline. ``reply_to`` empty: nobody waits."""
+
+    seq: int
+    kind: str
+    child: str
+    method: str
+    reply_to: str
+    timeout_ms: int
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Message:
+    """A message as a node reads it. ``deadline`` is Redis TIME in ms, 0 for none."""
+
+    entry: bytes
+    kind: str
+    child: str
+    method: str
+    id: str
+    reply_to: str
+    deadline: int
+    payload: bytes
+
+
+def send_messages(
+    keys: Keys, shard: int, sender: str, messages: Sequence[Outgoing], *, sender_ttl_ms: int, max_backlog: int
+) -> Command[list[str]]:
+    """Put messages into one shard's mailbox; a status word for each."""
+    args: list[Arg] = [sender_ttl_ms, max_backlog]
+    for m in messages:
+        args += (m.seq, m.kind, m.child, m.method, m.seq, m.reply_to, m.timeout_ms, m.payload)
+    return run_script(
+        "send_messages",
+        [keys.sender(sender), keys.mailbox(shard), keys.children(shard), keys.backlog(shard)],
+        args,
+        lambda answer: [text(word) for word in answer],
+    )
+
+
+def start_children(
+    keys: Keys,
+    shard: int,
+    sender: str,
+    seq: int,
+    specs: Mapping[str, bytes],
+    *,
+    reply_to: str,
+    timeout_ms: int,
+    all_or_nothing: bool,
+    sender_ttl_ms: int,
+) -> Command[list[str]]:
+    """Write specs and the start message of one shard; ``ok`` or ``exists`` for each."""
+    args: list[Arg] = [sender_ttl_ms, seq, seq, reply_to, timeout_ms, 1 if all_or_nothing else 0, b""]
+    for child, spec in specs.items():
+        args += (child, spec)
+    return run_script(
+        "start_children",
+        [keys.sender(sender), keys.mailbox(shard), keys.children(shard), keys.backlog(shard)],
+        args,
+        lambda answer: [text(word) for word in answer],
+    )
+
+
+def message_of(entry: bytes, fields: Sequence[bytes]) -> Message:
+    """A stream entry as a message. The fields stand in the order the scripts write them."""
+    # kind k child c method m id i reply_to r deadline d payload p
+    return Message(
+        entry,
+        fields[1].decode(),
+        fields[3].decode(),
+        fields[5].decode(),
+        fields[7].decode(),
+        fields[9].decode(),
+        int(fields[11]),
+        fields[13],
+    )
+
+
+def _entries(answer: Any) -> list[Message]:
+    # A deleted entry may appear as nil in some versions when a claim is involved; ranges never show it.
+    return [message_of(entry, fields) for entry, fields in (answer or []) if fields]
+
+
+def read_mailboxes(keys: Keys, cursors: Mapping[int, bytes], count: int, block_ms: int | None, wake: str, woken: bytes) -> Command[tuple[dict[int, list[Message]], bytes]]:
+    """Messages past each shard's cursor, blocking up to ``block_ms`` (None: not at all).
+
+    ``wake`` is one more stream whose entries after ``woken`` end the wait; its last entry is the second answer.
+    """
+    names = {keys.mailbox(shard): shard for shard in cursors}
+    block: tuple[Arg, ...] = () if block_ms is None else ("BLOCK", block_ms)
+    streams = [*names, wake] if wake else list(names)
+    ids: list[Arg] = [*cursors.values(), woken] if wake else list(cursors.values())
+
+    def read(answer: Any) -> tuple[dict[int, list[Message]], bytes]:
+        found: dict[int, list[Message]] = {}
+        last = woken
+        for name, entries in answer or ():
+            key = text(name)
+            if key == wake and key not in names:
+                last = entries[-1][0]
+            else:
+                found[names[key]] = _entries(entries)
+        return found, last
+
+    return plain("XREAD", "COUNT", count, *block, "STREAMS", *streams, *ids, read=read)
+
+
+def read_range(keys: Keys, shard: int, after: bytes, until: bytes, count: int) -> Command[list[Message]]:
+    """Messages of one shard after an entry (exclusive) up to another (inclusive)."""
+    start: bytes = b"-" if after == b"0" else b"(" + after
+    return plain("XRANGE", keys.mailbox(shard), start, until, "COUNT", count, read=_entries)
+
+
+def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:
+    """The next reply for a client, waiting up to ``timeout`` seconds."""
+    return plain("BLPOP", keys.reply(client), f"{timeout:.3f}", read=lambda answer: answer[1] if answer else None)
+
+
+def more_replies(keys: Keys, client: str, count: int) -> Command[list[bytes]]:
+    """Replies that are there already."""
+    return plain("LPOP", keys.reply(client), count, read=lambda answer: list(answer or ()))
+
+
+def reply_line(message_id: str, status: str, node: str, payload: bytes) -> bytes:
+    """A reply as it stands in the client's list: a readable line, then the tagged value."""
+    return f"{message_id} {status} {node}\n".encode() + payload
+
+
+def read_reply(data: bytes) -> tuple[str, str, str, bytes]:
+    """The reverse of :func:`reply_line`: message id, status, node, payload."""
+    line, _, payload = data.partition(b"\n")
+    message_id, status, node = line.decode().split(" ")
+    return message_id, status, node, payload

@@ -1,0 +1,144 @@
+"""Joining, renewing, draining, leaving, evicting: who is a member, by leases on Redis TIME."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from hubq.store.command import Command, pairs, plain, run_script, text
+from hubq.store.keys import Keys
+
+#: The version of everything written to Redis. Nodes of another version cannot join.
+WIRE = "1"
+
+
+class NodeInfo(msgspec.Struct, frozen=True):
+    """A member, as it stands in the ``nodes`` hash."""
+
+    incarnation: int
+    status: str
+    joined_at: int
+    host: str = ""
+    pid: int = 0
+    version: str = ""
+    started_at: float = 0.0
+
+    @property
+    def up(self) -> bool:
+        """Whether shards may be placed on it."""
+        return self.status == "up"
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The answer to a join: ``ok``, ``name_taken`` (with the end of that lease) or ``mismatch``."""
+
+    status: str
+    incarnation: int = 0
+    now_ms: int = 0
+    lease_until_ms: int = 0
+    shards: str = ""
+    wire: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The answer to a renewal. ``expired``: members whose lease is over."""
+
+    ok: bool
+    now_ms: int
+    epoch: int = 0
+    expired: tuple[str, ...] = ()
+
+
+def join_node(
+    keys: Keys, node: str, info: dict[str, Any], lease_ms: int, events_kept: int, shards: int
+) -> Command[Joined]:
+    """Become a member."""
+
+    def read(answer: Sequence[Any]) -> Joined:
+        status = text(answer[0])
+        if status == "ok":
+            return Joined("ok", incarnation=int(answer[1]), now_ms=int(answer[2]))
+        if status == "name_taken":
+            return Joined(status, lease_until_ms=int(answer[1]), now_ms=int(answer[2]))
+        return Joined(status, shards=text(answer[1]), wire=text(answer[2]))
+
+    inner = msgspec.json.encode(info).decode()[1:-1]
+    return run_script(
+        "join_node",
+        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.config],
+        [node, inner, lease_ms, events_kept, shards, WIRE],
+        read,
+    )
+
+
+def check_config(keys: Keys, shards: int) -> Command[tuple[str, ...]]:
+    """Write the hub's fixed settings, or compare with those there are."""
+    return run_script(
+        "check_config", [keys.config], [shards, WIRE], lambda answer: tuple(text(part) for part in answer)
+    )
+
+
+def renew_lease(keys: Keys, node: str, incarnation: int, lease_ms: int) -> Command[Renewed]:
+    """Prolong the lease."""
+
+    def read(answer: Sequence[Any]) -> Renewed:
+        if text(answer[0]) != "ok":
+            return Renewed(False, int(answer[1]))
+        return Renewed(True, int(answer[1]), int(answer[2]), tuple(text(name) for name in answer[3:]))
+
+    return run_script("renew_lease", [keys.nodes, keys.leases, keys.epoch], [node, incarnation, lease_ms], read)
+
+
+def evict_node(keys: Keys, node: str, by: str, events_kept: int) -> Command[str]:
+    """Remove a member whose lease is over."""
+    return run_script(
+        "evict_node",
+        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node)],
+        [node, by, events_kept],
+        text,
+    )
+
+
+def drain_node(keys: Keys, node: str, incarnation: int | None, events_kept: int) -> Command[str]:
+    """Mark a member as no longer a place for shards."""
+    return run_script(
+        "drain_node", [keys.nodes, keys.epoch, keys.events], [node, incarnation or "", events_kept], text
+    )
+
+
+def leave_node(keys: Keys, node: str, incarnation: int, events_kept: int) -> Command[str]:
+    """Leave, owning nothing."""
+    return run_script(
+        "leave_node",
+        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node)],
+        [node, incarnation, events_kept],
+        text,
+    )
+
+
+def read_nodes(keys: Keys) -> Command[dict[str, NodeInfo]]:
+    """All members."""
+
+    def read(answer: Any) -> dict[str, NodeInfo]:
+        return {name: msgspec.json.decode(info, type=NodeInfo) for name, info in sorted(pairs(answer).items())}
+
+    return plain("HGETALL", keys.nodes, read=read)
+
+
+def read_leases(keys: Keys) -> Command[dict[str, int]]:
+    """The end of each member's lease, ms of Redis TIME."""
+
+    def read(answer: Any) -> dict[str, int]:
+        return {name: int(float(score)) for name, score in pairs(answer).items()}
+
+    return plain("ZRANGE", keys.leases, 0, -1, "WITHSCORES", read=read)
+
+
+def redis_time_ms() -> Command[int]:
+    """Redis TIME."""
+    return plain("TIME", read=lambda answer: int(answer[0]) * 1000 + int(answer[1]) // 1000)

@@ -1,0 +1,152 @@
+"""Who owns which shard or pin, and how the token passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hubq.store.command import Arg, Command, pairs, plain, run_script, text
+from hubq.store.effects import Effects
+from hubq.store.keys import Keys, owner_field, split_owner_field
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One owner line: ``node incarnation token``; node ``-`` is nobody.
+
+    >>> Owner.read(b"a 3 7"), Owner("a", 3, 7).line
+    (Owner(node='a', incarnation=3, token=7), 'a 3 7')
+    """
+
+    node: str
+    incarnation: int
+    token: int
+
+    @property
+    def line(self) -> str:
+        """The line as it stands in Redis."""
+        return f"{self.node} {self.incarnation} {self.token}"
+
+    @classmethod
+    def read(cls, line: Any) -> Owner:
+        """The reverse of :attr:`line`."""
+        node, incarnation, token = text(line).split(" ")
+        return cls(node, int(incarnation), int(token))
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The whole ``owners`` hash."""
+
+    shards: dict[int, Owner]
+    pins: dict[tuple[int, str], Owner]
+
+    def pinned(self, shard: int) -> dict[str, Owner]:
+        """The children of a shard that are pinned, and to whom."""
+        return {child: owner for (of, child), owner in self.pins.items() if of == shard}
+
+
+def read_owners(keys: Keys) -> Command[Owners]:
+    """Everything there is to know of ownership, in one look."""
+
+    def read(answer: Any) -> Owners:
+        shards: dict[int, Owner] = {}
+        pins: dict[tuple[int, str], Owner] = {}
+        for field, line in pairs(answer).items():
+            shard, child = split_owner_field(field)
+            if child is None:
+                shards[shard] = Owner.read(line)
+            else:
+                pins[shard, child] = Owner.read(line)
+        return Owners(shards, pins)
+
+    return plain("HGETALL", keys.owners, read=read)
+
+
+def claim_shards(
+    keys: Keys, node: str, incarnation: int, shards: Sequence[int], pins: Sequence[tuple[int, str]], events_kept: int
+) -> Command[dict[int, int] | None]:
+    """Take ownerless shards: shard -> token for those taken. None: this node is no member any more."""
+
+    def read(answer: Sequence[Any]) -> dict[int, int] | None:
+        if text(answer[0]) != "ok":
+            return None
+        return {int(answer[i]): int(answer[i + 1]) for i in range(1, len(answer), 2)}
+
+    args: list[Arg] = [node, incarnation, events_kept, len(shards), *shards]
+    args += [owner_field(shard, child) for shard, child in pins]
+    return run_script("claim_shards", [keys.owners, keys.nodes, keys.events, keys.epoch], args, read)
+
+
+def pass_token(
+    keys: Keys,
+    shard: int,
+    source: Owner,
+    target: str,
+    incarnation: int,
+    *,
+    handover_id: str,
+    closed_at_ms: float,
+    pinned: Sequence[str],
+    effects: Effects,
+    events_kept: int,
+) -> Command[str]:
+    """Give the shard to the target: ``passed``, ``fenced`` or ``target_gone``."""
+    return run_script(
+        "pass_token",
+        [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target)],
+        [
+            owner_field(shard), source.line, target, incarnation, handover_id, f"{closed_at_ms:.3f}", source.node,
+            events_kept, len(pinned), *pinned, *effects.arguments(keys, shard),
+        ],
+        text,
+    )  # fmt: skip
+
+
+def release_pin(
+    keys: Keys, shard: int, child: str, owner: Owner, *, closed_at_ms: float, effects: Effects, events_kept: int
+) -> Command[str]:
+    """Give a pinned child back to its shard: ``released`` or ``fenced``."""
+    return run_script(
+        "release_pin",
+        [keys.owners, keys.events],
+        [
+            shard, child, owner.line, keys.prefix + "node:", f"{closed_at_ms:.3f}", owner.node, events_kept,
+            *effects.arguments(keys, shard),
+        ],
+        text,
+    )  # fmt: skip
+
+
+def dissolve_pins(keys: Keys, shard: int, owner: Owner, children: Sequence[str]) -> Command[tuple[str, ...] | None]:
+    """Free pinned children whose pin's owner is gone: those freed. None: fenced."""
+
+    def read(answer: Sequence[Any]) -> tuple[str, ...] | None:
+        return None if text(answer[0]) == "fenced" else tuple(text(child) for child in answer[1:])
+
+    return run_script(
+        "dissolve_pins", [keys.owners, keys.nodes], [owner_field(shard), owner.line, *children], read
+    )
+
+
+def park_shard(
+    keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects, events_kept: int
+) -> Command[str]:
+    """Own it no more, with everything saved: ``parked`` or ``fenced``."""
+    return run_script(
+        "park_shard",
+        [keys.owners, keys.events],
+        [owner_field(shard, pinned), owner.line, owner.node, events_kept, *effects.arguments(keys, shard)],
+        text,
+    )
+
+
+def commit_shard(keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects) -> Command[str]:
+    """The commit: ``ok`` or ``fenced``."""
+    return run_script(
+        "commit_shard",
+        [keys.owners],
+        [owner_field(shard, pinned), owner.line, *effects.arguments(keys, shard)],
+        text,
+    )
