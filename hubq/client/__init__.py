@@ -1,0 +1,1 @@
+"""What a web app imports: the hub, references to children, futures."""

@@ -1,0 +1,313 @@
+"""Every operation of a hub, once: generators over steps, without a word of waiting or awaiting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from hubq.client.classes import ClassBook, as_child_class, name_of
+from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
+from hubq.client.steps import Collect, Draft, Fetch, Operation, Send, Start
+from hubq.config import Config
+from hubq.core.hashing import checked_child_id, shard_of
+from hubq.core.spec import ChildSpec
+from hubq.errors import (
+    BY_WORD,
+    AlreadyStarted,
+    CallFailed,
+    CallTimeout,
+    ConfigError,
+    HubqError,
+    MailboxFull,
+    NoChildren,
+    StartFailed,
+    UnknownChild,
+)
+from hubq.store.codec import decode, encode_arguments
+from hubq.store.keys import Keys, owner_field
+from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
+from hubq.store.owners import Owner, read_owners
+from hubq.store.command import plain
+from hubq.store.registry import read_texts, scan_specs
+from hubq.store.spec_record import SpecRecord
+
+
+@dataclass(frozen=True, slots=True)
+class HubContext:
+    """What the operations need to know of a hub."""
+
+    keys: Keys
+    config: Config
+    classes: ClassBook
+
+    def shard_of(self, child_id: str) -> int:
+        """The shard of a child of this hub."""
+        return shard_of(child_id, self.config.shards)
+
+
+def checked_timeout(timeout: float) -> float:
+    """Seconds above 0, or :class:`ConfigError`."""
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout) or timeout <= 0:
+        raise ConfigError(f"timeout={timeout!r}: give seconds above 0")
+    return timeout
+
+
+def send(
+    hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool
+) -> Operation[str]:
+    """Put one message into a child's mailbox; its id."""
+    draft = Draft("call" if reply else "cast", checked_child_id(child_id), method, payload, timeout, reply)
+    ((message_id, word),) = yield Send([draft])
+    _raise_refusal(hub, child_id, word)
+    return str(message_id)
+
+
+def call(hub: HubContext, child_id: str, method: str, payload: bytes, timeout: float) -> Operation[Any]:
+    """Send a message and wait for its reply."""
+    message_id = yield from send(hub, child_id, method, payload, timeout=checked_timeout(timeout), reply=True)
+    replies = yield Collect([message_id], timeout)
+    if message_id in replies:
+        return answer_of(*replies[message_id], what=f"{child_id}.{method}")
+    shard = hub.shard_of(child_id)
+    (line,) = yield Fetch([plain("HGET", hub.keys.owners, owner_field(shard), read=lambda found: found)])
+    owner = Owner.read(line).node if line else "-"
+    place = f"its node is {owner!r}" if owner != "-" else "no node serves it: start a worker"
+    raise CallTimeout(
+        f"{child_id}.{method} did not answer within {timeout:g} s; it may have been run, or be running still ({place})"
+    )
+
+
+def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:
+    """The value of a reply, or the error it carries."""
+    if status == "ok":
+        return decode(payload)
+    error = msgspec.json.decode(payload)
+    message = error["message"]
+    if status == "overdue":
+        raise CallTimeout(f"{what} was not run: {message}", may_run=False)
+    if status in BY_WORD:
+        raise BY_WORD[status](message)
+    raise CallFailed(
+        f"{what} raised {error['type']}: {message} (on node {node})",
+        remote_type=error["type"],
+        remote_traceback=error.get("traceback", ""),
+    )
+
+
+def _refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
+    if word in ("ok", "duplicate"):
+        return None
+    if word == "unknown":
+        return UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
+    if word.startswith("full"):
+        waiting = word.partition(" ")[2]
+        return MailboxFull(
+            f"child {child_id!r} has {waiting} messages waiting, the most is {hub.config.max_backlog} (max_backlog): "
+            "send less, or later"
+        )
+    return HubqError(f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered")
+
+
+def _raise_refusal(hub: HubContext, child_id: str, word: str) -> None:
+    error = _refusal(hub, child_id, word)
+    if error is not None:
+        raise error
+
+
+@dataclass(frozen=True, slots=True)
+class StartTicket:
+    """A start on its way: the children awaited by message id, and what has failed already."""
+
+    awaited: dict[str, list[str]]
+    errors: dict[str, HubqError]
+    rollback: bool
+
+
+def record_of(spec: ChildSpec, classes: ClassBook) -> SpecRecord:
+    """The stored form of a spec, but for its start id."""
+    kind = as_child_class(spec.target)
+    module = spec.target.__module__
+    try:
+        msgspec.json.encode(spec.metadata)
+    except Exception as error:
+        raise ConfigError(f"metadata of child {spec.child_id!r} is not JSON ({error}): use plain values") from None
+    return SpecRecord(
+        name=name_of(spec.target),
+        module=module,
+        start_id="",
+        restart=spec.restart or ("transient" if not _is_class(spec.target) else "permanent"),
+        metadata=dict(spec.metadata),
+        arguments=encode_arguments(spec.args, spec.kwargs, f"child {spec.child_id!r} ({kind.__name__})"),
+    )
+
+
+def _is_class(target: Any) -> bool:
+    return isinstance(target, type)
+
+
+def start_children(hub: HubContext, specs: Sequence[ChildSpec], *, on_failure: str) -> Operation[StartTicket]:
+    """Write specs and start messages; does not wait for the nodes."""
+    if on_failure not in ("continue", "rollback"):
+        raise ConfigError(f"on_failure={on_failure!r}: give 'continue' or 'rollback'")
+    if not specs:
+        raise NoChildren("no children to start: give at least one ChildSpec")
+    shards: dict[int, dict[str, SpecRecord]] = {}
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.child_id in seen:
+            raise AlreadyStarted(f"child {spec.child_id!r} is twice in the list: give each child once")
+        seen.add(spec.child_id)
+        shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record_of(spec, hub.classes)
+    rollback = on_failure == "rollback"
+    answers = yield Start(shards, rollback)
+    awaited: dict[str, list[str]] = {}
+    errors: dict[str, HubqError] = {}
+    written: list[str] = []
+    for shard, (message_id, words) in answers.items():
+        fresh = [child for child, word in zip(shards[shard], words, strict=False) if word == "ok"]
+        clash = [child for child, word in zip(shards[shard], words, strict=False) if word != "ok"]
+        for child in clash:
+            errors[child] = AlreadyStarted(
+                f"child {child!r} exists already in hub {hub.keys.hub_id!r}: use another name, or stop it first"
+            )
+        if fresh and not (clash and rollback):
+            awaited[message_id] = fresh
+            written += fresh
+    if errors and rollback and written:
+        yield from _stop_quietly(written)
+        awaited = {}
+    return StartTicket(awaited, errors, bool(errors) and rollback)
+
+
+def collect_start(hub: HubContext, ticket: StartTicket, timeout: float, on_failure: str) -> Operation[StartResult]:
+    """Wait for the nodes' answers to a start."""
+    started: dict[str, str] = {}
+    errors = dict(ticket.errors)
+    if not ticket.rollback:
+        replies = yield Collect(list(ticket.awaited), checked_timeout(timeout))
+        late = [child for message_id, them in ticket.awaited.items() if message_id not in replies for child in them]
+        if late:
+            raise CallTimeout(
+                f"{len(late)} of the children (first: {late[0]!r}) did not start within {timeout:g} s; "
+                "they will, when a node serves them"
+            )
+        for message_id, children in ticket.awaited.items():
+            _status, node, payload = replies[message_id]
+            failed: dict[str, str] = msgspec.json.decode(payload)
+            for child in children:
+                if child in failed:
+                    errors[child] = StartFailed(failed[child])
+                else:
+                    started[child] = node
+    if errors and on_failure == "rollback":
+        if started:
+            yield from _stop_quietly(list(started))
+        return StartResult({}, errors, rollback=True)
+    return StartResult(started, errors)
+
+
+def _stop_quietly(children: Sequence[str]) -> Operation[None]:
+    yield Send([Draft("stop", child, "", b"", 0, False) for child in children])
+
+
+def stop_children(hub: HubContext, children: Sequence[str], timeout: float) -> Operation[StopResult]:
+    """Stop children for good, each after the messages sent before."""
+    if not children:
+        raise NoChildren("no children to stop: give at least one id")
+    names = [checked_child_id(child) for child in children]
+    answers = yield Send([Draft("stop", child, "", b"", 0, True) for child in names])
+    errors: dict[str, HubqError] = {}
+    waiting: dict[str, str] = {}
+    for child, (message_id, word) in zip(names, answers, strict=True):
+        error = _refusal(hub, child, word)
+        if error is None:
+            waiting[message_id] = child
+        else:
+            errors[child] = error
+    replies = yield Collect(list(waiting), checked_timeout(timeout))
+    stopped: dict[str, str] = {}
+    for message_id, child in waiting.items():
+        if message_id in replies:
+            stopped[child] = replies[message_id][1]
+        else:
+            errors[child] = CallTimeout(f"child {child!r} was not stopped within {timeout:g} s; it will be")
+    return StopResult(stopped, errors)
+
+
+def nodes(hub: HubContext) -> Operation[list[NodeStatus]]:
+    """The members, with what they own."""
+    infos, leases, owners, now = yield Fetch(
+        [read_nodes(hub.keys), read_leases(hub.keys), read_owners(hub.keys), redis_time_ms()]
+    )
+    held: dict[tuple[str, int], list[int]] = {}
+    for owner in owners.shards.values():
+        held.setdefault((owner.node, owner.incarnation), [0, 0])[0] += 1
+    for owner in owners.pins.values():
+        held.setdefault((owner.node, owner.incarnation), [0, 0])[1] += 1
+    return [
+        NodeStatus(
+            name, info.status, info.incarnation, info.host, info.pid, info.version,
+            *held.get((name, info.incarnation), [0, 0]),
+            lease=(leases.get(name, now) - now) / 1000, uptime=(now - info.joined_at) / 1000,
+        )
+        for name, info in infos.items()
+    ]  # fmt: skip
+
+
+def where(hub: HubContext, child_id: str) -> Operation[Place]:
+    """Where a child is."""
+    shard = hub.shard_of(checked_child_id(child_id))
+    exists, pin, line = yield Fetch(
+        [
+            plain("HEXISTS", hub.keys.children(shard), child_id, read=int),
+            plain("HGET", hub.keys.owners, owner_field(shard, child_id), read=lambda found: found),
+            plain("HGET", hub.keys.owners, owner_field(shard), read=lambda found: found),
+        ]
+    )
+    if not exists:
+        raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
+    owner = Owner.read(pin or line) if pin or line else Owner("-", 0, 0)
+    node = None if owner.node == "-" else owner.node
+    return Place(child_id, shard, node, owner.incarnation, owner.token, bool(pin))
+
+
+def children(hub: HubContext) -> Operation[list[ChildStatus]]:
+    """All children, read shard by shard without blocking Redis."""
+    (owners,) = yield Fetch([read_owners(hub.keys)])
+    found: list[ChildStatus] = []
+    for shard in range(hub.config.shards):
+        specs: dict[str, SpecRecord] = {}
+        backlog, parked, (cursor, some) = yield Fetch(
+            [
+                read_texts(hub.keys.backlog(shard)),
+                read_texts(hub.keys.parked(shard)),
+                scan_specs(hub.keys, shard, "0", 1000),
+            ]
+        )
+        specs.update(some)
+        while cursor != "0":
+            ((cursor, some),) = yield Fetch([scan_specs(hub.keys, shard, cursor, 1000)])
+            specs.update(some)
+        for child, spec in specs.items():
+            pin = owners.pins.get((shard, child))
+            owner = pin or owners.shards.get(shard)
+            node = owner.node if owner and owner.node != "-" else None
+            status = "parked" if child in parked else "running" if node else "waiting"
+            found.append(
+                ChildStatus(
+                    child, spec.name, shard, node, status, pin is not None, int(backlog.get(child, 0)),
+                    parked.get(child, ""), dict(spec.metadata),
+                )
+            )  # fmt: skip
+    return sorted(found, key=lambda child: child.child_id)
+
+
+def drain(hub: HubContext, node: str) -> Operation[None]:
+    """Tell a node to hand everything over and leave."""
+    (word,) = yield Fetch([drain_node(hub.keys, node, None, hub.config.events_kept)])
+    if word == "gone":
+        raise HubqError(f"no node {node!r} in hub {hub.keys.hub_id!r}: see `hubq nodes`")

@@ -1,0 +1,59 @@
+"""The steps of which every operation of a hub is made. An operation is a generator that yields steps and is driven by a
+session that waits (``hub``) or awaits (``hub.aio``): each is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from hubq.store.command import Command
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put messages into mailboxes. The answer: (message id, status word) for each, in order."""
+
+    messages: Sequence[Draft]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message without its number. ``timeout`` in seconds, 0 for no deadline."""
+
+    kind: str
+    child: str
+    method: str
+    payload: bytes
+    timeout: float
+    reply: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Write specs (child -> spec without its start id) by shard. The answer: shard -> (message id, word per child)."""
+
+    shards: Mapping[int, Mapping[str, Any]]
+    all_or_nothing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Wait for replies. The answer: id -> (status, node, payload) for those that came within ``timeout`` seconds."""
+
+    ids: Sequence[str]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Read from Redis. The answer: the answers, in order."""
+
+    commands: Sequence[Command[Any]]
+
+
+Step = Send | Start | Collect | Fetch
+Operation = Generator[Step, Any, T]
