@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hubq.store.command import Command
+from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ class Draft:
 class Start:
     """Write specs (child -> spec without its start id) by shard. The answer: shard -> (message id, word per child)."""
 
-    shards: Mapping[int, Mapping[str, Any]]
+    shards: Mapping[int, Mapping[str, SpecRecord]]
     all_or_nothing: bool
 
 

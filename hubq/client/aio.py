@@ -1,0 +1,115 @@
+"""The hub, for code that awaits (FastAPI): the same names under ``hub.aio``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from hubq.client import operations
+from hubq.client.async_session import AsyncSession
+from hubq.client.ref import AsyncChildRef
+from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
+from hubq.client.steps import Operation
+from hubq.core.spec import ChildSpec, Restart
+from hubq.store.connection import AsyncRedis
+from hubq.store.membership import check_config
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+T = TypeVar("T")
+
+
+class AsyncHub:
+    """The async half of a :class:`~hubq.client.hub.Hub`. One session per event loop; ``close()`` when done."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.hub_id = hub.hub_id
+        self._context = hub._context
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, AsyncSession]] = WeakKeyDictionary()
+
+    async def start_child(
+        self,
+        child_id: str,
+        target: Any,
+        *args: Any,
+        metadata: dict[str, Any] | None = None,
+        restart: Restart | None = None,
+        timeout: float = 10.0,
+        **kwargs: Any,
+    ) -> StartResult:
+        """Start a child and await that it runs. Raises what went wrong, as :meth:`Hub.start_child` and its future do."""
+        spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
+        result = await self.start_children([spec], timeout=timeout)
+        for error in result.errors.values():
+            raise error
+        return result
+
+    async def start_children(
+        self, specs: Sequence[ChildSpec], *, on_failure: str = "continue", timeout: float = 10.0
+    ) -> StartResult:
+        """Start several children and await that they run."""
+        ticket = await self._drive(operations.start_children(self._context, specs, on_failure=on_failure))
+        return await self._drive(operations.collect_start(self._context, ticket, timeout, on_failure))
+
+    async def stop_child(self, child_id: str, *, timeout: float = 10.0) -> StopResult:
+        """See :meth:`Hub.stop_child`."""
+        result = await self.stop_children([child_id], timeout=timeout)
+        for error in result.errors.values():
+            raise error
+        return result
+
+    async def stop_children(self, children: Sequence[str], *, timeout: float = 10.0) -> StopResult:
+        """See :meth:`Hub.stop_children`."""
+        return await self._drive(operations.stop_children(self._context, children, timeout))
+
+    def ref(self, child_id: str) -> AsyncChildRef:
+        """A child by its name."""
+        return AsyncChildRef(self, child_id)
+
+    async def nodes(self) -> list[NodeStatus]:
+        """See :meth:`Hub.nodes`."""
+        return await self._drive(operations.nodes(self._context))
+
+    async def children(self) -> list[ChildStatus]:
+        """See :meth:`Hub.children`."""
+        return await self._drive(operations.children(self._context))
+
+    async def where(self, child_id: str) -> Place:
+        """See :meth:`Hub.where`."""
+        return await self._drive(operations.where(self._context, child_id))
+
+    async def drain(self, node: str) -> None:
+        """See :meth:`Hub.drain`."""
+        await self._drive(operations.drain(self._context, node))
+
+    async def close(self) -> None:
+        """Close this event loop's session."""
+        known = self._sessions.pop(asyncio.get_running_loop(), None)
+        if known is not None:
+            await known[1].close()
+
+    async def _drive(self, operation: Operation[T]) -> T:
+        return await (await self._session()).drive(operation)
+
+    async def _session(self) -> AsyncSession:
+        loop = asyncio.get_running_loop()
+        known = self._sessions.get(loop)
+        if known is not None and known[0] == os.getpid():
+            return known[1]
+        from hubq.client.hub import raise_mismatch
+
+        redis = AsyncRedis(self._hub.server)
+        session = AsyncSession(self._context, redis)
+        self._sessions[loop] = (os.getpid(), session)
+        try:
+            raise_mismatch(self._hub, await redis.run(check_config(self._hub.keys, self._hub.config.shards)))
+        except BaseException:
+            self._sessions.pop(loop, None)
+            await redis.close()
+            raise
+        return session

@@ -1,0 +1,219 @@
+"""The hub, for code that waits (Flask, Django, scripts)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, overload
+
+from hubq.client import operations
+from hubq.client.aio import AsyncHub
+from hubq.client.classes import ClassBook
+from hubq.client.operations import HubContext, StartTicket
+from hubq.client.ref import ChildRef
+from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
+from hubq.client.session import Session
+from hubq.client.steps import Operation
+from hubq.config import Config, checked_name, redis_url
+from hubq.core.spec import ChildSpec, Restart
+from hubq.errors import ConfigError
+from hubq.store.connection import RedisServer, Server, SyncRedis
+from hubq.store.keys import Keys
+from hubq.store.membership import check_config
+from hubq.strategies.migration import HotSwap, Migration
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+class StartFuture:
+    """A start on its way. The child exists already: messages to it may be sent before this is done."""
+
+    def __init__(self, hub: Hub, session: Session, ticket: StartTicket, on_failure: str, single: bool) -> None:
+        self._hub = hub
+        self._session = session
+        self._ticket = ticket
+        self._on_failure = on_failure
+        self._single = single
+        self._result: StartResult | None = None
+        self._lock = threading.Lock()
+
+    def result(self, timeout: float = 10.0) -> StartResult:
+        """Wait until the children run, at most ``timeout`` seconds.
+
+        Raises :class:`~hubq.errors.StartFailed` if a single child could not start (for several, see
+        ``StartResult.errors``), :class:`~hubq.errors.CallTimeout` if no node took it in time.
+        """
+        with self._lock:
+            if self._result is None:
+                operation = operations.collect_start(self._hub._context, self._ticket, timeout, self._on_failure)
+                self._result = self._hub._drive_in(self._session, operation)
+        if self._single:
+            for error in self._result.errors.values():
+                raise error
+        return self._result
+
+
+class Hub:
+    """A named cluster in one Redis.
+
+    ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``); ``settings`` are the fields of
+    :class:`hubq.config.Config`. Making a Hub connects to nothing. Safe under threads and after fork; a call uses no
+    background thread.
+
+    >>> hub = Hub("chat", lease=10)
+    >>> hub.hub_id, hub.config.shards
+    ('chat', 64)
+    """
+
+    def __init__(
+        self,
+        hub_id: str,
+        *,
+        redis: str | Server | None = None,
+        migration: Migration | None = None,
+        **settings: Any,
+    ) -> None:
+        self.hub_id = checked_name("hub id", hub_id)
+        self.config = Config.of(**settings)
+        self.migration: Migration = migration if migration is not None else HotSwap()
+        self.server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
+        self.classes = ClassBook()
+        self.keys = Keys(hub_id)
+        self._context = HubContext(self.keys, self.config, self.classes)
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._redis: tuple[int, SyncRedis] | None = None
+        self._checked = False
+        self.aio = AsyncHub(self)
+
+    def __repr__(self) -> str:
+        return f"<Hub {self.hub_id!r} at {self.server.address}>"
+
+    # -- classes ---------------------------------------------------------------------------------------------------
+
+    @overload
+    def child(self, target: C) -> C: ...
+
+    @overload
+    def child(self, target: None = None, **options: Any) -> Callable[[C], C]: ...
+
+    def child(self, target: C | None = None, **options: Any) -> C | Callable[[C], C]:
+        """Make a class or ``async def`` function known to the workers of this hub. Options are those of ``hubq.Child``:
+        ``@hub.child(durability="interval")``.
+        """
+
+        def register(it: C) -> C:
+            self.classes.register(it, **options)
+            return it
+
+        return register if target is None else register(target)
+
+    # -- operations ------------------------------------------------------------------------------------------------
+
+    def start_child(
+        self,
+        child_id: str,
+        target: Any,
+        *args: Any,
+        metadata: dict[str, Any] | None = None,
+        restart: Restart | None = None,
+        **kwargs: Any,
+    ) -> StartFuture:
+        """Start a child; further arguments are its own. Returns once its spec and start message are in Redis.
+
+        Raises :class:`~hubq.errors.AlreadyStarted`, :class:`~hubq.errors.InvalidChildId`,
+        :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.RedisUnavailable`.
+        """
+        spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
+        future = self._start([spec], "continue", single=True)
+        for error in future._ticket.errors.values():
+            raise error
+        return future
+
+    def start_children(self, specs: Sequence[ChildSpec], *, on_failure: str = "continue") -> StartFuture:
+        """Start several children. ``on_failure="rollback"``: all of them or none."""
+        return self._start(specs, on_failure, single=False)
+
+    def _start(self, specs: Sequence[ChildSpec], on_failure: str, single: bool) -> StartFuture:
+        session = self._session()
+        ticket = self._drive_in(session, operations.start_children(self._context, specs, on_failure=on_failure))
+        return StartFuture(self, session, ticket, on_failure, single)
+
+    def stop_child(self, child_id: str, *, timeout: float = 10.0) -> StopResult:
+        """End a child for good, after the messages sent to it before; waits. Raises what went wrong."""
+        result = self.stop_children([child_id], timeout=timeout)
+        for error in result.errors.values():
+            raise error
+        return result
+
+    def stop_children(self, children: Sequence[str], *, timeout: float = 10.0) -> StopResult:
+        """End several children; what went wrong is in the result's ``errors``."""
+        return self._drive(operations.stop_children(self._context, children, timeout))
+
+    def ref(self, child_id: str) -> ChildRef:
+        """A child by its name."""
+        return ChildRef(self, child_id)
+
+    def nodes(self) -> list[NodeStatus]:
+        """The worker nodes of this hub."""
+        return self._drive(operations.nodes(self._context))
+
+    def children(self) -> list[ChildStatus]:
+        """All children, by id."""
+        return self._drive(operations.children(self._context))
+
+    def where(self, child_id: str) -> Place:
+        """The node of a child. Raises :class:`~hubq.errors.UnknownChild`."""
+        return self._drive(operations.where(self._context, child_id))
+
+    def drain(self, node: str) -> None:
+        """Tell a node to hand over everything and leave; returns at once."""
+        self._drive(operations.drain(self._context, node))
+
+    # -- running them ----------------------------------------------------------------------------------------------
+
+    def _drive(self, operation: Operation[T]) -> T:
+        return self._session().drive(operation)
+
+    def _drive_in(self, session: Session, operation: Operation[T]) -> T:
+        return session.drive(operation)
+
+    def _session(self) -> Session:
+        pid = os.getpid()
+        known = getattr(self._local, "session", None)
+        if known is not None and known[0] == pid:
+            session: Session = known[1]
+            return session
+        session = Session(self._context, self._client(pid))
+        self._local.session = (pid, session)
+        return session
+
+    def _client(self, pid: int) -> SyncRedis:
+        # A forked child must not share its parent's sockets, sender ids or checks.
+        with self._lock:
+            if self._redis is None or self._redis[0] != pid:
+                redis = SyncRedis(self.server)
+                raise_mismatch(self, redis.run(check_config(self.keys, self.config.shards), retry_for=0))
+                self._redis = (pid, redis)
+            return self._redis[1]
+
+    def close(self) -> None:
+        """Close the connections; the next operation opens new ones."""
+        with self._lock:
+            if self._redis is not None and self._redis[0] == os.getpid():
+                self._redis[1].close()
+            self._redis = None
+            self._local = threading.local()
+
+
+def raise_mismatch(hub: Hub, answer: Sequence[str]) -> None:
+    """A clear error if the hub was created with other fixed settings."""
+    if answer[0] != "ok":
+        shards, wire = answer[1], answer[2]
+        raise ConfigError(
+            f"hub {hub.hub_id!r} at {hub.server.address} was created with shards={shards} (wire version {wire}), "
+            f"not shards={hub.config.shards}: the number of shards is fixed for the life of a hub; "
+            f"use Hub({hub.hub_id!r}, shards={shards}), or another hub id"
+        )

@@ -1,0 +1,176 @@
+"""A session drives operations by waiting: one per thread, with a sender id, a window and a reply list of its own."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from hubq.client.operations import HubContext
+from hubq.client.steps import Collect, Draft, Fetch, Operation, Send, Start, Step
+from hubq.core.send_window import SendWindow
+from hubq.store.command import Command
+from hubq.store.connection import LOST, SyncRedis, unavailable
+from hubq.store.spec_record import SpecRecord
+from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply, send_messages, start_children
+
+T = TypeVar("T")
+
+#: A wait for a reply is cut into slices of this many seconds, so that a dead connection is noticed.
+WAIT_SLICE = 2.0
+#: How long a send is repeated while Redis cannot be reached, seconds.
+RETRY_FOR = 10.0
+#: Most messages in one script call.
+BATCH = 500
+
+Reply = tuple[str, str, bytes]
+
+
+def new_sender() -> str:
+    """A sender id that nobody had before: 64 random bits."""
+    return secrets.token_hex(8)
+
+
+def send_commands(
+    hub: HubContext, sender: str, numbered: Sequence[tuple[int, Draft]]
+) -> list[tuple[list[int], Command[list[str]]]]:
+    """Messages grouped into one command per shard (in batches): (their places in the list, the command)."""
+    by_shard: dict[int, list[int]] = {}
+    for place, (_, draft) in enumerate(numbered):
+        by_shard.setdefault(hub.shard_of(draft.child), []).append(place)
+    groups: list[tuple[list[int], Command[list[str]]]] = []
+    for shard, places in by_shard.items():
+        for first in range(0, len(places), BATCH):
+            batch = places[first : first + BATCH]
+            messages = [outgoing(sender, *numbered[place]) for place in batch]
+            command = send_messages(
+                hub.keys, shard, sender, messages,
+                sender_ttl_ms=int(hub.config.sender_ttl * 1000), max_backlog=hub.config.max_backlog,
+            )  # fmt: skip
+            groups.append((batch, command))
+    return groups
+
+
+def outgoing(sender: str, seq: int, draft: Draft) -> Outgoing:
+    """A draft with its number and return address."""
+    return Outgoing(
+        seq, draft.kind, draft.child, draft.method, sender if draft.reply else "", int(draft.timeout * 1000), draft.payload
+    )
+
+
+def start_command(hub: HubContext, sender: str, seq: int, shard: int, specs: Mapping[str, SpecRecord], whole: bool) -> Command[list[str]]:
+    """The command that writes the specs of one shard; their start id is the request's."""
+    start_id = f"{sender}:{seq}"
+    written = {child: replace(record, start_id=start_id).written() for child, record in specs.items()}
+    return start_children(
+        hub.keys, shard, sender, seq, written, reply_to=sender, timeout_ms=0, all_or_nothing=whole,
+        sender_ttl_ms=int(hub.config.sender_ttl * 1000),
+    )  # fmt: skip
+
+
+class Session:
+    """Drives operations for one thread."""
+
+    def __init__(self, hub: HubContext, redis: SyncRedis) -> None:
+        self.hub = hub
+        self.sender = new_sender()
+        self._redis = redis
+        self._window = SendWindow()
+        self._replies: dict[str, Reply] = {}
+        self._wanted: set[str] = set()
+
+    def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end."""
+        answer: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                step = operation.throw(error) if error is not None else operation.send(answer)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            answer, error = None, None
+            try:
+                answer = self._perform(step)
+            except Exception as raised:
+                error = raised
+
+    def _perform(self, step: Step) -> Any:
+        match step:
+            case Send(messages):
+                return self._send(messages)
+            case Start(shards, whole):
+                return self._start(shards, whole)
+            case Collect(ids, timeout):
+                return self._collect(ids, timeout)
+            case Fetch(commands):
+                return self._redis.run_many(commands)
+
+    def _number(self) -> int:
+        # One thread sends at a time and settles before it goes on: the window is never full.
+        seq = self._window.take()
+        assert seq is not None
+        return seq
+
+    def _send(self, drafts: Sequence[Draft]) -> list[tuple[str, str]]:
+        answers: list[tuple[str, str]] = []
+        for first in range(0, len(drafts), BATCH):
+            numbered = [(self._number(), draft) for draft in drafts[first : first + BATCH]]
+            try:
+                groups = send_commands(self.hub, self.sender, numbered)
+                words: list[str] = [""] * len(numbered)
+                found = self._redis.run_many([command for _, command in groups], retry_for=RETRY_FOR)
+                for (places, _), batch in zip(groups, found, strict=True):
+                    for place, word in zip(places, batch, strict=True):
+                        words[place] = word
+            finally:
+                for seq, _ in numbered:
+                    self._window.settle(seq)
+            for (seq, draft), word in zip(numbered, words, strict=True):
+                if draft.reply and word in ("ok", "duplicate"):
+                    self._wanted.add(str(seq))
+                answers.append((str(seq), word))
+        return answers
+
+    def _start(self, shards: Mapping[int, Mapping[str, Any]], whole: bool) -> dict[int, tuple[str, list[str]]]:
+        numbers = {shard: self._number() for shard in shards}
+        try:
+            commands = [
+                start_command(self.hub, self.sender, numbers[shard], shard, specs, whole) for shard, specs in shards.items()
+            ]
+            found = self._redis.run_many(commands, retry_for=RETRY_FOR)
+        finally:
+            for seq in numbers.values():
+                self._window.settle(seq)
+        self._wanted.update(str(seq) for seq in numbers.values())
+        return {shard: (str(seq), words) for (shard, seq), words in zip(numbers.items(), found, strict=True)}
+
+    def _collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:
+        until = time.monotonic() + timeout
+        missing = {message_id for message_id in ids if message_id not in self._replies}
+        while missing:
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                first = self._redis.run(await_reply(self.hub.keys, self.sender, max(0.01, min(left, WAIT_SLICE))))
+                if first is None:
+                    continue
+                batch = [first]
+                if len(missing) > 1:
+                    batch += self._redis.run(more_replies(self.hub.keys, self.sender, 1000))
+            except LOST as error:
+                if time.monotonic() >= until:
+                    raise unavailable(self._redis.server, error) from error
+                time.sleep(0.05)
+                continue
+            for data in batch:
+                message_id, status, node, payload = read_reply(data)
+                if message_id in self._wanted:
+                    self._replies[message_id] = (status, node, payload)
+                    missing.discard(message_id)
+        self._wanted.difference_update(ids)
+        return {message_id: self._replies.pop(message_id) for message_id in ids if message_id in self._replies}

@@ -1,0 +1,1 @@
+"""Strategies: a protocol file and one sibling file per strategy."""
