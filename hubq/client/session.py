@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -81,9 +82,14 @@ class Session:
         self._window = SendWindow()
         self._replies: dict[str, Reply] = {}
         self._wanted: set[str] = set()
+        self._lock = threading.RLock()  # a future may be awaited in another thread than the one that made it
 
     def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end."""
+        with self._lock:
+            return self._drive(operation)
+
+    def _drive(self, operation: Operation[T]) -> T:
         answer: Any = None
         error: BaseException | None = None
         while True:

@@ -27,8 +27,8 @@ class Effects:
     forgotten: list[str] = field(default_factory=list)
     """Children whose saved state is removed (``handover=False``: the new child starts fresh)."""
 
-    ended: list[str] = field(default_factory=list)
-    """Children that are no more: spec, state and all."""
+    ended: dict[str, str] = field(default_factory=dict)
+    """Children that are no more, spec, state and all: child -> its start id (a child started anew is not meant)."""
 
     parked: dict[str, str] = field(default_factory=dict)
     """Children that cannot run, and why; an empty reason: they can again."""
@@ -52,7 +52,10 @@ class Effects:
         args.append(len(self.states))
         for child, state in self.states.items():
             args += (child, state)
-        args += (len(self.forgotten), *self.forgotten, len(self.ended), *self.ended, len(self.parked))
+        args += (len(self.forgotten), *self.forgotten, len(self.ended))
+        for child, start_id in self.ended.items():
+            args += (child, start_id)
+        args.append(len(self.parked))
         for child, reason in self.parked.items():
             args += (child, reason)
         args.append(len(self.replies))

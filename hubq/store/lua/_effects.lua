@@ -3,7 +3,7 @@
 --   n, then n times: child, m, m entry ids               messages that are done
 --   n, then n times: child, state                        states to save
 --   n, then n times: child                               states to forget (handover=false)
---   n, then n times: child                               children that have ended
+--   n, then n times: child, start id                     children that have ended (unless started anew since)
 --   n, then n times: child, reason                       children that are parked ('' = no longer)
 --   n, then n times: reply key, ttl ms, m, m payloads    replies
 local function apply_effects(args, i)
@@ -26,10 +26,13 @@ local function apply_effects(args, i)
   end
   for _ = 1, count() do redis.call('HDEL', msk, take()) end
   for _ = 1, count() do
-    local child = take()
-    redis.call('HDEL', children, child)
-    redis.call('HDEL', msk, child)
-    redis.call('HDEL', parked, child)
+    local child, start_id = take(), take()
+    local spec = redis.call('HGET', children, child)
+    if spec and string.find(spec, start_id, 1, true) then
+      redis.call('HDEL', children, child)
+      redis.call('HDEL', msk, child)
+      redis.call('HDEL', parked, child)
+    end
   end
   for _ = 1, count() do
     local child, reason = take(), take()

@@ -1,0 +1,1 @@
+"""The runtime of one worker process: reader, supervisor, dispatcher, committer, coordinator."""

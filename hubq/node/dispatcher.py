@@ -1,0 +1,266 @@
+"""Runs handlers: one message at a time per child, many children at a time, no task per message.
+
+A few *pump* tasks take children from the ready queue and run their handlers. A pump whose handler suspends stays with it;
+the loop then starts another pump for the others, so there are as many pumps as suspended handlers, and one more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from inspect import iscoroutinefunction
+from typing import Any
+
+import msgspec
+
+from hubq.core.child import callable_method, methods_of
+from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
+from hubq.node.holding import Cell
+from hubq.node.state import envelope_of, lay_state, take_state
+from hubq.store.codec import decode, encode
+from hubq.store.mailbox import Message, reply_line
+
+log = logging.getLogger("hubq.node")
+
+#: A pump lets the event loop turn after this many seconds.
+TURN = 0.004
+
+
+class Dispatcher:
+    """The ready queue and its pumps."""
+
+    def __init__(
+        self,
+        node_name: str,
+        *,
+        max_state_bytes: int,
+        queue_limit: int,
+        threads: int,
+        trusted: Callable[[], bool],
+        redis_now_ms: Callable[[], float],
+        changed: Callable[[], None],
+        room_again: Callable[[Cell], None],
+        end_child: Callable[[Cell], None],
+    ) -> None:
+        self.node_name = node_name
+        self.handled = 0
+        self._max_state_bytes = max_state_bytes
+        self._queue_limit = queue_limit
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"hubq-{node_name}")
+        self._trusted = trusted
+        self._redis_now_ms = redis_now_ms
+        self._changed = changed
+        self._room_again = room_again
+        self._end_child = end_child
+        self._ready: deque[Cell] = deque()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._turning = 0  # pumps that are not suspended in a handler
+        self._check_due = False
+        self._methods: dict[tuple[type, str], tuple[Callable[..., Any], bool] | None] = {}
+
+    # -- the queue -------------------------------------------------------------------------------------------------
+
+    def offer(self, cell: Cell, message: Message) -> None:
+        """Queue a message for a child (the reader keeps the bound)."""
+        if cell.queue is None:
+            cell.queue = deque()
+        cell.queue.append(message)
+        if len(cell.queue) == 1 and cell.open:
+            self._ready.append(cell)
+            self._ensure()
+
+    def resume(self, cell: Cell) -> None:
+        """The child may go on: it has started, or its holding has opened again."""
+        if cell.queue and cell.open:
+            self._ready.append(cell)
+            self._ensure()
+
+    def stop(self) -> None:
+        """End all pumps and threads. Handlers that run are cancelled."""
+        self._ready.clear()
+        for pump in self._pumps:
+            pump.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def stopped(self) -> None:
+        """Wait until the pumps have ended."""
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    def _ensure(self) -> None:
+        if not self._check_due:
+            self._check_due = True
+            asyncio.get_running_loop().call_soon(self._check)
+
+    def _check(self) -> None:
+        self._check_due = False
+        if self._ready and self._turning == 0:
+            self._turning += 1
+            pump = asyncio.get_running_loop().create_task(self._pump())
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+    async def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        turning = True
+        try:
+            since = loop.time()
+            while self._ready and self._trusted():
+                cell = self._ready.popleft()
+                while cell.queue and cell.open:
+                    message = cell.queue.popleft()
+                    if len(cell.queue) == self._queue_limit // 2:
+                        self._room_again(cell)
+                    cell.busy = task
+                    # If the handler suspends, this callback finds nobody turning and starts another pump.
+                    self._turning -= 1
+                    turning = False
+                    self._ensure()
+                    try:
+                        await self._handle(cell, message)
+                    finally:
+                        cell.busy = None
+                        if cell.idle is not None and not cell.idle.done():
+                            cell.idle.set_result(None)
+                        cell.idle = None
+                    self._turning += 1
+                    turning = True
+                    if loop.time() - since > TURN:
+                        self._changed()
+                        await asyncio.sleep(0)
+                        since = loop.time()
+                if self._turning > 1:
+                    break  # another pump took over while this one was suspended
+        except asyncio.CancelledError:
+            if cell.stopping or not cell.holding.lost:
+                pass
+            return
+        finally:
+            if turning:
+                self._turning -= 1
+            self._changed()
+            if self._ready:
+                self._ensure()
+
+    # -- one message -----------------------------------------------------------------------------------------------
+
+    def _method(self, kind: type, name: str) -> tuple[Callable[..., Any], bool] | None:
+        key = (kind, name)
+        if key not in self._methods:
+            method = callable_method(kind, name)
+            self._methods[key] = None if method is None else (method, iscoroutinefunction(method))
+        return self._methods[key]
+
+    async def _handle(self, cell: Cell, message: Message) -> None:
+        self.handled += 1
+        if message.kind == "stop":
+            self.finish(cell, message, "ok", encode(True))
+            self._end_child(cell)
+            return
+        if message.deadline and message.deadline < self._redis_now_ms():
+            self.fail(cell, message, "overdue", "its deadline had passed when its turn came")
+            return
+        found = self._method(cell.kind, message.method)
+        if found is None:
+            known = ", ".join(methods_of(cell.kind)) or "none"
+            error = UnknownMethod(f"child {cell.child_id!r} ({cell.kind.__name__}) has no method {message.method!r}; it has: {known}")
+            self.fail(cell, message, "unknown_method", str(error))
+            return
+        method, is_async = found
+        instance = cell.instance
+        eager = cell.kind.on_error == "rollback" or cell.kind.durability == "commit"
+        try:
+            if eager and cell.boundary is None:
+                cell.boundary = take_state(cell, self._max_state_bytes)
+            args, kwargs = decode(message.payload)
+            if is_async:
+                result = await method(instance, *args, **kwargs)
+            else:
+                loop = asyncio.get_running_loop()
+                result = await loop.run_in_executor(self._pool, lambda: method(instance, *args, **kwargs))
+        except asyncio.CancelledError:
+            # Overdue in a handover, or the node is going away: as if the message had never been begun.
+            self._roll_back(cell)
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            self._raised(cell, message, error)
+            return
+        try:
+            answer = encode(result) if message.reply_to else b""
+        except Exception as error:
+            self._raised(cell, message, NotSendable(f"the result of {message.method} cannot be pickled ({error})"))
+            return
+        self._succeeded(cell, message, answer, eager)
+
+    def _succeeded(self, cell: Cell, message: Message, answer: bytes, eager: bool) -> None:
+        cell.cursor = message.entry.decode()
+        if eager:
+            try:
+                state = take_state(cell, self._max_state_bytes)
+            except HubqError as error:
+                self._raised(cell, message, error)
+                return
+            if state != cell.boundary:
+                cell.boundary = state
+                cell.saved = False
+        else:
+            cell.saved = False
+        if cell.kind.durability == "commit" and not cell.saved and cell.boundary is not None:
+            cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
+            cell.saved = True
+        self.finish(cell, message, "ok", answer)
+        if cell.stopping:
+            self._end_child(cell)
+
+    def _roll_back(self, cell: Cell) -> None:
+        if cell.kind.on_error == "rollback" and cell.boundary is not None:
+            lay_state(cell, cell.boundary)
+
+    def _raised(self, cell: Cell, message: Message, error: BaseException) -> None:
+        self._roll_back(cell)
+        if cell.kind.on_error == "keep":
+            cell.saved = False
+            if cell.kind.durability == "commit":
+                try:
+                    cell.boundary = take_state(cell, self._max_state_bytes)
+                    cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
+                    cell.saved = True
+                except HubqError as unsavable:
+                    error = unsavable
+        if not message.reply_to:
+            log.warning("child %s: %s raised", cell.child_id, message.method, exc_info=error)
+        trace = "".join(traceback.format_exception(error))
+        text = str(error) if isinstance(error, HubqError) else (str(error) or repr(error))
+        self.fail(cell, message, word_for(error), text, type(error).__name__, trace)
+        if cell.stopping:
+            self._end_child(cell)
+
+    def fail(self, cell: Cell, message: Message, word: str, text: str, kind: str = "", trace: str = "") -> None:
+        """The message is done, with an error for its caller."""
+        payload = msgspec.json.encode({"type": kind, "message": text, "traceback": trace}) if message.reply_to else b""
+        self.finish(cell, message, word, payload)
+
+    def finish(self, cell: Cell, message: Message, word: str, payload: bytes) -> None:
+        """The message is done: it goes, and its reply goes out, with the next commit."""
+        effects = cell.holding.effects
+        if cell.kind.durability == "interval":
+            if cell.unsaved is None:
+                cell.unsaved = []
+            cell.unsaved.append(message.entry)
+            cell.supervisor.interval_progress(cell)
+        else:
+            done = effects.done.get(cell.child_id)
+            if done is None:
+                effects.done[cell.child_id] = [message.entry]
+            else:
+                done.append(message.entry)
+        if message.reply_to:
+            line = reply_line(message.id, word, self.node_name, payload)
+            effects.replies.setdefault(message.reply_to, []).append(line)

@@ -1,0 +1,90 @@
+"""What a node holds: shards and pins, and the children in them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from hubq.core.child import Child
+from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
+from hubq.store.effects import Effects
+from hubq.store.mailbox import Message
+from hubq.store.owners import Owner
+from hubq.store.spec_record import SpecRecord
+
+
+class Cell:
+    """One child on this node. An idle child costs this object and its instance: no task, no queue."""
+
+    __slots__ = (
+        "boundary", "budget", "busy", "child_id", "cursor", "holding", "idle", "instance", "kind", "life", "queue",
+        "record", "run_task", "save_timer", "saved", "stopping", "supervisor", "unsaved",
+    )  # fmt: skip
+
+    def __init__(self, supervisor: Any, holding: Holding, child_id: str, record: SpecRecord) -> None:
+        self.supervisor = supervisor
+        self.holding = holding
+        self.child_id = child_id
+        self.record = record
+        self.kind: type[Child] = Child
+        self.instance: Child | None = None
+        self.life = Life.BUILT
+        self.queue: deque[Message] | None = None
+        self.busy: asyncio.Task[Any] | None = None  # the task that runs its handler
+        self.idle: asyncio.Future[None] | None = None  # somebody waits for the message boundary
+        self.run_task: asyncio.Task[None] | None = None
+        self.boundary: bytes | None = None  # its state at the last message boundary, encoded
+        self.saved = False  # that state is (or will be, with the next commit) in msk
+        self.cursor = "0"
+        self.unsaved: list[bytes] | None = None  # durability="interval": messages not deleted yet
+        self.save_timer: asyncio.TimerHandle | None = None
+        self.budget: RestartBudget | None = None
+        self.stopping = False
+
+    def moved(self, event: LifeEvent) -> None:
+        """Take a row of the life table."""
+        self.life = LIFE.next(self.life, event)
+
+    @property
+    def open(self) -> bool:
+        """Whether the next message may be handled."""
+        return self.life is Life.RUNNING and self.holding.open and self.busy is None
+
+    # What the child sees of the node (hubq.core.child.Host):
+
+    @property
+    def node_name(self) -> str:
+        return str(self.supervisor.node_name)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return dict(self.record.metadata)
+
+    async def commit(self) -> None:
+        await self.supervisor.commit_child(self)
+
+    def stop(self) -> None:
+        self.supervisor.stop_requested(self)
+
+
+class Holding:
+    """A shard, or a pin (a shard of one), that this node owns."""
+
+    def __init__(self, shard: int, owner: Owner, pinned: str | None = None) -> None:
+        self.shard = shard
+        self.owner = owner
+        self.pinned = pinned
+        self.cells: dict[str, Cell] = {}
+        self.excluded: set[str] = set()  # children pinned to other holdings
+        self.behind: dict[str, bytes] = {}  # child -> entry after which its messages must be read again
+        self.open = False  # handlers may start
+        self.frozen = False  # nothing may be committed: the token is being passed
+        self.lost = False
+        self.moving = False
+        self.effects = Effects()
+        self.waiters: list[asyncio.Future[None]] = []  # of the next commit
+
+    def __repr__(self) -> str:
+        pin = f"/{self.pinned}" if self.pinned else ""
+        return f"<Holding {self.shard}{pin} {self.owner.line!r}>"

@@ -1,0 +1,68 @@
+"""A child's state: taken at a message boundary, laid over an instance again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hubq.core.child import Child
+from hubq.node.holding import Cell
+from hubq.store.codec import decode, encode_state
+from hubq.store.envelope import Envelope
+
+#: ``form`` of an envelope: the attributes themselves, or what ``prepare_handover_state`` returned.
+ATTRIBUTES = "attributes"
+HANDED = "handed"
+
+
+def take_state(cell: Cell, limit: int) -> bytes:
+    """The attributes of a child but for the transient ones, encoded.
+
+    Raises :class:`~hubq.errors.StateNotSavable`, :class:`~hubq.errors.StateTooLarge`.
+    """
+    instance = cell.instance
+    assert instance is not None
+    transient = cell.kind.transient
+    attributes = instance.__dict__
+    state = {k: v for k, v in attributes.items() if k not in transient} if transient else attributes
+    return encode_state(state, limit, cell.child_id)
+
+
+def lay_state(cell: Cell, data: bytes) -> None:
+    """Put a child's attributes back to an earlier state; transient ones stay as they are."""
+    instance = cell.instance
+    assert instance is not None
+    _replace(cell.kind, instance, decode(data))
+
+
+def _replace(kind: type[Child], instance: Child, state: dict[str, Any]) -> None:
+    kept = {name: value for name, value in instance.__dict__.items() if name in kind.transient}
+    instance.__dict__.clear()
+    instance.__dict__.update(kept)
+    instance.__dict__.update(state)
+
+
+def overrides(kind: type[Child], method: str) -> bool:
+    """Whether a child class has its own version of one of ``Child``'s methods."""
+    return getattr(kind, method) is not getattr(Child, method)
+
+
+def restore(cell: Cell, envelope: Envelope) -> None:
+    """Give a newly built child its saved or handed-over state. Raises whatever ``alter_handover_state`` raises.
+
+    After a crash of a child that has its own ``prepare_handover_state``, the saved attributes are not of the shape its
+    ``alter_handover_state`` expects, and are laid over the instance directly.
+    """
+    instance = cell.instance
+    assert instance is not None
+    handed = decode(envelope.data)
+    if envelope.form == HANDED or not overrides(cell.kind, "prepare_handover_state"):
+        current = {k: v for k, v in instance.__dict__.items() if k not in cell.kind.transient}
+        handed = instance.alter_handover_state(current, handed)
+    if isinstance(handed, dict):
+        _replace(cell.kind, instance, handed)
+    cell.cursor = envelope.cursor
+
+
+def envelope_of(cell: Cell, data: bytes, form: str = ATTRIBUTES) -> bytes:
+    """The bytes for ``msk``."""
+    return Envelope(form, cell.cursor, data).written()
