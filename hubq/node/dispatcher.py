@@ -137,9 +137,7 @@ class Dispatcher:
                 if self._turning > 1:
                     break  # another pump took over while this one was suspended
         except asyncio.CancelledError:
-            if cell.stopping or not cell.holding.lost:
-                pass
-            return
+            return  # a straggler's handler was cancelled, or the node stops; the others get another pump
         finally:
             if turning:
                 self._turning -= 1

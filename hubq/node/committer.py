@@ -1,0 +1,108 @@
+"""Group commit: one pipeline of ``commit_shard`` for whatever has finished meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from hubq.errors import RedisUnavailable
+from hubq.node.holding import Holding
+from hubq.store.connection import AsyncRedis
+from hubq.store.effects import Effects
+from hubq.store.keys import Keys
+from hubq.store.owners import commit_shard
+
+log = logging.getLogger("hubq.node")
+
+
+class Committer:
+    """Takes the effects of all holdings and commits them, one pipeline at a time."""
+
+    def __init__(
+        self,
+        redis: AsyncRedis,
+        keys: Keys,
+        holdings: Callable[[], list[Holding]],
+        trusted: Callable[[], bool],
+        fenced: Callable[[Holding], None],
+        reply_ttl: float,
+    ) -> None:
+        self.commits = 0
+        self._redis = redis
+        self._keys = keys
+        self._holdings = holdings
+        self._trusted = trusted
+        self._fenced = fenced
+        self._reply_ttl_ms = int(reply_ttl * 1000)
+        self._due = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin committing."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        """Commit no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def changed(self) -> None:
+        """Some holding has something to commit (cheap; may be called often)."""
+        self._due.set()
+
+    async def settled(self) -> None:
+        """Wait until no commit is under way. What is frozen by then is not touched again until it is thawed."""
+        async with self._lock:
+            pass
+
+    def take(self, holding: Holding) -> Effects:
+        """The effects collected so far; the holding begins to collect anew."""
+        effects, holding.effects = holding.effects, Effects()
+        effects.reply_ttl_ms = self._reply_ttl_ms
+        return effects
+
+    async def _work(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                await self._commit()
+            except Exception:
+                log.exception("a commit failed")
+
+    async def _commit(self) -> None:
+        async with self._lock:
+            batch = [h for h in self._holdings() if not h.frozen and not h.lost and (h.effects or h.waiters)]
+            if not batch:
+                return
+            taken = [(holding, self.take(holding), holding.waiters) for holding in batch]
+            for holding in batch:
+                holding.waiters = []
+            commands = [
+                commit_shard(self._keys, holding.shard, holding.pinned, holding.owner, effects)
+                for holding, effects, _ in taken
+            ]
+            words = await self._until_answered(commands)
+            for (holding, _, waiters), word in zip(taken, words, strict=True):
+                if word == "ok":
+                    self.commits += 1
+                    for waiter in waiters:
+                        if not waiter.done():
+                            waiter.set_result(None)
+                else:
+                    self._fenced(holding)
+                    for waiter in waiters:
+                        waiter.cancel()
+
+    async def _until_answered(self, commands: list[object]) -> list[str]:
+        # Repeating a commit is harmless, losing one is not: go on until Redis answers. If our lease is over by then,
+        # the answer is "fenced".
+        while True:
+            try:
+                return await self._redis.run_many(commands, retry_for=5.0)  # type: ignore[arg-type]
+            except RedisUnavailable as error:
+                log.warning("commit waits: %s", error)

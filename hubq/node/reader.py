@@ -1,0 +1,214 @@
+"""Reads mailboxes: one blocking XREAD over all shards of the node. Reading changes nothing in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from hubq.core.lifecycle import Life
+from hubq.errors import RedisUnavailable
+from hubq.node.dispatcher import Dispatcher
+from hubq.node.holding import Cell, Holding
+from hubq.store.connection import LOST, AsyncRedis
+from hubq.store.keys import Keys
+from hubq.store.mailbox import Message, read_mailboxes, read_range
+
+log = logging.getLogger("hubq.node")
+
+#: Longest blocking read, seconds (well below the connection's time-out).
+BLOCK = 2.0
+START = b"0"
+
+
+class Reader:
+    """The cursors of a node, and the loop that moves them."""
+
+    def __init__(
+        self,
+        redis: AsyncRedis,
+        keys: Keys,
+        node_name: str,
+        dispatcher: Dispatcher,
+        *,
+        count: int,
+        queue_limit: int,
+        start_children: Callable[[Holding, Message], None],
+        nobody: Callable[[Holding, Message], None],
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._wake_stream = keys.control(node_name)
+        self._dispatcher = dispatcher
+        self._count = count
+        self._queue_limit = queue_limit
+        self._start_children = start_children
+        self._nobody = nobody
+        self._cursors: dict[int, bytes] = {}
+        self._holdings: dict[int, list[Holding]] = {}
+        self._behind: set[Holding] = set()  # holdings that are not yet at their stream's cursor
+        self._catching: dict[Holding, asyncio.Task[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin reading."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        """Read no more."""
+        tasks = [*self._catching.values(), *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = None
+
+    # -- what is read ----------------------------------------------------------------------------------------------
+
+    def add(self, holding: Holding) -> None:
+        """Read for a holding from the first message left. The caller wakes the blocking read (a ``Wake`` to itself)."""
+        others = self._holdings.setdefault(holding.shard, [])
+        others.append(holding)
+        if holding.shard not in self._cursors:
+            self._cursors[holding.shard] = START
+        elif holding.pinned is None:
+            self._behind.add(holding)
+            self._catch_up(holding)
+
+    def remove(self, holding: Holding) -> None:
+        """Read for it no more."""
+        others = self._holdings.get(holding.shard, [])
+        if holding in others:
+            others.remove(holding)
+        if not others:
+            self._holdings.pop(holding.shard, None)
+            self._cursors.pop(holding.shard, None)
+        self._behind.discard(holding)
+        task = self._catching.pop(holding, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    def again(self, cell: Cell, after: bytes = START) -> None:
+        """Read a child's messages again, from past an entry."""
+        cell.holding.behind[cell.child_id] = after
+        self._catch_up(cell.holding)
+
+    def room(self, cell: Cell) -> None:
+        """A child's queue has room again."""
+        if cell.child_id in cell.holding.behind:
+            self._catch_up(cell.holding)
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        woken = b"$"
+        while True:
+            try:
+                cursors = dict(self._cursors)
+                command = read_mailboxes(
+                    self._keys, cursors, self._count, int(BLOCK * 1000), self._wake_stream, woken
+                )
+                found, woken = await self._redis.run(command)
+                if woken == b"$":
+                    woken = b"0"
+                for shard, messages in found.items():
+                    # The shard may have gone, or gone and come again, while we waited.
+                    if messages and self._cursors.get(shard) == cursors[shard]:
+                        self._cursors[shard] = messages[-1].entry
+                        for holding in list(self._holdings.get(shard, ())):
+                            if holding not in self._behind:
+                                for message in messages:
+                                    self.dispatch(holding, message)
+                        await asyncio.sleep(0)
+            except LOST as error:
+                log.warning("reading waits: Redis is away (%s)", error)
+                await asyncio.sleep(0.1)
+            except Exception:
+                log.exception("reading failed")
+                await asyncio.sleep(0.5)
+
+    def dispatch(self, holding: Holding, message: Message) -> None:
+        """Bring one message to its child, or leave it in the mailbox for later."""
+        child = message.child
+        if holding.pinned is not None and child != holding.pinned:
+            return
+        if message.kind == "start":
+            if holding.pinned is None:
+                self._start_children(holding, message)
+            return
+        if child in holding.excluded or child in holding.behind:
+            return
+        cell = holding.cells.get(child)
+        if cell is None:
+            if holding.pinned is None:
+                self._nobody(holding, message)
+            return
+        if cell.life is Life.PARKED:
+            return
+        if cell.queue is not None and len(cell.queue) >= self._queue_limit:
+            holding.behind[child] = cell.queue[-1].entry
+            return
+        self._dispatcher.offer(cell, message)
+
+    # -- catching up -----------------------------------------------------------------------------------------------
+
+    def _catch_up(self, holding: Holding) -> None:
+        task = self._catching.get(holding)
+        if task is None or task.done():
+            self._catching[holding] = asyncio.get_running_loop().create_task(self._catch(holding))
+
+    async def _catch(self, holding: Holding) -> None:
+        while not holding.lost and holding.shard in self._cursors:
+            try:
+                if holding in self._behind:
+                    await self._catch_holding(holding)
+                children = [child for child in holding.behind if self._has_room(holding, child)]
+                if not children:
+                    return
+                for child in children:
+                    await self._catch_child(holding, child)
+            except (*LOST, RedisUnavailable) as error:
+                log.warning("reading waits: Redis is away (%s)", error)
+                await asyncio.sleep(0.1)
+
+    def _has_room(self, holding: Holding, child: str) -> bool:
+        cell = holding.cells.get(child)
+        return cell is None or cell.queue is None or len(cell.queue) <= self._queue_limit // 2
+
+    async def _catch_holding(self, holding: Holding) -> None:
+        at = START
+        while holding in self._behind:
+            until = self._cursors.get(holding.shard)
+            if until is None:
+                return
+            if at == until or until == START:
+                self._behind.discard(holding)
+                return
+            messages = await self._redis.run(read_range(self._keys, holding.shard, at, until, self._count))
+            if holding not in self._behind:
+                return
+            for message in messages:
+                self.dispatch(holding, message)
+            at = messages[-1].entry if len(messages) == self._count else until
+
+    async def _catch_child(self, holding: Holding, child: str) -> None:
+        while child in holding.behind:
+            cell = holding.cells.get(child)
+            if cell is None or cell.life is Life.PARKED or holding.lost:
+                holding.behind.pop(child, None)
+                return
+            after, until = holding.behind[child], self._cursors.get(holding.shard, START)
+            if until in (START, after):
+                # Nothing has been read yet, or this was the last that was.
+                holding.behind.pop(child, None)
+                return
+            messages = await self._redis.run(read_range(self._keys, holding.shard, after, until, self._count))
+            if holding.behind.get(child) != after:
+                return
+            for message in messages:
+                if message.child == child and message.kind != "start":
+                    if cell.queue is not None and len(cell.queue) >= self._queue_limit:
+                        return
+                    self._dispatcher.offer(cell, message)
+                holding.behind[child] = message.entry
+            if len(messages) < self._count:
+                holding.behind[child] = until

@@ -1,0 +1,429 @@
+"""Builds children, starts and restarts them, and disposes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import isawaitable
+from typing import Any
+
+import msgspec
+
+from hubq.client.classes import ClassBook
+from hubq.config import Config
+from hubq.core.child import FunctionChild
+from hubq.core.lifecycle import Life, LifeEvent, RestartBudget, restarts
+from hubq.errors import HubqError, StartFailed
+from hubq.node.holding import Cell, Holding
+from hubq.node.state import ATTRIBUTES, HANDED, envelope_of, overrides, restore, take_state
+from hubq.store.codec import decode, encode_state
+from hubq.store.connection import AsyncRedis
+from hubq.store.control import add_event
+from hubq.store.envelope import Envelope
+from hubq.store.keys import Keys
+from hubq.store.mailbox import Message, reply_line
+from hubq.store.registry import read_some_specs, read_state
+from hubq.store.spec_record import SpecRecord
+
+log = logging.getLogger("hubq.node")
+
+
+class Supervisor:
+    """All children of a node."""
+
+    def __init__(self, redis: AsyncRedis, keys: Keys, node_name: str, classes: ClassBook, config: Config) -> None:
+        self.node_name = node_name
+        self.holdings: dict[tuple[int, str | None], Holding] = {}
+        self.changed: Callable[[], None] = lambda: None  # set by the node: something to commit
+        self.resume: Callable[[Cell], None] = lambda cell: None  # set by the node: a child may go on
+        self.reject: Callable[[Cell, Message, str, str], None]
+        self._redis = redis
+        self._keys = keys
+        self._classes = classes
+        self._config = config
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # -- small things ----------------------------------------------------------------------------------------------
+
+    def background(self, work: Awaitable[Any], what: str) -> asyncio.Task[Any]:
+        """Run something beside the loop; what it raises is logged."""
+
+        async def guarded() -> Any:
+            try:
+                return await work
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("%s failed", what)
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def stop(self) -> None:
+        """Cancel what runs beside the loop."""
+        for task in list(self._tasks):
+            if task is not asyncio.current_task():
+                task.cancel()
+        await asyncio.gather(*(t for t in self._tasks if t is not asyncio.current_task()), return_exceptions=True)
+
+    def event(self, kind: str, **fields: object) -> None:
+        """Write an event, without waiting for it."""
+        command = add_event(self._keys, self._config.events_kept, kind, {"node": self.node_name, **fields})
+        self.background(self._redis.run(command, retry_for=5.0), f"writing event {kind}")
+
+    def children(self) -> Iterable[Cell]:
+        """Every child on this node."""
+        for holding in self.holdings.values():
+            yield from holding.cells.values()
+
+    # -- building --------------------------------------------------------------------------------------------------
+
+    def build(self, holding: Holding, child_id: str, record: SpecRecord) -> Cell:
+        """Import the class and run ``__init__``. The cell's life is PARKED, with the error raised, if that fails."""
+        cell = Cell(self, holding, child_id, record)
+        try:
+            cell.kind = self._classes.resolve(record.name, record.module)
+            args, kwargs = decode(record.arguments)
+            instance = cell.kind.__new__(cell.kind)
+            instance._host = cell
+            instance.__init__(*args, **kwargs)  # type: ignore[misc]
+            cell.instance = instance
+        except Exception as error:
+            if isinstance(error, StartFailed):
+                raise
+            raise StartFailed(f"child {child_id!r} ({record.name}) cannot be built: {type(error).__name__}: {error}") from error
+        return cell
+
+    def build_parked(self, holding: Holding, child_id: str, record: SpecRecord, reason: str) -> Cell:
+        """A child that cannot run here: a place holder that keeps its messages in the mailbox."""
+        cell = Cell(self, holding, child_id, record)
+        cell.moved(LifeEvent.FAILED)
+        self._park(cell, reason)
+        return cell
+
+    def _park(self, cell: Cell, reason: str) -> None:
+        log.error("child %s is parked: %s", cell.child_id, reason)
+        cell.holding.effects.parked[cell.child_id] = reason
+        cell.queue = None
+        self.changed()
+        self.event("child_parked", child=cell.child_id, shard=cell.holding.shard, reason=reason)
+
+    def begin(self, cell: Cell, envelope: Envelope | None) -> None:
+        """Give a built child its state and start it; its intake opens when ``on_start`` is done."""
+        try:
+            if envelope is not None:
+                restore(cell, envelope)
+                if envelope.form == ATTRIBUTES:
+                    cell.boundary, cell.saved = envelope.data, True
+        except Exception as error:
+            cell.moved(LifeEvent.FAILED)
+            self._park(cell, f"its state cannot be restored: {type(error).__name__}: {error}")
+            return
+        cell.moved(LifeEvent.RESTORED)
+        if overrides(cell.kind, "on_start"):
+            self.background(self._on_start(cell), f"starting child {cell.child_id}")
+        else:
+            self._started(cell)
+
+    async def _on_start(self, cell: Cell, failed: Callable[[str], None] | None = None) -> None:
+        assert cell.instance is not None
+        try:
+            await cell.instance.on_start()
+        except Exception as error:
+            if cell.life is Life.STARTING:
+                cell.moved(LifeEvent.FAILED)
+                self._park(cell, f"on_start raised {type(error).__name__}: {error}")
+            return
+        if cell.life is Life.STARTING:
+            self._started(cell)
+
+    def _started(self, cell: Cell) -> None:
+        cell.moved(LifeEvent.STARTED)
+        if cell.idle is not None and not cell.idle.done():
+            cell.idle.set_result(None)
+        cell.idle = None
+        self.start_run(cell)
+        self.resume(cell)
+
+    # -- the start message -----------------------------------------------------------------------------------------
+
+    def start_message(self, holding: Holding, message: Message) -> None:
+        """A ``start`` message: build the children it names. Their messages queue up meanwhile."""
+        names: list[str] = msgspec.json.decode(message.payload)
+        missing = [name for name in names if name not in holding.cells and name not in holding.excluded]
+        # Until their specs are read, the messages behind this one must wait in the mailbox.
+        for name in missing:
+            holding.behind[name] = message.entry
+        self.background(self._start_message(holding, message, names, missing), "starting children")
+
+    async def _start_message(self, holding: Holding, message: Message, names: list[str], missing: list[str]) -> None:
+        failed: dict[str, str] = {}
+        if missing:
+            command = read_some_specs(self._keys, holding.shard, missing)
+            records = await self._redis.run(command, retry_for=self._config.lease)
+            if holding.lost or not holding.open:
+                return  # whoever owns the shard next reads the message again
+            for name in missing:
+                if name in records and name not in holding.cells:
+                    try:
+                        cell = self.build(holding, name, records[name])
+                    except StartFailed as error:
+                        failed[name] = str(error)
+                        self.forget(holding, name, records[name])
+                        continue
+                    holding.cells[name] = cell
+                    self.begin(cell, None)
+        for name in names:
+            cell_or_none = holding.cells.get(name)
+            if cell_or_none is None:
+                failed.setdefault(name, f"child {name!r} was stopped before it started")
+                continue
+            cell = cell_or_none
+            if cell.life is Life.STARTING:
+                await self.boundary(cell)
+            if cell.life is Life.PARKED and name not in failed:
+                reason = holding.effects.parked.pop(name, "it cannot run here")
+                failed[name] = f"child {name!r} cannot start: {reason}"
+                self._remove(cell)
+        if holding.lost or holding.frozen:
+            return
+        holding.effects.done.setdefault(message.child, []).append(message.entry)
+        if message.reply_to:
+            line = reply_line(message.id, "ok", self.node_name, msgspec.json.encode(failed))
+            holding.effects.replies.setdefault(message.reply_to, []).append(line)
+        self.changed()
+        for name in missing:
+            cell_or_none = holding.cells.get(name)
+            if cell_or_none is not None:
+                self.read_again(cell_or_none, message.entry)
+            else:
+                holding.behind.pop(name, None)
+                self.read_orphans(holding, name)
+
+    read_again: Callable[[Cell, bytes], None]
+    read_orphans: Callable[[Holding, str], None]
+
+    def forget(self, holding: Holding, child_id: str, record: SpecRecord) -> None:
+        """A child that never started, or has ended, goes with the next commit."""
+        holding.effects.ended[child_id] = record.start_id
+        holding.effects.states.pop(child_id, None)
+        holding.effects.parked.pop(child_id, None)
+        self.changed()
+
+    # -- run() -----------------------------------------------------------------------------------------------------
+
+    def start_run(self, cell: Cell) -> None:
+        """Start the child's own loop, if it has one."""
+        if hasattr(cell.kind, "run") and cell.run_task is None:
+            cell.run_task = self.background(self._run(cell), f"run() of child {cell.child_id}")
+
+    async def _run(self, cell: Cell) -> None:
+        instance: Any = cell.instance
+        failed = False
+        try:
+            await instance.run()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            failed = True
+            log.warning("run() of child %s raised", cell.child_id, exc_info=error)
+        cell.run_task = None
+        if cell.life is not Life.RUNNING or not cell.holding.open:
+            return
+        restart = cell.record.restart or "permanent"
+        is_function = issubclass(cell.kind, FunctionChild)
+        if not failed and not is_function:
+            return  # its loop is done; the child lives on and answers
+        if not restarts(restart, failed):
+            self.end(cell)
+            return
+        if cell.budget is None:
+            cell.budget = RestartBudget(cell.kind.max_restarts, cell.kind.restart_within)
+        if not cell.budget.spend(asyncio.get_running_loop().time()):
+            cell.moved(LifeEvent.FAILED)
+            self._park(
+                cell,
+                f"run() ended more than {cell.kind.max_restarts} times in {cell.kind.restart_within:g} s",
+            )
+            return
+        await self.restart(cell)
+
+    async def restart(self, cell: Cell) -> None:
+        """Build the child anew from its last commit."""
+        await self.boundary(cell)
+        if cell.life is not Life.RUNNING or cell.holding.lost:
+            return
+        if cell.holding.effects:
+            await self.committed(cell.holding)
+        command = read_state(self._keys, cell.holding.shard, cell.child_id)
+        envelope = await self._redis.run(command, retry_for=self._config.lease)
+        if cell.life is not Life.RUNNING or cell.holding.lost:
+            return
+        await self._on_stop(cell, "restart")
+        try:
+            fresh = self.build(cell.holding, cell.child_id, cell.record)
+        except StartFailed as error:
+            cell.moved(LifeEvent.FAILED)
+            self._park(cell, str(error))
+            return
+        cell.instance, cell.boundary, cell.saved = fresh.instance, None, False
+        assert cell.instance is not None
+        cell.instance._host = cell
+        self.event("child_restarted", child=cell.child_id, shard=cell.holding.shard)
+        cell.moved(LifeEvent.RESTART)
+        cell.life = Life.BUILT
+        self.begin(cell, envelope)
+
+    # -- commits asked for by children -----------------------------------------------------------------------------
+
+    async def boundary(self, cell: Cell) -> None:
+        """Wait until the child is between two messages (or has started)."""
+        while cell.busy is not None or cell.life is Life.STARTING:
+            if cell.idle is None:
+                cell.idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(cell.idle)
+
+    async def committed(self, holding: Holding) -> None:
+        """Wait for the holding's next commit."""
+        waiter = asyncio.get_running_loop().create_future()
+        holding.waiters.append(waiter)
+        self.changed()
+        await waiter
+
+    async def commit_child(self, cell: Cell) -> None:
+        """``await self.commit()`` of a child."""
+        if cell.busy is asyncio.current_task():
+            return  # inside a handler: the commit that ends its message holds everything
+        await self.boundary(cell)
+        self.save(cell)
+        await self.committed(cell.holding)
+
+    def save(self, cell: Cell) -> None:
+        """Put the child's state into the next commit, and with it the messages it holds. Call at a boundary."""
+        state = take_state(cell, self._config.max_state_bytes)
+        if state != cell.boundary or not cell.saved:
+            cell.boundary, cell.saved = state, True
+            cell.holding.effects.states[cell.child_id] = envelope_of(cell, state)
+        if cell.unsaved:
+            cell.holding.effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
+            cell.unsaved = None
+        if cell.save_timer is not None:
+            cell.save_timer.cancel()
+            cell.save_timer = None
+        self.changed()
+
+    def interval_progress(self, cell: Cell) -> None:
+        """``durability="interval"``: another message is done and waits for the next save."""
+        assert cell.unsaved is not None
+        if len(cell.unsaved) >= cell.kind.save_after:
+            self.background(self._save_soon(cell), "saving")
+        elif cell.save_timer is None:
+            loop = asyncio.get_running_loop()
+            cell.save_timer = loop.call_later(
+                cell.kind.save_every, lambda: self.background(self._save_soon(cell), "saving")
+            )
+
+    async def _save_soon(self, cell: Cell) -> None:
+        await self.boundary(cell)
+        if not cell.holding.lost and not cell.holding.frozen and cell.life is Life.RUNNING:
+            self.save(cell)
+
+    # -- handing over ----------------------------------------------------------------------------------------------
+
+    async def hand_over(self, cell: Cell, with_state: bool) -> tuple[str, bytes | None]:
+        """End ``run()`` and take what the child hands over: (child, envelope or None if msk has it already).
+
+        Raises what ``prepare_handover_state`` raises, or that its result cannot be saved.
+        """
+        await self.end_run(cell)
+        if not with_state:
+            return cell.child_id, None
+        assert cell.instance is not None
+        if overrides(cell.kind, "prepare_handover_state"):
+            handed = cell.instance.prepare_handover_state()
+            if isawaitable(handed):
+                handed = await handed
+            data = encode_state(handed, self._config.max_state_bytes, cell.child_id)
+            return cell.child_id, envelope_of(cell, data, HANDED)
+        data = take_state(cell, self._config.max_state_bytes)
+        if cell.saved and data == cell.boundary and cell.child_id not in cell.holding.effects.states:
+            return cell.child_id, None
+        return cell.child_id, envelope_of(cell, data)
+
+    async def end_run(self, cell: Cell) -> None:
+        """Cancel the child's loop and wait until it has ended."""
+        task, cell.run_task = cell.run_task, None
+        if task is not None and task is not asyncio.current_task() and not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    def stop_requested(self, cell: Cell) -> None:
+        """``self.stop()`` of a child, or a stop message."""
+        cell.stopping = True
+        if cell.busy is None:
+            self.end(cell)
+
+    def end(self, cell: Cell) -> None:
+        """The child ends for good: what waits for it is refused, spec and state go with the next commit."""
+        if cell.life is Life.ENDED:
+            return
+        holding = cell.holding
+        if cell.unsaved:
+            holding.effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
+            cell.unsaved = None
+        for message in cell.queue or ():
+            self.reject(cell, message, "unknown_child", f"child {cell.child_id!r} was stopped before this message's turn")
+        self.forget(holding, cell.child_id, cell.record)
+        self._remove(cell)
+        self.background(self._dispose(cell, "stopped"), f"stopping child {cell.child_id}")
+        self.event("child_stopped", child=cell.child_id, shard=holding.shard)
+
+    def _remove(self, cell: Cell) -> None:
+        if cell.life is Life.PARKED:
+            self.forget(cell.holding, cell.child_id, cell.record)
+        if cell.life is not Life.ENDED:
+            cell.moved(LifeEvent.END)
+        cell.queue = None
+        cell.holding.cells.pop(cell.child_id, None)
+
+    async def _dispose(self, cell: Cell, reason: str) -> None:
+        await self.end_run(cell)
+        await self._on_stop(cell, reason)
+
+    async def _on_stop(self, cell: Cell, reason: str) -> None:
+        if cell.instance is None or not overrides(cell.kind, "on_stop"):
+            return
+        try:
+            async with asyncio.timeout(self._config.stop_timeout):
+                await cell.instance.on_stop(reason)
+        except TimeoutError:
+            log.warning("on_stop of child %s took longer than %g s", cell.child_id, self._config.stop_timeout)
+        except Exception as error:
+            log.warning("on_stop of child %s raised", cell.child_id, exc_info=error)
+
+    async def dispose(self, cells: Iterable[Cell], reason: str) -> None:
+        """End these children here (they live on elsewhere, or are parked), all at once."""
+        work = []
+        for cell in cells:
+            if cell.save_timer is not None:
+                cell.save_timer.cancel()
+                cell.save_timer = None
+            if cell.busy is not None:
+                cell.busy.cancel()
+            if cell.life is not Life.ENDED:
+                cell.moved(LifeEvent.END)
+            cell.queue = None
+            if cell.run_task is not None or overrides(cell.kind, "on_stop"):
+                work.append(self._dispose(cell, reason))
+        if work:
+            await asyncio.gather(*work, return_exceptions=True)
+
+
+def reason_of(error: BaseException) -> str:
+    """One line that says why."""
+    return str(error) if isinstance(error, HubqError) else f"{type(error).__name__}: {error}"
