@@ -14,7 +14,6 @@ class Life(Enum):
     BUILT = "built"  # __init__ has run; closed for intake
     STARTING = "starting"  # its state is there, on_start runs
     RUNNING = "running"
-    CLOSED = "closed"  # intake closed: it is about to move, park or stop
     PARKED = "parked"  # it cannot run here; its state and messages are kept
     ENDED = "ended"  # gone from this node
 
@@ -26,8 +25,6 @@ class LifeEvent(Enum):
     STARTED = "started"
     FAILED = "failed"
     RESTART = "restart"
-    CLOSE = "close"
-    OPEN = "open"
     END = "end"
 
 
@@ -39,15 +36,10 @@ LIFE = Table(
         (Life.BUILT, LifeEvent.END): Life.ENDED,
         (Life.STARTING, LifeEvent.STARTED): Life.RUNNING,
         (Life.STARTING, LifeEvent.FAILED): Life.PARKED,
-        (Life.STARTING, LifeEvent.CLOSE): Life.CLOSED,
         (Life.STARTING, LifeEvent.END): Life.ENDED,
-        (Life.RUNNING, LifeEvent.RESTART): Life.STARTING,
-        (Life.RUNNING, LifeEvent.CLOSE): Life.CLOSED,
+        (Life.RUNNING, LifeEvent.RESTART): Life.BUILT,
         (Life.RUNNING, LifeEvent.FAILED): Life.PARKED,
         (Life.RUNNING, LifeEvent.END): Life.ENDED,
-        (Life.CLOSED, LifeEvent.OPEN): Life.RUNNING,
-        (Life.CLOSED, LifeEvent.END): Life.ENDED,
-        (Life.PARKED, LifeEvent.RESTART): Life.STARTING,
         (Life.PARKED, LifeEvent.END): Life.ENDED,
     },
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class StartChildren:
-    """Source → target: build the children of this shard, closed for intake.
+    """Source → target: build the children of this shard (or just ``child``), closed for intake.
 
     Answer: :class:`ChildStartResp`. Silence: after ``child_migration_timeout`` the source gives the move up.
     """
@@ -19,6 +19,7 @@ class StartChildren:
     sender: str
     shard: int
     handover_id: str
+    child: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +116,6 @@ def from_fields(flat: Mapping[str, str]) -> ControlMessage | None:
     values = {
         field.name: _READ[str(field.type)](flat["from" if field.name == "sender" else field.name])
         for field in fields(kind)
+        if field.name == "sender" or field.name in flat
     }
     return kind(**values)  # type: ignore[arg-type]

@@ -124,7 +124,7 @@ class Dispatcher:
                     try:
                         await self._handle(cell, message)
                     finally:
-                        cell.busy = None
+                        cell.busy, cell.in_thread = None, False
                         if cell.idle is not None and not cell.idle.done():
                             cell.idle.set_result(None)
                         cell.idle = None
@@ -179,6 +179,7 @@ class Dispatcher:
             if is_async:
                 result = await method(instance, *args, **kwargs)
             else:
+                cell.in_thread = True
                 loop = asyncio.get_running_loop()
                 result = await loop.run_in_executor(self._pool, lambda: method(instance, *args, **kwargs))
         except asyncio.CancelledError:

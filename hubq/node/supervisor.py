@@ -128,7 +128,7 @@ class Supervisor:
         else:
             self._started(cell)
 
-    async def _on_start(self, cell: Cell, failed: Callable[[str], None] | None = None) -> None:
+    async def _on_start(self, cell: Cell) -> None:
         assert cell.instance is not None
         try:
             await cell.instance.on_start()
@@ -274,7 +274,6 @@ class Supervisor:
         cell.instance._host = cell
         self.event("child_restarted", child=cell.child_id, shard=cell.holding.shard)
         cell.moved(LifeEvent.RESTART)
-        cell.life = Life.BUILT
         self.begin(cell, envelope)
 
     # -- commits asked for by children -----------------------------------------------------------------------------

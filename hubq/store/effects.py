@@ -41,6 +41,17 @@ class Effects:
     def __bool__(self) -> bool:
         return bool(self.done or self.states or self.forgotten or self.ended or self.parked or self.replies)
 
+    def absorb(self, other: Effects) -> None:
+        """Take in what another holding of the same shard has collected (a pin that never came to be)."""
+        for child, entries in other.done.items():
+            self.done.setdefault(child, []).extend(entries)
+        self.states.update(other.states)
+        self.forgotten += other.forgotten
+        self.ended.update(other.ended)
+        self.parked.update(other.parked)
+        for client, payloads in other.replies.items():
+            self.replies.setdefault(client, []).extend(payloads)
+
     def arguments(self, keys: Keys, shard: int) -> list[Arg]:
         """The script's arguments, in the order ``apply_effects`` reads them."""
         args: list[Arg] = [

@@ -1,0 +1,228 @@
+"""The source side of a handover: the steps that a migration strategy puts in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from hubq.core.handover import SOURCE, Source, SourceEvent
+from hubq.core.lifecycle import Life
+from hubq.core.messages import StartChildren
+from hubq.errors import RedisUnavailable
+from hubq.node.holding import Cell, Holding
+from hubq.node.state import overrides
+from hubq.store.control import send_control
+from hubq.store.effects import Effects
+from hubq.store.owners import Owner, pass_token
+
+if TYPE_CHECKING:
+    from hubq.node.parts import Parts
+
+log = logging.getLogger("hubq.node")
+
+
+class SourceHandover:
+    """One shard on its way from this node to another (``strategies.migration.protocol.Handover``)."""
+
+    def __init__(self, parts: Parts, holding: Holding, target: str, incarnation: int, handover_id: str) -> None:
+        self.shard = holding.shard
+        self.target = target
+        self.handover_id = handover_id
+        self.state = SOURCE.next(Source.SERVING, SourceEvent.BEGIN)
+        self.resp: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._parts = parts
+        self._holding = holding
+        self._incarnation = incarnation
+        self._closed_at = 0.0
+        self._kept: set[str] = set()  # cannot start there, or could not be asked: pinned, and serving
+        self._stragglers: dict[str, Holding] = {}
+        self._states: dict[str, bytes] = {}
+        self._forgotten: list[str] = []
+        self._ready: list[Cell] = []
+        self._stopped = False
+
+    def _moved(self, event: SourceEvent) -> None:
+        self.state = SOURCE.next(self.state, event)
+
+    async def build_at_target(self, timeout: float) -> bool:
+        if self._holding.cells:
+            message = StartChildren(self._parts.node_name, self.shard, self.handover_id)
+            await self._parts.redis.run(send_control(self._parts.keys, self.target, message), retry_for=timeout)
+            try:
+                async with asyncio.timeout(timeout):
+                    failed = await asyncio.shield(self.resp)
+            except TimeoutError:
+                log.warning("shard %d: %s did not build its children within %g s; it stays", self.shard, self.target, timeout)
+                self._moved(SourceEvent.START_OVERDUE)
+                self._parts.supervisor.event("handover_overdue", shard=self.shard, target=self.target)
+                return False
+            self._kept = {child for child in failed.split("\n") if child}
+        self._moved(SourceEvent.STARTED)
+        return not self._holding.lost
+
+    async def close_intake(self, grace: float) -> None:
+        if self.state is Source.STARTING:
+            self._moved(SourceEvent.STARTED)  # cold swap builds nothing ahead
+        holding = self._holding
+        self._closed_at = self._parts.redis_now_ms()
+        holding.open = False
+        busy = [cell for cell in holding.cells.values() if cell.busy is not None or cell.life is Life.STARTING]
+        if busy:
+            waits = [asyncio.ensure_future(self._parts.supervisor.boundary(cell)) for cell in busy]
+            _, pending = await asyncio.wait(waits, timeout=grace)
+            for wait in pending:
+                wait.cancel()
+        for cell in list(holding.cells.values()):
+            if cell.busy is not None or cell.life is Life.STARTING:
+                self._pin(cell, serving=False)
+            elif cell.child_id in self._kept:
+                self._pin(cell, serving=True)
+        self._moved(SourceEvent.CLOSED)
+
+    def _pin(self, cell: Cell, serving: bool) -> None:
+        holding = self._holding
+        owner = Owner(holding.owner.node, holding.owner.incarnation, holding.owner.token + 1)
+        pin = Holding(self.shard, owner, cell.child_id)
+        pin.frozen = True
+        pin.cells[cell.child_id] = holding.cells.pop(cell.child_id)
+        cell.holding = pin
+        if cell.child_id in holding.behind:
+            pin.behind[cell.child_id] = holding.behind.pop(cell.child_id)
+        self._stragglers[cell.child_id] = pin
+        if serving:
+            self._kept.add(cell.child_id)
+
+    async def collect_states(self, timeout: float, handover: bool) -> None:
+        supervisor = self._parts.supervisor
+        asked: dict[asyncio.Task[tuple[str, bytes | None]], Cell] = {}
+        cells = [cell for cell in self._holding.cells.values() if cell.life is Life.RUNNING]
+        for number, cell in enumerate(cells):
+            work = supervisor.hand_over(cell, handover)
+            if cell.run_task is None and not overrides(cell.kind, "prepare_handover_state"):
+                # Nothing to wait for: no task is needed.
+                try:
+                    self._take(await work)
+                except Exception as error:
+                    self._overdue(cell, error)
+            else:
+                asked[asyncio.ensure_future(work)] = cell
+            if number % 64 == 63:
+                await asyncio.sleep(0)
+        if asked:
+            await asyncio.wait(asked, timeout=timeout)
+            for task, cell in asked.items():
+                if not task.done():
+                    task.cancel()
+                    self._overdue(cell, TimeoutError(f"no state within {timeout:g} s"))
+                elif (error := task.exception()) is not None:
+                    self._overdue(cell, error)
+                else:
+                    self._take(task.result())
+        self._ready = list(self._holding.cells.values())
+        if not handover:
+            self._forgotten = [cell.child_id for cell in self._ready]
+        self._moved(SourceEvent.COLLECTED)
+
+    def _take(self, handed: tuple[str, bytes | None]) -> None:
+        child, envelope = handed
+        if envelope is not None:
+            self._states[child] = envelope
+
+    def _overdue(self, cell: Cell, error: BaseException) -> None:
+        log.warning("child %s stays on %s: its state could not be handed over: %s", cell.child_id, self._parts.node_name, error)
+        self._pin(cell, serving=True)
+
+    async def stop_children(self) -> None:
+        self._stopped = True
+        await self._parts.supervisor.dispose(self._ready, "migrated")
+
+    async def pass_token(self) -> bool:
+        parts, holding = self._parts, self._holding
+        holding.frozen = True
+        await parts.committer.settled()
+        effects = parts.committer.take(holding)
+        effects.states.update(self._states)
+        for cell in self._ready:
+            if cell.unsaved:
+                effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
+        if self._forgotten:
+            effects.forgotten = self._forgotten
+            for child in self._forgotten:
+                effects.states.pop(child, None)
+        word = "fenced" if holding.lost else await self._until_answered(effects)
+        if word == "target_gone":
+            self._moved(SourceEvent.TARGET_GONE)
+            self._back(effects)
+            return False
+        if word == "fenced":
+            self._moved(SourceEvent.FENCED)
+            for pin in self._stragglers.values():
+                holding.cells.update(pin.cells)
+            parts.fenced(holding)
+            return False
+        self._moved(SourceEvent.PASSED)
+        parts.passed(holding, list(self._stragglers.values()))
+        for waiter in holding.waiters:
+            waiter.cancel()
+        return True
+
+    async def _until_answered(self, effects: Effects) -> str:
+        parts, holding = self._parts, self._holding
+        command = pass_token(
+            parts.keys, self.shard, holding.owner, self.target, self._incarnation, handover_id=self.handover_id,
+            closed_at_ms=self._closed_at, pinned=list(self._stragglers), effects=effects,
+            events_kept=parts.config.events_kept,
+        )  # fmt: skip
+        while not parts.lease_over():
+            try:
+                return await parts.redis.run(command, retry_for=1.0)
+            except RedisUnavailable as error:
+                log.warning("shard %d: passing the token waits: %s", self.shard, error)
+        return "fenced"
+
+    def _back(self, effects: Effects) -> None:
+        """The target is gone: serve on, as if nothing had been begun."""
+        holding = self._holding
+        later, holding.effects = holding.effects, effects
+        holding.effects.absorb(later)
+        for cell in self._ready:
+            if cell.unsaved:
+                # They were to be deleted with the state; both are still wanted, together.
+                cell.unsaved = None
+        holding.effects.forgotten = []
+        for child, pin in self._stragglers.items():
+            holding.cells[child] = pin.cells[child]
+            holding.cells[child].holding = holding
+            holding.effects.absorb(pin.effects)
+            holding.behind.update(pin.behind)
+        self._stragglers.clear()
+        holding.frozen = False
+        if self._stopped:
+            self._parts.rebuild(holding)
+            return
+        holding.open = True
+        for cell in holding.cells.values():
+            if cell.life is Life.RUNNING:
+                self._parts.supervisor.start_run(cell)
+                self._parts.dispatcher.resume(cell)
+        self._parts.committer.changed()
+
+    async def await_confirmation(self, timeout: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(self.confirmed)
+        except TimeoutError:
+            return False
+        return True
+
+    def follow(self, retention: float) -> None:
+        for child, pin in self._stragglers.items():
+            self._parts.stragglers.follow(pin, retention, serving=child in self._kept)
+
+    async def dispose(self) -> None:
+        if not self._stopped:
+            await self._parts.supervisor.dispose(self._ready, "migrated")
+        self._moved(SourceEvent.DISPOSED)
+
