@@ -191,6 +191,8 @@ class SourceHandover:
             if cell.unsaved:
                 # They were to be deleted with the state; both are still wanted, together.
                 cell.unsaved = None
+            if self._forgotten:
+                cell.boundary, cell.saved = None, False
         holding.effects.forgotten = []
         for child, pin in self._stragglers.items():
             holding.cells[child] = pin.cells[child]

@@ -1,0 +1,283 @@
+"""Runs the plan: looks at members and owners, gives away what belongs elsewhere, takes what belongs here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from hubq.core.messages import ChildStartResp, ControlMessage, Handover, HandoverConfirmed, PinReleased, StartChildren
+from hubq.core.placement import place, plan
+from hubq.errors import RedisUnavailable
+from hubq.node.holding import Holding
+from hubq.node.source import SourceHandover
+from hubq.node.target import Intake
+from hubq.store.connection import LOST
+from hubq.store.control import last_event_id, read_control
+from hubq.store.membership import NodeInfo, read_nodes
+from hubq.store.owners import Owner, Owners, claim_shards, dissolve_pins, park_shard, read_owners
+
+if TYPE_CHECKING:
+    from hubq.node.parts import Parts
+
+log = logging.getLogger("hubq.node")
+
+#: Events after which the plan is looked at again at once.
+VIEW_EVENTS = {"node_joined", "node_left", "node_evicted", "node_draining", "shard_parked"}
+BLOCK_MS = 2000
+
+
+class Coordinator:
+    """The control loop of a node."""
+
+    def __init__(self, parts: Parts, intake: Intake, empty: Callable[[], None]) -> None:
+        self.draining = False
+        self._parts = parts
+        self._intake = intake
+        self._empty = empty
+        self._kicked = asyncio.Event()
+        self._handovers: dict[str, SourceHandover] = {}
+        self._moving: dict[int, asyncio.Task[Any]] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def start(self) -> None:
+        """Begin: the plan loop, and the loop that reads control messages and events."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._listen()), loop.create_task(self._plan_loop())]
+
+    async def stop(self) -> None:
+        """End both loops."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def kick(self) -> None:
+        """Look at the plan again soon."""
+        self._kicked.set()
+
+    # -- control messages ------------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        parts = self._parts
+        after, events_after = "0", ""
+        while True:
+            try:
+                if not events_after:
+                    events_after = await parts.redis.run(last_event_id(parts.keys))
+                after, messages, events_after, events = await parts.redis.run(
+                    read_control(parts.keys, parts.node_name, after, events_after, BLOCK_MS)
+                )
+            except (*LOST, RedisUnavailable):
+                await asyncio.sleep(0.1)
+                continue
+            for message in messages:
+                self._receive(message)
+            if any(event.get("type") in VIEW_EVENTS for event in events):
+                self.kick()
+
+    def _receive(self, message: ControlMessage) -> None:
+        work: Awaitable[None] | None = None
+        match message:
+            case StartChildren():
+                work = self._intake.start_children(message)
+            case Handover():
+                work = self._intake.handed_over(message)
+            case PinReleased():
+                work = self._intake.pin_released(message)
+            case ChildStartResp():
+                handover = self._handovers.get(message.handover_id)
+                offer = self._parts.stragglers.offers.pop(message.handover_id, None)
+                future = handover.resp if handover is not None else offer
+                if future is not None and not future.done():
+                    future.set_result(message.failed)
+            case HandoverConfirmed():
+                handover = self._handovers.get(message.handover_id)
+                if handover is not None and not handover.confirmed.done():
+                    handover.confirmed.set_result(None)
+            case _:
+                pass
+        if work is not None:
+            self._parts.supervisor.background(work, type(message).__name__)
+
+    # -- the plan --------------------------------------------------------------------------------------------------
+
+    async def _plan_loop(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._kicked.wait()
+            except TimeoutError:
+                pass
+            self._kicked.clear()
+            try:
+                await self._look()
+            except (*LOST, RedisUnavailable) as error:
+                log.debug("the plan waits: %s", error)
+            except Exception:
+                log.exception("looking at the plan failed")
+
+    async def _look(self) -> None:
+        parts = self._parts
+        if not parts.incarnation or not parts.lease.trusted(parts.now()):
+            return
+        nodes, owners = await parts.redis.run_many([read_nodes(parts.keys), read_owners(parts.keys)])
+        me = nodes.get(parts.node_name)
+        if me is None or me.incarnation != parts.incarnation:
+            return  # the next renewal says "evicted"
+        self._draining_seen(me)
+        self._reconcile(nodes, owners)
+        current: dict[int, str | None] = {
+            shard: owner.node if _lives(nodes, owner) else None for shard, owner in owners.shards.items()
+        }
+        ups = [name for name, info in nodes.items() if info.up]
+        desired = place(ups, current, parts.config.shards)
+        ownerless = [shard for shard in range(parts.config.shards) if current.get(shard) is None]
+        mine = [shard for shard in ownerless if desired.get(shard) == parts.node_name]
+        if mine:
+            await self._claim(mine, nodes, owners)
+        if not desired:
+            await self._park_all()
+        else:
+            here = {shard: node for shard, node in current.items() if node == parts.node_name}
+            for move in plan(here, desired, self._moving, parts.config.moves_at_once):
+                self._move(move.shard, move.target, nodes[move.target].incarnation)
+        if self.draining and not parts.supervisor.holdings and not self._moving:
+            self._empty()
+
+    def _draining_seen(self, me: NodeInfo) -> None:
+        if not me.up and not self.draining:
+            log.info("node %s is draining", self._parts.node_name)
+            self.draining = True
+            self._parts.stragglers.leaving.set()
+
+    def _reconcile(self, nodes: dict[str, NodeInfo], owners: Owners) -> None:
+        """What Redis says against what this node does: control messages may have been lost."""
+        parts = self._parts
+        for shard, owner in owners.shards.items():
+            holding = parts.supervisor.holdings.get((shard, None))
+            if holding is None:
+                is_mine = owner.node == parts.node_name and owner.incarnation == parts.incarnation
+                if is_mine and owner.token > parts.tokens.get(shard, 0) and not self._intake.coming(shard):
+                    parts.supervisor.background(self._intake.adopt(shard, owner), f"adopting shard {shard}")
+            elif owner.token > holding.owner.token and shard not in self._moving:
+                parts.fenced(holding)
+            elif owner == holding.owner:
+                self._reconcile_pins(holding, nodes, owners.pinned(shard))
+
+    def _reconcile_pins(self, holding: Holding, nodes: dict[str, NodeInfo], pins: dict[str, Owner]) -> None:
+        parts = self._parts
+        for child in list(holding.excluded):
+            if child not in pins:
+                parts.supervisor.background(self._intake.welcome(holding.shard, child), f"welcoming {child}")
+        dead = [child for child, owner in pins.items() if not _lives(nodes, owner)]
+        if dead:
+            parts.supervisor.background(self._dissolve(holding, dead), "dissolving pins")
+
+    async def _dissolve(self, holding: Holding, dead: list[str]) -> None:
+        parts = self._parts
+        command = dissolve_pins(parts.keys, holding.shard, holding.owner, dead)
+        for child in await parts.redis.run(command, retry_for=1.0) or ():
+            await self._intake.welcome(holding.shard, child)
+
+    async def _claim(self, shards: list[int], nodes: dict[str, NodeInfo], owners: Owners) -> None:
+        parts = self._parts
+        wanted = set(shards)
+        dead = [pin for pin, owner in owners.pins.items() if pin[0] in wanted and not _lives(nodes, owner)]
+        command = claim_shards(
+            parts.keys, parts.node_name, parts.incarnation, shards, dead, parts.config.events_kept
+        )
+        taken = await parts.redis.run(command) or {}
+        if taken:
+            log.info("node %s takes %d shards", parts.node_name, len(taken))
+        for shard, token in taken.items():
+            owner = Owner(parts.node_name, parts.incarnation, token)
+            parts.supervisor.background(self._intake.adopt(shard, owner), f"adopting shard {shard}")
+
+    # -- giving away -----------------------------------------------------------------------------------------------
+
+    def _move(self, shard: int, target: str, incarnation: int) -> None:
+        holding = self._parts.supervisor.holdings.get((shard, None))
+        if holding is None or holding.moving or holding.lost:
+            return
+        holding.moving = True
+        handover_id = secrets.token_hex(8)
+        handover = SourceHandover(self._parts, holding, target, incarnation, handover_id)
+        self._handovers[handover_id] = handover
+        task = self._parts.supervisor.background(self._hand_over(handover, holding), f"handing over shard {shard}")
+        self._moving[shard] = task
+
+        def done(_: asyncio.Task[Any]) -> None:
+            self._handovers.pop(handover_id, None)
+            self._moving.pop(shard, None)
+            holding.moving = False
+            self.kick()
+
+        task.add_done_callback(done)
+
+    async def _hand_over(self, handover: SourceHandover, holding: Holding) -> None:
+        migration = self._parts.migration
+        if self.draining:
+            await migration.handle_shutdown(handover)
+        else:
+            await migration.handle_migration(handover)
+
+    async def _park_all(self) -> None:
+        """Nobody is left: save everything and own nothing."""
+        shards = [h for (_, pinned), h in self._parts.supervisor.holdings.items() if pinned is None and not h.moving]
+        for holding in shards:
+            holding.moving = True
+        await asyncio.gather(*(self._park(holding) for holding in shards))
+
+    async def _park(self, holding: Holding) -> None:
+        parts, supervisor = self._parts, self._parts.supervisor
+        holding.open = False
+        retention = float(getattr(parts.migration, "retention", 5.0))
+        cells = list(holding.cells.values())
+        busy = [cell for cell in cells if cell.busy is not None]
+        if busy:
+            _, late = await asyncio.wait(
+                [asyncio.ensure_future(supervisor.boundary(cell)) for cell in busy], timeout=retention
+            )
+            for cell in busy:
+                if cell.busy is not None:
+                    cell.busy.cancel()
+            if late:
+                await asyncio.wait(late, timeout=1.0)
+                for wait in late:
+                    wait.cancel()
+        for cell in cells:
+            if cell.instance is not None and cell.busy is None and cell.life.value == "running":
+                try:
+                    child, envelope = await supervisor.hand_over(cell, True)
+                except Exception as error:
+                    log.error("child %s is parked with its last commit: %s", cell.child_id, error)
+                    continue
+                if envelope is not None:
+                    holding.effects.states[child] = envelope
+                if cell.unsaved:
+                    holding.effects.done.setdefault(child, []).extend(cell.unsaved)
+        holding.frozen = True
+        await parts.committer.settled()
+        effects = parts.committer.take(holding)
+        command = park_shard(
+            parts.keys, holding.shard, holding.pinned, holding.owner, effects, parts.config.events_kept
+        )
+        while not parts.lease_over():
+            try:
+                await parts.redis.run(command, retry_for=1.0)
+            except RedisUnavailable as error:
+                log.warning("parking shard %d waits: %s", holding.shard, error)
+                continue
+            break
+        parts.tokens[holding.shard] = holding.owner.token
+        parts.drop(holding)
+        await supervisor.dispose(cells, "parked")
+        self.kick()
+
+
+def _lives(nodes: dict[str, NodeInfo], owner: Owner) -> bool:
+    info = nodes.get(owner.node)
+    return info is not None and info.incarnation == owner.incarnation

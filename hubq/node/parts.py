@@ -1,0 +1,94 @@
+"""The parts of a node, as they know one another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hubq.config import Config
+from hubq.core.lease import Lease, RedisClock
+from hubq.node.committer import Committer
+from hubq.node.dispatcher import Dispatcher
+from hubq.node.holding import Holding
+from hubq.node.reader import Reader
+from hubq.node.supervisor import Supervisor
+from hubq.store.connection import AsyncRedis
+from hubq.store.keys import Keys
+from hubq.strategies.migration import Migration
+
+if TYPE_CHECKING:
+    from hubq.node.stragglers import Stragglers
+
+
+@dataclass(slots=True)
+class Parts:
+    """What every part of a node may use. ``incarnation`` changes when the node has to join anew."""
+
+    node_name: str
+    keys: Keys
+    config: Config
+    redis: AsyncRedis
+    migration: Migration
+    lease: Lease
+    clock: RedisClock
+    supervisor: Supervisor
+    dispatcher: Dispatcher
+    committer: Committer
+    reader: Reader
+    kick: Callable[[], None]
+    rebuild: Callable[[Holding], None]
+    stragglers: Stragglers = field(init=False)
+    incarnation: int = 0
+    tokens: dict[int, int] = field(default_factory=dict)
+    """The highest token known of each shard: an older sight of ``owners`` is not believed."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return asyncio.get_running_loop().time()
+
+    def redis_now_ms(self) -> float:
+        """Redis TIME, as far as this node knows."""
+        return self.clock.now_ms(self.now())
+
+    def lease_over(self) -> bool:
+        """Whether others may own everything by now."""
+        return self.lease.over(self.now())
+
+    def hold(self, holding: Holding) -> None:
+        """A shard or pin is ours: read for it."""
+        self.supervisor.holdings[holding.shard, holding.pinned] = holding
+        self.reader.add(holding)
+
+    def drop(self, holding: Holding) -> None:
+        """It is ours no more: nothing of it is read or committed here."""
+        holding.lost = True
+        holding.open = False
+        self.reader.remove(holding)
+        if self.supervisor.holdings.get((holding.shard, holding.pinned)) is holding:
+            del self.supervisor.holdings[holding.shard, holding.pinned]
+        waiters, holding.waiters = holding.waiters, []
+        for waiter in waiters:
+            waiter.cancel()
+
+    def passed(self, holding: Holding, pins: list[Holding]) -> None:
+        """The token has passed; these pins stay."""
+        self.tokens[holding.shard] = holding.owner.token + 1
+        for pin in pins:
+            pin.frozen = False
+            self.hold(pin)
+        self.drop(holding)
+        self.committer.changed()
+        self.kick()
+
+    def fenced(self, holding: Holding) -> None:
+        """Somebody else owns it: stop its children here; what they did since the last commit is void."""
+        if holding.lost:
+            return
+        self.drop(holding)
+        self.supervisor.event("fenced", shard=holding.shard, child=holding.pinned or "")
+        self.supervisor.background(
+            self.supervisor.dispose(list(holding.cells.values()), "fenced"), f"dropping shard {holding.shard}"
+        )
+        self.kick()

@@ -1,0 +1,121 @@
+"""Children that could not move with their shard: each follows alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from hubq.core.lifecycle import Life
+from hubq.core.messages import StartChildren
+from hubq.errors import RedisUnavailable
+from hubq.node.holding import Cell, Holding
+from hubq.store.control import send_control
+from hubq.store.owners import read_owners, release_pin
+
+if TYPE_CHECKING:
+    from hubq.node.parts import Parts
+
+log = logging.getLogger("hubq.node")
+
+#: How often a child that could not start elsewhere is offered again, seconds.
+RETRY = 15.0
+
+
+class Stragglers:
+    """The pins of a node and what they wait for."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.leaving = asyncio.Event()
+        self.offers: dict[str, asyncio.Future[str]] = {}
+
+    def follow(self, pin: Holding, retention: float, *, serving: bool) -> None:
+        """Let a pinned child return to its shard: when its message is done, or, if it serves on, when it can start there."""
+        self._parts.supervisor.event("child_pinned", shard=pin.shard, child=pin.pinned or "", serving=int(serving))
+        work = self._serve_until_possible(pin, retention) if serving else self._when_done(pin, retention)
+        self._parts.supervisor.background(work, f"straggler {pin.pinned}")
+
+    async def _when_done(self, pin: Holding, retention: float) -> None:
+        (cell,) = pin.cells.values()
+        supervisor = self._parts.supervisor
+        waiting = asyncio.ensure_future(supervisor.boundary(cell))
+        done, _ = await asyncio.wait([waiting], timeout=retention)
+        if not done and cell.in_thread and not self.leaving.is_set():
+            # A thread cannot be cancelled: wait for it, but not when this process is about to end.
+            leaving = asyncio.ensure_future(self.leaving.wait())
+            await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+        if not waiting.done():
+            if cell.busy is not None:
+                log.warning("child %s is busy for longer than retention=%g s: its message is undone and moves with it", cell.child_id, retention)
+                cell.busy.cancel()
+            elif cell.life is Life.STARTING:
+                cell.holding.open = False
+            await asyncio.wait([waiting], timeout=1.0)
+            waiting.cancel()
+        await self._release(pin, cell)
+
+    async def _serve_until_possible(self, pin: Holding, retention: float) -> None:
+        (cell,) = pin.cells.values()
+        pin.open = True
+        if cell.life is Life.RUNNING:
+            self._parts.supervisor.start_run(cell)
+            self._parts.dispatcher.resume(cell)
+        while not pin.lost:
+            try:
+                await asyncio.wait_for(self.leaving.wait(), RETRY)
+            except TimeoutError:
+                if not await self._can_start(pin, cell):
+                    continue
+            pin.open = False
+            await self._when_done(pin, retention)
+            return
+
+    async def _can_start(self, pin: Holding, cell: Cell) -> bool:
+        parts = self._parts
+        try:
+            owner = (await parts.redis.run(read_owners(parts.keys))).shards.get(pin.shard)
+            if owner is None or owner.node in ("-", parts.node_name):
+                return owner is not None and owner.node == parts.node_name
+            offer_id = f"{cell.child_id}@{parts.now()}"
+            answer = self.offers[offer_id] = asyncio.get_running_loop().create_future()
+            message = StartChildren(parts.node_name, pin.shard, offer_id, cell.child_id)
+            await parts.redis.run(send_control(parts.keys, owner.node, message), retry_for=1.0)
+            return await asyncio.wait_for(answer, RETRY) == ""
+        except (TimeoutError, RedisUnavailable):
+            return False
+
+    async def _release(self, pin: Holding, cell: Cell) -> None:
+        parts = self._parts
+        closed_at = parts.redis_now_ms()
+        pin.open = False
+        if pin.lost:
+            return
+        try:
+            if cell.busy is None and cell.life is Life.RUNNING:
+                child, envelope = await parts.supervisor.hand_over(cell, True)
+                if envelope is not None:
+                    pin.effects.states[child] = envelope
+                if cell.unsaved:
+                    pin.effects.done.setdefault(child, []).extend(cell.unsaved)
+        except Exception as error:
+            log.error("child %s moves with its last commit; its state could not be taken: %s", cell.child_id, error)
+        pin.frozen = True
+        await parts.committer.settled()
+        effects = parts.committer.take(pin)
+        command = release_pin(
+            parts.keys, pin.shard, cell.child_id, pin.owner, closed_at_ms=closed_at, effects=effects,
+            events_kept=parts.config.events_kept,
+        )  # fmt: skip
+        while not parts.lease_over():
+            try:
+                word = await parts.redis.run(command, retry_for=1.0)
+            except RedisUnavailable as error:
+                log.warning("releasing the pin of %s waits: %s", cell.child_id, error)
+                continue
+            log.debug("pin of %s: %s", cell.child_id, word)
+            break
+        parts.drop(pin)
+        await parts.supervisor.dispose([cell], "migrated")
+        parts.kick()

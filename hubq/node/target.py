@@ -1,0 +1,194 @@
+"""The target side of a handover, and every other way in which a shard comes to this node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from hubq.core.handover import TARGET, Target, TargetEvent
+from hubq.core.messages import ChildStartResp, Handover, HandoverConfirmed, PinReleased, StartChildren, Wake
+from hubq.errors import StartFailed
+from hubq.node.holding import Cell, Holding
+from hubq.store.control import send_control
+from hubq.store.owners import Owner, read_owners
+from hubq.store.registry import read_some_specs, read_specs, read_state, read_states, read_texts
+
+if TYPE_CHECKING:
+    from hubq.node.parts import Parts
+
+log = logging.getLogger("hubq.node")
+
+#: Children are built this many at a time, so that the node goes on serving meanwhile.
+BUILD_BATCH = 32
+
+
+class Intake:
+    """Shards that are coming to this node: built ahead, then adopted once the token is here."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._ahead: dict[int, dict[str, Cell]] = {}
+        self._states: dict[int, Target] = {}
+        self._adopting: set[int] = set()
+
+    def forget_all(self) -> None:
+        """Drop what was built ahead (the node was evicted)."""
+        self._ahead.clear()
+        self._states.clear()
+        self._adopting.clear()
+
+    def _moved(self, shard: int, event: TargetEvent) -> None:
+        after = TARGET.next(self._states.get(shard, Target.ABSENT), event)
+        if after in (Target.ABSENT, Target.SERVING):
+            self._states.pop(shard, None)
+        else:
+            self._states[shard] = after
+
+    # -- before the token ------------------------------------------------------------------------------------------
+
+    async def start_children(self, message: StartChildren) -> None:
+        """``start_children``: build them, and say which cannot be built."""
+        parts, shard = self._parts, message.shard
+        if not message.child:
+            if not TARGET.allows(self._states.get(shard, Target.ABSENT), TargetEvent.START_CHILDREN):
+                return
+            self._moved(shard, TargetEvent.START_CHILDREN)
+        if message.child:
+            specs = await parts.redis.run(read_some_specs(parts.keys, shard, [message.child]), retry_for=2.0)
+        else:
+            specs = await parts.redis.run(read_specs(parts.keys, shard), retry_for=2.0)
+        nowhere = Holding(shard, Owner("-", 0, 0))
+        built: dict[str, Cell] = {}
+        failed: list[str] = []
+        for number, (child, record) in enumerate(specs.items()):
+            try:
+                built[child] = parts.supervisor.build(nowhere, child, record)
+            except StartFailed as error:
+                log.error("shard %d: %s", shard, error)
+                failed.append(child)
+                parts.supervisor.event("child_start_failed", shard=shard, child=child, reason=str(error))
+            if number % BUILD_BATCH == BUILD_BATCH - 1:
+                await asyncio.sleep(0)
+        if not message.child and self._states.get(shard) is Target.BUILDING:
+            self._ahead[shard] = built
+            self._moved(shard, TargetEvent.BUILT)
+            patience = parts.migration.handle_process_startups(parts.config.lease)
+            asyncio.get_running_loop().call_later(patience, self._overdue, shard, built)
+        answer = ChildStartResp(parts.node_name, shard, message.handover_id, "\n".join(failed))
+        await parts.redis.run(send_control(parts.keys, message.sender, answer), retry_for=2.0)
+
+    def _overdue(self, shard: int, built: dict[str, Cell]) -> None:
+        if self._ahead.get(shard) is built:
+            log.warning("shard %d was announced but did not come: its children are dropped again", shard)
+            del self._ahead[shard]
+            self._moved(shard, TargetEvent.OVERDUE)
+
+    # -- with the token --------------------------------------------------------------------------------------------
+
+    def coming(self, shard: int) -> bool:
+        """Whether the shard is being adopted right now."""
+        return shard in self._adopting
+
+    async def handed_over(self, message: Handover) -> None:
+        """``handover``: the token is here."""
+        owner = Owner(self._parts.node_name, self._parts.incarnation, message.token)
+        await self.adopt(message.shard, owner, message)
+
+    async def adopt(self, shard: int, owner: Owner, handover: Handover | None = None) -> None:
+        """Serve a shard whose token this node has: states from ``msk``, messages from the first one left."""
+        parts = self._parts
+        held = parts.supervisor.holdings.get((shard, None))
+        if shard in self._adopting or owner.token <= parts.tokens.get(shard, 0) or (held and not held.lost):
+            return
+        self._adopting.add(shard)
+        began = parts.now()
+        try:
+            self._moved(shard, TargetEvent.HANDOVER)
+            specs, states, parked, owners = await parts.redis.run_many(
+                [
+                    read_specs(parts.keys, shard),
+                    read_states(parts.keys, shard),
+                    read_texts(parts.keys.parked(shard)),
+                    read_owners(parts.keys),
+                ],
+                retry_for=parts.config.lease,
+            )
+            if owners.shards.get(shard) != owner or owner.incarnation != parts.incarnation:
+                self._moved(shard, TargetEvent.FENCED)
+                return
+            parts.tokens[shard] = owner.token
+            holding = Holding(shard, owner)
+            holding.excluded = set(owners.pinned(shard))
+            ahead = self._ahead.pop(shard, {})
+            for number, (child, record) in enumerate(specs.items()):
+                if child in holding.excluded:
+                    continue
+                cell = ahead.get(child)
+                if cell is None or cell.record.start_id != record.start_id:
+                    try:
+                        cell = parts.supervisor.build(holding, child, record)
+                    except StartFailed as error:
+                        holding.cells[child] = parts.supervisor.build_parked(holding, child, record, str(error))
+                        continue
+                cell.holding = holding
+                holding.cells[child] = cell
+                if child in parked:
+                    holding.effects.parked[child] = ""
+                parts.supervisor.begin(cell, states.get(child))
+                if number % 128 == 127:
+                    await asyncio.sleep(0)
+            holding.open = True
+            parts.hold(holding)
+            self._moved(shard, TargetEvent.RESTORED)
+        finally:
+            self._adopting.discard(shard)
+        for cell in list(holding.cells.values()):
+            parts.dispatcher.resume(cell)
+        await parts.redis.run(send_control(parts.keys, parts.node_name, Wake(parts.node_name)), retry_for=1.0)
+        fields: dict[str, object] = {"shard": shard, "children": len(holding.cells), "token": owner.token}
+        if handover is not None:
+            pause = max(0.0, parts.redis_now_ms() - handover.closed_at)
+            fields |= {"source": handover.sender, "seconds": f"{parts.now() - began:.4f}", "pause_ms": f"{pause:.2f}"}
+            parts.supervisor.event("shard_migrated", **fields)
+            confirmed = HandoverConfirmed(parts.node_name, shard, handover.handover_id)
+            await parts.redis.run(send_control(parts.keys, handover.sender, confirmed), retry_for=1.0)
+        else:
+            parts.supervisor.event("shard_adopted", **fields)
+        parts.committer.changed()
+
+    # -- pins that return ------------------------------------------------------------------------------------------
+
+    async def pin_released(self, message: PinReleased) -> None:
+        """``pin_released``: a straggler returns to its shard."""
+        await self.welcome(message.shard, message.child, message.closed_at, message.sender)
+
+    async def welcome(self, shard: int, child: str, closed_at: float = 0.0, source: str = "") -> None:
+        """A child whose pin is gone is built here, and its messages are read from the first one left."""
+        parts = self._parts
+        holding = parts.supervisor.holdings.get((shard, None))
+        if holding is None or child not in holding.excluded:
+            return  # whoever adopts the shard sees that the pin is gone
+        specs, state = await parts.redis.run_many(
+            [read_some_specs(parts.keys, shard, [child]), read_state(parts.keys, shard, child)],
+            retry_for=parts.config.lease,
+        )
+        if holding.lost or child not in holding.excluded:
+            return
+        if holding.moving and not holding.open:
+            return  # it leaves this minute; the next owner sees that the pin is gone
+        holding.excluded.discard(child)
+        if child not in specs:
+            parts.supervisor.read_orphans(holding, child)
+            return
+        try:
+            cell = parts.supervisor.build(holding, child, specs[child])
+        except StartFailed as error:
+            holding.cells[child] = parts.supervisor.build_parked(holding, child, specs[child], str(error))
+            return
+        holding.cells[child] = cell
+        parts.supervisor.begin(cell, state)
+        parts.reader.again(cell)
+        if closed_at:
+            pause = max(0.0, parts.redis_now_ms() - closed_at)
+            parts.supervisor.event("child_migrated", shard=shard, child=child, source=source, pause_ms=f"{pause:.2f}")
