@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hubq.node")
 
 #: Events after which the plan is looked at again at once.
-VIEW_EVENTS = {"node_joined", "node_left", "node_evicted", "node_draining", "shard_parked"}
+VIEW_EVENTS = {"node_joined", "node_left", "node_evicted", "node_draining", "shard_parked", "pin_released"}
 BLOCK_MS = 2000
 
 

@@ -92,6 +92,11 @@ class Reader:
         cell.holding.behind[cell.child_id] = after
         self._catch_up(cell.holding)
 
+    def orphans(self, holding: Holding, child: str) -> None:
+        """A child turned out not to exist: what was left in the mailbox for it goes back to its senders."""
+        holding.behind[child] = START
+        self._catch_up(holding)
+
     def room(self, cell: Cell) -> None:
         """A child's queue has room again."""
         if cell.child_id in cell.holding.behind:
@@ -193,7 +198,7 @@ class Reader:
     async def _catch_child(self, holding: Holding, child: str) -> None:
         while child in holding.behind:
             cell = holding.cells.get(child)
-            if cell is None or cell.life is Life.PARKED or holding.lost:
+            if (cell is not None and cell.life is Life.PARKED) or holding.lost:
                 holding.behind.pop(child, None)
                 return
             after, until = holding.behind[child], self._cursors.get(holding.shard, START)
@@ -206,9 +211,12 @@ class Reader:
                 return
             for message in messages:
                 if message.child == child and message.kind != "start":
-                    if cell.queue is not None and len(cell.queue) >= self._queue_limit:
+                    if cell is None:
+                        self._nobody(holding, message)
+                    elif cell.queue is not None and len(cell.queue) >= self._queue_limit:
                         return
-                    self._dispatcher.offer(cell, message)
+                    else:
+                        self._dispatcher.offer(cell, message)
                 holding.behind[child] = message.entry
             if len(messages) < self._count:
                 holding.behind[child] = until

@@ -364,8 +364,19 @@ class Supervisor:
     def stop_requested(self, cell: Cell) -> None:
         """``self.stop()`` of a child, or a stop message."""
         cell.stopping = True
-        if cell.busy is None:
+        if cell.busy is None and cell.life is not Life.BUILT:
             self.end(cell)
+
+    def stop_requested_now(self, cell: Cell) -> None:
+        """A stop message's turn has come, or ``stop()`` was called in the handler that has just ended."""
+        self.end(cell)
+
+    def nobody(self, holding: Holding, message: Message) -> None:
+        """A message for a child that does not exist (any more): its sender is told."""
+        ghost = Cell(self, holding, message.child, SpecRecord("", "", ""))
+        text = f"child {message.child!r} was stopped before this message's turn"
+        self.reject(ghost, message, "unknown_child", text)
+        self.changed()
 
     def end(self, cell: Cell) -> None:
         """The child ends for good: what waits for it is refused, spec and state go with the next commit."""

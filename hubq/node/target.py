@@ -156,6 +156,8 @@ class Intake:
         else:
             parts.supervisor.event("shard_adopted", **fields)
         parts.committer.changed()
+        if holding.excluded:
+            parts.kick()  # a pin may have gone while we were busy
 
     # -- pins that return ------------------------------------------------------------------------------------------
 

@@ -1,0 +1,64 @@
+"""hubq: a job system on Redis whose jobs live for months and move between workers with nothing lost."""
+
+from hubq.client.hub import Hub, StartFuture
+from hubq.client.ref import AsyncChildRef, ChildRef
+from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
+from hubq.config import Config
+from hubq.core.child import Child, State
+from hubq.core.spec import ChildSpec
+from hubq.errors import (
+    AlreadyStarted,
+    CallFailed,
+    CallTimeout,
+    ConfigError,
+    HubqError,
+    InvalidChildId,
+    MailboxFull,
+    NameTaken,
+    NoChildren,
+    NotSendable,
+    RedisUnavailable,
+    StartFailed,
+    StateNotSavable,
+    StateTooLarge,
+    UnknownChild,
+    UnknownMethod,
+)
+from hubq.strategies.migration import ColdSwap, HotSwap
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyStarted",
+    "AsyncChildRef",
+    "CallFailed",
+    "CallTimeout",
+    "Child",
+    "ChildRef",
+    "ChildSpec",
+    "ChildStatus",
+    "ColdSwap",
+    "Config",
+    "ConfigError",
+    "HotSwap",
+    "Hub",
+    "HubqError",
+    "InvalidChildId",
+    "MailboxFull",
+    "NameTaken",
+    "NoChildren",
+    "NodeStatus",
+    "NotSendable",
+    "Place",
+    "RedisUnavailable",
+    "StartFailed",
+    "StartFuture",
+    "StartResult",
+    "State",
+    "StateNotSavable",
+    "StateTooLarge",
+    "StopResult",
+    "UnknownChild",
+    "UnknownMethod",
+    "__version__",
+]

@@ -1,0 +1,88 @@
+"""Keeps the node's lease, watches the others', and fences the node itself when it cannot renew."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from hubq.errors import RedisUnavailable
+from hubq.store.connection import LOST
+from hubq.store.membership import evict_node, renew_lease
+
+if TYPE_CHECKING:
+    from hubq.node.parts import Parts
+
+log = logging.getLogger("hubq.node")
+
+
+class LeaseKeeper:
+    """One renewal per heartbeat."""
+
+    def __init__(self, parts: Parts, lost: Callable[[str], Awaitable[None]]) -> None:
+        self._parts = parts
+        self._lost = lost
+        self._epoch = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin renewing."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        """Renew no more."""
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+
+    async def _work(self) -> None:
+        parts = self._parts
+        over = False
+        while True:
+            began = parts.now()
+            try:
+                async with asyncio.timeout(max(parts.config.heartbeat, parts.config.lease / 3)):
+                    evicted = not await self._renew()
+            except (*LOST, RedisUnavailable, TimeoutError) as error:
+                log.warning("lease of %s not renewed: %s", parts.node_name, error or "no answer")
+                evicted = False
+            except Exception:
+                log.exception("renewing the lease failed")
+                evicted = False
+            if evicted:
+                await self._lost("evicted")
+                over = False
+            elif parts.lease_over():
+                if not over:
+                    over = True
+                    await self._lost("lease over")
+            else:
+                over = False
+            await asyncio.sleep(max(0.0, parts.config.heartbeat - (parts.now() - began)))
+
+    async def _renew(self) -> bool:
+        parts = self._parts
+        asked_at = parts.now()
+        command = renew_lease(parts.keys, parts.node_name, parts.incarnation, int(parts.config.lease * 1000))
+        answer = await parts.redis.run(command)
+        if not answer.ok:
+            return False
+        untrusted = not parts.lease.trusted(parts.now())
+        parts.lease.renewed(asked_at)
+        parts.clock.observe(asked_at, parts.now(), answer.now_ms)
+        if untrusted:
+            # We had stopped starting handlers; nobody else has taken over, so go on.
+            for cell in list(parts.supervisor.children()):
+                parts.dispatcher.resume(cell)
+            parts.committer.changed()
+        for name in answer.expired:
+            if name != parts.node_name:
+                word = await parts.redis.run(evict_node(parts.keys, name, parts.node_name, parts.config.events_kept))
+                if word == "evicted":
+                    log.warning("node %s is evicted: its lease ran out", name)
+        if answer.epoch != self._epoch or answer.expired:
+            self._epoch = answer.epoch
+            parts.kick()
+        return True

@@ -1,0 +1,263 @@
+"""A node: one worker process (or one member of an in-process cluster) of a hub."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import time
+
+from hubq.client.hub import Hub
+from hubq.config import checked_name
+from hubq.core.lease import Lease, RedisClock
+from hubq.errors import ConfigError, NameTaken
+from hubq.node.committer import Committer
+from hubq.node.coordinator import Coordinator
+from hubq.node.dispatcher import Dispatcher
+from hubq.node.holding import Cell, Holding
+from hubq.node.lease_keeper import LeaseKeeper
+from hubq.node.parts import Parts
+from hubq.node.reader import Reader
+from hubq.node.stragglers import Stragglers
+from hubq.node.supervisor import Supervisor
+from hubq.node.target import Intake
+from hubq.store.connection import AsyncRedis
+from hubq.store.mailbox import Message
+from hubq.store.membership import join_node, leave_node
+
+log = logging.getLogger("hubq.node")
+
+VERSION = "0.1.0"
+
+
+class Node:
+    """One member of a hub. ``start()`` joins, ``drain()`` hands everything over and leaves, ``kill()`` just ends.
+
+    Each may be called once; ``start`` after an end makes no sense and raises.
+    """
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        self.hub = hub
+        self.name = checked_name("node name", name)
+        self.started = False
+        self._ended = asyncio.Event()
+        self._empty = asyncio.Event()
+
+    async def start(self) -> None:
+        """Join the hub and begin to serve.
+
+        Raises :class:`~hubq.errors.NameTaken`, :class:`~hubq.errors.ConfigError` (the hub was created with other
+        settings), :class:`~hubq.errors.RedisUnavailable`.
+        """
+        if self.started:
+            raise RuntimeError(f"node {self.name!r} was started before: make a new one")
+        self.started = True
+        hub, config = self.hub, self.hub.config
+        self._redis = AsyncRedis(hub.server)
+        self._reading = AsyncRedis(hub.server)
+        try:
+            self._build(hub)
+            await self._join(wait=config.lease + 1.0)
+        except BaseException:
+            self._ended.set()
+            await self._redis.close()
+            await self._reading.close()
+            raise
+        hub.migration.init(hub.hub_id)
+        # Commits first, so that nothing that is read waits for them; the plan last, since it fills all others.
+        self.parts.committer.start()
+        self.parts.reader.start()
+        self._keeper.start()
+        self._coordinator.start()
+        self._coordinator.kick()
+
+    def _build(self, hub: Hub) -> None:
+        config, keys = hub.config, hub.keys
+        lease, clock = Lease(config.lease, config.lease_margin), RedisClock()
+        loop = asyncio.get_running_loop()
+
+        def trusted() -> bool:
+            return lease.trusted(loop.time())
+
+        supervisor = Supervisor(self._redis, keys, self.name, hub.classes, config)
+        committer = Committer(
+            self._redis, keys, lambda: list(supervisor.holdings.values()), trusted,
+            lambda holding: self.parts.fenced(holding), config.reply_ttl,
+        )  # fmt: skip
+        dispatcher = Dispatcher(
+            self.name,
+            max_state_bytes=config.max_state_bytes,
+            queue_limit=config.queue_limit,
+            threads=config.threads,
+            trusted=trusted,
+            redis_now_ms=lambda: clock.now_ms(loop.time()),
+            changed=committer.changed,
+            room_again=lambda cell: reader.room(cell),
+            end_child=supervisor.stop_requested_now,
+        )
+        reader = Reader(
+            self._reading, keys, self.name, dispatcher, count=config.read_count, queue_limit=config.queue_limit,
+            start_children=supervisor.start_message, nobody=supervisor.nobody,
+        )  # fmt: skip
+        supervisor.changed = committer.changed
+        supervisor.resume = dispatcher.resume
+        supervisor.reject = dispatcher.fail
+        supervisor.read_again = reader.again
+        supervisor.read_orphans = reader.orphans
+        self.parts = Parts(
+            self.name, keys, config, self._redis, hub.migration, lease, clock, supervisor, dispatcher, committer, reader,
+            kick=lambda: self._coordinator.kick(), rebuild=self._rebuild,
+        )  # fmt: skip
+        self.parts.stragglers = Stragglers(self.parts)
+        self._intake = Intake(self.parts)
+        self._coordinator = Coordinator(self.parts, self._intake, self._empty.set)
+        self._keeper = LeaseKeeper(self.parts, self._lost)
+
+    async def _join(self, wait: float) -> None:
+        parts, config = self.parts, self.hub.config
+        info = {"host": platform.node(), "pid": os.getpid(), "version": VERSION, "started_at": round(time.time(), 3)}
+        until = parts.now() + wait
+        first_seen = 0
+        while True:
+            asked_at = parts.now()
+            command = join_node(
+                parts.keys, self.name, info, int(config.lease * 1000), config.events_kept, config.shards
+            )
+            answer = await parts.redis.run(command, retry_for=1.0)
+            if answer.status == "ok":
+                parts.incarnation = answer.incarnation
+                parts.tokens.clear()
+                parts.lease.asked_at = asked_at
+                parts.clock.observe(asked_at, parts.now(), answer.now_ms)
+                log.info("node %s joined hub %s (incarnation %d)", self.name, self.hub.hub_id, answer.incarnation)
+                return
+            if answer.status == "mismatch":
+                raise ConfigError(
+                    f"hub {self.hub.hub_id!r} at {self.hub.server.address} was created with shards={answer.shards} "
+                    f"(wire version {answer.wire}), not shards={config.shards}: the number of shards is fixed for the "
+                    f"life of a hub; use Hub({self.hub.hub_id!r}, shards={answer.shards}), or another hub id"
+                )
+            first_seen = first_seen or answer.lease_until_ms
+            if answer.lease_until_ms > first_seen or parts.now() > until:
+                raise NameTaken(
+                    f"a live node of hub {self.hub.hub_id!r} has the name {self.name!r} already: "
+                    "give this worker another --name"
+                )
+            # A dead predecessor of this name: its lease will end without being renewed.
+            await asyncio.sleep(min(config.heartbeat, 0.25))
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    async def drain(self, timeout: float = 30.0) -> bool:
+        """Leave: hand every shard over (or park them, with nobody left), then end. False: not done in time; what was
+        left is taken over by the others as after a crash, with nothing lost but the time.
+        """
+        if self._ended.is_set():
+            return True
+        from hubq.store.membership import drain_node
+
+        parts = self.parts
+        try:
+            await parts.redis.run(
+                drain_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept), retry_for=2.0
+            )
+        except Exception as error:
+            log.warning("drain of %s could not be announced: %s", self.name, error)
+        self._coordinator.kick()
+        done = True
+        try:
+            async with asyncio.timeout(timeout):
+                await self._empty.wait()
+        except TimeoutError:
+            done = False
+            log.warning("node %s did not hand everything over within %g s", self.name, timeout)
+        await self._end(leave=True)
+        return done
+
+    async def drained(self) -> None:
+        """Wait until somebody else's ``drain`` of this node (``hubq drain``) has emptied it."""
+        await self._empty.wait()
+
+    async def kill(self) -> None:
+        """End at once, as if the process had died: nothing is saved, the lease runs out by itself."""
+        if not self._ended.is_set():
+            await self._end(leave=False)
+
+    async def _end(self, leave: bool) -> None:
+        self._ended.set()
+        parts = self.parts
+        # The plan first, so that nothing new comes; then reading; then handlers; the commit of what they did; the lease.
+        await self._coordinator.stop()
+        await parts.reader.stop()
+        parts.dispatcher.stop()
+        await parts.dispatcher.stopped()
+        await parts.supervisor.stop()
+        await parts.committer.stop()
+        for holding in list(parts.supervisor.holdings.values()):
+            parts.drop(holding)
+            for cell in holding.cells.values():
+                if cell.save_timer is not None:
+                    cell.save_timer.cancel()
+        if leave:
+            try:
+                await parts.redis.run(
+                    leave_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept), retry_for=1.0
+                )
+            except Exception as error:
+                log.warning("%s could not say goodbye: %s", self.name, error)
+        await self._keeper.stop()
+        await parts.supervisor.stop()
+        await self._redis.close()
+        await self._reading.close()
+
+    # -- losing the lease ------------------------------------------------------------------------------------------
+
+    async def _lost(self, why: str) -> None:
+        """The others may own everything by now: stop all children here; once Redis answers, join anew."""
+        parts = self.parts
+        log.error("node %s: %s; its children stop here", self.name, why)
+        self._intake.forget_all()
+        for holding in list(parts.supervisor.holdings.values()):
+            parts.drop(holding)
+            parts.supervisor.background(
+                parts.supervisor.dispose(list(holding.cells.values()), "fenced"), f"dropping shard {holding.shard}"
+            )
+        if why == "evicted":
+            try:
+                await self._join(wait=parts.config.lease)
+            except NameTaken as error:
+                log.error("%s", error)
+            self._coordinator.kick()
+
+    def _rebuild(self, holding: Holding) -> None:
+        """The children were stopped already (cold swap) but the shard stays: build them anew."""
+        parts = self.parts
+        parts.drop(holding)
+        parts.supervisor.background(self._rebuilt(holding), f"rebuilding shard {holding.shard}")
+
+    async def _rebuilt(self, holding: Holding) -> None:
+        parts = self.parts
+        from hubq.store.owners import commit_shard
+
+        effects = parts.committer.take(holding)
+        await parts.redis.run(commit_shard(parts.keys, holding.shard, None, holding.owner, effects), retry_for=1.0)
+        parts.tokens[holding.shard] = holding.owner.token - 1
+        await self._intake.adopt(holding.shard, holding.owner)
+
+    # -- what is seen from outside ---------------------------------------------------------------------------------
+
+    @property
+    def holdings(self) -> list[Holding]:
+        """The shards and pins this node serves."""
+        return list(self.parts.supervisor.holdings.values())
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The children on this node."""
+        return list(self.parts.supervisor.children())
+
+    @property
+    def ended(self) -> bool:
+        """Whether the node has ended."""
+        return self._ended.is_set()
