@@ -152,7 +152,9 @@ class AsyncSession:
         finally:
             for message_id in ids:
                 self._waiting.pop(message_id, None)
-        return {message_id: f.result() for message_id, f in zip(ids, futures, strict=True) if f.done() and not f.cancelled()}
+        return {
+            message_id: f.result() for message_id, f in zip(ids, futures, strict=True) if f.done() and not f.cancelled()
+        }
 
     async def _listen(self) -> None:
         # A popped reply is gone from Redis, so this task is never cancelled by a caller's time-out.

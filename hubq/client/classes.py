@@ -62,7 +62,9 @@ def as_child_class(target: Any) -> type[Child]:
         _check_class(target)
         return target
     if inspect.iscoroutinefunction(target):
-        wrapper = type(target.__name__, (FunctionChild,), {"function": staticmethod(target), "__module__": target.__module__})
+        wrapper = type(
+            target.__name__, (FunctionChild,), {"function": staticmethod(target), "__module__": target.__module__}
+        )
         return wrapper
     raise ConfigError(
         f"{target!r} cannot be a child: give a class derived from hubq.Child, or an `async def` function "

@@ -28,10 +28,10 @@ from hubq.errors import (
     UnknownChild,
 )
 from hubq.store.codec import decode, encode_arguments
+from hubq.store.command import plain
 from hubq.store.keys import Keys, owner_field
 from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import Owner, read_owners
-from hubq.store.command import plain
 from hubq.store.registry import read_texts, scan_specs
 from hubq.store.spec_record import SpecRecord
 
@@ -56,9 +56,7 @@ def checked_timeout(timeout: float) -> float:
     return timeout
 
 
-def send(
-    hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool
-) -> Operation[str]:
+def send(hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool) -> Operation[str]:
     """Put one message into a child's mailbox; its id."""
     draft = Draft("call" if reply else "cast", checked_child_id(child_id), method, payload, timeout, reply)
     ((message_id, word),) = yield Send([draft])
@@ -109,7 +107,9 @@ def _refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
             f"child {child_id!r} has {waiting} messages waiting, the most is {hub.config.max_backlog} (max_backlog): "
             "send less, or later"
         )
-    return HubqError(f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered")
+    return HubqError(
+        f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered"
+    )
 
 
 def _raise_refusal(hub: HubContext, child_id: str, word: str) -> None:

@@ -15,8 +15,8 @@ from hubq.client.steps import Collect, Draft, Fetch, Operation, Send, Start, Ste
 from hubq.core.send_window import SendWindow
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
-from hubq.store.spec_record import SpecRecord
 from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply, send_messages, start_children
+from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
 
@@ -58,11 +58,19 @@ def send_commands(
 def outgoing(sender: str, seq: int, draft: Draft) -> Outgoing:
     """A draft with its number and return address."""
     return Outgoing(
-        seq, draft.kind, draft.child, draft.method, sender if draft.reply else "", int(draft.timeout * 1000), draft.payload
+        seq,
+        draft.kind,
+        draft.child,
+        draft.method,
+        sender if draft.reply else "",
+        int(draft.timeout * 1000),
+        draft.payload,
     )
 
 
-def start_command(hub: HubContext, sender: str, seq: int, shard: int, specs: Mapping[str, SpecRecord], whole: bool) -> Command[list[str]]:
+def start_command(
+    hub: HubContext, sender: str, seq: int, shard: int, specs: Mapping[str, SpecRecord], whole: bool
+) -> Command[list[str]]:
     """The command that writes the specs of one shard; their start id is the request's."""
     start_id = f"{sender}:{seq}"
     written = {child: replace(record, start_id=start_id).written() for child, record in specs.items()}
@@ -145,7 +153,8 @@ class Session:
         numbers = {shard: self._number() for shard in shards}
         try:
             commands = [
-                start_command(self.hub, self.sender, numbers[shard], shard, specs, whole) for shard, specs in shards.items()
+                start_command(self.hub, self.sender, numbers[shard], shard, specs, whole)
+                for shard, specs in shards.items()
             ]
             found = self._redis.run_many(commands, retry_for=RETRY_FOR)
         finally:

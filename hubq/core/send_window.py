@@ -10,8 +10,9 @@ from __future__ import annotations
 #: Numbers per block of the receiver's bitmap (a block is a 32-bit word), and blocks kept.
 BLOCK = 32
 BLOCKS = 64
-#: One block is always being cleared, so this many numbers are told apart.
-WINDOW = BLOCK * (BLOCKS - 1)
+#: The receiver keeps ``BLOCKS - 1`` whole blocks, its highest number's own among them. However the lowest number in
+#: flight lies in its block, this many numbers from it on never reach further.
+WINDOW = BLOCK * (BLOCKS - 2) + 1
 
 
 class SendWindow:

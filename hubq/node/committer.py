@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from hubq.errors import RedisUnavailable
 from hubq.node.holding import Holding
+from hubq.node.tasks import end_tasks
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
@@ -46,8 +47,7 @@ class Committer:
     async def stop(self) -> None:
         """Commit no more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
             self._task = None
 
     def changed(self) -> None:

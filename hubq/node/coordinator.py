@@ -14,6 +14,7 @@ from hubq.errors import RedisUnavailable
 from hubq.node.holding import Holding
 from hubq.node.source import SourceHandover
 from hubq.node.target import Intake
+from hubq.node.tasks import end_tasks
 from hubq.store.connection import LOST
 from hubq.store.control import last_event_id, read_control
 from hubq.store.membership import NodeInfo, read_nodes
@@ -49,9 +50,7 @@ class Coordinator:
 
     async def stop(self) -> None:
         """End both loops."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         self._tasks = []
 
     def kick(self) -> None:
@@ -186,9 +185,7 @@ class Coordinator:
         parts = self._parts
         wanted = set(shards)
         dead = [pin for pin, owner in owners.pins.items() if pin[0] in wanted and not _lives(nodes, owner)]
-        command = claim_shards(
-            parts.keys, parts.node_name, parts.incarnation, shards, dead, parts.config.events_kept
-        )
+        command = claim_shards(parts.keys, parts.node_name, parts.incarnation, shards, dead, parts.config.events_kept)
         taken = await parts.redis.run(command) or {}
         if taken:
             log.info("node %s takes %d shards", parts.node_name, len(taken))

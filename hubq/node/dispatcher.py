@@ -166,7 +166,9 @@ class Dispatcher:
         found = self._method(cell.kind, message.method)
         if found is None:
             known = ", ".join(methods_of(cell.kind)) or "none"
-            error = UnknownMethod(f"child {cell.child_id!r} ({cell.kind.__name__}) has no method {message.method!r}; it has: {known}")
+            error = UnknownMethod(
+                f"child {cell.child_id!r} ({cell.kind.__name__}) has no method {message.method!r}; it has: {known}"
+            )
             self.fail(cell, message, "unknown_method", str(error))
             return
         method, is_async = found

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from hubq.errors import RedisUnavailable
+from hubq.node.tasks import end_tasks
 from hubq.store.connection import LOST
 from hubq.store.membership import evict_node, renew_lease
 
@@ -32,9 +33,7 @@ class LeaseKeeper:
 
     async def stop(self) -> None:
         """Renew no more."""
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks([self._task])
         self._task = None
 
     async def _work(self) -> None:

@@ -23,7 +23,6 @@ from hubq.node.stragglers import Stragglers
 from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
 from hubq.store.connection import AsyncRedis
-from hubq.store.mailbox import Message
 from hubq.store.membership import join_node, leave_node
 
 log = logging.getLogger("hubq.node")

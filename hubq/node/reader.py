@@ -10,6 +10,7 @@ from hubq.core.lifecycle import Life
 from hubq.errors import RedisUnavailable
 from hubq.node.dispatcher import Dispatcher
 from hubq.node.holding import Cell, Holding
+from hubq.node.tasks import end_tasks
 from hubq.store.connection import LOST, AsyncRedis
 from hubq.store.keys import Keys
 from hubq.store.mailbox import Message, read_mailboxes, read_range
@@ -56,10 +57,7 @@ class Reader:
 
     async def stop(self) -> None:
         """Read no more."""
-        tasks = [*self._catching.values(), *([self._task] if self._task else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks([*self._catching.values(), self._task])
         self._task = None
 
     # -- what is read ----------------------------------------------------------------------------------------------
@@ -109,9 +107,7 @@ class Reader:
         while True:
             try:
                 cursors = dict(self._cursors)
-                command = read_mailboxes(
-                    self._keys, cursors, self._count, int(BLOCK * 1000), self._wake_stream, woken
-                )
+                command = read_mailboxes(self._keys, cursors, self._count, int(BLOCK * 1000), self._wake_stream, woken)
                 found, woken = await self._redis.run(command)
                 if woken == b"$":
                     woken = b"0"

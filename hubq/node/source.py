@@ -54,7 +54,9 @@ class SourceHandover:
                 async with asyncio.timeout(timeout):
                     failed = await asyncio.shield(self.resp)
             except TimeoutError:
-                log.warning("shard %d: %s did not build its children within %g s; it stays", self.shard, self.target, timeout)
+                log.warning(
+                    "shard %d: %s did not build its children within %g s; it stays", self.shard, self.target, timeout
+                )
                 self._moved(SourceEvent.START_OVERDUE)
                 self._parts.supervisor.event("handover_overdue", shard=self.shard, target=self.target)
                 return False
@@ -131,7 +133,9 @@ class SourceHandover:
             self._states[child] = envelope
 
     def _overdue(self, cell: Cell, error: BaseException) -> None:
-        log.warning("child %s stays on %s: its state could not be handed over: %s", cell.child_id, self._parts.node_name, error)
+        log.warning(
+            "child %s stays on %s: its state could not be handed over: %s", cell.child_id, self._parts.node_name, error
+        )
         self._pin(cell, serving=True)
 
     async def stop_children(self) -> None:
@@ -227,4 +231,3 @@ class SourceHandover:
         if not self._stopped:
             await self._parts.supervisor.dispose(self._ready, "migrated")
         self._moved(SourceEvent.DISPOSED)
-

@@ -48,7 +48,11 @@ class Stragglers:
             leaving.cancel()
         if not waiting.done():
             if cell.busy is not None:
-                log.warning("child %s is busy for longer than retention=%g s: its message is undone and moves with it", cell.child_id, retention)
+                log.warning(
+                    "child %s is busy for longer than retention=%g s: its message is undone and moves with it",
+                    cell.child_id,
+                    retention,
+                )
                 cell.busy.cancel()
             elif cell.life is Life.STARTING:
                 cell.holding.open = False

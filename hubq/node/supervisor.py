@@ -17,6 +17,7 @@ from hubq.core.lifecycle import Life, LifeEvent, RestartBudget, restarts
 from hubq.errors import HubqError, StartFailed
 from hubq.node.holding import Cell, Holding
 from hubq.node.state import ATTRIBUTES, HANDED, envelope_of, overrides, restore, take_state
+from hubq.node.tasks import end_tasks
 from hubq.store.codec import decode, encode_state
 from hubq.store.connection import AsyncRedis
 from hubq.store.control import add_event
@@ -64,10 +65,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Cancel what runs beside the loop."""
-        for task in list(self._tasks):
-            if task is not asyncio.current_task():
-                task.cancel()
-        await asyncio.gather(*(t for t in self._tasks if t is not asyncio.current_task()), return_exceptions=True)
+        await end_tasks(list(self._tasks))
 
     def event(self, kind: str, **fields: object) -> None:
         """Write an event, without waiting for it."""
@@ -94,7 +92,9 @@ class Supervisor:
         except Exception as error:
             if isinstance(error, StartFailed):
                 raise
-            raise StartFailed(f"child {child_id!r} ({record.name}) cannot be built: {type(error).__name__}: {error}") from error
+            raise StartFailed(
+                f"child {child_id!r} ({record.name}) cannot be built: {type(error).__name__}: {error}"
+            ) from error
         return cell
 
     def build_parked(self, holding: Holding, child_id: str, record: SpecRecord, reason: str) -> Cell:
@@ -387,7 +387,9 @@ class Supervisor:
             holding.effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
             cell.unsaved = None
         for message in cell.queue or ():
-            self.reject(cell, message, "unknown_child", f"child {cell.child_id!r} was stopped before this message's turn")
+            self.reject(
+                cell, message, "unknown_child", f"child {cell.child_id!r} was stopped before this message's turn"
+            )
         self.forget(holding, cell.child_id, cell.record)
         self._remove(cell)
         self.background(self._dispose(cell, "stopped"), f"stopping child {cell.child_id}")

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, BusyLoadingError, NoScriptError, ResponseError
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -84,7 +83,9 @@ def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
 
 def _translated(server: Server, error: RedisError) -> Exception:
     if isinstance(error, AuthenticationError) or str(error).startswith(("NOAUTH", "WRONGPASS")):
-        return RedisUnavailable(f"Redis at {server.address} refuses us ({error}): check the user and password in the URL")
+        return RedisUnavailable(
+            f"Redis at {server.address} refuses us ({error}): check the user and password in the URL"
+        )
     return error
 
 

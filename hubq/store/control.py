@@ -61,7 +61,9 @@ def add_event(keys: Keys, kept: int, kind: str, fields: Mapping[str, object]) ->
     return plain("XADD", keys.events, "MAXLEN", "~", kept, "*", *args, read=lambda answer: None)
 
 
-def read_events(keys: Keys, after: str, count: int, block_ms: int | None = None) -> Command[list[tuple[str, dict[str, str]]]]:
+def read_events(
+    keys: Keys, after: str, count: int, block_ms: int | None = None
+) -> Command[list[tuple[str, dict[str, str]]]]:
     """Events after an id: (id, fields), oldest first."""
 
     def read(answer: Any) -> list[tuple[str, dict[str, str]]]:

@@ -96,7 +96,9 @@ def _entries(answer: Any) -> list[Message]:
     return [message_of(entry, fields) for entry, fields in (answer or []) if fields]
 
 
-def read_mailboxes(keys: Keys, cursors: Mapping[int, bytes], count: int, block_ms: int | None, wake: str, woken: bytes) -> Command[tuple[dict[int, list[Message]], bytes]]:
+def read_mailboxes(
+    keys: Keys, cursors: Mapping[int, bytes], count: int, block_ms: int | None, wake: str, woken: bytes
+) -> Command[tuple[dict[int, list[Message]], bytes]]:
     """Messages past each shard's cursor, blocking up to ``block_ms`` (None: not at all).
 
     ``wake`` is one more stream whose entries after ``woken`` end the wait; its last entry is the second answer.

@@ -106,9 +106,7 @@ def evict_node(keys: Keys, node: str, by: str, events_kept: int) -> Command[str]
 
 def drain_node(keys: Keys, node: str, incarnation: int | None, events_kept: int) -> Command[str]:
     """Mark a member as no longer a place for shards."""
-    return run_script(
-        "drain_node", [keys.nodes, keys.epoch, keys.events], [node, incarnation or "", events_kept], text
-    )
+    return run_script("drain_node", [keys.nodes, keys.epoch, keys.events], [node, incarnation or "", events_kept], text)
 
 
 def leave_node(keys: Keys, node: str, incarnation: int, events_kept: int) -> Command[str]:

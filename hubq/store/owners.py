@@ -125,9 +125,7 @@ def dissolve_pins(keys: Keys, shard: int, owner: Owner, children: Sequence[str])
     def read(answer: Sequence[Any]) -> tuple[str, ...] | None:
         return None if text(answer[0]) == "fenced" else tuple(text(child) for child in answer[1:])
 
-    return run_script(
-        "dissolve_pins", [keys.owners, keys.nodes], [owner_field(shard), owner.line, *children], read
-    )
+    return run_script("dissolve_pins", [keys.owners, keys.nodes], [owner_field(shard), owner.line, *children], read)
 
 
 def park_shard(

@@ -20,7 +20,9 @@ class Script:
 
 
 def _load() -> dict[str, Script]:
-    texts = {f.name[:-4]: f.read_text("utf-8") for f in files(__package__).joinpath("lua").iterdir() if f.name[-4:] == ".lua"}
+    texts = {
+        f.name[:-4]: f.read_text("utf-8") for f in files(__package__).joinpath("lua").iterdir() if f.name[-4:] == ".lua"
+    }
     scripts: dict[str, Script] = {}
     for name, text in sorted(texts.items()):
         if name.startswith("_"):

@@ -22,7 +22,11 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def written(self) -> bytes:
         """The record as bytes for the ``children`` hash."""
-        return msgspec.json.encode(_Line(self.name, self.module, self.start_id, self.restart, self.metadata)) + b"\n" + self.arguments
+        return (
+            msgspec.json.encode(_Line(self.name, self.module, self.start_id, self.restart, self.metadata))
+            + b"\n"
+            + self.arguments
+        )
 
     @classmethod
     def read(cls, data: bytes) -> SpecRecord:
