@@ -248,14 +248,16 @@ def nodes(hub: HubContext) -> Operation[list[NodeStatus]]:
         held.setdefault((owner.node, owner.incarnation), [0, 0])[0] += 1
     for owner in owners.pins.values():
         held.setdefault((owner.node, owner.incarnation), [0, 0])[1] += 1
-    return [
-        NodeStatus(
-            name, info.status, info.incarnation, info.host, info.pid, info.version,
-            *held.get((name, info.incarnation), [0, 0]),
-            lease=(leases.get(name, now) - now) / 1000, uptime=(now - info.joined_at) / 1000,
+    found: list[NodeStatus] = []
+    for name, info in infos.items():
+        shards, pins = held.get((name, info.incarnation), [0, 0])
+        lease, uptime = (leases.get(name, now) - now) / 1000, (now - info.joined_at) / 1000
+        found.append(
+            NodeStatus(
+                name, info.status, info.incarnation, info.host, info.pid, info.version, shards, pins, lease, uptime
+            )
         )
-        for name, info in infos.items()
-    ]  # fmt: skip
+    return found
 
 
 def where(hub: HubContext, child_id: str) -> Operation[Place]:

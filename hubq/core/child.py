@@ -12,8 +12,12 @@ class Host(Protocol):
     """What a node offers to a child that runs on it."""
 
     child_id: str
-    node_name: str
-    metadata: dict[str, Any]
+
+    @property
+    def node_name(self) -> str: ...
+
+    @property
+    def metadata(self) -> dict[str, Any]: ...
 
     async def commit(self) -> None: ...
 

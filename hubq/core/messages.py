@@ -118,4 +118,4 @@ def from_fields(flat: Mapping[str, str]) -> ControlMessage | None:
         for field in fields(kind)
         if field.name == "sender" or field.name in flat
     }
-    return kind(**values)  # type: ignore[arg-type]
+    return kind(**values)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hubq.errors import RedisUnavailable
 from hubq.node.holding import Holding
 from hubq.node.tasks import end_tasks
+from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
@@ -98,11 +99,11 @@ class Committer:
                     for waiter in waiters:
                         waiter.cancel()
 
-    async def _until_answered(self, commands: list[object]) -> list[str]:
+    async def _until_answered(self, commands: Sequence[Command[str]]) -> list[str]:
         # Repeating a commit is harmless, losing one is not: go on until Redis answers. If our lease is over by then,
         # the answer is "fenced".
         while True:
             try:
-                return await self._redis.run_many(commands, retry_for=5.0)  # type: ignore[arg-type]
+                return await self._redis.run_many(commands, retry_for=5.0)
             except RedisUnavailable as error:
                 log.warning("commit waits: %s", error)

@@ -88,7 +88,7 @@ class Coordinator:
                 work = self._intake.pin_released(message)
             case ChildStartResp():
                 handover = self._handovers.get(message.handover_id)
-                offer = self._parts.stragglers.offers.pop(message.handover_id, None)
+                offer = self._parts.stragglers.offers.get(message.handover_id)
                 future = handover.resp if handover is not None else offer
                 if future is not None and not future.done():
                     future.set_result(message.failed)

@@ -22,7 +22,7 @@ from hubq.node.reader import Reader
 from hubq.node.stragglers import Stragglers
 from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
-from hubq.store.connection import AsyncRedis
+from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import join_node, leave_node
 
 log = logging.getLogger("hubq.node")
@@ -36,8 +36,9 @@ class Node:
     Each may be called once; ``start`` after an end makes no sense and raises.
     """
 
-    def __init__(self, hub: Hub, name: str) -> None:
+    def __init__(self, hub: Hub, name: str, *, server: Server | None = None) -> None:
         self.hub = hub
+        self._server = server if server is not None else hub.server
         self.name = checked_name("node name", name)
         self.started = False
         self._ended = asyncio.Event()
@@ -53,8 +54,8 @@ class Node:
             raise RuntimeError(f"node {self.name!r} was started before: make a new one")
         self.started = True
         hub, config = self.hub, self.hub.config
-        self._redis = AsyncRedis(hub.server)
-        self._reading = AsyncRedis(hub.server)
+        self._redis = AsyncRedis(self._server)
+        self._reading = AsyncRedis(self._server)
         try:
             self._build(hub)
             await self._join(wait=config.lease + 1.0)

@@ -118,8 +118,8 @@ class SourceHandover:
                 if not task.done():
                     task.cancel()
                     self._overdue(cell, TimeoutError(f"no state within {timeout:g} s"))
-                elif (error := task.exception()) is not None:
-                    self._overdue(cell, error)
+                elif (raised := task.exception()) is not None:
+                    self._overdue(cell, raised)
                 else:
                     self._take(task.result())
         self._ready = list(self._holding.cells.values())

@@ -85,10 +85,14 @@ class Stragglers:
             offer_id = f"{cell.child_id}@{parts.now()}"
             answer = self.offers[offer_id] = asyncio.get_running_loop().create_future()
             message = StartChildren(parts.node_name, pin.shard, offer_id, cell.child_id)
-            await parts.redis.run(send_control(parts.keys, owner.node, message), retry_for=1.0)
-            return await asyncio.wait_for(answer, RETRY) == ""
+            try:
+                await parts.redis.run(send_control(parts.keys, owner.node, message), retry_for=1.0)
+                failed: str = await asyncio.wait_for(answer, RETRY)
+            finally:
+                self.offers.pop(offer_id, None)
         except (TimeoutError, RedisUnavailable):
             return False
+        return not failed
 
     async def _release(self, pin: Holding, cell: Cell) -> None:
         parts = self._parts

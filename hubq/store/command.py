@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from hubq.store.scripts import SCRIPTS, Script
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Arg = bytes | str | int | float
 
 
@@ -22,14 +23,14 @@ def text(value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Command(Generic[T]):
+class Command(Generic[T_co]):
     """What to send to Redis, and how to read the answer (RESP2, unparsed).
 
     Every script of hubq may be sent twice: the second time changes nothing, or tells that it was the second.
     """
 
     args: Sequence[Arg]
-    read: Callable[[Any], T]
+    read: Callable[[Any], T_co]
     script: Script | None = None
 
 

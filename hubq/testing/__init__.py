@@ -1,0 +1,8 @@
+"""For tests: an in-process cluster, a ledger, fakeredis, pytest fixtures. Usable for your own children too."""
+
+from hubq.testing.cluster import Cluster
+from hubq.testing.fake import FakeServer
+from hubq.testing.ledger import Ledger, LedgerChild
+from hubq.testing.waiting import eventually
+
+__all__ = ["Cluster", "FakeServer", "Ledger", "LedgerChild", "eventually"]

@@ -1,0 +1,179 @@
+"""Several nodes of a hub in one process: start, drain, kill, freeze, partition."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any
+
+from hubq.client.hub import Hub
+from hubq.core.lifecycle import Life
+from hubq.node.node import Node
+from hubq.store.connection import Server
+from hubq.testing.waiting import eventually
+
+
+class Gate:
+    """A server whose connections can be cut or stopped for one node."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.address = server.address
+        self.cut = False
+        self.frozen = asyncio.Event()
+        self.frozen.set()
+
+    def sync_client(self, timeout: float) -> Any:
+        """A blocking client (not gated)."""
+        return self._server.sync_client(timeout)
+
+    def async_client(self, timeout: float) -> Any:
+        """An asyncio client behind the gate."""
+        return _GatedClient(self, self._server.async_client(timeout))
+
+    async def passed(self) -> None:
+        """Wait while frozen; raise while cut."""
+        await self.frozen.wait()
+        if self.cut:
+            raise ConnectionError("the network is cut (hubq.testing)")
+
+
+class _GatedClient:
+    def __init__(self, gate: Gate, client: Any) -> None:
+        self._gate = gate
+        self._client = client
+
+    @property
+    def response_callbacks(self) -> Any:
+        return self._client.response_callbacks
+
+    @response_callbacks.setter
+    def response_callbacks(self, value: Any) -> None:
+        self._client.response_callbacks = value
+
+    async def execute_command(self, *args: Any) -> Any:
+        await self._gate.passed()
+        answer = await self._client.execute_command(*args)
+        await self._gate.passed()
+        return answer
+
+    async def script_load(self, text: str) -> Any:
+        await self._gate.passed()
+        return await self._client.script_load(text)
+
+    def pipeline(self, transaction: bool) -> Any:
+        return _GatedPipeline(self._gate, self._client.pipeline(transaction=transaction))
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+class _GatedPipeline:
+    def __init__(self, gate: Gate, pipeline: Any) -> None:
+        self._gate = gate
+        self._pipeline = pipeline
+
+    def execute_command(self, *args: Any) -> None:
+        self._pipeline.execute_command(*args)
+
+    async def execute(self, raise_on_error: bool) -> Any:
+        await self._gate.passed()
+        answer = await self._pipeline.execute(raise_on_error=raise_on_error)
+        await self._gate.passed()
+        return answer
+
+
+class Cluster:
+    """Nodes of one hub in this process and event loop.
+
+    ``async with Cluster(hub) as cluster: await cluster.start("a")``. At the end every node that is still there is
+    killed. ``partition`` cuts a node off from Redis, before and after its commands; ``freeze`` makes all its traffic
+    with Redis stand still, as SIGSTOP does, until ``thaw``.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.nodes: dict[str, Node] = {}
+        self._gates: dict[str, Gate] = {}
+
+    async def __aenter__(self) -> Cluster:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for gate in self._gates.values():
+            gate.cut = False
+            gate.frozen.set()
+        for node in list(self.nodes.values()):
+            await node.kill()
+        await self.hub.aio.close()
+        self.hub.close()
+
+    async def start(self, *names: str) -> Node:
+        """Start nodes, one after another; the last one is the answer."""
+        node: Node | None = None
+        for name in names:
+            gate = Gate(self.hub.server)
+            node = Node(self.hub, name, server=gate)
+            await node.start()
+            self.nodes[name], self._gates[name] = node, gate
+        assert node is not None, "give at least one name"
+        return node
+
+    async def drain(self, name: str, timeout: float = 20.0) -> bool:
+        """Drain a node, as SIGTERM does."""
+        return await self.nodes.pop(name).drain(timeout)
+
+    async def kill(self, name: str) -> None:
+        """End a node without a word, as SIGKILL does."""
+        self._gates[name].cut = True
+        await self.nodes.pop(name).kill()
+
+    def freeze(self, name: str) -> None:
+        """Let nothing pass between a node and Redis, neither questions nor answers."""
+        self._gates[name].frozen.clear()
+
+    def thaw(self, name: str) -> None:
+        """Let it pass again."""
+        self._gates[name].frozen.set()
+
+    def partition(self, name: str) -> None:
+        """Cut a node off from Redis: every command fails."""
+        self._gates[name].cut = True
+
+    def heal(self, name: str) -> None:
+        """Mend what :meth:`partition` has cut."""
+        self._gates[name].cut = False
+
+    def serving(self) -> dict[int, str]:
+        """Which node serves which shard right now, as the nodes see it."""
+        return {
+            holding.shard: name
+            for name, node in self.nodes.items()
+            for holding in node.holdings
+            if holding.pinned is None and holding.open
+        }
+
+    async def settled(self, within: float = 20.0) -> dict[str, int]:
+        """Wait until every shard is served, no pin is left and the loads differ by one at most: shards of each node."""
+
+        def even() -> dict[str, int] | None:
+            serving = self.serving()
+            loads = {name: list(serving.values()).count(name) for name, node in self.nodes.items()}
+            pins = [h for node in self.nodes.values() for h in node.holdings if h.pinned is not None]
+            excluded = [h for node in self.nodes.values() for h in node.holdings if h.excluded]
+            moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
+            whole = len(serving) == self.hub.config.shards and not pins and not excluded and not moving
+            return loads if whole and max(loads.values()) - min(loads.values()) <= 1 else None
+
+        return await eventually(even, within, f"hub {self.hub.hub_id}: every shard served and loads even")  # type: ignore[return-value]
+
+    def copies(self, child_id: str) -> list[str]:
+        """The nodes on which a child is running."""
+        return [
+            name
+            for name, node in self.nodes.items()
+            for cell in node.cells
+            if cell.child_id == child_id and cell.life is Life.RUNNING and (cell.holding.open or cell.busy is not None)
+        ]
