@@ -21,11 +21,11 @@ class FakeServer:
 
     def sync_client(self, timeout: float) -> Any:
         """A blocking client."""
-        return fakeredis.FakeRedis(server=self._server)
+        return fakeredis.FakeRedis(server=self._server, protocol=2)
 
     def async_client(self, timeout: float) -> Any:
         """An asyncio client."""
-        return fakeredis.FakeAsyncRedis(server=self._server)
+        return fakeredis.FakeAsyncRedis(server=self._server, protocol=2)
 
     @property
     def connected(self) -> bool:
