@@ -97,7 +97,10 @@ class Dispatcher:
 
     def _check(self) -> None:
         self._check_due = False
-        if self._ready and self._turning == 0:
+        if self._turning > 0:
+            return
+        self._changed()  # the pump is suspended: what it finished before must not wait for it
+        if self._ready:
             self._turning += 1
             pump = asyncio.get_running_loop().create_task(self._pump())
             self._pumps.add(pump)

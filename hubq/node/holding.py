@@ -18,8 +18,8 @@ class Cell:
     """One child on this node. An idle child costs this object and its instance: no task, no queue."""
 
     __slots__ = (
-        "boundary", "budget", "busy", "child_id", "cursor", "holding", "idle", "in_thread", "instance", "kind", "life", "queue",
-        "record", "run_task", "save_timer", "saved", "stopping", "supervisor", "unsaved",
+        "boundary", "budget", "busy", "child_id", "cursor", "holding", "idle", "in_thread", "instance", "kind", "life",
+        "queue", "reason", "record", "run_task", "save_timer", "saved", "stopping", "supervisor", "unsaved",
     )  # fmt: skip
 
     def __init__(self, supervisor: Any, holding: Holding, child_id: str, record: SpecRecord) -> None:
@@ -42,6 +42,7 @@ class Cell:
         self.save_timer: asyncio.TimerHandle | None = None
         self.budget: RestartBudget | None = None
         self.stopping = False
+        self.reason = ""  # why it is parked
 
     def moved(self, event: LifeEvent) -> None:
         """Take a row of the life table."""

@@ -106,10 +106,18 @@ class Supervisor:
 
     def _park(self, cell: Cell, reason: str) -> None:
         log.error("child %s is parked: %s", cell.child_id, reason)
+        cell.reason = reason
         cell.holding.effects.parked[cell.child_id] = reason
         cell.queue = None
+        self._wake(cell)
         self.changed()
         self.event("child_parked", child=cell.child_id, shard=cell.holding.shard, reason=reason)
+
+    def _wake(self, cell: Cell) -> None:
+        """Tell those who wait for the child's boundary."""
+        if cell.idle is not None and not cell.idle.done():
+            cell.idle.set_result(None)
+        cell.idle = None
 
     def begin(self, cell: Cell, envelope: Envelope | None) -> None:
         """Give a built child its state and start it; its intake opens when ``on_start`` is done."""
@@ -142,9 +150,7 @@ class Supervisor:
 
     def _started(self, cell: Cell) -> None:
         cell.moved(LifeEvent.STARTED)
-        if cell.idle is not None and not cell.idle.done():
-            cell.idle.set_result(None)
-        cell.idle = None
+        self._wake(cell)
         self.start_run(cell)
         self.resume(cell)
 
@@ -179,14 +185,12 @@ class Supervisor:
         for name in names:
             cell_or_none = holding.cells.get(name)
             if cell_or_none is None:
-                failed.setdefault(name, f"child {name!r} was stopped before it started")
-                continue
+                continue  # it cannot be built (see above), or it has run and ended already
             cell = cell_or_none
             if cell.life is Life.STARTING:
                 await self.boundary(cell)
             if cell.life is Life.PARKED and name not in failed:
-                reason = holding.effects.parked.pop(name, "it cannot run here")
-                failed[name] = f"child {name!r} cannot start: {reason}"
+                failed[name] = f"child {name!r} cannot start: {cell.reason}"
                 self._remove(cell)
         if holding.lost or holding.frozen:
             return

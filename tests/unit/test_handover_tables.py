@@ -33,9 +33,7 @@ def reachable(table: Table[Any, Any], start: Enum) -> set[Enum]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("table", "state", "event"), PAIRS, ids=[f"{t.name} {s.name} {e.name}" for t, s, e in PAIRS]
-)
+@pytest.mark.parametrize(("table", "state", "event"), PAIRS, ids=[f"{t.name} {s.name} {e.name}" for t, s, e in PAIRS])
 def test_every_pair_is_a_row_or_illegal(table: Table[Any, Any], state: Enum, event: Enum) -> None:
     if table.allows(state, event):
         assert table.next(state, event) is table.rows[state, event]

@@ -30,11 +30,9 @@ class Receiver:
     def judge(self, number: int) -> str:
         if number > self.top:
             return "new"
-        if self.whole_blocks:
-            stale = self.top // BLOCK - number // BLOCK >= BLOCKS - 1
-        else:
-            stale = number + BLOCK * (BLOCKS - 1) < self.top
-        if stale:
+        too_old_by_block = self.top // BLOCK - number // BLOCK >= BLOCKS - 1
+        too_old_by_number = number + BLOCK * (BLOCKS - 1) < self.top
+        if too_old_by_block if self.whole_blocks else too_old_by_number:
             return "stale"
         return "duplicate" if self.words[number // BLOCK % BLOCKS] >> number % BLOCK & 1 else "new"
 

@@ -43,7 +43,7 @@ def test_rows_are_all_there_is(state: Door, event: Act) -> None:
 
 
 def test_illegal_move_says_which_machine_state_and_event() -> None:
-    with pytest.raises(IllegalMove, match="^door: 'turn the key' cannot happen while 'open'$") as caught:
+    with pytest.raises(IllegalMove, match=r"^door: 'turn the key' cannot happen while 'open'$") as caught:
         DOOR.next(Door.OPEN, Act.TURN)
     assert caught.value.__suppress_context__  # the KeyError says nothing more
 

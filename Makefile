@@ -1,0 +1,39 @@
+# Everything here makes its own virtual environment in .venv first, so `make demo` works in a fresh clone.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.hubq-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check lint clean
+
+help: ## show this
+	@echo "make <target>:"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## make .venv with hubq and everything its tests need
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11 or newer, or say make PYTHON=/path/to/python"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: hubq needs Python 3.11 or newer (make PYTHON=...)"; exit 1; }
+	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## workers join, drain and die while words are counted; proves that nothing is lost (half a minute)
+	$(BIN)/hubq demo
+
+test: $(STAMP) ## run all tests
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP) ## style, types, and which layer imports which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## all that CI runs: lint, then the tests
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

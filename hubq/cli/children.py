@@ -1,0 +1,124 @@
+"""``hubq start``, ``stop``, ``call``, ``cast``, ``where``: one child at a time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from hubq.cli.loading import App, AsJson, ChildId, HubName, RedisUrl, load_hub, load_target, open_hub
+from hubq.cli.output import print_json, print_table, print_value
+from hubq.errors import ConfigError, HubqError
+
+Method = Annotated[str, typer.Argument(metavar="METHOD", help="A public method of the child.")]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ARGS]...", help="Its arguments: JSON if they parse (3, true, [1,2]), else text."),
+]
+Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the answer.")]
+
+
+def call_command(
+    hub: HubName,
+    child: ChildId,
+    method: Method,
+    args: Arguments = None,
+    timeout: Timeout = 5.0,
+    redis: RedisUrl = None,
+) -> None:
+    """Call a method of a child and print its result."""
+    ref = open_hub(hub, redis).ref(child)
+    try:
+        result = ref.call(method, *map(parsed, args or ()), timeout=timeout)
+    except HubqError:
+        raise
+    except (ImportError, AttributeError) as error:
+        raise HubqError(
+            f"{child}.{method} was run, but its result cannot be read here ({error}): give HUB as module:attribute"
+        ) from error
+    print_value(result)
+
+
+def cast_command(hub: HubName, child: ChildId, method: Method, args: Arguments = None, redis: RedisUrl = None) -> None:
+    """Send a message to a child; does not wait until it has been handled."""
+    open_hub(hub, redis).ref(child).cast(method, *map(parsed, args or ()))
+
+
+def start_command(
+    hub: App,
+    child: ChildId,
+    target: Annotated[
+        str, typer.Argument(metavar="CLASS", help="module:Class, or the name of one registered with @hub.child.")
+    ],
+    args: Arguments = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Metadata of the child; may be repeated.")
+    ] = None,
+    timeout: Timeout = 10.0,
+    redis: RedisUrl = None,
+) -> None:
+    """Start a child and wait until it runs."""
+    opened = load_hub(hub, redis)
+    kind = load_target(opened, target)
+    metadata = dict(map(tag, tags or ()))
+    future = opened.start_child(child, kind, *map(parsed, args or ()), metadata=metadata)
+    print(f"{child} runs on {future.result(timeout).node}")
+
+
+def stop_command(
+    hub: HubName,
+    children: Annotated[list[str], typer.Argument(metavar="CHILD...", help="The ids of the children.")],
+    timeout: Timeout = 10.0,
+    redis: RedisUrl = None,
+) -> None:
+    """End children for good, each after the messages sent to it before."""
+    result = open_hub(hub, redis).stop_children(children, timeout=timeout)
+    for child, node in result.stopped.items():
+        print(f"{child} stopped on {node}")
+    errors = list(result.errors.values())
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise HubqError(f"{len(errors)} children were not stopped: {'; '.join(map(str, errors))}")
+
+
+def where_command(hub: HubName, child: ChildId, as_json: AsJson = False, redis: RedisUrl = None) -> None:
+    """Show which worker has a child."""
+    place = open_hub(hub, redis).where(child)
+    if as_json:
+        print_json(asdict(place))
+        return
+    print_table(
+        ("child", "node", "shard", "token", "pinned"),
+        [(place.child_id, place.node or "-", place.shard, place.token, "yes" if place.pinned else "no")],
+    )
+
+
+def parsed(argument: str) -> Any:
+    """An argument of the command line as a value.
+
+    >>> parsed("3"), parsed('{"a": null}'), parsed("room 3"), parsed('"3"'), parsed("NaN")
+    (3, {'a': None}, 'room 3', '3', 'NaN')
+    """
+    try:
+        return json.loads(argument, parse_constant=_not_json)
+    except ValueError:
+        return argument
+
+
+def tag(text: str) -> tuple[str, str]:
+    """``key=value`` as a pair.
+
+    >>> tag("tier=vip")
+    ('tier', 'vip')
+    """
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise ConfigError(f"--tag {text!r}: give KEY=VALUE")
+    return key, value
+
+
+def _not_json(name: str) -> Any:
+    raise ValueError(name)

@@ -1,0 +1,107 @@
+"""``hubq demo``: the promise, shown on this machine with real processes, in under two minutes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from secrets import token_hex
+from types import FrameType
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from hubq.cli.demo_crew import Crew
+from hubq.cli.demo_play import DemoFailed, Play
+from hubq.cli.demo_report import Report, make_report
+from hubq.cli.demo_view import View, show
+from hubq.cli.demo_words import count_words, source_files
+from hubq.errors import HubqError
+from hubq.store.command import Command, plain, text
+from hubq.store.connection import RedisServer, SyncRedis
+from hubq.store.embedded import EmbeddedServer
+
+
+def demo_command(
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the report as one JSON object, and nothing else.")
+    ] = False,
+    buckets: Annotated[int, typer.Option(min=8, max=2000, help="Children; each counts one bucket of words.")] = 200,
+    seconds_limit: Annotated[float, typer.Option(help="Give up after so many seconds.")] = 110.0,
+    redis: Annotated[str | None, typer.Option(help="Redis URL. Default: HUBQ_REDIS_URL, else one of its own.")] = None,
+) -> None:
+    """Count every word of Python's library while workers join, drain and die; then prove that nothing was lost."""
+    # With --json, stdout is for the object alone: people can watch on stderr.
+    console = Console(stderr=json, highlight=False)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        report = _run(console, redis or os.environ.get("HUBQ_REDIS_URL"), buckets, seconds_limit)
+    except DemoFailed as error:
+        print(f"hubq: the demo failed: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        print("stopped; all processes of the demo have been ended", file=sys.stderr)
+        raise typer.Exit(130) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        show(console, report)
+    raise typer.Exit(0 if report.good else 1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(console: Console, redis: str | None, buckets: int, limit: float) -> Report:
+    hub_id = f"demo-{token_hex(4)}"
+    with ExitStack() as stack:
+        if redis is None:
+            server = stack.enter_context(EmbeddedServer())
+            redis = server.url
+            console.print(f"a Redis of the demo's own ({server.kind}); two workers, {buckets} children")
+        else:
+            console.print(f"Redis at {RedisServer(redis).address}; two workers, {buckets} children")
+            stack.callback(_forget, redis, hub_id)
+        crew = stack.enter_context(Crew(hub_id, redis))
+        view = stack.enter_context(View(console))
+        play = Play(crew, view, hub_id, redis, buckets, limit)
+        stack.callback(play.close)
+        try:
+            play.set_up()
+            began = time.monotonic()
+            ledgers = play.run()
+            totals = play.totals()
+            truth = count_words(source_files())
+            assert play.kill is not None
+            report = make_report(ledgers, totals, truth, play.events(), play.kill, time.monotonic() - began)
+        except (DemoFailed, HubqError):
+            print(crew.logs(), file=sys.stderr)
+            raise
+        if not report.good:
+            errors = [line for ledger in ledgers for line in ledger.errors]
+            print("\n".join([*errors, crew.logs()]), file=sys.stderr)
+        return report
+
+
+def _forget(redis: str, hub_id: str) -> None:
+    """Remove the demo's hub from a Redis that is not the demo's own."""
+    client, cursor = SyncRedis(RedisServer(redis)), "0"
+    try:
+        while True:
+            page: Command[tuple[str, list[bytes]]] = plain(
+                "SCAN", cursor, "MATCH", f"hubq:{{{hub_id}}}:*", "COUNT", 1000, read=lambda it: (text(it[0]), it[1])
+            )
+            cursor, keys = client.run(page)
+            if keys:
+                client.run(plain("UNLINK", *keys, read=int))
+            if cursor == "0":
+                return
+    finally:
+        client.close()

@@ -1,0 +1,114 @@
+"""From the HUB argument of the command line to a :class:`~hubq.client.hub.Hub`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+
+from hubq.client.hub import Hub
+from hubq.config import checked_name, redis_url
+from hubq.errors import ConfigError, HubqError
+from hubq.store.command import plain, text
+from hubq.store.connection import RedisServer, SyncRedis
+from hubq.store.keys import Keys
+
+App = Annotated[str, typer.Argument(metavar="HUB", help="Where your Hub is: module:attribute, as in `app:hub`.")]
+HubName = Annotated[str, typer.Argument(metavar="HUB", help="module:attribute (`app:hub`), or just the id of the hub.")]
+ChildId = Annotated[str, typer.Argument(metavar="CHILD", help="The id of the child.")]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option("--redis", metavar="URL", help="Which Redis. Else: the app's own, or HUBQ_REDIS_URL, or localhost."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def load_hub(app: str, redis: str | None = None) -> Hub:
+    """The hub at ``module:attribute``, with the current directory importable, as with uvicorn.
+
+    Raises :class:`~hubq.errors.ConfigError` that says what is wrong with ``app``.
+    """
+    module_name, colon, attribute = app.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ConfigError(f"{app!r} does not name a Hub: give module:attribute, as in `app:hub`")
+    module = _import(module_name)
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            hubs = sorted(name for name, value in vars(module).items() if isinstance(value, Hub))
+            hint = f"there is {module_name}:{hubs[0]}" if hubs else "it has no Hub at all"
+            raise ConfigError(f"module {module_name!r} has no attribute {attribute!r}: {hint}")
+        found = getattr(found, part)
+    if not isinstance(found, Hub):
+        raise ConfigError(f"{app!r} is of type {type(found).__name__}, not a Hub: name the attribute that holds `Hub(...)`")
+    if redis is not None:
+        found.server = RedisServer(redis)
+    return found
+
+
+def open_hub(hub: str, redis: str | None = None) -> Hub:
+    """The hub at ``module:attribute``, or the one of this id, if it has been used before.
+
+    Raises :class:`~hubq.errors.HubqError` if there is no hub of this id.
+    """
+    if ":" in hub:
+        return load_hub(hub, redis)
+    _make_importable()  # results may be instances of the app's classes
+    checked_name("hub id", hub)
+    server = RedisServer(redis_url(redis))
+    connection = SyncRedis(server)
+    try:
+        shards = connection.run(plain("HGET", Keys(hub).config, "shards", read=lambda found: found))
+    finally:
+        connection.close()
+    if shards is None:
+        raise HubqError(
+            f"no hub {hub!r} in Redis at {server.address}: check the id and --redis, or start its first worker"
+        )
+    return Hub(hub, redis=server, shards=int(text(shards)))
+
+
+def load_target(hub: Hub, name: str) -> Any:
+    """The class or function of a child: a name registered with ``@hub.child``, or ``module:Qualname``."""
+    module_name, colon, qualname = name.partition(":")
+    if colon:
+        found: Any = _import(module_name)
+        for part in qualname.split("."):
+            if not hasattr(found, part):
+                raise ConfigError(f"module {module_name!r} has no class or function {qualname!r}")
+            found = getattr(found, part)
+        return found
+    registered = hub.classes._sources
+    if name not in registered:
+        known = ", ".join(sorted(registered)) or "none"
+        raise ConfigError(f"no class {name!r} is registered with hub {hub.hub_id!r} (there is: {known})")
+    return registered[name]
+
+
+def _make_importable() -> None:
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+
+
+def _import(name: str) -> Any:
+    _make_importable()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise ConfigError(
+                f"no module {error.name!r} here: run hubq in the directory that holds it, or check its name"
+            ) from error
+        raise _broken(name, error) from error
+    except Exception as error:
+        raise _broken(name, error) from error
+
+
+def _broken(name: str, error: Exception) -> ConfigError:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return ConfigError(
+        f"module {name!r} cannot be imported: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+    )

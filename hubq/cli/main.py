@@ -1,0 +1,84 @@
+"""The ``hubq`` command: its subcommands, and what its exit codes mean."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from hubq import __version__
+from hubq.cli.children import call_command, cast_command, start_command, stop_command, where_command
+from hubq.cli.demo import demo_command
+from hubq.cli.listings import nodes_command, ps_command
+from hubq.cli.membership import drain_command
+from hubq.cli.worker import worker_command
+from hubq.errors import ConfigError, HubqError, RedisUnavailable
+
+FAILED, USAGE, NO_REDIS = 1, 2, 3
+
+#: The base of typer's own usage errors. (It has no public name in the versions that bring their own click.)
+TyperUsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="hubq",
+    help="Named, stateful jobs on Redis that move between workers with nothing lost.",
+    epilog="HUB is module:attribute (app:hub) or a hub's id. "
+    "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 cannot reach Redis.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def version_command() -> None:
+    """Print the version."""
+    typer.echo(f"hubq {__version__}")
+
+
+_NODES, _CHILDREN, _OTHER = "Workers", "Children", "Other"
+#: Arguments for a child may begin with a dash: `hubq call chat counter-1 add -5`.
+_DASHES = {"ignore_unknown_options": True}
+
+app.command("worker", rich_help_panel=_NODES)(worker_command)
+app.command("nodes", rich_help_panel=_NODES)(nodes_command)
+app.command("drain", rich_help_panel=_NODES)(drain_command)
+app.command("ps", rich_help_panel=_CHILDREN)(ps_command)
+app.command("where", rich_help_panel=_CHILDREN)(where_command)
+app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_command)
+app.command("stop", rich_help_panel=_CHILDREN)(stop_command)
+app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_command)
+app.command("cast", rich_help_panel=_CHILDREN, context_settings=_DASHES)(cast_command)
+app.command("demo", rich_help_panel=_OTHER)(demo_command)
+app.command("version", rich_help_panel=_OTHER)(version_command)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: runs a command, then exits. An error is one line on stderr."""
+    raise SystemExit(outcome(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def outcome(arguments: list[str]) -> int:
+    """Run a command; its exit code."""
+    logging.captureWarnings(True)
+    try:
+        code = app(arguments or ["--help"], prog_name="hubq", standalone_mode=False)
+        sys.stdout.flush()
+    except TyperUsageError as error:
+        return _told(getattr(error, "format_message", error.__str__)(), USAGE)
+    except ConfigError as error:
+        return _told(str(error), USAGE)
+    except RedisUnavailable as error:
+        return _told(str(error), NO_REDIS)
+    except HubqError as error:
+        return _told(str(error), FAILED)
+    except typer.Abort:
+        return FAILED
+    except BrokenPipeError:  # `hubq ps chat | head`
+        sys.stderr.close()
+        return FAILED
+    return code if isinstance(code, int) else 0
+
+
+def _told(message: str, code: int) -> int:
+    print("hubq:", " ".join(message.split()), file=sys.stderr)
+    return code

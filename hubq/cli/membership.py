@@ -1,0 +1,48 @@
+"""``hubq drain``: a worker hands everything over and leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from hubq.cli.loading import HubName, RedisUrl, open_hub
+from hubq.errors import HubqError
+
+POLL = 0.1
+
+
+def drain_command(
+    hub: HubName,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The name of the worker, see `hubq nodes`.")],
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait until it has left.")] = 60.0,
+    redis: RedisUrl = None,
+) -> None:
+    """Make a worker hand all its children over and end; waits until it has left."""
+    opened = open_hub(hub, redis)
+    before = {each.name: each for each in opened.nodes()}
+    if node not in before:
+        known = ", ".join(before) or "none"
+        raise HubqError(f"no node {node!r} in hub {opened.hub_id!r} (there is: {known})")
+    incarnation = before[node].incarnation
+    opened.drain(node)
+    give_up = time.monotonic() + timeout
+    with contextlib.ExitStack() as stack:
+        status = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+
+            status = stack.enter_context(Console(stderr=True).status(f"draining {node}"))
+        while left := [each for each in opened.nodes() if each.name == node and each.incarnation == incarnation]:
+            if time.monotonic() > give_up:
+                raise HubqError(
+                    f"node {node!r} has not left within {timeout:g} s: it still has {left[0].shards} shards and "
+                    f"{left[0].pins} pinned children, and goes on handing them over; see `hubq nodes`"
+                )
+            if status is not None:
+                status.update(f"draining {node}: {left[0].shards} shards, {left[0].pins} pinned children left")
+            time.sleep(POLL)
+    print(f"{node} has left")

@@ -1,0 +1,71 @@
+"""Several worker processes under one parent, which forwards signals and restarts what dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+log = logging.getLogger("hubq.worker")
+
+#: Pause before a worker that died is started again, seconds.
+RESTART_PAUSE = 1.0
+#: A worker that ends sooner than this after its start would do so again, seconds.
+TOO_SOON = 1.0
+#: Exit codes that starting again would not change: wrong usage, no Redis.
+HOPELESS = (2, 3)
+
+
+def run_processes(workers: Mapping[str, Sequence[str]]) -> int:
+    """Run ``hubq worker`` once per name, with the given arguments, until all have ended; the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    return asyncio.run(_Parent(workers).run())
+
+
+class _Parent:
+    def __init__(self, workers: Mapping[str, Sequence[str]]) -> None:
+        self._workers = workers
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._forward, number)
+        return max(await asyncio.gather(*(self._keep(name) for name in self._workers)))
+
+    def _forward(self, number: signal.Signals) -> None:
+        self._stopping.set()
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+    async def _keep(self, name: str) -> int:
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set():
+            began = loop.time()
+            # A session of its own: else Ctrl-C would reach it twice, from the terminal and from us.
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "hubq", "worker", *self._workers[name], start_new_session=True
+            )
+            self._running[name] = process
+            if self._stopping.is_set():
+                process.terminate()
+            code = await process.wait()
+            del self._running[name]
+            code = code if code >= 0 else 128 - code
+            if self._stopping.is_set() or code == 0:  # 0: somebody drained it from outside
+                return code
+            if code in HOPELESS or loop.time() - began < TOO_SOON:
+                self._forward(signal.SIGTERM)
+                return code
+            log.warning("worker %s ended with code %d; starting it again", name, code)
+            try:
+                async with asyncio.timeout(RESTART_PAUSE):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pass
+        return 0

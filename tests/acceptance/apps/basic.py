@@ -1,0 +1,46 @@
+"""The app of the acceptance tests: one hub, named by HUBQ_TEST_HUB, with a counter."""
+
+import asyncio
+import logging
+import os
+
+from hubq import Child, Hub
+
+hub = Hub(os.environ["HUBQ_TEST_HUB"], lease=2.0, lease_margin=0.5)
+fewer_shards = Hub(os.environ["HUBQ_TEST_HUB"], shards=8)
+not_a_hub = 3
+
+
+@hub.child
+class Counter(Child):
+    """Adds up what it is sent."""
+
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+    async def add(self, n: int = 1) -> int:
+        self.value += n
+        return self.value
+
+    async def total(self) -> int:
+        return self.value
+
+    async def echo(self, *values: object) -> list[object]:
+        return list(values)
+
+    async def fail(self) -> None:
+        raise ValueError("it is broken\non two lines")
+
+    async def hold(self) -> None:
+        logging.getLogger("basic").info("%s holds on", self.child_id)
+        await asyncio.Event().wait()
+
+    async def itself(self) -> object:
+        return Opaque()
+
+
+class Opaque:
+    """Not JSON."""
+
+    def __repr__(self) -> str:
+        return "<opaque>"

@@ -1,0 +1,3 @@
+"""An app that cannot be imported."""
+
+1 / 0  # noqa: B018

@@ -1,0 +1,43 @@
+"""The demo is the promise: real workers join, drain and die, and the count is exact."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
+KEYS = {
+    "exact",
+    "words",
+    "messages",
+    "lost",
+    "duplicated",
+    "failed_calls",
+    "migrations",
+    "pause_ms_p99",
+    "pause_ms_max",
+    "takeover_s",
+    "seconds",
+}
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_counts_exactly_through_join_drain_and_kill() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "HUBQ_REDIS_URL"}
+    done = subprocess.run(
+        [sys.executable, "-m", "hubq", "demo", "--json"], capture_output=True, text=True, timeout=170, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert set(report) == KEYS
+    assert report["exact"] is True
+    assert (report["lost"], report["duplicated"], report["failed_calls"]) == (0, 0, 0)
+    assert report["words"] > 1_000_000
+    assert report["migrations"] > 0
+    assert report["takeover_s"] is not None
+    assert report["takeover_s"] < 15

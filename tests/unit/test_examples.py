@@ -1,0 +1,70 @@
+"""The documents hold: their code compiles, their links lead somewhere, the commands they name exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+COMMAND = re.compile(r"(?<![\w:.-])hubq +([a-z][a-z-]*)|\"hubq\", *\"([a-z][a-z-]*)\"")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def blocks(path: Path) -> list[tuple[str, str, int]]:
+    """(language, text, first line) of every fenced block."""
+    text = path.read_text(encoding="utf-8")
+    found = FENCE.finditer(text)
+    return [(match[2].strip(), match[3], text.count("\n", 0, match.start(3)) + 1) for match in found]
+
+
+def python_blocks() -> list[tuple[str, str, int]]:
+    return [(name_of(path), code, line) for path in DOCS for kind, code, line in blocks(path) if kind == "python"]
+
+
+def commands_named(path: Path) -> set[str]:
+    """Every ``hubq <command>`` in code of a document; Python code is not a command line."""
+    prose = FENCE.sub("", path.read_text(encoding="utf-8"))
+    code = [text for kind, text, _ in blocks(path) if kind != "python"] + INLINE.findall(prose)
+    return {first or second for text in code for first, second in COMMAND.findall(text)}
+
+
+@pytest.mark.parametrize(("where", "code", "line"), [pytest.param(*b, id=f"{b[0]}:{b[2]}") for b in python_blocks()])
+def test_python_code_compiles(where: str, code: str, line: int) -> None:
+    compile("\n" * (line - 1) + code, where, "exec", dont_inherit=True)
+
+
+def test_there_is_code_to_compile() -> None:
+    assert {"README.md", "docs/guide-children.md"} <= {where for where, _, _ in python_blocks()}
+
+
+@pytest.mark.parametrize("path", DOCS, ids=name_of)
+def test_relative_links_lead_to_files(path: Path) -> None:
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    targets = [link.partition("#")[0] for link in LINK.findall(text) if "://" not in link and not link.startswith("#")]
+    assert [target for target in targets if target and not (path.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCS, ids=name_of)
+def test_commands_named_exist(path: Path) -> None:
+    from hubq.cli.main import app
+
+    group = typer.main.get_command(app)
+    known = set(getattr(group, "commands", {}))
+    assert commands_named(path) - known == set()
+
+
+def test_commands_are_found_in_code_only() -> None:
+    assert "worker" in commands_named(ROOT / "README.md")
+    assert COMMAND.findall("ExecStart=/opt/bin/hubq worker app:hub") == [("worker", "")]
+    assert COMMAND.findall('command: ["hubq", "worker", "app:hub"]') == [("", "worker")]
+    assert COMMAND.findall("from hubq import Hub") == [("import", "")]  # why Python blocks are left out

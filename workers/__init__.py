@@ -1,0 +1,1 @@
+"""Small ready-made worker modules, to try hubq with."""
