@@ -190,6 +190,7 @@ class Dispatcher:
         except asyncio.CancelledError:
             # Overdue in a handover, or the node is going away: as if the message had never been begun.
             self._roll_back(cell)
+            cell.abandoned = cell.in_thread
             raise
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):

@@ -18,7 +18,7 @@ class Cell:
     """One child on this node. An idle child costs this object and its instance: no task, no queue."""
 
     __slots__ = (
-        "boundary", "budget", "busy", "child_id", "cursor", "holding", "idle", "in_thread", "instance", "kind", "life",
+        "abandoned", "boundary", "budget", "busy", "child_id", "cursor", "holding", "idle", "in_thread", "instance", "kind", "life",
         "queue", "reason", "record", "run_task", "save_timer", "saved", "stopping", "supervisor", "unsaved",
     )  # fmt: skip
 
@@ -32,6 +32,7 @@ class Cell:
         self.life = Life.BUILT
         self.queue: deque[Message] | None = None
         self.busy: asyncio.Task[Any] | None = None  # the task that runs its handler
+        self.abandoned = False  # a thread of a cancelled message may still be changing it
         self.in_thread = False  # that handler is a plain def: it cannot be cancelled
         self.idle: asyncio.Future[None] | None = None  # somebody waits for the message boundary
         self.run_task: asyncio.Task[None] | None = None

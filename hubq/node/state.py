@@ -59,7 +59,8 @@ def restore(cell: Cell, envelope: Envelope) -> None:
         current = {k: v for k, v in instance.__dict__.items() if k not in cell.kind.transient}
         handed = instance.alter_handover_state(current, handed)
     if isinstance(handed, dict):
-        _replace(cell.kind, instance, handed)
+        # Laid over what __init__ made: an attribute that a newer version of the class has added keeps its first value.
+        instance.__dict__.update({k: v for k, v in handed.items() if k not in cell.kind.transient})
     cell.cursor = envelope.cursor
 
 

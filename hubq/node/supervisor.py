@@ -220,9 +220,15 @@ class Supervisor:
     # -- run() -----------------------------------------------------------------------------------------------------
 
     def start_run(self, cell: Cell) -> None:
-        """Start the child's own loop, if it has one."""
-        if hasattr(cell.kind, "run") and cell.run_task is None:
+        """Start the child's own loop, if it has one. One that is slow to end after a cancellation is waited for: a child
+        never has two.
+        """
+        if not hasattr(cell.kind, "run") or cell.life is not Life.RUNNING:
+            return
+        if cell.run_task is None or cell.run_task.done():
             cell.run_task = self.background(self._run(cell), f"run() of child {cell.child_id}")
+        elif cell.run_task.cancelling():
+            cell.run_task.add_done_callback(lambda _: self.start_run(cell) if cell.holding.open else None)
 
     async def _run(self, cell: Cell) -> None:
         instance: Any = cell.instance
@@ -345,6 +351,9 @@ class Supervisor:
         if not with_state:
             return cell.child_id, None
         assert cell.instance is not None
+        if cell.abandoned:
+            # Its thread still runs and may change the instance: the last message boundary is what moves.
+            return cell.child_id, envelope_of(cell, cell.boundary) if cell.boundary is not None else None
         if overrides(cell.kind, "prepare_handover_state"):
             handed = cell.instance.prepare_handover_state()
             if isawaitable(handed):
@@ -358,10 +367,12 @@ class Supervisor:
 
     async def end_run(self, cell: Cell) -> None:
         """Cancel the child's loop and wait until it has ended."""
-        task, cell.run_task = cell.run_task, None
+        task = cell.run_task
         if task is not None and task is not asyncio.current_task() and not task.done():
             task.cancel()
             await asyncio.wait([task])
+        if cell.run_task is task:
+            cell.run_task = None
 
     # -- ending ----------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,9 @@ log = logging.getLogger("hubq.node")
 #: Children are built this many at a time, so that the node goes on serving meanwhile.
 BUILD_BATCH = 32
 
+#: How long a ``handover`` message may lag behind ``owners`` before the shard is adopted without it, seconds.
+MESSAGE_PATIENCE = 0.5
+
 
 class Intake:
     """Shards that are coming to this node: built ahead, then adopted once the token is here."""
@@ -31,12 +34,14 @@ class Intake:
         self._ahead: dict[int, dict[str, Cell]] = {}
         self._states: dict[int, Target] = {}
         self._adopting: set[int] = set()
+        self._expected: dict[int, float] = {}  # seen in ``owners`` before the ``handover`` message, since when
 
     def forget_all(self) -> None:
         """Drop what was built ahead (the node was evicted)."""
         self._ahead.clear()
         self._states.clear()
         self._adopting.clear()
+        self._expected.clear()
 
     def _moved(self, shard: int, event: TargetEvent) -> None:
         after = TARGET.next(self._states.get(shard, Target.ABSENT), event)
@@ -87,13 +92,23 @@ class Intake:
     # -- with the token --------------------------------------------------------------------------------------------
 
     def coming(self, shard: int) -> bool:
-        """Whether the shard is being adopted right now."""
-        return shard in self._adopting
+        """Whether the shard is being adopted right now, or its ``handover`` can be expected any moment."""
+        if shard in self._adopting:
+            return True
+        if shard not in self._states:
+            return False
+        now = self._parts.now()
+        return now < self._expected.setdefault(shard, now) + MESSAGE_PATIENCE
 
     async def handed_over(self, message: Handover) -> None:
         """``handover``: the token is here."""
-        owner = Owner(self._parts.node_name, self._parts.incarnation, message.token)
+        parts = self._parts
+        owner = Owner(parts.node_name, parts.incarnation, message.token)
         await self.adopt(message.shard, owner, message)
+        held = parts.supervisor.holdings.get((message.shard, None))
+        if held is not None and held.owner == owner:
+            confirmed = HandoverConfirmed(parts.node_name, message.shard, message.handover_id)
+            await parts.redis.run(send_control(parts.keys, message.sender, confirmed), retry_for=1.0)
 
     async def adopt(self, shard: int, owner: Owner, handover: Handover | None = None) -> None:
         """Serve a shard whose token this node has: states from ``msk``, messages from the first one left."""
@@ -102,6 +117,7 @@ class Intake:
         if shard in self._adopting or owner.token <= parts.tokens.get(shard, 0) or (held and not held.lost):
             return
         self._adopting.add(shard)
+        self._expected.pop(shard, None)
         began = parts.now()
         try:
             self._moved(shard, TargetEvent.HANDOVER)
@@ -151,8 +167,6 @@ class Intake:
             pause = max(0.0, parts.redis_now_ms() - handover.closed_at)
             fields |= {"source": handover.sender, "seconds": f"{parts.now() - began:.4f}", "pause_ms": f"{pause:.2f}"}
             parts.supervisor.event("shard_migrated", **fields)
-            confirmed = HandoverConfirmed(parts.node_name, shard, handover.handover_id)
-            await parts.redis.run(send_control(parts.keys, handover.sender, confirmed), retry_for=1.0)
         else:
             parts.supervisor.event("shard_adopted", **fields)
         parts.committer.changed()

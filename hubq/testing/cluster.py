@@ -158,16 +158,16 @@ class Cluster:
     async def settled(self, within: float = 20.0) -> dict[str, int]:
         """Wait until every shard is served, no pin is left and the loads differ by one at most: shards of each node."""
 
-        def even() -> dict[str, int] | None:
+        def even() -> dict[str, int]:
             serving = self.serving()
             loads = {name: list(serving.values()).count(name) for name, node in self.nodes.items()}
             pins = [h for node in self.nodes.values() for h in node.holdings if h.pinned is not None]
             excluded = [h for node in self.nodes.values() for h in node.holdings if h.excluded]
             moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
             whole = len(serving) == self.hub.config.shards and not pins and not excluded and not moving
-            return loads if whole and max(loads.values()) - min(loads.values()) <= 1 else None
+            return loads if whole and max(loads.values()) - min(loads.values()) <= 1 else {}
 
-        return await eventually(even, within, f"hub {self.hub.hub_id}: every shard served and loads even")  # type: ignore[return-value]
+        return await eventually(even, within, f"hub {self.hub.hub_id}: every shard served and loads even")
 
     def copies(self, child_id: str) -> list[str]:
         """The nodes on which a child is running."""

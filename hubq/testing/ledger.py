@@ -58,8 +58,9 @@ class Ledger:
         number = self.next_number(sender, child)
         ref = self.hub.aio.ref(child)
         try:
+            answer = None
             if timeout is None:
-                answer = await ref.cast("record", sender, number)
+                await ref.cast("record", sender, number)
             else:
                 answer = await ref.call("record", sender, number, timeout=timeout)
         except (CallTimeout, RedisUnavailable) as error:
@@ -85,7 +86,11 @@ class Ledger:
         sent, unsure = self.sent.get((sender, child), []), self.unsure.get((sender, child), set())
         name = f"{sender} -> {child}"
         found = [f"{name}: {number} lost" for number in sent if number not in set(applied)]
-        twice = sorted({number for number in applied if applied.count(number) > 1}) if len(set(applied)) < len(applied) else []
+        twice = (
+            sorted({number for number in applied if applied.count(number) > 1})
+            if len(set(applied)) < len(applied)
+            else []
+        )
         found += [f"{name}: {number} applied {applied.count(number)} times" for number in twice]
         found += [f"{name}: {number} was never sent" for number in set(applied) - set(sent) - unsure]
         certain = [number for number in applied if number not in unsure]
