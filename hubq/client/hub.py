@@ -195,7 +195,11 @@ class Hub:
         with self._lock:
             if self._redis is None or self._redis[0] != pid:
                 redis = SyncRedis(self.server)
-                raise_mismatch(self, redis.run(check_config(self.keys, self.config.shards), retry_for=0))
+                try:
+                    raise_mismatch(self, redis.run(check_config(self.keys, self.config.shards)))
+                except BaseException:
+                    redis.close()
+                    raise
                 self._redis = (pid, redis)
             return self._redis[1]
 

@@ -44,7 +44,8 @@ class Ledger:
     def next_number(self, sender: str, child: str) -> int:
         """The number of a sender's next message to a child."""
         key = (sender, child)
-        return max([0, *self.sent.get(key, ())[-1:], *self.unsure.get(key, ())]) + 1
+        sent = self.sent.get(key) or [0]
+        return max(sent[-1], *self.unsure.get(key, set()), 0) + 1
 
     async def call(self, sender: str, child: str, timeout: float = 20.0) -> Any:
         """Call ``record`` and write down how it went."""

@@ -1,0 +1,291 @@
+"""The Lua scripts one by one, on every backend: what each changes, what it answers, and that twice is the same as once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hubq.core.send_window import WINDOW, SendWindow
+from hubq.store.command import plain
+from hubq.store.connection import SyncRedis
+from hubq.store.effects import Effects
+from hubq.store.keys import Keys
+from hubq.store.mailbox import Outgoing, message_of, read_range, send_messages, start_children
+from hubq.store.membership import drain_node, evict_node, join_node, leave_node, read_nodes, renew_lease
+from hubq.store.owners import (
+    Owner,
+    claim_shards,
+    commit_shard,
+    dissolve_pins,
+    park_shard,
+    pass_token,
+    read_owners,
+    release_pin,
+)
+from hubq.store.registry import read_states, read_texts
+from hubq.store.scripts import SCRIPTS
+
+KEPT = 1000
+
+
+class Desk:
+    """A hub's keys and a client, with short names for what the tests do."""
+
+    def __init__(self, keys: Keys, redis: SyncRedis) -> None:
+        self.keys = keys
+        self.redis = redis
+
+    def run(self, command: Any) -> Any:
+        return self.redis.run(command)
+
+    def raw(self, *args: Any) -> Any:
+        return self.redis.run(plain(*args, read=lambda answer: answer))
+
+    def join(self, node: str, lease_ms: int = 60_000) -> int:
+        answer = self.run(join_node(self.keys, node, {"host": "h", "pid": 1}, lease_ms, KEPT, 4))
+        assert answer.status == "ok"
+        return int(answer.incarnation)
+
+    def claim(self, node: str, incarnation: int, *shards: int) -> Any:
+        return self.run(claim_shards(self.keys, node, incarnation, list(shards), [], KEPT))
+
+    def start(self, *children: str, seq: int = 1, sender: str = "s") -> list[str]:
+        specs = {child: f'{{"start_id":"{sender}:{seq}"}}\n'.encode() for child in children}
+        return list(
+            self.run(
+                start_children(
+                    self.keys, 0, sender, seq, specs, reply_to="", timeout_ms=0, all_or_nothing=False, sender_ttl_ms=60_000
+                )
+            )
+        )
+
+    def send(self, seq: int, child: str = "c", sender: str = "s", max_backlog: int = 100) -> str:
+        message = Outgoing(seq, "cast", child, "m", "", 0, b"p")
+        command = send_messages(self.keys, 0, sender, [message], sender_ttl_ms=60_000, max_backlog=max_backlog)
+        return str(self.run(command)[0])
+
+    def mailbox(self) -> list[Any]:
+        return list(self.run(read_range(self.keys, 0, b"0", b"+", 10_000)))
+
+
+@pytest.fixture
+def desk(server: Any, make_hub: Any) -> Iterator[Desk]:
+    redis = SyncRedis(server)
+    yield Desk(Keys(make_hub().hub_id), redis)
+    redis.close()
+
+
+def test_every_script_is_short_and_says_what_it_takes() -> None:
+    from importlib.resources import files
+
+    for file in files("hubq.store").joinpath("lua").iterdir():
+        text = file.read_text("utf-8")
+        assert text.startswith("-- "), file.name
+        assert len(text.splitlines()) <= 70, file.name
+        if not file.name.startswith("_"):
+            header = text.split("-- include")[0]
+            assert "-- KEYS:" in header and "-- ARGV:" in header and "-- Returns:" in header, file.name
+            assert file.name[:-4] in SCRIPTS
+
+
+def test_join_renew_drain_leave(desk: Desk) -> None:
+    first = desk.join("a")
+    again = desk.run(join_node(desk.keys, "a", {}, 1000, KEPT, 4))
+    assert again.status == "name_taken" and again.lease_until_ms > again.now_ms
+    assert desk.run(join_node(desk.keys, "b", {}, 1000, KEPT, 5)).status == "mismatch"
+    assert desk.join("b") == first + 1
+    renewed = desk.run(renew_lease(desk.keys, "a", first, 1000))
+    assert renewed.ok and renewed.epoch == first + 1 and renewed.expired == ()
+    assert not desk.run(renew_lease(desk.keys, "a", first + 7, 1000)).ok
+    assert desk.run(drain_node(desk.keys, "a", first, KEPT)) == "draining"
+    assert desk.run(drain_node(desk.keys, "a", None, KEPT)) == "draining"
+    assert desk.run(drain_node(desk.keys, "nobody", None, KEPT)) == "gone"
+    assert {name: info.up for name, info in desk.run(read_nodes(desk.keys)).items()} == {"a": False, "b": True}
+    assert desk.run(leave_node(desk.keys, "a", first, KEPT)) == "left"
+    assert desk.run(leave_node(desk.keys, "a", first, KEPT)) == "gone"
+    assert list(desk.run(read_nodes(desk.keys))) == ["b"]
+
+
+def test_only_a_lease_that_is_over_can_be_evicted(desk: Desk) -> None:
+    incarnation = desk.join("a")
+    assert desk.run(evict_node(desk.keys, "a", "b", KEPT)) == "alive"
+    desk.raw("ZADD", desk.keys.leases, 1, "a")
+    assert desk.run(evict_node(desk.keys, "a", "b", KEPT)) == "evicted"
+    assert desk.run(evict_node(desk.keys, "a", "b", KEPT)) == "gone"
+    assert not desk.run(renew_lease(desk.keys, "a", incarnation, 1000)).ok
+
+
+def test_claims_respect_living_owners_and_tokens_only_rise(desk: Desk) -> None:
+    a, b = desk.join("a"), desk.join("b")
+    assert desk.claim("a", a, 0, 1) == {0: 1, 1: 1}
+    assert desk.claim("b", b, 0, 1, 2) == {2: 1}
+    assert desk.claim("b", b + 5, 3) is None
+    assert desk.run(leave_node(desk.keys, "a", a, KEPT)) == "left"
+    assert desk.claim("b", b, 0, 1, 2) == {0: 2, 1: 2}
+    assert desk.run(read_owners(desk.keys)).shards == {0: Owner("b", b, 2), 1: Owner("b", b, 2), 2: Owner("b", b, 1)}
+
+
+def test_send_judges_each_message(desk: Desk) -> None:
+    assert desk.send(1) == "unknown"
+    assert desk.start("c", seq=2) == ["ok"]
+    assert desk.send(3) == "ok"
+    assert desk.send(3) == "duplicate"
+    assert desk.send(1) == "ok", "a refused message leaves no mark"
+    assert desk.send(4, max_backlog=3) == "full 3"
+    assert desk.send(4) == "ok"
+    assert desk.run(read_texts(desk.keys.backlog(0))) == {"c": "4"}
+    assert [message.kind for message in desk.mailbox()] == ["start", "cast", "cast", "cast"]
+    assert 0 < desk.raw("PTTL", desk.keys.sender("s")) <= 60_000
+
+
+def test_the_window_never_mistakes_a_first_try_and_never_takes_a_second(desk: Desk) -> None:
+    desk.start("c", sender="other")
+    rng, window = random.Random(5), SendWindow()
+    in_flight: list[int] = []
+    delivered: set[int] = set()
+    for _ in range(1500):
+        number = window.take() if len(in_flight) < 60 else None
+        if number is not None:
+            in_flight.append(number)
+        if rng.random() < 0.7 and in_flight:
+            chosen = rng.choice(in_flight) if rng.random() < 0.9 else in_flight[0]
+            answer = desk.send(chosen, max_backlog=10**9)
+            assert answer == ("duplicate" if chosen in delivered else "ok")
+            delivered.add(chosen)
+            if rng.random() < 0.8:
+                in_flight.remove(chosen)
+                window.settle(chosen)
+        if rng.random() < 0.01:
+            window._next += rng.choice([31, 32, 33, WINDOW - 200]) if not in_flight else 0
+    assert len(desk.mailbox()) == len(delivered) + 1
+    assert desk.send(max(delivered) + 5 * WINDOW, max_backlog=10**9) == "ok"
+    assert desk.send(min(delivered), max_backlog=10**9) == "stale"
+
+
+def test_start_is_told_apart_by_request(desk: Desk) -> None:
+    assert desk.start("c", "d", seq=1) == ["ok", "ok"]
+    assert desk.start("c", "d", seq=1) == ["ok", "ok"], "the same request again"
+    assert desk.start("d", "e", seq=2) == ["exists", "ok"]
+    starts = [message for message in desk.mailbox() if message.kind == "start"]
+    assert [message.payload for message in starts] == [b'["c","d"]', b'["e"]']
+
+
+def test_a_commit_is_fenced_and_idempotent(desk: Desk) -> None:
+    a = desk.join("a")
+    desk.claim("a", a, 0)
+    desk.start("c")
+    desk.send(2)
+    start, cast = desk.mailbox()
+    effects = Effects(done={"c": [start.entry, cast.entry]}, states={"c": b"1 attributes 0\np"}, replies={"client": [b"r"]})
+    for wrong in (Owner("a", a, 2), Owner("b", a, 1), Owner("a", a + 1, 1)):
+        assert desk.run(commit_shard(desk.keys, 0, None, wrong, effects)) == "fenced"
+    assert len(desk.mailbox()) == 2
+    for _ in range(2):
+        assert desk.run(commit_shard(desk.keys, 0, None, Owner("a", a, 1), effects)) == "ok"
+        assert desk.mailbox() == []
+        assert desk.run(read_texts(desk.keys.backlog(0))) == {}
+        assert list(desk.run(read_states(desk.keys, 0))) == ["c"]
+    assert 0 < desk.raw("PTTL", desk.keys.reply("client")) <= 60_000
+    end = Effects(ended={"c": "s:1"})
+    assert desk.run(commit_shard(desk.keys, 0, None, Owner("a", a, 1), end)) == "ok"
+    assert desk.raw("HLEN", desk.keys.children(0)) == desk.raw("HLEN", desk.keys.msk(0)) == 0
+    assert desk.start("c", seq=9) == ["ok"]
+    desk.run(commit_shard(desk.keys, 0, None, Owner("a", a, 1), end))
+    assert desk.raw("HLEN", desk.keys.children(0)) == 1, "a child started anew is not meant by an old commit"
+
+
+def test_a_commit_of_thousands(desk: Desk) -> None:
+    a = desk.join("a")
+    desk.claim("a", a, 0)
+    desk.start("c")
+    messages = [Outgoing(n, "cast", "c", "m", "", 0, b"p") for n in range(2, 1500)]
+    desk.run(send_messages(desk.keys, 0, "s", messages, sender_ttl_ms=60_000, max_backlog=10_000))
+    entries = [message.entry for message in desk.mailbox()]
+    effects = Effects(done={"c": entries}, replies={"client": [b"r"] * 2500})
+    assert desk.run(commit_shard(desk.keys, 0, None, Owner("a", a, 1), effects)) == "ok"
+    assert desk.mailbox() == [] and desk.raw("LLEN", desk.keys.reply("client")) == 2500
+
+
+def hand_over(desk: Desk, source: Owner, target: str, incarnation: int, pinned: list[str], effects: Effects) -> str:
+    return str(
+        desk.run(
+            pass_token(
+                desk.keys, 0, source, target, incarnation, handover_id="h", closed_at_ms=1.0, pinned=pinned,
+                effects=effects, events_kept=KEPT,
+            )
+        )
+    )  # fmt: skip
+
+
+def test_pass_token(desk: Desk) -> None:
+    a, b = desk.join("a"), desk.join("b")
+    desk.claim("a", a, 0)
+    desk.start("c", "d")
+    source = Owner("a", a, 1)
+    effects = Effects(states={"c": b"state"})
+    assert hand_over(desk, source, "nobody", 9, [], effects) == "target_gone"
+    assert hand_over(desk, source, "b", b + 1, [], effects) == "target_gone"
+    desk.raw("ZADD", desk.keys.leases, 1, "b")
+    assert hand_over(desk, source, "b", b, [], effects) == "target_gone", "a lease that is over, though not evicted yet"
+    assert desk.raw("HLEN", desk.keys.msk(0)) == 0
+    desk.run(renew_lease(desk.keys, "b", b, 60_000))
+    assert hand_over(desk, Owner("a", a, 7), "b", b, [], effects) == "fenced"
+    for _ in range(2):
+        assert hand_over(desk, source, "b", b, ["d"], effects) == "passed"
+    owners = desk.run(read_owners(desk.keys))
+    assert owners.shards == {0: Owner("b", b, 2)} and owners.pins == {(0, "d"): Owner("a", a, 2)}
+    assert desk.run(commit_shard(desk.keys, 0, None, source, Effects())) == "fenced"
+    assert desk.run(commit_shard(desk.keys, 0, "d", Owner("a", a, 2), Effects())) == "ok"
+    control = desk.raw("XRANGE", desk.keys.control("b"), "-", "+")
+    assert len(control) == 1 and control[0][1][:2] == [b"kind", b"handover"]
+
+
+def test_pins_are_released_and_dissolved(desk: Desk) -> None:
+    a, b = desk.join("a"), desk.join("b")
+    desk.claim("a", a, 0)
+    desk.start("c", "d")
+    assert hand_over(desk, Owner("a", a, 1), "b", b, ["c", "d"], Effects()) == "passed"
+    pin, shard = Owner("a", a, 2), Owner("b", b, 2)
+
+    def release(owner: Owner) -> str:
+        command = release_pin(
+            desk.keys, 0, "c", owner, closed_at_ms=1.0, effects=Effects(states={"c": b"s"}), events_kept=KEPT
+        )
+        return str(desk.run(command))
+
+    assert release(Owner("a", a, 1)) == "fenced"
+    assert release(pin) == "released"
+    assert release(pin) == "fenced"
+    assert [fields[1] for _, fields in desk.raw("XRANGE", desk.keys.control("b"), "-", "+")] == [b"handover", b"pin_released"]
+    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"])) == ()
+    assert desk.run(dissolve_pins(desk.keys, 0, pin, ["d"])) is None
+    desk.run(leave_node(desk.keys, "a", a, KEPT))
+    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"])) == ("d",)
+    assert desk.run(read_owners(desk.keys)).pins == {}
+
+
+def test_park(desk: Desk) -> None:
+    a = desk.join("a")
+    desk.claim("a", a, 0)
+    desk.start("c")
+    for _ in range(2):
+        command = park_shard(desk.keys, 0, None, Owner("a", a, 1), Effects(states={"c": b"s"}), KEPT)
+        assert desk.run(command) == "parked"
+    assert desk.run(read_owners(desk.keys)).shards == {0: Owner("-", 0, 1)}
+    assert desk.claim("a", a, 0) == {0: 2}
+    assert desk.run(park_shard(desk.keys, 0, None, Owner("a", a, 1), Effects(), KEPT)) == "fenced"
+
+
+def test_a_message_reads_as_it_was_sent(desk: Desk) -> None:
+    desk.start("c")
+    outgoing = Outgoing(7, "call", "c", "post", "client", 5000, b"\x00payload")
+    desk.run(send_messages(desk.keys, 0, "s", [outgoing], sender_ttl_ms=60_000, max_backlog=10))
+    (entry, fields) = desk.raw("XRANGE", desk.keys.mailbox(0), "-", "+")[1]
+    message = message_of(entry, fields)
+    seen = (message.kind, message.child, message.method, message.id, message.reply_to, message.payload)
+    assert seen == ("call", "c", "post", "7", "client", b"\x00payload")
+    now = int(entry.split(b"-")[0])
+    assert now + 4900 <= message.deadline <= now + 5100
