@@ -55,6 +55,10 @@ class Committer:
         """Some holding has something to commit (cheap; may be called often)."""
         self._due.set()
 
+    async def flush(self) -> None:
+        """Commit what there is, now (the last act of a node that leaves)."""
+        await self._commit()
+
     async def settled(self) -> None:
         """Wait until no commit is under way. What is frozen by then is not touched again until it is thawed."""
         async with self._lock:
@@ -77,6 +81,8 @@ class Committer:
 
     async def _commit(self) -> None:
         async with self._lock:
+            if not self._trusted():
+                return  # the lease keeper calls changed() if the lease comes back
             batch = [h for h in self._holdings() if not h.frozen and not h.lost and (h.effects or h.waiters)]
             if not batch:
                 return

@@ -38,14 +38,19 @@ class LeaseKeeper:
 
     async def _work(self) -> None:
         parts = self._parts
-        over = False
+        over = silent = False
         while True:
             began = parts.now()
             try:
                 async with asyncio.timeout(max(parts.config.heartbeat, parts.config.lease / 3)):
                     evicted = not await self._renew()
+                if silent:
+                    log.info("Redis answers %s again", parts.node_name)
+                silent = False
             except (*LOST, RedisUnavailable, TimeoutError) as error:
-                log.warning("lease of %s not renewed: %s", parts.node_name, error or "no answer")
+                if not silent:
+                    log.warning("lease of %s not renewed: %s", parts.node_name, error or "no answer")
+                silent = True
                 evicted = False
             except Exception:
                 log.exception("renewing the lease failed")

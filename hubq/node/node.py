@@ -11,7 +11,7 @@ import time
 from hubq.client.hub import Hub
 from hubq.config import checked_name
 from hubq.core.lease import Lease, RedisClock
-from hubq.errors import ConfigError, NameTaken
+from hubq.errors import ConfigError, HubqError, NameTaken
 from hubq.node.committer import Committer
 from hubq.node.coordinator import Coordinator
 from hubq.node.dispatcher import Dispatcher
@@ -194,6 +194,12 @@ class Node:
         await parts.dispatcher.stopped()
         await parts.supervisor.stop()
         await parts.committer.stop()
+        if leave:
+            try:
+                async with asyncio.timeout(2.0):
+                    await parts.committer.flush()
+            except Exception as error:
+                log.warning("last commit of %s: %s", self.name, error or "no answer")
         for holding in list(parts.supervisor.holdings.values()):
             parts.drop(holding)
             for cell in holding.cells.values():
@@ -223,11 +229,13 @@ class Node:
             parts.supervisor.background(
                 parts.supervisor.dispose(list(holding.cells.values()), "fenced"), f"dropping shard {holding.shard}"
             )
+        # From now on this incarnation is void, even if nobody has evicted it: its children are gone.
+        parts.incarnation = 0
         if why == "evicted":
             try:
                 await self._join(wait=parts.config.lease)
-            except NameTaken as error:
-                log.error("%s", error)
+            except HubqError as error:
+                log.error("node %s cannot join anew yet: %s", self.name, error)
             self._coordinator.kick()
 
     def _rebuild(self, holding: Holding) -> None:

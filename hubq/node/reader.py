@@ -120,8 +120,8 @@ class Reader:
                                 for message in messages:
                                     self.dispatch(holding, message)
                         await asyncio.sleep(0)
-            except LOST as error:
-                log.warning("reading waits: Redis is away (%s)", error)
+            except (*LOST, RedisUnavailable) as error:
+                log.debug("reading waits: Redis is away (%s)", error)  # the lease keeper says it once
                 await asyncio.sleep(0.1)
             except Exception:
                 log.exception("reading failed")

@@ -52,6 +52,11 @@ class EmbeddedServer:
         """Its process id; None while it does not run, and for fakeredis."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def directory(self) -> str | None:
+        """Where its files are, while it has any."""
+        return self._directory
+
     def start(self) -> None:
         """Start it; returns once it answers. Does nothing if it runs.
 
@@ -62,6 +67,10 @@ class EmbeddedServer:
         if self.binary is None:
             self._start_fake()
             return
+        if self._directory is not None:  # stopped with keep=True: the same port and data again
+            if self._start_binary(self.binary, self._directory):
+                return
+            raise RedisUnavailable(f"{self.binary} does not start again on port {self.port}: see {self._directory}/log")
         self._directory = tempfile.mkdtemp(prefix="hubq-redis-")
         try:
             for _ in range(ATTEMPTS):
@@ -76,8 +85,10 @@ class EmbeddedServer:
         self.stop()
         raise RedisUnavailable(f"{self.binary} does not start ({' '.join(last) or 'it says nothing'}): try it by hand")
 
-    def stop(self) -> None:
-        """End it and remove its files. Does nothing if it does not run."""
+    def stop(self, *, keep: bool = False) -> None:
+        """End it and remove its files. Does nothing if it does not run. ``keep`` leaves port and files for another
+        ``start``: with ``appendonly``, a restart that loses nothing.
+        """
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
@@ -90,6 +101,8 @@ class EmbeddedServer:
         if fake is not None:
             fake.shutdown()
             fake.server_close()
+        if keep:
+            return
         directory, self._directory = self._directory, None
         if directory is not None:
             shutil.rmtree(directory, ignore_errors=True)

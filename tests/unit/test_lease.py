@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hubq.core.lease import Lease, RedisClock
 
 quick = settings(
-    deadline=None, derandomize=True, max_examples=300, suppress_health_check=[HealthCheck.too_slow], database=None
+    deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 
 # One renewal: pause before it, delay of the request, delay of the answer (None: the answer is lost). The unit does not

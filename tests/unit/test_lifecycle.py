@@ -12,7 +12,7 @@ from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget, restarts
 from hubq.core.state_machine import IllegalMove
 
 quick = settings(
-    deadline=None, derandomize=True, max_examples=300, suppress_health_check=[HealthCheck.too_slow], database=None
+    deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hubq.core.placement import Move, Ring, place, plan
 
 quick = settings(
-    deadline=None, derandomize=True, max_examples=200, suppress_health_check=[HealthCheck.too_slow], database=None
+    deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 
 NAMES = [f"node-{i}" for i in range(10)]
@@ -398,7 +398,7 @@ class Cluster:
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["at once", "slow"])
-@settings(quick, max_examples=150)
+@settings(quick, max_examples=80)
 @given(
     state=states(most_shards=64),
     limit=st.integers(1, 8),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hubq.core.send_window import BLOCK, BLOCKS, WINDOW, SendWindow
 
 quick = settings(
-    deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow], database=None
+    deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 
 
