@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## workers join, drain and die while words are counted; proves that nothing is lost (half a minute)
+demo: $(STAMP) ## workers join, drain and die while words are counted; proves that nothing is lost (under a minute)
 	$(BIN)/hubq demo
 
 test: $(STAMP) ## run all tests

@@ -1,62 +1,9 @@
-"""The app of the demo: what ``hubq worker hubq.cli.demo_app:hub`` serves.
-
-The id of the hub comes from ``HUBQ_DEMO_HUB``, so that every run has a hub of its own.
-"""
+"""The app of the demo: what ``hubq worker hubq.cli.demo_app:hub`` serves. (Only the demo's own processes import it.)"""
 
 from __future__ import annotations
 
 import os
 
-from hubq.client.hub import Hub
-from hubq.core.child import Child
-
-#: The environment variable with the hub's id.
-HUB_ID = "HUBQ_DEMO_HUB"
-
-Totals = tuple[dict[str, int], dict[int, int], int]
-
-
-class Bucket(Child):
-    """Counts the words of one bucket, and keeps a ledger of the messages it has applied.
-
-    A message has a number of its own within its feeder; ``applied`` has one bit per number. It is part of the state
-    that is committed with the counts, so a message that was lost or applied twice cannot hide.
-    """
-
-    def __init__(self) -> None:
-        self.words: dict[str, int] = {}
-        self.applied: dict[int, int] = {}
-        self.repeats = 0
-
-    async def add(self, feeder: int, number: int, words: dict[str, int]) -> int:
-        """Count some words."""
-        before = self.applied.get(feeder, 0)
-        if before >> number & 1:
-            self.repeats += 1
-        self.applied[feeder] = before | 1 << number
-        for word, times in words.items():
-            self.words[word] = self.words.get(word, 0) + times
-        return number
-
-    async def totals(self) -> Totals:
-        """The counts, the messages applied (one bit each, by feeder), and how many were applied again."""
-        return self.words, self.applied, self.repeats
-
-
-def child_of(bucket: int) -> str:
-    """The name of a bucket's child.
-
-    >>> child_of(7)
-    'bucket-007'
-    """
-    return f"bucket-{bucket:03}"
-
-
-def make_hub(hub_id: str, redis: str | None = None) -> Hub:
-    """The demo's hub; ``redis`` as in :class:`hubq.Hub`."""
-    made = Hub(hub_id, redis=redis)
-    made.child(Bucket)
-    return made
-
+from hubq.cli.demo_child import HUB_ID, make_hub
 
 hub = make_hub(os.environ.get(HUB_ID, "demo"))

@@ -14,7 +14,7 @@ from types import TracebackType
 
 import msgspec
 
-from hubq.cli.demo_app import HUB_ID
+from hubq.cli.demo_child import HUB_ID
 from hubq.cli.demo_feed import Ledger, Progress, Task
 
 _Lines = msgspec.json.Decoder(Progress | Ledger)
@@ -61,8 +61,13 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end(patience=10.0 if kind is None else 1.0)
-        self._folder.cleanup()
+        try:
+            self.end(patience=10.0 if kind is None else 1.0)
+        except BaseException:  # a second Ctrl-C
+            self.end(patience=0.0)
+            raise
+        finally:
+            self._folder.cleanup()
 
     def _log(self, name: str) -> Path:
         return Path(self._folder.name, f"{name}.log")
@@ -103,8 +108,9 @@ class Crew:
         parts: list[str] = []
         for path in sorted(Path(self._folder.name).glob("*.log")):
             tail = path.read_text(errors="replace").splitlines()[-lines:]
-            parts.append("\n".join([f"--- {path.stem}", *(tail or ["(nothing)"])]))
-        return "\n".join(parts)
+            if tail:
+                parts.append("\n".join([f"--- {path.stem}", *tail]))
+        return "".join(f"{part}\n" for part in parts)
 
     def end(self, patience: float) -> None:
         """End every process: politely, and by force once patience is over."""

@@ -12,8 +12,9 @@ from contextlib import suppress
 
 import msgspec
 
-from hubq.cli.demo_app import child_of, hub
+from hubq.cli.demo_child import child_of
 from hubq.cli.demo_words import chunks, count_words, source_files, split
+from hubq.client.hub import Hub
 from hubq.errors import HubqError
 
 #: One message in so many is cast, without a reply; the others are calls.
@@ -58,8 +59,9 @@ class Ledger(msgspec.Struct, frozen=True, tag="ledger"):
 class Feeder:
     """Sends messages, so many in flight at once, at an even pace."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, hub: Hub) -> None:
         self.task = task
+        self._hub = hub.aio
         self.done = 0
         self.messages = 0
         self.calls = 0
@@ -94,14 +96,14 @@ class Feeder:
         telling.cancel()
         with suppress(asyncio.CancelledError):
             await telling
-        await hub.aio.close()
+        await self._hub.close()
         accepted = {bucket: f"{bits:x}" for bucket, bits in enumerate(self.accepted) if bits}
         return Ledger(
             task.feeder, self.messages, self.calls, self.failed, accepted, self.errors[:5], self.slowest * 1000
         )
 
     async def _send(self, bucket: int, number: int, words: dict[str, int]) -> None:
-        ref, now = hub.aio.ref(child_of(bucket)), asyncio.get_running_loop().time
+        ref, now = self._hub.ref(child_of(bucket)), asyncio.get_running_loop().time
         self.messages += 1
         cast = self.messages % CAST_EVERY == 0
         began = now()
@@ -133,4 +135,6 @@ def tell(line: Progress | Ledger) -> None:
 
 
 if __name__ == "__main__":
-    tell(asyncio.run(Feeder(msgspec.json.decode(sys.argv[1], type=Task)).run()))
+    from hubq.cli.demo_app import hub
+
+    tell(asyncio.run(Feeder(msgspec.json.decode(sys.argv[1], type=Task), hub).run()))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hubq.cli.demo_app import Bucket, Totals, child_of, make_hub
+from hubq.cli.demo_child import Bucket, Totals, child_of, make_hub
 from hubq.cli.demo_crew import Crew
 from hubq.cli.demo_feed import Ledger, Task
 from hubq.cli.demo_report import Event, Kill
@@ -24,7 +24,7 @@ CHUNKS = 80
 IN_FLIGHT = 16
 
 #: The words flow for at least so long, so that there is time to join, drain and die in.
-FLOW_SECONDS = 30.0
+FLOW_SECONDS = 36.0
 
 #: A step of the play may take so long to show.
 STEP_SECONDS = 20.0
@@ -145,8 +145,8 @@ class Play:
         return sum(node.shards for node in self._nodes) == self.hub.config.shards
 
     def _spread(self, names: set[str]) -> bool:
-        """Whether exactly these workers are there, each with about its share."""
-        least = self.hub.config.shards // (2 * len(names))
+        """Whether exactly these workers are there, each with its share."""
+        least = self.hub.config.shards // len(names)
         return {node.name for node in self._nodes} == names and self._owned() and all(
             node.shards >= least for node in self._nodes
         )  # fmt: skip

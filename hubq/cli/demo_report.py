@@ -9,7 +9,7 @@ from math import ceil
 
 import msgspec
 
-from hubq.cli.demo_app import Totals
+from hubq.cli.demo_child import Totals
 from hubq.cli.demo_feed import Ledger
 
 #: An event: its id in the stream (which begins with Redis TIME, ms) and its fields.

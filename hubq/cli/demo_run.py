@@ -1,4 +1,4 @@
-"""``hubq demo``: the promise, shown on this machine with real processes, in under two minutes."""
+"""One run of the demo, from its Redis to its report."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import time
 from contextlib import ExitStack
 from secrets import token_hex
 from types import FrameType
-from typing import Annotated
 
 import msgspec
-import typer
 from rich.console import Console
 
 from hubq.cli.demo_crew import Crew
@@ -26,33 +24,26 @@ from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer
 
 
-def demo_command(
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the report as one JSON object, and nothing else.")
-    ] = False,
-    buckets: Annotated[int, typer.Option(min=8, max=2000, help="Children; each counts one bucket of words.")] = 200,
-    seconds_limit: Annotated[float, typer.Option(help="Give up after so many seconds.")] = 110.0,
-    redis: Annotated[str | None, typer.Option(help="Redis URL. Default: HUBQ_REDIS_URL, else one of its own.")] = None,
-) -> None:
-    """Count every word of Python's library while workers join, drain and die; then prove that nothing was lost."""
+def run_demo(json: bool, redis: str | None, buckets: int, limit: float) -> int:
+    """Run it all and print the report; the exit code."""
     # With --json, stdout is for the object alone: people can watch on stderr.
     console = Console(stderr=json, highlight=False)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        report = _run(console, redis or os.environ.get("HUBQ_REDIS_URL"), buckets, seconds_limit)
+        report = _run(console, redis or os.environ.get("HUBQ_REDIS_URL"), buckets, limit)
     except DemoFailed as error:
         print(f"hubq: the demo failed: {error}", file=sys.stderr)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:
+        return 1
+    except KeyboardInterrupt:
         print("stopped; all processes of the demo have been ended", file=sys.stderr)
-        raise typer.Exit(130) from error
+        return 130
     finally:
         signal.signal(signal.SIGTERM, before)
     if json:
         print(msgspec.json.encode(report).decode())
     else:
         show(console, report)
-    raise typer.Exit(0 if report.good else 1)
+    return 0 if report.good else 1
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -82,7 +73,7 @@ def _run(console: Console, redis: str | None, buckets: int, limit: float) -> Rep
             assert play.kill is not None
             report = make_report(ledgers, totals, truth, play.events(), play.kill, time.monotonic() - began)
         except (DemoFailed, HubqError):
-            print(crew.logs(), file=sys.stderr)
+            print(crew.logs(), end="", file=sys.stderr)
             raise
         if not report.good:
             errors = [line for ledger in ledgers for line in ledger.errors]

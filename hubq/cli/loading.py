@@ -43,7 +43,9 @@ def load_hub(app: str, redis: str | None = None) -> Hub:
             raise ConfigError(f"module {module_name!r} has no attribute {attribute!r}: {hint}")
         found = getattr(found, part)
     if not isinstance(found, Hub):
-        raise ConfigError(f"{app!r} is of type {type(found).__name__}, not a Hub: name the attribute that holds `Hub(...)`")
+        raise ConfigError(
+            f"{app!r} is of type {type(found).__name__}, not a Hub: name the attribute that holds `Hub(...)`"
+        )
     if redis is not None:
         found.server = RedisServer(redis)
     return found

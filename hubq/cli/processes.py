@@ -30,12 +30,14 @@ class _Parent:
         self._workers = workers
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
+        self._given_up = 0
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._forward, number)
-        return max(await asyncio.gather(*(self._keep(name) for name in self._workers)))
+        codes = await asyncio.gather(*(self._keep(name) for name in self._workers))
+        return self._given_up or max(codes)
 
     def _forward(self, number: signal.Signals) -> None:
         self._stopping.set()
@@ -56,10 +58,15 @@ class _Parent:
                 process.terminate()
             code = await process.wait()
             del self._running[name]
+            if self._stopping.is_set() and code in (-signal.SIGTERM, -signal.SIGINT):
+                return 0  # our signal came before it had begun to listen for one
             code = code if code >= 0 else 128 - code
             if self._stopping.is_set() or code == 0:  # 0: somebody drained it from outside
                 return code
             if code in HOPELESS or loop.time() - began < TOO_SOON:
+                if not self._given_up:
+                    log.error("worker %s ended with code %d; giving up", name, code)
+                self._given_up = self._given_up or code
                 self._forward(signal.SIGTERM)
                 return code
             log.warning("worker %s ended with code %d; starting it again", name, code)

@@ -153,11 +153,12 @@ def test_several_processes(shell: Shell, hub: Hub) -> None:
         parent.wait_line(f"hubq worker {name}: hub ")
     nodes = hub.nodes()
     assert [node.name for node in nodes] == ["a-1", "a-2"]
+    eventually(lambda: hub.nodes()[1].uptime > 1.0)  # sooner, its parent would give up
     os.kill(nodes[1].pid, signal.SIGKILL)
     parent.wait_line("worker a-2 ended with code 137; starting it again")
     eventually(lambda: any(node.name == "a-2" and node.pid != nodes[1].pid for node in hub.nodes()))
     parent.signal(signal.SIGTERM)
-    assert parent.wait() == 0
+    assert parent.wait(30.0) == 0
     assert hub.nodes() == []
 
 

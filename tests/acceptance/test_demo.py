@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.acceptance
+from hubq.cli.demo_feed import Ledger
+from hubq.cli.demo_report import compare
 
 KEYS = {
     "exact",
@@ -26,6 +27,7 @@ KEYS = {
 }
 
 
+@pytest.mark.acceptance
 @pytest.mark.timeout(180)
 def test_the_demo_counts_exactly_through_join_drain_and_kill() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "HUBQ_REDIS_URL"}
@@ -41,3 +43,12 @@ def test_the_demo_counts_exactly_through_join_drain_and_kill() -> None:
     assert report["migrations"] > 0
     assert report["takeover_s"] is not None
     assert report["takeover_s"] < 15
+
+
+def test_the_ledgers_tell_what_was_lost_and_what_was_applied_twice() -> None:
+    ledger = Ledger(0, messages=5, calls=5, failed=0, accepted={0: "7", 1: "3"}, errors=[], slowest_ms=1.0)
+    good = {0: ({"a": 3}, {0: 0b111}, 0), 1: ({"b": 2}, {0: 0b11}, 0)}
+    assert compare([ledger], good) == (0, 0)
+    assert compare([ledger], {**good, 0: ({"a": 1}, {0: 0b001}, 0)}) == (2, 0)
+    assert compare([ledger], {**good, 1: ({}, {}, 0)}) == (2, 0)
+    assert compare([ledger], {**good, 1: ({"b": 5}, {0: 0b11}, 3)}) == (0, 3)

@@ -57,7 +57,15 @@ class Desk:
         return list(
             self.run(
                 start_children(
-                    self.keys, 0, sender, seq, specs, reply_to="", timeout_ms=0, all_or_nothing=False, sender_ttl_ms=60_000
+                    self.keys,
+                    0,
+                    sender,
+                    seq,
+                    specs,
+                    reply_to="",
+                    timeout_ms=0,
+                    all_or_nothing=False,
+                    sender_ttl_ms=60_000,
                 )
             )
         )
@@ -179,7 +187,9 @@ def test_a_commit_is_fenced_and_idempotent(desk: Desk) -> None:
     desk.start("c")
     desk.send(2)
     start, cast = desk.mailbox()
-    effects = Effects(done={"c": [start.entry, cast.entry]}, states={"c": b"1 attributes 0\np"}, replies={"client": [b"r"]})
+    effects = Effects(
+        done={"c": [start.entry, cast.entry]}, states={"c": b"1 attributes 0\np"}, replies={"client": [b"r"]}
+    )
     for wrong in (Owner("a", a, 2), Owner("b", a, 1), Owner("a", a + 1, 1)):
         assert desk.run(commit_shard(desk.keys, 0, None, wrong, effects)) == "fenced"
     assert len(desk.mailbox()) == 2
@@ -259,7 +269,10 @@ def test_pins_are_released_and_dissolved(desk: Desk) -> None:
     assert release(Owner("a", a, 1)) == "fenced"
     assert release(pin) == "released"
     assert release(pin) == "fenced"
-    assert [fields[1] for _, fields in desk.raw("XRANGE", desk.keys.control("b"), "-", "+")] == [b"handover", b"pin_released"]
+    assert [fields[1] for _, fields in desk.raw("XRANGE", desk.keys.control("b"), "-", "+")] == [
+        b"handover",
+        b"pin_released",
+    ]
     assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"])) == ()
     assert desk.run(dissolve_pins(desk.keys, 0, pin, ["d"])) is None
     desk.run(leave_node(desk.keys, "a", a, KEPT))
