@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hubq import Child, ChildSpec, ColdSwap, Hub, HotSwap
+from hubq import Child, ChildSpec, ColdSwap, HotSwap, Hub
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
 
 

@@ -168,6 +168,6 @@ def test_bad_names_and_settings(make_hub: Any) -> None:
     hub: Hub = make_hub()
     with pytest.raises(HubqError, match="no node 'b'"):
         hub.drain("b")
-    with pytest.raises(CallTimeout, match="did not start within 0.05 s"):
+    with pytest.raises(CallTimeout, match=r"did not start within 0\.05 s"):
         hub.start_child("x", LedgerChild).result(0.05)
     hub.close()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from hubq import Hub, HotSwap
+from hubq import HotSwap, Hub
 from hubq.testing import LedgerChild
 
 hub = Hub(os.environ["HUBQ_TEST_HUB"], lease=2.0, lease_margin=0.5, migration=HotSwap(retention=30.0))
