@@ -15,6 +15,10 @@ class RedisUnavailable(HubqError, ConnectionError):
     """Redis could not be reached, or went away in the middle of a command."""
 
 
+class RedisRefused(RedisUnavailable):
+    """Redis answered with an error: out of memory, a read-only replica, no permission. Nothing was written."""
+
+
 class NameTaken(HubqError):
     """A live node of this hub already has the name."""
 

@@ -113,3 +113,4 @@ class Committer:
                 return await self._redis.run_many(commands, retry_for=5.0)
             except RedisUnavailable as error:
                 log.warning("commit waits: %s", error)
+                await asyncio.sleep(0.2)

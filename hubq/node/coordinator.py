@@ -128,6 +128,8 @@ class Coordinator:
             return  # the next renewal says "evicted"
         self._draining_seen(me)
         self._reconcile(nodes, owners)
+        for handover in self._handovers.values():
+            handover.target_seen(nodes)
         current: dict[int, str | None] = {
             shard: owner.node if _lives(nodes, owner) else None for shard, owner in owners.shards.items()
         }
@@ -143,7 +145,8 @@ class Coordinator:
             here = {shard: node for shard, node in current.items() if node == parts.node_name}
             for move in plan(here, desired, self._moving, parts.config.moves_at_once):
                 self._move(move.shard, move.target, nodes[move.target].incarnation)
-        if self.draining and not parts.supervisor.holdings and not self._moving:
+        owns = any((o.node, o.incarnation) == (parts.node_name, parts.incarnation) for o in owners.shards.values())
+        if self.draining and not owns and not parts.supervisor.holdings and not self._moving:
             self._empty()
 
     def _draining_seen(self, me: NodeInfo) -> None:
@@ -267,6 +270,7 @@ class Coordinator:
                 await parts.redis.run(command, retry_for=1.0)
             except RedisUnavailable as error:
                 log.warning("parking shard %d waits: %s", holding.shard, error)
+                await asyncio.sleep(0.2)
                 continue
             break
         parts.tokens[holding.shard] = holding.owner.token

@@ -165,15 +165,32 @@ class Node:
         except Exception as error:
             log.warning("drain of %s could not be announced: %s", self.name, error)
         self._coordinator.kick()
-        done = True
+        left = False
         try:
             async with asyncio.timeout(timeout):
-                await self._empty.wait()
+                while not left:
+                    await self._empty.wait()
+                    left = await self._leave()
         except TimeoutError:
-            done = False
             log.warning("node %s did not hand everything over within %g s", self.name, timeout)
-        await self._end(leave=True)
-        return done
+        await self._end(leave=not left)
+        return left
+
+    async def _leave(self) -> bool:
+        """Say goodbye. False: a shard came in at the last moment, and must be handed over first."""
+        parts = self.parts
+        await self._keeper.stop()  # a renewal after the goodbye would find us evicted
+        command = leave_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept)
+        try:
+            if await parts.redis.run(command, retry_for=1.0) != "owner":
+                return True
+        except HubqError as error:
+            log.warning("%s could not say goodbye: %s", self.name, error)
+            return True
+        self._empty.clear()
+        self._keeper.start()
+        self._coordinator.kick()
+        return False
 
     async def drained(self) -> None:
         """Wait until somebody else's ``drain`` of this node (``hubq drain``) has emptied it."""
@@ -207,9 +224,8 @@ class Node:
                     cell.save_timer.cancel()
         if leave:
             try:
-                await parts.redis.run(
-                    leave_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept), retry_for=1.0
-                )
+                command = leave_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept, force=True)
+                await parts.redis.run(command, retry_for=1.0)
             except Exception as error:
                 log.warning("%s could not say goodbye: %s", self.name, error)
         await self._keeper.stop()

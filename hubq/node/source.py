@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hubq.core.handover import SOURCE, Source, SourceEvent
@@ -18,6 +19,7 @@ from hubq.store.owners import Owner, pass_token
 
 if TYPE_CHECKING:
     from hubq.node.parts import Parts
+    from hubq.store.membership import NodeInfo
 
 log = logging.getLogger("hubq.node")
 
@@ -45,6 +47,15 @@ class SourceHandover:
 
     def _moved(self, event: SourceEvent) -> None:
         self.state = SOURCE.next(self.state, event)
+
+    def target_seen(self, nodes: Mapping[str, NodeInfo]) -> None:
+        """A target that has left answers nothing more: do not wait for it. (Whether it got the token, Redis says.)"""
+        info = nodes.get(self.target)
+        if info is None or info.incarnation != self._incarnation:
+            if not self.resp.done():
+                self.resp.set_result("")
+            if not self.confirmed.done():
+                self.confirmed.set_result(None)
 
     async def build_at_target(self, timeout: float) -> bool:
         if self._holding.cells:
@@ -184,6 +195,7 @@ class SourceHandover:
                 return await parts.redis.run(command, retry_for=1.0)
             except RedisUnavailable as error:
                 log.warning("shard %d: passing the token waits: %s", self.shard, error)
+                await asyncio.sleep(0.2)
         return "fenced"
 
     def _back(self, effects: Effects) -> None:

@@ -121,6 +121,7 @@ class Stragglers:
                 word = await parts.redis.run(command, retry_for=1.0)
             except RedisUnavailable as error:
                 log.warning("releasing the pin of %s waits: %s", cell.child_id, error)
+                await asyncio.sleep(0.2)
                 continue
             log.debug("pin of %s: %s", cell.child_id, word)
             break

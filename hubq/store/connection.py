@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from hubq.errors import ConfigError, RedisUnavailable
+from hubq.errors import ConfigError, RedisRefused, RedisUnavailable
 from hubq.store.command import Command
 from hubq.store.scripts import SCRIPTS
 
@@ -81,12 +81,17 @@ def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
     )
 
 
-def _translated(server: Server, error: RedisError) -> Exception:
-    if isinstance(error, AuthenticationError) or str(error).startswith(("NOAUTH", "WRONGPASS")):
-        return RedisUnavailable(
-            f"Redis at {server.address} refuses us ({error}): check the user and password in the URL"
-        )
-    return error
+def _translated(server: Server, error: RedisError) -> RedisUnavailable:
+    said = str(error)
+    if isinstance(error, AuthenticationError) or said.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+        hint = "check the user, the password and the user's permissions"
+    elif isinstance(error, OutOfMemoryError) or said.startswith(("OOM", "MISCONF")):
+        hint = "it writes nothing until it has room again"
+    elif isinstance(error, ReadOnlyError) or said.startswith("READONLY"):
+        hint = "it is a replica: use the URL of the primary"
+    else:
+        hint = "see its log"
+    return RedisRefused(f"Redis at {server.address} refuses ({said}): {hint}")
 
 
 def _raw(client: Any) -> Any:
@@ -114,6 +119,8 @@ class SyncRedis:
         while True:
             try:
                 return self._attempt(commands)
+            except RedisUnavailable:
+                raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
                 if time.monotonic() + pause > give_up:
                     raise unavailable(self.server, error) from error
@@ -166,6 +173,8 @@ class AsyncRedis:
         while True:
             try:
                 return await self._attempt(commands)
+            except RedisUnavailable:
+                raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
                 if time.monotonic() + pause > give_up:
                     raise unavailable(self.server, error) from error

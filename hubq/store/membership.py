@@ -109,12 +109,12 @@ def drain_node(keys: Keys, node: str, incarnation: int | None, events_kept: int)
     return run_script("drain_node", [keys.nodes, keys.epoch, keys.events], [node, incarnation or "", events_kept], text)
 
 
-def leave_node(keys: Keys, node: str, incarnation: int, events_kept: int) -> Command[str]:
-    """Leave, owning nothing."""
+def leave_node(keys: Keys, node: str, incarnation: int, events_kept: int, *, force: bool = False) -> Command[str]:
+    """Leave: ``left``, ``owner`` (it owns something still; ``force`` leaves anyhow) or ``gone``."""
     return run_script(
         "leave_node",
-        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node)],
-        [node, incarnation, events_kept],
+        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node), keys.owners],
+        [node, incarnation, events_kept, 1 if force else 0],
         text,
     )
 

@@ -129,9 +129,10 @@ def test_only_a_lease_that_is_over_can_be_evicted(desk: Desk) -> None:
 def test_claims_respect_living_owners_and_tokens_only_rise(desk: Desk) -> None:
     a, b = desk.join("a"), desk.join("b")
     assert desk.claim("a", a, 0, 1) == {0: 1, 1: 1}
+    assert desk.run(leave_node(desk.keys, "a", a, KEPT)) == "owner"
     assert desk.claim("b", b, 0, 1, 2) == {2: 1}
     assert desk.claim("b", b + 5, 3) is None
-    assert desk.run(leave_node(desk.keys, "a", a, KEPT)) == "left"
+    assert desk.run(leave_node(desk.keys, "a", a, KEPT, force=True)) == "left"
     assert desk.claim("b", b, 0, 1, 2) == {0: 2, 1: 2}
     assert desk.run(read_owners(desk.keys)).shards == {0: Owner("b", b, 2), 1: Owner("b", b, 2), 2: Owner("b", b, 1)}
 
@@ -275,7 +276,7 @@ def test_pins_are_released_and_dissolved(desk: Desk) -> None:
     ]
     assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"])) == ()
     assert desk.run(dissolve_pins(desk.keys, 0, pin, ["d"])) is None
-    desk.run(leave_node(desk.keys, "a", a, KEPT))
+    desk.run(leave_node(desk.keys, "a", a, KEPT, force=True))
     assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"])) == ("d",)
     assert desk.run(read_owners(desk.keys)).pins == {}
 
