@@ -8,19 +8,21 @@ from typing import Any
 import msgspec
 
 from hubq.core.messages import ControlMessage, from_fields, to_fields
-from hubq.store.command import Arg, Command, plain, text
+from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.keys import Keys
 
 #: Control mailboxes are read at once and capped; what is cut off was only a hint (docs/protocol.md).
 CONTROL_KEPT = 10_000
+#: A mailbox that nobody writes to goes by itself: a message to a node that has just left must not stay for ever.
+CONTROL_TTL_MS = 3_600_000
 
 
-def send_control(keys: Keys, target: str, message: ControlMessage) -> Command[None]:
+def send_control(keys: Keys, target: str, message: ControlMessage) -> Command[str]:
     """Put a control message into a node's mailbox."""
-    args: list[Arg] = []
+    args: list[Arg] = [CONTROL_TTL_MS, CONTROL_KEPT]
     for name, value in to_fields(message).items():
         args += (name, value)
-    return plain("XADD", keys.control(target), "MAXLEN", "~", CONTROL_KEPT, "*", *args, read=lambda answer: None)
+    return run_script("send_control", [keys.control(target)], args, text)
 
 
 def read_control(

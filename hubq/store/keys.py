@@ -9,7 +9,7 @@ key                                 type    what it holds
 ``hubq:{chat}:epoch``               string  membership epoch
 ``hubq:{chat}:owners``              hash    shard, or ``shard/child`` for a pin -> ``node incarnation token``
 ``hubq:{chat}:events``              stream  what happened, capped
-``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node
+``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    child -> spec
 ``hubq:{chat}:shard:<n>:msk``       hash    child -> saved state (the migration state store)

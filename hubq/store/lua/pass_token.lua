@@ -23,6 +23,7 @@ for i = 10, 9 + pins do
 end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'kind', 'handover', 'from', ARGV[7], 'shard', field,
   'token', next_token, 'handover_id', ARGV[5], 'closed_at', ARGV[6])
+redis.call('PEXPIRE', KEYS[5], 3600000)
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*', 'type', 'token_passed', 'node', ARGV[7], 'shard', field,
   'target', target, 'token', next_token, 'pinned', integer(pins))
 return 'passed'

@@ -11,8 +11,10 @@ apply_effects(ARGV, 8)
 redis.call('HDEL', KEYS[1], field)
 local owner = split_owner(redis.call('HGET', KEYS[1], ARGV[1]))
 if owner ~= '-' then
-  redis.call('XADD', ARGV[4] .. owner .. ':mailbox', 'MAXLEN', '~', 10000, '*', 'kind', 'pin_released',
+  local control = ARGV[4] .. owner .. ':mailbox'
+  redis.call('XADD', control, 'MAXLEN', '~', 10000, '*', 'kind', 'pin_released',
     'from', ARGV[6], 'shard', ARGV[1], 'child', ARGV[2], 'closed_at', ARGV[5])
+  redis.call('PEXPIRE', control, 3600000)
 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[7], '*', 'type', 'pin_released', 'node', ARGV[6], 'shard', ARGV[1],
   'child', ARGV[2], 'target', owner)
