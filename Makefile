@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.hubq-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint clean
+.PHONY: help venv demo test check lint bench clean
 
 help: ## show this
 	@echo "make <target>:"
@@ -34,6 +34,9 @@ lint: $(STAMP) ## style, types, and which layer imports which
 	$(BIN)/lint-imports
 
 check: lint test ## all that CI runs: lint, then the tests
+
+bench: $(STAMP) ## measure hubq against a bare redis-py loop on this machine
+	$(BIN)/python -m benchmarks
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

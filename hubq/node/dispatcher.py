@@ -126,6 +126,9 @@ class Dispatcher:
                     self._ensure()
                     try:
                         await self._handle(cell, message)
+                    except Exception as error:
+                        log.exception("child %s: a message could not be handled", cell.child_id)
+                        self.fail(cell, message, "failed", str(error), type(error).__name__)
                     finally:
                         cell.busy, cell.in_thread = None, False
                         if cell.idle is not None and not cell.idle.done():
@@ -145,7 +148,7 @@ class Dispatcher:
             if turning:
                 self._turning -= 1
             self._changed()
-            if self._ready:
+            if self._ready and self._trusted():  # else the lease keeper resumes them
                 self._ensure()
 
     # -- one message -----------------------------------------------------------------------------------------------
@@ -249,7 +252,10 @@ class Dispatcher:
 
     def fail(self, cell: Cell, message: Message, word: str, text: str, kind: str = "", trace: str = "") -> None:
         """The message is done, with an error for its caller."""
-        payload = msgspec.json.encode({"type": kind, "message": text, "traceback": trace}) if message.reply_to else b""
+        payload = b""
+        if message.reply_to:
+            text, trace = (part.encode("utf-8", "replace").decode() for part in (text, trace))
+            payload = msgspec.json.encode({"type": kind, "message": text, "traceback": trace})
         self.finish(cell, message, word, payload)
 
     def finish(self, cell: Cell, message: Message, word: str, payload: bytes) -> None:

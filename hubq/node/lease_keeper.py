@@ -55,15 +55,17 @@ class LeaseKeeper:
             except Exception:
                 log.exception("renewing the lease failed")
                 evicted = False
-            if evicted:
-                await self._lost("evicted")
-                over = False
-            elif parts.lease_over():
-                if not over:
+            try:
+                if evicted:
+                    await self._lost("evicted")
+                    over = False
+                elif not parts.lease_over():
+                    over = False
+                elif not over:
                     over = True
                     await self._lost("lease over")
-            else:
-                over = False
+            except Exception:
+                log.exception("node %s: leaving its shards failed", parts.node_name)
             await asyncio.sleep(max(0.0, parts.config.heartbeat - (parts.now() - began)))
 
     async def _renew(self) -> bool:

@@ -14,7 +14,7 @@ from hubq.client.classes import ClassBook
 from hubq.config import Config
 from hubq.core.child import FunctionChild
 from hubq.core.lifecycle import Life, LifeEvent, RestartBudget, restarts
-from hubq.errors import HubqError, StartFailed
+from hubq.errors import StartFailed
 from hubq.node.holding import Cell, Holding
 from hubq.node.state import ATTRIBUTES, HANDED, envelope_of, overrides, restore, take_state
 from hubq.node.tasks import end_tasks
@@ -105,6 +105,7 @@ class Supervisor:
         return cell
 
     def _park(self, cell: Cell, reason: str) -> None:
+        reason = sendable(reason)
         log.error("child %s is parked: %s", cell.child_id, reason)
         cell.reason = reason
         cell.holding.effects.parked[cell.child_id] = reason
@@ -151,6 +152,9 @@ class Supervisor:
     def _started(self, cell: Cell) -> None:
         cell.moved(LifeEvent.STARTED)
         self._wake(cell)
+        if cell.stopping:
+            self.end(cell)
+            return
         self.start_run(cell)
         self.resume(cell)
 
@@ -170,14 +174,14 @@ class Supervisor:
         if missing:
             command = read_some_specs(self._keys, holding.shard, missing)
             records = await self._redis.run(command, retry_for=self._config.lease)
-            if holding.lost or not holding.open:
+            if not await self._open_again(holding):
                 return  # whoever owns the shard next reads the message again
             for name in missing:
                 if name in records and name not in holding.cells:
                     try:
                         cell = self.build(holding, name, records[name])
                     except StartFailed as error:
-                        failed[name] = str(error)
+                        failed[name] = sendable(str(error))
                         self.forget(holding, name, records[name])
                         continue
                     holding.cells[name] = cell
@@ -192,7 +196,7 @@ class Supervisor:
             if cell.life is Life.PARKED and name not in failed:
                 failed[name] = f"child {name!r} cannot start: {cell.reason}"
                 self._remove(cell)
-        if holding.lost or holding.frozen:
+        if not await self._open_again(holding):
             return
         holding.effects.done.setdefault(message.child, []).append(message.entry)
         if message.reply_to:
@@ -206,6 +210,12 @@ class Supervisor:
             else:
                 holding.behind.pop(name, None)
                 self.read_orphans(holding, name)
+
+    async def _open_again(self, holding: Holding) -> bool:
+        """Wait out a handover of the shard. False: it has gone; True: it is (still, or again) open here."""
+        while not holding.open and not holding.lost:
+            await asyncio.sleep(0.02)
+        return not holding.lost
 
     read_again: Callable[[Cell, bytes], None]
     read_orphans: Callable[[Holding, str], None]
@@ -248,7 +258,7 @@ class Supervisor:
         if not failed and not is_function:
             return  # its loop is done; the child lives on and answers
         if not restarts(restart, failed):
-            self.end(cell)
+            self.stop_requested(cell)
             return
         if cell.budget is None:
             cell.budget = RestartBudget(cell.kind.max_restarts, cell.kind.restart_within)
@@ -451,6 +461,6 @@ class Supervisor:
             await asyncio.gather(*work, return_exceptions=True)
 
 
-def reason_of(error: BaseException) -> str:
-    """One line that says why."""
-    return str(error) if isinstance(error, HubqError) else f"{type(error).__name__}: {error}"
+def sendable(text: str) -> str:
+    """Text that can be written as UTF-8, whatever a user's exception had in it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
