@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from hubq.client.operations import HubContext
-from hubq.client.session import RETRY_FOR, WAIT_SLICE, Reply, new_sender, send_commands, start_command
+from hubq.client.session import BATCH, RETRY_FOR, WAIT_SLICE, Reply, new_sender, send_commands, start_command
 from hubq.client.steps import Collect, Draft, Fetch, Operation, Send, Start, Step
 from hubq.core.send_window import SendWindow
 from hubq.store.connection import LOST, AsyncRedis
@@ -84,15 +84,15 @@ class AsyncSession:
     async def _send(self, drafts: Sequence[Draft]) -> list[tuple[str, str]]:
         sent: list[tuple[int, Draft, asyncio.Future[str]]] = []
         loop = asyncio.get_running_loop()
-        for draft in drafts:
-            item = (await self._number(), draft, loop.create_future())
-            if draft.reply:
-                self._expect(str(item[0]))
-            sent.append(item)
-            self._outbox.append(item)
-            if self._flusher is None or self._flusher.done():
-                self._flusher = loop.create_task(self._flush())
         try:
+            for draft in drafts:
+                item = (await self._number(), draft, loop.create_future())
+                if draft.reply:
+                    self._expect(str(item[0]))
+                sent.append(item)
+                self._outbox.append(item)
+                if self._flusher is None or self._flusher.done():
+                    self._flusher = loop.create_task(self._flush())
             words = [await done for _, _, done in sent]
         except BaseException:
             for seq, _, done in sent:
@@ -127,14 +127,30 @@ class AsyncSession:
     async def _start(
         self, shards: Mapping[int, Mapping[str, SpecRecord]], whole: bool
     ) -> dict[int, tuple[str, list[str]]]:
-        numbers = {shard: await self._number() for shard in shards}
-        for seq in numbers.values():
-            self._expect(str(seq))
-        commands = [
-            start_command(self.hub, self.sender, numbers[shard], shard, specs, whole) for shard, specs in shards.items()
-        ]
+        answers: dict[int, tuple[str, list[str]]] = {}
+        names = list(shards)
+        for first in range(0, len(names), BATCH):
+            answers |= await self._start_some({shard: shards[shard] for shard in names[first : first + BATCH]}, whole)
+        return answers
+
+    async def _start_some(
+        self, shards: Mapping[int, Mapping[str, SpecRecord]], whole: bool
+    ) -> dict[int, tuple[str, list[str]]]:
+        numbers: dict[int, int] = {}
         try:
+            for shard in shards:
+                numbers[shard] = await self._number()
+            commands = [
+                start_command(self.hub, self.sender, numbers[shard], shard, specs, whole)
+                for shard, specs in shards.items()
+            ]
+            for seq in numbers.values():
+                self._expect(str(seq))
             found = await self._redis.run_many(commands, retry_for=RETRY_FOR)
+        except BaseException:
+            for seq in numbers.values():
+                self._waiting.pop(str(seq), None)
+            raise
         finally:
             for seq in numbers.values():
                 self._settle(seq)

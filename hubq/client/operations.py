@@ -177,8 +177,11 @@ def start_children(hub: HubContext, specs: Sequence[ChildSpec], *, on_failure: s
         if fresh and not (clash and rollback):
             awaited[message_id] = fresh
             written += fresh
+        else:
+            yield Collect([message_id], 0)  # nobody will answer it
     if errors and rollback and written:
         yield from _stop_quietly(written)
+        yield Collect(list(awaited), 0)
         awaited = {}
     return StartTicket(awaited, errors, bool(errors) and rollback)
 

@@ -150,6 +150,15 @@ class Session:
         return answers
 
     def _start(self, shards: Mapping[int, Mapping[str, Any]], whole: bool) -> dict[int, tuple[str, list[str]]]:
+        answers: dict[int, tuple[str, list[str]]] = {}
+        names = list(shards)
+        for first in range(0, len(names), BATCH):
+            answers |= self._start_some({shard: shards[shard] for shard in names[first : first + BATCH]}, whole)
+        return answers
+
+    def _start_some(
+        self, shards: Mapping[int, Mapping[str, SpecRecord]], whole: bool
+    ) -> dict[int, tuple[str, list[str]]]:
         numbers = {shard: self._number() for shard in shards}
         try:
             commands = [

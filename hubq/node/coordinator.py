@@ -200,7 +200,7 @@ class Coordinator:
 
     def _move(self, shard: int, target: str, incarnation: int) -> None:
         holding = self._parts.supervisor.holdings.get((shard, None))
-        if holding is None or holding.moving or holding.lost:
+        if holding is None or holding.moving or holding.lost or not self._parts.reader.in_step(holding):
             return
         holding.moving = True
         handover_id = secrets.token_hex(8)
@@ -219,10 +219,14 @@ class Coordinator:
 
     async def _hand_over(self, handover: SourceHandover, holding: Holding) -> None:
         migration = self._parts.migration
-        if self.draining:
-            await migration.handle_shutdown(handover)
-        else:
-            await migration.handle_migration(handover)
+        try:
+            if self.draining:
+                await migration.handle_shutdown(handover)
+            else:
+                await migration.handle_migration(handover)
+        except Exception:
+            handover.abandon()
+            raise
 
     async def _park_all(self) -> None:
         """Nobody is left: save everything and own nothing."""
@@ -235,6 +239,7 @@ class Coordinator:
         parts, supervisor = self._parts, self._parts.supervisor
         holding.open = False
         retention = float(getattr(parts.migration, "retention", 5.0))
+        data_wait = float(getattr(parts.migration, "handover_data_wait", 3.0))
         cells = list(holding.cells.values())
         busy = [cell for cell in cells if cell.busy is not None]
         if busy:
@@ -251,9 +256,9 @@ class Coordinator:
         for cell in cells:
             if cell.instance is not None and cell.busy is None and cell.life.value == "running":
                 try:
-                    child, envelope = await supervisor.hand_over(cell, True)
+                    child, envelope = await asyncio.wait_for(supervisor.hand_over(cell, True), data_wait)
                 except Exception as error:
-                    log.error("child %s is parked with its last commit: %s", cell.child_id, error)
+                    log.error("child %s is parked with its last commit: %r", cell.child_id, error)
                     continue
                 if envelope is not None:
                     holding.effects.states[child] = envelope

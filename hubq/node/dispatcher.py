@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from hubq.core.child import callable_method, methods_of
+from hubq.core.lifecycle import Life
 from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
 from hubq.node.holding import Cell
 from hubq.node.state import envelope_of, lay_state, take_state
@@ -115,7 +116,7 @@ class Dispatcher:
             since = loop.time()
             while self._ready and self._trusted():
                 cell = self._ready.popleft()
-                while cell.queue and cell.open:
+                while cell.queue and cell.open and self._trusted():
                     message = cell.queue.popleft()
                     if len(cell.queue) == self._queue_limit // 2:
                         self._room_again(cell)
@@ -190,7 +191,11 @@ class Dispatcher:
                 cell.in_thread = True
                 loop = asyncio.get_running_loop()
                 result = await loop.run_in_executor(self._pool, lambda: method(instance, *args, **kwargs))
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                self._raised(cell, message, error)  # the handler's own: something it waited for was cancelled
+                return
             # Overdue in a handover, or the node is going away: as if the message had never been begun.
             self._roll_back(cell)
             cell.abandoned = cell.in_thread
@@ -220,7 +225,8 @@ class Dispatcher:
                 cell.saved = False
         else:
             cell.saved = False
-        if cell.kind.durability == "commit" and not cell.saved and cell.boundary is not None:
+        durable = cell.kind.durability == "commit" and cell.life is not Life.ENDED
+        if durable and not cell.saved and cell.boundary is not None:
             cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
             cell.saved = True
         self.finish(cell, message, "ok", answer)
@@ -261,7 +267,7 @@ class Dispatcher:
     def finish(self, cell: Cell, message: Message, word: str, payload: bytes) -> None:
         """The message is done: it goes, and its reply goes out, with the next commit."""
         effects = cell.holding.effects
-        if cell.kind.durability == "interval":
+        if cell.kind.durability == "interval" and cell.life is not Life.ENDED:
             if cell.unsaved is None:
                 cell.unsaved = []
             cell.unsaved.append(message.entry)

@@ -210,13 +210,14 @@ class Node:
         parts.dispatcher.stop()
         await parts.dispatcher.stopped()
         await parts.supervisor.stop()
-        await parts.committer.stop()
         if leave:
+            # Only what an answered commit is followed by may be committed: never what comes after a lost one.
             try:
                 async with asyncio.timeout(2.0):
                     await parts.committer.flush()
             except Exception as error:
                 log.warning("last commit of %s: %s", self.name, error or "no answer")
+        await parts.committer.stop()
         for holding in list(parts.supervisor.holdings.values()):
             parts.drop(holding)
             for cell in holding.cells.values():
@@ -265,8 +266,11 @@ class Node:
         from hubq.store.owners import commit_shard
 
         effects = parts.committer.take(holding)
-        await parts.redis.run(commit_shard(parts.keys, holding.shard, None, holding.owner, effects), retry_for=1.0)
-        parts.tokens[holding.shard] = holding.owner.token - 1
+        command = commit_shard(parts.keys, holding.shard, None, holding.owner, effects)
+        try:
+            await parts.redis.run(command, retry_for=1.0)
+        finally:
+            parts.tokens[holding.shard] = holding.owner.token - 1  # adopt it again, now or at the next heartbeat
         await self._intake.adopt(holding.shard, holding.owner)
 
     # -- what is seen from outside ---------------------------------------------------------------------------------

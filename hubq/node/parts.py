@@ -78,6 +78,7 @@ class Parts:
         for pin in pins:
             pin.frozen = False
             self.hold(pin)
+            self.reader.catch_up(pin)
         self.drop(holding)
         self.committer.changed()
         self.kick()

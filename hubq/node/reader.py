@@ -95,6 +95,19 @@ class Reader:
         holding.behind[child] = START
         self._catch_up(holding)
 
+    def position(self, shard: int) -> bytes:
+        """The last entry that has been read of a shard."""
+        return self._cursors.get(shard, START)
+
+    def catch_up(self, holding: Holding) -> None:
+        """Read what children of the holding are behind with."""
+        if holding.behind:
+            self._catch_up(holding)
+
+    def in_step(self, holding: Holding) -> bool:
+        """Whether a holding has reached its stream's cursor."""
+        return holding not in self._behind
+
     def room(self, cell: Cell) -> None:
         """A child's queue has room again."""
         if cell.child_id in cell.holding.behind:
@@ -193,6 +206,9 @@ class Reader:
 
     async def _catch_child(self, holding: Holding, child: str) -> None:
         while child in holding.behind:
+            if child in holding.excluded:
+                holding.behind.pop(child, None)
+                return
             cell = holding.cells.get(child)
             if (cell is not None and cell.life is Life.PARKED) or holding.lost:
                 holding.behind.pop(child, None)

@@ -44,6 +44,7 @@ class SourceHandover:
         self._forgotten: list[str] = []
         self._ready: list[Cell] = []
         self._stopped = False
+        self._asked: set[str] = set()  # whose state goes with the token
 
     def _moved(self, event: SourceEvent) -> None:
         self.state = SOURCE.next(self.state, event)
@@ -96,13 +97,17 @@ class SourceHandover:
 
     def _pin(self, cell: Cell, serving: bool) -> None:
         holding = self._holding
+        if cell.child_id not in holding.cells:
+            return  # it has ended meanwhile
         owner = Owner(holding.owner.node, holding.owner.incarnation, holding.owner.token + 1)
         pin = Holding(self.shard, owner, cell.child_id)
         pin.frozen = True
         pin.cells[cell.child_id] = holding.cells.pop(cell.child_id)
         cell.holding = pin
-        if cell.child_id in holding.behind:
-            pin.behind[cell.child_id] = holding.behind.pop(cell.child_id)
+        # What is read for the shard from now on passes the child by; the pin reads it again.
+        after = holding.behind.pop(cell.child_id, None)
+        pin.behind[cell.child_id] = self._parts.reader.position(self.shard) if after is None else after
+        holding.excluded.add(cell.child_id)
         self._stragglers[cell.child_id] = pin
         if serving:
             self._kept.add(cell.child_id)
@@ -111,6 +116,7 @@ class SourceHandover:
         supervisor = self._parts.supervisor
         asked: dict[asyncio.Task[tuple[str, bytes | None]], Cell] = {}
         cells = [cell for cell in self._holding.cells.values() if cell.life is Life.RUNNING]
+        self._asked = {cell.child_id for cell in cells}
         for number, cell in enumerate(cells):
             work = supervisor.hand_over(cell, handover)
             if cell.run_task is None and not overrides(cell.kind, "prepare_handover_state"):
@@ -129,6 +135,8 @@ class SourceHandover:
                 if not task.done():
                     task.cancel()
                     self._overdue(cell, TimeoutError(f"no state within {timeout:g} s"))
+                elif task.cancelled():
+                    self._overdue(cell, RuntimeError("prepare_handover_state was cancelled"))
                 elif (raised := task.exception()) is not None:
                     self._overdue(cell, raised)
                 else:
@@ -160,7 +168,7 @@ class SourceHandover:
         effects = parts.committer.take(holding)
         effects.states.update(self._states)
         for cell in self._ready:
-            if cell.unsaved:
+            if cell.unsaved and cell.child_id in self._asked:
                 effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
         if self._forgotten:
             effects.forgotten = self._forgotten
@@ -173,9 +181,9 @@ class SourceHandover:
             return False
         if word == "fenced":
             self._moved(SourceEvent.FENCED)
-            for pin in self._stragglers.values():
-                holding.cells.update(pin.cells)
             parts.fenced(holding)
+            left = [cell for pin in self._stragglers.values() for cell in pin.cells.values()]
+            parts.supervisor.background(parts.supervisor.dispose(left, "fenced"), "dropping stragglers")
             return False
         self._moved(SourceEvent.PASSED)
         parts.passed(holding, list(self._stragglers.values()))
@@ -204,7 +212,7 @@ class SourceHandover:
         later, holding.effects = holding.effects, effects
         holding.effects.absorb(later)
         for cell in self._ready:
-            if cell.unsaved:
+            if cell.unsaved and cell.child_id in self._asked:
                 # They were to be deleted with the state; both are still wanted, together.
                 cell.unsaved = None
             if self._forgotten:
@@ -215,6 +223,7 @@ class SourceHandover:
             holding.cells[child].holding = holding
             holding.effects.absorb(pin.effects)
             holding.behind.update(pin.behind)
+            holding.excluded.discard(child)
         self._stragglers.clear()
         holding.frozen = False
         if self._stopped:
@@ -225,7 +234,13 @@ class SourceHandover:
             if cell.life is Life.RUNNING:
                 self._parts.supervisor.start_run(cell)
                 self._parts.dispatcher.resume(cell)
+        self._parts.reader.catch_up(holding)
         self._parts.committer.changed()
+
+    def abandon(self) -> None:
+        """Something went wrong before the token could pass: serve on."""
+        if not self._holding.lost and not self._holding.open:
+            self._back(Effects())
 
     async def await_confirmation(self, timeout: float) -> bool:
         try:

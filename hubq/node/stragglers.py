@@ -102,13 +102,14 @@ class Stragglers:
             return
         try:
             if cell.busy is None and cell.life is Life.RUNNING:
-                child, envelope = await parts.supervisor.hand_over(cell, True)
+                data_wait = float(getattr(parts.migration, "handover_data_wait", 3.0))
+                child, envelope = await asyncio.wait_for(parts.supervisor.hand_over(cell, True), data_wait)
                 if envelope is not None:
                     pin.effects.states[child] = envelope
                 if cell.unsaved:
                     pin.effects.done.setdefault(child, []).extend(cell.unsaved)
         except Exception as error:
-            log.error("child %s moves with its last commit; its state could not be taken: %s", cell.child_id, error)
+            log.error("child %s moves with its last commit; its state could not be taken: %r", cell.child_id, error)
         pin.frozen = True
         await parts.committer.settled()
         effects = parts.committer.take(pin)

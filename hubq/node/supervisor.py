@@ -14,7 +14,7 @@ from hubq.client.classes import ClassBook
 from hubq.config import Config
 from hubq.core.child import FunctionChild
 from hubq.core.lifecycle import Life, LifeEvent, RestartBudget, restarts
-from hubq.errors import StartFailed
+from hubq.errors import RedisUnavailable, StartFailed
 from hubq.node.holding import Cell, Holding
 from hubq.node.state import ATTRIBUTES, HANDED, envelope_of, overrides, restore, take_state
 from hubq.node.tasks import end_tasks
@@ -141,7 +141,10 @@ class Supervisor:
         assert cell.instance is not None
         try:
             await cell.instance.on_start()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             if cell.life is Life.STARTING:
                 cell.moved(LifeEvent.FAILED)
                 self._park(cell, f"on_start raised {type(error).__name__}: {error}")
@@ -205,6 +208,8 @@ class Supervisor:
         self.changed()
         for name in missing:
             cell_or_none = holding.cells.get(name)
+            if name in holding.excluded:
+                continue
             if cell_or_none is not None:
                 self.read_again(cell_or_none, message.entry)
             else:
@@ -213,7 +218,7 @@ class Supervisor:
 
     async def _open_again(self, holding: Holding) -> bool:
         """Wait out a handover of the shard. False: it has gone; True: it is (still, or again) open here."""
-        while not holding.open and not holding.lost:
+        while not holding.open and not holding.lost:  # noqa: ASYNC110  (rare, and short)
             await asyncio.sleep(0.02)
         return not holding.lost
 
@@ -271,18 +276,27 @@ class Supervisor:
             return
         await self.restart(cell)
 
+    def _still_restarting(self, cell: Cell) -> bool:
+        return cell.life is Life.BUILT
+
     async def restart(self, cell: Cell) -> None:
         """Build the child anew from its last commit."""
         await self.boundary(cell)
         if cell.life is not Life.RUNNING or cell.holding.lost:
             return
+        cell.moved(LifeEvent.RESTART)  # no handler starts from here on
         if cell.holding.effects:
             await self.committed(cell.holding)
         command = read_state(self._keys, cell.holding.shard, cell.child_id)
-        envelope = await self._redis.run(command, retry_for=self._config.lease)
-        if cell.life is not Life.RUNNING or cell.holding.lost:
+        try:
+            envelope = await self._redis.run(command, retry_for=self._config.lease)
+        except RedisUnavailable as error:
+            cell.moved(LifeEvent.FAILED)
+            self._park(cell, f"its state could not be read for a restart: {error}")
             return
         await self._on_stop(cell, "restart")
+        if cell.holding.lost or not self._still_restarting(cell):
+            return
         try:
             fresh = self.build(cell.holding, cell.child_id, cell.record)
         except StartFailed as error:
@@ -293,7 +307,10 @@ class Supervisor:
         assert cell.instance is not None
         cell.instance._host = cell
         self.event("child_restarted", child=cell.child_id, shard=cell.holding.shard)
-        cell.moved(LifeEvent.RESTART)
+        if cell.unsaved:
+            # durability="interval": what it did since its last save is undone, and its messages come again.
+            cell.unsaved, cell.queue = None, None
+            self.read_again(cell, b"0")
         self.begin(cell, envelope)
 
     # -- commits asked for by children -----------------------------------------------------------------------------
@@ -316,7 +333,8 @@ class Supervisor:
         """``await self.commit()`` of a child."""
         if cell.busy is asyncio.current_task():
             return  # inside a handler: the commit that ends its message holds everything
-        await self.boundary(cell)
+        if cell.life is not Life.STARTING:  # on_start may commit, too
+            await self.boundary(cell)
         self.save(cell)
         await self.committed(cell.holding)
 
@@ -380,8 +398,8 @@ class Supervisor:
         task = cell.run_task
         if task is not None and task is not asyncio.current_task() and not task.done():
             task.cancel()
-            await asyncio.wait([task])
-        if cell.run_task is task:
+            await asyncio.wait([task], timeout=self._config.stop_timeout)
+        if cell.run_task is task and (task is None or task.done()):
             cell.run_task = None
 
     # -- ending ----------------------------------------------------------------------------------------------------
@@ -408,13 +426,16 @@ class Supervisor:
         if cell.life is Life.ENDED:
             return
         holding = cell.holding
-        if cell.unsaved:
-            holding.effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
-            cell.unsaved = None
         for message in cell.queue or ():
             self.reject(
                 cell, message, "unknown_child", f"child {cell.child_id!r} was stopped before this message's turn"
             )
+        if cell.unsaved:
+            holding.effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
+            cell.unsaved = None
+        if cell.save_timer is not None:
+            cell.save_timer.cancel()
+            cell.save_timer = None
         self.forget(holding, cell.child_id, cell.record)
         self._remove(cell)
         self.background(self._dispose(cell, "stopped"), f"stopping child {cell.child_id}")
@@ -425,6 +446,7 @@ class Supervisor:
             self.forget(cell.holding, cell.child_id, cell.record)
         if cell.life is not Life.ENDED:
             cell.moved(LifeEvent.END)
+        self._wake(cell)
         cell.queue = None
         cell.holding.cells.pop(cell.child_id, None)
 
@@ -454,6 +476,7 @@ class Supervisor:
                 cell.busy.cancel()
             if cell.life is not Life.ENDED:
                 cell.moved(LifeEvent.END)
+            self._wake(cell)
             cell.queue = None
             if cell.run_task is not None or overrides(cell.kind, "on_stop"):
                 work.append(self._dispose(cell, reason))

@@ -33,7 +33,7 @@ class Intake:
         self._parts = parts
         self._ahead: dict[int, dict[str, Cell]] = {}
         self._states: dict[int, Target] = {}
-        self._adopting: set[int] = set()
+        self._adopting: dict[int, object] = {}
         self._expected: dict[int, float] = {}  # seen in ``owners`` before the ``handover`` message, since when
 
     def forget_all(self) -> None:
@@ -59,6 +59,22 @@ class Intake:
             if not TARGET.allows(self._states.get(shard, Target.ABSENT), TargetEvent.START_CHILDREN):
                 return
             self._moved(shard, TargetEvent.START_CHILDREN)
+        try:
+            built, failed = await self._build(message)
+        except BaseException:
+            if not message.child and self._states.get(shard) is Target.BUILDING:
+                self._states.pop(shard)
+            raise
+        if not message.child and self._states.get(shard) is Target.BUILDING:
+            self._ahead[shard] = built
+            self._moved(shard, TargetEvent.BUILT)
+            patience = parts.migration.handle_process_startups(parts.config.lease)
+            asyncio.get_running_loop().call_later(patience, self._overdue, shard, built)
+        answer = ChildStartResp(parts.node_name, shard, message.handover_id, "\n".join(failed))
+        await parts.redis.run(send_control(parts.keys, message.sender, answer), retry_for=2.0)
+
+    async def _build(self, message: StartChildren) -> tuple[dict[str, Cell], list[str]]:
+        parts, shard = self._parts, message.shard
         if message.child:
             specs = await parts.redis.run(read_some_specs(parts.keys, shard, [message.child]), retry_for=2.0)
         else:
@@ -75,13 +91,7 @@ class Intake:
                 parts.supervisor.event("child_start_failed", shard=shard, child=child, reason=str(error))
             if number % BUILD_BATCH == BUILD_BATCH - 1:
                 await asyncio.sleep(0)
-        if not message.child and self._states.get(shard) is Target.BUILDING:
-            self._ahead[shard] = built
-            self._moved(shard, TargetEvent.BUILT)
-            patience = parts.migration.handle_process_startups(parts.config.lease)
-            asyncio.get_running_loop().call_later(patience, self._overdue, shard, built)
-        answer = ChildStartResp(parts.node_name, shard, message.handover_id, "\n".join(failed))
-        await parts.redis.run(send_control(parts.keys, message.sender, answer), retry_for=2.0)
+        return built, failed
 
     def _overdue(self, shard: int, built: dict[str, Cell]) -> None:
         if self._ahead.get(shard) is built:
@@ -105,6 +115,8 @@ class Intake:
         parts = self._parts
         owner = Owner(parts.node_name, parts.incarnation, message.token)
         await self.adopt(message.shard, owner, message)
+        while message.shard in self._adopting:  # noqa: ASYNC110  (adopted from ``owners`` at the same moment)
+            await asyncio.sleep(0.005)
         held = parts.supervisor.holdings.get((message.shard, None))
         if held is not None and held.owner == owner:
             confirmed = HandoverConfirmed(parts.node_name, message.shard, message.handover_id)
@@ -116,20 +128,23 @@ class Intake:
         held = parts.supervisor.holdings.get((shard, None))
         if shard in self._adopting or owner.token <= parts.tokens.get(shard, 0) or (held and not held.lost):
             return
-        self._adopting.add(shard)
+        mine = self._adopting[shard] = object()
         self._expected.pop(shard, None)
         began = parts.now()
         try:
             self._moved(shard, TargetEvent.HANDOVER)
-            specs, states, parked, owners = await parts.redis.run_many(
+            # Owners first: a pin that is released between the reads is then only welcomed a little later.
+            owners, specs, states, parked = await parts.redis.run_many(
                 [
+                    read_owners(parts.keys),
                     read_specs(parts.keys, shard),
                     read_states(parts.keys, shard),
                     read_texts(parts.keys.parked(shard)),
-                    read_owners(parts.keys),
                 ],
                 retry_for=parts.config.lease,
             )
+            if self._adopting.get(shard) is not mine:
+                return  # everything was dropped meanwhile (the node was evicted)
             if owners.shards.get(shard) != owner or owner.incarnation != parts.incarnation:
                 self._moved(shard, TargetEvent.FENCED)
                 return
@@ -157,8 +172,15 @@ class Intake:
             holding.open = True
             parts.hold(holding)
             self._moved(shard, TargetEvent.RESTORED)
+        except BaseException:
+            if self._adopting.get(shard) is mine:
+                self._states.pop(shard, None)
+                if parts.tokens.get(shard) == owner.token:
+                    parts.tokens[shard] = owner.token - 1  # so that the next heartbeat tries again
+            raise
         finally:
-            self._adopting.discard(shard)
+            if self._adopting.get(shard) is mine:
+                del self._adopting[shard]
         for cell in list(holding.cells.values()):
             parts.dispatcher.resume(cell)
         await parts.redis.run(send_control(parts.keys, parts.node_name, Wake(parts.node_name)), retry_for=1.0)

@@ -28,7 +28,7 @@ local function apply_effects(args, i)
   for _ = 1, count() do
     local child, start_id = take(), take()
     local spec = redis.call('HGET', children, child)
-    if spec and string.find(spec, start_id, 1, true) then
+    if spec and string.find(spec, '"start_id":"' .. start_id .. '"', 1, true) then
       redis.call('HDEL', children, child)
       redis.call('HDEL', msk, child)
       redis.call('HDEL', parked, child)
