@@ -65,6 +65,9 @@ def test_messages_and_starts_in_the_middle_of_a_handover(make_hub: Any, fails: b
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             names = [f"c{n}" for n in range(12)]
+            names.sort(key=lambda name: shard_of(name, 2) != 1)
+            names = [names[0], names[-1], *names[1:-1]]  # one of each shard: one of them moves
+            assert {shard_of(name, 2) for name in names[:2]} == {0, 1}
             await start(hub, Holder, names)
             held = [
                 asyncio.ensure_future(hub.aio.ref(n).call("hold", "x", 1, timeout=30)) for n in (names[0], names[1])
