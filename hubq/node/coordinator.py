@@ -244,7 +244,7 @@ class Coordinator:
         busy = [cell for cell in cells if cell.busy is not None]
         if busy:
             _, late = await asyncio.wait(
-                [asyncio.ensure_future(supervisor.boundary(cell)) for cell in busy], timeout=retention
+                [asyncio.ensure_future(supervisor.saver.boundary(cell)) for cell in busy], timeout=retention
             )
             for cell in busy:
                 if cell.busy is not None:
@@ -256,7 +256,7 @@ class Coordinator:
         for cell in cells:
             if cell.instance is not None and cell.busy is None and cell.life.value == "running":
                 try:
-                    child, envelope = await asyncio.wait_for(supervisor.hand_over(cell, True), data_wait)
+                    child, envelope = await asyncio.wait_for(supervisor.saver.hand_over(cell, True), data_wait)
                 except Exception as error:
                     log.error("child %s is parked with its last commit: %r", cell.child_id, error)
                     continue

@@ -271,7 +271,7 @@ class Dispatcher:
             if cell.unsaved is None:
                 cell.unsaved = []
             cell.unsaved.append(message.entry)
-            cell.supervisor.interval_progress(cell)
+            cell.supervisor.saver.interval_progress(cell)
         else:
             done = effects.done.get(cell.child_id)
             if done is None:

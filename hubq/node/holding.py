@@ -65,7 +65,7 @@ class Cell:
         return dict(self.record.metadata)
 
     async def commit(self) -> None:
-        await self.supervisor.commit_child(self)
+        await self.supervisor.saver.commit_child(self)
 
     def stop(self) -> None:
         self.supervisor.stop_requested(self)

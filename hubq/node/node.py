@@ -100,7 +100,7 @@ class Node:
             self._reading, keys, self.name, dispatcher, count=config.read_count, queue_limit=config.queue_limit,
             start_children=supervisor.start_message, nobody=supervisor.nobody,
         )  # fmt: skip
-        supervisor.changed = committer.changed
+        supervisor.changed = supervisor.saver.changed = committer.changed
         supervisor.resume = dispatcher.resume
         supervisor.reject = dispatcher.fail
         supervisor.read_again = reader.again

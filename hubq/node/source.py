@@ -84,7 +84,7 @@ class SourceHandover:
         holding.open = False
         busy = [cell for cell in holding.cells.values() if cell.busy is not None or cell.life is Life.STARTING]
         if busy:
-            waits = [asyncio.ensure_future(self._parts.supervisor.boundary(cell)) for cell in busy]
+            waits = [asyncio.ensure_future(self._parts.supervisor.saver.boundary(cell)) for cell in busy]
             _, pending = await asyncio.wait(waits, timeout=grace)
             for wait in pending:
                 wait.cancel()
@@ -118,7 +118,7 @@ class SourceHandover:
         cells = [cell for cell in self._holding.cells.values() if cell.life is Life.RUNNING]
         self._asked = {cell.child_id for cell in cells}
         for number, cell in enumerate(cells):
-            work = supervisor.hand_over(cell, handover)
+            work = supervisor.saver.hand_over(cell, handover)
             if cell.run_task is None and not overrides(cell.kind, "prepare_handover_state"):
                 # Nothing to wait for: no task is needed.
                 try:

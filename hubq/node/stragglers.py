@@ -39,7 +39,7 @@ class Stragglers:
     async def _when_done(self, pin: Holding, retention: float) -> None:
         (cell,) = pin.cells.values()
         supervisor = self._parts.supervisor
-        waiting = asyncio.ensure_future(supervisor.boundary(cell))
+        waiting = asyncio.ensure_future(supervisor.saver.boundary(cell))
         done, _ = await asyncio.wait([waiting], timeout=retention)
         if not done and cell.in_thread and not self.leaving.is_set():
             # A thread cannot be cancelled: wait for it, but not when this process is about to end.
@@ -103,7 +103,7 @@ class Stragglers:
         try:
             if cell.busy is None and cell.life is Life.RUNNING:
                 data_wait = float(getattr(parts.migration, "handover_data_wait", 3.0))
-                child, envelope = await asyncio.wait_for(parts.supervisor.hand_over(cell, True), data_wait)
+                child, envelope = await asyncio.wait_for(parts.supervisor.saver.hand_over(cell, True), data_wait)
                 if envelope is not None:
                     pin.effects.states[child] = envelope
                 if cell.unsaved:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from inspect import isawaitable
 from typing import Any
 
 import msgspec
@@ -16,9 +15,10 @@ from hubq.core.child import FunctionChild
 from hubq.core.lifecycle import Life, LifeEvent, RestartBudget, restarts
 from hubq.errors import RedisUnavailable, StartFailed
 from hubq.node.holding import Cell, Holding
-from hubq.node.state import ATTRIBUTES, HANDED, envelope_of, overrides, restore, take_state
+from hubq.node.saver import Saver
+from hubq.node.state import ATTRIBUTES, overrides, restore
 from hubq.node.tasks import end_tasks
-from hubq.store.codec import decode, encode_state
+from hubq.store.codec import decode
 from hubq.store.connection import AsyncRedis
 from hubq.store.control import add_event
 from hubq.store.envelope import Envelope
@@ -44,6 +44,7 @@ class Supervisor:
         self._classes = classes
         self._config = config
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.saver = Saver(config, self.background)
 
     # -- small things ----------------------------------------------------------------------------------------------
 
@@ -195,7 +196,7 @@ class Supervisor:
                 continue  # it cannot be built (see above), or it has run and ended already
             cell = cell_or_none
             if cell.life is Life.STARTING:
-                await self.boundary(cell)
+                await self.saver.boundary(cell)
             if cell.life is Life.PARKED and name not in failed:
                 failed[name] = f"child {name!r} cannot start: {cell.reason}"
                 self._remove(cell)
@@ -281,12 +282,12 @@ class Supervisor:
 
     async def restart(self, cell: Cell) -> None:
         """Build the child anew from its last commit."""
-        await self.boundary(cell)
+        await self.saver.boundary(cell)
         if cell.life is not Life.RUNNING or cell.holding.lost:
             return
         cell.moved(LifeEvent.RESTART)  # no handler starts from here on
         if cell.holding.effects:
-            await self.committed(cell.holding)
+            await self.saver.committed(cell.holding)
         command = read_state(self._keys, cell.holding.shard, cell.child_id)
         try:
             envelope = await self._redis.run(command, retry_for=self._config.lease)
@@ -312,95 +313,6 @@ class Supervisor:
             cell.unsaved, cell.queue = None, None
             self.read_again(cell, b"0")
         self.begin(cell, envelope)
-
-    # -- commits asked for by children -----------------------------------------------------------------------------
-
-    async def boundary(self, cell: Cell) -> None:
-        """Wait until the child is between two messages (or has started)."""
-        while cell.busy is not None or cell.life is Life.STARTING:
-            if cell.idle is None:
-                cell.idle = asyncio.get_running_loop().create_future()
-            await asyncio.shield(cell.idle)
-
-    async def committed(self, holding: Holding) -> None:
-        """Wait for the holding's next commit."""
-        waiter = asyncio.get_running_loop().create_future()
-        holding.waiters.append(waiter)
-        self.changed()
-        await waiter
-
-    async def commit_child(self, cell: Cell) -> None:
-        """``await self.commit()`` of a child."""
-        if cell.busy is asyncio.current_task():
-            return  # inside a handler: the commit that ends its message holds everything
-        if cell.life is not Life.STARTING:  # on_start may commit, too
-            await self.boundary(cell)
-        self.save(cell)
-        await self.committed(cell.holding)
-
-    def save(self, cell: Cell) -> None:
-        """Put the child's state into the next commit, and with it the messages it holds. Call at a boundary."""
-        state = take_state(cell, self._config.max_state_bytes)
-        if state != cell.boundary or not cell.saved:
-            cell.boundary, cell.saved = state, True
-            cell.holding.effects.states[cell.child_id] = envelope_of(cell, state)
-        if cell.unsaved:
-            cell.holding.effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
-            cell.unsaved = None
-        if cell.save_timer is not None:
-            cell.save_timer.cancel()
-            cell.save_timer = None
-        self.changed()
-
-    def interval_progress(self, cell: Cell) -> None:
-        """``durability="interval"``: another message is done and waits for the next save."""
-        assert cell.unsaved is not None
-        if len(cell.unsaved) >= cell.kind.save_after:
-            self.background(self._save_soon(cell), "saving")
-        elif cell.save_timer is None:
-            loop = asyncio.get_running_loop()
-            cell.save_timer = loop.call_later(
-                cell.kind.save_every, lambda: self.background(self._save_soon(cell), "saving")
-            )
-
-    async def _save_soon(self, cell: Cell) -> None:
-        await self.boundary(cell)
-        if not cell.holding.lost and not cell.holding.frozen and cell.life is Life.RUNNING:
-            self.save(cell)
-
-    # -- handing over ----------------------------------------------------------------------------------------------
-
-    async def hand_over(self, cell: Cell, with_state: bool) -> tuple[str, bytes | None]:
-        """End ``run()`` and take what the child hands over: (child, envelope or None if msk has it already).
-
-        Raises what ``prepare_handover_state`` raises, or that its result cannot be saved.
-        """
-        await self.end_run(cell)
-        if not with_state:
-            return cell.child_id, None
-        assert cell.instance is not None
-        if cell.abandoned:
-            # Its thread still runs and may change the instance: the last message boundary is what moves.
-            return cell.child_id, envelope_of(cell, cell.boundary) if cell.boundary is not None else None
-        if overrides(cell.kind, "prepare_handover_state"):
-            handed = cell.instance.prepare_handover_state()
-            if isawaitable(handed):
-                handed = await handed
-            data = encode_state(handed, self._config.max_state_bytes, cell.child_id)
-            return cell.child_id, envelope_of(cell, data, HANDED)
-        data = take_state(cell, self._config.max_state_bytes)
-        if cell.saved and data == cell.boundary and cell.child_id not in cell.holding.effects.states:
-            return cell.child_id, None
-        return cell.child_id, envelope_of(cell, data)
-
-    async def end_run(self, cell: Cell) -> None:
-        """Cancel the child's loop and wait until it has ended."""
-        task = cell.run_task
-        if task is not None and task is not asyncio.current_task() and not task.done():
-            task.cancel()
-            await asyncio.wait([task], timeout=self._config.stop_timeout)
-        if cell.run_task is task and (task is None or task.done()):
-            cell.run_task = None
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -451,7 +363,7 @@ class Supervisor:
         cell.holding.cells.pop(cell.child_id, None)
 
     async def _dispose(self, cell: Cell, reason: str) -> None:
-        await self.end_run(cell)
+        await self.saver.end_run(cell)
         await self._on_stop(cell, reason)
 
     async def _on_stop(self, cell: Cell, reason: str) -> None:
