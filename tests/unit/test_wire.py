@@ -1,0 +1,57 @@
+"""What is written to Redis, byte for byte: nodes of two versions of hubq meet in it at every deploy."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubq.core.messages import (
+    KINDS,
+    ChildStartResp,
+    ControlMessage,
+    Handover,
+    HandoverConfirmed,
+    PinReleased,
+    StartChildren,
+    Wake,
+    from_fields,
+    to_fields,
+)
+from hubq.store.envelope import Envelope
+from hubq.store.mailbox import read_reply, reply_line
+from hubq.store.owners import Owner
+from hubq.store.spec_record import SpecRecord
+
+CONTROL: list[tuple[ControlMessage, str]] = [
+    (StartChildren("a", 3, "h1"), "kind=start_children from=a shard=3 handover_id=h1 child="),
+    (StartChildren("a", 3, "h1", "room-1"), "kind=start_children from=a shard=3 handover_id=h1 child=room-1"),
+    (ChildStartResp("b", 3, "h1", "x"), "kind=child_start_resp from=b shard=3 handover_id=h1 failed=x"),
+    (Handover("a", 3, 7, "h1", 1.5), "kind=handover from=a shard=3 token=7 handover_id=h1 closed_at=1.5"),
+    (HandoverConfirmed("b", 3, "h1"), "kind=handover_confirmed from=b shard=3 handover_id=h1"),
+    (PinReleased("a", 3, "room-1", 1.5), "kind=pin_released from=a shard=3 child=room-1 closed_at=1.5"),
+    (Wake("a"), "kind=wake from=a"),
+]
+
+
+@pytest.mark.parametrize(("message", "golden"), CONTROL)
+def test_control_messages(message: ControlMessage, golden: str) -> None:
+    assert " ".join(f"{name}={value}" for name, value in to_fields(message).items()) == golden
+    assert from_fields(to_fields(message)) == message
+
+
+def test_every_control_message_has_a_golden_form() -> None:
+    assert {type(message) for message, _ in CONTROL} == set(KINDS.values())
+    assert from_fields({"kind": "of a newer version", "from": "a"}) is None
+
+
+def test_records() -> None:
+    spec = SpecRecord("Room", "app", "s:1", "transient", {"tag": "vip"}, b"pxyz")
+    golden = b'{"name":"Room","module":"app","start_id":"s:1","restart":"transient","metadata":{"tag":"vip"}}\npxyz'
+    assert spec.written() == golden
+    assert SpecRecord.read(golden) == spec
+    assert Envelope("attributes", "7-0", b"pstate\nmore").written() == b"1 attributes 7-0\npstate\nmore"
+    assert Envelope.read(b"1 handed 7-0\npstate\nmore") == Envelope("handed", "7-0", b"pstate\nmore")
+    with pytest.raises(ValueError, match="written by a newer hubq"):
+        Envelope.read(b"2 attributes 7-0\np")
+    assert Owner("a", 3, 7).line == "a 3 7"
+    assert reply_line("12", "ok", "a", b"pvalue\n") == b"12 ok a\npvalue\n"
+    assert read_reply(b"12 ok a\npvalue\n") == ("12", "ok", "a", b"pvalue\n")
