@@ -11,6 +11,7 @@ import typer
 from hubq import __version__
 from hubq.cli.children import call_command, cast_command, start_command, stop_command, where_command
 from hubq.cli.demo import demo_command
+from hubq.cli.inspection import config_command, events_command, mailbox_command, state_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
 from hubq.cli.worker import worker_command
@@ -35,7 +36,7 @@ def version_command() -> None:
     typer.echo(f"hubq {__version__}")
 
 
-_NODES, _CHILDREN, _OTHER = "Workers", "Children", "Other"
+_NODES, _CHILDREN, _LOOK, _OTHER = "Workers", "Children", "Looking", "Other"
 #: Arguments for a child may begin with a dash: `hubq call chat counter-1 add -5`.
 _DASHES = {"ignore_unknown_options": True}
 
@@ -48,6 +49,10 @@ app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_
 app.command("stop", rich_help_panel=_CHILDREN)(stop_command)
 app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_command)
 app.command("cast", rich_help_panel=_CHILDREN, context_settings=_DASHES)(cast_command)
+app.command("state", rich_help_panel=_LOOK)(state_command)
+app.command("mailbox", rich_help_panel=_LOOK)(mailbox_command)
+app.command("events", rich_help_panel=_LOOK)(events_command)
+app.command("config", rich_help_panel=_LOOK)(config_command)
 app.command("demo", rich_help_panel=_OTHER)(demo_command)
 app.command("version", rich_help_panel=_OTHER)(version_command)
 

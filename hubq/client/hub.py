@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 from hubq.client import operations
 from hubq.client.aio import AsyncHub
 from hubq.client.classes import ClassBook
+from hubq.client.inspection import Inspector
 from hubq.client.operations import HubContext, StartTicket
 from hubq.client.ref import ChildRef
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
@@ -87,6 +88,7 @@ class Hub:
         self._redis: tuple[int, SyncRedis] | None = None
         self._checked = False
         self.aio = AsyncHub(self)
+        self.inspect = Inspector(self)
 
     def __repr__(self) -> str:
         return f"<Hub {self.hub_id!r} at {self.server.address}>"

@@ -119,3 +119,13 @@ def from_fields(flat: Mapping[str, str]) -> ControlMessage | None:
         if field.name == "sender" or field.name in flat
     }
     return kind(**values)
+
+
+def entry_ms(entry: str) -> int:
+    """When a stream entry was written, ms of Redis TIME: the first part of its id. 0 for none (``"0"``, ``""``, ``"-"``).
+
+    >>> entry_ms("1795433907312-0"), entry_ms("0")
+    (1795433907312, 0)
+    """
+    first = entry.partition("-")[0]
+    return int(first) if first.isdigit() else 0

@@ -75,5 +75,14 @@ def read_events(
     return plain("XREAD", "COUNT", count, *block, "STREAMS", keys.events, after, read=read)
 
 
+def read_events_back(keys: Keys, until: str, count: int) -> Command[list[tuple[str, dict[str, str]]]]:
+    """Events up to an id (``(id``: without it): (id, fields), newest first."""
+
+    def read(answer: Any) -> list[tuple[str, dict[str, str]]]:
+        return [(text(entry), _fields(fields)) for entry, fields in answer or ()]
+
+    return plain("XREVRANGE", keys.events, until, "-", "COUNT", count, read=read)
+
+
 def _fields(flat: Any) -> dict[str, str]:
     return {text(flat[i]): text(flat[i + 1]) for i in range(0, len(flat), 2)}

@@ -128,6 +128,11 @@ def read_range(keys: Keys, shard: int, after: bytes, until: bytes, count: int) -
     return plain("XRANGE", keys.mailbox(shard), start, until, "COUNT", count, read=_entries)
 
 
+def mailbox_length(keys: Keys, shard: int) -> Command[int]:
+    """How many messages wait in a shard's mailbox."""
+    return plain("XLEN", keys.mailbox(shard), read=int)
+
+
 def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:
     """The next reply for a client, waiting up to ``timeout`` seconds."""
     return plain("BLPOP", keys.reply(client), f"{timeout:.3f}", read=lambda answer: answer[1] if answer else None)

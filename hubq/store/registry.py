@@ -56,3 +56,10 @@ def read_texts(key: str) -> Command[dict[str, str]]:
 def count_children(keys: Keys, shard: int) -> Command[int]:
     """How many children a shard has."""
     return plain("HLEN", keys.children(shard), read=int)
+
+
+def read_spec(keys: Keys, shard: int, child: str) -> Command[SpecRecord | None]:
+    """The spec of one child."""
+    return plain(
+        "HGET", keys.children(shard), child, read=lambda data: SpecRecord.read(data) if data is not None else None
+    )

@@ -1,0 +1,166 @@
+"""``hubq state``, ``mailbox``, ``events``, ``config``: looking without touching."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
+from hubq.cli.output import duration, print_json, print_table, print_value
+from hubq.client.inspection import Event, Mailbox, Waiting
+from hubq.config import Config
+from hubq.errors import HubqError, RedisUnavailable
+
+#: Pause before Redis is asked again after it could not be reached, seconds.
+AGAIN = 1.0
+
+
+def state_command(
+    hub: HubName,
+    child: ChildId,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write the stored bytes as they are, to a file or a pipe.")
+    ] = False,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+) -> None:
+    """Show the saved state of a child, without asking the child.
+
+    It is what the next node would begin with: the state as of the last commit.
+    """
+    saved = open_hub(hub, redis).inspect.state(child)
+    if saved is None:
+        raise HubqError(f"child {child!r} has not saved a state yet: it is still as its __init__ made it")
+    if raw:
+        sys.stdout.buffer.write(saved.data)
+        return
+    value = saved.value()
+    if as_json:
+        record = {name: item for name, item in asdict(saved).items() if name != "data"}
+        print_json({**record, "format": chr(saved.data[0]), "state": value})
+        return
+    age = "none yet" if saved.message_age is None else f"{saved.cursor}, sent {duration(saved.message_age)} ago"
+    print(
+        f"child {child}, shard {saved.shard}, {saved.size} bytes ({saved.form}), last message: {age}", file=sys.stderr
+    )
+    if isinstance(value, dict):
+        for name, item in value.items():
+            print(f"{name} = {item!r}")
+    else:
+        print_value(value)
+
+
+def mailbox_command(
+    hub: HubName,
+    child: Annotated[str | None, typer.Argument(metavar="[CHILD]", help="Only this child's messages.")] = None,
+    count: Annotated[int, typer.Option("-n", "--count", min=0, max=10_000, help="First messages to show.")] = 10,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+) -> None:
+    """Show what waits in the mailboxes. Nothing is consumed.
+
+    Without CHILD: each mailbox in which something waits, with the children it waits for.
+    """
+    opened = open_hub(hub, redis)
+    if child is not None:
+        box = opened.inspect.mailbox(child, count)
+        if as_json:
+            print_json(asdict(box))
+            return
+        print(f"{box.messages} messages wait for {child} (shard {box.shard})", file=sys.stderr)
+        _print_waiting(box.heads)
+        return
+    boxes = opened.inspect.mailboxes(count)
+    if as_json:
+        print_json([asdict(box) for box in boxes])
+        return
+    rows = [
+        (box.shard, box.messages, "-" if box.oldest is None else duration(box.oldest), _most(box))
+        for box in sorted(boxes, key=lambda box: -box.messages)
+    ]
+    print_table(("shard", "messages", "oldest", "for"), rows)
+
+
+def _most(box: Mailbox, shown: int = 3) -> str:
+    first = [f"{child} ({count})" for child, count in list(box.children.items())[:shown]]
+    more = len(box.children) - len(first)
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")
+
+
+def _print_waiting(heads: tuple[Waiting, ...]) -> None:
+    print_table(
+        ("entry", "age", "kind", "method", "deadline", "reply to", "bytes"),
+        [
+            (
+                head.entry, duration(head.age), head.kind, head.method or "-",
+                "-" if head.deadline is None else "over" if head.deadline < 0 else f"in {duration(head.deadline)}",
+                head.reply_to or "-", head.size,
+            )
+            for head in heads
+        ],
+    )  # fmt: skip
+
+
+def events_command(
+    hub: HubName,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events as they come.")] = False,
+    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Events to begin with.")] = 20,
+    kinds: Annotated[
+        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only events of this type; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one event per line.")] = False,
+    redis: RedisUrl = None,
+) -> None:
+    """Show what happened: joins, drains, evictions, starts, stops, moves, failures."""
+    inspect = open_hub(hub, redis).inspect
+    wanted = set(kinds or ())
+    last, shown = inspect.events(count, wanted)
+    _print_events(shown, as_json)
+    silent = False
+    while follow:
+        try:
+            for events in inspect.follow(last):
+                silent = False
+                _print_events([event for event in events if not wanted or event.type in wanted], as_json)
+                last = events[-1].id if events else last
+        except RedisUnavailable as error:
+            if not silent:
+                print(f"hubq: {error}; trying again", file=sys.stderr)
+            silent = True
+            time.sleep(AGAIN)
+        except KeyboardInterrupt:
+            return
+
+
+def _print_events(events: list[Event], as_json: bool) -> None:
+    for event in events:
+        if as_json:
+            print(json.dumps(asdict(event), ensure_ascii=False), flush=True)
+        else:
+            said = " ".join(f"{name}={value}" for name, value in event.fields.items())
+            at = datetime.fromtimestamp(event.at).astimezone().isoformat(" ", "milliseconds")
+            print(f"{at}  {event.type}  {said}", flush=True)
+
+
+def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
+    """Show the settings of a hub: those fixed in Redis, and those of the app (with HUB as module:attribute)."""
+    opened = open_hub(hub, redis)
+    fixed = opened.inspect.settings()
+    own = asdict(opened.config) if ":" in hub else {}
+    if as_json:
+        print_json({"hub": opened.hub_id, "redis": opened.server.address, "fixed": fixed, "settings": own})
+        return
+    defaults = Config()
+    rows: list[tuple[Any, ...]] = [(name, value, "in Redis, for the life of the hub") for name, value in fixed.items()]
+    for field in fields(Config):
+        if field.name in own and field.name not in fixed:
+            changed = own[field.name] != getattr(defaults, field.name)
+            rows.append((field.name, own[field.name], "the app's" if changed else "default"))
+    print(f"hub {opened.hub_id} at {opened.server.address}", file=sys.stderr)
+    print_table(("setting", "value", "from"), rows)
