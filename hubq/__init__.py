@@ -5,6 +5,7 @@ from hubq.client.ref import AsyncChildRef, ChildRef
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
 from hubq.core.child import Child, State
+from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
     AlreadyStarted,
@@ -14,9 +15,12 @@ from hubq.errors import (
     HubqError,
     InvalidChildId,
     MailboxFull,
+    MappingError,
     NameTaken,
     NoChildren,
+    NotAlive,
     NotSendable,
+    Partitioned,
     RedisRefused,
     RedisUnavailable,
     StartFailed,
@@ -46,10 +50,14 @@ __all__ = [
     "HubqError",
     "InvalidChildId",
     "MailboxFull",
+    "MappingError",
     "NameTaken",
     "NoChildren",
     "NodeStatus",
+    "NotAlive",
     "NotSendable",
+    "Partitioned",
+    "Pid",
     "Place",
     "RedisRefused",
     "RedisUnavailable",

@@ -47,6 +47,18 @@ class StartFailed(HubqError):
     """The child could not be built on the node: its class cannot be imported, or its ``__init__`` or ``on_start`` raised."""
 
 
+class MappingError(HubqError, ValueError):
+    """A guided placement does not fit: it names an unknown node, leaves a child out, or has too few nodes for it."""
+
+
+class NotAlive(HubqError):
+    """The node that is asked for is no live member of the hub, or the hub has none at all."""
+
+
+class Partitioned(HubqError):
+    """The hub has lost its quorum: intake is closed, and starts and stops are refused until it is regained."""
+
+
 class StateNotSavable(HubqError, TypeError):
     """A child's state cannot be pickled. The message names the attribute."""
 
@@ -97,6 +109,9 @@ BY_WORD: dict[str, type[HubqError]] = {
     "unknown_method": UnknownMethod,
     "already_started": AlreadyStarted,
     "start_failed": StartFailed,
+    "mapping_error": MappingError,
+    "not_alive": NotAlive,
+    "partitioned": Partitioned,
     "state_not_savable": StateNotSavable,
     "state_too_large": StateTooLarge,
     "not_sendable": NotSendable,

@@ -83,7 +83,7 @@ def load_target(hub: Hub, name: str) -> Any:
                 raise ConfigError(f"module {module_name!r} has no class or function {qualname!r}")
             found = getattr(found, part)
         return found
-    registered = hub.classes._sources
+    registered = hub.classes.registered
     if name not in registered:
         known = ", ".join(sorted(registered)) or "none"
         raise ConfigError(f"no class {name!r} is registered with hub {hub.hub_id!r} (there is: {known})")

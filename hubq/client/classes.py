@@ -33,6 +33,11 @@ class ClassBook:
         self._kinds[name_of(target)] = kind
         self._sources[name_of(target)] = target
 
+    @property
+    def registered(self) -> dict[str, Any]:
+        """What was registered, by name: the classes and functions as their authors wrote them."""
+        return dict(self._sources)
+
     def resolve(self, name: str, module: str) -> type[Child]:
         """The class for a spec, or :class:`StartFailed` that says what cannot be imported."""
         if name in self._kinds:

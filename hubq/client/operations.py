@@ -14,6 +14,7 @@ from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, Sto
 from hubq.client.steps import Collect, Draft, Fetch, Operation, Send, Start
 from hubq.config import Config
 from hubq.core.hashing import checked_child_id, shard_of
+from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
     BY_WORD,
@@ -24,12 +25,14 @@ from hubq.errors import (
     HubqError,
     MailboxFull,
     NoChildren,
+    NotAlive,
     StartFailed,
     UnknownChild,
 )
 from hubq.store.codec import decode, encode_arguments
 from hubq.store.command import plain
 from hubq.store.keys import Keys, owner_field
+from hubq.store.mailbox import read_started
 from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import Owner, read_owners
 from hubq.store.registry import read_texts, scan_specs
@@ -189,6 +192,7 @@ def start_children(hub: HubContext, specs: Sequence[ChildSpec], *, on_failure: s
 def collect_start(hub: HubContext, ticket: StartTicket, timeout: float, on_failure: str) -> Operation[StartResult]:
     """Wait for the nodes' answers to a start."""
     started: dict[str, str] = {}
+    pids: dict[str, Pid] = {}
     errors = dict(ticket.errors)
     if not ticket.rollback:
         replies = yield Collect(list(ticket.awaited), checked_timeout(timeout))
@@ -200,17 +204,18 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float, on_failu
             )
         for message_id, children in ticket.awaited.items():
             _status, node, payload = replies[message_id]
-            failed: dict[str, str] = msgspec.json.decode(payload)
+            line, failed = read_started(payload)
+            pid = Pid.read(line)
             for child in children:
                 if child in failed:
                     errors[child] = StartFailed(failed[child])
                 else:
-                    started[child] = node
+                    started[child], pids[child] = node, pid
     if errors and on_failure == "rollback":
         if started:
             yield from _stop_quietly(list(started))
         return StartResult({}, errors, rollback=True)
-    return StartResult(started, errors)
+    return StartResult(started, errors, pids=pids)
 
 
 def _stop_quietly(children: Sequence[str]) -> Operation[None]:
@@ -315,4 +320,4 @@ def drain(hub: HubContext, node: str) -> Operation[None]:
     """Tell a node to hand everything over and leave."""
     (word,) = yield Fetch([drain_node(hub.keys, node, None, hub.config.events_kept)])
     if word == "gone":
-        raise HubqError(f"no node {node!r} in hub {hub.keys.hub_id!r}: see `hubq nodes`")
+        raise NotAlive(f"no node {node!r} in hub {hub.keys.hub_id!r}: see `hubq nodes`")

@@ -5,16 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hubq.errors import HubqError
+from hubq.core.pid import Pid
+from hubq.errors import HubqError, NoChildren
 
 
 @dataclass(frozen=True, slots=True)
 class StartResult:
-    """How a start went. ``started``: child -> node; ``errors``: child -> why not; ``rollback``: all was undone."""
+    """How a start went. ``started``: child -> node; ``errors``: child -> why not; ``rollback``: all was undone.
+
+    >>> result = StartResult({"room-1": "a"}, pids={"room-1": Pid("a", 1, 7)})
+    >>> result.status, result.first, result.node, result.pid
+    ('ok', 'room-1', 'a', Pid(node='a', incarnation=1, token=7))
+    """
 
     started: dict[str, str] = field(default_factory=dict)
     errors: dict[str, HubqError] = field(default_factory=dict)
     rollback: bool = False
+    pids: dict[str, Pid] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
@@ -27,9 +34,14 @@ class StartResult:
         return list(self.started)
 
     @property
+    def first(self) -> str:
+        """The id of the first started child. Raises :class:`~hubq.errors.NoChildren` if none was."""
+        return _first(self.started, "started")
+
+    @property
     def node(self) -> str:
         """The node of the first started child."""
-        return next(iter(self.started.values()))
+        return self.started[self.first]
 
     @property
     def nodes(self) -> list[str]:
@@ -37,14 +49,18 @@ class StartResult:
         return list(self.started.values())
 
     @property
-    def first(self) -> str:
-        """The id of the first started child."""
-        return next(iter(self.started))
+    def pid(self) -> Pid:
+        """The pid of the first started child."""
+        return self.pids[self.first]
+
+    def format(self) -> str:
+        """The result in a line or a few, for people."""
+        return _formatted("started", self.started, self.errors, self.rollback)
 
 
 @dataclass(frozen=True, slots=True)
 class StopResult:
-    """How a stop went. ``stopped``: child -> node; ``errors``: child -> why not."""
+    """How a stop went. ``stopped``: child -> the node that had it; ``errors``: child -> why not."""
 
     stopped: dict[str, str] = field(default_factory=dict)
     errors: dict[str, HubqError] = field(default_factory=dict)
@@ -58,6 +74,43 @@ class StopResult:
     def cids(self) -> list[str]:
         """The ids of the stopped children."""
         return list(self.stopped)
+
+    @property
+    def first(self) -> str:
+        """The id of the first stopped child. Raises :class:`~hubq.errors.NoChildren` if none was."""
+        return _first(self.stopped, "stopped")
+
+    @property
+    def node(self) -> str:
+        """The node that had the first stopped child."""
+        return self.stopped[self.first]
+
+    @property
+    def nodes(self) -> list[str]:
+        """The nodes that had the stopped children, in their order."""
+        return list(self.stopped.values())
+
+    def format(self) -> str:
+        """The result in a line or a few, for people."""
+        return _formatted("stopped", self.stopped, self.errors, False)
+
+
+def _first(children: dict[str, str], done: str) -> str:
+    if not children:
+        raise NoChildren(f"no child was {done}: see the result's errors")
+    return next(iter(children))
+
+
+def _formatted(done: str, children: dict[str, str], errors: dict[str, HubqError], rollback: bool) -> str:
+    by_node: dict[str, int] = {}
+    for node in children.values():
+        by_node[node] = by_node.get(node, 0) + 1
+    where = ", ".join(f"{count} on {node}" for node, count in sorted(by_node.items()))
+    lines = [f"{len(children)} {done}" + (f" ({where})" if where else "")]
+    if errors:
+        lines[0] += f", {len(errors)} failed" + ("; all undone" if rollback else "")
+        lines += [f"  {child}: {type(error).__name__}: {error}" for child, error in errors.items()]
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from hubq.store.connection import AsyncRedis
 from hubq.store.control import add_event
 from hubq.store.envelope import Envelope
 from hubq.store.keys import Keys
-from hubq.store.mailbox import Message, reply_line
+from hubq.store.mailbox import Message, reply_line, started_payload
 from hubq.store.registry import read_some_specs, read_state
 from hubq.store.spec_record import SpecRecord
 
@@ -204,7 +204,7 @@ class Supervisor:
             return
         holding.effects.done.setdefault(message.child, []).append(message.entry)
         if message.reply_to:
-            line = reply_line(message.id, "ok", self.node_name, msgspec.json.encode(failed))
+            line = reply_line(message.id, "ok", self.node_name, started_payload(holding.owner.line, failed))
             holding.effects.replies.setdefault(message.reply_to, []).append(line)
         self.changed()
         for name in missing:

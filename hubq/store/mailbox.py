@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.keys import Keys
 
@@ -153,3 +155,18 @@ def read_reply(data: bytes) -> tuple[str, str, str, bytes]:
     line, _, payload = data.partition(b"\n")
     message_id, status, node = line.decode().split(" ")
     return message_id, status, node, payload
+
+
+def started_payload(owner: str, failed: Mapping[str, str]) -> bytes:
+    """The answer to a start: the owner line under which the children run, and those that cannot, with the reason."""
+    return msgspec.json.encode({"owner": owner, "failed": failed})
+
+
+def read_started(payload: bytes) -> tuple[str, dict[str, str]]:
+    """The reverse of :func:`started_payload`.
+
+    >>> read_started(started_payload("a 1 7", {"room-1": "no network"}))
+    ('a 1 7', {'room-1': 'no network'})
+    """
+    answer = msgspec.json.decode(payload)
+    return answer["owner"], answer["failed"]
