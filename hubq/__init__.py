@@ -29,6 +29,7 @@ from hubq.errors import (
     UnknownChild,
     UnknownMethod,
 )
+from hubq.strategies.distribution import ConsistentHashing
 from hubq.strategies.migration import ColdSwap, HotSwap
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ __all__ = [
     "ColdSwap",
     "Config",
     "ConfigError",
+    "ConsistentHashing",
     "HotSwap",
     "Hub",
     "HubqError",

@@ -27,11 +27,12 @@ def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None)
         print_records(nodes)
         return
     print_table(
-        ("node", "status", "shards", "pins", "lease", "uptime", "host", "pid", "version"),
+        ("node", "status", "shards", "pins", "lease", "uptime", "host", "pid", "version", "tags"),
         [
             (
                 node.name, node.status, node.shards, node.pins, f"{node.lease:.1f}s", duration(node.uptime),
                 node.host, node.pid, node.version,
+                ",".join(f"{key}={value}" for key, value in sorted(node.tags.items())) or "-",
             )
             for node in nodes
         ],

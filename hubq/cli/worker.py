@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hubq.cli.children import tag
 from hubq.cli.loading import App, RedisUrl, load_hub
 from hubq.cli.processes import run_processes
 from hubq.client.hub import Hub
@@ -36,6 +37,12 @@ def worker_command(
     drain_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a SIGTERM leaves for handing the children over.")
     ] = 30.0,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag", metavar="KEY=VALUE", help="A tag of the node, for distribution strategies; may be repeated."
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
 ) -> None:
     """Run a worker: it joins the hub and takes its share of the children.
@@ -44,21 +51,24 @@ def worker_command(
     second one ends it at once.
     """
     node_name = checked_name("node name", name or default_name(platform.node(), os.getpid()))
+    node_tags = dict(map(tag, tags or ()))
     if processes > 1:
         options = ["--drain-timeout", str(drain_timeout)]
         options += ["--redis", redis] if redis is not None else []
         options += ["--verbose"] if verbose else []
+        for each in tags or ():
+            options += ["--tag", each]
         names = [f"{node_name}-{number}" for number in range(1, processes + 1)]
         raise typer.Exit(run_processes({each: [app, "--name", each, *options] for each in names}))
     hub = load_hub(app, redis)
     set_up_logging(verbose)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        code = runner.run(serve(hub, node_name, drain_timeout))
+        code = runner.run(serve(hub, node_name, drain_timeout, node_tags))
     _do_not_wait_for_threads(code)
     raise typer.Exit(code)
 
 
-async def serve(hub: Hub, name: str, drain_timeout: float) -> int:
+async def serve(hub: Hub, name: str, drain_timeout: float, tags: dict[str, str] | None = None) -> int:
     """Be a node until a signal, or until ``hubq drain`` has emptied it. 1: not everything was handed over in time."""
     asked = asyncio.Event()
 
@@ -73,7 +83,7 @@ async def serve(hub: Hub, name: str, drain_timeout: float) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    node = Node(hub, name)
+    node = Node(hub, name, tags=tags)
     stop = asyncio.create_task(asked.wait())
     start = asyncio.create_task(node.start())
     await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)

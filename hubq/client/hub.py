@@ -22,6 +22,7 @@ from hubq.errors import ConfigError
 from hubq.store.connection import RedisServer, Server, SyncRedis
 from hubq.store.keys import Keys
 from hubq.store.membership import check_config
+from hubq.strategies.distribution import ConsistentHashing, Distribution
 from hubq.strategies.migration import HotSwap, Migration
 
 T = TypeVar("T")
@@ -74,11 +75,13 @@ class Hub:
         *,
         redis: str | Server | None = None,
         migration: Migration | None = None,
+        distribution: Distribution | None = None,
         **settings: Any,
     ) -> None:
         self.hub_id = checked_name("hub id", hub_id)
         self.config = Config.of(**settings)
         self.migration: Migration = migration if migration is not None else HotSwap()
+        self.distribution: Distribution = distribution if distribution is not None else ConsistentHashing()
         self.server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         self.classes = ClassBook()
         self.keys = Keys(hub_id)

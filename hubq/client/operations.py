@@ -262,7 +262,17 @@ def nodes(hub: HubContext) -> Operation[list[NodeStatus]]:
         lease, uptime = (leases.get(name, now) - now) / 1000, (now - info.joined_at) / 1000
         found.append(
             NodeStatus(
-                name, info.status, info.incarnation, info.host, info.pid, info.version, shards, pins, lease, uptime
+                name,
+                info.status,
+                info.incarnation,
+                info.host,
+                info.pid,
+                info.version,
+                shards,
+                pins,
+                lease,
+                uptime,
+                info.tags,
             )
         )
     return found

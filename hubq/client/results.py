@@ -139,6 +139,7 @@ class NodeStatus:
     pins: int
     lease: float
     uptime: float
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from hubq.core.messages import ChildStartResp, ControlMessage, Handover, HandoverConfirmed, PinReleased, StartChildren
-from hubq.core.placement import place, plan
+from hubq.core.placement import plan
+from hubq.core.view import NodeView, View, settled
 from hubq.errors import RedisUnavailable
 from hubq.node.holding import Holding
 from hubq.node.source import SourceHandover
@@ -133,8 +134,9 @@ class Coordinator:
         current: dict[int, str | None] = {
             shard: owner.node if _lives(nodes, owner) else None for shard, owner in owners.shards.items()
         }
-        ups = [name for name, info in nodes.items() if info.up]
-        desired = place(ups, current, parts.config.shards)
+        ups = {name: NodeView(name, info.incarnation, info.tags, info.host) for name, info in nodes.items() if info.up}
+        view = View(ups, current, parts.config.shards)
+        desired = settled(parts.distribution.belongs_to(view), view) if ups else {}
         ownerless = [shard for shard in range(parts.config.shards) if current.get(shard) is None]
         mine = [shard for shard in ownerless if desired.get(shard) == parts.node_name]
         if mine:

@@ -7,6 +7,8 @@ import logging
 import os
 import platform
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from hubq.client.hub import Hub
 from hubq.config import checked_name
@@ -36,8 +38,11 @@ class Node:
     Each may be called once; ``start`` after an end makes no sense and raises.
     """
 
-    def __init__(self, hub: Hub, name: str, *, server: Server | None = None) -> None:
+    def __init__(
+        self, hub: Hub, name: str, *, tags: Mapping[str, str] | None = None, server: Server | None = None
+    ) -> None:
         self.hub = hub
+        self.tags = dict(tags or {})
         self._server = server if server is not None else hub.server
         self.name = checked_name("node name", name)
         self.started = False
@@ -65,6 +70,7 @@ class Node:
             await self._reading.close()
             raise
         hub.migration.init(hub.hub_id)
+        hub.distribution.init(hub.hub_id)
         # Commits first, so that nothing that is read waits for them; the plan last, since it fills all others.
         self.parts.committer.start()
         self.parts.reader.start()
@@ -106,7 +112,7 @@ class Node:
         supervisor.read_again = reader.again
         supervisor.read_orphans = reader.orphans
         self.parts = Parts(
-            self.name, keys, config, self._redis, hub.migration, lease, clock, supervisor, dispatcher, committer, reader,
+            self.name, keys, config, self._redis, hub.migration, hub.distribution, lease, clock, supervisor, dispatcher, committer, reader,
             kick=lambda: self._coordinator.kick(), rebuild=self._rebuild,
         )  # fmt: skip
         self.parts.stragglers = Stragglers(self.parts)
@@ -116,7 +122,10 @@ class Node:
 
     async def _join(self, wait: float) -> None:
         parts, config = self.parts, self.hub.config
-        info = {"host": platform.node(), "pid": os.getpid(), "version": VERSION, "started_at": round(time.time(), 3)}
+        info: dict[str, Any] = {"host": platform.node(), "pid": os.getpid(), "version": VERSION}
+        info["started_at"] = round(time.time(), 3)
+        if self.tags:
+            info["tags"] = self.tags
         until = parts.now() + wait
         first_seen = 0
         while True:

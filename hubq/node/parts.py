@@ -16,6 +16,7 @@ from hubq.node.reader import Reader
 from hubq.node.supervisor import Supervisor
 from hubq.store.connection import AsyncRedis
 from hubq.store.keys import Keys
+from hubq.strategies.distribution import Distribution
 from hubq.strategies.migration import Migration
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Parts:
     config: Config
     redis: AsyncRedis
     migration: Migration
+    distribution: Distribution
     lease: Lease
     clock: RedisClock
     supervisor: Supervisor

@@ -25,6 +25,7 @@ class NodeInfo(msgspec.Struct, frozen=True):
     pid: int = 0
     version: str = ""
     started_at: float = 0.0
+    tags: dict[str, str] = {}
 
     @property
     def up(self) -> bool:

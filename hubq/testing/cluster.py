@@ -110,12 +110,12 @@ class Cluster:
         await self.hub.aio.close()
         self.hub.close()
 
-    async def start(self, *names: str) -> Node:
-        """Start nodes, one after another; the last one is the answer."""
+    async def start(self, *names: str, tags: dict[str, str] | None = None) -> Node:
+        """Start nodes, one after another, all with these tags; the last one is the answer."""
         node: Node | None = None
         for name in names:
             gate = Gate(self.hub.server)
-            node = Node(self.hub, name, server=gate)
+            node = Node(self.hub, name, tags=tags, server=gate)
             await node.start()
             self.nodes[name], self._gates[name] = node, gate
         assert node is not None, "give at least one name"
@@ -168,6 +168,17 @@ class Cluster:
             return loads if whole and max(loads.values()) - min(loads.values()) <= 1 else {}
 
         return await eventually(even, within, f"hub {self.hub.hub_id}: every shard served and loads even")
+
+    async def serves(self, loads: dict[str, int], within: float = 20.0) -> dict[str, int]:
+        """Wait until each node serves this many shards, with none in motion."""
+
+        def as_wanted() -> dict[str, int]:
+            serving = list(self.serving().values())
+            found = {name: serving.count(name) for name in self.nodes}
+            moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
+            return found if found == loads and not moving else {}
+
+        return await eventually(as_wanted, within, f"hub {self.hub.hub_id}: shards served as {loads}")
 
     def copies(self, child_id: str) -> list[str]:
         """The nodes on which a child is running."""

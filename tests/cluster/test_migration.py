@@ -8,47 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hubq import Child, ChildSpec, ColdSwap, HotSwap, Hub
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
-
-
-class Load:
-    """Constant calls and casts from several senders until it is ended."""
-
-    def __init__(self, ledger: Ledger, children: list[str], senders: int = 8) -> None:
-        self.ledger = ledger
-        self.slowest = 0.0
-        self.count = 0
-        self._stop = False
-        self._tasks = [asyncio.ensure_future(self._send(f"s{n}", children[n::senders])) for n in range(senders)]
-
-    async def _send(self, sender: str, children: list[str]) -> None:
-        loop = asyncio.get_running_loop()
-        turn = 0
-        while not self._stop:
-            child = children[turn % len(children)]
-            began = loop.time()
-            if turn % 3 == 2:
-                await self.ledger.cast(sender, child)
-            else:
-                await self.ledger.call(sender, child)
-            self.slowest = max(self.slowest, loop.time() - began)
-            self.count += 1
-            turn += 1
-
-    async def reached(self, count: int) -> None:
-        await eventually(lambda: self.count >= count, 30.0, f"{count} messages")
-
-    async def end(self) -> None:
-        self._stop = True
-        await asyncio.gather(*self._tasks)
-
-
-async def start_children(hub: Hub, kind: type[Child], count: int) -> list[str]:
-    names = [f"child-{n}" for n in range(count)]
-    result = await hub.aio.start_children([ChildSpec(name, kind) for name in names], timeout=30)
-    assert result.status == "ok" and len(result.started) == count
-    return names
+from hubq import ColdSwap, HotSwap, Hub
+from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, start_children
 
 
 def test_join_and_drain_under_load(make_hub: Any) -> None:
