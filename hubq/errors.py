@@ -43,10 +43,6 @@ class NoChildren(HubqError, ValueError):
     """``start_children`` or ``stop_children`` was given no children."""
 
 
-class MappingError(HubqError, ValueError):
-    """``child_mapping`` does not fit: a child without a place, an unknown child or node, too many or too few nodes."""
-
-
 class StartFailed(HubqError):
     """The child could not be built on the node: its class cannot be imported, or its ``__init__`` or ``on_start`` raised."""
 
