@@ -32,6 +32,8 @@ class Command(Generic[T_co]):
     args: Sequence[Arg]
     read: Callable[[Any], T_co]
     script: Script | None = None
+    blocks: bool = False
+    """Whether Redis may hold the answer back (``BLOCK``, ``BLPOP``): it must not share a connection."""
 
 
 def run_script(name: str, keys: Sequence[str], args: Sequence[Arg], read: Callable[[Any], T]) -> Command[T]:
@@ -40,9 +42,9 @@ def run_script(name: str, keys: Sequence[str], args: Sequence[Arg], read: Callab
     return Command(("EVALSHA", script.sha, len(keys), *keys, *args), read, script)
 
 
-def plain(*args: Arg, read: Callable[[Any], T]) -> Command[T]:
+def plain(*args: Arg, read: Callable[[Any], T], blocks: bool = False) -> Command[T]:
     """Any other Redis command."""
-    return Command(args, read)
+    return Command(args, read, None, blocks)
 
 
 def pairs(flat: Sequence[Any] | None) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,7 +25,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from hubq.errors import ConfigError, RedisRefused, RedisUnavailable
-from hubq.store.command import Command
+from hubq.store.command import Command, plain, text
+from hubq.store.lane import Lane, packed
 from hubq.store.scripts import SCRIPTS
 
 T = TypeVar("T")
@@ -163,15 +164,22 @@ class SyncRedis:
 
 
 class AsyncRedis:
-    """The same as :class:`SyncRedis`, awaiting."""
+    """The same as :class:`SyncRedis`, awaiting. One connection carries all requests, but a blocking one has its own."""
 
     def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT) -> None:
         self.server = server
+        self._timeout = timeout
         self._client = _raw(server.async_client(timeout))
+        self._lane: Lane | None = None
+        self._free: list[Lane] = []  # for blocking requests
+        self._blocked: set[Lane] = set()
+        self._connecting = asyncio.Lock()
+        self._without_lanes = False
+        self._passed: Callable[[], Awaitable[None]] | None = getattr(server, "passed", None)  # tests cut connections
 
     async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
         """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
-        result: T = (await self.run_many([command], retry_for=retry_for))[0]
+        result: T = (await self.run_many((command,), retry_for=retry_for))[0]
         return result
 
     async def run_many(self, commands: Sequence[Command[Any]], *, retry_for: float = 0.0) -> list[Any]:
@@ -190,16 +198,68 @@ class AsyncRedis:
             pause = min(pause * 2, 0.5)
 
     async def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        if self._passed is not None:
+            await self._passed()
         answers = await self._send(commands)
-        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if missing:
-            for script in SCRIPTS.values():
-                await self._client.script_load(script.text)
-            for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
-                answers[n] = answer
+        if self._passed is not None:
+            await self._passed()
+        for answer in answers:
+            if isinstance(answer, NoScriptError):
+                await self._load_and_repeat(commands, answers)
+                break
         return [_read(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
 
+    async def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
+        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        await self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
+        for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
+            answers[n] = answer
+
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        if not commands:
+            return []
+        blocking = commands[0].blocks
+        lane = (self._free.pop() if self._free else None) if blocking else self._lane
+        if lane is None or lane.lost:
+            lane = await self._connect(blocking)
+            if lane is None:
+                return await self._send_by_client(commands)
+        data = packed(commands[0].args) if len(commands) == 1 else b"".join([packed(c.args) for c in commands])
+        if not blocking:
+            return await lane.request(data, len(commands))
+        self._blocked.add(lane)
+        try:
+            answers = await lane.request(data, len(commands))
+        except BaseException:
+            lane.close()  # if we were cancelled, the answer is still to come: nobody may wait behind it
+            raise
+        finally:
+            self._blocked.discard(lane)
+        self._free.append(lane)
+        return answers
+
+    async def _connect(self, blocking: bool) -> Lane | None:
+        if self._without_lanes:
+            return None
+        if blocking:
+            return await self._new_lane()
+        async with self._connecting:
+            if self._lane is None or self._lane.lost:
+                self._lane = await self._new_lane()
+            return self._lane
+
+    async def _new_lane(self) -> Lane | None:
+        pool = getattr(self._client, "connection_pool", None)
+        if pool is not None:
+            connection = pool.make_connection()
+            await connection.connect()
+            if isinstance(getattr(connection, "_writer", None), asyncio.StreamWriter):
+                return Lane(connection, self._timeout)
+            await connection.disconnect()
+        self._without_lanes = True  # fakeredis, or a client of a test: no socket
+        return None
+
+    async def _send_by_client(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if len(commands) == 1:
             try:
                 return [await self._client.execute_command(*commands[0].args)]
@@ -213,6 +273,10 @@ class AsyncRedis:
 
     async def close(self) -> None:
         """Close all connections."""
+        for lane in [*self._free, *self._blocked, *([self._lane] if self._lane is not None else [])]:
+            lane.close()
+        self._free.clear()
+        self._lane = None
         await self._client.aclose()
 
 

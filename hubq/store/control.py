@@ -46,7 +46,7 @@ def read_control(
 
     return plain(
         "XREAD", "COUNT", 500, "BLOCK", block_ms, "STREAMS", keys.control(node), keys.events, after, events_after,
-        read=read,
+        read=read, blocks=True,
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def read_events(
         return [(text(entry), _fields(fields)) for _, entries in answer or () for entry, fields in entries]
 
     block: tuple[Arg, ...] = () if block_ms is None else ("BLOCK", block_ms)
-    return plain("XREAD", "COUNT", count, *block, "STREAMS", keys.events, after, read=read)
+    return plain("XREAD", "COUNT", count, *block, "STREAMS", keys.events, after, read=read, blocks=block_ms is not None)
 
 
 def read_events_back(keys: Keys, until: str, count: int) -> Command[list[tuple[str, dict[str, str]]]]:

@@ -121,7 +121,7 @@ def read_mailboxes(
                 found[names[key]] = _entries(entries)
         return found, last
 
-    return plain("XREAD", "COUNT", count, *block, "STREAMS", *streams, *ids, read=read)
+    return plain("XREAD", "COUNT", count, *block, "STREAMS", *streams, *ids, read=read, blocks=block_ms is not None)
 
 
 def read_range(keys: Keys, shard: int, after: bytes, until: bytes, count: int) -> Command[list[Message]]:
@@ -137,7 +137,9 @@ def mailbox_length(keys: Keys, shard: int) -> Command[int]:
 
 def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:
     """The next reply for a client, waiting up to ``timeout`` seconds."""
-    return plain("BLPOP", keys.reply(client), f"{timeout:.3f}", read=lambda answer: answer[1] if answer else None)
+    return plain(
+        "BLPOP", keys.reply(client), f"{timeout:.3f}", read=lambda answer: answer[1] if answer else None, blocks=True
+    )
 
 
 def more_replies(keys: Keys, client: str, count: int) -> Command[list[bytes]]:

@@ -28,59 +28,14 @@ class Gate:
         return self._server.sync_client(timeout)
 
     def async_client(self, timeout: float) -> Any:
-        """An asyncio client behind the gate."""
-        return _GatedClient(self, self._server.async_client(timeout))
+        """An asyncio client; ``AsyncRedis`` asks the gate before and after each request."""
+        return self._server.async_client(timeout)
 
     async def passed(self) -> None:
         """Wait while frozen; raise while cut."""
         await self.frozen.wait()
         if self.cut:
             raise ConnectionError("the network is cut (hubq.testing)")
-
-
-class _GatedClient:
-    def __init__(self, gate: Gate, client: Any) -> None:
-        self._gate = gate
-        self._client = client
-
-    @property
-    def response_callbacks(self) -> Any:
-        return self._client.response_callbacks
-
-    @response_callbacks.setter
-    def response_callbacks(self, value: Any) -> None:
-        self._client.response_callbacks = value
-
-    async def execute_command(self, *args: Any) -> Any:
-        await self._gate.passed()
-        answer = await self._client.execute_command(*args)
-        await self._gate.passed()
-        return answer
-
-    async def script_load(self, text: str) -> Any:
-        await self._gate.passed()
-        return await self._client.script_load(text)
-
-    def pipeline(self, transaction: bool) -> Any:
-        return _GatedPipeline(self._gate, self._client.pipeline(transaction=transaction))
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-
-class _GatedPipeline:
-    def __init__(self, gate: Gate, pipeline: Any) -> None:
-        self._gate = gate
-        self._pipeline = pipeline
-
-    def execute_command(self, *args: Any) -> None:
-        self._pipeline.execute_command(*args)
-
-    async def execute(self, raise_on_error: bool) -> Any:
-        await self._gate.passed()
-        answer = await self._pipeline.execute(raise_on_error=raise_on_error)
-        await self._gate.passed()
-        return answer
 
 
 class Cluster:

@@ -1,0 +1,120 @@
+"""The asyncio connection below redis-py's command layer: order, loss, silence, cancellation, scripts that were flushed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from hubq import RedisUnavailable
+from hubq.store.command import Command, plain, run_script
+from hubq.store.connection import AsyncRedis, RedisServer, SyncRedis
+from hubq.store.keys import Keys
+from hubq.testing import eventually
+
+KEYS = Keys("lane")
+
+
+def asked(*args: str | int | bytes, blocks: bool = False) -> Command[Any]:
+    return plain(*args, read=lambda answer: answer, blocks=blocks)
+
+
+def run(server: RedisServer, scenario: Callable[[AsyncRedis], Awaitable[None]], timeout: float = 5.0) -> None:
+    async def whole() -> None:
+        redis = AsyncRedis(server, timeout)
+        try:
+            await scenario(redis)
+        finally:
+            await redis.close()
+
+    asyncio.run(whole())
+
+
+def test_requests_in_flight_get_their_own_answers(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        answers = await asyncio.gather(
+            *(redis.run_many([asked("ECHO", f"{n}-{k}") for k in range(n % 4 + 1)]) for n in range(200))
+        )
+        assert answers == [[f"{n}-{k}".encode() for k in range(n % 4 + 1)] for n in range(200)]
+
+    run(real_server, scenario)
+
+
+def test_an_answer_of_many_megabytes(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        big = b"x" * (5 * 1024 * 1024)
+        assert await redis.run_many([asked("ECHO", big), asked("ECHO", "after")]) == [big, b"after"]
+
+    run(real_server, scenario)
+
+
+def test_a_refusal_fails_its_own_request_only(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        wrong = asyncio.ensure_future(redis.run(asked("NO-SUCH-COMMAND")))
+        right = asyncio.ensure_future(redis.run(asked("ECHO", "hi")))
+        with pytest.raises(RedisUnavailable, match="unknown command"):
+            await wrong
+        assert await right == b"hi"
+
+    run(real_server, scenario)
+
+
+def test_a_killed_connection_fails_what_was_under_way_and_is_made_anew(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        number = await redis.run(asked("CLIENT", "ID"))
+        waiting = asyncio.ensure_future(redis.run(asked("BLPOP", "lane:nothing", 4, blocks=True)))
+        other = SyncRedis(real_server)
+
+        def blocked() -> int:
+            lines = other.run(asked("CLIENT", "LIST", "TYPE", "normal")).splitlines()
+            return next((int(line.split()[0][3:]) for line in lines if b"cmd=blpop" in line), 0)
+
+        popping = await eventually(blocked, 5, "the request has arrived")
+        assert popping != number, "a blocking request has a connection of its own"
+        other.run(asked("CLIENT", "KILL", "ID", popping))
+        with pytest.raises(RedisUnavailable, match="cannot reach Redis"):
+            await waiting
+        other.run(asked("CLIENT", "KILL", "ID", number))
+        assert await redis.run(asked("ECHO", "hi"), retry_for=5.0) == b"hi"
+        assert await redis.run(asked("CLIENT", "ID")) != number
+        other.close()
+
+    run(real_server, scenario)
+
+
+def test_silence_counts_as_a_lost_connection(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        assert await redis.run(asked("ECHO", "before")) == b"before"
+        other = SyncRedis(real_server)
+        other.run(asked("CLIENT", "PAUSE", 1000, "ALL"))
+        other.close()
+        with pytest.raises(RedisUnavailable, match="no answer within"):
+            await redis.run(asked("ECHO", "now"))
+        assert await redis.run(asked("ECHO", "after"), retry_for=5.0) == b"after"
+
+    run(real_server, scenario, timeout=0.2)
+
+
+def test_nobody_gets_the_answer_to_a_cancelled_request(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        for blocks in (False, True):
+            cancelled = asyncio.ensure_future(redis.run(asked("ECHO", "mine", blocks=blocks)))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            cancelled.cancel()
+            assert await redis.run(asked("ECHO", "yours", blocks=blocks)) == b"yours"
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+
+    run(real_server, scenario)
+
+
+def test_flushed_scripts_are_loaded_again(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        await redis.run(asked("SCRIPT", "FLUSH"))
+        command = run_script("check_config", [KEYS.config], [4, 1], lambda answer: answer)
+        assert [answer[0] for answer in await redis.run_many([command, command])] == [b"ok", b"ok"]
+
+    run(real_server, scenario)
