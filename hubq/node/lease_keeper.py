@@ -19,12 +19,13 @@ log = logging.getLogger("hubq.node")
 
 
 class LeaseKeeper:
-    """One renewal per heartbeat."""
+    """One renewal per heartbeat, and one right after the end of a lease that somebody does not renew."""
 
     def __init__(self, parts: Parts, lost: Callable[[str], Awaitable[None]]) -> None:
         self._parts = parts
         self._lost = lost
         self._epoch = 0
+        self._next_end = float("inf")  # when the next lease in the hub ends unless it is renewed, local time
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -66,15 +67,18 @@ class LeaseKeeper:
                     await self._lost("lease over")
             except Exception:
                 log.exception("node %s: leaving its shards failed", parts.node_name)
-            await asyncio.sleep(max(0.0, parts.config.heartbeat - (parts.now() - began)))
+            await asyncio.sleep(max(0.0, min(began + parts.config.heartbeat, self._next_end) - parts.now()))
 
     async def _renew(self) -> bool:
         parts = self._parts
         asked_at = parts.now()
+        self._next_end = float("inf")
         command = renew_lease(parts.keys, parts.node_name, parts.incarnation, int(parts.config.lease * 1000))
         answer = await parts.redis.run(command)
         if not answer.ok:
             return False
+        # A live node's lease never comes this near its end: wake right after it, not a heartbeat later.
+        self._next_end = parts.now() + (answer.next_end_ms + 1) / 1000
         untrusted = not parts.lease.trusted(parts.now())
         parts.lease.renewed(asked_at)
         parts.clock.observe(asked_at, parts.now(), answer.now_ms)

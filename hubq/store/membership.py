@@ -47,11 +47,12 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The answer to a renewal. ``expired``: members whose lease is over."""
+    """The answer to a renewal. ``expired``: members whose lease is over; ``next_end_ms``: until the next one ends."""
 
     ok: bool
     now_ms: int
     epoch: int = 0
+    next_end_ms: int = 0
     expired: tuple[str, ...] = ()
 
 
@@ -90,7 +91,7 @@ def renew_lease(keys: Keys, node: str, incarnation: int, lease_ms: int) -> Comma
     def read(answer: Sequence[Any]) -> Renewed:
         if text(answer[0]) != "ok":
             return Renewed(False, int(answer[1]))
-        return Renewed(True, int(answer[1]), int(answer[2]), tuple(text(name) for name in answer[3:]))
+        return Renewed(True, int(answer[1]), int(answer[2]), int(answer[3]), tuple(text(name) for name in answer[4:]))
 
     return run_script("renew_lease", [keys.nodes, keys.leases, keys.epoch], [node, incarnation, lease_ms], read)
 

@@ -107,6 +107,7 @@ def test_join_renew_drain_leave(desk: Desk) -> None:
     assert desk.join("b") == first + 1
     renewed = desk.run(renew_lease(desk.keys, "a", first, 1000))
     assert renewed.ok and renewed.epoch == first + 1 and renewed.expired == ()
+    assert 0 < renewed.next_end_ms <= 1000
     assert not desk.run(renew_lease(desk.keys, "a", first + 7, 1000)).ok
     assert desk.run(drain_node(desk.keys, "a", first, KEPT)) == "draining"
     assert desk.run(drain_node(desk.keys, "a", None, KEPT)) == "draining"
