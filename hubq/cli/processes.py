@@ -21,7 +21,6 @@ HOPELESS = (2, 3)
 
 def run_processes(workers: Mapping[str, Sequence[str]]) -> int:
     """Run ``hubq worker`` once per name, with the given arguments, until all have ended; the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     return asyncio.run(_Parent(workers).run())
 
 

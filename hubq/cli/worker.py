@@ -9,19 +9,23 @@ import os
 import platform
 import re
 import signal
-import sys
 import threading
 from collections.abc import Callable
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hubq.cli.children import tag
 from hubq.cli.loading import App, RedisUrl, load_hub
+from hubq.cli.logs import LogFormat, set_up_logging
 from hubq.cli.processes import run_processes
-from hubq.client.hub import Hub
 from hubq.config import checked_name
+from hubq.errors import ConfigError
 from hubq.node.node import Node
+
+if TYPE_CHECKING:
+    from hubq.cli.metrics import Pages
 
 log = logging.getLogger("hubq.worker")
 
@@ -43,6 +47,15 @@ def worker_command(
             "--tag", metavar="KEY=VALUE", help="A tag of the node, for distribution strategies; may be repeated."
         ),
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Serve /metrics, /healthz and /readyz at this port (0: any free one)."),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="The address for --metrics-port.")] = "127.0.0.1",
+    reload: Annotated[
+        bool, typer.Option("--reload", help="For development: begin anew when the code changes.")
+    ] = False,
+    log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
 ) -> None:
     """Run a worker: it joins the hub and takes its share of the children.
@@ -52,24 +65,46 @@ def worker_command(
     """
     node_name = checked_name("node name", name or default_name(platform.node(), os.getpid()))
     node_tags = dict(map(tag, tags or ()))
-    if processes > 1:
-        options = ["--drain-timeout", str(drain_timeout)]
+    if processes > 1 or reload:
+        set_up_logging(verbose, log_format)
+        options = ["--drain-timeout", str(drain_timeout), "--metrics-host", metrics_host, "--log-format", log_format]
         options += ["--redis", redis] if redis is not None else []
         options += ["--verbose"] if verbose else []
         for each in tags or ():
             options += ["--tag", each]
-        names = [f"{node_name}-{number}" for number in range(1, processes + 1)]
-        raise typer.Exit(run_processes({each: [app, "--name", each, *options] for each in names}))
+        if processes > 1 and reload:
+            raise ConfigError("--reload and --processes do not go together: give one of them")
+        if reload:
+            from hubq.cli.reload import run_reloading
+
+            options += ["--metrics-port", str(metrics_port)] if metrics_port is not None else []
+            raise typer.Exit(run_reloading([app, "--name", node_name, *options], Path.cwd()))
+        workers = {f"{node_name}-{n}": port_of(metrics_port, n) for n in range(1, processes + 1)}
+        raise typer.Exit(
+            run_processes({each: [app, "--name", each, *options, *port] for each, port in workers.items()})
+        )
     hub = load_hub(app, redis)
-    set_up_logging(verbose)
+    set_up_logging(verbose, log_format)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        code = runner.run(serve(hub, node_name, drain_timeout, node_tags))
+        node = Node(hub, node_name, tags=node_tags)
+        pages = pages_of(node, metrics_host, metrics_port)  # before it joins: a port may be taken
+        code = runner.run(serve(node, drain_timeout, pages))
     _do_not_wait_for_threads(code)
     raise typer.Exit(code)
 
 
-async def serve(hub: Hub, name: str, drain_timeout: float, tags: dict[str, str] | None = None) -> int:
+def port_of(first: int | None, number: int) -> list[str]:
+    """The option for the metrics port of the n-th of several workers.
+
+    >>> port_of(9100, 3), port_of(0, 3), port_of(None, 3)
+    (['--metrics-port', '9102'], ['--metrics-port', '0'], [])
+    """
+    return [] if first is None else ["--metrics-port", str(first and first + number - 1)]
+
+
+async def serve(node: Node, drain_timeout: float, pages: Pages | None = None) -> int:
     """Be a node until a signal, or until ``hubq drain`` has emptied it. 1: not everything was handed over in time."""
+    hub, name = node.hub, node.name
     asked = asyncio.Event()
 
     def on_signal(number: signal.Signals) -> None:
@@ -83,7 +118,6 @@ async def serve(hub: Hub, name: str, drain_timeout: float, tags: dict[str, str] 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    node = Node(hub, name, tags=tags)
     stop = asyncio.create_task(asked.wait())
     start = asyncio.create_task(node.start())
     await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -100,9 +134,14 @@ async def serve(hub: Hub, name: str, drain_timeout: float, tags: dict[str, str] 
         "hubq worker %s: hub %s at %s, %d shards, pid %d",
         name, hub.hub_id, hub.server.address, hub.config.shards, os.getpid(),
     )  # fmt: skip
+    if pages is not None:
+        pages.start()
+        log.info("metrics and health at http://%s:%d: /metrics /healthz /readyz", pages.host, pages.port)
     emptied = asyncio.create_task(node.drained())
     await asyncio.wait({stop, emptied}, return_when=asyncio.FIRST_COMPLETED)
     done = await node.drain(drain_timeout)
+    if pages is not None:
+        pages.stop()
     for task in (stop, emptied):
         task.cancel()
     log.info("worker %s has %s", name, "left" if done else "left before everything was handed over")
@@ -118,10 +157,13 @@ def default_name(host: str, pid: int) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', host).strip('-._')[:48] or 'node'}-{pid}"
 
 
-def set_up_logging(verbose: bool) -> None:
-    """Log to stderr, unless the app that was loaded has set up logging of its own."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("hubq").setLevel(logging.DEBUG if verbose else logging.INFO)
+def pages_of(node: Node, host: str, port: int | None) -> Pages | None:
+    """The metrics and health pages of a node, if a port is given."""
+    if port is None:
+        return None
+    from hubq.cli.metrics import Pages
+
+    return Pages(node, host, port)
 
 
 def fastest_loop() -> Callable[[], Any] | None:

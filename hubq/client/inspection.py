@@ -18,8 +18,9 @@ from hubq.store.codec import decode
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
 from hubq.store.mailbox import Message, mailbox_length, read_range
-from hubq.store.membership import redis_time_ms
+from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.registry import read_spec, read_state, read_texts
+from hubq.store.vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -150,6 +151,13 @@ def mailboxes(hub: HubContext, count: int) -> Operation[list[Mailbox]]:
     return found
 
 
+def node_vitals(hub: HubContext) -> Operation[dict[str, Vitals | None]]:
+    """What the members say of themselves."""
+    (members,) = yield Fetch([read_nodes(hub.keys)])
+    accounts = yield Fetch([read_vitals(hub.keys, name) for name in members])
+    return dict(zip(members, accounts, strict=True))
+
+
 def last_events(hub: HubContext, last: int, types: Collection[str]) -> Operation[tuple[str, list[Event]]]:
     """See :meth:`Inspector.events`. Reads back as far as it must."""
     (newest,) = yield Fetch([last_event_id(hub.keys)])
@@ -209,6 +217,10 @@ class Inspector:
             if found:
                 last = found[-1][0]
             yield [_event(entry, fields) for entry, fields in found]
+
+    def vitals(self) -> dict[str, Vitals | None]:
+        """Each node's account of itself; None for a node that has not written one lately."""
+        return self._hub._drive(node_vitals(self._hub._context))
 
     def settings(self) -> dict[str, str]:
         """The settings fixed in Redis when the hub was first used."""

@@ -30,6 +30,10 @@ class Lease:
         """Whether handlers may start and commits may be sent."""
         return now < self.asked_at + self.seconds - self.margin
 
+    def left(self, now: float) -> float:
+        """Seconds until it may be over (negative: since then)."""
+        return self.asked_at + self.seconds - now
+
     def over(self, now: float) -> bool:
         """Whether others may own everything by now: children must stop."""
         return now >= self.asked_at + self.seconds

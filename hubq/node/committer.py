@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from hubq.errors import RedisUnavailable
+from hubq.node.counters import Counters
 from hubq.node.holding import Holding
 from hubq.node.tasks import end_tasks
 from hubq.store.command import Command
@@ -16,6 +18,9 @@ from hubq.store.keys import Keys
 from hubq.store.owners import commit_shard
 
 log = logging.getLogger("hubq.node")
+
+#: Of so many commits one is looked at to see which children are busy.
+SAMPLED = 8
 
 
 class Committer:
@@ -29,8 +34,11 @@ class Committer:
         trusted: Callable[[], bool],
         fenced: Callable[[Holding], None],
         reply_ttl: float,
+        counters: Counters,
     ) -> None:
         self.commits = 0
+        self.counters = counters
+        self._turns = 0
         self._redis = redis
         self._keys = keys
         self._holdings = holdings
@@ -93,7 +101,14 @@ class Committer:
                 commit_shard(self._keys, holding.shard, holding.pinned, holding.owner, effects)
                 for holding, effects, _ in taken
             ]
+            self._turns += 1
+            if self._turns % SAMPLED == 0:
+                for _, effects, _ in taken:
+                    for child, entries in effects.done.items():
+                        self.counters.sampled[child] += len(entries)
+            began = time.perf_counter()
             words = await self._until_answered(commands)
+            self.counters.commit_seconds.add(time.perf_counter() - began)
             for (holding, _, waiters), word in zip(taken, words, strict=True):
                 if word == "ok":
                     self.commits += 1

@@ -36,6 +36,7 @@ class Coordinator:
 
     def __init__(self, parts: Parts, intake: Intake, empty: Callable[[], None]) -> None:
         self.draining = False
+        self.ready = False  # as of the last look at the plan
         self._parts = parts
         self._intake = intake
         self._empty = empty
@@ -147,14 +148,22 @@ class Coordinator:
             here = {shard: node for shard, node in current.items() if node == parts.node_name}
             for move in plan(here, desired, self._moving, parts.config.moves_at_once):
                 self._move(move.shard, move.target, nodes[move.target].incarnation)
+        self.ready = bool(desired) and not self.draining and self._serves(desired)
         owns = any((o.node, o.incarnation) == (parts.node_name, parts.incarnation) for o in owners.shards.values())
         if self.draining and not owns and not parts.supervisor.holdings and not self._moving:
             self._empty()
+
+    def _serves(self, desired: dict[int, str]) -> bool:
+        """Whether this node serves every shard that should be here."""
+        held = self._parts.supervisor.holdings
+        wanted = (held.get((shard, None)) for shard, node in desired.items() if node == self._parts.node_name)
+        return all(holding is not None and holding.open for holding in wanted)
 
     def _draining_seen(self, me: NodeInfo) -> None:
         if not me.up and not self.draining:
             log.info("node %s is draining", self._parts.node_name)
             self.draining = True
+            self.ready = False
             self._parts.stragglers.leaving.set()
 
     def _reconcile(self, nodes: dict[str, NodeInfo], owners: Owners) -> None:

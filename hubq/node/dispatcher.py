@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from inspect import iscoroutinefunction
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ import msgspec
 from hubq.core.child import callable_method, methods_of
 from hubq.core.lifecycle import Life
 from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
+from hubq.node.counters import Seconds
 from hubq.node.holding import Cell
 from hubq.node.state import envelope_of, lay_state, take_state
 from hubq.store.codec import decode, encode
@@ -49,6 +51,8 @@ class Dispatcher:
     ) -> None:
         self.node_name = node_name
         self.handled = 0
+        self.failed = 0
+        self.seconds: Seconds | None = None  # time in handlers, if somebody wants to know
         self._max_state_bytes = max_state_bytes
         self._queue_limit = queue_limit
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"hubq-{node_name}")
@@ -126,7 +130,12 @@ class Dispatcher:
                     turning = False
                     self._ensure()
                     try:
-                        await self._handle(cell, message)
+                        if self.seconds is None:
+                            await self._handle(cell, message)
+                        else:
+                            began = perf_counter()
+                            await self._handle(cell, message)
+                            self.seconds.add(perf_counter() - began)
                     except Exception as error:
                         log.exception("child %s: a message could not be handled", cell.child_id)
                         self.fail(cell, message, "failed", str(error), type(error).__name__)
@@ -238,6 +247,7 @@ class Dispatcher:
             lay_state(cell, cell.boundary)
 
     def _raised(self, cell: Cell, message: Message, error: BaseException) -> None:
+        self.failed += 1
         self._roll_back(cell)
         if cell.kind.on_error == "keep":
             cell.saved = False

@@ -16,6 +16,7 @@ from hubq.core.lease import Lease, RedisClock
 from hubq.errors import ConfigError, HubqError, NameTaken
 from hubq.node.committer import Committer
 from hubq.node.coordinator import Coordinator
+from hubq.node.counters import Counters
 from hubq.node.dispatcher import Dispatcher
 from hubq.node.holding import Cell, Holding
 from hubq.node.lease_keeper import LeaseKeeper
@@ -24,6 +25,7 @@ from hubq.node.reader import Reader
 from hubq.node.stragglers import Stragglers
 from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
+from hubq.node.vitals import Pulse
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import join_node, leave_node
 
@@ -77,6 +79,7 @@ class Node:
         self._keeper.start()
         self._coordinator.start()
         self._coordinator.kick()
+        self.pulse.start()
 
     def _build(self, hub: Hub) -> None:
         config, keys = hub.config, hub.keys
@@ -86,10 +89,11 @@ class Node:
         def trusted() -> bool:
             return lease.trusted(loop.time())
 
+        counters = Counters()
         supervisor = Supervisor(self._redis, keys, self.name, hub.classes, config)
         committer = Committer(
             self._redis, keys, lambda: list(supervisor.holdings.values()), trusted,
-            lambda holding: self.parts.fenced(holding), config.reply_ttl,
+            lambda holding: self.parts.fenced(holding), config.reply_ttl, counters,
         )  # fmt: skip
         dispatcher = Dispatcher(
             self.name,
@@ -113,12 +117,13 @@ class Node:
         supervisor.read_orphans = reader.orphans
         self.parts = Parts(
             self.name, keys, config, self._redis, hub.migration, hub.distribution, lease, clock, supervisor, dispatcher, committer, reader,
-            kick=lambda: self._coordinator.kick(), rebuild=self._rebuild,
+            kick=lambda: self._coordinator.kick(), rebuild=self._rebuild, counters=counters,
         )  # fmt: skip
         self.parts.stragglers = Stragglers(self.parts)
         self._intake = Intake(self.parts)
         self._coordinator = Coordinator(self.parts, self._intake, self._empty.set)
         self._keeper = LeaseKeeper(self.parts, self._lost)
+        self.pulse = Pulse(self.parts, lambda: self.ready)
 
     async def _join(self, wait: float) -> None:
         parts, config = self.parts, self.hub.config
@@ -239,6 +244,7 @@ class Node:
             except Exception as error:
                 log.warning("%s could not say goodbye: %s", self.name, error)
         await self._keeper.stop()
+        await self.pulse.stop()
         await parts.supervisor.stop()
         await self._redis.close()
         await self._reading.close()
@@ -248,6 +254,7 @@ class Node:
     async def _lost(self, why: str) -> None:
         """The others may own everything by now: stop all children here; once Redis answers, join anew."""
         parts = self.parts
+        parts.counters.leases_lost += 1
         log.error("node %s: %s; its children stop here", self.name, why)
         self._intake.forget_all()
         for holding in list(parts.supervisor.holdings.values()):
@@ -293,6 +300,17 @@ class Node:
     def cells(self) -> list[Cell]:
         """The children on this node."""
         return list(self.parts.supervisor.children())
+
+    @property
+    def ready(self) -> bool:
+        """Whether it serves every shard that it should, under a lease that it can trust."""
+        parts = self.parts
+        return (
+            bool(parts.incarnation)
+            and self._coordinator.ready
+            and not self._coordinator.draining
+            and parts.lease.trusted(parts.now())
+        )
 
     @property
     def ended(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hubq.config import Config
 from hubq.core.lease import Lease, RedisClock
 from hubq.node.committer import Committer
+from hubq.node.counters import Counters
 from hubq.node.dispatcher import Dispatcher
 from hubq.node.holding import Holding
 from hubq.node.reader import Reader
@@ -41,6 +42,7 @@ class Parts:
     reader: Reader
     kick: Callable[[], None]
     rebuild: Callable[[Holding], None]
+    counters: Counters
     stragglers: Stragglers = field(init=False)
     incarnation: int = 0
     tokens: dict[int, int] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class Parts:
     def passed(self, holding: Holding, pins: list[Holding]) -> None:
         """The token has passed; these pins stay."""
         self.tokens[holding.shard] = holding.owner.token + 1
+        self.counters.moved_out += 1
         for pin in pins:
             pin.frozen = False
             self.hold(pin)

@@ -187,9 +187,12 @@ class Intake:
         fields: dict[str, object] = {"shard": shard, "children": len(holding.cells), "token": owner.token}
         if handover is not None:
             pause = max(0.0, parts.redis_now_ms() - handover.closed_at)
+            parts.counters.moved_in += 1
+            parts.counters.pauses.add(pause / 1000, len(holding.cells))
             fields |= {"source": handover.sender, "seconds": f"{parts.now() - began:.4f}", "pause_ms": f"{pause:.2f}"}
             parts.supervisor.event("shard_migrated", **fields)
         else:
+            parts.counters.taken_over += 1
             parts.supervisor.event("shard_adopted", **fields)
         parts.committer.changed()
         if holding.excluded:
@@ -229,4 +232,6 @@ class Intake:
         parts.reader.again(cell)
         if closed_at:
             pause = max(0.0, parts.redis_now_ms() - closed_at)
+            parts.counters.moved_in += 1
+            parts.counters.pauses.add(pause / 1000)
             parts.supervisor.event("child_migrated", shard=shard, child=child, source=source, pause_ms=f"{pause:.2f}")

@@ -10,6 +10,7 @@ key                                 type    what it holds
 ``hubq:{chat}:owners``              hash    shard, or ``shard/child`` for a pin -> ``node incarnation token``
 ``hubq:{chat}:events``              stream  what happened, capped
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
+``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    child -> spec
 ``hubq:{chat}:shard:<n>:msk``       hash    child -> saved state (the migration state store)
@@ -45,6 +46,10 @@ class Keys:
     def control(self, node: str) -> str:
         """The control mailbox of a node."""
         return f"{self.prefix}node:{node}:mailbox"
+
+    def vitals(self, node: str) -> str:
+        """A node's account of itself."""
+        return f"{self.prefix}node:{node}:vitals"
 
     def _shard(self, shard: int, what: str) -> str:
         return f"{self.prefix}shard:{shard}:{what}"

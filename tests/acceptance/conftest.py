@@ -23,12 +23,12 @@ _numbers = count(1)
 class WorkerProcess:
     """A ``hubq worker`` whose log is read line by line."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str], cwd: Path = APPS) -> None:
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hubq", "worker", *arguments],
-            cwd=APPS, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            cwd=cwd, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
@@ -82,16 +82,16 @@ class Shell:
         self.environment = {**os.environ, "HUBQ_TEST_HUB": hub_id, "HUBQ_REDIS_URL": redis_url, "COLUMNS": "200"}
         self.workers: list[WorkerProcess] = []
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, cwd: Path = APPS) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "hubq", *arguments],
-            cwd=APPS, env=self.environment, capture_output=True, text=True, timeout=30, check=False,
+            cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
 
-    def ok(self, *arguments: str) -> str:
+    def ok(self, *arguments: str, cwd: Path = APPS) -> str:
         """Run a command that must succeed; what it prints."""
-        done = self.run(*arguments)
+        done = self.run(*arguments, cwd=cwd)
         assert (done.returncode, done.stderr) == (0, ""), f"{arguments}: {done.returncode} {done.stderr}"
         return done.stdout.strip()
 
@@ -109,9 +109,9 @@ class Shell:
         worker.wait_line(rf"hubq worker {name}: hub {self.hub_id} at redis://.*, 64 shards, pid \d+")
         return worker
 
-    def spawn(self, *arguments: str) -> WorkerProcess:
+    def spawn(self, *arguments: str, cwd: Path = APPS) -> WorkerProcess:
         """Start ``hubq worker`` with these arguments."""
-        worker = WorkerProcess(list(arguments), self.environment)
+        worker = WorkerProcess(list(arguments), self.environment, cwd)
         self.workers.append(worker)
         return worker
 

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import time
+from pathlib import Path
 
 from hubq import Child, Hub
 
@@ -34,6 +36,12 @@ class Counter(Child):
     async def hold(self) -> None:
         logging.getLogger("basic").info("%s holds on", self.child_id)
         await asyncio.Event().wait()
+
+    async def block(self, until: str) -> None:
+        """Hold up the whole event loop until there is such a file."""
+        logging.getLogger("basic").info("%s blocks the loop", self.child_id)
+        while not Path(until).exists():  # noqa: ASYNC240  (that is the point)
+            time.sleep(0.02)  # noqa: ASYNC251
 
     async def itself(self) -> object:
         return Opaque()

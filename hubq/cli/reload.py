@@ -1,0 +1,52 @@
+"""``hubq worker --reload``: a worker that begins anew when a source file changes. Its children keep their state."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from hubq.errors import ConfigError
+
+try:
+    from watchfiles import PythonFilter, watch
+except ImportError as missing:
+    raise ConfigError(f"--reload needs {missing.name}: pip install 'hubq[reload]'") from None
+
+log = logging.getLogger("hubq.worker")
+
+
+def run_reloading(arguments: Sequence[str], directory: Path) -> int:
+    """Run ``hubq worker`` with these arguments, again after each change of a ``.py`` file below ``directory``; the exit
+    code of the last one. A worker that ended by itself (the code is broken) is started with the next change.
+    """
+    stop = threading.Event()
+    worker = _start(arguments)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        if worker.poll() is None:
+            worker.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    for changes in watch(directory, watch_filter=PythonFilter(), stop_event=stop, raise_interrupt=False):
+        names = sorted({Path(path).name for _, path in changes})
+        log.info("%s changed: the worker begins anew", ", ".join(names[:3]))
+        if worker.poll() is None:
+            worker.terminate()
+            worker.wait()
+        if stop.is_set():
+            break
+        worker = _start(arguments)
+    return worker.wait()
+
+
+def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    # A session of its own: else Ctrl-C would reach it twice, from the terminal and from us.
+    return subprocess.Popen([sys.executable, "-m", "hubq", "worker", *arguments], start_new_session=True)

@@ -1,0 +1,49 @@
+"""What a node counts of its own work: plain numbers, read by :mod:`hubq.node.vitals` and the metrics."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+
+#: Upper bounds of a histogram's buckets, seconds.
+BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Seconds:
+    """A histogram of durations.
+
+    >>> pauses = Seconds(); pauses.add(0.003); pauses.add(99.0)
+    >>> pauses.count, pauses.total, pauses.buckets[3], pauses.buckets[-1]
+    (2, 99.003, 1, 1)
+    """
+
+    __slots__ = ("buckets", "total")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(BOUNDS) + 1)
+        self.total = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return sum(self.buckets)
+
+    def add(self, seconds: float, times: int = 1) -> None:
+        """One more (or several of the same length)."""
+        self.buckets[bisect_left(BOUNDS, seconds)] += times
+        self.total += seconds * times
+
+
+class Counters:
+    """Counted since the node started."""
+
+    __slots__ = ("commit_seconds", "leases_lost", "moved_in", "moved_out", "pauses", "sampled", "taken_over")
+
+    def __init__(self) -> None:
+        self.moved_in = 0  # shards and pins handed over to this node, and by it
+        self.moved_out = 0
+        self.taken_over = 0  # shards taken from a node that had gone, or from nobody
+        self.leases_lost = 0
+        self.pauses = Seconds()  # of each child that came here, from closing there to opening here
+        self.commit_seconds = Seconds()
+        self.sampled: Counter[str] = Counter()  # child -> messages, in some of the commits since the last account

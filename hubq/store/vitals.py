@@ -1,0 +1,58 @@
+"""What each node says of itself, every few seconds, for those who look: ``hubq top``, ``hubq doctor``."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hubq.store.command import Command, plain
+from hubq.store.keys import Keys
+
+#: How often a node writes them, and how long they are kept, seconds.
+EVERY, KEPT = 2.0, 15.0
+
+
+class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A node's own account. Counters count since the node started; times are seconds, memory is bytes.
+
+    ``clock`` is how far its wall clock is ahead of Redis TIME; ``lag`` the longest its event loop kept a timer waiting
+    since the last account; ``mailboxes`` shard -> messages waiting; ``busiest`` child -> messages per second (sampled).
+    """
+
+    incarnation: int
+    at: float
+    ready: bool
+    children: int = 0
+    parked: int = 0
+    shards: int = 0
+    pins: int = 0
+    moving: list[int] = []
+    queued: int = 0
+    handled: int = 0
+    failed: int = 0
+    commits: int = 0
+    moved_in: int = 0
+    moved_out: int = 0
+    taken_over: int = 0
+    memory: int = 0
+    cpu: float = 0.0
+    lag: float = 0.0
+    lease_left: float = 0.0
+    clock: float = 0.0
+    python: str = ""
+    mailboxes: dict[str, int] = {}
+    busiest: dict[str, float] = {}
+    settings: dict[str, float] = {}
+
+
+def write_vitals(keys: Keys, node: str, vitals: Vitals) -> Command[None]:
+    """Replace a node's account of itself."""
+    return plain(
+        "SET", keys.vitals(node), msgspec.json.encode(vitals), "PX", int(KEPT * 1000), read=lambda answer: None
+    )
+
+
+def read_vitals(keys: Keys, node: str) -> Command[Vitals | None]:
+    """A node's account of itself; None: it has not written one for ``KEPT`` seconds."""
+    return plain(
+        "GET", keys.vitals(node), read=lambda data: msgspec.json.decode(data, type=Vitals) if data is not None else None
+    )
