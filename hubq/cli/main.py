@@ -11,6 +11,7 @@ import typer
 from hubq import __version__
 from hubq.cli.children import call_command, cast_command, start_command, stop_command, where_command
 from hubq.cli.demo import demo_command
+from hubq.cli.doctor import doctor_command
 from hubq.cli.inspection import config_command, events_command, mailbox_command, state_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
@@ -49,6 +50,7 @@ app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_
 app.command("stop", rich_help_panel=_CHILDREN)(stop_command)
 app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_command)
 app.command("cast", rich_help_panel=_CHILDREN, context_settings=_DASHES)(cast_command)
+app.command("doctor", rich_help_panel=_LOOK)(doctor_command)
 app.command("state", rich_help_panel=_LOOK)(state_command)
 app.command("mailbox", rich_help_panel=_LOOK)(mailbox_command)
 app.command("events", rich_help_panel=_LOOK)(events_command)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubq.client.operations import HubContext
 from hubq.client.steps import Fetch, Operation
+from hubq.core.diagnosis import Finding, diagnose
 from hubq.core.hashing import checked_child_id
 from hubq.core.messages import entry_ms
 from hubq.errors import HubqError, UnknownChild
@@ -221,6 +222,12 @@ class Inspector:
     def vitals(self) -> dict[str, Vitals | None]:
         """Each node's account of itself; None for a node that has not written one lately."""
         return self._hub._drive(node_vitals(self._hub._context))
+
+    def diagnosis(self) -> list[Finding]:
+        """What is wrong with the hub (``hubq doctor``), the most pressing first; empty if nothing is."""
+        from hubq.client.diagnosis import gather
+
+        return diagnose(self._hub._drive(gather(self._hub._context, self._hub.server.address)))
 
     def settings(self) -> dict[str, str]:
         """The settings fixed in Redis when the hub was first used."""

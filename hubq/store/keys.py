@@ -43,6 +43,12 @@ class Keys:
         self.owners = self.prefix + "owners"
         self.events = self.prefix + "events"
 
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The keys of which a hub has one each, without the prefix."""
+        own = (value for name, value in vars(self).items() if name not in ("hub_id", "prefix"))
+        return frozenset(key.removeprefix(self.prefix) for key in own)
+
     def control(self, node: str) -> str:
         """The control mailbox of a node."""
         return f"{self.prefix}node:{node}:mailbox"

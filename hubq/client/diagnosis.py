@@ -1,0 +1,93 @@
+"""Gathering the facts for :func:`hubq.core.diagnosis.diagnose`."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from hubq.client.inspection import mailboxes, node_vitals
+from hubq.client.operations import HubContext
+from hubq.client.steps import Fetch, Operation
+from hubq.core.diagnosis import Facts, NodeFacts
+from hubq.errors import RedisRefused
+from hubq.store.membership import read_leases, read_nodes, redis_time_ms
+from hubq.store.owners import read_owners
+from hubq.store.registry import count_children, read_texts
+from hubq.store.server_facts import SETTINGS as SERVER_SETTINGS
+from hubq.store.server_facts import is_known, read_server_info, read_server_settings, read_ttl, scan_keys
+
+#: Keys looked at when searching for strays; a hub has some hundred, and one per client that is waiting.
+MOST_KEYS = 100_000
+
+
+def gather(hub: HubContext, address: str) -> Operation[Facts]:
+    """Everything ``hubq doctor`` looks at. Changes nothing."""
+    keys, shards = hub.keys, hub.config.shards
+    members, leases, owners, now = yield Fetch(
+        [read_nodes(keys), read_leases(keys), read_owners(keys), redis_time_ms()]
+    )
+    accounts = yield from node_vitals(hub)
+    boxes = yield from mailboxes(hub, 1)
+    counts = yield Fetch([count_children(keys, shard) for shard in range(shards)])
+    parked = yield Fetch([read_texts(keys.parked(shard)) for shard in range(shards)])
+    nodes: dict[str, NodeFacts] = {}
+    for name, info in members.items():
+        account = accounts.get(name)
+        left = (leases.get(name, now) - now) / 1000
+        if account is None:
+            nodes[name] = NodeFacts(info.status, left, info.version)
+        else:
+            nodes[name] = NodeFacts(
+                info.status, left, info.version, account.python, account.clock, account.lag, account.settings
+            )
+    alive = {
+        shard: owner.node if owner.node in members and members[owner.node].incarnation == owner.incarnation else None
+        for shard, owner in owners.shards.items()
+    }
+    leased = max((account.settings.get("lease", 0.0) for account in accounts.values() if account), default=0.0)
+    return Facts(
+        shards=shards,
+        lease=leased or hub.config.lease,
+        nodes=nodes,
+        owners=alive,
+        children=sum(counts),
+        waited={box.shard: box.oldest for box in boxes if box.oldest is not None},
+        backlog={child: count for box in boxes for child, count in box.children.items()},
+        max_backlog=hub.config.max_backlog,
+        pins={child: owner.node for (_, child), owner in owners.pins.items()},
+        parked={child: reason for some in parked for child, reason in some.items()},
+        strays=(yield from _strays(hub, set(members))),
+        redis=(yield from _server()),
+        host=urlsplit(address).hostname or "",
+    )
+
+
+def _server() -> Operation[dict[str, str]]:
+    found: dict[str, str] = {}
+    for name in SERVER_SETTINGS:
+        try:
+            (some,) = yield Fetch([read_server_settings(name)])
+        except RedisRefused:
+            continue  # a managed Redis, or an ACL user: what may not be read is not judged
+        found |= some
+    if "requirepass" in found:
+        found["password"] = "yes" if found.pop("requirepass") else "no"
+    try:
+        (memory,) = yield Fetch([read_server_info("memory")])
+    except RedisRefused:
+        return found
+    return {**found, "used_memory": memory.get("used_memory", ""), "maxmemory": memory.get("maxmemory", "")}
+
+
+def _strays(hub: HubContext, members: set[str]) -> Operation[list[str]]:
+    unknown: list[str] = []
+    cursor, seen = "0", 0
+    while seen < MOST_KEYS:
+        answer: Any = yield Fetch([scan_keys(hub.keys, cursor)])
+        ((cursor, some),) = answer
+        seen += len(some)
+        unknown += [key for key in some if not is_known(hub.keys, key, hub.config.shards, members.__contains__)]
+        if cursor == "0":
+            break
+    ttls = yield Fetch([read_ttl(key) for key in unknown]) if unknown else Fetch([redis_time_ms()])
+    return [key for key, ttl in zip(unknown, ttls, strict=False) if ttl == -1]

@@ -1,0 +1,97 @@
+"""Every finding of ``hubq doctor`` is found when it is there, and only then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hubq.core.diagnosis import Facts, NodeFacts, diagnose
+
+NODE = NodeFacts("up", 4.8, "1.0", "3.11.7", 0.01, 0.002, {"lease": 5.0})
+WELL = Facts(
+    shards=2,
+    lease=5.0,
+    nodes={"a": NODE, "b": NODE},
+    owners={0: "a", 1: "b"},
+    children=7,
+    waited={0: 0.2},
+    backlog={"room-1": 3},
+    redis={
+        "maxmemory-policy": "noeviction", "maxmemory": "1000", "used_memory": "100", "appendonly": "yes", "save": "",
+        "password": "yes",
+    },
+)  # fmt: skip
+
+
+def topics(**changes: object) -> list[str]:
+    return [finding.topic for finding in diagnose(replace(WELL, **changes))]
+
+
+def node(**changes: object) -> dict[str, NodeFacts]:
+    return {"a": replace(NODE, **changes), "b": NODE}
+
+
+def redis(**changes: str) -> dict[str, str]:
+    return {
+        **WELL.redis,
+        **{name.replace("_", "-") if name == "maxmemory_policy" else name: v for name, v in changes.items()},
+    }
+
+
+def test_a_hub_that_is_well_has_no_findings() -> None:
+    assert diagnose(WELL) == []
+    assert diagnose(Facts(shards=64, lease=5.0)) == []  # never used: nothing is wrong
+
+
+@pytest.mark.parametrize(
+    ("changes", "topic"),
+    [
+        ({"nodes": {}}, "no worker"),
+        ({"nodes": {"a": replace(NODE, status="draining")}}, "all draining"),
+        ({"nodes": node(lease_left=-0.5)}, "lease over"),
+        ({"nodes": node(lease_left=1.5)}, "lease about to end"),
+        ({"nodes": node(lag=1.5)}, "blocked loop"),
+        ({"owners": {0: "a", 1: None}}, "shards without an owner"),
+        ({"waited": {1: 31.0}}, "messages wait long"),
+        ({"backlog": {"room-1": 5000}}, "mailbox filling"),
+        ({"parked": {"room-1": "no module"}}, "parked child"),
+        ({"pins": {"room-1": "a"}}, "pinned child"),
+        ({"dead": 1}, "dead letters"),
+        ({"nodes": node(version="0.9")}, "different hubq versions"),
+        ({"nodes": node(python="3.12.1")}, "different Python versions"),
+        ({"nodes": node(settings={"lease": 6.0})}, "different settings: lease"),
+        ({"nodes": node(clock=-3.0)}, "clock"),
+        ({"redis": redis(maxmemory_policy="allkeys-lru")}, "Redis may evict"),
+        ({"redis": redis(appendonly="no")}, "Redis may forget"),
+        ({"redis": redis(used_memory="900")}, "Redis is nearly full"),
+        ({"redis": redis(password="no"), "host": "8.8.8.8"}, "Redis without a password"),
+        ({"strays": ["hubq:{chat}:x"]}, "stray keys"),
+    ],
+)
+def test_what_is_wrong_is_found(changes: dict[str, object], topic: str) -> None:
+    assert topics(**changes) == [topic]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "10.1.2.3", "redis", "redis.internal"])
+def test_a_private_redis_may_have_no_password(host: str) -> None:
+    assert topics(redis=redis(password="no"), host=host) == []
+
+
+def test_what_may_not_be_read_is_not_judged() -> None:
+    assert topics(redis={}, nodes={"a": NodeFacts("up", 4.8, "1.0")}, owners={0: "a", 1: "a"}) == []
+
+
+def test_many_of_a_kind_are_counted_not_listed() -> None:
+    parked = {f"room-{n}": "no module" for n in range(100)}
+    findings = diagnose(replace(WELL, parked=parked))
+    assert len(findings) == 4 and "97 more" in findings[-1].seen
+
+
+def test_every_finding_says_what_to_do() -> None:
+    everything = replace(
+        WELL, nodes=node(lease_left=-1.0, version="2", clock=9.0), owners={}, waited={0: 99.0}, parked={"x": "y"}, dead=3,
+        redis=redis(maxmemory_policy="volatile-lru", appendonly="no", save=""),
+    )  # fmt: skip
+    for finding in diagnose(everything):
+        assert finding.seen and finding.do, finding
