@@ -4,6 +4,7 @@ from hubq.testing.cluster import Cluster
 from hubq.testing.fake import FakeServer
 from hubq.testing.ledger import Ledger, LedgerChild
 from hubq.testing.load import Load, start_children
+from hubq.testing.strays import stray_keys
 from hubq.testing.waiting import eventually
 
-__all__ = ["Cluster", "FakeServer", "Ledger", "LedgerChild", "Load", "eventually", "start_children"]
+__all__ = ["Cluster", "FakeServer", "Ledger", "LedgerChild", "Load", "eventually", "start_children", "stray_keys"]

@@ -1,0 +1,29 @@
+"""``python -m tests.chaos``: a chaos run from the command line. Exit code 1 on any breach."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+
+from .play import play
+from .report import report
+
+
+def main() -> int:
+    """Run, print the table, say whether it held."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long faults are thrown")
+    parser.add_argument("--seed", type=int, default=None, help="which plan of faults; default: a new one")
+    parser.add_argument("--leaks", action="store_true", help="watch for leaks (always, from 300 s on)")
+    arguments = parser.parse_args()
+    seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
+    print(f"chaos, seed {seed}", flush=True)
+    watch = arguments.leaks or arguments.seconds >= 300
+    outcome = play(seed, arguments.seconds, say=lambda line: print(line, flush=True), watch_leaks=watch)
+    print("\n" + report(outcome))
+    return 1 if outcome.breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

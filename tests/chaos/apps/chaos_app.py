@@ -1,0 +1,101 @@
+"""The children of the chaos run. Each keeps, in little room, which numbers of each sender it has applied."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from hubq import Child, HotSwap, Hub
+
+hub = Hub(
+    os.environ["CHAOS_HUB"],
+    lease=float(os.environ["CHAOS_LEASE"]),
+    lease_margin=0.5,
+    heartbeat=0.2,
+    migration=HotSwap(retention=3.0),
+)
+
+
+@hub.child
+class Tally(Child):
+    """Numbers of one sender as ranges, so that the state stays small: ``[[1, 57], [59, 80]]`` if 58 never came."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.ranges: dict[str, list[list[int]]] = {}
+        self.wrong: list[str] = []
+
+    def note(self, sender: str, number: int) -> int:
+        ranges = self.ranges.setdefault(sender, [])
+        if any(low <= number <= high for low, high in ranges):
+            self.wrong.append(f"{sender}: {number} applied twice")
+        elif ranges and number < ranges[-1][1]:
+            self.wrong.append(f"{sender}: {number} after {ranges[-1][1]}")
+            ranges.append([number, number])
+            ranges.sort()
+        elif ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+        self.version += 1
+        return self.version
+
+    async def record(self, sender: str, number: int) -> int:
+        """Apply a message. Every accepted answer of one child is another version."""
+        return self.note(sender, number)
+
+    async def report(self) -> dict[str, Any]:
+        return {"ranges": self.ranges, "wrong": self.wrong, "node": self.node_name}
+
+
+@hub.child
+class Slow(Tally):
+    """Is often busy when its shard moves."""
+
+    async def record(self, sender: str, number: int) -> int:
+        before = self.note(sender, number)
+        await asyncio.sleep((0.02, 0.05, 0.4, 1.2)[number % 4])
+        return before
+
+
+@hub.child
+class Ticker(Tally):
+    """Has a loop of its own that commits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ticks = 0
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            self.ticks += 1
+            await self.commit()
+
+
+@hub.child(durability="interval", save_every=0.5)
+class Lazy(Tally):
+    """Is saved now and then."""
+
+
+@hub.child
+class Threaded(Tally):
+    """Works in threads."""
+
+    def record(self, sender: str, number: int) -> int:  # type: ignore[override]
+        time.sleep(0.005)
+        return self.note(sender, number)
+
+
+def _gauge(signal_number: int, frame: object) -> None:
+    """SIGUSR1: how many tasks and open files this worker has."""
+    with contextlib.suppress(RuntimeError):
+        line = f"{len(asyncio.all_tasks())} {len(os.listdir('/proc/self/fd'))}\n"
+        with Path(os.environ["CHAOS_GAUGES"], str(os.getpid())).open("a") as file:
+            file.write(line)
+
+
+signal.signal(signal.SIGUSR1, _gauge)

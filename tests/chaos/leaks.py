@@ -1,0 +1,78 @@
+"""Whether memory, keys, connections, files and tasks are flat: samples over a run, first third against last."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from hubq.errors import HubqError
+from hubq.store.command import plain, text
+from hubq.store.connection import SyncRedis
+
+if TYPE_CHECKING:
+    from .play import Theatre
+
+#: Seconds between two samples, and how much of the run counts as warming up.
+EVERY, WARM_UP = 2.0, 0.2
+#: What may be added from the first to the last third: a share, and something for the small numbers.
+SHARE = 0.10
+SLACK = {
+    "node memory, MB": 4.0,
+    "Redis memory, MB": 2.0,
+    "keys": 20.0,
+    "connections": 15.0,
+    "tasks": 20.0,
+    "files": 10.0,
+}
+
+
+class Gauges:
+    """Samples of one worker that lives as long as the run, and of Redis."""
+
+    def __init__(self, theatre: Theatre, redis: SyncRedis) -> None:
+        self._theatre = theatre
+        self._redis = redis
+        self._worker = theatre.crew.serving[0]
+        self._next = 0.0
+        self._samples: dict[str, list[float]] = {name: [] for name in SLACK}
+
+    def sample(self, at: float) -> None:
+        """Measure, if it is time."""
+        if at < self._next:
+            return
+        self._next = at + EVERY
+        pid = self._worker.pid
+        status = Path(f"/proc/{pid}/status").read_text()
+        resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        self._samples["node memory, MB"].append(int(resident.split()[1]) / 1024)
+        if not self._worker.frozen:
+            gauge = self._theatre.crew.gauges / str(pid)
+            if gauge.exists():
+                tasks, files = gauge.read_text().splitlines()[-1].split()
+                self._samples["tasks"].append(float(tasks))
+                self._samples["files"].append(float(files))
+            self._worker.signal(signal.SIGUSR1)
+        try:
+            info = text(self._redis.run(plain("INFO", read=lambda answer: answer)))
+            keys = self._redis.run(plain("DBSIZE", read=int))
+        except HubqError:
+            return  # it is away
+        values = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+        self._samples["Redis memory, MB"].append(int(values["used_memory"]) / 2**20)
+        self._samples["connections"].append(float(values["connected_clients"]))
+        self._samples["keys"].append(float(keys))
+
+    def verdict(self) -> list[tuple[str, float, float, str]]:
+        """For each gauge: median of the first third after the warm-up, of the last third, and ``flat`` or ``grows``."""
+        found: list[tuple[str, float, float, str]] = []
+        for name, samples in self._samples.items():
+            warm = samples[int(len(samples) * WARM_UP) :]
+            third = len(warm) // 3
+            if not third:
+                continue
+            first, last = median(warm[:third]), median(warm[-third:])
+            allowed = first * SHARE + SLACK[name]
+            found.append((name, round(first, 1), round(last, 1), "flat" if last <= first + allowed else "grows"))
+        return found

