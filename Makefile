@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.hubq-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint bench clean
+.PHONY: help venv demo chaos test check lint bench clean
 
 help: ## show this
 	@echo "make <target>:"
@@ -23,6 +23,9 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## workers join, drain and die while words are counted; proves that nothing is lost (under a minute)
 	$(BIN)/hubq demo
+
+chaos: $(STAMP) ## throw faults at real workers and a real Redis: make chaos SECONDS=1800 SEED=7 (60 s, a new seed)
+	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest -q

@@ -35,6 +35,7 @@ class Committer:
         fenced: Callable[[Holding], None],
         reply_ttl: float,
         counters: Counters,
+        given_up: Callable[[Holding], None],
     ) -> None:
         self.commits = 0
         self.counters = counters
@@ -44,6 +45,7 @@ class Committer:
         self._holdings = holdings
         self._trusted = trusted
         self._fenced = fenced
+        self._given_up = given_up
         self._reply_ttl_ms = int(reply_ttl * 1000)
         self._due = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -107,7 +109,15 @@ class Committer:
                     for child, entries in effects.done.items():
                         self.counters.sampled[child] += len(entries)
             began = time.perf_counter()
-            words = await self._until_answered(commands)
+            try:
+                words = await self._until_answered(commands)
+            except Exception:
+                # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
+                for holding, _, waiters in taken:
+                    self._given_up(holding)
+                    for waiter in waiters:
+                        waiter.cancel()
+                raise
             self.counters.commit_seconds.add(time.perf_counter() - began)
             for (holding, _, waiters), word in zip(taken, words, strict=True):
                 if word == "ok":

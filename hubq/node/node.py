@@ -94,6 +94,7 @@ class Node:
         committer = Committer(
             self._redis, keys, lambda: list(supervisor.holdings.values()), trusted,
             lambda holding: self.parts.fenced(holding), config.reply_ttl, counters,
+            lambda holding: self.parts.given_up(holding),
         )  # fmt: skip
         dispatcher = Dispatcher(
             self.name,

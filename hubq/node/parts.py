@@ -16,7 +16,9 @@ from hubq.node.holding import Holding
 from hubq.node.reader import Reader
 from hubq.node.supervisor import Supervisor
 from hubq.store.connection import AsyncRedis
+from hubq.store.effects import Effects
 from hubq.store.keys import Keys
+from hubq.store.owners import release_pin
 from hubq.strategies.distribution import Distribution
 from hubq.strategies.migration import Migration
 
@@ -98,3 +100,16 @@ class Parts:
             self.supervisor.dispose(list(holding.cells.values()), "fenced"), f"dropping shard {holding.shard}"
         )
         self.kick()
+
+    def given_up(self, holding: Holding) -> None:
+        """What is in memory is not to be trusted, but the token is still here: adopt it again from Redis."""
+        self.fenced(holding)
+        if holding.pinned is not None:
+            command = release_pin(
+                self.keys, holding.shard, holding.pinned, holding.owner, closed_at_ms=self.redis_now_ms(),
+                effects=Effects(), events_kept=self.config.events_kept,
+            )  # fmt: skip
+            work = self.redis.run(command, retry_for=self.config.lease)
+            self.supervisor.background(work, f"giving up the pin of {holding.pinned}")
+        elif self.tokens.get(holding.shard) == holding.owner.token:
+            self.tokens[holding.shard] = holding.owner.token - 1

@@ -252,7 +252,13 @@ class AsyncRedis:
         pool = getattr(self._client, "connection_pool", None)
         if pool is not None:
             connection = pool.make_connection()
-            await connection.connect()
+            try:
+                await connection.connect()
+            except RuntimeError as error:
+                # uvloop's word for writing to a connection that the other side has just closed.
+                if "closed" not in str(error):
+                    raise
+                raise RedisConnectionError(str(error)) from error
             if isinstance(getattr(connection, "_writer", None), asyncio.StreamWriter):
                 return Lane(connection, self._timeout)
             await connection.disconnect()

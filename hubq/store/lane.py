@@ -71,7 +71,10 @@ class Lane(asyncio.Protocol):
             if self._watch is None:
                 self._watch = self._loop.call_later(self._answer_timeout, self._look)
         self._waiting.append((answers, future))
-        self._transport.write(data)
+        try:
+            self._transport.write(data)
+        except RuntimeError as error:  # uvloop's word for a connection that the other side has just closed
+            self._lose(RedisConnectionError(str(error)))
         return future
 
     def close(self) -> None:
