@@ -133,14 +133,15 @@ def play(seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: 
         clients.start()
         try:
             began = time.monotonic()
-            for fault in make_plan(seed, seconds, LEASE):
-                while (at := time.monotonic() - began) < fault.at:
+            for fault in [*make_plan(seed, seconds, LEASE), None]:
+                while (at := time.monotonic() - began) < (fault.at if fault is not None else seconds):
                     theatre.tick()
                     if gauges is not None:
                         gauges.sample(at)
-                    time.sleep(min(0.05, max(0.0, fault.at - at)))
-                say(f"{at:7.1f} s  {fault.kind} {fault.lasting:.1f}")
-                theatre.throw(fault)
+                    time.sleep(0.05)
+                if fault is not None:
+                    say(f"{at:7.1f} s  {fault.kind} {fault.lasting:.1f}")
+                    theatre.throw(fault)
             theatre.tick(everything=True)
             while len(crew.serving) < FEWEST:
                 crew.start()
