@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from hubq.client import operations
@@ -19,6 +19,8 @@ from hubq.client.steps import Operation
 from hubq.config import Config, checked_name, redis_url
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import ConfigError
+from hubq.hooks import DATA, Hook, HookBook
+from hubq.hooks.book import checked_hook_id
 from hubq.store.connection import RedisServer, Server, SyncRedis
 from hubq.store.keys import Keys
 from hubq.store.membership import check_config
@@ -76,6 +78,7 @@ class Hub:
         redis: str | Server | None = None,
         migration: Migration | None = None,
         distribution: Distribution | None = None,
+        hooks: Iterable[Hook] = (),
         **settings: Any,
     ) -> None:
         self.hub_id = checked_name("hub id", hub_id)
@@ -85,6 +88,9 @@ class Hub:
         self.server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         self.classes = ClassBook()
         self.keys = Keys(hub_id)
+        self.hook_book = HookBook()
+        for hook in hooks:
+            self.hook_book.add(hook)
         self._context = HubContext(self.keys, self.config, self.classes)
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -114,6 +120,43 @@ class Hub:
             return it
 
         return register if target is None else register(target)
+
+    # -- hooks -----------------------------------------------------------------------------------------------------
+
+    def hook(self, hook_id: str, *, priority: int = 0) -> Callable[[C], C]:
+        """Call the function below when something happens on a node of this process: ``@hub.hook("children_migrated")``.
+
+        It is given the payload that docs/hooks.md names. Raises :class:`~hubq.errors.ConfigError` for an unknown id.
+        """
+
+        def register(handler: C) -> C:
+            self.add_hook(hook_id, handler, priority=priority)
+            return handler
+
+        checked_hook_id(hook_id)
+        return register
+
+    def add_hook(
+        self,
+        hook_id: str,
+        handler: Callable[..., Any],
+        *,
+        args: tuple[Any, ...] = (DATA,),
+        kwargs: Mapping[str, Any] | None = None,
+        priority: int = 0,
+    ) -> Hook:
+        """Register a handler at run time; ``DATA`` in ``args`` or ``kwargs`` stands for the payload. Give what it
+        returns to :meth:`cancel_hook`.
+        """
+        return self.hook_book.add(Hook(hook_id, handler, args, kwargs or {}, priority))
+
+    def cancel_hook(self, hook: Hook) -> bool:
+        """Call this handler no more. False: it was not registered."""
+        return self.hook_book.cancel(hook)
+
+    def hooks(self, hook_id: str | None = None) -> list[Hook]:
+        """The handlers (of one hook) in the order in which they are called."""
+        return self.hook_book.listed(hook_id)
 
     # -- operations ------------------------------------------------------------------------------------------------
 

@@ -12,10 +12,12 @@ from hubq.core.messages import ChildStartResp, ControlMessage, Handover, Handove
 from hubq.core.placement import plan
 from hubq.core.view import NodeView, View, settled
 from hubq.errors import RedisUnavailable
+from hubq.hooks import ChildrenRedistribution
 from hubq.node.holding import Holding
 from hubq.node.source import SourceHandover
 from hubq.node.target import Intake
 from hubq.node.tasks import end_tasks
+from hubq.node.view_hooks import ViewHooks
 from hubq.store.connection import LOST
 from hubq.store.control import last_event_id, read_control
 from hubq.store.membership import NodeInfo, read_nodes
@@ -44,6 +46,7 @@ class Coordinator:
         self._handovers: dict[str, SourceHandover] = {}
         self._moving: dict[int, asyncio.Task[Any]] = {}
         self._tasks: list[asyncio.Task[Any]] = []
+        self._view = ViewHooks(parts.hooks)
 
     def start(self) -> None:
         """Begin: the plan loop, and the loop that reads control messages and events."""
@@ -129,6 +132,9 @@ class Coordinator:
         if me is None or me.incarnation != parts.incarnation:
             return  # the next renewal says "evicted"
         self._draining_seen(me)
+        if await self._view.seen(nodes):
+            self.kick()  # handlers were waited for: what was read may be old by now
+            return
         self._reconcile(nodes, owners)
         for handover in self._handovers.values():
             handover.target_seen(nodes)
@@ -140,14 +146,18 @@ class Coordinator:
         desired = settled(parts.distribution.belongs_to(view), view) if ups else {}
         ownerless = [shard for shard in range(parts.config.shards) if current.get(shard) is None]
         mine = [shard for shard in ownerless if desired.get(shard) == parts.node_name]
+        here = {shard: node for shard, node in current.items() if node == parts.node_name}
+        moves = plan(here, desired, self._moving, parts.config.moves_at_once)
+        if await self._view.planned(ups, {move.shard: move.target for move in moves}, mine):
+            self.kick()
+            return
         if mine:
             await self._claim(mine, nodes, owners)
         if not desired:
             await self._park_all()
-        else:
-            here = {shard: node for shard, node in current.items() if node == parts.node_name}
-            for move in plan(here, desired, self._moving, parts.config.moves_at_once):
-                self._move(move.shard, move.target, nodes[move.target].incarnation)
+        for move in moves:
+            self._move(move.shard, move.target, nodes[move.target].incarnation)
+        self._view.looked(ups, quiet=not (mine or moves or self._moving))
         self.ready = bool(desired) and not self.draining and self._serves(desired)
         owns = any((o.node, o.incarnation) == (parts.node_name, parts.incarnation) for o in owners.shards.values())
         if self.draining and not owns and not parts.supervisor.holdings and not self._moving:
@@ -229,7 +239,12 @@ class Coordinator:
         task.add_done_callback(done)
 
     async def _hand_over(self, handover: SourceHandover, holding: Holding) -> None:
-        migration = self._parts.migration
+        migration, hooks = self._parts.migration, self._parts.hooks
+        if hooks.wants("pre_children_redistribution"):
+            payload = ChildrenRedistribution(
+                hooks.hub_id, hooks.node, holding.shard, tuple(holding.cells), handover.target, self.draining
+            )
+            await hooks.before("pre_children_redistribution", payload)
         try:
             if self.draining:
                 await migration.handle_shutdown(handover)

@@ -14,11 +14,13 @@ from hubq.client.hub import Hub
 from hubq.config import checked_name
 from hubq.core.lease import Lease, RedisClock
 from hubq.errors import ConfigError, HubqError, NameTaken
+from hubq.hooks import ClusterJoin, ClusterLeave, CoordinatorShutdown
 from hubq.node.committer import Committer
 from hubq.node.coordinator import Coordinator
 from hubq.node.counters import Counters
 from hubq.node.dispatcher import Dispatcher
 from hubq.node.holding import Cell, Holding
+from hubq.node.hook_runner import HookRunner
 from hubq.node.lease_keeper import LeaseKeeper
 from hubq.node.parts import Parts
 from hubq.node.reader import Reader
@@ -90,7 +92,9 @@ class Node:
             return lease.trusted(loop.time())
 
         counters = Counters()
-        supervisor = Supervisor(self._redis, keys, self.name, hub.classes, config)
+        hooks = HookRunner(hub.hook_book, hub.hub_id, self.name)
+        supervisor = Supervisor(self._redis, keys, self.name, hub.classes, config, hooks)
+        hooks.background = supervisor.background
         committer = Committer(
             self._redis, keys, lambda: list(supervisor.holdings.values()), trusted,
             lambda holding: self.parts.fenced(holding), config.reply_ttl, counters,
@@ -117,8 +121,9 @@ class Node:
         supervisor.read_again = reader.again
         supervisor.read_orphans = reader.orphans
         self.parts = Parts(
-            self.name, keys, config, self._redis, hub.migration, hub.distribution, lease, clock, supervisor, dispatcher, committer, reader,
-            kick=lambda: self._coordinator.kick(), rebuild=self._rebuild, counters=counters,
+            self.name, keys, config, self._redis, hub.migration, hub.distribution, lease, clock, supervisor, dispatcher,
+            committer, reader, kick=lambda: self._coordinator.kick(), rebuild=self._rebuild, counters=counters,
+            hooks=hooks,
         )  # fmt: skip
         self.parts.stragglers = Stragglers(self.parts)
         self._intake = Intake(self.parts)
@@ -134,6 +139,8 @@ class Node:
             info["tags"] = self.tags
         until = parts.now() + wait
         first_seen = 0
+        hub_id = self.hub.hub_id
+        await parts.hooks.before("pre_cluster_join", ClusterJoin(hub_id, self.name, self.name, 0))
         while True:
             asked_at = parts.now()
             command = join_node(
@@ -145,7 +152,8 @@ class Node:
                 parts.tokens.clear()
                 parts.lease.asked_at = asked_at
                 parts.clock.observe(asked_at, parts.now(), answer.now_ms)
-                log.info("node %s joined hub %s (incarnation %d)", self.name, self.hub.hub_id, answer.incarnation)
+                log.info("node %s joined hub %s (incarnation %d)", self.name, hub_id, answer.incarnation)
+                parts.hooks.fire("post_cluster_join", ClusterJoin(hub_id, self.name, self.name, answer.incarnation))
                 return
             if answer.status == "mismatch":
                 raise ConfigError(
@@ -188,7 +196,7 @@ class Node:
                     left = await self._leave()
         except TimeoutError:
             log.warning("node %s did not hand everything over within %g s", self.name, timeout)
-        await self._end(leave=not left)
+        await self._end(leave=not left, drained=True)
         return left
 
     async def _leave(self) -> bool:
@@ -214,9 +222,9 @@ class Node:
     async def kill(self) -> None:
         """End at once, as if the process had died: nothing is saved, the lease runs out by itself."""
         if not self._ended.is_set():
-            await self._end(leave=False)
+            await self._end(leave=False, drained=False)
 
-    async def _end(self, leave: bool) -> None:
+    async def _end(self, leave: bool, drained: bool) -> None:
         self._ended.set()
         parts = self.parts
         # The plan first, so that nothing new comes; then reading; then handlers; the commit of what they did; the lease.
@@ -246,6 +254,11 @@ class Node:
                 log.warning("%s could not say goodbye: %s", self.name, error)
         await self._keeper.stop()
         await self.pulse.stop()
+        if drained:
+            hooks, hub_id = parts.hooks, self.hub.hub_id
+            gone = ClusterLeave(hub_id, self.name, self.name, parts.incarnation, "drained")
+            await hooks.before("post_cluster_leave", gone)
+            await hooks.before("coordinator_shutdown", CoordinatorShutdown(hub_id, self.name, left=not leave))
         await parts.supervisor.stop()
         await self._redis.close()
         await self._reading.close()

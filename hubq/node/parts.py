@@ -13,6 +13,7 @@ from hubq.node.committer import Committer
 from hubq.node.counters import Counters
 from hubq.node.dispatcher import Dispatcher
 from hubq.node.holding import Holding
+from hubq.node.hook_runner import HookRunner
 from hubq.node.reader import Reader
 from hubq.node.supervisor import Supervisor
 from hubq.store.connection import AsyncRedis
@@ -45,6 +46,7 @@ class Parts:
     kick: Callable[[], None]
     rebuild: Callable[[Holding], None]
     counters: Counters
+    hooks: HookRunner
     stragglers: Stragglers = field(init=False)
     incarnation: int = 0
     tokens: dict[int, int] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from hubq.core.handover import SOURCE, Source, SourceEvent
 from hubq.core.lifecycle import Life
 from hubq.core.messages import StartChildren
 from hubq.errors import RedisUnavailable
+from hubq.hooks import ForwardedMigration
 from hubq.node.holding import Cell, Holding
 from hubq.node.state import overrides
 from hubq.store.control import send_control
@@ -82,6 +83,7 @@ class SourceHandover:
         holding = self._holding
         self._closed_at = self._parts.redis_now_ms()
         holding.open = False
+        self._parts.hooks.intake(self.shard, False, "migration")
         busy = [cell for cell in holding.cells.values() if cell.busy is not None or cell.life is Life.STARTING]
         if busy:
             waits = [asyncio.ensure_future(self._parts.supervisor.saver.boundary(cell)) for cell in busy]
@@ -230,6 +232,7 @@ class SourceHandover:
             self._parts.rebuild(holding)
             return
         holding.open = True
+        self._parts.hooks.intake(self.shard, True, "target gone")
         for cell in holding.cells.values():
             if cell.life is Life.RUNNING:
                 self._parts.supervisor.start_run(cell)
@@ -251,6 +254,13 @@ class SourceHandover:
         return True
 
     def follow(self, retention: float) -> None:
+        hooks = self._parts.hooks
+        if self._stragglers and hooks.wants("forwarded_migration"):
+            for child in self._stragglers:
+                stays = ForwardedMigration(
+                    hooks.hub_id, hooks.node, self.shard, self.target, child, serving=child in self._kept
+                )
+                hooks.fire("forwarded_migration", stays)
         for child, pin in self._stragglers.items():
             self._parts.stragglers.follow(pin, retention, serving=child in self._kept)
 

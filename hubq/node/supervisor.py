@@ -8,13 +8,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from hubq.client.classes import ClassBook
 from hubq.config import Config
 from hubq.core.child import FunctionChild
 from hubq.core.lifecycle import Life, LifeEvent, RestartBudget, restarts
 from hubq.errors import RedisUnavailable, StartFailed
+from hubq.hooks import ChildrenStart
+from hubq.hooks.book import ALTER
 from hubq.node.holding import Cell, Holding
+from hubq.node.hook_runner import HookRunner
 from hubq.node.saver import Saver
 from hubq.node.state import ATTRIBUTES, overrides, restore
 from hubq.node.tasks import end_tasks
@@ -33,7 +37,9 @@ log = logging.getLogger("hubq.node")
 class Supervisor:
     """All children of a node."""
 
-    def __init__(self, redis: AsyncRedis, keys: Keys, node_name: str, classes: ClassBook, config: Config) -> None:
+    def __init__(
+        self, redis: AsyncRedis, keys: Keys, node_name: str, classes: ClassBook, config: Config, hooks: HookRunner
+    ) -> None:
         self.node_name = node_name
         self.holdings: dict[tuple[int, str | None], Holding] = {}
         self.changed: Callable[[], None] = lambda: None  # set by the node: something to commit
@@ -42,6 +48,7 @@ class Supervisor:
         self._redis = redis
         self._keys = keys
         self._classes = classes
+        self.hooks = hooks
         self._config = config
         self._tasks: set[asyncio.Task[Any]] = set()
         self.saver = Saver(config, self.background)
@@ -86,6 +93,10 @@ class Supervisor:
         try:
             cell.kind = self._classes.resolve(record.name, record.module)
             args, kwargs = decode(record.arguments)
+            if self.hooks.wants(ALTER):
+                data = self.hooks.altered(child_id, record.name, args, kwargs, record.metadata)
+                args, kwargs = data.args, data.kwargs
+                cell.record = replace(record, metadata=data.metadata)
             instance = cell.kind.__new__(cell.kind)
             instance._host = cell
             instance.__init__(*args, **kwargs)  # type: ignore[misc]
@@ -180,6 +191,11 @@ class Supervisor:
             records = await self._redis.run(command, retry_for=self._config.lease)
             if not await self._open_again(holding):
                 return  # whoever owns the shard next reads the message again
+            if self.hooks.wants("pre_children_start"):
+                payload = ChildrenStart(self.hooks.hub_id, self.node_name, holding.shard, tuple(missing))
+                await self.hooks.before("pre_children_start", payload)
+                if not await self._open_again(holding):
+                    return
             for name in missing:
                 if name in records and name not in holding.cells:
                     try:
@@ -207,6 +223,7 @@ class Supervisor:
             line = reply_line(message.id, "ok", self.node_name, started_payload(holding.owner.line, failed))
             holding.effects.replies.setdefault(message.reply_to, []).append(line)
         self.changed()
+        self.hooks.started(holding, tuple(names), failed)
         for name in missing:
             cell_or_none = holding.cells.get(name)
             if name in holding.excluded:
@@ -313,6 +330,7 @@ class Supervisor:
             cell.unsaved, cell.queue = None, None
             self.read_again(cell, b"0")
         self.begin(cell, envelope)
+        self.hooks.pids_updated(cell.holding, (cell.child_id,), "restarted")
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -352,6 +370,7 @@ class Supervisor:
         self._remove(cell)
         self.background(self._dispose(cell, "stopped"), f"stopping child {cell.child_id}")
         self.event("child_stopped", child=cell.child_id, shard=holding.shard)
+        self.hooks.ended(holding, cell.child_id)
 
     def _remove(self, cell: Cell) -> None:
         if cell.life is Life.PARKED:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hubq.core.handover import TARGET, Target, TargetEvent
 from hubq.core.messages import ChildStartResp, Handover, HandoverConfirmed, PinReleased, StartChildren, Wake
 from hubq.errors import StartFailed
+from hubq.hooks import ChildrenMigrated, ProcessStartups
 from hubq.node.holding import Cell, Holding
 from hubq.store.control import send_control
 from hubq.store.owners import Owner, read_owners
@@ -185,8 +186,9 @@ class Intake:
             parts.dispatcher.resume(cell)
         await parts.redis.run(send_control(parts.keys, parts.node_name, Wake(parts.node_name)), retry_for=1.0)
         fields: dict[str, object] = {"shard": shard, "children": len(holding.cells), "token": owner.token}
+        pause = max(0.0, parts.redis_now_ms() - handover.closed_at) if handover is not None else 0.0
+        self._tell(holding, handover, restored=len(states), seconds=parts.now() - began, pause=pause / 1000)
         if handover is not None:
-            pause = max(0.0, parts.redis_now_ms() - handover.closed_at)
             parts.counters.moved_in += 1
             parts.counters.pauses.add(pause / 1000, len(holding.cells))
             fields |= {"source": handover.sender, "seconds": f"{parts.now() - began:.4f}", "pause_ms": f"{pause:.2f}"}
@@ -197,6 +199,24 @@ class Intake:
         parts.committer.changed()
         if holding.excluded:
             parts.kick()  # a pin may have gone while we were busy
+
+    def _tell(
+        self, holding: Holding, handover: Handover | None, *, restored: int, seconds: float, pause: float
+    ) -> None:
+        hooks, shard = self._parts.hooks, holding.shard
+        hooks.intake(shard, True, "adopted")
+        if not holding.cells:
+            return
+        if hooks.wants("process_startups"):
+            served = ProcessStartups(hooks.hub_id, hooks.node, shard, tuple(holding.cells), restored)
+            hooks.fire("process_startups", served)
+        if hooks.wants("child_process_pid_update"):
+            hooks.pids_updated(holding, tuple(holding.cells), "claimed" if handover is None else "migrated")
+        if handover is not None and hooks.wants("children_migrated"):
+            moved = ChildrenMigrated(
+                hooks.hub_id, hooks.node, shard, handover.sender, hooks.node, tuple(holding.cells), seconds, pause
+            )
+            hooks.fire("children_migrated", moved)
 
     # -- pins that return ------------------------------------------------------------------------------------------
 
@@ -210,6 +230,7 @@ class Intake:
         holding = parts.supervisor.holdings.get((shard, None))
         if holding is None or child not in holding.excluded:
             return  # whoever adopts the shard sees that the pin is gone
+        began = parts.now()
         specs, state = await parts.redis.run_many(
             [read_some_specs(parts.keys, shard, [child]), read_state(parts.keys, shard, child)],
             retry_for=parts.config.lease,
@@ -235,3 +256,9 @@ class Intake:
             parts.counters.moved_in += 1
             parts.counters.pauses.add(pause / 1000)
             parts.supervisor.event("child_migrated", shard=shard, child=child, source=source, pause_ms=f"{pause:.2f}")
+            if parts.hooks.wants("children_migrated"):
+                hub_id, node = parts.hooks.hub_id, parts.node_name
+                seconds = parts.now() - began
+                moved = ChildrenMigrated(hub_id, node, shard, source, node, (child,), seconds, pause / 1000)
+                parts.hooks.fire("children_migrated", moved)
+        parts.hooks.pids_updated(holding, (child,), "released")
