@@ -31,6 +31,7 @@ from hubq.errors import (
 )
 from hubq.strategies.distribution import ConsistentHashing
 from hubq.strategies.migration import ColdSwap, HotSwap
+from hubq.strategies.synchronization import Polling, PubSub
 
 __version__ = "0.1.0"
 
@@ -61,6 +62,8 @@ __all__ = [
     "Partitioned",
     "Pid",
     "Place",
+    "Polling",
+    "PubSub",
     "RedisRefused",
     "RedisUnavailable",
     "StartFailed",

@@ -10,8 +10,9 @@ from weakref import WeakKeyDictionary
 
 from hubq.client import operations
 from hubq.client.async_session import AsyncSession
+from hubq.client.queries import AsyncQueries
 from hubq.client.ref import AsyncChildRef
-from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
+from hubq.client.results import NodeStatus, StartResult, StopResult
 from hubq.client.steps import Operation
 from hubq.core.spec import ChildSpec, Restart
 from hubq.store.connection import AsyncRedis
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncHub:
+class AsyncHub(AsyncQueries):
     """The async half of a :class:`~hubq.client.hub.Hub`. One session per event loop; ``close()`` when done."""
 
     def __init__(self, hub: Hub) -> None:
@@ -74,14 +75,6 @@ class AsyncHub:
     async def nodes(self) -> list[NodeStatus]:
         """See :meth:`Hub.nodes`."""
         return await self._drive(operations.nodes(self._context))
-
-    async def children(self) -> list[ChildStatus]:
-        """See :meth:`Hub.children`."""
-        return await self._drive(operations.children(self._context))
-
-    async def where(self, child_id: str) -> Place:
-        """See :meth:`Hub.where`."""
-        return await self._drive(operations.where(self._context, child_id))
 
     async def drain(self, node: str) -> None:
         """See :meth:`Hub.drain`."""

@@ -12,8 +12,10 @@ from hubq.client.aio import AsyncHub
 from hubq.client.classes import ClassBook
 from hubq.client.inspection import Inspector
 from hubq.client.operations import HubContext, StartTicket
+from hubq.client.owners_view import OwnersView
+from hubq.client.queries import Queries
 from hubq.client.ref import ChildRef
-from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
+from hubq.client.results import NodeStatus, StartResult, StopResult
 from hubq.client.session import Session
 from hubq.client.steps import Operation
 from hubq.config import Config, checked_name, redis_url
@@ -26,6 +28,7 @@ from hubq.store.keys import Keys
 from hubq.store.membership import check_config
 from hubq.strategies.distribution import ConsistentHashing, Distribution
 from hubq.strategies.migration import HotSwap, Migration
+from hubq.strategies.synchronization import PubSub, Synchronization
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
@@ -59,7 +62,7 @@ class StartFuture:
         return self._result
 
 
-class Hub:
+class Hub(Queries):
     """A named cluster in one Redis.
 
     ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``); ``settings`` are the fields of
@@ -78,6 +81,7 @@ class Hub:
         redis: str | Server | None = None,
         migration: Migration | None = None,
         distribution: Distribution | None = None,
+        synchronization: Synchronization | None = None,
         hooks: Iterable[Hook] = (),
         **settings: Any,
     ) -> None:
@@ -85,13 +89,15 @@ class Hub:
         self.config = Config.of(**settings)
         self.migration: Migration = migration if migration is not None else HotSwap()
         self.distribution: Distribution = distribution if distribution is not None else ConsistentHashing()
+        self.synchronization: Synchronization = synchronization if synchronization is not None else PubSub()
+        self.local_nodes: set[str] = set()  # those of this process, kept by themselves
         self.server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         self.classes = ClassBook()
         self.keys = Keys(hub_id)
         self.hook_book = HookBook()
         for hook in hooks:
             self.hook_book.add(hook)
-        self._context = HubContext(self.keys, self.config, self.classes)
+        self._context = HubContext(self.keys, self.config, self.classes, OwnersView(self.keys, self.synchronization))
         self._local = threading.local()
         self._lock = threading.Lock()
         self._redis: tuple[int, SyncRedis] | None = None
@@ -207,14 +213,6 @@ class Hub:
     def nodes(self) -> list[NodeStatus]:
         """The worker nodes of this hub."""
         return self._drive(operations.nodes(self._context))
-
-    def children(self) -> list[ChildStatus]:
-        """All children, by id."""
-        return self._drive(operations.children(self._context))
-
-    def where(self, child_id: str) -> Place:
-        """The node of a child. Raises :class:`~hubq.errors.UnknownChild`."""
-        return self._drive(operations.where(self._context, child_id))
 
     def drain(self, node: str) -> None:
         """Tell a node to hand over everything and leave; returns at once."""

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from hubq.client.classes import ClassBook, as_child_class, name_of
-from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
+from hubq.client.owners_view import OwnersView
+from hubq.client.results import NodeStatus, StartResult, StopResult
 from hubq.client.steps import Collect, Draft, Fetch, Operation, Send, Start
 from hubq.config import Config
 from hubq.core.hashing import checked_child_id, shard_of
@@ -35,7 +36,6 @@ from hubq.store.keys import Keys, owner_field
 from hubq.store.mailbox import read_started
 from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import Owner, read_owners
-from hubq.store.registry import read_texts, scan_specs
 from hubq.store.spec_record import SpecRecord
 
 
@@ -46,6 +46,7 @@ class HubContext:
     keys: Keys
     config: Config
     classes: ClassBook
+    view: OwnersView
 
     def shard_of(self, child_id: str) -> int:
         """The shard of a child of this hub."""
@@ -276,54 +277,6 @@ def nodes(hub: HubContext) -> Operation[list[NodeStatus]]:
             )
         )
     return found
-
-
-def where(hub: HubContext, child_id: str) -> Operation[Place]:
-    """Where a child is."""
-    shard = hub.shard_of(checked_child_id(child_id))
-    exists, pin, line = yield Fetch(
-        [
-            plain("HEXISTS", hub.keys.children(shard), child_id, read=int),
-            plain("HGET", hub.keys.owners, owner_field(shard, child_id), read=lambda found: found),
-            plain("HGET", hub.keys.owners, owner_field(shard), read=lambda found: found),
-        ]
-    )
-    if not exists:
-        raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
-    owner = Owner.read(pin or line) if pin or line else Owner("-", 0, 0)
-    node = None if owner.node == "-" else owner.node
-    return Place(child_id, shard, node, owner.incarnation, owner.token, bool(pin))
-
-
-def children(hub: HubContext) -> Operation[list[ChildStatus]]:
-    """All children, read shard by shard without blocking Redis."""
-    (owners,) = yield Fetch([read_owners(hub.keys)])
-    found: list[ChildStatus] = []
-    for shard in range(hub.config.shards):
-        specs: dict[str, SpecRecord] = {}
-        backlog, parked, (cursor, some) = yield Fetch(
-            [
-                read_texts(hub.keys.backlog(shard)),
-                read_texts(hub.keys.parked(shard)),
-                scan_specs(hub.keys, shard, "0", 1000),
-            ]
-        )
-        specs.update(some)
-        while cursor != "0":
-            ((cursor, some),) = yield Fetch([scan_specs(hub.keys, shard, cursor, 1000)])
-            specs.update(some)
-        for child, spec in specs.items():
-            pin = owners.pins.get((shard, child))
-            owner = pin or owners.shards.get(shard)
-            node = owner.node if owner and owner.node != "-" else None
-            status = "parked" if child in parked else "running" if node else "waiting"
-            found.append(
-                ChildStatus(
-                    child, spec.name, shard, node, status, pin is not None, int(backlog.get(child, 0)),
-                    parked.get(child, ""), dict(spec.metadata),
-                )
-            )  # fmt: skip
-    return sorted(found, key=lambda child: child.child_id)
 
 
 def drain(hub: HubContext, node: str) -> Operation[None]:

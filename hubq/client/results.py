@@ -155,3 +155,11 @@ class ChildStatus:
     backlog: int
     reason: str
     metadata: dict[str, Any]
+    incarnation: int = 0
+    token: int = 0
+    restart: str = ""
+
+    @property
+    def pid(self) -> Pid | None:
+        """Where it runs; None if no node owns it."""
+        return None if self.node is None else Pid(self.node, self.incarnation, self.token)

@@ -14,6 +14,7 @@ from hubq.core.view import NodeView, View, settled
 from hubq.errors import RedisUnavailable
 from hubq.hooks import ChildrenRedistribution
 from hubq.node.holding import Holding
+from hubq.node.hook_runner import pid_of
 from hubq.node.source import SourceHandover
 from hubq.node.target import Intake
 from hubq.node.tasks import end_tasks
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hubq.node")
 
-#: Events after which the plan is looked at again at once.
-VIEW_EVENTS = {"node_joined", "node_left", "node_evicted", "node_draining", "shard_parked", "pin_released"}
 BLOCK_MS = 2000
 
 
@@ -79,7 +78,7 @@ class Coordinator:
                 continue
             for message in messages:
                 self._receive(message)
-            if any(event.get("type") in VIEW_EVENTS for event in events):
+            if any(parts.synchronization.propagate(event.get("type", "")) for event in events):
                 self.kick()
 
     def _receive(self, message: ControlMessage) -> None:
@@ -111,7 +110,7 @@ class Coordinator:
     async def _plan_loop(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(self._parts.synchronization.init_sync()):
                     await self._kicked.wait()
             except TimeoutError:
                 pass
@@ -179,16 +178,21 @@ class Coordinator:
     def _reconcile(self, nodes: dict[str, NodeInfo], owners: Owners) -> None:
         """What Redis says against what this node does: control messages may have been lost."""
         parts = self._parts
+        served = {h.shard: pid_of(h.owner) for h in parts.supervisor.holdings.values() if h.pinned is None}
+        truth = {shard: pid_of(owner) for shard, owner in owners.shards.items()}
+        differing = set(parts.synchronization.handle_synchronization(served, truth))
         for shard, owner in owners.shards.items():
             holding = parts.supervisor.holdings.get((shard, None))
-            if holding is None:
+            if holding is not None and owner == holding.owner:
+                self._reconcile_pins(holding, nodes, owners.pinned(shard))
+            elif shard not in differing:
+                continue  # the strategy leaves it as it is
+            elif holding is None:
                 is_mine = owner.node == parts.node_name and owner.incarnation == parts.incarnation
                 if is_mine and owner.token > parts.tokens.get(shard, 0) and not self._intake.coming(shard):
                     parts.supervisor.background(self._intake.adopt(shard, owner), f"adopting shard {shard}")
             elif owner.token > holding.owner.token and shard not in self._moving:
                 parts.fenced(holding)
-            elif owner == holding.owner:
-                self._reconcile_pins(holding, nodes, owners.pinned(shard))
 
     def _reconcile_pins(self, holding: Holding, nodes: dict[str, NodeInfo], pins: dict[str, Owner]) -> None:
         parts = self._parts
@@ -201,7 +205,7 @@ class Coordinator:
 
     async def _dissolve(self, holding: Holding, dead: list[str]) -> None:
         parts = self._parts
-        command = dissolve_pins(parts.keys, holding.shard, holding.owner, dead)
+        command = dissolve_pins(parts.keys, holding.shard, holding.owner, dead, parts.config.events_kept)
         for child in await parts.redis.run(command, retry_for=1.0) or ():
             await self._intake.welcome(holding.shard, child)
 

@@ -74,6 +74,8 @@ class Node:
             await self._reading.close()
             raise
         hub.migration.init(hub.hub_id)
+        hub.synchronization.init(hub.hub_id)
+        hub.local_nodes.add(self.name)
         hub.distribution.init(hub.hub_id)
         # Commits first, so that nothing that is read waits for them; the plan last, since it fills all others.
         self.parts.committer.start()
@@ -121,9 +123,9 @@ class Node:
         supervisor.read_again = reader.again
         supervisor.read_orphans = reader.orphans
         self.parts = Parts(
-            self.name, keys, config, self._redis, hub.migration, hub.distribution, lease, clock, supervisor, dispatcher,
-            committer, reader, kick=lambda: self._coordinator.kick(), rebuild=self._rebuild, counters=counters,
-            hooks=hooks,
+            self.name, keys, config, self._redis, hub.migration, hub.distribution, hub.synchronization, lease, clock,
+            supervisor, dispatcher, committer, reader, kick=lambda: self._coordinator.kick(), rebuild=self._rebuild,
+            counters=counters, hooks=hooks,
         )  # fmt: skip
         self.parts.stragglers = Stragglers(self.parts)
         self._intake = Intake(self.parts)
@@ -226,6 +228,7 @@ class Node:
 
     async def _end(self, leave: bool, drained: bool) -> None:
         self._ended.set()
+        self.hub.local_nodes.discard(self.name)
         parts = self.parts
         # The plan first, so that nothing new comes; then reading; then handlers; the commit of what they did; the lease.
         await self._coordinator.stop()

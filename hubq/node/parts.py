@@ -22,6 +22,7 @@ from hubq.store.keys import Keys
 from hubq.store.owners import release_pin
 from hubq.strategies.distribution import Distribution
 from hubq.strategies.migration import Migration
+from hubq.strategies.synchronization import Synchronization
 
 if TYPE_CHECKING:
     from hubq.node.stragglers import Stragglers
@@ -37,6 +38,7 @@ class Parts:
     redis: AsyncRedis
     migration: Migration
     distribution: Distribution
+    synchronization: Synchronization
     lease: Lease
     clock: RedisClock
     supervisor: Supervisor

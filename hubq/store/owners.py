@@ -119,13 +119,20 @@ def release_pin(
     )  # fmt: skip
 
 
-def dissolve_pins(keys: Keys, shard: int, owner: Owner, children: Sequence[str]) -> Command[tuple[str, ...] | None]:
+def dissolve_pins(
+    keys: Keys, shard: int, owner: Owner, children: Sequence[str], events_kept: int
+) -> Command[tuple[str, ...] | None]:
     """Free pinned children whose pin's owner is gone: those freed. None: fenced."""
 
     def read(answer: Sequence[Any]) -> tuple[str, ...] | None:
         return None if text(answer[0]) == "fenced" else tuple(text(child) for child in answer[1:])
 
-    return run_script("dissolve_pins", [keys.owners, keys.nodes], [owner_field(shard), owner.line, *children], read)
+    return run_script(
+        "dissolve_pins",
+        [keys.owners, keys.nodes, keys.events],
+        [owner_field(shard), owner.line, events_kept, *children],
+        read,
+    )
 
 
 def park_shard(

@@ -275,10 +275,10 @@ def test_pins_are_released_and_dissolved(desk: Desk) -> None:
         b"handover",
         b"pin_released",
     ]
-    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"])) == ()
-    assert desk.run(dissolve_pins(desk.keys, 0, pin, ["d"])) is None
+    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"], KEPT)) == ()
+    assert desk.run(dissolve_pins(desk.keys, 0, pin, ["d"], KEPT)) is None
     desk.run(leave_node(desk.keys, "a", a, KEPT, force=True))
-    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"])) == ("d",)
+    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"], KEPT)) == ("d",)
     assert desk.run(read_owners(desk.keys)).pins == {}
 
 

@@ -5,7 +5,7 @@
 -- include: _time
 -- include: _owner
 if not alive(KEYS[2], ARGV[1], ARGV[2]) then return {'evicted'} end
-local taken, names, count = {'ok'}, {}, tonumber(ARGV[4])
+local taken, names, freed, count = {'ok'}, {}, false, tonumber(ARGV[4])
 for i = 5, 4 + count do
   local node, incarnation, token = split_owner(redis.call('HGET', KEYS[1], ARGV[i]))
   if node == '-' or not alive(KEYS[2], node, incarnation) then
@@ -18,9 +18,12 @@ for i = 5, 4 + count do
 end
 for i = 5 + count, #ARGV do
   local node, incarnation = split_owner(redis.call('HGET', KEYS[1], ARGV[i]))
-  if node ~= '-' and not alive(KEYS[2], node, incarnation) then redis.call('HDEL', KEYS[1], ARGV[i]) end
+  if node ~= '-' and not alive(KEYS[2], node, incarnation) then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+    freed = true
+  end
 end
-if #names > 0 then
+if #names > 0 or freed then
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'type', 'shards_claimed', 'node', ARGV[1],
     'shards', table.concat(names, ','))
 end

@@ -1,0 +1,180 @@
+"""The questions a hub answers about its children and nodes: for code that waits, and for code that awaits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hubq.client import registry
+from hubq.client.registry import Listing, Progress, Query
+from hubq.client.results import ChildStatus, Place
+from hubq.core.pid import Pid
+from hubq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+    from hubq.client.operations import HubContext
+    from hubq.client.steps import Operation
+
+T = TypeVar("T")
+
+
+class Queries:
+    """What :class:`~hubq.client.hub.Hub` can be asked. All raise :class:`~hubq.errors.RedisUnavailable`."""
+
+    if TYPE_CHECKING:
+        _context: HubContext
+        local_nodes: set[str]
+
+        def _drive(self, operation: Operation[T]) -> T: ...
+
+    def children(self, *, progress: Progress | None = None, **query: Any) -> list[ChildStatus]:
+        """Children by id: all, or those for which everything given holds: ``match="room-*"``, ``tag="vip"``,
+        ``node="a"``, ``kind="Room"``, ``status="running"`` ("parked", "waiting").
+
+        Read in pages, so that Redis goes on serving others. ``progress(shards read, shards, children found)`` is called
+        after each.
+        """
+        return self._drive(registry.children(self._context, query_of(query), progress))
+
+    def iter_children(self, *, progress: Progress | None = None, **query: Any) -> Iterator[ChildStatus]:
+        """The same, one by one as they are read, shard by shard: for more children than one wants in memory."""
+        listing = Listing(self._context, query_of(query), progress)
+        while not listing.done:
+            yield from self._drive(listing.page())
+
+    def child_lookup(self, child_id: str) -> ChildStatus:
+        """All there is to know of one child. Raises :class:`~hubq.errors.UnknownChild`."""
+        return self._drive(registry.child_lookup(self._context, child_id))
+
+    def where(self, child_id: str) -> Place:
+        """The node of a child. Raises :class:`~hubq.errors.UnknownChild`."""
+        return self._drive(registry.where(self._context, child_id))
+
+    def get_pid(self, child_id: str) -> Pid | None:
+        """Where a child runs; None if it does not exist, or no node owns it now."""
+        return next(iter(self.get_pids(child_id)), None)
+
+    def get_pids(self, child_id: str) -> list[Pid]:
+        """Where all copies of a child run (one, unless it is replicated)."""
+        return self.pids_of([child_id]).get(child_id, [])
+
+    def pids_of(self, child_ids: Iterable[str]) -> dict[str, list[Pid]]:
+        """The pids of many children at once; those that do not exist are left out."""
+        return self._drive(registry.get_pids(self._context, child_ids))
+
+    def process_list(self, scope: str = "global") -> dict[str, list[Pid]]:
+        """Every child that runs, and where: in the whole hub, or on the nodes of this process (``"local"``).
+
+        Raises :class:`~hubq.errors.NotAlive` for ``"local"`` in a process without a node.
+        """
+        return self._drive(registry.process_list(self._context, scope, frozenset(self.local_nodes)))
+
+    def registry_dump(self) -> dict[str, ChildStatus]:
+        """Everything the registry knows, by child."""
+        return {child.child_id: child for child in self.children()}
+
+    def tag_query(self, tag: str) -> dict[str, list[Pid]]:
+        """The children whose metadata has ``"tag": tag``, and where they run."""
+        return pids_by_child(self.children(tag=tag))
+
+    def which_children(self) -> dict[str, list[ChildStatus]]:
+        """The children of each node, by its name; those nobody owns under ``""``."""
+        return by_node(self.children())
+
+    def is_alive(self, node: str | None = None) -> bool:
+        """Whether a node is a live member; without a name: whether the hub has any."""
+        return self._drive(registry.is_alive(self._context, node))
+
+    def is_locked(self) -> bool:
+        """Whether starts and messages for some children have to wait just now, because a shard has no live owner: it is
+        being claimed, or no worker is there. (There is no other lock: a shard that moves is never without an owner.)
+        """
+        return self._drive(registry.is_locked(self._context))
+
+
+class AsyncQueries:
+    """The same under ``hub.aio``."""
+
+    if TYPE_CHECKING:
+        _context: HubContext
+        _hub: Hub
+
+        async def _drive(self, operation: Operation[T]) -> T: ...
+
+    async def children(self, *, progress: Progress | None = None, **query: Any) -> list[ChildStatus]:
+        """See :meth:`Queries.children`."""
+        return await self._drive(registry.children(self._context, query_of(query), progress))
+
+    async def iter_children(self, *, progress: Progress | None = None, **query: Any) -> AsyncIterator[ChildStatus]:
+        """See :meth:`Queries.iter_children`."""
+        listing = Listing(self._context, query_of(query), progress)
+        while not listing.done:
+            for child in await self._drive(listing.page()):
+                yield child
+
+    async def child_lookup(self, child_id: str) -> ChildStatus:
+        """See :meth:`Queries.child_lookup`."""
+        return await self._drive(registry.child_lookup(self._context, child_id))
+
+    async def where(self, child_id: str) -> Place:
+        """See :meth:`Queries.where`."""
+        return await self._drive(registry.where(self._context, child_id))
+
+    async def get_pid(self, child_id: str) -> Pid | None:
+        """See :meth:`Queries.get_pid`."""
+        return next(iter(await self.get_pids(child_id)), None)
+
+    async def get_pids(self, child_id: str) -> list[Pid]:
+        """See :meth:`Queries.get_pids`."""
+        return (await self.pids_of([child_id])).get(child_id, [])
+
+    async def pids_of(self, child_ids: Iterable[str]) -> dict[str, list[Pid]]:
+        """See :meth:`Queries.pids_of`."""
+        return await self._drive(registry.get_pids(self._context, child_ids))
+
+    async def process_list(self, scope: str = "global") -> dict[str, list[Pid]]:
+        """See :meth:`Queries.process_list`."""
+        return await self._drive(registry.process_list(self._context, scope, frozenset(self._hub.local_nodes)))
+
+    async def registry_dump(self) -> dict[str, ChildStatus]:
+        """See :meth:`Queries.registry_dump`."""
+        return {child.child_id: child for child in await self.children()}
+
+    async def tag_query(self, tag: str) -> dict[str, list[Pid]]:
+        """See :meth:`Queries.tag_query`."""
+        return pids_by_child(await self.children(tag=tag))
+
+    async def which_children(self) -> dict[str, list[ChildStatus]]:
+        """See :meth:`Queries.which_children`."""
+        return by_node(await self.children())
+
+    async def is_alive(self, node: str | None = None) -> bool:
+        """See :meth:`Queries.is_alive`."""
+        return await self._drive(registry.is_alive(self._context, node))
+
+    async def is_locked(self) -> bool:
+        """See :meth:`Queries.is_locked`."""
+        return await self._drive(registry.is_locked(self._context))
+
+
+def query_of(given: dict[str, Any]) -> Query:
+    """Keyword arguments as a query, or :class:`~hubq.errors.ConfigError`."""
+    try:
+        return Query(**given)
+    except TypeError:
+        wrong = next(iter(set(given) - {"match", "tag", "node", "kind", "status"}))
+        raise ConfigError(f"cannot ask for children by {wrong!r}: give match, tag, node, kind or status") from None
+
+
+def pids_by_child(children: Iterable[ChildStatus]) -> dict[str, list[Pid]]:
+    """The pids of children."""
+    return {child.child_id: [child.pid] if child.pid is not None else [] for child in children}
+
+
+def by_node(children: Iterable[ChildStatus]) -> dict[str, list[ChildStatus]]:
+    """Children in the lists of their nodes."""
+    lists: dict[str, list[ChildStatus]] = {}
+    for child in children:
+        lists.setdefault(child.node or "", []).append(child)
+    return lists

@@ -1,0 +1,225 @@
+"""What children there are and where: every query, once, as generators over steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from hubq.client.operations import HubContext
+from hubq.client.results import ChildStatus, Place
+from hubq.client.steps import Fetch, Operation
+from hubq.core.hashing import checked_child_id
+from hubq.core.pid import Pid
+from hubq.errors import ConfigError, NotAlive, UnknownChild
+from hubq.store.command import Command, plain, text
+from hubq.store.keys import Keys, owner_field
+from hubq.store.membership import read_leases, read_nodes, redis_time_ms
+from hubq.store.owners import Owner, Owners
+from hubq.store.registry import read_some_specs, scan_specs
+from hubq.store.spec_record import SpecRecord
+
+#: Shards read side by side, and children asked for from each at a time: a page is a few thousand at most, and no single
+#: command keeps Redis from its other clients for longer than some 100 µs.
+SHARDS_AT_ONCE = 16
+CHILDREN_AT_ONCE = 250
+
+NOBODY = Owner("-", 0, 0)
+
+#: Called while a listing goes on: shards read, shards in all, children found so far.
+Progress = Callable[[int, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``)."""
+
+    match: str | None = None
+    tag: str | None = None
+    node: str | None = None
+    kind: str | None = None
+    status: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in (None, "running", "parked", "waiting"):
+            raise ConfigError(f"status={self.status!r}: give 'running', 'parked' or 'waiting'")
+
+    def wants(self, child_id: str, spec: SpecRecord) -> bool:
+        """Whether the child may be meant, by all that its spec tells."""
+        return (
+            (self.match is None or fnmatchcase(child_id, self.match))
+            and (self.kind is None or spec.name == self.kind)
+            and (self.tag is None or spec.metadata.get("tag") == self.tag)
+        )
+
+    def takes(self, child: ChildStatus) -> bool:
+        """Whether it is meant, now that its place is known."""
+        return self.node in (None, child.node) and self.status in (None, child.status)
+
+
+@dataclass(slots=True)
+class Listing:
+    """A listing under way. ``page()`` is the operation that reads some more; ``done`` when all has been read."""
+
+    hub: HubContext
+    query: Query
+    progress: Progress | None = None
+    found: int = 0
+    _left: list[tuple[int, str]] = field(default_factory=list)
+    _seen: dict[int, set[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._left = [(shard, "0") for shard in range(self.hub.config.shards)]
+
+    @property
+    def done(self) -> bool:
+        """Whether every shard has been read to its end."""
+        return not self._left
+
+    def page(self) -> Operation[list[ChildStatus]]:
+        """Some more children, in no order. HSCAN may tell of a child that ends or starts meanwhile, or may not."""
+        keys = self.hub.keys
+        now, self._left = self._left[:SHARDS_AT_ONCE], self._left[SHARDS_AT_ONCE:]
+        scans = yield Fetch([scan_specs(keys, shard, cursor, CHILDREN_AT_ONCE) for shard, cursor in now])
+        wanted: dict[int, dict[str, SpecRecord]] = {}
+        going_on: list[tuple[int, str]] = []
+        for (shard, _), (cursor, specs) in zip(now, scans, strict=True):
+            seen = self._seen.setdefault(shard, set())
+            fresh = {child: s for child, s in specs.items() if child not in seen and self.query.wants(child, s)}
+            if fresh:
+                wanted[shard] = fresh
+            if cursor == "0":
+                del self._seen[shard]
+            else:
+                seen.update(specs)
+                going_on.append((shard, cursor))
+        self._left = going_on + self._left
+        found: list[ChildStatus] = []
+        if wanted:
+            places = yield Fetch(
+                [each for shard, specs in wanted.items() for each in _places(keys, shard, list(specs))]
+            )
+            for number, (shard, specs) in enumerate(wanted.items()):
+                statuses = _statuses(shard, specs, *places[3 * number : 3 * number + 3])
+                found += [status for status in statuses if self.query.takes(status)]
+        self.found += len(found)
+        if self.progress is not None:
+            shards = self.hub.config.shards
+            self.progress(shards - len(self._left), shards, self.found)
+        return found
+
+
+def _places(keys: Keys, shard: int, children: list[str]) -> list[Command[Any]]:
+    """Who owns the shard and its pins, what waits for these children, and which of them cannot run."""
+    fields = [owner_field(shard), *(owner_field(shard, child) for child in children)]
+    return [
+        plain("HMGET", keys.owners, *fields, read=list),
+        plain("HMGET", keys.backlog(shard), *children, read=list),
+        plain("HMGET", keys.parked(shard), *children, read=list),
+    ]
+
+
+def _statuses(
+    shard: int, specs: Mapping[str, SpecRecord], lines: list[Any], backlogs: list[Any], reasons: list[Any]
+) -> list[ChildStatus]:
+    of_shard = Owner.read(lines[0]) if lines[0] else NOBODY
+    found: list[ChildStatus] = []
+    for (child, spec), pin, backlog, reason in zip(specs.items(), lines[1:], backlogs, reasons, strict=True):
+        owner = Owner.read(pin) if pin else of_shard
+        node = owner.node if owner.node != "-" else None
+        status = "parked" if reason is not None else "running" if node else "waiting"
+        found.append(
+            ChildStatus(
+                child, spec.name, shard, node, status, pin is not None, int(backlog or 0), text(reason or b""),
+                dict(spec.metadata), owner.incarnation, owner.token, spec.restart,
+            )
+        )  # fmt: skip
+    return found
+
+
+def children(hub: HubContext, query: Query, progress: Progress | None) -> Operation[list[ChildStatus]]:
+    """All children that are meant, by id."""
+    listing = Listing(hub, query, progress)
+    found: list[ChildStatus] = []
+    while not listing.done:
+        found += yield from listing.page()
+    return sorted(found, key=lambda child: child.child_id)
+
+
+def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
+    """All there is to know of one child."""
+    shard = hub.shard_of(checked_child_id(child_id))
+    specs, *places = yield Fetch([read_some_specs(hub.keys, shard, [child_id]), *_places(hub.keys, shard, [child_id])])
+    if child_id not in specs:
+        raise unknown(hub, child_id)
+    (status,) = _statuses(shard, specs, *places)
+    return status
+
+
+def unknown(hub: HubContext, child_id: str) -> UnknownChild:
+    """The error for a child that does not exist."""
+    return UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
+
+
+def where(hub: HubContext, child_id: str) -> Operation[Place]:
+    """Where a child is."""
+    shard = hub.shard_of(checked_child_id(child_id))
+    owners, (exists,) = yield from hub.view.look([plain("HEXISTS", hub.keys.children(shard), child_id, read=int)])
+    if not exists:
+        raise unknown(hub, child_id)
+    owner = owner_of(owners, shard, child_id)
+    node = None if owner.node == "-" else owner.node
+    return Place(child_id, shard, node, owner.incarnation, owner.token, (shard, child_id) in owners.pins)
+
+
+def owner_of(owners: Owners, shard: int, child_id: str) -> Owner:
+    """The owner of a child: its pin's, else its shard's."""
+    return owners.pins.get((shard, child_id)) or owners.shards.get(shard, NOBODY)
+
+
+def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, list[Pid]]]:
+    """The pids of children that exist: one each, none for those that nobody owns now."""
+    by_shard: dict[int, list[str]] = {}
+    for child in child_ids:
+        by_shard.setdefault(hub.shard_of(checked_child_id(child)), []).append(child)
+    there = [
+        plain("HMGET", hub.keys.children(shard), *some, read=lambda answer: [spec is not None for spec in answer])
+        for shard, some in by_shard.items()
+    ]
+    owners, answers = yield from hub.view.look(there)
+    pids: dict[str, list[Pid]] = {}
+    for (shard, some), exist in zip(by_shard.items(), answers, strict=True):
+        for child, exists in zip(some, exist, strict=True):
+            if exists:
+                owner = owner_of(owners, shard, child)
+                pids[child] = [] if owner.node == "-" else [Pid(owner.node, owner.incarnation, owner.token)]
+    return pids
+
+
+def process_list(hub: HubContext, scope: str, local: frozenset[str]) -> Operation[dict[str, list[Pid]]]:
+    """Every child that somebody owns, and its pids."""
+    if scope not in ("local", "global"):
+        raise ConfigError(f"scope={scope!r}: give 'local' or 'global'")
+    if scope == "local" and not local:
+        raise NotAlive(f"no node of hub {hub.keys.hub_id!r} runs in this process: ask for process_list('global')")
+    found = yield from children(hub, Query(), None)
+    return {
+        child.child_id: [child.pid]
+        for child in found
+        if child.pid is not None and (scope == "global" or child.pid.node in local)
+    }
+
+
+def is_alive(hub: HubContext, node: str | None) -> Operation[bool]:
+    """Whether a node is a member whose lease has not run out; without a name: whether any is."""
+    infos, leases, now = yield Fetch([read_nodes(hub.keys), read_leases(hub.keys), redis_time_ms()])
+    return any(leases.get(name, 0) > now for name in infos if node in (None, name))
+
+
+def is_locked(hub: HubContext) -> Operation[bool]:
+    """Whether starts and messages for some shard have to wait: it has no live owner just now."""
+    owners, (infos,) = yield from hub.view.look([read_nodes(hub.keys)])
+    lives = {name: info.incarnation for name, info in infos.items()}
+    served = {shard for shard, owner in owners.shards.items() if lives.get(owner.node) == owner.incarnation}
+    return len(served) < hub.config.shards
