@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.hubq-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo chaos test check lint bench clean
+.PHONY: help venv demo chaos sim test check lint bench clean
 
 help: ## show this
 	@echo "make <target>:"
@@ -29,6 +29,11 @@ chaos: $(STAMP) ## throw faults at real workers and a real Redis: make chaos SEC
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest -q
+
+SCHEDULES ?= 5000
+SEED      ?= 1
+sim: $(STAMP) ## thousands of simulated schedules of faults; SCHEDULES=5000 SEED=1 (the first one's)
+	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED)
 
 lint: $(STAMP) ## style, types, and which layer imports which
 	$(BIN)/ruff check .

@@ -176,7 +176,7 @@ class Dispatcher:
             self.finish(cell, message, "ok", encode(True))
             self._end_child(cell)
             return
-        if message.deadline and message.deadline < self._redis_now_ms():
+        if message.deadline and message.deadline < self._redis_now_ms() and not _may_be_a_replay(cell, message):
             self.fail(cell, message, "overdue", "its deadline had passed when its turn came")
             return
         found = self._method(cell.kind, message.method)
@@ -291,3 +291,12 @@ class Dispatcher:
         if message.reply_to:
             line = reply_line(message.id, word, self.node_name, payload)
             effects.replies.setdefault(message.reply_to, []).append(line)
+
+
+def _may_be_a_replay(cell: Cell, message: Message) -> bool:
+    """``durability="interval"``: whether it may have been answered before a crash, and be missing in the saved state.
+
+    Such a message is handled even past its deadline: its caller may have been told that it was.
+    """
+    until = cell.holding.replays.get(cell.child_id)
+    return until is not None and int(message.entry.partition(b"-")[0]) < until

@@ -81,6 +81,9 @@ class Holding:
         self.cells: dict[str, Cell] = {}
         self.excluded: set[str] = set()  # children pinned to other holdings
         self.behind: dict[str, bytes] = {}  # child -> entry after which its messages must be read again
+        self.replays: dict[
+            str, float
+        ] = {}  # durability="interval": child -> Redis ms before which it may have answered
         self.open = False  # handlers may start
         self.frozen = False  # nothing may be committed: the token is being passed
         self.lost = False

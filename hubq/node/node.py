@@ -29,7 +29,7 @@ from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
 from hubq.node.vitals import Pulse
 from hubq.store.connection import AsyncRedis, Server
-from hubq.store.membership import join_node, leave_node
+from hubq.store.membership import drain_node, join_node, leave_node
 
 log = logging.getLogger("hubq.node")
 
@@ -50,6 +50,7 @@ class Node:
         self._server = server if server is not None else hub.server
         self.name = checked_name("node name", name)
         self.started = False
+        self._leaving = False
         self._ended = asyncio.Event()
         self._empty = asyncio.Event()
 
@@ -119,6 +120,7 @@ class Node:
         )  # fmt: skip
         supervisor.changed = supervisor.saver.changed = committer.changed
         supervisor.resume = dispatcher.resume
+        supervisor.redis_now_ms = lambda: clock.now_ms(loop.time())
         supervisor.reject = dispatcher.fail
         supervisor.read_again = reader.again
         supervisor.read_orphans = reader.orphans
@@ -180,19 +182,11 @@ class Node:
         """
         if self._ended.is_set():
             return True
-        from hubq.store.membership import drain_node
-
-        parts = self.parts
-        try:
-            await parts.redis.run(
-                drain_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept), retry_for=2.0
-            )
-        except Exception as error:
-            log.warning("drain of %s could not be announced: %s", self.name, error)
-        self._coordinator.kick()
+        self._leaving = True
         left = False
         try:
             async with asyncio.timeout(timeout):
+                await self._announce_drain()
                 while not left:
                     await self._empty.wait()
                     left = await self._leave()
@@ -200,6 +194,19 @@ class Node:
             log.warning("node %s did not hand everything over within %g s", self.name, timeout)
         await self._end(leave=not left, drained=True)
         return left
+
+    async def _announce_drain(self) -> None:
+        """Say that this node is no place for shards any more, until Redis has heard it."""
+        parts = self.parts
+        while True:
+            command = drain_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept)
+            try:
+                await parts.redis.run(command, retry_for=2.0)
+                break
+            except HubqError as error:
+                log.warning("drain of %s waits: %s", self.name, error)
+                await asyncio.sleep(0.2)
+        self._coordinator.kick()
 
     async def _leave(self) -> bool:
         """Say goodbye. False: a shard came in at the last moment, and must be handed over first."""
@@ -282,8 +289,13 @@ class Node:
         # From now on this incarnation is void, even if nobody has evicted it: its children are gone.
         parts.incarnation = 0
         if why == "evicted":
+            if self._leaving or self._coordinator.draining:
+                self._empty.set()  # nothing is left here, and nothing is to come: do not join anew
+                return
             try:
                 await self._join(wait=parts.config.lease)
+                if self._leaving:
+                    await self._announce_drain()
             except HubqError as error:
                 log.error("node %s cannot join anew yet: %s", self.name, error)
             self._coordinator.kick()

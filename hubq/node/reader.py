@@ -47,6 +47,8 @@ class Reader:
         self._nobody = nobody
         self._cursors: dict[int, bytes] = {}
         self._holdings: dict[int, list[Holding]] = {}
+        self._turn = 0  # reads begun
+        self._fresh: dict[int, int] = {}  # shard -> the first read whose answer counts, see :meth:`fresh`
         self._behind: set[Holding] = set()  # holdings that are not yet at their stream's cursor
         self._catching: dict[Holding, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -66,6 +68,7 @@ class Reader:
         """Read for a holding from the first message left. The caller wakes the blocking read (a ``Wake`` to itself)."""
         others = self._holdings.setdefault(holding.shard, [])
         others.append(holding)
+        self.fresh(holding.shard)
         if holding.shard not in self._cursors:
             self._cursors[holding.shard] = START
         elif holding.pinned is None:
@@ -80,10 +83,17 @@ class Reader:
         if not others:
             self._holdings.pop(holding.shard, None)
             self._cursors.pop(holding.shard, None)
+            self._fresh.pop(holding.shard, None)
         self._behind.discard(holding)
         task = self._catching.pop(holding, None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
+
+    def fresh(self, shard: int) -> None:
+        """A shard, or a child of it, has just become ours: what is being read right now was begun before, and may hold
+        messages that the last owner has handled since.
+        """
+        self._fresh[shard] = self._turn + 1
 
     def again(self, cell: Cell, after: bytes = START) -> None:
         """Read a child's messages again, from past an entry."""
@@ -120,12 +130,15 @@ class Reader:
         while True:
             try:
                 cursors = dict(self._cursors)
+                self._turn += 1
                 command = read_mailboxes(self._keys, cursors, self._count, int(BLOCK * 1000), self._wake_stream, woken)
                 found, woken = await self._redis.run(command)
                 if woken == b"$":
                     woken = b"0"
                 for shard, messages in found.items():
                     # The shard may have gone, or gone and come again, while we waited.
+                    if self._turn < self._fresh.get(shard, 0):
+                        continue  # read it again
                     if messages and self._cursors.get(shard) == cursors[shard]:
                         self._cursors[shard] = messages[-1].entry
                         for holding in list(self._holdings.get(shard, ())):

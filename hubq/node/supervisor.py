@@ -45,6 +45,7 @@ class Supervisor:
         self.changed: Callable[[], None] = lambda: None  # set by the node: something to commit
         self.resume: Callable[[Cell], None] = lambda cell: None  # set by the node: a child may go on
         self.reject: Callable[[Cell, Message, str, str], None]
+        self.redis_now_ms: Callable[[], float]
         self._redis = redis
         self._keys = keys
         self._classes = classes
@@ -134,6 +135,9 @@ class Supervisor:
 
     def begin(self, cell: Cell, envelope: Envelope | None) -> None:
         """Give a built child its state and start it; its intake opens when ``on_start`` is done."""
+        if cell.kind.durability == "interval":
+            # What was answered since its last save comes again. (A second more than any clock can be wrong.)
+            cell.holding.replays[cell.child_id] = self.redis_now_ms() + 1000
         try:
             if envelope is not None:
                 restore(cell, envelope)
@@ -303,14 +307,15 @@ class Supervisor:
         if cell.life is not Life.RUNNING or cell.holding.lost:
             return
         cell.moved(LifeEvent.RESTART)  # no handler starts from here on
-        if cell.holding.effects:
-            await self.saver.committed(cell.holding)
+        # Not only what is to be committed: a commit that is under way must be in Redis before its state is read.
+        await self.saver.committed(cell.holding)
         command = read_state(self._keys, cell.holding.shard, cell.child_id)
         try:
             envelope = await self._redis.run(command, retry_for=self._config.lease)
         except RedisUnavailable as error:
-            cell.moved(LifeEvent.FAILED)
-            self._park(cell, f"its state could not be read for a restart: {error}")
+            if not cell.holding.lost and self._still_restarting(cell):
+                cell.moved(LifeEvent.FAILED)
+                self._park(cell, f"its state could not be read for a restart: {error}")
             return
         await self._on_stop(cell, "restart")
         if cell.holding.lost or not self._still_restarting(cell):

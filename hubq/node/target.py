@@ -240,6 +240,7 @@ class Intake:
         if holding.moving and not holding.open:
             return  # it leaves this minute; the next owner sees that the pin is gone
         holding.excluded.discard(child)
+        parts.reader.fresh(shard)
         if child not in specs:
             parts.supervisor.read_orphans(holding, child)
             return

@@ -1,0 +1,100 @@
+"""What must be true once the faults have stopped, and once the last worker has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hubq import Hub
+from hubq.errors import HubqError, UnknownChild
+from hubq.store.codec import decode
+from hubq.store.envelope import Envelope
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+#: After the faults stop: every shard has a live owner within this many simulated seconds,
+OWNED_BOUND = 10.0
+#: every message is handled and every pin has gone within this many,
+CALM_BOUND = 60.0
+#: and when all workers are told to go, they have gone within this many.
+END_BOUND = 60.0
+
+
+async def wait_for_calm(world: World) -> list[str]:
+    """Wait until everything is served and nothing waits: what is wrong when the time is up."""
+    began = world.loop.now
+    observer, shards = world.observer, world.settings["shards"]
+    owned = False
+    while True:
+        left = observer.unserved(shards, world.loop.now)
+        owned = owned or not any(line.startswith("shard") for line in left)
+        waiting = observer.waiting()
+        if not left and not waiting:
+            return []
+        if not owned and world.loop.now > began + OWNED_BOUND:
+            return [f"not served {OWNED_BOUND:g} s after the faults: {'; '.join(left)}"]
+        if world.loop.now > began + CALM_BOUND:
+            return [f"not calm {CALM_BOUND:g} s after the faults: {waiting} messages wait; {'; '.join(left)}"]
+        await asyncio.sleep(0.25)
+
+
+async def check_states(world: World, hub: Hub, children: list[str]) -> list[str]:
+    """Ask every child what it has applied."""
+    found: list[str] = []
+    for child in sorted({*children, *world.ledger.children()}):
+        try:
+            applied = await hub.aio.ref(child).call("entries", timeout=10.0)
+            found += world.ledger.compare(child, applied)
+            if child.startswith("running"):
+                ticks = await hub.aio.ref(child).call("ticked", timeout=10.0)
+                if ticks < world.ledger.saved.get(child, 0):
+                    found.append(
+                        f"{child}: commit() had returned at tick {world.ledger.saved[child]}, it is at {ticks}"
+                    )
+        except UnknownChild:
+            if child in children:
+                found.append(f"{child} is gone")
+        except HubqError as error:
+            found.append(f"{child} does not answer: {type(error).__name__}: {error}")
+    return found
+
+
+def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
+    """No worker is left: every state is saved, and no key is without an owner or a TTL.
+
+    ``gone`` are the workers that left last. (One that crashed shortly before is still a member: nobody was left to see
+    its lease end.)
+    """
+    store, keys = world.store, world.observer.keys
+    found: list[str] = []
+    for shard in range(world.settings["shards"]):
+        specs = store.look("HKEYS", keys.children(shard))
+        states = store.look("HGETALL", keys.msk(shard))
+        saved = {states[n].decode(): states[n + 1] for n in range(0, len(states), 2)}
+        found += [f"a state of {child} is left, but no such child" for child in saved if child.encode() not in specs]
+        for child in sorted(name.decode() for name in specs):
+            if child in world.ledger.stopped:
+                found.append(f"{child} was stopped, and is there")
+            state = decode(Envelope.read(saved[child]).data) if child in saved else {}
+            if child in children or child in world.ledger.children():
+                found += [f"saved: {wrong}" for wrong in world.ledger.compare(child, state.get("applied", {}))]
+        for what in (keys.backlog(shard), keys.parked(shard)):
+            left = store.look("HGETALL", what)
+            if left:
+                found.append(f"{what} is left: {left}")
+        waiting = store.look("XLEN", keys.mailbox(shard))
+        if waiting:
+            found.append(f"{waiting} messages are left in shard {shard}")
+        line = store.look("HGET", keys.owners, str(shard))
+        if line is not None and not line.startswith(b"- "):
+            found.append(f"shard {shard} is still owned: {line!r}")
+    found += [f"{name} has left and is a member still" for name in gone if store.look("HEXISTS", keys.nodes, name)]
+    found += [f"the lease of {name} is left" for name in gone if store.look("ZSCORE", keys.leases, name) is not None]
+    lasting = {keys.config, keys.owners, keys.epoch, keys.events, keys.nodes, keys.leases}
+    for key in sorted(name.decode() for name in store.look("KEYS", "*")):
+        if key in lasting or key.startswith(keys.prefix + "shard:"):
+            continue
+        if store.look("PTTL", key) < 0:
+            found.append(f"{key} has neither owner nor TTL")
+    return found

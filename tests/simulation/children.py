@@ -1,0 +1,140 @@
+"""The children of the simulation: each writes into its state what it has applied, and by which execution."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar, Protocol
+
+from hubq import Child
+
+Entry = tuple[int, int]
+
+
+class Stage(Protocol):
+    """What children may ask of the simulated world."""
+
+    def mark(self) -> int:
+        """A number for this execution of a handler, never given twice."""
+
+    def chance(self, share: float) -> bool:
+        """True in this share of the cases."""
+
+    def seconds(self, most: float) -> float:
+        """A time."""
+
+    def saved(self, child: str, ticks: int) -> None:
+        """``commit()`` has returned with this in the state."""
+
+
+class Held:
+    """Where the stage is kept: children are built by name, nothing can be handed to them. (One schedule runs at a time.)"""
+
+    stage: ClassVar[Stage]
+
+
+class Plain(Child):
+    """``record`` applies one message; the answer is the mark of this execution, which stays in the state with it."""
+
+    def __init__(self) -> None:
+        self.applied: dict[str, list[Entry]] = {}
+
+    def note(self, sender: str, number: int) -> int:
+        mark = Held.stage.mark()
+        self.applied.setdefault(sender, []).append((number, mark))
+        return mark
+
+    async def record(self, sender: str, number: int, before: float = 0.0, after: float = 0.0) -> int:
+        if before:
+            await asyncio.sleep(before)
+        mark = self.note(sender, number)
+        if after:
+            await asyncio.sleep(after)
+        return mark
+
+    async def spoil(self, sender: str, number: int) -> None:
+        """Applies, and then raises: it must leave nothing behind."""
+        self.note(sender, number)
+        await asyncio.sleep(0)
+        raise ValueError("spoilt")
+
+    def thread(self, sender: str, number: int) -> int:
+        """In a thread, which cannot be cancelled."""
+        return self.note(sender, number)
+
+    async def entries(self) -> dict[str, list[Entry]]:
+        return self.applied
+
+
+class Slow(Plain):
+    """``on_start``, ``on_stop`` and the handover state take their time, or fail."""
+
+    transient = ("where",)
+
+    async def on_start(self) -> None:
+        await asyncio.sleep(Held.stage.seconds(0.3))
+        self.where = self.node_name
+
+    async def on_stop(self, reason: str) -> None:
+        await asyncio.sleep(Held.stage.seconds(0.5))
+
+    async def prepare_handover_state(self) -> Any:  # type: ignore[override]
+        await asyncio.sleep(Held.stage.seconds(0.1))
+        if Held.stage.chance(0.05):
+            await asyncio.sleep(5)
+        if Held.stage.chance(0.03):
+            raise RuntimeError("no state today")
+        return {"applied": self.applied, "handed": True}
+
+    def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
+        assert handed["handed"]
+        return {"applied": handed["applied"]}
+
+
+class Running(Plain):
+    """Has a loop of its own that counts and commits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ticks = 0
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(Held.stage.seconds(1.0))
+            self.ticks += 1
+            ticks = self.ticks
+            if Held.stage.chance(0.5):
+                await self.commit()
+                Held.stage.saved(self.child_id, ticks)
+            if Held.stage.chance(0.03):
+                raise RuntimeError("run() fails now and then")
+
+    async def ticked(self) -> int:
+        return self.ticks
+
+
+class Interval(Plain):
+    """Saves now and then."""
+
+    durability = "interval"
+    save_every = 0.7
+    save_after = 4
+
+
+class Picky(Plain):
+    """Cannot be built on some workers, as after half a deploy."""
+
+    refused_by: ClassVar[set[str]] = set()
+
+    def __init__(self) -> None:
+        super().__init__()
+        if self.node_name in Picky.refused_by:
+            raise RuntimeError("this worker has no driver for it")
+
+
+KINDS: dict[str, type[Plain]] = {
+    "plain": Plain,
+    "slow": Slow,
+    "running": Running,
+    "interval": Interval,
+    "picky": Picky,
+}

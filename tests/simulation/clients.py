@@ -1,0 +1,121 @@
+"""Web clients of the simulation: they start children, call, cast and stop, and write down what they were told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hubq import ChildSpec
+from hubq.errors import AlreadyStarted, CallFailed, CallTimeout, HubqError, RedisUnavailable, UnknownChild
+from tests.simulation.children import KINDS, Plain
+from tests.simulation.ledger import MAYBE, NO, YES, Sent
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Client:
+    """One client process with a few senders in it."""
+
+    def __init__(self, world: World, name: str, children: list[str]) -> None:
+        self.world, self.name, self.children = world, name, children
+        self.process = world.process(name)
+        self.hub = world.hub(self.process)
+
+    async def start_all(self) -> None:
+        """Start the children of the schedule, however often it takes."""
+        left = list(self.children)
+        while left:
+            child = left[0]
+            try:
+                await self.hub.aio.start_child(child, KINDS[child.partition("-")[0]], timeout=3.0)
+            except AlreadyStarted:
+                pass  # an earlier try has come through
+            except CallTimeout:
+                pass  # it will start
+            except HubqError:
+                await asyncio.sleep(0.3)
+                continue
+            left.pop(0)
+
+    async def send(self) -> None:
+        """Several senders at once, until the faults stop."""
+        rng = self.world.rng
+        await asyncio.gather(*(self._sender(f"{self.name}.{n}") for n in range(rng.randint(1, 2))))
+
+    async def _sender(self, sender: str) -> None:
+        world, rng = self.world, self.world.rng
+        pace = rng.choice([0.02, 0.1, 0.4])
+        count = 0
+        while not world.calm and count < 40:
+            count += 1
+            if rng.random() < 0.05:
+                await self._guest(sender, f"guest-{sender}-{rng.randint(1, 2)}")
+            else:
+                await self._one(sender, rng.choice(self.children))
+            await asyncio.sleep(rng.expovariate(1 / pace))
+
+    async def _one(self, sender: str, child: str) -> bool:
+        rng, ledger = self.world.rng, self.world.ledger
+        message = ledger.begin(sender, child)
+        dice = rng.random()
+        ref = self.hub.aio.ref(child)
+        spoilt = dice < 0.1
+        try:
+            if dice < 0.1:
+                await self._spoil(ref, sender, message)
+            elif dice < 0.2:
+                message.mark = await ref.call("thread", sender, message.number, timeout=rng.choice([1.0, 8.0]))
+            elif dice < 0.35:
+                await ref.cast("record", sender, message.number)
+            else:
+                before, after = (rng.choice([0.0, 0.0, 0.0, 0.02, 0.6]) for _ in range(2))
+                work = ref.call("record", sender, message.number, before, after, timeout=rng.choice([0.5, 2.0, 8.0]))
+                message.mark = await work
+        except CallTimeout as error:
+            message.in_order = True
+            message.applied = MAYBE if error.may_run and not spoilt else NO
+        except RedisUnavailable:
+            message.applied = NO if spoilt else MAYBE
+        except UnknownChild as error:
+            message.applied = NO
+            if not child.startswith("guest"):
+                ledger.wrong.append(f"{sender} -> {child}: {error}")
+            return False
+        except CallFailed as error:
+            ledger.wrong.append(f"{sender} -> {child}: {error} {error.remote_traceback}")
+        except HubqError as error:
+            ledger.wrong.append(f"{sender} -> {child}: {type(error).__name__}: {error}")
+        else:
+            message.applied, message.in_order = (NO if spoilt else YES), True
+            if message.mark is not None:
+                self.world.say(f"{sender} -> {child} {message.number}: {message.mark}")
+        return True
+
+    async def _spoil(self, ref: object, sender: str, message: Sent) -> None:
+        message.applied = NO
+        if self.world.rng.random() < 0.5:
+            await ref.cast("spoil", sender, message.number)  # type: ignore[attr-defined]
+            return
+        try:
+            await ref.call("spoil", sender, message.number, timeout=2.0)  # type: ignore[attr-defined]
+        except CallFailed as error:
+            if error.remote_type != "ValueError":
+                raise
+
+    async def _guest(self, sender: str, child: str) -> None:
+        """A child that comes, is written to, and goes."""
+        world = self.world
+        try:
+            result = await self.hub.aio.start_children([ChildSpec(child, Plain)], timeout=4.0)
+            if result.errors and not isinstance(result.errors[child], AlreadyStarted):
+                world.ledger.wrong.append(f"{child} did not start: {result.errors[child]}")
+            world.ledger.stopped.discard(child)
+            for _ in range(world.rng.randint(0, 3)):
+                await self._one(sender, child)
+            if world.rng.random() < 0.7:
+                stopped = await self.hub.aio.stop_children([child], timeout=6.0)
+                if child in stopped.stopped or isinstance(stopped.errors.get(child), UnknownChild):
+                    world.ledger.forget(child)
+        except (RedisUnavailable, CallTimeout):
+            world.ledger.stopped.discard(child)

@@ -1,0 +1,71 @@
+"""What is thrown at a schedule: which kinds of faults, how often, and at which moments. All of it from the seed.
+
+Each schedule draws a few kinds only (*swarm testing*): a schedule with everything at once reaches fewer places than many
+with a few things each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from tests.simulation.loop import Process
+
+#: Faults that come at a time of their own.
+TIMED = ("crash", "freeze", "cut", "black hole", "redis restart", "join", "drain", "replace", "client crash")
+#: Faults of one request.
+LOST = ("lost before", "lost after", "lost midway", "late packet")
+#: Faults that hit a process in the moment it sends a command, or in which Redis has just run it.
+AIMED = (
+    "crash before", "crash after", "freeze before", "freeze after", "target dies", "pair sleeps",
+)  # fmt: skip
+#: Where it hurts: the scripts that change who owns what, or what is done.
+SORE = (
+    "commit_shard", "pass_token", "release_pin", "park_shard", "claim_shards", "join_node", "leave_node", "dissolve_pins",
+    "drain_node", "send_control", "HGETALL", "start_children", "send_messages",
+)  # fmt: skip
+
+
+class Plan:
+    """The faults of one schedule."""
+
+    def __init__(self, rng: Random, lease: float) -> None:
+        self.rng = rng
+        self.lease = lease
+        self.active = True
+        self.cut: dict[Process, bool] = {}  # True: a black hole
+        self.latency = rng.choice([0.0005, 0.001, 0.003, 0.02])
+        self.seconds = rng.uniform(4.0, 9.0)
+        some = rng.sample(TIMED, rng.randint(1, 4))
+        self.timed = [*some, "join", "drain"] if rng.random() < 0.7 else some
+        self.gap = rng.choice([0.4, 0.8, 1.6])
+        self.lost = rng.sample(LOST, rng.randint(1, 2)) if rng.random() < 0.5 else []
+        self.loss = rng.choice([0.003, 0.01, 0.03])
+        self.aimed = rng.sample(AIMED, rng.randint(1, 2)) if rng.random() < 0.7 else []
+        self.sore = [*rng.sample(SORE, 3), "commit_shard", "pass_token"]
+        self.aim = rng.choice([0.01, 0.03, 0.1])
+        self.picky = rng.random() < 0.3
+
+    def fate(self, names: Sequence[str]) -> str:
+        """What becomes of a request: mostly nothing."""
+        if not self.active or not self.lost or self.rng.random() >= self.loss:
+            return ""
+        fate = self.rng.choice(self.lost)
+        if fate == "late packet" and any(name in ("XREAD", "BLPOP", "commit_shard") for name in names):
+            return "lost before"
+        return fate
+
+    def aims(self, names: Sequence[str], after: bool) -> str:
+        """What hits the process that sends this (or whose command has just been run): mostly nothing."""
+        if not self.active or not self.aimed or not any(name in self.sore for name in names):
+            return ""
+        kind = self.rng.choice(self.aimed)
+        if kind.endswith(" after") is not after or self.rng.random() >= self.aim:
+            return ""
+        if kind in ("target dies", "pair sleeps"):
+            return kind if "pass_token" in names else ""
+        return kind
+
+    def sleep(self) -> float:
+        """How long a frozen process sleeps: a little less than its lease, or more."""
+        return self.rng.choice([0.3, 0.9, 1.1, 1.6, 2.5]) * self.lease * self.rng.uniform(0.9, 1.1)

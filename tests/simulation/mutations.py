@@ -1,0 +1,127 @@
+"""Breaking hubq on purpose, outside of ``hubq/``: each mutation removes one thing that a guarantee rests on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hubq.node.committer import Committer
+from hubq.node.source import SourceHandover
+from hubq.store.connection import AsyncRedis
+from hubq.store.effects import Effects
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What is removed; ``script`` changes the text of the Lua scripts, ``patch`` a method."""
+
+    what: str
+    script: Callable[[str], str] = lambda text: text
+    patch: Callable[[], list[tuple[Any, str, Any]]] = list
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    return text.replace(old, new)
+
+
+# The token check: whoever asks may commit.
+def _no_token_check(text: str) -> str:
+    return _replaced(
+        text, "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 'fenced' end\napply", "apply"
+    )
+
+
+def _no_duplicate_check(text: str) -> str:
+    return _replaced(text, "then return 'duplicate' end", "then return 'new' end")
+
+
+def _no_lease_check(text: str) -> str:
+    return _replaced(
+        text,
+        "if not lease or tonumber(lease) <= now_ms() or not alive(KEYS[2], target, incarnation) then return 'target_gone' end",
+        "",
+    )
+
+
+def _undrained_effects() -> list[tuple[Any, str, Any]]:
+    """The token passes without what is finished and not committed yet."""
+    take = SourceHandover.pass_token
+
+    async def pass_token(self: SourceHandover) -> bool:
+        committer = self._parts.committer
+        kept = committer.take
+
+        def nothing(holding: Any) -> Effects:
+            kept(holding)
+            return Effects()
+
+        committer.take = nothing  # type: ignore[method-assign]
+        try:
+            return await take(self)
+        finally:
+            committer.take = kept  # type: ignore[method-assign]
+
+    return [(SourceHandover, "pass_token", pass_token)]
+
+
+def _undrained_handlers() -> list[tuple[Any, str, Any]]:
+    """Intake is closed, but nobody waits for the messages in hand, and no straggler is pinned."""
+    from hubq.core.handover import Source, SourceEvent
+
+    async def close_intake(self: SourceHandover, grace: float) -> None:
+        if self.state is Source.STARTING:
+            self._moved(SourceEvent.STARTED)
+        self._closed_at = self._parts.redis_now_ms()
+        self._holding.open = False
+        self._moved(SourceEvent.CLOSED)
+
+    return [(SourceHandover, "close_intake", close_intake)]
+
+
+def _early_reply() -> list[tuple[Any, str, Any]]:
+    """Replies go out before the commit that they belong to."""
+    commit = Committer._commit
+
+    async def early(self: Committer) -> None:
+        from hubq.store.command import plain
+
+        for holding in self._holdings():
+            if not holding.frozen and not holding.lost and self._trusted():
+                replies, holding.effects.replies = holding.effects.replies, {}
+                for client, lines in replies.items():
+                    key = self._keys.reply(client)
+                    redis: AsyncRedis = self._redis
+                    await redis.run(plain("RPUSH", key, *lines, read=lambda answer: answer), retry_for=5.0)
+        await commit(self)
+
+    return [(Committer, "_commit", early)]
+
+
+MUTATIONS: dict[str, Mutation] = {
+    "token": Mutation("the token check of commit_shard.lua", _no_token_check),
+    "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
+    "lease": Mutation("the lease check of pass_token.lua", _no_lease_check),
+    "drain": Mutation("the drain in a handover: what is finished, not committed", patch=_undrained_effects),
+    "in-hand": Mutation("the drain in a handover: waiting for (or pinning) who is busy", patch=_undrained_handlers),
+    "early-reply": Mutation("the order: reply after commit", patch=_early_reply),
+}
+
+
+@contextlib.contextmanager
+def mutated(name: str) -> Iterator[Mutation | None]:
+    """hubq with a mutation, or as it is."""
+    if not name:
+        yield None
+        return
+    mutation = MUTATIONS[name]
+    kept = []
+    for owner, attribute, changed in mutation.patch():
+        kept.append((owner, attribute, getattr(owner, attribute)))
+        setattr(owner, attribute, changed)
+    try:
+        yield mutation
+    finally:
+        for owner, attribute, before in kept:
+            setattr(owner, attribute, before)

@@ -1,0 +1,324 @@
+"""What lies between a process and Redis: delays, lost connections, a Redis that restarts, packets that come too late.
+
+:class:`SimServer` is a ``hubq.store.connection.Server``: hubq's own executor (retries, NOSCRIPT, pipelines) runs on top.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from hubq.store.scripts import SCRIPTS
+from tests.simulation.loop import Loop, Process
+from tests.simulation.observer import Observer
+from tests.simulation.store import Store
+
+if TYPE_CHECKING:
+    from tests.simulation.faults import Plan
+
+NAMES = {script.sha: script.name for script in SCRIPTS.values()}
+
+
+def name_of(args: Sequence[Any]) -> str:
+    """What a command is called in traces and faults: a script by its name."""
+    return NAMES.get(args[1], "?") if args[0] == "EVALSHA" else str(args[0])
+
+
+class Request:
+    """Commands on their way over one connection, and their answers on the way back."""
+
+    __slots__ = ("answers", "blocked_on", "commands", "done", "fate", "future", "lives", "names", "process", "timer")
+
+    def __init__(self, process: Process, commands: Sequence[Sequence[Any]], future: asyncio.Future[Any]) -> None:
+        self.process, self.commands, self.future = process, commands, future
+        self.names = [name_of(args) for args in commands]
+        self.answers: list[Any] = []
+        self.done = False  # the process got its answer, or gave up waiting
+        self.fate = ""
+        self.lives = 0  # which life of Redis it was sent to
+        self.blocked_on: tuple[bytes, ...] = ()
+        self.timer: Any = None
+
+
+class Network:
+    """All connections, and the one Redis at their other end."""
+
+    def __init__(self, loop: Loop, rng: Random, store: Store, observer: Observer, plan: Plan) -> None:
+        self.loop, self.rng, self.store, self.observer, self.plan = loop, rng, store, observer, plan
+        self.down = False
+        self.lives = 0
+        self.thrown: dict[str, int] = {}
+        self.executed = 0
+        self.hash = 0
+        self.trace: Callable[[str], None] | None = None
+        self.about_to_send: Callable[[Request], None] = lambda request: None
+        self.executed_for: Callable[[Request], None] = lambda request: None
+        self._open: dict[Request, None] = {}
+        self._blocked: dict[bytes, dict[Request, None]] = {}
+
+    def threw(self, kind: str) -> None:
+        """Count a fault."""
+        self.thrown[kind] = self.thrown.get(kind, 0) + 1
+
+    def say(self, what: str) -> None:
+        """A line of the trace (and of its hash)."""
+        self.hash = crc32(f"{self.loop.now:.6f} {what}".encode(), self.hash)
+        if self.trace is not None:
+            self.trace(f"{self.loop.now:10.4f} {what}")
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    async def request(self, process: Process, commands: Sequence[Sequence[Any]], timeout: float) -> list[Any]:
+        """Send commands and wait for all answers; each is a value or an error of Redis."""
+        loop = self.loop
+        request = Request(process, commands, loop.create_future())
+        self.about_to_send(request)
+        if process.frozen or not process.alive:
+            await asyncio.sleep(0)  # it goes out when the process is thawed
+        self._open[request] = None
+        request.timer = loop.call_later(timeout, self._give_up, request)
+        self._send(request)
+        try:
+            answers: list[Any] = await request.future
+            return answers
+        finally:
+            request.timer.cancel()
+            self._close(request)
+            if request.future.done() and not request.future.cancelled():
+                request.future.exception()  # heard, even if the task was cancelled in the same moment
+
+    def _send(self, request: Request) -> None:
+        if self.down or request.process in self.plan.cut:
+            if not self.plan.cut.get(request.process):
+                self.loop.after(self.delay(), self._lose, request)
+            return  # a black hole: nothing comes back until the time-out
+        request.lives = self.lives
+        delay = self.delay()
+        request.fate = fate = self.plan.fate(request.names)
+        if fate:
+            self.threw(fate)
+            self.say(f"{request.process.name} {fate}: {' '.join(request.names)}")
+        if fate == "late packet":
+            # The connection breaks for the sender; what it had sent arrives all the same, later.
+            self.loop.after(delay, self._lose, request)
+            delay += self.rng.uniform(0.05, 3.0)
+        elif fate == "lost before":
+            self.loop.after(delay, self._lose, request)
+            return
+        self.loop.after(delay, self._arrive, request)
+
+    def delay(self) -> float:
+        """How long one way takes, seconds."""
+        rng, mean = self.rng, self.plan.latency
+        return mean * (0.5 + rng.random()) if rng.random() < 0.97 else mean * rng.uniform(1, 40)
+
+    def _give_up(self, request: Request) -> None:
+        if not request.future.done():
+            request.future.set_exception(RedisTimeoutError("no answer (simulated)"))
+
+    def _lose(self, request: Request) -> None:
+        if not request.future.done() and not request.done:
+            request.future.set_exception(RedisConnectionError("connection lost (simulated)"))
+
+    def _close(self, request: Request) -> None:
+        request.done = True
+        self._open.pop(request, None)
+        self._unblock(request)
+
+    # -- at Redis --------------------------------------------------------------------------------------------------
+
+    def _arrive(self, request: Request) -> None:
+        if self.down or request.lives != self.lives or (request.process in self.plan.cut and self.rng.random() < 0.5):
+            if request.process not in self.plan.cut:
+                self._lose(request)
+            return
+        place = len(request.answers)
+        while place < len(request.commands):
+            args = request.commands[place]
+            if request.fate == "lost midway" and place and self.rng.random() < 0.5:
+                break
+            if place and self.rng.random() < 0.02:
+                self.loop.after(self.delay() / 4, self._arrive, request)  # others come in between
+                return
+            answer = self._execute(request.process, args, request.names[place])
+            if not answer and args[0] in ("XREAD", "BLPOP") and self._block(request, args):
+                return
+            request.answers.append(answer)
+            place += 1
+        self._answer(request)
+
+    def _answer(self, request: Request) -> None:
+        self.executed_for(request)
+        if request.fate in ("lost after", "lost midway"):
+            self.loop.after(self.delay(), self._lose, request)
+        else:
+            self.loop.after(self.delay(), self._answered, request)
+
+    def _answered(self, request: Request) -> None:
+        if request.done or request.future.done():
+            return
+        if request.lives != self.lives or request.process in self.plan.cut:
+            if not self.plan.cut.get(request.process):
+                self._lose(request)
+            return
+        request.future.set_result(request.answers)
+
+    def _execute(self, process: Process, args: Sequence[Any], name: str) -> Any:
+        if args[0] == "BLPOP":
+            found, writes = self.store.execute(("LPOP", args[1]))
+            answer = None if found is None else [args[1], found]
+        elif args[0] == "XREAD" and args[3] == "BLOCK":
+            answer, writes = self.store.execute((*args[:3], *args[5:]))
+            answer = answer or None
+        else:
+            answer, writes = self.store.execute(args)
+        self.executed += 1
+        if self.trace is not None or writes:
+            shown = answer if len(repr(answer)) < 90 else f"{repr(answer)[:90]}..."
+            self.say(f"{process.name} {name} {' '.join(_shown(a) for a in args[3:9])} -> {shown}")
+        if writes:
+            self.observer.saw(process, name, args, writes, self.loop.now)
+            for _, written, _ in writes:
+                if written and written[0] in self._blocked:
+                    self._wake(written[0])
+        return answer
+
+    # -- blocking reads --------------------------------------------------------------------------------------------
+
+    def _block(self, request: Request, args: Sequence[Any]) -> bool:
+        if args[0] == "BLPOP":
+            keys, seconds = [args[1]], float(args[2])
+        else:
+            words = [str(a) for a in args]
+            if "BLOCK" not in words:
+                return False
+            at = words.index("STREAMS") + 1
+            count = (len(args) - at) // 2
+            keys, seconds = list(args[at : at + count]), float(args[words.index("BLOCK") + 1]) / 1000
+            ids = list(args[at + count :])
+            for n, after in enumerate(ids):
+                if after in (b"$", "$"):
+                    last = self.store.look("XREVRANGE", keys[n], "+", "-", "COUNT", 1)
+                    ids[n] = last[0][0] if last else b"0"
+            request.commands = [[*args[: at + count], *ids]]
+        request.blocked_on = tuple(k.encode() if isinstance(k, str) else k for k in keys)
+        for key in request.blocked_on:
+            self._blocked.setdefault(key, {})[request] = None
+        self.loop.after(seconds, self._block_over, request)
+        return True
+
+    def _unblock(self, request: Request) -> None:
+        for key in request.blocked_on:
+            waiting = self._blocked.get(key, {})
+            waiting.pop(request, None)
+            if not waiting:
+                self._blocked.pop(key, None)
+        request.blocked_on = ()
+
+    def _block_over(self, request: Request) -> None:
+        if request.blocked_on:
+            self._unblock(request)
+            request.answers.append(None)
+            self._answer(request)
+
+    def _wake(self, key: bytes) -> None:
+        for request in list(self._blocked.get(key, ())):
+            self._unblock(request)
+            self.loop.after(0.0, self._woken, request)
+
+    def _woken(self, request: Request) -> None:
+        if not request.done:  # else its connection is closed
+            self._arrive(request)
+
+    # -- faults ----------------------------------------------------------------------------------------------------
+
+    def restart(self, seconds: float) -> None:
+        """Redis goes away and comes back with its data (AOF), but without scripts and connections."""
+        self.down = True
+        self.lives += 1
+        self.store.flush_scripts()
+        for request in list(self._open):
+            self._unblock(request)
+            self.loop.after(self.delay(), self._lose, request)
+        self.loop.after(seconds, self._up)
+
+    def _up(self) -> None:
+        self.down = False
+        self.say("Redis is back")
+
+    def cut_off(self, process: Process) -> None:
+        """What is open to a process is lost (it is up to ``plan.cut`` what becomes of what it opens next)."""
+        for request in [r for r in self._open if r.process is process]:
+            self._unblock(request)
+            if not self.plan.cut.get(process):
+                self.loop.after(self.delay(), self._lose, request)
+
+    def died(self, process: Process) -> None:
+        """Redis sees a process's connections closed."""
+        for request in [r for r in self._open if r.process is process]:
+            self._unblock(request)
+            request.done = True
+            self._open.pop(request, None)
+
+
+def _shown(value: Any) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text if text.isprintable() and len(text) < 60 else f"<{len(text)}>"
+
+
+class SimServer:
+    """Redis as one process sees it: a ``hubq.store.connection.Server``."""
+
+    address = "simulated"
+
+    def __init__(self, network: Network, process: Process) -> None:
+        self._network, self._process = network, process
+
+    def sync_client(self, timeout: float) -> Any:
+        raise NotImplementedError("waiting clients cannot be simulated: use hub.aio")
+
+    def async_client(self, timeout: float) -> Any:
+        return SimClient(self._network, self._process, timeout)
+
+
+class SimClient:
+    """As much of ``redis.asyncio.Redis`` as hubq uses."""
+
+    def __init__(self, network: Network, process: Process, timeout: float) -> None:
+        self._network, self._process, self._timeout = network, process, timeout
+        self.response_callbacks: dict[str, Any] = {}
+
+    async def execute_command(self, *args: Any) -> Any:
+        (answer,) = await self._network.request(self._process, [args], self._timeout)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def script_load(self, text: str) -> Any:
+        return await self.execute_command("SCRIPT", "LOAD", text)
+
+    def pipeline(self, transaction: bool) -> SimPipeline:
+        return SimPipeline(self._network, self._process, self._timeout)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class SimPipeline:
+    """Commands that go out together."""
+
+    def __init__(self, network: Network, process: Process, timeout: float) -> None:
+        self._network, self._process, self._timeout = network, process, timeout
+        self._commands: list[Sequence[Any]] = []
+
+    def execute_command(self, *args: Any) -> None:
+        self._commands.append(args)
+
+    async def execute(self, raise_on_error: bool) -> list[Any]:
+        return await self._network.request(self._process, self._commands, self._timeout)

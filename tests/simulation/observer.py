@@ -1,0 +1,183 @@
+"""An independent witness at Redis: it sees every write, keeps its own picture, and says which write broke a guarantee.
+
+It reads no hubq state and trusts no script's answer: only what was written, by which process, and what had been true.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hubq.store.keys import Keys
+from tests.simulation.loop import Process
+from tests.simulation.store import Write
+
+_INCARNATION = re.compile(rb'"incarnation": ?(\d+)')
+NOBODY = (b"-", 0, 0)
+
+Line = tuple[bytes, int, int]
+
+
+def _line(text: bytes) -> Line:
+    node, incarnation, token = text.split(b" ")
+    return node, int(incarnation), int(token)
+
+
+class Observer:
+    """What is in Redis, as told by the writes."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.breaches: list[str] = []
+        self.migrations = self.claims = self.evictions = self.pins = self.parkings = self.commits = 0
+        self.refused = 0  # acts of a process that had lost the token meanwhile, and changed nothing
+        self.owners: dict[bytes, Line] = {}
+        self.nodes: dict[bytes, int] = {}
+        self.leases: dict[bytes, float] = {}
+        self.mailboxes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
+        self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
+        self._processes: dict[tuple[bytes, int], Process] = {}
+        self.keys = keys
+        self._owners, self._nodes, self._leases = (k.encode() for k in (keys.owners, keys.nodes, keys.leases))
+        self._shard = (keys.prefix + "shard:").encode()
+        self._reply = (keys.prefix + "reply:").encode()
+
+    def saw(self, process: Process, name: str, args: Sequence[Any], writes: list[Write], now: float) -> None:
+        """Some command of a process has written this."""
+        if name in ("commit_shard", "pass_token", "park_shard", "release_pin"):
+            self.commits += 1
+        before = dict(self.owners) if _touches(writes, self._owners) else self.owners
+        answered: list[tuple[bytes, bytes]] = []
+        for command, words, answer in writes:
+            key = words[0] if words else b""
+            if key.startswith(self._shard):
+                self._shard_write(process, name, before, command, key, words, answer)
+            elif key == self._owners:
+                self._owner_write(process, name, command, words, now)
+            elif key == self._nodes:
+                self._node_write(process, name, command, words)
+            elif key == self._leases:
+                self._lease_write(command, words)
+            elif key.startswith(self._reply) and command == b"RPUSH":
+                client = key[len(self._reply) :]
+                answered += [(client, payload.split(b" ", 1)[0]) for payload in words[1:]]
+        for client, message in answered:
+            mailbox, entry = self.sent.get((client, message), (b"", b""))
+            for (of, child), entries in self.mailboxes.items():
+                if of == mailbox and entry in entries and not child.startswith(b"interval"):
+                    self.breach(now, process, name, f"reply to {message!r} went out, but its message is not committed")
+
+    def breach(self, now: float, process: Process, name: str, what: str) -> None:
+        """Write down what no guarantee allows."""
+        self.breaches.append(f"at {now:.3f}, {name} of {process.name}: {what}")
+
+    # -- messages and states: only the holder of the token may touch them ------------------------------------------
+
+    def _shard_write(
+        self, process: Process, name: str, before: dict[bytes, Line], command: bytes, key: bytes, words: Sequence[bytes],
+        answer: Any,
+    ) -> None:  # fmt: skip
+        shard, what = key[len(self._shard) :].split(b":", 1)
+        if command == b"XADD":
+            fields = words[words.index(b"*") + 1 :]
+            entry = dict(zip(fields[::2], fields[1::2], strict=True))
+            # A start message belongs to the shard, whoever of its children may be pinned.
+            child = b"" if entry[b"kind"] == b"start" else entry[b"child"]
+            self.mailboxes.setdefault((key, child), {})[answer] = entry[b"id"]
+            if entry[b"reply_to"]:
+                self.sent[entry[b"reply_to"], entry[b"id"]] = (key, answer)
+            return
+        touched: set[bytes] = set()
+        if command == b"XDEL" and what == b"mailbox":
+            for (of, child), entries in self.mailboxes.items():
+                if of == key:
+                    for entry in words[1:]:
+                        if entries.pop(entry, None) is not None:
+                            touched.add(child)
+        elif (what == b"msk" and command in (b"HSET", b"HDEL")) or (what == b"children" and command == b"HDEL"):
+            touched.add(words[1])
+        for child in sorted(touched):
+            owner = (child and before.get(shard + b"/" + child)) or before.get(shard, NOBODY)
+            if self._processes.get(owner[:2]) is not process:
+                self.breach(
+                    process.loop.now, process, name,
+                    f"{command.decode()} of {what.decode()} for {child.decode()}, whose owner is {owner}",
+                )  # fmt: skip
+
+    # -- ownership -------------------------------------------------------------------------------------------------
+
+    def _owner_write(self, process: Process, name: str, command: bytes, words: Sequence[bytes], now: float) -> None:
+        if command == b"HDEL":
+            for field in words[1:]:
+                gone = self.owners.pop(field, None)
+                if gone is not None and b"/" not in field:
+                    self.breach(now, process, name, f"the owner line of shard {field!r} is gone")
+            return
+        for field, text in zip(words[1::2], words[2::2], strict=True):
+            line, old = _line(text), self.owners.get(field, NOBODY)
+            if line == old:
+                continue
+            self.owners[field] = line
+            if b"/" in field:
+                self.pins += 1
+            elif line[0] == b"-":
+                self.parkings += 1
+            elif self._processes.get(line[:2]) is process and line[:2] != old[:2]:
+                self.claims += 1
+                if self.nodes.get(old[0]) == old[1] and old[0] != b"-":
+                    self.breach(now, process, name, f"shard {field!r} was taken from {old}, a live member")
+            elif line[:2] != old[:2]:
+                self.migrations += 1
+                if self._processes.get(old[:2]) is not process:
+                    self.breach(now, process, name, f"shard {field!r} of {old} was given away by somebody else")
+                if self.nodes.get(line[0]) != line[1] or self.leases.get(line[0], 0.0) <= int(self.clock(now)):
+                    self.breach(
+                        now, process, name, f"the token of shard {field!r} passed to {line}, whose lease is over"
+                    )
+            if line[2] < old[2] or (line[2] == old[2] and line[0] != b"-"):
+                self.breach(now, process, name, f"token of {field!r} went from {old} to {line}")
+
+    def clock(self, now: float) -> float:
+        """Redis TIME in ms."""
+        return (EPOCH + now) * 1000
+
+    def _node_write(self, process: Process, name: str, command: bytes, words: Sequence[bytes]) -> None:
+        if command == b"HDEL":
+            for node in words[1:]:
+                self.nodes.pop(node, None)
+            self.evictions += name == "evict_node"
+            return
+        found = _INCARNATION.search(words[2])
+        if found is not None:
+            self.nodes[words[1]] = int(found[1])
+            self._processes.setdefault((words[1], int(found[1])), process)
+
+    def _lease_write(self, command: bytes, words: Sequence[bytes]) -> None:
+        if command == b"ZREM":
+            for node in words[1:]:
+                self.leases.pop(node, None)
+        else:
+            self.leases[words[2]] = float(words[1])
+
+    # -- what the end looks like -----------------------------------------------------------------------------------
+
+    def waiting(self) -> int:
+        """Messages in all mailboxes."""
+        return sum(len(entries) for entries in self.mailboxes.values())
+
+    def unserved(self, shards: int, now: float) -> list[str]:
+        """Shards without a live owner, and pins that are left."""
+        found = []
+        for shard in range(shards):
+            line = self.owners.get(b"%d" % shard, NOBODY)
+            if self.nodes.get(line[0]) != line[1] or self.leases.get(line[0], 0.0) <= self.clock(now):
+                found.append(f"shard {shard}: {line}")
+        return found + [f"pin {field!r}: {line}" for field, line in self.owners.items() if b"/" in field]
+
+
+#: Redis TIME at the beginning of every schedule, seconds.
+EPOCH = 1_700_000_000.0
+
+
+def _touches(writes: list[Write], key: bytes) -> bool:
+    return any(words and words[0] == key for _, words, _ in writes)

@@ -1,0 +1,50 @@
+"""The simulation itself: it is deterministic, it finds nothing wrong, and it would find something wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.runner import HASH_SEED, replay_command, run_many
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def hashes(first: int, schedules: int) -> dict[int, int]:
+    """The hash of each schedule's trace, from a process of its own."""
+    words = ["-m", "tests.simulation", "--part", "0/1", "--seed", str(first), "--schedules", str(schedules)]
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", *words], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": HASH_SEED},
+        capture_output=True, text=True, check=True, timeout=100,
+    )  # fmt: skip
+    results = [json.loads(line) for line in run.stdout.splitlines()]
+    return {result["seed"]: result["hash"] for result in results}
+
+
+def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_other_schedules() -> None:
+    once, again, later = hashes(1, 8), hashes(1, 8), hashes(5, 4)
+    assert len(once) == 8 and len(set(once.values())) == 8
+    assert again == once
+    assert later == {seed: once[seed] for seed in (5, 6, 7, 8)}
+
+
+@pytest.mark.timeout(200)
+def test_no_guarantee_breaks_under_faults() -> None:
+    """As many schedules as fit; ``make sim`` runs thousands."""
+    total = run_many(1, 100_000, 2, 55.0)
+    assert total.schedules > 50, "the simulation has become much slower"
+    report = [f"{breaches[0]}\n  {replay_command(seed)}" for seed, breaches in total.breaches.items()]
+    assert not report, "\n".join(report[:10])
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_broken_hubq_is_noticed(name: str) -> None:
+    """See docs/testing.md for what notices it."""
+    total = run_many(1, 2000, 2, 60.0, name, stop_at_breach=True)
+    assert total.breaches, f"removed: {MUTATIONS[name].what}; {total.schedules} schedules noticed nothing"

@@ -1,0 +1,415 @@
+"""One schedule: workers, clients and children in a simulated world, the faults, and the checks at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import secrets
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from hubq import ChildSpec, ColdSwap, HotSwap, Hub
+from hubq.errors import HubqError, RedisUnavailable
+from hubq.node.node import Node
+from tests.simulation.checks import END_BOUND, check_end, check_states, wait_for_calm
+from tests.simulation.children import KINDS, Held, Picky
+from tests.simulation.clients import Client
+from tests.simulation.faults import Plan
+from tests.simulation.ledger import Ledger
+from tests.simulation.loop import Deadlock, Loop, Overrun, Process
+from tests.simulation.network import Network, Request, SimServer
+from tests.simulation.observer import EPOCH, Observer
+from tests.simulation.store import Store
+
+MOST_SECONDS = 400.0
+MOST_STEPS = 600_000
+
+
+@dataclass
+class Result:
+    """How a schedule went."""
+
+    seed: int
+    breaches: list[str] = field(default_factory=list)
+    thrown: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    hash: int = 0
+
+
+class Worker:
+    """A worker process, as ``hubq worker`` runs one."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world, self.name = world, name
+        self.process = world.process(name)
+        self.hub = world.hub(self.process)
+        self.node: Node | None = None
+        self.asked = asyncio.Event()
+        self.drained = False
+        self.process.spawn(self._serve())
+
+    async def _serve(self) -> None:
+        node = self.node = Node(self.hub, self.name)
+        try:
+            await node.start()
+            emptied = asyncio.create_task(node.drained())
+            asked = asyncio.create_task(self.asked.wait())
+            await asyncio.wait({emptied, asked}, return_when=asyncio.FIRST_COMPLETED)
+            self.drained = await node.drain(40.0)
+        except HubqError as error:
+            self.world.say(f"{self.name} could not start: {type(error).__name__}")
+            self.world.loop.after(1.0, self.world._again, self.name)  # as systemd does
+        self.world.end(self)
+
+
+class World:
+    """Everything of one schedule."""
+
+    def __init__(self, seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None) -> None:
+        self.rng = Random(seed)
+        self.loop = Loop(MOST_SECONDS, MOST_STEPS)
+        self.loop.thread_seconds = lambda: self.rng.uniform(0.0, 0.3)
+        self.ledger = Ledger()
+        self.lease = 2.0
+        self.plan = Plan(self.rng, self.lease)
+        self.settings = {
+            "shards": self.rng.choice([2, 3, 5]),
+            "lease": self.lease,
+            "lease_margin": self.rng.choice([0.1, 0.4]),
+            "heartbeat": self.rng.choice([0.25, 0.5]),
+            "moves_at_once": self.rng.choice([1, 8]),
+            "queue_limit": self.rng.choice([2, 1000]),
+            "read_count": self.rng.choice([3, 100]),
+            "stop_timeout": 2.0,
+        }
+        self.migration = self._migration()
+        self.store = Store(lambda: EPOCH + self.loop.now, None if mutate is None else mutate.script)
+        self.observer = Observer(Hub("sim", redis=NOWHERE).keys)
+        self.network = Network(self.loop, self.rng, self.store, self.observer, self.plan)
+        self.network.trace = trace
+        self.network.about_to_send = self._about_to_send
+        self.network.executed_for = self._executed_for
+        self.workers: dict[str, Worker] = {}
+        self.clients: list[Client] = []
+        self.errors: list[str] = []
+        self.calm = self.ending = False
+        self._marks = 0
+        self._names = 0
+
+    def _migration(self) -> Any:
+        rng = self.rng
+        if rng.random() < 0.15:
+            return ColdSwap(retention=1.0)
+        return HotSwap(
+            retention=rng.choice([0.1, 1.0]), handover_data_wait=0.5, child_migration_timeout=rng.choice([0.5, 3.0]),
+            confirm_handover=rng.random() < 0.8,
+        )  # fmt: skip
+
+    # -- what children ask (children.Stage) ------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        self._marks += 1
+        return self._marks
+
+    def chance(self, share: float) -> bool:
+        return not self.calm and self.rng.random() < share
+
+    def seconds(self, most: float) -> float:
+        return self.rng.uniform(0.0, most)
+
+    def saved(self, child: str, ticks: int) -> None:
+        self.ledger.saved[child] = max(self.ledger.saved.get(child, 0), ticks)
+
+    # -- processes -------------------------------------------------------------------------------------------------
+
+    def say(self, what: str) -> None:
+        self.network.say(what)
+
+    def process(self, name: str) -> Process:
+        """A new process on a machine with a clock of its own."""
+        return Process(self.loop, name, self.rng.uniform(0, 1e5), 1.0 + self.rng.uniform(-1e-4, 1e-4))
+
+    def hub(self, process: Process) -> Hub:
+        """The hub as a process sees it."""
+        hub = Hub("sim", redis=SimServer(self.network, process), migration=self.migration, **self.settings)
+        for kind in KINDS.values():
+            hub.child(kind)
+        return hub
+
+    def join(self, name: str = "") -> Worker:
+        """Start a worker."""
+        if not name:
+            self._names += 1
+            name = f"w{self._names}"
+        self.say(f"{name} joins")
+        self.workers[name] = worker = Worker(self, name)
+        return worker
+
+    def end(self, worker: Worker) -> None:
+        """A worker's process ends, by itself or not."""
+        self.say(f"{worker.name} ends")
+        worker.process.crash()
+        self.network.died(worker.process)
+        if self.workers.get(worker.name) is worker:
+            del self.workers[worker.name]
+
+    def freeze(self, process: Process, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT later."""
+        if not process.frozen and process.alive:
+            self.say(f"{process.name} is frozen for {seconds:.3f}")
+            process.freeze()
+            self.loop.after(seconds, self._thaw, process)
+
+    def _thaw(self, process: Process) -> None:
+        if process.frozen:
+            self.say(f"{process.name} is thawed")
+            process.thaw()
+
+    # -- faults ----------------------------------------------------------------------------------------------------
+
+    def _worker_of(self, process: Process) -> Worker | None:
+        worker = self.workers.get(process.name)
+        return worker if worker is not None and worker.process is process else None
+
+    def _about_to_send(self, request: Request) -> None:
+        kind = self.plan.aims(request.names, after=False)
+        worker = self._worker_of(request.process)
+        if not kind or worker is None:
+            return
+        self.network.threw(kind)
+        self.say(f"{worker.name}: {kind} {' '.join(request.names)}")
+        if kind == "crash before":
+            self.end(worker)
+            self._maybe_again(worker.name)
+        elif kind == "freeze before":
+            self.freeze(worker.process, self.plan.sleep())
+        else:
+            target = self.workers.get(str(request.commands[0][8]))
+            if target is not None and target is not worker:
+                if kind == "pair sleeps":
+                    self.freeze(worker.process, self.lease * 1.05)
+                    self.freeze(target.process, self.lease * 2)
+                else:
+                    self.end(target)
+                    self._maybe_again(target.name)
+
+    def _executed_for(self, request: Request) -> None:
+        kind = self.plan.aims(request.names, after=True)
+        worker = self._worker_of(request.process)
+        if not kind or worker is None:
+            return
+        self.network.threw(kind)
+        self.say(f"{worker.name}: {kind} {' '.join(request.names)}")
+        if kind == "crash after":
+            self.end(worker)
+            self._maybe_again(worker.name)
+        else:
+            self.freeze(worker.process, self.plan.sleep())
+
+    def _maybe_again(self, name: str) -> None:
+        if self.rng.random() < 0.5:
+            self.loop.after(self.rng.uniform(0.05, 3.0), self._again, name)
+
+    def _again(self, name: str) -> None:
+        if name not in self.workers and not self.ending:
+            self.join(name if self.rng.random() < 0.5 else "")
+
+    async def throw(self) -> None:
+        """Timed faults, until the schedule calms down."""
+        rng, plan = self.rng, self.plan
+        while plan.active:
+            await asyncio.sleep(rng.expovariate(1 / plan.gap))
+            if plan.active:
+                self._throw(rng.choice(plan.timed))
+
+    def _throw(self, kind: str) -> None:
+        rng, plan = self.rng, self.plan
+        everybody = list(self.workers.values())
+        if kind == "join":
+            if len(everybody) >= 4:
+                return
+            self.join()
+        elif kind == "redis restart":
+            if self.network.down:
+                return
+            self.say("Redis goes away")
+            self.network.restart(rng.choice([0.05, 0.5, 1.5, 3.0]))
+        elif kind == "client crash":
+            alive = [client for client in self.clients if client.process.alive]
+            if len(alive) < 2:
+                return
+            client = rng.choice(alive)
+            client.process.crash()
+            self.network.died(client.process)
+        elif not everybody:
+            return
+        else:
+            worker = rng.choice(everybody)
+            self.say(f"{kind} {worker.name}")
+            if kind == "crash":
+                self.end(worker)
+                self._maybe_again(worker.name)
+            elif kind == "freeze":
+                self.freeze(worker.process, plan.sleep())
+            elif kind in ("cut", "black hole"):
+                plan.cut[worker.process] = kind == "black hole"
+                self.network.cut_off(worker.process)
+                self.loop.after(plan.sleep(), plan.cut.pop, worker.process, None)
+            else:
+                if len(everybody) == 1 and rng.random() < 0.7:
+                    return
+                worker.asked.set()
+                if kind == "replace":
+                    self._maybe_again(worker.name)
+        self.network.threw(kind)
+
+    def heal(self) -> None:
+        """No fault any more."""
+        self.say("the faults stop")
+        self.plan.active = False
+        self.plan.cut.clear()
+        self.calm = True
+        for worker in list(self.workers.values()):
+            self._thaw(worker.process)
+        refused = bool(Picky.refused_by)
+        Picky.refused_by.clear()
+        old = list(self.workers.values())
+        if refused or not [worker for worker in old if not worker.asked.is_set()]:
+            self.join()
+        if refused:  # the deploy is completed: those that could not build a child are replaced
+            for worker in old:
+                worker.asked.set()
+
+    # -- the schedule ----------------------------------------------------------------------------------------------
+
+    async def main(self) -> None:
+        rng = self.rng
+        for _ in range(rng.randint(1, 3)):
+            self.join()
+        kinds = [*rng.choices(["plain", "slow", "running", "interval"], k=rng.randint(2, 5))]
+        if self.plan.picky:
+            kinds.append("picky")
+        children = [f"{kind}-{n}" for n, kind in enumerate(kinds)]
+        first = Client(self, "c0", children)
+        await first.process.spawn(first.start_all())
+        if self.plan.picky:
+            Picky.refused_by.update(f"w{n}" for n in range(1, 8) if rng.random() < 0.4)
+        self.clients = [first, *(Client(self, f"c{n}", children) for n in range(1, rng.randint(2, 4)))]
+        sending = [client.process.spawn(client.send()) for client in self.clients]
+        throwing = asyncio.create_task(self.throw())
+        await asyncio.sleep(self.plan.seconds)
+        self.heal()
+        throwing.cancel()
+        await self._until(lambda: not self.network.down, 10)
+        await self._until(
+            lambda: all(t.done() or not c.process.alive for t, c in zip(sending, self.clients, strict=True)), 60
+        )
+        reader = Client(self, "reader", children)
+        self.errors += await wait_for_calm(self)
+        self.errors += await reader.process.spawn(check_states(self, reader.hub, children))
+        if rng.random() < 0.5:
+            self.errors += check_end(self, children, await self._stop_everything())
+
+    async def _stop_everything(self) -> list[str]:
+        self.say("all workers are told to go")
+        self.ending = True
+        everybody = list(self.workers.values())
+        for worker in everybody:
+            worker.asked.set()
+            if self.rng.random() < 0.5:
+                await asyncio.sleep(self.rng.uniform(0, 1.0))
+        await self._until(lambda: not self.workers, END_BOUND)
+        self.errors += [
+            f"{w.name} could not hand everything over, without any fault" for w in everybody if not w.drained
+        ]
+        return [worker.name for worker in everybody]
+
+    async def _until(self, condition: Callable[[], bool], within: float) -> None:
+        until = self.loop.now + within
+        while not condition() and self.loop.now < until:  # noqa: ASYNC110  (simulated time costs nothing)
+            await asyncio.sleep(0.1)
+
+
+class _Nowhere:
+    address = "nowhere"
+
+    def sync_client(self, timeout: float) -> Any:
+        raise NotImplementedError
+
+    async_client = sync_client
+
+
+NOWHERE = _Nowhere()
+
+
+class _Ears(logging.Handler):
+    """Hears what a node logs as an unexpected error."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(logging.ERROR)
+        self.world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        info = record.exc_info
+        if not info or info[1] is None or isinstance(info[1], (RedisUnavailable, ConnectionError)):
+            return
+        where = traceback.extract_tb(info[2])[-1]
+        process = self.world.loop.process
+        self.world.errors.append(
+            f"{process.name if process else 'world'} logged {record.getMessage()!r}: {type(info[1]).__name__}: {info[1]} "
+            f"({where.filename.rpartition('/')[2]}:{where.lineno})"
+        )
+
+
+@contextlib.contextmanager
+def _owned(world: World) -> Iterator[None]:
+    """Time and chance belong to the schedule; what nodes log is heard; nothing is collected in the middle."""
+    kept = time.time, time.monotonic, secrets.token_hex
+    log, ears = logging.getLogger("hubq"), _Ears(world)
+    level, propagate = log.level, log.propagate
+    Held.stage = world
+    Picky.refused_by.clear()
+    time.time, time.monotonic = (lambda: EPOCH + world.loop.now), (lambda: world.loop.time())
+    secrets.token_hex = lambda n=8: f"{world.rng.getrandbits(8 * n):0{2 * n}x}"
+    log.addHandler(ears)
+    log.setLevel(logging.ERROR if world.network.trace is None else logging.DEBUG)
+    log.propagate = False
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        log.removeHandler(ears)
+        log.setLevel(level)
+        log.propagate = propagate
+        time.time, time.monotonic, secrets.token_hex = kept
+
+
+def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None) -> Result:
+    """Run one schedule from its seed. The same seed gives the same schedule, to the last message."""
+    world = World(seed, trace, mutate)
+    with _owned(world):
+        try:
+            world.loop.run(world.main())
+        except (Deadlock, Overrun) as error:
+            world.errors.append(f"{type(error).__name__}: {error}")
+    observer, ledger = world.observer, world.ledger
+    breaches = [*observer.breaches, *ledger.wrong, *world.errors, *world.loop.complaints]
+    counts = {
+        "messages": ledger.numbers, "commits": observer.commits, "migrations": observer.migrations,
+        "take-overs": observer.claims, "evictions": observer.evictions, "pins": observer.pins,
+        "parkings": observer.parkings, "commands": world.network.executed, "steps": world.loop.steps,
+        "simulated seconds": round(world.loop.now),
+    }  # fmt: skip
+    return Result(seed, breaches, world.network.thrown, counts, world.network.hash)
+
+
+def specs(children: list[str]) -> list[ChildSpec]:
+    """How the children of a schedule are started: the kind is in the name."""
+    return [ChildSpec(child, KINDS[child.partition("-")[0]]) for child in children]
