@@ -95,7 +95,7 @@ class Intake:
         return built, failed
 
     def _overdue(self, shard: int, built: dict[str, Cell]) -> None:
-        if self._ahead.get(shard) is built:
+        if self._ahead.get(shard) is built and self._states.get(shard) is Target.READY:
             log.warning("shard %d was announced but did not come: its children are dropped again", shard)
             del self._ahead[shard]
             self._moved(shard, TargetEvent.OVERDUE)
