@@ -15,6 +15,7 @@ from hubq.cli.doctor import doctor_command
 from hubq.cli.inspection import config_command, events_command, mailbox_command, state_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
+from hubq.cli.top import top_command
 from hubq.cli.worker import worker_command
 from hubq.errors import ConfigError, HubqError, RedisUnavailable
 
@@ -50,6 +51,7 @@ app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_
 app.command("stop", rich_help_panel=_CHILDREN)(stop_command)
 app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_command)
 app.command("cast", rich_help_panel=_CHILDREN, context_settings=_DASHES)(cast_command)
+app.command("top", rich_help_panel=_LOOK)(top_command)
 app.command("doctor", rich_help_panel=_LOOK)(doctor_command)
 app.command("state", rich_help_panel=_LOOK)(state_command)
 app.command("mailbox", rich_help_panel=_LOOK)(mailbox_command)

@@ -25,6 +25,7 @@ from hubq.store.vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
+    from hubq.client.overview import Glance
 
 #: Entries of one mailbox read at a time, and read at most, when looking for the messages of one child.
 PAGE, MOST_READ = 500, 50_000
@@ -222,6 +223,12 @@ class Inspector:
     def vitals(self) -> dict[str, Vitals | None]:
         """Each node's account of itself; None for a node that has not written one lately."""
         return self._hub._drive(node_vitals(self._hub._context))
+
+    def glance(self, events: int = 10) -> Glance:
+        """The hub at one glance (``hubq top``), with its last events."""
+        from hubq.client.overview import glance
+
+        return self._hub._drive(glance(self._hub._context, events))
 
     def diagnosis(self) -> list[Finding]:
         """What is wrong with the hub (``hubq doctor``), the most pressing first; empty if nothing is."""

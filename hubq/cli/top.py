@@ -1,0 +1,218 @@
+"""``hubq top``: a live view of a hub in the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from typing import Annotated, Any, ClassVar
+
+import typer
+
+from hubq.cli.loading import HubName, RedisUrl, open_hub
+from hubq.cli.top_view import View, plain
+from hubq.client.hub import Hub
+from hubq.errors import ConfigError, HubqError
+
+#: Events looked at.
+EVENTS = 12
+
+
+def top_command(
+    hub: HubName,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Look for a moment, print it as text, and end.")] = False,
+    redis: RedisUrl = None,
+) -> None:
+    """Watch a hub: its nodes, the ring, shards in motion, the busiest children, the last events.
+
+    Keys: s sorts, f filters the nodes, d drains the one under the cursor, space pauses, q ends. In a pipe, or with
+    --once, it prints one picture as text.
+    """
+    opened = open_hub(hub, redis)
+    view = View(opened.hub_id, opened.server.address, opened.config.lease)
+    if once or not sys.stdout.isatty():
+        view.saw(opened.inspect.glance(EVENTS))
+        _until_accounts(opened, view)
+        print(plain(view))
+        return
+    make_app(opened, view, interval).run()
+
+
+def _until_accounts(hub: Hub, view: View, within: float = 3.0) -> None:
+    """Look again until every node has written a new account, so that there are rates."""
+    first = {node.name: node.vitals.at for node in view.after.nodes if node.vitals} if view.after else {}
+    until = time.monotonic() + within
+    while first and time.monotonic() < until:
+        time.sleep(0.1)
+        seen = hub.inspect.glance(EVENTS)
+        if all(node.vitals and node.vitals.at > first.get(node.name, 0.0) for node in seen.nodes):
+            view.saw(seen)
+            return
+
+
+class Watcher:
+    """Looks at the hub again and again, in a thread, so that a slow Redis does not hold up the keys."""
+
+    def __init__(self, hub: Hub, view: View, interval: float) -> None:
+        self.paused = threading.Event()
+        self._hub = hub
+        self._view = view
+        self._interval = interval
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="hubq-top", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; does not wait for an answer of Redis."""
+        self._ended.set()
+
+    def _work(self) -> None:
+        while not self._ended.is_set():
+            if not self.paused.is_set():
+                try:
+                    self._view.saw(self._hub.inspect.glance(EVENTS))
+                except HubqError as error:
+                    self._view.trouble = str(error)
+            self._ended.wait(self._interval)
+
+
+def make_app(hub: Hub, view: View, interval: float) -> Any:
+    """The screen, as a textual App. Raises :class:`~hubq.errors.ConfigError` if textual is not installed."""
+    try:
+        from textual.app import App, ComposeResult
+        from textual.binding import Binding, BindingType
+        from textual.widgets import DataTable, Footer, Input, Static
+    except ImportError as missing:
+        raise ConfigError(f"hubq top needs {missing.name}: pip install 'hubq[top]' (or hubq top --once)") from None
+
+    from hubq.cli.top_view import COLUMNS
+
+    class Top(App[None]):
+        """The screen."""
+
+        CSS = """
+        Screen { layout: vertical; }
+        #title { height: 1; }
+        #nodes { height: auto; max-height: 40%; min-height: 3; }
+        .head { height: 1; color: $accent; text-style: bold; }
+        #ring { height: auto; max-height: 3; }
+        #busiest { height: auto; max-height: 5; }
+        #events { height: 1fr; }
+        #filter { display: none; height: 3; }
+        """
+        BINDINGS: ClassVar[list[BindingType]] = [
+            Binding("q", "quit", "quit"),
+            Binding("s", "sort", "sort"),
+            Binding("f", "filter", "filter"),
+            Binding("d", "drain", "drain node"),
+            Binding("space", "pause", "pause"),
+            Binding("escape", "unfilter", "all", show=False),
+        ]
+        ENABLE_COMMAND_PALETTE = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.watcher = Watcher(hub, view, interval)
+            self.asked = ""  # the node whose drain waits for a second d
+
+        def compose(self) -> ComposeResult:
+            yield Static(id="title")
+            yield DataTable(id="nodes", cursor_type="row", zebra_stripes=False)
+            yield Static("ring", classes="head")
+            yield Static(id="ring")
+            yield Static("busiest children", classes="head")
+            yield Static(id="busiest")
+            yield Static("last events", classes="head", id="events-head")
+            yield Static(id="events")
+            yield Input(placeholder="show nodes whose name has ...", id="filter")
+            yield Footer()
+
+        def on_mount(self) -> None:
+            self.query_one(DataTable).add_columns(*COLUMNS)
+            self.watcher.start()
+            self.set_interval(min(0.25, interval), self.refresh_view)
+            self.refresh_view()
+
+        def on_unmount(self) -> None:
+            self.watcher.stop()
+
+        def refresh_view(self) -> None:
+            width = max(20, self.size.width - 2)
+            self.query_one("#title", Static).update(view.title())
+            table = self.query_one(DataTable)
+            names = [node.name for node in view.nodes()]
+            if names != [row.value for row in table.rows]:
+                under = self._under_cursor()
+                table.clear()
+                for node in view.nodes():
+                    table.add_row(*view.row(node), key=node.name)
+                if under in names:
+                    table.move_cursor(row=names.index(under))
+            else:
+                for number, node in enumerate(view.nodes()):
+                    for column, cell in enumerate(view.row(node)):
+                        table.update_cell_at((number, column), cell, update_width=True)  # type: ignore[arg-type]
+            self.query_one("#ring", Static).update(view.ring(width))
+            self.query_one("#busiest", Static).update(view.busiest())
+            self.query_one("#events", Static).update(view.events(EVENTS, width))
+
+        def _under_cursor(self) -> str:
+            table = self.query_one(DataTable)
+            keys = [row.value for row in table.rows]
+            return (keys[table.cursor_row] or "") if 0 <= table.cursor_row < len(keys) else ""
+
+        def action_sort(self) -> None:
+            view.next_order()
+            self.notify(f"sorted by {view.order}")
+            self.refresh_view()
+
+        def action_pause(self) -> None:
+            paused = self.watcher.paused
+            if paused.is_set():
+                paused.clear()
+            else:
+                paused.set()
+            self.notify("paused" if paused.is_set() else "goes on")
+
+        def action_filter(self) -> None:
+            field = self.query_one("#filter", Input)
+            field.display = True
+            field.focus()
+
+        def action_unfilter(self) -> None:
+            view.filter = self.asked = ""
+            self.query_one("#filter", Input).display = False
+            self.query_one(DataTable).focus()
+            self.refresh_view()
+
+        def on_input_submitted(self, event: Input.Submitted) -> None:
+            view.filter = event.value
+            self.query_one("#filter", Input).display = False
+            self.query_one(DataTable).focus()
+            self.refresh_view()
+
+        def action_drain(self) -> None:
+            node = self._under_cursor()
+            if node and self.asked != node:
+                self.asked = node
+                self.notify(f"press d again to drain {node}: it hands everything over and ends", severity="warning")
+                return
+            self.asked = ""
+            if node:
+                self.run_worker(lambda: self._drain(node), thread=True)
+
+        def _drain(self, node: str) -> None:
+            try:
+                hub.drain(node)
+                said = f"{node} drains"
+            except HubqError as error:
+                said = str(error)
+            with contextlib.suppress(RuntimeError):  # the app has ended meanwhile
+                self.call_from_thread(self.notify, said)
+
+    return Top()

@@ -1,0 +1,189 @@
+"""What ``hubq top`` shows, as rich renderables made from two glances at a hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from rich.text import Text
+
+from hubq.cli.output import duration
+from hubq.client.overview import Glance, NodeGlance, NodeRates, rates
+
+#: One colour per node, in the order of their names; they repeat after that.
+COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red", "bright_cyan", "bright_green", "bright_yellow")
+#: One letter per node in the picture of the ring.
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+COLUMNS = ("node", "", "lease", "msg/s", "children", "shards", "queue", "memory", "cpu")
+
+
+class Order(StrEnum):
+    """What the nodes are sorted by."""
+
+    NAME = "name"
+    LOAD = "load"
+    CHILDREN = "children"
+    MEMORY = "memory"
+
+
+@dataclass
+class View:
+    """The last glances, and how they are to be shown."""
+
+    hub_id: str
+    address: str
+    lease: float
+    order: Order = Order.NAME
+    filter: str = ""
+    trouble: str = ""
+    before: Glance | None = None
+    after: Glance | None = None
+    rates: Mapping[str, NodeRates] = field(default_factory=dict)
+
+    def saw(self, glance: Glance) -> None:
+        """Take in a new glance. Rates are kept until a node has written a new account."""
+        fresh = rates(self.after, glance)
+        self.rates = {name: rate if rate != NodeRates() else self.rates.get(name, rate) for name, rate in fresh.items()}
+        self.before, self.after, self.trouble = self.after, glance, ""
+
+    def next_order(self) -> None:
+        """Sort by the next column."""
+        every = list(Order)
+        self.order = every[(every.index(self.order) + 1) % len(every)]
+
+    # -- what is shown ---------------------------------------------------------------------------------------------
+
+    def title(self) -> Text:
+        """One line: the hub as a whole."""
+        if self.trouble:
+            old = "" if self.after is None else " This picture is old."
+            return Text(f"Redis does not answer; trying again.{old}", style="bold red")
+        if self.after is None:
+            return Text(f"{self.hub_id}: looking ...", style="dim")
+        glance = self.after
+        accounts = [node.vitals for node in glance.nodes if node.vitals is not None]
+        served = sum(owner is not None for owner in glance.owners)
+        children = sum(account.children for account in accounts)
+        handled = sum(rate.messages for rate in self.rates.values())
+        moving = sum(len(account.moving) for account in accounts)
+        line = Text.assemble(
+            (f"{self.hub_id} ", "bold"),
+            f"{len(glance.nodes)} nodes  {children:,} children  {handled:,.0f} msg/s  ",
+            (f"{served}/{len(glance.owners)} shards served", "" if served == len(glance.owners) else "bold red"),
+        )
+        if moving:
+            line.append(f"  {moving} in motion", "bold yellow")
+        if glance.pins:
+            line.append(f"  {len(glance.pins)} pinned", "yellow")
+        return line
+
+    def nodes(self) -> list[NodeGlance]:
+        """The nodes that pass the filter, in order."""
+        if self.after is None:
+            return []
+        keys = {
+            Order.NAME: lambda node: node.name,
+            Order.LOAD: lambda node: -self.rates[node.name].messages,
+            Order.CHILDREN: lambda node: -(node.vitals.children if node.vitals else 0),
+            Order.MEMORY: lambda node: -(node.vitals.memory if node.vitals else 0),
+        }
+        return sorted((n for n in self.after.nodes if self.filter in n.name), key=keys[self.order])
+
+    def row(self, node: NodeGlance) -> list[Text]:
+        """A node as the cells of COLUMNS."""
+        account, rate = node.vitals, self.rates[node.name]
+        share = max(0.0, min(1.0, node.lease_left / self.lease))
+        lease = Text("█" * round(share * 8) + "·" * (8 - round(share * 8)), style="green" if share > 0.5 else "red")
+        status = Text("" if node.status == "up" else node.status, style="yellow")
+        if account is None:
+            status = Text("silent", style="red") if node.uptime > 5 else Text("joins", style="dim")
+            return [Text(node.name, style=self.colour(node.name)), status, lease, *(Text("-") for _ in COLUMNS[3:])]
+        if node.status == "up" and not account.ready:
+            status = Text("not ready", style="yellow")
+        return [
+            Text(node.name, style=self.colour(node.name)),
+            status,
+            lease,
+            Text(f"{rate.messages:,.0f}", justify="right"),
+            Text(f"{account.children:,}", justify="right"),
+            Text(str(account.shards) + (f"+{account.pins}" if account.pins else ""), justify="right"),
+            Text(f"{account.queued:,}", justify="right"),
+            Text(f"{account.memory / 2**20:,.0f}M", justify="right"),
+            Text(f"{rate.cpu:.0%}", justify="right"),
+        ]
+
+    def colour(self, node: str) -> str:
+        """The colour of a node, the same in the table and in the ring."""
+        names = sorted(each.name for each in self.after.nodes) if self.after else []
+        return COLOURS[names.index(node) % len(COLOURS)] if node in names else "white"
+
+    def ring(self, width: int) -> Text:
+        """The ring: one letter per shard (or per group of shards) in the colour of its owner; ``!``: nobody's."""
+        if self.after is None:
+            return Text()
+        names = sorted(node.name for node in self.after.nodes)
+        moving = {shard for node in self.after.nodes if node.vitals for shard in node.vitals.moving}
+        owners = self.after.owners
+        step = max(1, -(-len(owners) // (width * 2)))
+        picture = Text()
+        for first in range(0, len(owners), step):
+            group = owners[first : first + step]
+            if None in group:
+                picture.append("!", "bold red")
+                continue
+            owner = group[0]
+            assert owner is not None
+            letter = LETTERS[names.index(owner) % len(LETTERS)] if owner in names else "?"
+            in_motion = any(shard in moving for shard in range(first, first + step))
+            picture.append(letter, f"{self.colour(owner)}{' reverse' if in_motion else ''}")
+        key = "  ".join(f"{LETTERS[n % len(LETTERS)]}={name}" for n, name in enumerate(names[:8]))
+        return Text.assemble(picture, "\n", (key, "dim"))
+
+    def busiest(self, most: int = 5) -> Text:
+        """The busiest children (sampled), with their nodes."""
+        if self.after is None:
+            return Text()
+        every = [
+            (rate, child, node.name)
+            for node in self.after.nodes
+            if node.vitals
+            for child, rate in node.vitals.busiest.items()
+        ]
+        lines = [f"{rate:>8,.0f}/s  {child}  ({node})" for rate, child, node in sorted(every, reverse=True)[:most]]
+        return Text("\n".join(lines) or "nothing is being handled", style="" if lines else "dim")
+
+    def events(self, most: int, width: int = 200) -> Text:
+        """The last events, newest first, a line each."""
+        if self.after is None:
+            return Text()
+        lines: list[Text] = []
+        for event in list(reversed(self.after.events))[:most]:
+            said = " ".join(f"{name}={value}" for name, value in event.fields.items())
+            at = datetime.fromtimestamp(event.at).strftime("%H:%M:%S")
+            lines.append(Text.assemble((at, "dim"), " ", (event.type, "bold"), " ", said))
+        for line in lines:
+            line.truncate(width, overflow="ellipsis")
+        return Text("\n").join(lines)
+
+
+def plain(view: View) -> str:
+    """The whole view as plain text, for a pipe and for the docs."""
+    rows: Sequence[Sequence[str]] = [
+        [column.upper() for column in COLUMNS],
+        *([cell.plain for cell in view.row(node)] for node in view.nodes()),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [view.title().plain, ""]
+    for row in rows:
+        lines.append(
+            "  ".join(
+                cell.ljust(w) if n < 3 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+        )
+    uptime = max((node.uptime for node in view.nodes()), default=0.0)
+    lines += ["", "ring", view.ring(64).plain, "", "busiest children", view.busiest().plain, "", "last events"]
+    lines += [view.events(6).plain, "", f"oldest node up for {duration(uptime)}"]
+    return "\n".join(lines)

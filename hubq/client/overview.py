@@ -1,0 +1,88 @@
+"""A hub at one glance: members, ownership, and what the nodes say of themselves. Two glances give rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hubq.client.inspection import Event, last_events, node_vitals
+from hubq.client.operations import HubContext
+from hubq.client.steps import Fetch, Operation
+from hubq.store.membership import read_leases, read_nodes, redis_time_ms
+from hubq.store.owners import read_owners
+from hubq.store.vitals import Vitals
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGlance:
+    """A node at one glance; ``vitals`` is its own account (None: it has written none lately)."""
+
+    name: str
+    status: str
+    incarnation: int
+    lease_left: float
+    uptime: float
+    vitals: Vitals | None
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A hub at one glance. ``owners``: for each shard the node that serves it, or None. ``at``: Redis TIME, seconds."""
+
+    at: float
+    nodes: Sequence[NodeGlance]
+    owners: Sequence[str | None]
+    pins: Mapping[str, str]
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRates:
+    """What a node did between two glances, per second; ``cpu`` is the share of one core."""
+
+    messages: float = 0.0
+    failed: float = 0.0
+    commits: float = 0.0
+    cpu: float = 0.0
+
+
+def glance(hub: HubContext, events: int) -> Operation[Glance]:
+    """Look once."""
+    members, leases, owners, now = yield Fetch(
+        [read_nodes(hub.keys), read_leases(hub.keys), read_owners(hub.keys), redis_time_ms()]
+    )
+    accounts = yield from node_vitals(hub)
+    _, latest = yield from last_events(hub, events, ())
+    nodes = [
+        NodeGlance(
+            name, info.status, info.incarnation, (leases.get(name, now) - now) / 1000, (now - info.joined_at) / 1000,
+            accounts.get(name),
+        )
+        for name, info in members.items()
+    ]  # fmt: skip
+    alive = {(name, info.incarnation) for name, info in members.items()}
+    served: list[str | None] = [None] * hub.config.shards
+    for shard, owner in owners.shards.items():
+        if (owner.node, owner.incarnation) in alive and shard < len(served):
+            served[shard] = owner.node
+    return Glance(now / 1000, nodes, served, {child: o.node for (_, child), o in owners.pins.items()}, latest)
+
+
+def rates(before: Glance | None, after: Glance) -> dict[str, NodeRates]:
+    """What each node did between two glances; nothing for one that has not written an account in between."""
+    found = {node.name: NodeRates() for node in after.nodes}
+    if before is None:
+        return found
+    past = {(node.name, node.incarnation): node.vitals for node in before.nodes}
+    for node in after.nodes:
+        old, new = past.get((node.name, node.incarnation)), node.vitals
+        if old is None or new is None or new.at <= old.at:
+            continue
+        seconds = new.at - old.at
+        found[node.name] = NodeRates(
+            (new.handled - old.handled) / seconds,
+            (new.failed - old.failed) / seconds,
+            (new.commits - old.commits) / seconds,
+            (new.cpu - old.cpu) / seconds,
+        )
+    return found

@@ -1,0 +1,108 @@
+"""What ``hubq top`` shows, from made-up glances."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from hubq.cli.top_view import Order, View, plain
+from hubq.client.inspection import Event
+from hubq.client.overview import Glance, NodeGlance, rates
+from hubq.store.vitals import Vitals
+
+IDLE = Vitals(incarnation=1, at=100.0, ready=True, children=10, shards=32, memory=50 * 2**20)
+
+
+def glance(at: float = 100.0, **nodes: NodeGlance) -> Glance:
+    owners = [sorted(nodes)[n % len(nodes)] if nodes else None for n in range(64)]
+    event = Event("1-0", at, "node_joined", {"node": "a", "epoch": "7"})
+    return Glance(at, list(nodes.values()), owners, {}, [event])
+
+
+def node(
+    name: str, vitals: Vitals | None = IDLE, status: str = "up", lease_left: float = 4.9, uptime: float = 60.0
+) -> NodeGlance:
+    return NodeGlance(name, status, 1, lease_left, uptime, vitals)
+
+
+def view(*glances: Glance) -> View:
+    made = View("chat", "redis://localhost", 5.0)
+    for each in glances:
+        made.saw(each)
+    return made
+
+
+def test_rates_come_from_two_accounts_of_the_same_incarnation() -> None:
+    later = replace(IDLE, at=102.0, handled=500, failed=2, commits=40, cpu=0.5)
+    before, after = glance(a=node("a")), glance(102.0, a=node("a", later))
+    assert (rates(before, after)["a"].messages, rates(before, after)["a"].cpu) == (250.0, 0.25)
+    assert rates(None, after)["a"].messages == 0.0
+    anew = NodeGlance("a", "up", 2, 4.9, 1.0, later)
+    assert rates(before, glance(102.0, a=anew))["a"].messages == 0.0
+
+
+def test_rates_stay_until_the_next_account() -> None:
+    later = replace(IDLE, at=102.0, handled=500)
+    seen = view(glance(a=node("a")), glance(102.0, a=node("a", later)), glance(102.5, a=node("a", later)))
+    assert seen.rates["a"].messages == 250.0
+
+
+def test_the_ring_shows_owners_motion_and_what_nobody_owns() -> None:
+    moving = replace(IDLE, moving=[0, 2])
+    owners = ["a", "b"] * 31 + [None, None]
+    seen = view(Glance(1.0, [node("a", moving), node("b")], owners, {}, []))
+    picture, key = seen.ring(80).plain.split("\n")
+    assert picture == "ab" * 31 + "!!"
+    assert key == "a=a  b=b"
+    assert next(span.style for span in seen.ring(80).spans) == "cyan reverse"
+
+
+def test_a_large_ring_is_shown_in_groups() -> None:
+    seen = view(Glance(1.0, [node("a")], ["a"] * 4096, {}, []))
+    assert len(seen.ring(64).plain.split("\n")[0]) == 128
+
+
+def test_nodes_are_sorted_and_filtered() -> None:
+    busy = replace(IDLE, at=102.0, handled=900, children=3)
+    first = glance(a=node("a"), b=node("b"), web=node("web"))
+    seen = view(first, glance(102.0, a=node("a"), b=node("b", busy), web=node("web")))
+    assert [each.name for each in seen.nodes()] == ["a", "b", "web"]
+    seen.next_order()
+    assert seen.order is Order.LOAD and seen.nodes()[0].name == "b"
+    seen.next_order()
+    assert seen.nodes()[-1].name == "b"
+    seen.filter = "w"
+    assert [each.name for each in seen.nodes()] == ["web"]
+
+
+def test_states_of_a_node_are_said() -> None:
+    def status(of: NodeGlance) -> str:
+        return view(glance(a=of)).row(of)[1].plain
+
+    assert status(node("a")) == ""
+    assert status(node("a", status="draining")) == "draining"
+    assert status(node("a", replace(IDLE, ready=False))) == "not ready"
+    assert status(node("a", None)) == "silent"
+    assert status(node("a", None, uptime=1.0)) == "joins"
+
+
+def test_trouble_is_said_and_the_old_picture_stays() -> None:
+    seen = view(glance(a=node("a")))
+    seen.trouble = "cannot reach Redis"
+    assert "does not answer" in seen.title().plain and "old" in seen.title().plain
+    assert seen.nodes()
+    seen.saw(glance(a=node("a")))
+    assert "1 nodes" in seen.title().plain
+
+
+def test_everything_fits_into_80_columns() -> None:
+    accounts = replace(IDLE, at=102.0, handled=10**7, children=1_000_000, queued=10**6, busiest={"room-1": 12345.0})
+    text = plain(
+        view(glance(**{"worker-1": node("worker-1")}), glance(102.0, **{"worker-1": node("worker-1", accounts)}))
+    )
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "12,345/s  room-1  (worker-1)" in text
+    assert "node_joined node=a epoch=7" in text
+
+
+def test_a_hub_without_workers() -> None:
+    assert "0 nodes" in plain(view(glance()))
