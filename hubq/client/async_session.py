@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from hubq.client.operations import HubContext
-from hubq.client.session import BATCH, RETRY_FOR, WAIT_SLICE, Reply, new_sender, send_commands, start_command
-from hubq.client.steps import Collect, Draft, Fetch, Operation, Send, Start, Step
+from hubq.client.session import RETRY_FOR, STARTS, WAIT_SLICE, Reply, new_sender, send_commands, start_command
+from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step
 from hubq.core.send_window import SendWindow
 from hubq.store.connection import LOST, AsyncRedis
-from hubq.store.mailbox import await_reply, more_replies, read_reply
+from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
@@ -24,12 +24,14 @@ class AsyncSession:
         self.hub = hub
         self.sender = new_sender()
         self._redis = redis
+        self._loop = asyncio.get_running_loop()
         self._window = SendWindow()
-        self._outbox: list[tuple[int, Draft, asyncio.Future[str]]] = []
+        self._outbox: list[tuple[int, Outgoing, asyncio.Future[str]]] = []
         self._room = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
-        self._waiting: dict[str, asyncio.Future[Reply]] = {}
+        self._waiting: dict[str, asyncio.Future[Reply | None]] = {}  # by message id
+        self._due: set[str] = set()  # those among them that have not come yet
 
     async def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end."""
@@ -79,58 +81,81 @@ class AsyncSession:
 
     def _expect(self, message_id: str) -> None:
         if message_id not in self._waiting:
-            self._waiting[message_id] = asyncio.get_running_loop().create_future()
+            self._waiting[message_id] = self._loop.create_future()
+            self._due.add(message_id)
 
-    async def _send(self, drafts: Sequence[Draft]) -> list[tuple[str, str]]:
-        sent: list[tuple[int, Draft, asyncio.Future[str]]] = []
-        loop = asyncio.get_running_loop()
+    def _forget(self, message_id: str) -> None:
+        self._waiting.pop(message_id, None)
+        self._due.discard(message_id)
+
+    async def _send(self, messages: Sequence[Outgoing]) -> list[tuple[str, str]]:
+        if len(messages) == 1:
+            return [await self._send_one(messages[0])]
+        sends = [asyncio.ensure_future(self._send_one(message)) for message in messages]
         try:
-            for draft in drafts:
-                item = (await self._number(), draft, loop.create_future())
-                if draft.reply:
-                    self._expect(str(item[0]))
-                sent.append(item)
-                self._outbox.append(item)
-                if self._flusher is None or self._flusher.done():
-                    self._flusher = loop.create_task(self._flush())
-            words = [await done for _, _, done in sent]
+            return list(await asyncio.gather(*sends))
         except BaseException:
-            for seq, _, done in sent:
-                self._waiting.pop(str(seq), None)
-                done.cancel()
+            for send in sends:
+                send.cancel()
             raise
-        for (seq, _, _), word in zip(sent, words, strict=True):
-            if word not in ("ok", "duplicate"):
-                self._waiting.pop(str(seq), None)
-        return [(str(seq), word) for (seq, _, _), word in zip(sent, words, strict=True)]
+
+    async def _send_one(self, message: Outgoing) -> tuple[str, str]:
+        seq = self._window.take()
+        if seq is None:
+            seq = await self._number()
+        done: asyncio.Future[str] = self._loop.create_future()
+        self._outbox.append((seq, message, done))
+        if self._flusher is None:
+            self._flusher = self._loop.create_task(self._flush())
+        message_id = str(seq)
+        if not message.reply:
+            return message_id, await done
+        self._expect(message_id)
+        self._listen_soon()  # after the flusher: the reply is asked for while the message is on its way
+        try:
+            word = await done
+        except BaseException:
+            self._forget(message_id)
+            raise
+        if word not in ("ok", "duplicate"):
+            self._forget(message_id)
+        return message_id, word
 
     async def _flush(self) -> None:
         # One request at a time, so that messages arrive in the order they were sent even if one must be repeated.
-        while self._outbox:
-            batch, self._outbox = self._outbox, []
-            groups = send_commands(self.hub, self.sender, [(seq, draft) for seq, draft, _ in batch])
-            try:
-                answers = await self._redis.run_many([command for _, command in groups], retry_for=RETRY_FOR)
-            except Exception as error:
-                for seq, _, done in batch:
-                    self._settle(seq)
-                    if not done.done():
-                        done.set_exception(error)
-                continue
+        try:
+            while self._outbox:
+                batch, self._outbox = self._outbox, []
+                await self._flush_batch(batch)
+        finally:
+            self._flusher = None
+
+    async def _flush_batch(self, batch: list[tuple[int, Outgoing, asyncio.Future[str]]]) -> None:
+        groups = send_commands(self.hub, self.sender, [(seq, message) for seq, message, _ in batch])
+        settle = self._window.settle
+        try:
+            answers = await self._redis.run_many([command for _, command in groups], retry_for=RETRY_FOR)
+        except Exception as error:
+            for seq, _, done in batch:
+                settle(seq)
+                if not done.done():
+                    done.set_exception(error)
+        else:
             for (places, _), words in zip(groups, answers, strict=True):
                 for place, word in zip(places, words, strict=True):
                     seq, _, done = batch[place]
-                    self._settle(seq)
+                    settle(seq)
                     if not done.done():
                         done.set_result(word)
+        self._room.set()
 
     async def _start(
         self, shards: Mapping[int, Mapping[str, SpecRecord]], whole: bool
     ) -> dict[int, tuple[str, list[str]]]:
         answers: dict[int, tuple[str, list[str]]] = {}
         names = list(shards)
-        for first in range(0, len(names), BATCH):
-            answers |= await self._start_some({shard: shards[shard] for shard in names[first : first + BATCH]}, whole)
+        for first in range(0, len(names), STARTS):
+            answers |= await self._start_some({shard: shards[shard] for shard in names[first : first + STARTS]}, whole)
         return answers
 
     async def _start_some(
@@ -149,7 +174,7 @@ class AsyncSession:
             found = await self._redis.run_many(commands, retry_for=RETRY_FOR)
         except BaseException:
             for seq in numbers.values():
-                self._waiting.pop(str(seq), None)
+                self._forget(str(seq))
             raise
         finally:
             for seq in numbers.values():
@@ -159,40 +184,63 @@ class AsyncSession:
     async def _collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:
         for message_id in ids:
             self._expect(message_id)
-        if self._listener is None or self._listener.done():
-            self._listener = asyncio.get_running_loop().create_task(self._listen())
+        self._listen_soon()
         futures = [self._waiting[message_id] for message_id in ids]
         try:
-            if futures:
+            if len(futures) == 1:
+                await self._one(futures[0], timeout)
+            elif futures:
                 await asyncio.wait(futures, timeout=timeout)
         finally:
             for message_id in ids:
-                self._waiting.pop(message_id, None)
+                self._forget(message_id)
         return {
-            message_id: f.result() for message_id, f in zip(ids, futures, strict=True) if f.done() and not f.cancelled()
+            message_id: reply
+            for message_id, future in zip(ids, futures, strict=True)
+            if future.done() and not future.cancelled() and (reply := future.result()) is not None
         }
+
+    async def _one(self, future: asyncio.Future[Reply | None], timeout: float) -> None:
+        timer = self._loop.call_later(timeout, _give_up, future)
+        try:
+            await future
+        finally:
+            timer.cancel()
+
+    def _listen_soon(self) -> None:
+        if self._listener is None and self._due:
+            self._listener = self._loop.create_task(self._listen())
 
     async def _listen(self) -> None:
         # A popped reply is gone from Redis, so this task is never cancelled by a caller's time-out.
         pause = 0.02
-        while self._waiting:
-            try:
-                first = await self._redis.run(await_reply(self.hub.keys, self.sender, WAIT_SLICE))
-                self._deliver(first)
-                while first is not None and len(self._waiting) > 1:
-                    batch = await self._redis.run(more_replies(self.hub.keys, self.sender, 1000))
-                    for data in batch:
-                        self._deliver(data)
-                    if len(batch) < 1000:
-                        break
-                pause = 0.02
-            except LOST:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 0.5)
+        try:
+            while self._due:
+                try:
+                    first = await self._redis.run(await_reply(self.hub.keys, self.sender, WAIT_SLICE))
+                    self._deliver(first)
+                    while first is not None and self._due:
+                        batch = await self._redis.run(more_replies(self.hub.keys, self.sender, 1000))
+                        for data in batch:
+                            self._deliver(data)
+                        if len(batch) < 1000:
+                            break
+                    pause = 0.02
+                except LOST:
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 0.5)
+        finally:
+            self._listener = None
 
     def _deliver(self, data: bytes | None) -> None:
         if data is not None:
             message_id, status, node, payload = read_reply(data)
             future = self._waiting.get(message_id)
+            self._due.discard(message_id)
             if future is not None and not future.done():
                 future.set_result((status, node, payload))
+
+
+def _give_up(future: asyncio.Future[Reply | None]) -> None:
+    if not future.done():
+        future.set_result(None)

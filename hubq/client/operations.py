@@ -12,7 +12,7 @@ import msgspec
 from hubq.client.classes import ClassBook, as_child_class, name_of
 from hubq.client.owners_view import OwnersView
 from hubq.client.results import NodeStatus, StartResult, StopResult
-from hubq.client.steps import Collect, Draft, Fetch, Operation, Send, Start
+from hubq.client.steps import Collect, Fetch, Operation, Send, Start
 from hubq.config import Config
 from hubq.core.hashing import checked_child_id, shard_of
 from hubq.core.pid import Pid
@@ -33,7 +33,7 @@ from hubq.errors import (
 from hubq.store.codec import decode, encode_arguments
 from hubq.store.command import plain
 from hubq.store.keys import Keys, owner_field
-from hubq.store.mailbox import read_started
+from hubq.store.mailbox import Outgoing, read_started
 from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import Owner, read_owners
 from hubq.store.spec_record import SpecRecord
@@ -62,7 +62,7 @@ def checked_timeout(timeout: float) -> float:
 
 def send(hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool) -> Operation[str]:
     """Put one message into a child's mailbox; its id."""
-    draft = Draft("call" if reply else "cast", checked_child_id(child_id), method, payload, timeout, reply)
+    draft = Outgoing("call" if reply else "cast", checked_child_id(child_id), method, payload, timeout, reply)
     ((message_id, word),) = yield Send([draft])
     _raise_refusal(hub, child_id, word)
     return str(message_id)
@@ -220,7 +220,7 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float, on_failu
 
 
 def _stop_quietly(children: Sequence[str]) -> Operation[None]:
-    yield Send([Draft("stop", child, "", b"", 0, False) for child in children])
+    yield Send([Outgoing("stop", child, "", b"", 0, False) for child in children])
 
 
 def stop_children(hub: HubContext, children: Sequence[str], timeout: float) -> Operation[StopResult]:
@@ -228,7 +228,7 @@ def stop_children(hub: HubContext, children: Sequence[str], timeout: float) -> O
     if not children:
         raise NoChildren("no children to stop: give at least one id")
     names = [checked_child_id(child) for child in children]
-    answers = yield Send([Draft("stop", child, "", b"", 0, True) for child in names])
+    answers = yield Send([Outgoing("stop", child, "", b"", 0, True) for child in names])
     errors: dict[str, HubqError] = {}
     waiting: dict[str, str] = {}
     for child, (message_id, word) in zip(names, answers, strict=True):

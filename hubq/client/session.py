@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from hubq.client.operations import HubContext
-from hubq.client.steps import Collect, Draft, Fetch, Operation, Send, Start, Step
+from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step
 from hubq.core.send_window import SendWindow
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
@@ -24,8 +24,12 @@ T = TypeVar("T")
 WAIT_SLICE = 2.0
 #: How long a send is repeated while Redis cannot be reached, seconds.
 RETRY_FOR = 10.0
-#: Most messages in one script call.
-BATCH = 500
+#: Most messages in one script call: half a millisecond of Redis's time.
+BATCH = 128
+#: Most messages in one request.
+IN_FLIGHT = 512
+#: Most shards in one request of a start.
+STARTS = 500
 
 Reply = tuple[str, str, bytes]
 
@@ -36,35 +40,36 @@ def new_sender() -> str:
 
 
 def send_commands(
-    hub: HubContext, sender: str, numbered: Sequence[tuple[int, Draft]]
+    hub: HubContext, sender: str, numbered: Sequence[tuple[int, Outgoing]]
 ) -> list[tuple[list[int], Command[list[str]]]]:
-    """Messages grouped into one command per shard (in batches): (their places in the list, the command)."""
+    """Messages grouped by shard, several shards to a script call: (places in the list, the command that sends them)."""
     by_shard: dict[int, list[int]] = {}
-    for place, (_, draft) in enumerate(numbered):
-        by_shard.setdefault(hub.shard_of(draft.child), []).append(place)
+    for place, (_, message) in enumerate(numbered):
+        shard = hub.shard_of(message.child)
+        if shard in by_shard:
+            by_shard[shard].append(place)
+        else:
+            by_shard[shard] = [place]
     groups: list[tuple[list[int], Command[list[str]]]] = []
+    shards: dict[int, list[tuple[int, Outgoing]]] = {}
+    together: list[int] = []
     for shard, places in by_shard.items():
         for first in range(0, len(places), BATCH):
             batch = places[first : first + BATCH]
-            messages = [outgoing(sender, *numbered[place]) for place in batch]
-            command = send_messages(
-                hub.keys, shard, sender, messages,
-                sender_ttl_ms=int(hub.config.sender_ttl * 1000), max_backlog=hub.config.max_backlog,
-            )  # fmt: skip
-            groups.append((batch, command))
+            if len(together) + len(batch) > BATCH:
+                groups.append((together, _send_command(hub, sender, shards)))
+                shards, together = {}, []
+            shards[shard] = [numbered[place] for place in batch]
+            together += batch
+    groups.append((together, _send_command(hub, sender, shards)))
     return groups
 
 
-def outgoing(sender: str, seq: int, draft: Draft) -> Outgoing:
-    """A draft with its number and return address."""
-    return Outgoing(
-        seq,
-        draft.kind,
-        draft.child,
-        draft.method,
-        sender if draft.reply else "",
-        int(draft.timeout * 1000),
-        draft.payload,
+def _send_command(
+    hub: HubContext, sender: str, shards: Mapping[int, Sequence[tuple[int, Outgoing]]]
+) -> Command[list[str]]:
+    return send_messages(
+        hub.keys, sender, shards, sender_ttl_ms=int(hub.config.sender_ttl * 1000), max_backlog=hub.config.max_backlog
     )
 
 
@@ -129,10 +134,10 @@ class Session:
         assert seq is not None
         return seq
 
-    def _send(self, drafts: Sequence[Draft]) -> list[tuple[str, str]]:
+    def _send(self, drafts: Sequence[Outgoing]) -> list[tuple[str, str]]:
         answers: list[tuple[str, str]] = []
-        for first in range(0, len(drafts), BATCH):
-            numbered = [(self._number(), draft) for draft in drafts[first : first + BATCH]]
+        for first in range(0, len(drafts), IN_FLIGHT):
+            numbered = [(self._number(), draft) for draft in drafts[first : first + IN_FLIGHT]]
             try:
                 groups = send_commands(self.hub, self.sender, numbered)
                 words: list[str] = [""] * len(numbered)
@@ -152,8 +157,8 @@ class Session:
     def _start(self, shards: Mapping[int, Mapping[str, Any]], whole: bool) -> dict[int, tuple[str, list[str]]]:
         answers: dict[int, tuple[str, list[str]]] = {}
         names = list(shards)
-        for first in range(0, len(names), BATCH):
-            answers |= self._start_some({shard: shards[shard] for shard in names[first : first + BATCH]}, whole)
+        for first in range(0, len(names), STARTS):
+            answers |= self._start_some({shard: shards[shard] for shard in names[first : first + STARTS]}, whole)
         return answers
 
     def _start_some(

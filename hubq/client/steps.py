@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hubq.store.command import Command
+from hubq.store.mailbox import Outgoing
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
@@ -18,19 +19,7 @@ T = TypeVar("T")
 class Send:
     """Put messages into mailboxes. The answer: (message id, status word) for each, in order."""
 
-    messages: Sequence[Draft]
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A message without its number. ``timeout`` in seconds, 0 for no deadline."""
-
-    kind: str
-    child: str
-    method: str
-    payload: bytes
-    timeout: float
-    reply: bool
+    messages: Sequence[Outgoing]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class Keys:
         self.epoch = self.prefix + "epoch"
         self.owners = self.prefix + "owners"
         self.events = self.prefix + "events"
+        self._send_keys: dict[int, tuple[str, str, str]] = {}
 
     @property
     def fixed(self) -> frozenset[str]:
@@ -79,6 +80,13 @@ class Keys:
     def parked(self, shard: int) -> str:
         """Children of a shard that cannot run, and why."""
         return self._shard(shard, "parked")
+
+    def send_keys(self, shard: int) -> tuple[str, str, str]:
+        """Mailbox, specs and backlog of a shard: what a send needs, made once."""
+        known = self._send_keys.get(shard)
+        if known is None:
+            known = self._send_keys[shard] = self.mailbox(shard), self.children(shard), self.backlog(shard)
+        return known
 
     def sender(self, sender: str) -> str:
         """A sender's window."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,17 +12,15 @@ from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.keys import Keys
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message on its way to a child. ``timeout_ms`` 0: no deadline. ``reply_to`` empty: nobody waits."""
+class Outgoing(NamedTuple):
+    """A message on its way to a child, still without its number. ``timeout`` in seconds, 0 for no deadline."""
 
-    seq: int
     kind: str
     child: str
     method: str
-    reply_to: str
-    timeout_ms: int
     payload: bytes
+    timeout: float
+    reply: bool
 
 
 @dataclass(slots=True)
@@ -40,18 +38,26 @@ class Message:
 
 
 def send_messages(
-    keys: Keys, shard: int, sender: str, messages: Sequence[Outgoing], *, sender_ttl_ms: int, max_backlog: int
+    keys: Keys,
+    sender: str,
+    shards: Mapping[int, Sequence[tuple[int, Outgoing]]],
+    *,
+    sender_ttl_ms: int,
+    max_backlog: int,
 ) -> Command[list[str]]:
-    """Put messages into one shard's mailbox; a status word for each."""
+    """Put numbered messages into the mailboxes of their shards; a status word for each, in order."""
+    names = [keys.sender(sender)]
     args: list[Arg] = [sender_ttl_ms, max_backlog]
-    for m in messages:
-        args += (m.seq, m.kind, m.child, m.method, m.seq, m.reply_to, m.timeout_ms, m.payload)
-    return run_script(
-        "send_messages",
-        [keys.sender(sender), keys.mailbox(shard), keys.children(shard), keys.backlog(shard)],
-        args,
-        lambda answer: [text(word) for word in answer],
-    )
+    for shard, messages in shards.items():
+        names += keys.send_keys(shard)
+        args.append(len(messages))
+        for seq, (kind, child, method, payload, timeout, reply) in messages:
+            args += (seq, kind, child, method, sender if reply else "", int(timeout * 1000), payload)
+    return run_script("send_messages", names, args, _words)
+
+
+def _words(answer: Sequence[bytes]) -> list[str]:
+    return [word.decode() for word in answer]
 
 
 def start_children(

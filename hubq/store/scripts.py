@@ -28,7 +28,9 @@ def _load() -> dict[str, Script]:
         if name.startswith("_"):
             continue
         # A piece's header comment is for its reader in the repository; Redis need not keep it.
-        full = _INCLUDE.sub(lambda found: texts[found[1]], text)
+        full = text
+        while _INCLUDE.search(full):
+            full = _INCLUDE.sub(lambda found: texts[found[1]], full)
         full = "\n".join(line for line in full.splitlines() if not line.startswith("--"))
         scripts[name] = Script(name, full, sha1(full.encode()).hexdigest())
     return scripts

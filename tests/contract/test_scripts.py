@@ -71,8 +71,8 @@ class Desk:
         )
 
     def send(self, seq: int, child: str = "c", sender: str = "s", max_backlog: int = 100) -> str:
-        message = Outgoing(seq, "cast", child, "m", "", 0, b"p")
-        command = send_messages(self.keys, 0, sender, [message], sender_ttl_ms=60_000, max_backlog=max_backlog)
+        messages = {0: [(seq, Outgoing("cast", child, "m", b"p", 0, False))]}
+        command = send_messages(self.keys, sender, messages, sender_ttl_ms=60_000, max_backlog=max_backlog)
         return str(self.run(command)[0])
 
     def mailbox(self) -> list[Any]:
@@ -213,8 +213,8 @@ def test_a_commit_of_thousands(desk: Desk) -> None:
     a = desk.join("a")
     desk.claim("a", a, 0)
     desk.start("c")
-    messages = [Outgoing(n, "cast", "c", "m", "", 0, b"p") for n in range(2, 1500)]
-    desk.run(send_messages(desk.keys, 0, "s", messages, sender_ttl_ms=60_000, max_backlog=10_000))
+    messages = {0: [(n, Outgoing("cast", "c", "m", b"p", 0, False)) for n in range(2, 1500)]}
+    desk.run(send_messages(desk.keys, "s", messages, sender_ttl_ms=60_000, max_backlog=10_000))
     entries = [message.entry for message in desk.mailbox()]
     effects = Effects(done={"c": entries}, replies={"client": [b"r"] * 2500})
     assert desk.run(commit_shard(desk.keys, 0, None, Owner("a", a, 1), effects)) == "ok"
@@ -296,11 +296,11 @@ def test_park(desk: Desk) -> None:
 
 def test_a_message_reads_as_it_was_sent(desk: Desk) -> None:
     desk.start("c")
-    outgoing = Outgoing(7, "call", "c", "post", "client", 5000, b"\x00payload")
-    desk.run(send_messages(desk.keys, 0, "s", [outgoing], sender_ttl_ms=60_000, max_backlog=10))
+    outgoing = Outgoing("call", "c", "post", b"\x00payload", 5.0, True)
+    desk.run(send_messages(desk.keys, "s", {0: [(7, outgoing)]}, sender_ttl_ms=60_000, max_backlog=10))
     (entry, fields) = desk.raw("XRANGE", desk.keys.mailbox(0), "-", "+")[1]
     message = message_of(entry, fields)
     seen = (message.kind, message.child, message.method, message.id, message.reply_to, message.payload)
-    assert seen == ("call", "c", "post", "7", "client", b"\x00payload")
+    assert seen == ("call", "c", "post", "7", "s", b"\x00payload")
     now = int(entry.split(b"-")[0])
     assert now + 4900 <= message.deadline <= now + 5100

@@ -6,25 +6,26 @@
 --   n, then n times: child, start id                     children that have ended (unless started anew since)
 --   n, then n times: child, reason                       children that are parked ('' = no longer)
 --   n, then n times: reply key, ttl ms, m, m payloads    replies
+-- include: _backlog
 local function apply_effects(args, i)
   local mailbox, children, msk, backlog, parked = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
   i = i + 5
   local function count() i = i + 1; return tonumber(args[i - 1]) end
   local function take() i = i + 1; return args[i - 1] end
-  for _ = 1, count() do
-    local child, m = take(), count()
-    local removed = 0
-    for first = i, i + m - 1, 1000 do
-      removed = removed + redis.call('XDEL', mailbox, unpack(args, first, math.min(first + 999, i + m - 1)))
-    end
-    i = i + m
-    if removed > 0 and redis.call('HINCRBY', backlog, child, -removed) <= 0 then redis.call('HDEL', backlog, child) end
+  local names, done, entries, removed = {}, {}, {}, 0
+  for k = 1, count() do
+    names[k], done[k] = take(), count()
+    for j = i, i + done[k] - 1 do entries[#entries + 1] = args[j] end
+    i = i + done[k]
   end
-  for _ = 1, count() do
-    local child = take()
-    redis.call('HSET', msk, child, take())
-  end
-  for _ = 1, count() do redis.call('HDEL', msk, take()) end
+  each_part(entries, 1, #entries, function(...) removed = removed + redis.call('XDEL', mailbox, ...) end)
+  if removed > 0 then backlog_less(mailbox, backlog, names, done, removed, #entries) end
+  local n = count()
+  each_part(args, i, i + 2 * n - 1, function(...) redis.call('HSET', msk, ...) end)
+  i = i + 2 * n
+  n = count()
+  each_part(args, i, i + n - 1, function(...) redis.call('HDEL', msk, ...) end)
+  i = i + n
   for _ = 1, count() do
     local child, start_id = take(), take()
     local spec = redis.call('HGET', children, child)
@@ -40,9 +41,7 @@ local function apply_effects(args, i)
   end
   for _ = 1, count() do
     local key, ttl, m = take(), take(), count()
-    for first = i, i + m - 1, 1000 do
-      redis.call('RPUSH', key, unpack(args, first, math.min(first + 999, i + m - 1)))
-    end
+    each_part(args, i, i + m - 1, function(...) redis.call('RPUSH', key, ...) end)
     redis.call('PEXPIRE', key, ttl)
     i = i + m
   end

@@ -1,31 +1,50 @@
--- Puts messages of one sender into one shard's mailbox.
--- KEYS: sender, mailbox, children, backlog
--- ARGV: sender ttl ms, max backlog, then per message: seq, kind, child, method, id, reply_to, timeout ms, payload
+-- Puts messages of one sender into the mailboxes of one or more shards.
+-- KEYS: sender, then per shard: mailbox, children, backlog
+-- ARGV: sender ttl ms, max backlog, then per shard: n, then n times: seq, kind, child, method, reply_to, timeout ms,
+--       payload (a message's id is its seq)
 -- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>"
 -- include: _time
 -- include: _window
 local window = window_load(KEYS[1])
-local limit, now, answers = tonumber(ARGV[2]), now_ms(), {}
-for i = 3, #ARGV, 8 do
-  local seq, child = tonumber(ARGV[i]), ARGV[i + 2]
-  local answer = window_judge(window, seq)
-  if answer == 'new' then
-    local waiting = tonumber(redis.call('HGET', KEYS[4], child) or 0)
-    if redis.call('HEXISTS', KEYS[3], child) == 0 then
-      answer = 'unknown'
-    elseif waiting >= limit then
-      answer = 'full ' .. integer(waiting)
-    else
-      local timeout = tonumber(ARGV[i + 6])
-      local deadline = timeout > 0 and integer(now + timeout) or '0'
-      redis.call('XADD', KEYS[2], '*', 'kind', ARGV[i + 1], 'child', child, 'method', ARGV[i + 3],
-        'id', ARGV[i + 4], 'reply_to', ARGV[i + 5], 'deadline', deadline, 'payload', ARGV[i + 7])
-      redis.call('HINCRBY', KEYS[4], child, 1)
-      window_mark(window, seq)
-      answer = 'ok'
+local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 3
+for k = 2, #KEYS, 3 do
+  local first, n = i + 1, tonumber(ARGV[i])
+  local names = {}
+  for m = 1, n do names[m] = ARGV[first + 7 * m - 5] end
+  local before, waiting, grown = redis.call('HMGET', KEYS[k + 2], unpack(names)), {}, {}
+  for m = 1, n do waiting[names[m]] = tonumber(before[m] or 0) end
+  for m = 1, n do
+    local at, child = first + 7 * (m - 1), names[m]
+    local seq = tonumber(ARGV[at])
+    local answer = window_judge(window, seq)
+    if answer == 'new' then
+      if redis.call('HEXISTS', KEYS[k + 1], child) == 0 then
+        answer = 'unknown'
+      elseif waiting[child] >= limit then
+        answer = 'full ' .. integer(waiting[child])
+      else
+        local timeout, deadline = tonumber(ARGV[at + 5]), '0'
+        if timeout > 0 then
+          now = now or now_ms()
+          deadline = integer(now + timeout)
+        end
+        redis.call('XADD', KEYS[k], '*', 'kind', ARGV[at + 1], 'child', child, 'method', ARGV[at + 3],
+          'id', ARGV[at], 'reply_to', ARGV[at + 4], 'deadline', deadline, 'payload', ARGV[at + 6])
+        waiting[child] = waiting[child] + 1
+        grown[child] = true
+        window_mark(window, seq)
+        answer = 'ok'
+      end
     end
+    answers[#answers + 1] = answer
   end
-  answers[#answers + 1] = answer
+  local changed = {}
+  for child in pairs(grown) do
+    changed[#changed + 1] = child
+    changed[#changed + 1] = integer(waiting[child])
+  end
+  if #changed > 0 then redis.call('HSET', KEYS[k + 2], unpack(changed)) end
+  i = first + 7 * n
 end
 window_save(window, ARGV[1])
 return answers
