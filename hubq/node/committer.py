@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hubq.errors import RedisUnavailable
 from hubq.node.counters import Counters
@@ -48,6 +48,8 @@ class Committer:
         self._given_up = given_up
         self._reply_ttl_ms = int(reply_ttl * 1000)
         self._due = asyncio.Event()
+        self._touched: set[Holding] = set()
+        self._look_at_all = True
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -63,7 +65,17 @@ class Committer:
 
     def changed(self) -> None:
         """Some holding has something to commit (cheap; may be called often)."""
+        self._look_at_all = True
         self._due.set()
+
+    def touched(self, holding: Holding) -> None:
+        """This one has something to commit; ``due`` says when to begin."""
+        self._touched.add(holding)
+
+    def due(self) -> None:
+        """Commit what was touched."""
+        if self._touched:
+            self._due.set()
 
     async def flush(self) -> None:
         """Commit what there is, now (the last act of a node that leaves)."""
@@ -93,7 +105,10 @@ class Committer:
         async with self._lock:
             if not self._trusted():
                 return  # the lease keeper calls changed() if the lease comes back
-            batch = [h for h in self._holdings() if not h.frozen and not h.lost and (h.effects or h.waiters)]
+            touched: Iterable[Holding] = self._holdings() if self._look_at_all else self._touched
+            batch = [h for h in touched if not h.frozen and not h.lost and (h.effects or h.waiters)]
+            self._touched.clear()
+            self._look_at_all = False
             if not batch:
                 return
             taken = [(holding, self.take(holding), holding.waiters) for holding in batch]

@@ -22,7 +22,7 @@ from hubq.core.child import callable_method, methods_of
 from hubq.core.lifecycle import Life
 from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
 from hubq.node.counters import Seconds
-from hubq.node.holding import Cell
+from hubq.node.holding import Cell, Holding
 from hubq.node.state import envelope_of, lay_state, take_state
 from hubq.store.codec import decode, encode
 from hubq.store.mailbox import Message, reply_line
@@ -45,7 +45,8 @@ class Dispatcher:
         threads: int,
         trusted: Callable[[], bool],
         redis_now_ms: Callable[[], float],
-        changed: Callable[[], None],
+        touched: Callable[[Holding], None],
+        due: Callable[[], None],
         room_again: Callable[[Cell], None],
         end_child: Callable[[Cell], None],
     ) -> None:
@@ -58,7 +59,8 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"hubq-{node_name}")
         self._trusted = trusted
         self._redis_now_ms = redis_now_ms
-        self._changed = changed
+        self._touched = touched
+        self._due = due
         self._room_again = room_again
         self._end_child = end_child
         self._ready: deque[Cell] = deque()
@@ -104,7 +106,7 @@ class Dispatcher:
         self._check_due = False
         if self._turning > 0:
             return
-        self._changed()  # the pump is suspended: what it finished before must not wait for it
+        self._due()  # the pump is suspended: what it finished before must not wait for it
         if self._ready:
             self._turning += 1
             pump = asyncio.get_running_loop().create_task(self._pump())
@@ -147,7 +149,7 @@ class Dispatcher:
                     self._turning += 1
                     turning = True
                     if loop.time() - since > TURN:
-                        self._changed()
+                        self._due()
                         await asyncio.sleep(0)
                         since = loop.time()
                 if self._turning > 1:
@@ -157,7 +159,7 @@ class Dispatcher:
         finally:
             if turning:
                 self._turning -= 1
-            self._changed()
+            self._due()
             if self._ready and self._trusted():  # else the lease keeper resumes them
                 self._ensure()
 
@@ -277,6 +279,7 @@ class Dispatcher:
     def finish(self, cell: Cell, message: Message, word: str, payload: bytes) -> None:
         """The message is done: it goes, and its reply goes out, with the next commit."""
         effects = cell.holding.effects
+        self._touched(cell.holding)
         if cell.kind.durability == "interval" and cell.life is not Life.ENDED:
             if cell.unsaved is None:
                 cell.unsaved = []

@@ -110,7 +110,8 @@ class Node:
             threads=config.threads,
             trusted=trusted,
             redis_now_ms=lambda: clock.now_ms(loop.time()),
-            changed=committer.changed,
+            touched=committer.touched,
+            due=committer.due,
             room_again=lambda cell: reader.room(cell),
             end_child=supervisor.stop_requested_now,
         )

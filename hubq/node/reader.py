@@ -20,6 +20,8 @@ log = logging.getLogger("hubq.node")
 #: Longest blocking read, seconds (well below the connection's time-out).
 BLOCK = 2.0
 START = b"0"
+#: Messages dispatched before the event loop turns.
+BREATH = 200
 
 
 class Reader:
@@ -135,6 +137,7 @@ class Reader:
                 found, woken = await self._redis.run(command)
                 if woken == b"$":
                     woken = b"0"
+                since = 0
                 for shard, messages in found.items():
                     # The shard may have gone, or gone and come again, while we waited.
                     if self._turn < self._fresh.get(shard, 0):
@@ -145,7 +148,14 @@ class Reader:
                             if holding not in self._behind:
                                 for message in messages:
                                     self.dispatch(holding, message)
+                    since += len(messages)
+                    if since > BREATH:
+                        since = 0
                         await asyncio.sleep(0)
+                # What can be done at once is done, and its commit on its way to Redis, before the next read is: an idle
+                # call's reply need not wait for it. (The turns of: the check for pumps, the pump, the committer.)
+                for _ in range(3):
+                    await asyncio.sleep(0)
             except (*LOST, RedisUnavailable) as error:
                 log.debug("reading waits: Redis is away (%s)", error)  # the lease keeper says it once
                 await asyncio.sleep(0.1)

@@ -111,7 +111,7 @@ def read_mailboxes(
 
     ``wake`` is one more stream whose entries after ``woken`` end the wait; its last entry is the second answer.
     """
-    names = {keys.mailbox(shard): shard for shard in cursors}
+    names = {keys.send_keys(shard)[0]: shard for shard in cursors}
     block: tuple[Arg, ...] = () if block_ms is None else ("BLOCK", block_ms)
     streams = [*names, wake] if wake else list(names)
     ids: list[Arg] = [*cursors.values(), woken] if wake else list(cursors.values())
