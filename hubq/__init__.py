@@ -31,6 +31,7 @@ from hubq.errors import (
 )
 from hubq.strategies.distribution import ConsistentHashing
 from hubq.strategies.migration import ColdSwap, HotSwap
+from hubq.strategies.redundancy import Replication, Singularity
 from hubq.strategies.synchronization import Polling, PubSub
 
 __version__ = "0.1.0"
@@ -66,6 +67,8 @@ __all__ = [
     "PubSub",
     "RedisRefused",
     "RedisUnavailable",
+    "Replication",
+    "Singularity",
     "StartFailed",
     "StartFuture",
     "StartResult",

@@ -28,6 +28,7 @@ from hubq.store.keys import Keys
 from hubq.store.membership import check_config
 from hubq.strategies.distribution import ConsistentHashing, Distribution
 from hubq.strategies.migration import HotSwap, Migration
+from hubq.strategies.redundancy import Redundancy, Singularity
 from hubq.strategies.synchronization import PubSub, Synchronization
 
 T = TypeVar("T")
@@ -80,6 +81,7 @@ class Hub(Queries):
         *,
         redis: str | Server | None = None,
         migration: Migration | None = None,
+        redundancy: Redundancy | None = None,
         distribution: Distribution | None = None,
         synchronization: Synchronization | None = None,
         hooks: Iterable[Hook] = (),
@@ -91,6 +93,7 @@ class Hub(Queries):
         self.distribution: Distribution = distribution if distribution is not None else ConsistentHashing()
         self.synchronization: Synchronization = synchronization if synchronization is not None else PubSub()
         self.local_nodes: set[str] = set()  # those of this process, kept by themselves
+        self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
         self.server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         self.classes = ClassBook()
         self.keys = Keys(hub_id)

@@ -19,6 +19,9 @@ class Host(Protocol):
     @property
     def metadata(self) -> dict[str, Any]: ...
 
+    @property
+    def redundancy_mode(self) -> str: ...
+
     async def commit(self) -> None: ...
 
     def stop(self) -> None: ...
@@ -75,6 +78,13 @@ class Child:
         """What was given as ``metadata`` at the start."""
         return self._host.metadata
 
+    @property
+    def redundancy_mode(self) -> str:
+        """``"active"`` or ``"passive"``, right now. With ``active_passive`` at most one copy is active at any time, and none
+        while its node cannot be sure that it still owns the child.
+        """
+        return self._host.redundancy_mode
+
     async def commit(self) -> None:
         """Save the state now, from ``run()``; returns when it is in Redis. In a handler the commit comes by itself."""
         await self._host.commit()
@@ -90,6 +100,12 @@ class Child:
         """Called when the child ends on a node: ``"migrated"``, ``"parked"``, ``"stopped"``, ``"fenced"``, ``"restart"``.
 
         What it changes is not saved any more: the state is on its way already.
+        """
+
+    def on_redundancy_signal(self, mode: str) -> Any:
+        """Called when this copy becomes ``"active"`` or ``"passive"``, if the hub's ``redundancy_signal`` asks for it.
+
+        ``def`` or ``async def``. A copy is passive until it is told otherwise.
         """
 
     def prepare_handover_state(self) -> Any:
@@ -149,7 +165,7 @@ class FunctionChild(Child):
 #: Names of ``Child`` that callers cannot call.
 RESERVED = frozenset(
     {"run", "commit", "stop", "on_start", "on_stop", "prepare_handover_state", "alter_handover_state", "child_id",
-     "node_name", "metadata"}
+     "node_name", "metadata", "redundancy_mode", "on_redundancy_signal"}
 )  # fmt: skip
 
 

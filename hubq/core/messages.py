@@ -72,13 +72,24 @@ class PinReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaJoined:
+    """Follower → owner of the shard: write into the log the states that ``msk`` does not hold.
+
+    The log is the answer. Silence: the follower asks again.
+    """
+
+    sender: str
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """A node → itself: ends a blocking read, so that it goes on with other shards."""
 
     sender: str
 
 
-ControlMessage = StartChildren | ChildStartResp | Handover | HandoverConfirmed | PinReleased | Wake
+ControlMessage = StartChildren | ChildStartResp | Handover | HandoverConfirmed | PinReleased | ReplicaJoined | Wake
 
 KINDS: dict[str, type[ControlMessage]] = {
     "start_children": StartChildren,
@@ -86,6 +97,7 @@ KINDS: dict[str, type[ControlMessage]] = {
     "handover": Handover,
     "handover_confirmed": HandoverConfirmed,
     "pin_released": PinReleased,
+    "replica_joined": ReplicaJoined,
     "wake": Wake,
 }
 _WORDS = {kind: word for word, kind in KINDS.items()}

@@ -8,13 +8,23 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from hubq.core.messages import ChildStartResp, ControlMessage, Handover, HandoverConfirmed, PinReleased, StartChildren
+from hubq.core.lifecycle import Life
+from hubq.core.messages import (
+    ChildStartResp,
+    ControlMessage,
+    Handover,
+    HandoverConfirmed,
+    PinReleased,
+    ReplicaJoined,
+    StartChildren,
+)
 from hubq.core.placement import plan
 from hubq.core.view import NodeView, View, settled
 from hubq.errors import RedisUnavailable
 from hubq.hooks import ChildrenRedistribution
 from hubq.node.holding import Holding
 from hubq.node.hook_runner import pid_of
+from hubq.node.recorder import Recorder, moves_by_itself
 from hubq.node.source import SourceHandover
 from hubq.node.target import Intake
 from hubq.node.tasks import end_tasks
@@ -100,10 +110,22 @@ class Coordinator:
                 handover = self._handovers.get(message.handover_id)
                 if handover is not None and not handover.confirmed.done():
                     handover.confirmed.set_result(None)
+            case ReplicaJoined() if self._parts.recorder is not None:
+                work = self._snapshots(message.shard, self._parts.recorder)
             case _:
                 pass
         if work is not None:
             self._parts.supervisor.background(work, type(message).__name__)
+
+    async def _snapshots(self, shard: int, recorder: Recorder) -> None:
+        """A follower has come: tell it the states that ``msk`` does not hold."""
+        supervisor = self._parts.supervisor
+        for holding in [h for h in supervisor.holdings.values() if h.shard == shard]:
+            for cell in [cell for cell in holding.cells.values() if moves_by_itself(cell)]:
+                await supervisor.saver.boundary(cell)
+                if not cell.holding.lost and not cell.holding.frozen and cell.life is not Life.ENDED:
+                    recorder.snapshot(cell)
+        self._parts.committer.changed()
 
     # -- the plan --------------------------------------------------------------------------------------------------
 
@@ -158,6 +180,8 @@ class Coordinator:
             self._move(move.shard, move.target, nodes[move.target].incarnation)
         self._view.looked(ups, quiet=not (mine or moves or self._moving))
         self.ready = bool(desired) and not self.draining and self._serves(desired)
+        if parts.replicas is not None:
+            parts.replicas.look(view)
         owns = any((o.node, o.incarnation) == (parts.node_name, parts.incarnation) for o in owners.shards.values())
         if self.draining and not owns and not parts.supervisor.holdings and not self._moving:
             self._empty()
@@ -219,7 +243,7 @@ class Coordinator:
             log.info("node %s takes %d shards", parts.node_name, len(taken))
         for shard, token in taken.items():
             owner = Owner(parts.node_name, parts.incarnation, token)
-            parts.supervisor.background(self._intake.adopt(shard, owner), f"adopting shard {shard}")
+            parts.supervisor.background(self._intake.adopt(shard, owner, claimed=True), f"adopting shard {shard}")
 
     # -- giving away -----------------------------------------------------------------------------------------------
 
@@ -294,6 +318,8 @@ class Coordinator:
                     holding.effects.states[child] = envelope
                 if cell.unsaved:
                     holding.effects.done.setdefault(child, []).extend(cell.unsaved)
+        holding.active = False
+        await supervisor.announce(cells, "passive")
         holding.frozen = True
         await parts.committer.settled()
         effects = parts.committer.take(holding)

@@ -25,6 +25,7 @@ from hubq.node.counters import Seconds
 from hubq.node.holding import Cell, Holding
 from hubq.node.state import envelope_of, lay_state, take_state
 from hubq.store.codec import decode, encode
+from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message, reply_line
 
 log = logging.getLogger("hubq.node")
@@ -67,6 +68,7 @@ class Dispatcher:
         self._pumps: set[asyncio.Task[None]] = set()
         self._turning = 0  # pumps that are not suspended in a handler
         self._check_due = False
+        self.lay: Callable[[Cell, Envelope], None]  # set by the node: a copy takes a state
         self._methods: dict[tuple[type, str], tuple[Callable[..., Any], bool] | None] = {}
 
     # -- the queue -------------------------------------------------------------------------------------------------
@@ -174,9 +176,12 @@ class Dispatcher:
 
     async def _handle(self, cell: Cell, message: Message) -> None:
         self.handled += 1
-        if message.kind == "stop":
-            self.finish(cell, message, "ok", encode(True))
-            self._end_child(cell)
+        if message.kind in ("stop", "state"):
+            if message.kind == "stop":
+                self.finish(cell, message, "ok", encode(True))
+                self._end_child(cell)
+            else:
+                self.lay(cell, Envelope.read(message.payload))  # a copy takes its original's state
             return
         if message.deadline and message.deadline < self._redis_now_ms() and not _may_be_a_replay(cell, message):
             self.fail(cell, message, "overdue", "its deadline had passed when its turn came")
@@ -191,7 +196,8 @@ class Dispatcher:
             return
         method, is_async = found
         instance = cell.instance
-        eager = cell.kind.on_error == "rollback" or cell.kind.durability == "commit"
+        recorded = cell.holding.recorder is not None
+        eager = cell.kind.on_error == "rollback" or cell.kind.durability == "commit" or recorded
         try:
             if eager and cell.boundary is None:
                 cell.boundary = take_state(cell, self._max_state_bytes)
@@ -253,11 +259,13 @@ class Dispatcher:
         self._roll_back(cell)
         if cell.kind.on_error == "keep":
             cell.saved = False
-            if cell.kind.durability == "commit":
+            cell.cursor = message.entry.decode()
+            if cell.kind.durability == "commit" or cell.holding.recorder is not None:
                 try:
                     cell.boundary = take_state(cell, self._max_state_bytes)
-                    cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
-                    cell.saved = True
+                    if cell.kind.durability == "commit":
+                        cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
+                        cell.saved = True
                 except HubqError as unsavable:
                     error = unsavable
         if not message.reply_to:
@@ -278,6 +286,9 @@ class Dispatcher:
 
     def finish(self, cell: Cell, message: Message, word: str, payload: bytes) -> None:
         """The message is done: it goes, and its reply goes out, with the next commit."""
+        recorder = cell.holding.recorder
+        if recorder is not None and not recorder.finished(cell, message, word):
+            return
         effects = cell.holding.effects
         self._touched(cell.holding)
         if cell.kind.durability == "interval" and cell.life is not Life.ENDED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubq.core.child import Child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
@@ -12,6 +12,9 @@ from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
+
+if TYPE_CHECKING:
+    from hubq.node.recorder import Recorder
 
 
 class Cell:
@@ -64,11 +67,17 @@ class Cell:
     def metadata(self) -> dict[str, Any]:
         return dict(self.record.metadata)
 
+    @property
+    def redundancy_mode(self) -> str:
+        return "active" if self.supervisor.active(self) else "passive"
+
     async def commit(self) -> None:
-        await self.supervisor.saver.commit_child(self)
+        if not self.holding.replica:  # what the original commits, the copy gets
+            await self.supervisor.saver.commit_child(self)
 
     def stop(self) -> None:
-        self.supervisor.stop_requested(self)
+        if not self.holding.replica:
+            self.supervisor.stop_requested(self)
 
 
 class Holding:
@@ -84,6 +93,9 @@ class Holding:
         self.replays: dict[
             str, float
         ] = {}  # durability="interval": child -> Redis ms before which it may have answered
+        self.recorder: Recorder | None = None  # tells the shard's followers; None: no replication
+        self.replica = False  # copies of another node's children: nothing here is committed
+        self.active = True  # its children are active (hubq.strategies.redundancy)
         self.open = False  # handlers may start
         self.frozen = False  # nothing may be committed: the token is being passed
         self.lost = False

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hubq.client.hub import Hub
@@ -15,6 +15,7 @@ from hubq.config import checked_name
 from hubq.core.lease import Lease, RedisClock
 from hubq.errors import ConfigError, HubqError, NameTaken
 from hubq.hooks import ClusterJoin, ClusterLeave, CoordinatorShutdown
+from hubq.node.activity import Activity
 from hubq.node.committer import Committer
 from hubq.node.coordinator import Coordinator
 from hubq.node.counters import Counters
@@ -24,6 +25,8 @@ from hubq.node.hook_runner import HookRunner
 from hubq.node.lease_keeper import LeaseKeeper
 from hubq.node.parts import Parts
 from hubq.node.reader import Reader
+from hubq.node.recorder import Recorder
+from hubq.node.replicas import Replicas
 from hubq.node.stragglers import Stragglers
 from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
@@ -34,6 +37,9 @@ from hubq.store.membership import drain_node, join_node, leave_node
 log = logging.getLogger("hubq.node")
 
 VERSION = "0.1.0"
+
+#: As many nodes as no hub has: does the redundancy strategy ever want a second copy?
+MANY = 1 << 16
 
 
 class Node:
@@ -77,11 +83,15 @@ class Node:
         hub.migration.init(hub.hub_id)
         hub.synchronization.init(hub.hub_id)
         hub.local_nodes.add(self.name)
+        hub.redundancy.init(hub.hub_id)
         hub.distribution.init(hub.hub_id)
         # Commits first, so that nothing that is read waits for them; the plan last, since it fills all others.
         self.parts.committer.start()
         self.parts.reader.start()
+        if self.parts.replicas is not None:
+            self.parts.replicas.start()
         self._keeper.start()
+        self._activity.start()
         self._coordinator.start()
         self._coordinator.kick()
         self.pulse.start()
@@ -131,10 +141,25 @@ class Node:
             counters=counters, hooks=hooks,
         )  # fmt: skip
         self.parts.stragglers = Stragglers(self.parts)
+        self._replicate(hub, trusted)
         self._intake = Intake(self.parts)
         self._coordinator = Coordinator(self.parts, self._intake, self._empty.set)
         self._keeper = LeaseKeeper(self.parts, self._lost)
         self.pulse = Pulse(self.parts, lambda: self.ready)
+
+    def _replicate(self, hub: Hub, trusted: Callable[[], bool]) -> None:
+        parts, strategy = self.parts, hub.redundancy
+        parts.supervisor.trusted = trusted
+        self._activity = Activity(parts)
+        if strategy.replication_factor(MANY) < 2:
+            return
+        active_active = strategy.replication_model == "active_active"
+        parts.recorder = Recorder(active_active, hub.config.max_state_bytes)
+        parts.replicas = Replicas(parts, self._reading, strategy)
+        parts.dispatcher.lay = parts.replicas.lay
+        parts.supervisor.all_active = active_active
+        heard = {"all": {"active", "passive"}, "none": set[str]()}
+        parts.supervisor.signals = frozenset(heard.get(strategy.redundancy_signal, {strategy.redundancy_signal}))
 
     async def _join(self, wait: float) -> None:
         parts, config = self.parts, self.hub.config
@@ -240,7 +265,10 @@ class Node:
         parts = self.parts
         # The plan first, so that nothing new comes; then reading; then handlers; the commit of what they did; the lease.
         await self._coordinator.stop()
+        await self._activity.stop()
         await parts.reader.stop()
+        if parts.replicas is not None:
+            await parts.replicas.stop()
         parts.dispatcher.stop()
         await parts.dispatcher.stopped()
         await parts.supervisor.stop()
@@ -282,6 +310,8 @@ class Node:
         parts.counters.leases_lost += 1
         log.error("node %s: %s; its children stop here", self.name, why)
         self._intake.forget_all()
+        if parts.replicas is not None:
+            parts.replicas.forget_all()
         for holding in list(parts.supervisor.holdings.values()):
             parts.drop(holding)
             parts.supervisor.background(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hubq.config import Config
 from hubq.core.lease import Lease, RedisClock
+from hubq.core.messages import Wake
 from hubq.node.committer import Committer
 from hubq.node.counters import Counters
 from hubq.node.dispatcher import Dispatcher
@@ -17,6 +18,7 @@ from hubq.node.hook_runner import HookRunner
 from hubq.node.reader import Reader
 from hubq.node.supervisor import Supervisor
 from hubq.store.connection import AsyncRedis
+from hubq.store.control import send_control
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
 from hubq.store.owners import release_pin
@@ -25,6 +27,8 @@ from hubq.strategies.migration import Migration
 from hubq.strategies.synchronization import Synchronization
 
 if TYPE_CHECKING:
+    from hubq.node.recorder import Recorder
+    from hubq.node.replicas import Replicas
     from hubq.node.stragglers import Stragglers
 
 
@@ -50,6 +54,10 @@ class Parts:
     counters: Counters
     hooks: HookRunner
     stragglers: Stragglers = field(init=False)
+    replicas: Replicas | None = None
+    """Copies of other nodes' children; None: there is one copy of each child."""
+    recorder: Recorder | None = None
+    """What tells the followers of this node's shards; None: there are none."""
     incarnation: int = 0
     tokens: dict[int, int] = field(default_factory=dict)
     """The highest token known of each shard: an older sight of ``owners`` is not believed."""
@@ -61,6 +69,10 @@ class Parts:
     def redis_now_ms(self) -> float:
         """Redis TIME, as far as this node knows."""
         return self.clock.now_ms(self.now())
+
+    async def wake(self) -> None:
+        """End this node's own blocking reads."""
+        await self.redis.run(send_control(self.keys, self.node_name, Wake(self.node_name)), retry_for=1.0)
 
     def lease_over(self) -> bool:
         """Whether others may own everything by now."""

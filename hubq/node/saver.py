@@ -29,6 +29,14 @@ class Saver:
                 cell.idle = asyncio.get_running_loop().create_future()
             await asyncio.shield(cell.idle)
 
+    async def drained(self, cell: Cell) -> None:
+        """Wait until a copy has handled all that it has."""
+        while (cell.queue or cell.busy is not None) and cell.holding.open:
+            if cell.busy is None:
+                await asyncio.sleep(0.001)  # its turn comes
+            else:
+                await self.boundary(cell)
+
     async def committed(self, holding: Holding) -> None:
         """Wait for the holding's next commit."""
         waiter = asyncio.get_running_loop().create_future()
@@ -51,6 +59,8 @@ class Saver:
         if state != cell.boundary or not cell.saved:
             cell.boundary, cell.saved = state, True
             cell.holding.effects.states[cell.child_id] = envelope_of(cell, state)
+            if cell.holding.recorder is not None:
+                cell.holding.recorder.state(cell)
         if cell.unsaved:
             cell.holding.effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
             cell.unsaved = None

@@ -103,6 +103,7 @@ class SourceHandover:
             return  # it has ended meanwhile
         owner = Owner(holding.owner.node, holding.owner.incarnation, holding.owner.token + 1)
         pin = Holding(self.shard, owner, cell.child_id)
+        pin.recorder = holding.recorder
         pin.frozen = True
         pin.cells[cell.child_id] = holding.cells.pop(cell.child_id)
         cell.holding = pin
@@ -165,6 +166,8 @@ class SourceHandover:
 
     async def pass_token(self) -> bool:
         parts, holding = self._parts, self._holding
+        holding.active = False
+        await parts.supervisor.announce(self._ready, "passive")
         holding.frozen = True
         await parts.committer.settled()
         effects = parts.committer.take(holding)
@@ -228,6 +231,10 @@ class SourceHandover:
             holding.excluded.discard(child)
         self._stragglers.clear()
         holding.frozen = False
+        if not holding.active:
+            holding.active = True
+            parts = self._parts
+            parts.supervisor.background(parts.supervisor.announce(self._ready, "active"), "signals")
         if self._stopped:
             self._parts.rebuild(holding)
             return

@@ -110,6 +110,8 @@ class Stragglers:
                     pin.effects.done.setdefault(child, []).extend(cell.unsaved)
         except Exception as error:
             log.error("child %s moves with its last commit; its state could not be taken: %r", cell.child_id, error)
+        pin.active = False
+        await parts.supervisor.announce([cell], "passive")
         pin.frozen = True
         await parts.committer.settled()
         effects = parts.committer.take(pin)

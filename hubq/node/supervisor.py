@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from inspect import isawaitable
 from typing import Any
 
 import msgspec
@@ -53,6 +54,9 @@ class Supervisor:
         self._config = config
         self._tasks: set[asyncio.Task[Any]] = set()
         self.saver = Saver(config, self.background)
+        self.trusted: Callable[[], bool] = lambda: True  # set by the node
+        self.signals: frozenset[str] = frozenset()  # which changes ``on_redundancy_signal`` hears of
+        self.all_active = False  # every copy is active (replication_model="active_active")
 
     # -- small things ----------------------------------------------------------------------------------------------
 
@@ -85,6 +89,32 @@ class Supervisor:
         """Every child on this node."""
         for holding in self.holdings.values():
             yield from holding.cells.values()
+
+    # -- active and passive ----------------------------------------------------------------------------------------
+
+    def active(self, cell: Cell) -> bool:
+        """Whether this copy is active right now."""
+        holding = cell.holding
+        return self.all_active or (holding.active and not holding.lost and not holding.replica and self.trusted())
+
+    def hears(self, cell: Cell) -> bool:
+        """Whether the child wants to be told when it becomes active or passive."""
+        return bool(self.signals) and overrides(cell.kind, "on_redundancy_signal")
+
+    async def announce(self, cells: Iterable[Cell], mode: str) -> None:
+        """Tell these copies that they are active, or passive, now; all at once."""
+        told = [cell for cell in cells if mode in self.signals and cell.instance is not None and self.hears(cell)]
+        await asyncio.gather(*(self._signal(cell, mode) for cell in told))
+
+    async def _signal(self, cell: Cell, mode: str) -> None:
+        assert cell.instance is not None
+        try:
+            async with asyncio.timeout(self._config.stop_timeout):
+                answer = cell.instance.on_redundancy_signal(mode)
+                if isawaitable(answer):
+                    await answer
+        except Exception as error:
+            log.warning("on_redundancy_signal(%r) of child %s raised", mode, cell.child_id, exc_info=error)
 
     # -- building --------------------------------------------------------------------------------------------------
 
@@ -148,7 +178,7 @@ class Supervisor:
             self._park(cell, f"its state cannot be restored: {type(error).__name__}: {error}")
             return
         cell.moved(LifeEvent.RESTORED)
-        if overrides(cell.kind, "on_start"):
+        if overrides(cell.kind, "on_start") or self.hears(cell):
             self.background(self._on_start(cell), f"starting child {cell.child_id}")
         else:
             self._started(cell)
@@ -157,6 +187,7 @@ class Supervisor:
         assert cell.instance is not None
         try:
             await cell.instance.on_start()
+            await self.announce([cell], "active")
         except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -174,6 +205,13 @@ class Supervisor:
         if cell.stopping:
             self.end(cell)
             return
+        self.began(cell)
+
+    def began(self, cell: Cell) -> None:
+        """A child runs here now; its loop and its messages may begin (once its holding is open)."""
+        if cell.holding.recorder is not None:
+            cell.holding.recorder.begun(cell)
+            self.changed()
         self.start_run(cell)
         self.resume(cell)
 
@@ -209,6 +247,8 @@ class Supervisor:
                         self.forget(holding, name, records[name])
                         continue
                     holding.cells[name] = cell
+                    if holding.recorder is not None:
+                        holding.recorder.started(cell)
                     self.begin(cell, None)
         for name in names:
             cell_or_none = holding.cells.get(name)
@@ -250,6 +290,8 @@ class Supervisor:
     def forget(self, holding: Holding, child_id: str, record: SpecRecord) -> None:
         """A child that never started, or has ended, goes with the next commit."""
         holding.effects.ended[child_id] = record.start_id
+        if holding.recorder is not None:
+            holding.recorder.ended(holding, child_id, record.start_id)
         holding.effects.states.pop(child_id, None)
         holding.effects.parked.pop(child_id, None)
         self.changed()

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from hubq.core.handover import TARGET, Target, TargetEvent
-from hubq.core.messages import ChildStartResp, Handover, HandoverConfirmed, PinReleased, StartChildren, Wake
+from hubq.core.messages import ChildStartResp, Handover, HandoverConfirmed, PinReleased, StartChildren
 from hubq.errors import StartFailed
 from hubq.hooks import ChildrenMigrated, ProcessStartups
 from hubq.node.holding import Cell, Holding
@@ -123,8 +123,11 @@ class Intake:
             confirmed = HandoverConfirmed(parts.node_name, message.shard, message.handover_id)
             await parts.redis.run(send_control(parts.keys, message.sender, confirmed), retry_for=1.0)
 
-    async def adopt(self, shard: int, owner: Owner, handover: Handover | None = None) -> None:
-        """Serve a shard whose token this node has: states from ``msk``, messages from the first one left."""
+    async def adopt(self, shard: int, owner: Owner, handover: Handover | None = None, *, claimed: bool = False) -> None:
+        """Serve a shard whose token this node has: states from ``msk``, messages from the first one left.
+
+        ``claimed``: its owner was lost, so that copies kept here are as good as the original.
+        """
         parts = self._parts
         held = parts.supervisor.holdings.get((shard, None))
         if shard in self._adopting or owner.token <= parts.tokens.get(shard, 0) or (held and not held.lost):
@@ -134,6 +137,12 @@ class Intake:
         began = parts.now()
         try:
             self._moved(shard, TargetEvent.HANDOVER)
+            copies: dict[str, Cell] = {}
+            if parts.replicas is not None:
+                if claimed:
+                    copies = await parts.replicas.take_over(shard)
+                elif shard in parts.replicas.shards:
+                    parts.replicas.unfollow(shard)
             # Owners first: a pin that is released between the reads is then only welcomed a little later.
             owners, specs, states, parked = await parts.redis.run_many(
                 [
@@ -151,11 +160,22 @@ class Intake:
                 return
             parts.tokens[shard] = owner.token
             holding = Holding(shard, owner)
+            holding.recorder = parts.recorder
             holding.excluded = set(owners.pinned(shard))
             ahead = self._ahead.pop(shard, {})
+            taken: dict[str, Cell] = {}  # copies that go on as the originals
             for number, (child, record) in enumerate(specs.items()):
                 if child in holding.excluded:
                     continue
+                copy = copies.get(child)
+                if copy is not None and copy.record.start_id == record.start_id:
+                    assert parts.replicas is not None
+                    if parts.replicas.adopt(copy, states.get(child)):
+                        copy.holding = holding
+                        holding.cells[child] = taken[child] = copy
+                        if child in parked:
+                            holding.effects.parked[child] = ""
+                        continue
                 cell = ahead.get(child)
                 if cell is None or cell.record.start_id != record.start_id:
                     try:
@@ -170,6 +190,8 @@ class Intake:
                 parts.supervisor.begin(cell, states.get(child))
                 if number % 128 == 127:
                     await asyncio.sleep(0)
+            if parts.replicas is not None and copies:
+                await parts.replicas.taken_over(holding, taken, copies)
             holding.open = True
             parts.hold(holding)
             self._moved(shard, TargetEvent.RESTORED)
@@ -184,7 +206,7 @@ class Intake:
                 del self._adopting[shard]
         for cell in list(holding.cells.values()):
             parts.dispatcher.resume(cell)
-        await parts.redis.run(send_control(parts.keys, parts.node_name, Wake(parts.node_name)), retry_for=1.0)
+        await parts.wake()
         fields: dict[str, object] = {"shard": shard, "children": len(holding.cells), "token": owner.token}
         pause = max(0.0, parts.redis_now_ms() - handover.closed_at) if handover is not None else 0.0
         self._tell(holding, handover, restored=len(states), seconds=parts.now() - began, pause=pause / 1000)

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 
 from hubq.store.command import Arg
 from hubq.store.keys import Keys
+from hubq.store.replica_log import LogItem
+
+#: Log entries kept for a follower that is slow (about); one that is further behind begins anew.
+LOG_KEPT = 20_000
 
 
 @dataclass(slots=True)
@@ -36,10 +40,19 @@ class Effects:
     replies: dict[str, list[bytes]] = field(default_factory=dict)
     """Replies for each client."""
 
+    log: list[LogItem] = field(default_factory=list)
+    """For the followers of the shard, in order. Not idempotent: they know what they have read already."""
+
+    latest: dict[str, bytes] = field(default_factory=dict)
+    """For the followers as well: the newest state of each child; empty: it is in ``msk``."""
+
     reply_ttl_ms: int = 60_000
 
     def __bool__(self) -> bool:
-        return bool(self.done or self.states or self.forgotten or self.ended or self.parked or self.replies)
+        return bool(
+            self.done or self.states or self.forgotten or self.ended or self.parked or self.replies
+            or self.log or self.latest
+        )  # fmt: skip
 
     def absorb(self, other: Effects) -> None:
         """Take in what another holding of the same shard has collected (a pin that never came to be)."""
@@ -51,6 +64,8 @@ class Effects:
         self.parked.update(other.parked)
         for client, payloads in other.replies.items():
             self.replies.setdefault(client, []).extend(payloads)
+        self.log += other.log
+        self.latest.update(other.latest)
 
     def arguments(self, keys: Keys, shard: int) -> list[Arg]:
         """The script's arguments, in the order ``apply_effects`` reads them."""
@@ -72,4 +87,10 @@ class Effects:
         args.append(len(self.replies))
         for client, payloads in self.replies.items():
             args += (keys.reply(client), self.reply_ttl_ms, len(payloads), *payloads)
+        if self.log or self.latest:
+            args += ("log", keys.log(shard), keys.replicas(shard), LOG_KEPT)
+            for item in self.log:
+                args += (item.kind, item.child, item.entry, item.method, item.word, item.payload)
+            for child, state in self.latest.items():
+                args += ("state" if state else "saved", child, "", "", "", state)
         return args

@@ -16,6 +16,8 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:msk``       hash    child -> saved state (the migration state store)
 ``hubq:{chat}:shard:<n>:backlog``   hash    child -> messages waiting (no entry: none)
 ``hubq:{chat}:shard:<n>:parked``    hash    child -> why it cannot run
+``hubq:{chat}:shard:<n>:log``       stream  what commits did, for followers (replication only); TTL
+``hubq:{chat}:shard:<n>:replicas``  hash    follower -> how far it is; ``#``: the log's last number; TTL
 ``hubq:{chat}:sender:<id>``         hash    a sender's window of sequence numbers; TTL
 ``hubq:{chat}:reply:<client>``      list    replies for a client; TTL
 ==================================  ======  ==================================================================
@@ -87,6 +89,14 @@ class Keys:
         if known is None:
             known = self._send_keys[shard] = self.mailbox(shard), self.children(shard), self.backlog(shard)
         return known
+
+    def log(self, shard: int) -> str:
+        """What commits of a shard did, for its followers."""
+        return self._shard(shard, "log")
+
+    def replicas(self, shard: int) -> str:
+        """Who follows a shard, and how far each is."""
+        return self._shard(shard, "replicas")
 
     def sender(self, sender: str) -> str:
         """A sender's window."""

@@ -48,6 +48,15 @@ def read_state(keys: Keys, shard: int, child: str) -> Command[Envelope | None]:
     return plain("HGET", keys.msk(shard), child, read=lambda data: Envelope.read(data) if data is not None else None)
 
 
+def read_some_states(keys: Keys, shard: int, children: Sequence[str]) -> Command[dict[str, bytes]]:
+    """The saved states of these children that have one, unread."""
+
+    def read(answer: Any) -> dict[str, bytes]:
+        return {child: data for child, data in zip(children, answer, strict=True) if data is not None}
+
+    return plain("HMGET", keys.msk(shard), *children, read=read)
+
+
 def read_texts(key: str) -> Command[dict[str, str]]:
     """A hash of plain text: backlogs, reasons for parking."""
     return plain("HGETALL", key, read=lambda answer: {name: text(value) for name, value in pairs(answer).items()})

@@ -11,6 +11,7 @@ from hubq.core.messages import (
     Handover,
     HandoverConfirmed,
     PinReleased,
+    ReplicaJoined,
     StartChildren,
     Wake,
     from_fields,
@@ -28,6 +29,7 @@ CONTROL: list[tuple[ControlMessage, str]] = [
     (Handover("a", 3, 7, "h1", 1.5), "kind=handover from=a shard=3 token=7 handover_id=h1 closed_at=1.5"),
     (HandoverConfirmed("b", 3, "h1"), "kind=handover_confirmed from=b shard=3 handover_id=h1"),
     (PinReleased("a", 3, "room-1", 1.5), "kind=pin_released from=a shard=3 child=room-1 closed_at=1.5"),
+    (ReplicaJoined("b", 3), "kind=replica_joined from=b shard=3"),
     (Wake("a"), "kind=wake from=a"),
 ]
 

@@ -6,7 +6,21 @@
 --   n, then n times: child, start id                     children that have ended (unless started anew since)
 --   n, then n times: child, reason                       children that are parked ('' = no longer)
 --   n, then n times: reply key, ttl ms, m, m payloads    replies
+--   and at the end, only with replication: 'log', log key, replicas key, entries kept,
+--   then kind, child, entry, method, word, payload of each
 -- include: _backlog
+local function append_log(args, i)
+  local log, replicas, kept = args[i], args[i + 1], args[i + 2]
+  local number = tonumber(redis.call('HGET', replicas, '#'))
+  if not number then return end -- nobody follows
+  for k = i + 3, #args, 6 do
+    number = number + 1
+    redis.call('XADD', log, 'MAXLEN', '~', kept, '*', 'n', string.format('%d', number), 'kind', args[k],
+      'child', args[k + 1], 'entry', args[k + 2], 'method', args[k + 3], 'word', args[k + 4], 'payload', args[k + 5])
+  end
+  redis.call('HSET', replicas, '#', string.format('%d', number))
+  redis.call('PEXPIRE', log, 3600000)
+end
 local function apply_effects(args, i)
   local mailbox, children, msk, backlog, parked = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
   i = i + 5
@@ -45,5 +59,6 @@ local function apply_effects(args, i)
     redis.call('PEXPIRE', key, ttl)
     i = i + m
   end
+  if args[i] == 'log' then append_log(args, i + 1) end
   return i
 end
