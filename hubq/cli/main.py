@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from hubq import __version__
+from hubq.cli.acl import acl_command
 from hubq.cli.children import call_command, cast_command, start_command, stop_command, where_command
 from hubq.cli.demo import demo_command
 from hubq.cli.doctor import doctor_command
@@ -57,6 +58,7 @@ app.command("state", rich_help_panel=_LOOK)(state_command)
 app.command("mailbox", rich_help_panel=_LOOK)(mailbox_command)
 app.command("events", rich_help_panel=_LOOK)(events_command)
 app.command("config", rich_help_panel=_LOOK)(config_command)
+app.command("acl", rich_help_panel=_OTHER)(acl_command)
 app.command("demo", rich_help_panel=_OTHER)(demo_command)
 app.command("version", rich_help_panel=_OTHER)(version_command)
 

@@ -16,7 +16,7 @@ from hubq.client.results import NodeStatus, StartResult, StopResult
 from hubq.client.steps import Operation
 from hubq.core.spec import ChildSpec, Restart
 from hubq.store.connection import AsyncRedis
-from hubq.store.membership import check_config
+from hubq.store.membership import check_config, read_config
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -100,7 +100,10 @@ class AsyncHub(AsyncQueries):
         session = AsyncSession(self._context, redis)
         self._sessions[loop] = (os.getpid(), session)
         try:
-            raise_mismatch(self._hub, await redis.run(check_config(self._hub.keys, self._hub.config.shards)))
+            fixed = await redis.run(read_config(self._hub.keys))
+            if fixed is None:
+                fixed = await redis.run(check_config(self._hub.keys, self._hub.config.shards))
+            raise_mismatch(self._hub, fixed)
         except BaseException:
             self._sessions.pop(loop, None)
             await redis.close()

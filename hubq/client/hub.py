@@ -25,7 +25,7 @@ from hubq.hooks import DATA, Hook, HookBook
 from hubq.hooks.book import checked_hook_id
 from hubq.store.connection import RedisServer, Server, SyncRedis
 from hubq.store.keys import Keys
-from hubq.store.membership import check_config
+from hubq.store.membership import WIRE, check_config, read_config
 from hubq.strategies.distribution import ConsistentHashing, Distribution
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.redundancy import Redundancy, Singularity
@@ -245,7 +245,9 @@ class Hub(Queries):
             if self._redis is None or self._redis[0] != pid:
                 redis = SyncRedis(self.server)
                 try:
-                    raise_mismatch(self, redis.run(check_config(self.keys, self.config.shards)))
+                    # Reading first: who may only read can look at a hub that exists.
+                    fixed = redis.run(read_config(self.keys))
+                    raise_mismatch(self, fixed or redis.run(check_config(self.keys, self.config.shards)))
                 except BaseException:
                     redis.close()
                     raise
@@ -261,10 +263,10 @@ class Hub(Queries):
             self._local = threading.local()
 
 
-def raise_mismatch(hub: Hub, answer: Sequence[str]) -> None:
+def raise_mismatch(hub: Hub, fixed: tuple[str, str]) -> None:
     """A clear error if the hub was created with other fixed settings."""
-    if answer[0] != "ok":
-        shards, wire = answer[1], answer[2]
+    shards, wire = fixed
+    if (shards, wire) != (str(hub.config.shards), WIRE):
         raise ConfigError(
             f"hub {hub.hub_id!r} at {hub.server.address} was created with shards={shards} (wire version {wire}), "
             f"not shards={hub.config.shards}: the number of shards is fixed for the life of a hub; "

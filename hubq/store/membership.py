@@ -78,11 +78,22 @@ def join_node(
     )
 
 
-def check_config(keys: Keys, shards: int) -> Command[tuple[str, ...]]:
-    """Write the hub's fixed settings, or compare with those there are."""
-    return run_script(
-        "check_config", [keys.config], [shards, WIRE], lambda answer: tuple(text(part) for part in answer)
-    )
+def read_config(keys: Keys) -> Command[tuple[str, str] | None]:
+    """The hub's fixed settings, (shards, wire version); None for a hub that is new."""
+
+    def read(answer: Sequence[Any]) -> tuple[str, str] | None:
+        return None if None in answer else (text(answer[0]), text(answer[1]))
+
+    return plain("HMGET", keys.config, "shards", "wire", read=read)
+
+
+def check_config(keys: Keys, shards: int) -> Command[tuple[str, str]]:
+    """Write the hub's fixed settings if it is new; those there are then, (shards, wire version)."""
+
+    def read(answer: Sequence[Any]) -> tuple[str, str]:
+        return (str(shards), WIRE) if text(answer[0]) == "ok" else (text(answer[1]), text(answer[2]))
+
+    return run_script("check_config", [keys.config], [shards, WIRE], read)
 
 
 def renew_lease(keys: Keys, node: str, incarnation: int, lease_ms: int) -> Command[Renewed]:

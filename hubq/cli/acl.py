@@ -1,0 +1,40 @@
+"""``hubq acl``: the rules for the users of Redis."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from hubq.cli.loading import HubName, load_hub
+from hubq.config import checked_name
+from hubq.store.keys import Keys
+from hubq.store.permissions import acl_rules
+
+
+class Role(StrEnum):
+    """Who the rules are for."""
+
+    WORKER = "worker"
+    CLIENT = "client"
+    INSPECTOR = "inspector"
+
+
+def acl_command(
+    hub: HubName,
+    role: Annotated[
+        Role | None, typer.Argument(metavar="[ROLE]", help="worker, client (a web app), or inspector (reads only).")
+    ] = None,
+    redis6: Annotated[
+        bool, typer.Option("--redis6", help="For Redis 6.2, which cannot tell reading a key from writing it.")
+    ] = False,
+) -> None:
+    """Print ACL rules for Redis: lines for redis-cli, or for the ACL file. Replace PASSWORD.
+
+    Asks Redis nothing. Draining a worker from outside takes the rules of a worker.
+    """
+    hub_id = load_hub(hub).hub_id if ":" in hub else checked_name("hub id", hub)
+    for each in [role] if role is not None else list(Role):
+        rules = acl_rules(Keys(hub_id), each, read_only_keys=not redis6)
+        print(f"ACL SETUSER {hub_id}-{each} on >PASSWORD {' '.join(rules)}")
