@@ -12,6 +12,7 @@ from hubq import __version__
 from hubq.cli.acl import acl_command
 from hubq.cli.children import call_command, cast_command, start_command, stop_command, where_command
 from hubq.cli.demo import demo_command
+from hubq.cli.deploy import deploy_command
 from hubq.cli.doctor import doctor_command
 from hubq.cli.inspection import config_command, events_command, mailbox_command, state_command
 from hubq.cli.listings import nodes_command, ps_command
@@ -58,6 +59,7 @@ app.command("state", rich_help_panel=_LOOK)(state_command)
 app.command("mailbox", rich_help_panel=_LOOK)(mailbox_command)
 app.command("events", rich_help_panel=_LOOK)(events_command)
 app.command("config", rich_help_panel=_LOOK)(config_command)
+app.command("deploy", rich_help_panel=_OTHER)(deploy_command)
 app.command("acl", rich_help_panel=_OTHER)(acl_command)
 app.command("demo", rich_help_panel=_OTHER)(demo_command)
 app.command("version", rich_help_panel=_OTHER)(version_command)

@@ -19,6 +19,7 @@ def drain_command(
     hub: HubName,
     node: Annotated[str, typer.Argument(metavar="NODE", help="The name of the worker, see `hubq nodes`.")],
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait until it has left.")] = 60.0,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has left, or return at once.")] = True,
     redis: RedisUrl = None,
 ) -> None:
     """Make a worker hand all its children over and end; waits until it has left."""
@@ -29,6 +30,9 @@ def drain_command(
         raise HubqError(f"no node {node!r} in hub {opened.hub_id!r} (there is: {known})")
     incarnation = before[node].incarnation
     opened.drain(node)
+    if not wait:
+        print(f"{node} drains")
+        return
     give_up = time.monotonic() + timeout
     with contextlib.ExitStack() as stack:
         status = None

@@ -1,0 +1,145 @@
+"""``hubq deploy k8s|systemd``: a manifest and a unit whose times fit the hub's settings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from hubq.cli.loading import App, load_hub
+from hubq.client.hub import Hub
+
+#: What a process may take after its drain: threads that linger, the interpreter's end. Seconds.
+AFTER_DRAIN = 15
+
+
+class Platform(StrEnum):
+    """What to print."""
+
+    K8S = "k8s"
+    SYSTEMD = "systemd"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds, from the inside out: a handler's patience < the drain < the supervisor's patience."""
+
+    drain: int
+    grace: int
+    lease: int
+    alive_after: int
+
+    @classmethod
+    def of(cls, hub: Hub) -> Times:
+        """The times that fit a hub.
+
+        >>> Times.of(Hub("chat"))
+        Times(drain=30, grace=45, lease=5, alive_after=20)
+        """
+        retention = float(getattr(hub.migration, "retention", 5.0))
+        waits = float(getattr(hub.migration, "handover_data_wait", 3.0)) + float(
+            getattr(hub.migration, "child_migration_timeout", 10.0)
+        )
+        drain = max(30, math.ceil(retention + waits + 5))
+        lease = math.ceil(hub.config.lease)
+        return cls(drain, drain + AFTER_DRAIN, lease, max(20, 2 * lease))
+
+
+def deploy_command(
+    platform: Annotated[Platform, typer.Argument(metavar="k8s|systemd", help="What to print.")],
+    app: App,
+    replicas: Annotated[int, typer.Option(min=1, help="Workers (Kubernetes).")] = 3,
+    image: Annotated[str, typer.Option(help="The container image (Kubernetes).")] = "registry.example.com/app:1",
+    directory: Annotated[str, typer.Option(help="Where the app and its venv are (systemd).")] = "/srv/app",
+) -> None:
+    """Print a Kubernetes manifest, or a systemd unit, for the workers of a hub, with times derived from its settings."""
+    hub = load_hub(app)
+    if platform is Platform.K8S:
+        print(kubernetes(app, hub, replicas, image), end="")
+    else:
+        print(systemd(app, hub, directory), end="")
+
+
+def kubernetes(app: str, hub: Hub, replicas: int, image: str) -> str:
+    """A Deployment."""
+    times = Times.of(hub)
+    name = f"hubq-{hub.hub_id}".lower().replace("_", "-").replace(".", "-")
+    return f"""\
+# The workers of hub {hub.hub_id}. A rolling update starts a new worker, waits until it serves its share, and drains an
+# old one, whose children move with their state. Times: a handler is given its retention, a drain {times.drain} s, the pod
+# {times.grace} s; a worker that dies is replaced by the others after its lease ({times.lease} s) whatever happens here.
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+spec:
+  replicas: {replicas}
+  selector:
+    matchLabels: {{app: {name}}}
+  strategy:
+    rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}}
+  template:
+    metadata:
+      labels: {{app: {name}}}
+      annotations: {{prometheus.io/scrape: "true", prometheus.io/port: "9101"}}
+    spec:
+      terminationGracePeriodSeconds: {times.grace}
+      containers:
+        - name: worker
+          image: {image}
+          # The exec form: a shell in between would not pass SIGTERM on.
+          command: [hubq, worker, "{app}", --name, $(POD_NAME), --drain-timeout, "{times.drain}", --metrics-port, "9101",
+            --metrics-host, 0.0.0.0, --log-format, json]
+          env:
+            - name: POD_NAME
+              valueFrom: {{fieldRef: {{fieldPath: metadata.name}}}}
+            - name: HUBQ_REDIS_URL
+              valueFrom: {{secretKeyRef: {{name: {name}, key: redis-url}}}}
+          ports:
+            - {{name: metrics, containerPort: 9101}}
+          # Ready: it serves its shards, under a lease that it can trust.
+          readinessProbe:
+            httpGet: {{path: /readyz, port: metrics}}
+            periodSeconds: 1
+            failureThreshold: 2
+          # Alive: its event loop turns. It has lost its lease long before this restarts it.
+          livenessProbe:
+            httpGet: {{path: /healthz, port: metrics}}
+            periodSeconds: 5
+            failureThreshold: {math.ceil(times.alive_after / 5)}
+          lifecycle:
+            preStop:
+              # SIGTERM drains as well; this begins the drain also where an entry point swallows signals.
+              exec: {{command: [sh, -c, 'hubq drain "{app}" "$POD_NAME" --no-wait']}}
+"""
+
+
+def systemd(app: str, hub: Hub, directory: str) -> str:
+    """A unit template, one instance per worker."""
+    times = Times.of(hub)
+    return f"""\
+# /etc/systemd/system/hubq-{hub.hub_id}@.service: systemctl enable --now hubq-{hub.hub_id}@1 hubq-{hub.hub_id}@2
+# Restart them one after another, so that there is always one to move to.
+[Unit]
+Description=hubq worker %i of hub {hub.hub_id}
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+User=app
+WorkingDirectory={directory}
+EnvironmentFile=-{directory}/hubq.env
+ExecStart={directory}/venv/bin/hubq worker {app} --name %H-%i --drain-timeout {times.drain}
+# SIGTERM drains; what has not ended after {times.grace} s is killed, and the others take over from the last commit.
+KillMode=mixed
+KillSignal=SIGTERM
+TimeoutStopSec={times.grace}
+Restart=on-failure
+RestartSec=1
+
+[Install]
+WantedBy=multi-user.target
+"""

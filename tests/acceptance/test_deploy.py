@@ -1,0 +1,96 @@
+"""``hubq deploy``, and the rolling update that its manifest describes, rehearsed with real workers under load."""
+
+from __future__ import annotations
+
+import configparser
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from hubq import Child, ChildSpec, Hub, HubqError
+
+from .test_metrics import pages_of, until
+
+if TYPE_CHECKING:
+    from conftest import Shell
+
+pytestmark = pytest.mark.acceptance
+
+APP = "basic:hub"
+CHILDREN = 60
+
+
+class Counter(Child):
+    """Workers know by this name the one in ``apps/basic.py``."""
+
+
+def test_the_manifest_is_yaml_whose_times_fit_each_other(shell: Shell, hub_id: str) -> None:
+    deployment: Any = yaml.safe_load(shell.ok("deploy", "k8s", APP, "--replicas", "5"))
+    pod = deployment["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    command = worker["command"]
+    assert command[:3] == ["hubq", "worker", APP]
+    drain = float(command[command.index("--drain-timeout") + 1])
+    assert pod["terminationGracePeriodSeconds"] > drain > 5.0
+    assert deployment["spec"]["replicas"] == 5
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    port = command[command.index("--metrics-port") + 1]
+    assert worker["ports"] == [{"name": "metrics", "containerPort": int(port)}]
+    assert worker["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+    alive = worker["livenessProbe"]
+    assert alive["periodSeconds"] * alive["failureThreshold"] > 2.0  # the lease of the app
+    assert worker["lifecycle"]["preStop"]["exec"]["command"][2].startswith(f'hubq drain "{APP}"')
+    assert {each["name"] for each in worker["env"]} == {"POD_NAME", "HUBQ_REDIS_URL"}
+
+
+def test_the_unit_file_has_the_same_times(shell: Shell) -> None:
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read_string(shell.ok("deploy", "systemd", APP))
+    service = unit["Service"]
+    assert f"hubq worker {APP} --name %H-%i --drain-timeout 30" in service["ExecStart"]
+    assert int(service["TimeoutStopSec"]) > 30
+    assert service["KillSignal"] == "SIGTERM"
+
+
+def test_drain_without_waiting(shell: Shell, hub_id: str) -> None:
+    worker = shell.worker("a")
+    assert shell.ok("drain", hub_id, "a", "--no-wait") == "a drains"
+    assert worker.wait() == 0
+
+
+def test_a_rolling_update_of_three_workers_fails_no_call(shell: Shell, hub: Hub) -> None:
+    old = [shell.worker(f"old-{n}", "--metrics-port", "0") for n in range(3)]
+    specs = [ChildSpec(f"c-{n}", Counter) for n in range(CHILDREN)]
+    assert len(hub.start_children(specs).result(timeout=20).started) == CHILDREN
+    done, called, failed = threading.Event(), [0] * CHILDREN, list[HubqError]()
+
+    def call(first: int) -> None:
+        number = first
+        while not done.is_set():
+            try:
+                hub.ref(f"c-{number}").call("add", 1, timeout=10)
+                called[number] += 1
+            except HubqError as error:
+                failed.append(error)
+            number = (number + 4) % CHILDREN
+
+    callers = [threading.Thread(target=call, args=[first]) for first in range(4)]
+    for caller in callers:
+        caller.start()
+    try:
+        for n, worker in enumerate(old):
+            fresh = shell.worker(f"new-{n}", "--metrics-port", "0")
+            until(pages_of(fresh), "/readyz", 200)
+            worker.signal(signal.SIGTERM)
+            assert worker.wait() == 0
+    finally:
+        done.set()
+        for caller in callers:
+            caller.join()
+    assert failed == []
+    assert sum(called) > 100
+    assert {node.name for node in hub.nodes()} == {"new-0", "new-1", "new-2"}
+    assert [hub.ref(f"c-{n}").call("total") for n in range(CHILDREN)] == called
