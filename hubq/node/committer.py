@@ -125,7 +125,7 @@ class Committer:
                         self.counters.sampled[child] += len(entries)
             began = time.perf_counter()
             try:
-                words = await self._until_answered(commands)
+                words = await self._until_answered(batch, commands)
             except Exception:
                 # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
                 for holding, _, waiters in taken:
@@ -145,12 +145,17 @@ class Committer:
                     for waiter in waiters:
                         waiter.cancel()
 
-    async def _until_answered(self, commands: Sequence[Command[str]]) -> list[str]:
+    async def _until_answered(self, holdings: Sequence[Holding], commands: Sequence[Command[str]]) -> list[str]:
         # Repeating a commit is harmless, losing one is not: go on until Redis answers. If our lease is over by then,
-        # the answer is "fenced".
+        # the answer is "fenced". But what has become void here meanwhile (another Redis answers) is not sent again: it
+        # may fit what that one has, and would put a state there whose messages are waiting again.
         while True:
+            live = [command for holding, command in zip(holdings, commands, strict=True) if not holding.lost]
+            sent = [not holding.lost for holding in holdings]
             try:
-                return await self._redis.run_many(commands, retry_for=5.0)
+                words = iter(await self._redis.run_many(live, retry_for=5.0) if live else ())
             except RedisUnavailable as error:
                 log.warning("commit waits: %s", error)
                 await asyncio.sleep(0.2)
+                continue
+            return [next(words) if was_sent else "fenced" for was_sent in sent]

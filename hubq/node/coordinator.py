@@ -148,10 +148,20 @@ class Coordinator:
         parts = self._parts
         if not parts.incarnation or not parts.lease.trusted(parts.now()):
             return
+        known = dict(parts.tokens)
         nodes, owners = await parts.redis.run_many([read_nodes(parts.keys), read_owners(parts.keys)])
         me = nodes.get(parts.node_name)
         if me is None or me.incarnation != parts.incarnation:
             return  # the next renewal says "evicted"
+        former, parts.former_tokens = parts.former_tokens, {}
+        if any(_token(owners, shard) < token for shard, token in former.items()):
+            log.error(
+                "Redis has lost writes that it had confirmed: node %s goes on with what Redis has", parts.node_name
+            )
+            parts.supervisor.event("redis_went_back", epoch=parts.epoch)
+        if any(_token(owners, shard) < token for shard, token in known.items()):
+            parts.void("tokens are lower in Redis than they were")
+            return
         self._draining_seen(me)
         if await self._view.seen(nodes):
             self.kick()  # handlers were waited for: what was read may be old by now
@@ -326,7 +336,7 @@ class Coordinator:
         command = park_shard(
             parts.keys, holding.shard, holding.pinned, holding.owner, effects, parts.config.events_kept
         )
-        while not parts.lease_over():
+        while not parts.lease_over() and not holding.lost:
             try:
                 await parts.redis.run(command, retry_for=1.0)
             except RedisUnavailable as error:
@@ -343,3 +353,8 @@ class Coordinator:
 def _lives(nodes: dict[str, NodeInfo], owner: Owner) -> bool:
     info = nodes.get(owner.node)
     return info is not None and info.incarnation == owner.incarnation
+
+
+def _token(owners: Owners, shard: int) -> int:
+    owner = owners.shards.get(shard)
+    return owner.token if owner is not None else 0

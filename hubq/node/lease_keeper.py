@@ -24,7 +24,6 @@ class LeaseKeeper:
     def __init__(self, parts: Parts, lost: Callable[[str], Awaitable[None]]) -> None:
         self._parts = parts
         self._lost = lost
-        self._epoch = 0
         self._next_end = float("inf")  # when the next lease in the hub ends unless it is renewed, local time
         self._task: asyncio.Task[None] | None = None
 
@@ -73,10 +72,17 @@ class LeaseKeeper:
         parts = self._parts
         asked_at = parts.now()
         self._next_end = float("inf")
-        command = renew_lease(parts.keys, parts.node_name, parts.incarnation, int(parts.config.lease * 1000))
+        lease_ms = int(parts.config.lease * 1000)
+        incarnation, epoch = parts.incarnation, parts.epoch
+        command = renew_lease(parts.keys, parts.node_name, incarnation, lease_ms, epoch, parts.granted_ms)
         answer = await parts.redis.run(command)
+        if parts.incarnation != incarnation:
+            return False  # void meanwhile: join anew
         if not answer.ok:
+            if answer.went_back:
+                parts.void("Redis does not know any more what it had confirmed")
             return False
+        parts.granted_ms = answer.now_ms + lease_ms
         # A live node's lease never comes this near its end: wake right after it, not a heartbeat later.
         self._next_end = parts.now() + (answer.next_end_ms + 1) / 1000
         untrusted = not parts.lease.trusted(parts.now())
@@ -92,7 +98,7 @@ class LeaseKeeper:
                 word = await parts.redis.run(evict_node(parts.keys, name, parts.node_name, parts.config.events_kept))
                 if word == "evicted":
                     log.warning("node %s is evicted: its lease ran out", name)
-        if answer.epoch != self._epoch or answer.expired:
-            self._epoch = answer.epoch
+        if answer.epoch != epoch or answer.expired:
+            parts.epoch = answer.epoch
             parts.kick()
         return True

@@ -33,6 +33,7 @@ from hubq.node.target import Intake
 from hubq.node.vitals import Pulse
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import drain_node, join_node, leave_node
+from hubq.store.primary import PrimaryWatch
 
 log = logging.getLogger("hubq.node")
 
@@ -59,6 +60,7 @@ class Node:
         self._leaving = False
         self._ended = asyncio.Event()
         self._empty = asyncio.Event()
+        self._previous = 0  # our incarnation before it became void
 
     async def start(self) -> None:
         """Join the hub and begin to serve.
@@ -70,8 +72,9 @@ class Node:
             raise RuntimeError(f"node {self.name!r} was started before: make a new one")
         self.started = True
         hub, config = self.hub, self.hub.config
-        self._redis = AsyncRedis(self._server)
-        self._reading = AsyncRedis(self._server)
+        watch = PrimaryWatch(self._another_redis)
+        self._redis = AsyncRedis(self._server, watch=watch)
+        self._reading = AsyncRedis(self._server, watch=watch)
         try:
             self._build(hub)
             await self._join(wait=config.lease + 1.0)
@@ -138,7 +141,7 @@ class Node:
         self.parts = Parts(
             self.name, keys, config, self._redis, hub.migration, hub.distribution, hub.synchronization, lease, clock,
             supervisor, dispatcher, committer, reader, kick=lambda: self._coordinator.kick(), rebuild=self._rebuild,
-            counters=counters, hooks=hooks,
+            counters=counters, hooks=hooks, void=self._void,
         )  # fmt: skip
         self.parts.stragglers = Stragglers(self.parts)
         self._replicate(hub, trusted)
@@ -174,12 +177,16 @@ class Node:
         while True:
             asked_at = parts.now()
             command = join_node(
-                parts.keys, self.name, info, int(config.lease * 1000), config.events_kept, config.shards
-            )
+                parts.keys, self.name, info, int(config.lease * 1000), config.events_kept, config.shards,
+                self._previous, parts.epoch,
+            )  # fmt: skip
             answer = await parts.redis.run(command, retry_for=1.0)
             if answer.status == "ok":
-                parts.incarnation = answer.incarnation
-                parts.tokens.clear()
+                if answer.epoch_before < parts.epoch or 0 < answer.lease_before_ms < parts.granted_ms:
+                    self._went_back(answer.epoch_before)
+                parts.incarnation = parts.epoch = answer.incarnation
+                parts.granted_ms = answer.now_ms + int(config.lease * 1000)
+                parts.former_tokens, parts.tokens = parts.tokens, {}
                 parts.lease.asked_at = asked_at
                 parts.clock.observe(asked_at, parts.now(), answer.now_ms)
                 log.info("node %s joined hub %s (incarnation %d)", self.name, hub_id, answer.incarnation)
@@ -238,7 +245,9 @@ class Node:
         """Say goodbye. False: a shard came in at the last moment, and must be handed over first."""
         parts = self.parts
         await self._keeper.stop()  # a renewal after the goodbye would find us evicted
-        command = leave_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept)
+        void = not parts.incarnation  # what it owns in Redis is there for the others
+        incarnation = self._previous if void else parts.incarnation
+        command = leave_node(parts.keys, self.name, incarnation, parts.config.events_kept, force=void)
         try:
             if await parts.redis.run(command, retry_for=1.0) != "owner":
                 return True
@@ -306,7 +315,24 @@ class Node:
 
     async def _lost(self, why: str) -> None:
         """The others may own everything by now: stop all children here; once Redis answers, join anew."""
+        self._void(why)
+        if why == "evicted":
+            if self._leaving or self._coordinator.draining:
+                self._empty.set()  # nothing is left here, and nothing is to come: do not join anew
+                return
+            try:
+                await self._join(wait=self.parts.config.lease)
+                if self._leaving:
+                    await self._announce_drain()
+            except HubqError as error:
+                log.error("node %s cannot join anew yet: %s", self.name, error)
+            self._coordinator.kick()
+
+    def _void(self, why: str) -> None:
+        """Nothing that this node has in memory counts any more. The next renewal finds it evicted, and it joins anew."""
         parts = self.parts
+        if not parts.incarnation:
+            return
         parts.counters.leases_lost += 1
         log.error("node %s: %s; its children stop here", self.name, why)
         self._intake.forget_all()
@@ -318,18 +344,22 @@ class Node:
                 parts.supervisor.dispose(list(holding.cells.values()), "fenced"), f"dropping shard {holding.shard}"
             )
         # From now on this incarnation is void, even if nobody has evicted it: its children are gone.
-        parts.incarnation = 0
-        if why == "evicted":
-            if self._leaving or self._coordinator.draining:
-                self._empty.set()  # nothing is left here, and nothing is to come: do not join anew
-                return
-            try:
-                await self._join(wait=parts.config.lease)
-                if self._leaving:
-                    await self._announce_drain()
-            except HubqError as error:
-                log.error("node %s cannot join anew yet: %s", self.name, error)
-            self._coordinator.kick()
+        self._previous, parts.incarnation = parts.incarnation, 0
+
+    def _went_back(self, epoch: int) -> None:
+        known = self.parts.epoch
+        if epoch:
+            what = f"Redis has lost writes that it had confirmed (membership epoch {epoch}, it was {known} at least)"
+        else:
+            what = f"Redis has lost everything of hub {self.hub.hub_id} (it was at membership epoch {known})"
+        log.error("%s: node %s goes on with what Redis has", what, self.name)
+        self.parts.supervisor.event("redis_went_back", epoch=epoch, known=known)
+
+    def _another_redis(self, was: str, now: str) -> None:
+        """Redis was restarted or has failed over, and may have lost writes: its word counts, not our memory."""
+        if self.parts.incarnation:
+            self._void("another Redis answers than before: it was restarted, or failed over")
+            self.parts.supervisor.event("redis_changed", was=was.split(" ")[0], now=now.split(" ")[0])
 
     def _rebuild(self, holding: Holding) -> None:
         """The children were stopped already (cold swap) but the shard stays: build them anew."""

@@ -53,14 +53,21 @@ class Parts:
     rebuild: Callable[[Holding], None]
     counters: Counters
     hooks: HookRunner
+    void: Callable[[str], None]
     stragglers: Stragglers = field(init=False)
     replicas: Replicas | None = None
     """Copies of other nodes' children; None: there is one copy of each child."""
     recorder: Recorder | None = None
     """What tells the followers of this node's shards; None: there are none."""
     incarnation: int = 0
+    epoch: int = 0
+    """The highest membership epoch known."""
+    granted_ms: int = 0
+    """The end of the lease as Redis granted it last, ms of Redis TIME."""
     tokens: dict[int, int] = field(default_factory=dict)
     """The highest token known of each shard: an older sight of ``owners`` is not believed."""
+    former_tokens: dict[int, int] = field(default_factory=dict)
+    """What was known when the node had to join anew."""
 
     def now(self) -> float:
         """Monotonic seconds."""

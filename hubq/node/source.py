@@ -203,7 +203,7 @@ class SourceHandover:
             closed_at_ms=self._closed_at, pinned=list(self._stragglers), effects=effects,
             events_kept=parts.config.events_kept,
         )  # fmt: skip
-        while not parts.lease_over():
+        while not parts.lease_over() and not holding.lost:
             try:
                 return await parts.redis.run(command, retry_for=1.0)
             except RedisUnavailable as error:

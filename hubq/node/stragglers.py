@@ -119,7 +119,7 @@ class Stragglers:
             parts.keys, pin.shard, cell.child_id, pin.owner, closed_at_ms=closed_at, effects=effects,
             events_kept=parts.config.events_kept,
         )  # fmt: skip
-        while not parts.lease_over():
+        while not parts.lease_over() and not pin.lost:
             try:
                 word = await parts.redis.run(command, retry_for=1.0)
             except RedisUnavailable as error:

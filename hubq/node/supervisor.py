@@ -68,6 +68,8 @@ class Supervisor:
                 return await work
             except asyncio.CancelledError:
                 raise
+            except RedisUnavailable as error:
+                log.warning("%s failed: %s", what, error)
             except Exception:
                 log.exception("%s failed", what)
 

@@ -27,7 +27,9 @@ from redis.retry import Retry
 from hubq.errors import ConfigError, RedisRefused, RedisUnavailable
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import Lane, packed
+from hubq.store.primary import PrimaryWatch
 from hubq.store.scripts import SCRIPTS
+from hubq.store.sentinel import SCHEMES, SentinelAddress, sentinels_of
 
 T = TypeVar("T")
 
@@ -53,7 +55,7 @@ class Server(Protocol):
 
 
 class RedisServer:
-    """A Redis reached by URL.
+    """A Redis reached by URL: itself, or by the Sentinels that know which one is the primary.
 
     >>> RedisServer("redis://:secret@localhost:6379/0").address
     'redis://localhost:6379/0'
@@ -61,9 +63,13 @@ class RedisServer:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("redis", "rediss", "unix"):
-            raise ConfigError(f"Redis URL {url!r}: it must begin with redis://, rediss:// or unix://")
+        if parts.scheme not in ("redis", "rediss", "unix", *SCHEMES):
+            raise ConfigError(
+                f"Redis URL {url!r}: it must begin with redis://, rediss://, unix://, redis+sentinel:// or "
+                "rediss+sentinel://"
+            )
         self.url = url
+        self._sentinel = SentinelAddress.read(url) if parts.scheme in SCHEMES else None
         host = parts.netloc.rpartition("@")[2]
         self.address = f"{parts.scheme}://{host}{parts.path}"
 
@@ -77,9 +83,13 @@ class RedisServer:
         }
 
     def sync_client(self, timeout: float) -> Any:
+        if self._sentinel is not None:
+            return self._sentinel.sync_client(self._options(timeout))
         return redis.Redis.from_url(self.url, **self._options(timeout))
 
     def async_client(self, timeout: float) -> Any:
+        if self._sentinel is not None:
+            return self._sentinel.async_client(self._options(timeout))
         return redis.asyncio.Redis.from_url(self.url, **self._options(timeout))
 
 
@@ -96,11 +106,28 @@ def _translated(server: Server, error: RedisError) -> RedisUnavailable:
         hint = "check the user, the password and the user's permissions"
     elif isinstance(error, OutOfMemoryError) or said.startswith(("OOM", "MISCONF")):
         hint = "it writes nothing until it has room again"
-    elif isinstance(error, ReadOnlyError) or said.startswith("READONLY"):
+    elif isinstance(error, ReadOnlyError | _NotPrimary) or "READONLY" in said:
         hint = "it is a replica: use the URL of the primary"
     else:
         hint = "see its log"
     return RedisRefused(f"Redis at {server.address} refuses ({said}): {hint}")
+
+
+class _NotPrimary(RedisConnectionError):
+    """A replica has answered. During a failover that mends itself: look for the primary again."""
+
+
+def _of_replica(answer: Any) -> bool:
+    # Redis 6 wraps the error of a command in a script: "Error running script ...: -READONLY You can't write...".
+    return isinstance(answer, ResponseError) and (
+        isinstance(answer, ReadOnlyError)
+        or "READONLY You can't" in str(answer)
+        or str(answer).startswith(("MASTERDOWN", "UNBLOCKED"))
+    )
+
+
+def _given_up(server: Server, error: BaseException) -> RedisUnavailable:
+    return _translated(server, error) if isinstance(error, _NotPrimary) else unavailable(server, error)
 
 
 def _raw(client: Any) -> Any:
@@ -132,7 +159,7 @@ class SyncRedis:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
                 if time.monotonic() + pause > give_up:
-                    raise unavailable(self.server, error) from error
+                    raise _given_up(self.server, error) from error
             time.sleep(pause)
             pause = min(pause * 2, 0.5)
 
@@ -144,6 +171,10 @@ class SyncRedis:
                 self._client.script_load(script.text)
             for n, answer in zip(missing, self._send([commands[n] for n in missing]), strict=True):
                 answers[n] = answer
+        for answer in answers:
+            if _of_replica(answer):
+                self._client.connection_pool.disconnect(inuse_connections=False)
+                raise _NotPrimary(str(answer))
         return [_read(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
 
     def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
@@ -161,13 +192,22 @@ class SyncRedis:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+        for sentinel in sentinels_of(self._client):
+            sentinel.close()
 
 
 class AsyncRedis:
-    """The same as :class:`SyncRedis`, awaiting. One connection carries all requests, but a blocking one has its own."""
+    """The same as :class:`SyncRedis`, awaiting. One connection carries all requests, but a blocking one has its own.
 
-    def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT) -> None:
+    With a ``watch`` every new connection asks first who answers, and a request that was under way when another Redis
+    turned up is not repeated: :class:`~hubq.errors.RedisUnavailable`. What was sent on a connection that was lost is
+    not run any more once its successor has sent something.
+    """
+
+    def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT, watch: PrimaryWatch | None = None) -> None:
         self.server = server
+        self._watch = watch
+        self._client_id: tuple[str, Any] = ("", None)  # which Redis, and our number there
         self._timeout = timeout
         self._client = _raw(server.async_client(timeout))
         self._lane: Lane | None = None
@@ -186,14 +226,16 @@ class AsyncRedis:
         """The answers to several commands in one round trip, in order."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
+        known = self._watch.known if self._watch is not None else ""
         while True:
             try:
                 return await self._attempt(commands)
             except RedisUnavailable:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
-                if time.monotonic() + pause > give_up:
-                    raise unavailable(self.server, error) from error
+                another = known and self._watch is not None and self._watch.known != known
+                if another or time.monotonic() + pause > give_up:
+                    raise _given_up(self.server, error) from error
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.5)
 
@@ -207,6 +249,10 @@ class AsyncRedis:
             if isinstance(answer, NoScriptError):
                 await self._load_and_repeat(commands, answers)
                 break
+        for answer in answers:
+            if isinstance(answer, ResponseError) and _of_replica(answer):
+                self._hang_up()
+                raise _NotPrimary(str(answer))
         return [_read(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
 
     async def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
@@ -242,13 +288,13 @@ class AsyncRedis:
         if self._without_lanes:
             return None
         if blocking:
-            return await self._new_lane()
+            return await self._new_lane(blocking=True)
         async with self._connecting:
             if self._lane is None or self._lane.lost:
-                self._lane = await self._new_lane()
+                self._lane = await self._new_lane(blocking=False)
             return self._lane
 
-    async def _new_lane(self) -> Lane | None:
+    async def _new_lane(self, blocking: bool) -> Lane | None:
         pool = getattr(self._client, "connection_pool", None)
         if pool is not None:
             connection = pool.make_connection()
@@ -260,10 +306,26 @@ class AsyncRedis:
                     raise
                 raise RedisConnectionError(str(error)) from error
             if isinstance(getattr(connection, "_writer", None), asyncio.StreamWriter):
+                if self._watch is not None:
+                    try:
+                        await self._greet(self._watch, connection, blocking)
+                    except BaseException:
+                        await connection.disconnect(nowait=True)
+                        raise
                 return Lane(connection, self._timeout)
             await connection.disconnect()
         self._without_lanes = True  # fakeredis, or a client of a test: no socket
         return None
+
+    async def _greet(self, watch: PrimaryWatch, connection: Any, blocking: bool) -> None:
+        await watch.greet(connection)
+        if blocking:
+            return
+        # A request may still be on its way on the connection that was lost. It must not be run after what comes now: a
+        # commit that arrives late would put an old state over a newer one.
+        was, self._client_id = self._client_id, (watch.known, await _asked(connection, "CLIENT", "ID"))
+        if was[0] == watch.known and was[1] is not None:
+            await _asked(connection, "CLIENT", "KILL", "ID", was[1])
 
     async def _send_by_client(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if len(commands) == 1:
@@ -279,11 +341,26 @@ class AsyncRedis:
 
     async def close(self) -> None:
         """Close all connections."""
-        for lane in [*self._free, *self._blocked, *([self._lane] if self._lane is not None else [])]:
+        self._hang_up()
+        for lane in list(self._blocked):
+            lane.close()
+        await self._client.aclose()
+        for sentinel in sentinels_of(self._client):
+            await sentinel.aclose()
+
+    def _hang_up(self) -> None:
+        for lane in [*self._free, *([self._lane] if self._lane is not None else [])]:
             lane.close()
         self._free.clear()
         self._lane = None
-        await self._client.aclose()
+
+
+async def _asked(connection: Any, *args: Any) -> Any:
+    await connection.send_command(*args)
+    try:
+        return await connection.read_response()
+    except ResponseError:
+        return None  # we may not ask that
 
 
 def _read(server: Server, command: Command[T], answer: Any) -> T:

@@ -40,6 +40,8 @@ class Joined:
     status: str
     incarnation: int = 0
     now_ms: int = 0
+    epoch_before: int = 0
+    lease_before_ms: int = 0
     lease_until_ms: int = 0
     shards: str = ""
     wire: str = ""
@@ -47,24 +49,35 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The answer to a renewal. ``expired``: members whose lease is over; ``next_end_ms``: until the next one ends."""
+    """The answer to a renewal. ``expired``: members whose lease is over; ``next_end_ms``: until the next one ends.
+
+    ``went_back``: what this node knows to have been written is not there any more.
+    """
 
     ok: bool
     now_ms: int
     epoch: int = 0
     next_end_ms: int = 0
     expired: tuple[str, ...] = ()
+    went_back: bool = False
 
 
 def join_node(
-    keys: Keys, node: str, info: dict[str, Any], lease_ms: int, events_kept: int, shards: int
+    keys: Keys,
+    node: str,
+    info: dict[str, Any],
+    lease_ms: int,
+    events_kept: int,
+    shards: int,
+    previous: int = 0,
+    known_epoch: int = 0,
 ) -> Command[Joined]:
-    """Become a member."""
+    """Become a member. ``previous``: the incarnation that this process had so far, whose lease it may end."""
 
     def read(answer: Sequence[Any]) -> Joined:
         status = text(answer[0])
         if status == "ok":
-            return Joined("ok", incarnation=int(answer[1]), now_ms=int(answer[2]))
+            return Joined("ok", int(answer[1]), int(answer[2]), int(answer[3]), int(answer[4]))
         if status == "name_taken":
             return Joined(status, lease_until_ms=int(answer[1]), now_ms=int(answer[2]))
         return Joined(status, shards=text(answer[1]), wire=text(answer[2]))
@@ -73,7 +86,7 @@ def join_node(
     return run_script(
         "join_node",
         [keys.nodes, keys.leases, keys.epoch, keys.events, keys.config],
-        [node, inner, lease_ms, events_kept, shards, WIRE],
+        [node, inner, lease_ms, events_kept, shards, WIRE, previous, known_epoch],
         read,
     )
 
@@ -96,15 +109,22 @@ def check_config(keys: Keys, shards: int) -> Command[tuple[str, str]]:
     return run_script("check_config", [keys.config], [shards, WIRE], read)
 
 
-def renew_lease(keys: Keys, node: str, incarnation: int, lease_ms: int) -> Command[Renewed]:
-    """Prolong the lease."""
+def renew_lease(
+    keys: Keys, node: str, incarnation: int, lease_ms: int, known_epoch: int = 0, granted_ms: int = 0
+) -> Command[Renewed]:
+    """Prolong the lease. What this node knows to be written (the epoch, its lease) is compared with what is there."""
 
     def read(answer: Sequence[Any]) -> Renewed:
         if text(answer[0]) != "ok":
-            return Renewed(False, int(answer[1]))
+            return Renewed(False, int(answer[1]), went_back=text(answer[0]) == "went_back")
         return Renewed(True, int(answer[1]), int(answer[2]), int(answer[3]), tuple(text(name) for name in answer[4:]))
 
-    return run_script("renew_lease", [keys.nodes, keys.leases, keys.epoch], [node, incarnation, lease_ms], read)
+    return run_script(
+        "renew_lease",
+        [keys.nodes, keys.leases, keys.epoch],
+        [node, incarnation, lease_ms, known_epoch, granted_ms],
+        read,
+    )
 
 
 def evict_node(keys: Keys, node: str, by: str, events_kept: int) -> Command[str]:

@@ -18,9 +18,13 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.StreamWriter] = set()
         self._refusing = False
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._stalled = False
+        self._gates: set[asyncio.Event] = set()  # one for each link
         self._delay = 0.0
+        self.held = 0
+        """Bytes for Redis that wait in here."""
+        self.delivered = 0
+        """Bytes that have waited, and have been passed on."""
 
     @property
     def url(self) -> str:
@@ -36,8 +40,9 @@ class Proxy:
         self._refusing = True
         self.snip()
 
-    def stall(self) -> None:
-        """Let nothing pass until :meth:`heal`; no connection breaks."""
+    def stall(self, *, standing_only: bool = False) -> None:
+        """Let nothing pass until :meth:`heal`; no connection breaks. New ones too, unless ``standing_only``."""
+        self._stalled = not standing_only
         self._network.do(self._set(False))
 
     def delay(self, seconds: float) -> None:
@@ -46,7 +51,7 @@ class Proxy:
 
     def heal(self) -> None:
         """Let everything pass again."""
-        self._refusing, self._delay = False, 0.0
+        self._refusing, self._stalled, self._delay = False, False, 0.0
         self._network.do(self._set(True))
 
     async def open(self) -> None:
@@ -59,7 +64,8 @@ class Proxy:
         await self._snip()
 
     async def _set(self, flowing: bool) -> None:
-        (self._flowing.set if flowing else self._flowing.clear)()
+        for gate in self._gates:
+            (gate.set if flowing else gate.clear)()
 
     async def _snip(self) -> None:
         for writer in list(self._links):
@@ -74,23 +80,34 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        both = {writer, from_redis_writer}
+        both, gate = {writer, from_redis_writer}, asyncio.Event()
+        if not self._stalled:
+            gate.set()
         self._links |= both
+        self._gates.add(gate)
         try:
-            await asyncio.gather(self._pump(reader, from_redis_writer), self._pump(to_redis, writer))
+            await asyncio.gather(
+                self._pump(reader, from_redis_writer, gate, to_redis=True), self._pump(to_redis, writer, gate)
+            )
         finally:
+            self._gates.discard(gate)
             for end in both:
                 end.transport.abort()
             self._links -= both
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event, to_redis: bool = False
+    ) -> None:
         try:
             while data := await reader.read(65536):
                 if self._delay:
                     await asyncio.sleep(self._delay)
-                await self._flowing.wait()
+                waits = to_redis and not gate.is_set()
+                self.held += len(data) if waits else 0
+                await gate.wait()
                 writer.write(data)
                 await writer.drain()
+                self.delivered += len(data) if waits else 0
         except OSError:
             pass
         finally:

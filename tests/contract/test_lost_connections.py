@@ -73,7 +73,7 @@ def test_a_commit_that_fails_for_no_known_reason_is_not_half_done(make_hub: Any,
             good = committer._until_answered
             failed = asyncio.Event()
 
-            async def once(commands: Any) -> Any:
+            async def once(*commands: Any) -> Any:
                 monkeypatch.setattr(committer, "_until_answered", good)
                 failed.set()
                 raise ValueError("nobody thought of this")

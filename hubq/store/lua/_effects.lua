@@ -32,6 +32,8 @@ local function apply_effects(args, i)
     for j = i, i + done[k] - 1 do entries[#entries + 1] = args[j] end
     i = i + done[k]
   end
+  -- A script that has written once may go on when the memory is full: commits make room.
+  if #entries == 0 then redis.call('XDEL', mailbox, '0-0') end
   each_part(entries, 1, #entries, function(...) removed = removed + redis.call('XDEL', mailbox, ...) end)
   if removed > 0 then backlog_less(mailbox, backlog, names, done, removed, #entries) end
   local n = count()

@@ -5,6 +5,7 @@
 -- include: _time
 -- include: _owner
 if not alive(KEYS[2], ARGV[1], ARGV[2]) then return {'evicted'} end
+redis.call('HDEL', KEYS[1], '')  -- a script that has written once may go on when the memory is full
 local taken, names, freed, count = {'ok'}, {}, false, tonumber(ARGV[4])
 for i = 5, 4 + count do
   local node, incarnation, token = split_owner(redis.call('HGET', KEYS[1], ARGV[i]))

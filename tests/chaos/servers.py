@@ -1,0 +1,123 @@
+"""A primary, a replica and a Sentinel, each a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import redis
+
+from hubq.store.embedded import answers_ping, find_server, free_port
+
+SERVICE = "main"
+#: How long the primary may be silent before Sentinel calls it down, ms.
+DOWN_AFTER = 600
+
+
+class Failover:
+    """``with Failover() as servers``: a primary with one replica in step, watched by one Sentinel."""
+
+    def __init__(self) -> None:
+        self.primary_port, self.replica_port, self.sentinel_port = free_port(), free_port(), free_port()
+        self._directory = tempfile.TemporaryDirectory(prefix="hubq-failover-")
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        """What workers and clients are told."""
+        return f"redis+sentinel://127.0.0.1:{self.sentinel_port}/{SERVICE}/0"
+
+    def __enter__(self) -> Failover:
+        try:
+            self._start(self.primary_port)
+            self._start(self.replica_port, "--replicaof", f"127.0.0.1 {self.primary_port}")
+            until(lambda: self.info(self.replica_port)["master_link_status"] == "up", "the replica is in step")
+            self._start_sentinel()
+            until(self._sentinel_knows, "the Sentinel knows the replica")
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End all processes."""
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+        self._directory.cleanup()
+
+    def client(self, port: int) -> redis.Redis:
+        """A client of one of the servers."""
+        return redis.Redis(port=port, socket_timeout=5.0, decode_responses=True)
+
+    def info(self, port: int) -> dict[str, str]:
+        """INFO replication of one of the servers."""
+        with self.client(port) as client:
+            found: dict[str, str] = client.info("replication")
+            return found
+
+    def stop_replication(self) -> None:
+        """What the primary acknowledges from now on reaches no replica."""
+        with self.client(self.primary_port) as client:
+            client.execute_command("ACL", "SETUSER", "default", "-psync", "-sync", "-replconf")
+            client.execute_command("CLIENT", "KILL", "TYPE", "replica")
+            until(lambda: client.info("replication")["connected_slaves"] == 0, "no replica is connected")
+
+    def kill_primary(self) -> None:
+        """SIGKILL; the Sentinel promotes the replica."""
+        process = self._processes[self.primary_port]
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def promoted(self) -> bool:
+        """Whether the replica is the primary now."""
+        return self.info(self.replica_port)["role"] == "master"
+
+    def _start(self, port: int, *options: str) -> None:
+        binary, _ = find_server()
+        assert binary is not None
+        directory = Path(self._directory.name, str(port))
+        directory.mkdir()
+        common = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
+        self._run(port, [binary, *common, "--repl-diskless-sync-delay", "0", *options])
+
+    def _start_sentinel(self) -> None:
+        binary, _ = find_server()
+        assert binary is not None
+        config = Path(self._directory.name, "sentinel.conf")
+        config.write_text(
+            f"port {self.sentinel_port}\nbind 127.0.0.1\ndir {self._directory.name}\n"
+            f"sentinel monitor {SERVICE} 127.0.0.1 {self.primary_port} 1\n"
+            f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER}\nsentinel failover-timeout {SERVICE} 3000\n"
+        )
+        self._run(self.sentinel_port, [binary, str(config), "--sentinel"])
+
+    def _run(self, port: int, arguments: list[str]) -> None:
+        self._processes[port] = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        until(lambda: answers_ping(port), f"{arguments[0]} answers on port {port}")
+
+    def _sentinel_knows(self) -> bool:
+        with self.client(self.sentinel_port) as client:
+            replicas = client.execute_command("SENTINEL", "REPLICAS", SERVICE)
+            return len(replicas) == 1
+
+
+def until(condition: Callable[[], bool], what: str, within: float = 20.0) -> None:
+    """Wait for a server to get there."""
+    give_up = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < give_up, f"not within {within:g} s: {what}"
+        time.sleep(0.02)
