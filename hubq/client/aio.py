@@ -31,6 +31,7 @@ class AsyncHub(AsyncQueries):
         self._hub = hub
         self.hub_id = hub.hub_id
         self._context = hub._context
+        self.tracing = hub.tracing
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, AsyncSession]] = WeakKeyDictionary()
 
     async def start_child(

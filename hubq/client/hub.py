@@ -30,6 +30,7 @@ from hubq.strategies.distribution import ConsistentHashing, Distribution
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.redundancy import Redundancy, Singularity
 from hubq.strategies.synchronization import PubSub, Synchronization
+from hubq.tracing import Tracing
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
@@ -67,8 +68,8 @@ class Hub(Queries):
     """A named cluster in one Redis.
 
     ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``); ``settings`` are the fields of
-    :class:`hubq.config.Config`. Making a Hub connects to nothing. Safe under threads and after fork; a call uses no
-    background thread.
+    :class:`hubq.config.Config`; ``tracing`` sends OpenTelemetry contexts along with messages. Making a Hub connects to
+    nothing. Safe under threads and after fork; a call uses no background thread.
 
     >>> hub = Hub("chat", lease=10)
     >>> hub.hub_id, hub.config.shards
@@ -85,6 +86,7 @@ class Hub(Queries):
         distribution: Distribution | None = None,
         synchronization: Synchronization | None = None,
         hooks: Iterable[Hook] = (),
+        tracing: bool = False,
         **settings: Any,
     ) -> None:
         self.hub_id = checked_name("hub id", hub_id)
@@ -96,6 +98,7 @@ class Hub(Queries):
         self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
         self.server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         self.classes = ClassBook()
+        self.tracing = Tracing(hub_id) if tracing else None
         self.keys = Keys(hub_id)
         self.hook_book = HookBook()
         for hook in hooks:

@@ -40,13 +40,26 @@ class ChildRef:
         :class:`~hubq.errors.RedisUnavailable`.
         """
         payload = payload_of(self.child_id, method, args, kwargs)
-        return self._hub._drive(operations.call(self._hub._context, self.child_id, method, payload, timeout))
+        tracing = self._hub.tracing
+        if tracing is None:
+            return self._hub._drive(operations.call(self._hub._context, self.child_id, method, payload, timeout))
+        with tracing.sending("call", self.child_id, method) as traced:
+            operation = operations.call(self._hub._context, self.child_id, method, traced(payload), timeout)
+            return self._hub._drive(operation)
 
     def cast(self, method: str, *args: Any, **kwargs: Any) -> None:
         """Send a message; returns when it is safe in the child's mailbox."""
         payload = payload_of(self.child_id, method, args, kwargs)
-        operation = operations.send(self._hub._context, self.child_id, method, payload, timeout=0, reply=False)
-        self._hub._drive(operation)
+        tracing = self._hub.tracing
+        if tracing is None:
+            self._hub._drive(
+                operations.send(self._hub._context, self.child_id, method, payload, timeout=0, reply=False)
+            )
+            return
+        with tracing.sending("cast", self.child_id, method) as traced:
+            self._hub._drive(
+                operations.send(self._hub._context, self.child_id, method, traced(payload), timeout=0, reply=False)
+            )
 
     def __repr__(self) -> str:
         return f"<ChildRef {self.child_id!r} of hub {self._hub.hub_id!r}>"
@@ -64,13 +77,26 @@ class AsyncChildRef:
     async def call(self, method: str, *args: Any, timeout: float = 5.0, **kwargs: Any) -> Any:
         """See :meth:`ChildRef.call`."""
         payload = payload_of(self.child_id, method, args, kwargs)
-        return await self._hub._drive(operations.call(self._hub._context, self.child_id, method, payload, timeout))
+        tracing = self._hub.tracing
+        if tracing is None:
+            return await self._hub._drive(operations.call(self._hub._context, self.child_id, method, payload, timeout))
+        with tracing.sending("call", self.child_id, method) as traced:
+            operation = operations.call(self._hub._context, self.child_id, method, traced(payload), timeout)
+            return await self._hub._drive(operation)
 
     async def cast(self, method: str, *args: Any, **kwargs: Any) -> None:
         """See :meth:`ChildRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""
         payload = payload_of(self.child_id, method, args, kwargs)
-        operation = operations.send(self._hub._context, self.child_id, method, payload, timeout=0, reply=False)
-        await self._hub._drive(operation)
+        tracing = self._hub.tracing
+        if tracing is None:
+            await self._hub._drive(
+                operations.send(self._hub._context, self.child_id, method, payload, timeout=0, reply=False)
+            )
+            return
+        with tracing.sending("cast", self.child_id, method) as traced:
+            await self._hub._drive(
+                operations.send(self._hub._context, self.child_id, method, traced(payload), timeout=0, reply=False)
+            )
 
     def __repr__(self) -> str:
         return f"<AsyncChildRef {self.child_id!r} of hub {self._hub.hub_id!r}>"

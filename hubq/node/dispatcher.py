@@ -27,6 +27,7 @@ from hubq.node.state import envelope_of, lay_state, take_state
 from hubq.store.codec import decode, encode
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message, reply_line
+from hubq.tracing import Tracing
 
 log = logging.getLogger("hubq.node")
 
@@ -54,6 +55,7 @@ class Dispatcher:
         self.node_name = node_name
         self.handled = 0
         self.failed = 0
+        self.tracing: Tracing | None = None  # set by the node if the hub traces
         self.seconds: Seconds | None = None  # time in handlers, if somebody wants to know
         self._max_state_bytes = max_state_bytes
         self._queue_limit = queue_limit
@@ -202,6 +204,10 @@ class Dispatcher:
             if eager and cell.boundary is None:
                 cell.boundary = take_state(cell, self._max_state_bytes)
             args, kwargs = decode(message.payload)
+            if self.tracing is not None:
+                method = self.tracing.handled(
+                    method, is_async, cell.kind, cell.child_id, self.node_name, message.method, message.payload
+                )
             if is_async:
                 result = await method(instance, *args, **kwargs)
             else:

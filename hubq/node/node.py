@@ -134,6 +134,7 @@ class Node:
         )  # fmt: skip
         supervisor.changed = supervisor.saver.changed = committer.changed
         supervisor.resume = dispatcher.resume
+        dispatcher.tracing = hub.tracing
         supervisor.redis_now_ms = lambda: clock.now_ms(loop.time())
         supervisor.reject = dispatcher.fail
         supervisor.read_again = reader.again
