@@ -1,0 +1,1 @@
+"""Web apps whose state is in children."""
