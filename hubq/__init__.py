@@ -1,6 +1,11 @@
 """hubq: a job system on Redis whose jobs live for months and move between workers with nothing lost."""
 
+from importlib import import_module
+from typing import Any
+
+from hubq.client.current import current_hub
 from hubq.client.hub import Hub, StartFuture
+from hubq.client.jobs import provide_jobs
 from hubq.client.ref import AsyncChildRef, ChildRef
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
@@ -12,13 +17,21 @@ from hubq.errors import (
     CallFailed,
     CallTimeout,
     ConfigError,
+    DuplicateJob,
     HubqError,
     InvalidChildId,
+    InvalidJob,
+    InvalidKey,
+    JobFailed,
     MailboxFull,
     MappingError,
     NameTaken,
     NoChildren,
+    NoClock,
+    NoCurrentHub,
+    NoSuchJob,
     NotAlive,
+    NotImportable,
     NotSendable,
     Partitioned,
     RedisRefused,
@@ -36,6 +49,14 @@ from hubq.strategies.synchronization import Polling, PubSub
 
 __version__ = "0.1.0"
 
+
+def _jobs_of(hub: Hub) -> Any:
+    # Imported at the first use: what never enqueues a job never pays for rq.
+    return import_module("hubq.jobs.of_hub").JobsOfHub(hub)
+
+
+provide_jobs(_jobs_of)
+
 __all__ = [
     "AlreadyStarted",
     "AsyncChildRef",
@@ -49,16 +70,24 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConsistentHashing",
+    "DuplicateJob",
     "HotSwap",
     "Hub",
     "HubqError",
     "InvalidChildId",
+    "InvalidJob",
+    "InvalidKey",
+    "JobFailed",
     "MailboxFull",
     "MappingError",
     "NameTaken",
     "NoChildren",
+    "NoClock",
+    "NoCurrentHub",
+    "NoSuchJob",
     "NodeStatus",
     "NotAlive",
+    "NotImportable",
     "NotSendable",
     "Partitioned",
     "Pid",
@@ -79,4 +108,5 @@ __all__ = [
     "UnknownChild",
     "UnknownMethod",
     "__version__",
+    "current_hub",
 ]

@@ -67,6 +67,9 @@ class Config:
     threads: int = 16
     """Threads for plain ``def`` methods, per node."""
 
+    key_processes: int = 4
+    """Jobs with a key (``hub.enqueue(..., key=...)``) that one node runs at the same time, each in a process."""
+
     moves_at_once: int = 8
     """Shards that one node hands over at the same time."""
 
@@ -99,6 +102,7 @@ class Config:
         whole("read_count", 1, 10_000)
         whole("max_state_bytes", 1, 512 * 1024 * 1024)
         whole("threads", 1, 1_000)
+        whole("key_processes", 1, 1_000)
         whole("moves_at_once", 1, 4096)
         whole("events_kept", 1, 10_000_000)
         seconds("lease", 0.2, 3600)

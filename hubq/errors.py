@@ -95,6 +95,42 @@ class CallFailed(HubqError):
         self.remote_traceback = remote_traceback
 
 
+class NoCurrentHub(HubqError, LookupError):
+    """``current_hub()`` was called outside of children and jobs."""
+
+
+class InvalidJob(HubqError, ValueError):
+    """RQ refuses the options of a job, or they contradict one another. Nothing was enqueued."""
+
+
+class NotImportable(InvalidJob):
+    """A worker cannot import the function of a job: it is a lambda, local, of ``__main__``, or not there."""
+
+
+class InvalidKey(InvalidJob):
+    """The key of a job is not a text of 1 to 500 bytes that can be printed."""
+
+
+class NoClock(HubqError):
+    """No node runs the hub's clock: scheduled jobs, children to be started later, and cron wait."""
+
+
+class NoSuchJob(HubqError, LookupError):
+    """No resumable job of this id: it never was, or its result is kept no more."""
+
+
+class JobFailed(CallFailed):
+    """A resumable job has no result: ``status`` is ``"failed"`` or ``"canceled"``; the rest as in :class:`CallFailed`."""
+
+    def __init__(self, message: str, *, status: str, remote_type: str = "", remote_traceback: str = "") -> None:
+        super().__init__(message, remote_type=remote_type, remote_traceback=remote_traceback)
+        self.status = status
+
+
+class DuplicateJob(HubqError):
+    """A job of this id exists already (``unique=True``). It is an ``rq.exceptions.DuplicateJobError``, too."""
+
+
 class Fenced(HubqError):
     """This node's ownership token is no longer valid: another node owns the shard now."""
 

@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import re
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubq.cli.children import tag
+from hubq.cli.job_workers import checked_jobs, see_to_the_clock, serve_jobs
 from hubq.cli.loading import App, RedisUrl, load_hub
 from hubq.cli.logs import LogFormat, set_up_logging
 from hubq.cli.processes import run_processes
+from hubq.cli.signals import on_first_signal
 from hubq.config import checked_name
-from hubq.errors import ConfigError
+from hubq.errors import ConfigError, HubqError
+from hubq.jobs.processes import JobProcesses
 from hubq.node.node import Node
 
 if TYPE_CHECKING:
@@ -55,6 +57,11 @@ def worker_command(
     reload: Annotated[
         bool, typer.Option("--reload", help="For development: begin anew when the code changes.")
     ] = False,
+    jobs: Annotated[int, typer.Option(min=0, help="RQ workers for one-off jobs, each a process.")] = 0,
+    jobs_only: Annotated[bool, typer.Option("--jobs-only", help="Run jobs, host no children.")] = False,
+    children_only: Annotated[
+        bool, typer.Option("--children-only", help="Host children, run no jobs (default).")
+    ] = False,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
 ) -> None:
@@ -63,6 +70,7 @@ def worker_command(
     SIGTERM or Ctrl-C hands its children over to the other workers (or saves them, if it is the last) and ends it; a
     second one ends it at once.
     """
+    jobs = checked_jobs(jobs, jobs_only, children_only)
     node_name = checked_name("node name", name or default_name(platform.node(), os.getpid()))
     node_tags = dict(map(tag, tags or ()))
     if processes > 1 or reload:
@@ -70,6 +78,7 @@ def worker_command(
         options = ["--drain-timeout", str(drain_timeout), "--metrics-host", metrics_host, "--log-format", log_format]
         options += ["--redis", redis] if redis is not None else []
         options += ["--verbose"] if verbose else []
+        options += ["--jobs", str(jobs), *(["--jobs-only"] if jobs_only else [])]
         for each in tags or ():
             options += ["--tag", each]
         if processes > 1 and reload:
@@ -84,11 +93,16 @@ def worker_command(
             run_processes({each: [app, "--name", each, *options, *port] for each, port in workers.items()})
         )
     hub = load_hub(app, redis)
+    hub.app = app
     set_up_logging(verbose, log_format)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        node = Node(hub, node_name, tags=node_tags)
-        pages = pages_of(node, metrics_host, metrics_port)  # before it joins: a port may be taken
-        code = runner.run(serve(node, drain_timeout, pages))
+        job_processes = JobProcesses(hub, node_name, jobs, app=app, drain_timeout=drain_timeout, verbose=verbose)
+        if jobs_only:
+            code = runner.run(serve_jobs(hub, node_name, job_processes, drain_timeout))
+        else:
+            node = Node(hub, node_name, tags=node_tags)
+            pages = pages_of(node, metrics_host, metrics_port)  # before it joins: a port may be taken
+            code = runner.run(serve(node, drain_timeout, pages, job_processes))
     _do_not_wait_for_threads(code)
     raise typer.Exit(code)
 
@@ -102,22 +116,10 @@ def port_of(first: int | None, number: int) -> list[str]:
     return [] if first is None else ["--metrics-port", str(first and first + number - 1)]
 
 
-async def serve(node: Node, drain_timeout: float, pages: Pages | None = None) -> int:
+async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_processes: JobProcesses) -> int:
     """Be a node until a signal, or until ``hubq drain`` has emptied it. 1: not everything was handed over in time."""
     hub, name = node.hub, node.name
-    asked = asyncio.Event()
-
-    def on_signal(number: signal.Signals) -> None:
-        if asked.is_set():
-            log.warning("second signal: worker %s ends at once", name)
-            logging.shutdown()
-            os._exit(128 + number)
-        log.info("%s: worker %s hands its children over", number.name, name)
-        asked.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    asked = on_first_signal(name, "hands its children over")
     stop = asyncio.create_task(asked.wait())
     start = asyncio.create_task(node.start())
     await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -137,15 +139,21 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None = None) ->
     if pages is not None:
         pages.start()
         log.info("metrics and health at http://%s:%d: /metrics /healthz /readyz", pages.host, pages.port)
+    job_processes.start()
+    try:
+        await asyncio.to_thread(see_to_the_clock, hub, job_processes.count)
+    except HubqError as error:
+        log.warning("the clock could not be started: %s", error)
     emptied = asyncio.create_task(node.drained())
     await asyncio.wait({stop, emptied}, return_when=asyncio.FIRST_COMPLETED)
-    done = await node.drain(drain_timeout)
+    ended, done = await asyncio.gather(job_processes.stop(drain_timeout), node.drain(drain_timeout))
+    await hub.aio.close()
     if pages is not None:
         pages.stop()
     for task in (stop, emptied):
         task.cancel()
     log.info("worker %s has %s", name, "left" if done else "left before everything was handed over")
-    return 0 if done else 1
+    return 0 if done and ended else 1
 
 
 def default_name(host: str, pid: int) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from hubq.client import operations
 from hubq.client.async_session import AsyncSession
+from hubq.client.jobs import AsyncJobMethods
 from hubq.client.queries import AsyncQueries
 from hubq.client.ref import AsyncChildRef
 from hubq.client.results import NodeStatus, StartResult, StopResult
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncHub(AsyncQueries):
+class Resource(Protocol):
+    """Something that is kept per event loop."""
+
+    async def close(self) -> None: ...
+
+
+R = TypeVar("R", bound=Resource)
+
+
+class AsyncHub(AsyncQueries, AsyncJobMethods):
     """The async half of a :class:`~hubq.client.hub.Hub`. One session per event loop; ``close()`` when done."""
 
     def __init__(self, hub: Hub) -> None:
@@ -32,6 +42,7 @@ class AsyncHub(AsyncQueries):
         self.hub_id = hub.hub_id
         self._context = hub._context
         self.tracing = hub.tracing
+        self._resources: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Resource]] = WeakKeyDictionary()
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, AsyncSession]] = WeakKeyDictionary()
 
     async def start_child(
@@ -82,10 +93,20 @@ class AsyncHub(AsyncQueries):
         await self._drive(operations.drain(self._context, node))
 
     async def close(self) -> None:
-        """Close this event loop's session."""
+        """Close this event loop's session, and what else was kept for it."""
+        for resource in self._resources.pop(asyncio.get_running_loop(), {}).values():
+            await resource.close()
         known = self._sessions.pop(asyncio.get_running_loop(), None)
         if known is not None:
             await known[1].close()
+
+    def resource(self, name: str, make: Callable[[], R]) -> R:
+        """Something for this event loop that :meth:`close` closes; made at the first use."""
+        kept = self._resources.setdefault(asyncio.get_running_loop(), {})
+        if name not in kept:
+            kept[name] = make()
+        found: R = kept[name]  # type: ignore[assignment]
+        return found
 
     async def _drive(self, operation: Operation[T]) -> T:
         return await (await self._session()).drive(operation)

@@ -66,6 +66,9 @@ def as_child_class(target: Any) -> type[Child]:
     if inspect.isclass(target) and issubclass(target, Child):
         _check_class(target)
         return target
+    own = getattr(target, "hubq_child_class", None)  # of a resumable job (hubq.jobs)
+    if own is not None:
+        return as_child_class(own)
     if inspect.iscoroutinefunction(target):
         wrapper = type(
             target.__name__, (FunctionChild,), {"function": staticmethod(target), "__module__": target.__module__}

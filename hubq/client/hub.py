@@ -11,6 +11,7 @@ from hubq.client import operations
 from hubq.client.aio import AsyncHub
 from hubq.client.classes import ClassBook
 from hubq.client.inspection import Inspector
+from hubq.client.jobs import JobMethods
 from hubq.client.operations import HubContext, StartTicket
 from hubq.client.owners_view import OwnersView
 from hubq.client.queries import Queries
@@ -64,7 +65,7 @@ class StartFuture:
         return self._result
 
 
-class Hub(Queries):
+class Hub(Queries, JobMethods):
     """A named cluster in one Redis.
 
     ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``); ``settings`` are the fields of
@@ -259,6 +260,8 @@ class Hub(Queries):
 
     def close(self) -> None:
         """Close the connections; the next operation opens new ones."""
+        if self._jobs_made is not None:
+            self._jobs_made.close()
         with self._lock:
             if self._redis is not None and self._redis[0] == os.getpid():
                 self._redis[1].close()

@@ -150,7 +150,7 @@ class FunctionChild(Child):
     """
 
     function: ClassVar[Callable[..., Awaitable[Any]]]
-    transient = ("_args", "_kwargs")
+    transient: ClassVar[tuple[str, ...]] = ("_args", "_kwargs")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._args = args

@@ -12,6 +12,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import Any
@@ -213,7 +214,8 @@ class Dispatcher:
             else:
                 cell.in_thread = True
                 loop = asyncio.get_running_loop()
-                result = await loop.run_in_executor(self._pool, lambda: method(instance, *args, **kwargs))
+                run = copy_context().run  # as asyncio.to_thread does: current_hub() works in the thread
+                result = await loop.run_in_executor(self._pool, lambda: run(method, instance, *args, **kwargs))
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():

@@ -8,8 +8,10 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from typing import Any
 
+from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
 from hubq.config import checked_name
 from hubq.core.lease import Lease, RedisClock
@@ -88,6 +90,12 @@ class Node:
         hub.local_nodes.add(self.name)
         hub.redundancy.init(hub.hub_id)
         hub.distribution.init(hub.hub_id)
+        # Its tasks, and all tasks and handlers that come of them, have the hub at hand; our caller does not.
+        context = copy_context()
+        context.run(set_current_hub, hub)
+        context.run(self._start_parts)
+
+    def _start_parts(self) -> None:
         # Commits first, so that nothing that is read waits for them; the plan last, since it fills all others.
         self.parts.committer.start()
         self.parts.reader.start()

@@ -20,6 +20,7 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:replicas``  hash    follower -> how far it is; ``#``: the log's last number; TTL
 ``hubq:{chat}:sender:<id>``         hash    a sender's window of sequence numbers; TTL
 ``hubq:{chat}:reply:<client>``      list    replies for a client; TTL
+``hubq:{chat}:result:<job>``        stream  the result of a resumable job; TTL
 ==================================  ======  ==================================================================
 
 The hub id stands in braces, so that in Redis Cluster all keys of a hub are in one slot.
@@ -101,6 +102,10 @@ class Keys:
     def sender(self, sender: str) -> str:
         """A sender's window."""
         return f"{self.prefix}sender:{sender}"
+
+    def result(self, job_id: str) -> str:
+        """The result of a resumable job."""
+        return f"{self.prefix}result:{job_id}"
 
     def reply(self, client: str) -> str:
         """A client's replies."""

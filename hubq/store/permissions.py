@@ -43,7 +43,8 @@ def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True) -> list[str
     if not read_only_keys:
         return [*rules, f"~{everything}", *_allowed(READING, TALKING, script_commands())]
     # A web app writes messages, starts and its own replies; it cannot change owners, members or states.
-    written = ("config", "sender:*", "reply:*", "bulk:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog")
+    written = ("config", "sender:*", "reply:*", "bulk:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog",
+               "result:*")  # fmt: skip
     patterns = [f"%R~{everything}", *(f"~{keys.prefix}{pattern}" for pattern in written)]
     return [*rules, *patterns, *_allowed(READING, TALKING, script_commands())]
 

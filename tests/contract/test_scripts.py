@@ -26,6 +26,7 @@ from hubq.store.owners import (
     release_pin,
 )
 from hubq.store.registry import read_states, read_texts
+from hubq.store.results import forget_result, keep_result, read_result
 from hubq.store.scripts import SCRIPTS
 
 KEPT = 1000
@@ -304,3 +305,16 @@ def test_a_message_reads_as_it_was_sent(desk: Desk) -> None:
     assert seen == ("call", "c", "post", "7", "s", b"\x00payload")
     now = int(entry.split(b"-")[0])
     assert now + 4900 <= message.deadline <= now + 5100
+
+
+def test_a_result_is_kept_once(server: Any) -> None:
+    redis, keys = SyncRedis(server), Keys("results")
+    for job_id, ttl in (("a", 60_000), ("b", -1), ("c", 0)):
+        assert redis.run(forget_result(keys, job_id)) in (0, 1)
+        assert redis.run(read_result(keys, job_id)) is None
+        assert redis.run(keep_result(keys, job_id, "finished", b"p1", ttl)) == "ok"
+    assert redis.run(keep_result(keys, "a", "failed", b"p2", 60_000)) == "kept"
+    assert [redis.run(read_result(keys, job_id)) for job_id in "abc"] == [("finished", b"p1")] * 2 + [None]
+    lives = [redis.run(plain("PTTL", keys.result(job_id), read=int)) for job_id in "abc"]
+    assert 0 < lives[0] <= 60_000 and lives[1:] == [-1, -2]
+    assert redis.run(forget_result(keys, "b")) == 1

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any, assert_type
 
-from hubq import Child, ChildRef, ChildSpec, ColdSwap, HotSwap, Hub, NodeStatus, Place, StartFuture, StartResult
+from hubq import (
+    Child,
+    ChildRef,
+    ChildSpec,
+    ColdSwap,
+    HotSwap,
+    Hub,
+    NodeStatus,
+    Place,
+    StartFuture,
+    StartResult,
+    current_hub,
+)
 
 hub = Hub("types", migration=HotSwap(retention=1.0), lease=10)
 cold = Hub("cold", migration=ColdSwap())
@@ -43,7 +55,29 @@ def sync_code() -> None:
     assert_type(Room("x"), Room)
 
 
+@hub.job(timeout=60)
+def send_mail(to: str) -> str:
+    return to
+
+
+@hub.job(resumable=True)
+async def export(ctx: Any, customers: list[str]) -> int:
+    ctx.state.done = len(customers)
+    return len(customers)
+
+
+def jobs() -> None:
+    hub.enqueue(send_mail, "ann", key="account-7")
+    hub.enqueue_in(60, send_mail, "ann")
+    hub.start_child_in(60, "room-1", Room, "redis")
+    hub.cron("0 9 * * *", send_mail, "ann", name="morning")
+    assert_type(send_mail("ann"), str)
+    assert_type(hub.queue_name, str)
+    assert_type(current_hub(), Hub)
+
+
 async def async_code() -> None:
+    await hub.aio.enqueue(export, ["ann"], retry=None)
     assert_type(await hub.aio.start_child("room-1", Room, "redis", metadata={"a": 1}), StartResult)
     await hub.aio.ref("room-1").cast("post", "hi")
     await hub.aio.close()

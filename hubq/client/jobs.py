@@ -1,0 +1,250 @@
+"""One-off jobs, as a hub offers them. What does the work lies above this layer (``hubq.jobs``, the only importer of rq).
+
+This module knows it as the :class:`Jobs` protocol only. The top package, which is above all layers, tells it with
+:func:`provide_jobs` how to get one; ``rq`` is imported when the first job is enqueued, not by ``import hubq``
+(docs/adr/0005-jobs-through-rq.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from hubq.core.spec import ChildSpec, Restart
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Jobs(Protocol):
+    """What ``hubq.jobs`` does for one hub."""
+
+    queue_name: str
+
+    @property
+    def rq_queue(self) -> Any: ...
+
+    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+    @property
+    def crons(self) -> Sequence[Any]: ...
+
+    def cron(
+        self,
+        cron: str,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        name: str | None,
+        child_id: str | None,
+    ) -> None: ...
+
+    def start_child_at(self, when: datetime, spec: ChildSpec) -> Any: ...
+
+    def start_clock(self) -> None: ...
+
+    def clock(self) -> str: ...
+
+    def close(self) -> None: ...
+
+    def make_resumable(self, function: Any) -> None: ...
+
+    def resumable_job(self, job_id: str) -> Any: ...
+
+    def async_resumable_job(self, job_id: str) -> Any: ...
+
+    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+
+_make: Callable[[Hub], Jobs]
+
+
+def provide_jobs(make: Callable[[Hub], Jobs]) -> None:
+    """Say how the jobs of a hub are made (once, by ``hubq/__init__.py``)."""
+    global _make
+    _make = make
+
+
+def _after(delay: timedelta | float) -> datetime:
+    return datetime.now().astimezone() + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
+
+
+class JobMethods:
+    """The part of :class:`~hubq.client.hub.Hub` that is about jobs."""
+
+    app: str = ""
+    """Where this hub is found, ``module:attribute``; set by ``hubq worker``, for the job processes it starts."""
+
+    _jobs_made: Jobs | None = None
+
+    @property
+    def _jobs(self) -> Jobs:
+        if self._jobs_made is None:
+            self._jobs_made = _make(self)  # type: ignore[arg-type]  # only Hub derives from this class
+        return self._jobs_made
+
+    @property
+    def queue_name(self) -> str:
+        """The name of this hub's RQ queue: ``hubq-`` and the hub's id. Any RQ client may enqueue to it."""
+        return self._jobs.queue_name
+
+    @property
+    def rq_queue(self) -> Any:
+        """This hub's ``rq.Queue``: its counts, registries and whatever else RQ offers."""
+        return self._jobs.rq_queue
+
+    def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Enqueue a one-off job; the answer is RQ's ``Job``.
+
+        ``function`` is a function of an importable module, or its dotted path. Keyword arguments with RQ's names are
+        RQ's options (``job_timeout``, ``retry``, ``result_ttl``, ``depends_on``, ``unique``, ...), the others go to the
+        function; a function that has arguments of such names gets them as ``args=(...), kwargs={...}``.
+
+        ``key="account-7"``: jobs of one key run one at a time and in order, on the nodes that host children.
+
+        Raises :class:`~hubq.errors.NotImportable`, :class:`~hubq.errors.InvalidJob` (RQ refuses the options),
+        :class:`~hubq.errors.InvalidKey`, :class:`~hubq.errors.DuplicateJob`, :class:`~hubq.errors.MailboxFull`,
+        :class:`~hubq.errors.RedisUnavailable`.
+        """
+        return self._jobs.enqueue(function, args, kwargs)
+
+    def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Enqueue a job after a ``timedelta``, or so many seconds. See :meth:`enqueue`."""
+        return self._jobs.enqueue_at(_after(delay), function, args, kwargs)
+
+    def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Enqueue a job at a time (without a time zone: local time). See :meth:`enqueue`."""
+        return self._jobs.enqueue_at(when, function, args, kwargs)
+
+    def start_child_in(
+        self,
+        delay: timedelta | float,
+        child_id: str,
+        target: Any,
+        *args: Any,
+        metadata: dict[str, Any] | None = None,
+        restart: Restart | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Start a child after a ``timedelta``, or so many seconds. The answer is the RQ ``Job`` that will do so."""
+        spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
+        return self._jobs.start_child_at(_after(delay), spec)
+
+    def start_child_at(
+        self,
+        when: datetime,
+        child_id: str,
+        target: Any,
+        *args: Any,
+        metadata: dict[str, Any] | None = None,
+        restart: Restart | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Start a child at a time (without a time zone: local time). See :meth:`start_child_in`."""
+        return self._jobs.start_child_at(when, ChildSpec(child_id, target, args, kwargs, metadata or {}, restart))
+
+    def cron(
+        self, cron: str, target: Any, *args: Any, name: str | None = None, child_id: str | None = None, **kwargs: Any
+    ) -> None:
+        """Run a function by the clock: ``hub.cron("0 9 * * *", report, "daily")``, at the top of the app's module.
+
+        However many workers there are, each tick is enqueued once. The fields are those of cron, in local time. ``target``
+        is a function as for :meth:`enqueue` (with ``key=...`` or resumable, too), or, with ``child_id``, what
+        :meth:`start_child` starts; a child that is still there is left alone. ``name`` must be unique in the hub; by
+        default it is the child's id or the function's name.
+
+        Raises :class:`~hubq.errors.ConfigError`.
+        """
+        self._jobs.cron(cron, target, args, kwargs, name, child_id)
+
+    @property
+    def has_cron(self) -> bool:
+        """Whether there are cron entries."""
+        return self._jobs_made is not None and bool(self._jobs_made.crons)
+
+    def start_clock(self) -> None:
+        """Start what runs scheduled jobs and cron, if this hub has not got it yet. Scheduling a job does so, and so does
+        ``hubq worker`` where there are cron entries or job processes.
+        """
+        self._jobs.start_clock()
+
+    def clock(self) -> str:
+        """The node that runs the clock. Raises :class:`~hubq.errors.NoClock`: what is scheduled waits."""
+        return self._jobs.clock()
+
+    def resumable_job(self, job_id: str) -> Any:
+        """A resumable job by its id: its ``status``, ``result(timeout)`` and ``cancel()``."""
+        return self._jobs.resumable_job(job_id)
+
+    @overload
+    def job(self, function: F) -> F: ...
+
+    @overload
+    def job(self, function: None = None, *, resumable: bool = False, **options: Any) -> Callable[[F], F]: ...
+
+    def job(self, function: F | None = None, *, resumable: bool = False, **options: Any) -> F | Callable[[F], F]:
+        """Give a function ``.enqueue(...)``, ``.delay(...)``, ``.enqueue_in(...)`` and ``.enqueue_at(...)``, as
+        ``rq.decorators.job`` does. ``options`` are RQ's, for every job of the function; each call may override them.
+
+        ``resumable=True``: the function is ``async def`` and takes a context first; it runs as a child, so a deploy moves it
+        and it goes on from ``ctx.state``. Its ``.enqueue(...)`` answers with a handle (:meth:`resumable_job`).
+        """
+
+        def mark(it: F) -> F:
+            def enqueue(*args: Any, **kwargs: Any) -> Any:
+                return self.enqueue(it, *args, **kwargs)
+
+            def enqueue_in(delay: timedelta | float, *args: Any, **kwargs: Any) -> Any:
+                return self.enqueue_in(delay, it, *args, **kwargs)
+
+            def enqueue_at(when: datetime, *args: Any, **kwargs: Any) -> Any:
+                return self.enqueue_at(when, it, *args, **kwargs)
+
+            if resumable:
+                self._jobs.make_resumable(it)
+            marked: Any = it
+            marked.hubq_job_options = {
+                ("job_timeout" if name == "timeout" else name): value for name, value in options.items()
+            }
+            marked.enqueue = marked.delay = enqueue
+            marked.enqueue_in, marked.enqueue_at = enqueue_in, enqueue_at
+            return it
+
+        return mark if function is None else mark(function)
+
+
+class AsyncJobMethods:
+    """The same for :class:`~hubq.client.aio.AsyncHub`."""
+
+    _hub: Hub
+
+    def resumable_job(self, job_id: str) -> Any:
+        """See :meth:`Hub.resumable_job`; all of it awaits (``await job.status()``)."""
+        return self._hub._jobs.async_resumable_job(job_id)
+
+    async def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`Hub.enqueue`. (RQ waits for Redis; it does so in a thread.)"""
+        job = await asyncio.to_thread(self._hub.enqueue, function, *args, **kwargs)
+        return self.resumable_job(job.id) if hasattr(function, "hubq_child_class") else job
+
+    async def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`Hub.enqueue_in`."""
+        return await asyncio.to_thread(self._hub.enqueue_in, delay, function, *args, **kwargs)
+
+    async def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`Hub.enqueue_at`."""
+        return await asyncio.to_thread(self._hub.enqueue_at, when, function, *args, **kwargs)
+
+    async def start_child_in(
+        self, delay: timedelta | float, child_id: str, target: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """See :meth:`Hub.start_child_in`."""
+        return await asyncio.to_thread(self._hub.start_child_in, delay, child_id, target, *args, **kwargs)
+
+    async def start_child_at(self, when: datetime, child_id: str, target: Any, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`Hub.start_child_at`."""
+        return await asyncio.to_thread(self._hub.start_child_at, when, child_id, target, *args, **kwargs)

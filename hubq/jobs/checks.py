@@ -1,0 +1,96 @@
+"""What may be enqueued: one clear error for everything else, and RQ's own refusals in hubq's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rq.exceptions import DuplicateJobError, TimeoutFormatError
+
+from hubq import errors
+from hubq.core.hashing import checked_child_id
+from hubq.errors import InvalidChildId, InvalidJob, InvalidKey, NotImportable
+from hubq.store.connection import LOST, Server, unavailable
+
+#: The longest key of a job, in bytes of UTF-8: what is left of a child id after ``job:``, rounded down.
+MAX_KEY_BYTES = 500
+
+
+class DuplicateJob(errors.DuplicateJob, DuplicateJobError):
+    """The error of both worlds: hubq's, and the one RQ's users catch."""
+
+
+def checked_function(function: Any) -> Any:
+    """A function that a worker can import (or its dotted path), or :class:`~hubq.errors.NotImportable`.
+
+    >>> checked_function("app.send_mail")
+    'app.send_mail'
+    >>> checked_function(lambda: 1)
+    Traceback (most recent call last):
+    hubq.errors.NotImportable: <lambda> of module 'hubq.jobs.checks' cannot be imported by a worker: define it with \
+`def` at the top of a module
+    """
+    if isinstance(function, str):
+        if "." not in function.strip("."):
+            raise NotImportable(f"{function!r} does not name a function: give its dotted path, as in 'app.send_mail'")
+        return function
+    if not callable(function):
+        raise NotImportable(f"{function!r} cannot be a job: give a function, or its dotted path")
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", repr(function))
+    if module == "__main__":
+        raise NotImportable(
+            f"{name!r} is a function of the script itself (__main__), which workers cannot import: move it into a module"
+        )
+    if "<" in name:  # <lambda>, <locals>
+        what = "<lambda>" if name.endswith("<lambda>") else f"the local function {name.rpartition('.')[2]!r}"
+        raise NotImportable(
+            f"{what} of module {module!r} cannot be imported by a worker: define it with `def` at the top of a module"
+        )
+    return function
+
+
+def checked_key(key: Any) -> str:
+    """The key of a job, or :class:`~hubq.errors.InvalidKey`.
+
+    >>> checked_key("account-7")
+    'account-7'
+    >>> checked_key("")
+    Traceback (most recent call last):
+    hubq.errors.InvalidKey: the key of a job is empty: give a text of 1 to 500 bytes
+    """
+    if not isinstance(key, str):
+        raise InvalidKey(f"key={key!r} is a {type(key).__name__}: give a text of 1 to {MAX_KEY_BYTES} bytes")
+    if not key:
+        raise InvalidKey(f"the key of a job is empty: give a text of 1 to {MAX_KEY_BYTES} bytes")
+    size = len(key.encode("utf-8", "replace"))
+    if size > MAX_KEY_BYTES:
+        raise InvalidKey(f"key {key[:24]!r}... has {size} bytes, the most is {MAX_KEY_BYTES}: use a shorter one")
+    try:
+        checked_child_id(key)
+    except InvalidChildId as error:
+        raise InvalidKey(str(error).replace("child id", "key").replace("use another name", "use another one")) from None
+    return key
+
+
+@contextmanager
+def translated(server: Server) -> Iterator[None]:
+    """RQ's refusals and lost connections as hubq's errors."""
+    try:
+        yield
+    except DuplicateJobError as error:
+        raise DuplicateJob(f"{error}: it runs, waits, or its result is still kept") from error
+    except LOST as error:
+        raise unavailable(server, error) from error
+    except (ValueError, TypeError, AssertionError, TimeoutFormatError) as error:
+        if isinstance(error, errors.HubqError):
+            raise
+        raise InvalidJob(
+            f"RQ refuses the job ({error}): see the options of hub.enqueue in docs/guide-jobs.md"
+        ) from error
+
+
+def name_for(function: Callable[..., Any] | str) -> str:
+    """A function's name for people."""
+    return function if isinstance(function, str) else str(getattr(function, "__qualname__", function))

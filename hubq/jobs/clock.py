@@ -1,0 +1,204 @@
+"""What runs by the clock: scheduled jobs, retries with an interval, children started later, cron.
+
+The clock of a hub is one of its children, ``hubq-clock``: it runs on one node, moves when that node drains, and is taken over
+when it dies. It turns RQ's own wheels: ``RQScheduler`` for what is due once, ``CronScheduler`` for what comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rq import Queue, SimpleWorker
+from rq.cron import CronJob, CronScheduler
+from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.job import Job
+from rq.scheduler import RQScheduler
+from rq.scripts import release_lock
+from rq.timeouts import TimerDeathPenalty
+
+from hubq.client.current import current_hub
+from hubq.core.child import Child
+from hubq.errors import AlreadyStarted
+from hubq.jobs.cron import CronEntry
+from hubq.jobs.keyed import forget_executions
+from hubq.jobs.work import HubJob
+from hubq.store.connection import ANSWER_TIMEOUT
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+log = logging.getLogger("hubq.jobs")
+
+#: The id of the child.
+CLOCK = "hubq-clock"
+#: How often the clock looks what is due, seconds.
+INTERVAL = 0.5
+
+
+class ClockWorker(SimpleWorker):
+    """Runs, in the clock, the jobs whose work is to start something: a few milliseconds each."""
+
+    job_class = HubJob
+    death_penalty_class = TimerDeathPenalty  # it runs in a thread
+
+
+class HubqClock(Child):
+    """The clock of a hub."""
+
+    def __init__(self) -> None:
+        self.leader = ""  # the name under which RQ's scheduler locks are held
+        self.ticks: dict[str, float] = {}  # cron entry -> when it was last enqueued, seconds since 1970
+
+    async def run(self) -> None:
+        """Turn the wheels. Cancelled in a move, it returns only when they stand still."""
+        wheels: Wheels | None = None
+        try:
+            while True:
+                try:
+                    if wheels is None:
+                        wheels = await _in_thread(self._wheels)
+                        self.leader = wheels.name
+                        await self.commit()
+                    if wheels.cron_due():
+                        await self.commit()  # refused if another node has the clock by now
+                        await _in_thread(wheels.turn_cron)
+                        await self.commit()
+                    await _in_thread(wheels.turn)
+                except Exception as error:
+                    log.warning("the clock of hub %s waits: %r", current_hub().hub_id, error)
+                await asyncio.sleep(INTERVAL)
+        finally:
+            if wheels is not None:
+                await _in_thread(wheels.close)
+
+    def _wheels(self) -> Wheels:
+        return Wheels(current_hub(), self.node_name, self.leader, self.ticks)
+
+
+async def _in_thread(work: Any) -> Any:
+    # A thread cannot be cancelled: the clock must not move on while it is still turning here.
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+class Wheels:
+    """RQ's schedulers on the clock's node."""
+
+    def __init__(self, hub: Hub, node_name: str, before: str, ticks: dict[str, float]) -> None:
+        self.name = f"{hub.hub_id}.{node_name}.clock-{time.time_ns()}"
+        self.ticks = ticks
+        self._connection = hub.server.sync_client(ANSWER_TIMEOUT)
+        names = [hub.queue_name, clock_queue_name(hub)]
+        self._scheduler = RQScheduler(
+            names, connection=self._connection, interval=1, name=self.name, logging_level="ERROR"
+        )
+        self._scheduler._connection = self._connection
+        for name in names:
+            # The clock's former node held these locks. It is no leader any more, dead or alive: the hub has seen to that.
+            release_lock(self._connection, RQScheduler.get_locking_key(name), before)
+        self._scheduler.register_birth()
+        self._queue = Queue(names[1], connection=self._connection)
+        worker_name = f"{self.name}.jobs"
+        self._worker = ClockWorker([self._queue], name=worker_name, connection=self._connection)
+        self._cron = CronScheduler(self._connection, logging_level="ERROR", name=self.name)
+        self._hub_id = hub.hub_id
+        for entry in hub._jobs.crons:
+            self._register(entry)
+        if self._cron.get_jobs():
+            self._cron.register_birth()
+        self._recover()
+
+    def _register(self, entry: CronEntry) -> None:
+        job = entry.registered_with(self._cron)
+        last = self.ticks.setdefault(entry.name, time.time())
+        job.latest_enqueue_time = datetime.fromtimestamp(last, UTC)
+        job.next_enqueue_time = job.get_next_enqueue_time()  # in the past, if it fell between two nodes
+
+    def _recover(self) -> None:
+        """What a former node of the clock had in hand when it died. (Only the clock takes jobs from this queue.)"""
+        ids = self._queue.intermediate_queue.get_job_ids() + self._queue.started_job_registry.get_job_ids(cleanup=False)
+        for job_id in dict.fromkeys(ids):
+            with contextlib.suppress(NoSuchJobError):
+                job = Job.fetch(job_id, connection=self._connection)
+                forget_executions(job)
+                with self._connection.pipeline() as pipeline:
+                    pipeline.lrem(self._queue.intermediate_queue_key, 0, job_id)
+                    self._queue._enqueue_job(job, pipeline=pipeline, at_front=True)
+                    pipeline.execute()
+
+    def turn(self) -> None:
+        """Enqueue what is due, and run what starts something."""
+        if self._scheduler.acquired_locks != self._scheduler._queue_names:
+            self._scheduler.acquire_locks()
+        self._scheduler.heartbeat()
+        self._scheduler.enqueue_scheduled_jobs()
+        while (
+            found := self._queue.dequeue_any([self._queue], None, connection=self._connection, job_class=HubJob)
+        ) is not None:
+            job, queue = found
+            self._worker.perform_job(job, queue, self._worker.prepare_execution(job))
+
+    def close(self) -> None:
+        """Give the locks back, strike the clock off RQ's lists."""
+        with contextlib.suppress(Exception):  # Redis may be away; the locks end by themselves, or with the next clock
+            self._scheduler.stop()
+            self._cron.register_death()
+        self._connection.close()
+
+    def cron_due(self) -> bool:
+        """Whether some cron entry is due."""
+        return any(job.should_run() for job in self._cron.get_jobs())
+
+    def turn_cron(self) -> None:
+        """Enqueue the cron entries that are due. The id of the job names the tick, so that each is enqueued once."""
+        for job in self._cron.get_jobs():
+            if job.should_run():
+                self._tick(job)
+        self._cron.save()
+        self._cron.heartbeat()
+
+    def _tick(self, job: CronJob) -> None:
+        assert job.next_enqueue_time is not None
+        tick = int(job.next_enqueue_time.timestamp())
+        job.job_options |= {"job_id": f"cron-{as_id(self._hub_id)}-{as_id(job.name)}-{tick}", "unique": True}
+        try:
+            job.enqueue(self._connection)
+        except DuplicateJobError:
+            log.info("cron %s: %d was enqueued before", job.name, tick)
+        now = datetime.now(UTC)
+        job.set_enqueue_time(now)  # of several ticks that nobody was there for, one is made up for
+        self.ticks[job.name] = now.timestamp()
+
+
+def as_id(name: str) -> str:
+    """A name as part of an RQ job id.
+
+    >>> as_id("app.report")
+    'app-report'
+    """
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
+
+
+def clock_queue_name(hub: Hub) -> str:
+    """The queue of jobs that the clock itself runs."""
+    return f"{hub.queue_name}-clock"
+
+
+_starting = threading.Lock()
+
+
+def start_clock(hub: Hub) -> None:
+    """Start the hub's clock, if it has none."""
+    with _starting, contextlib.suppress(AlreadyStarted):
+        hub.start_child(CLOCK, HubqClock, restart="permanent")

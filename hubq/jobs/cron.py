@@ -1,0 +1,109 @@
+"""What comes again by the clock: cron entries, declared in the app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rq.cron import CronJob, CronScheduler
+
+from hubq.client import operations
+from hubq.client.current import current_hub
+from hubq.client.steps import Collect, Operation, Start
+from hubq.core.spec import ChildSpec
+from hubq.errors import ConfigError, DuplicateJob
+from hubq.jobs.checks import checked_function, name_for
+from hubq.store.spec_record import SpecRecord
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+#: RQ's options of a cron job.
+OPTIONS = ("job_timeout", "result_ttl", "ttl", "failure_ttl", "meta", "webhooks")
+#: RQ's other options of a job: they would go unheard.
+NOT_FOR_CRON = ("job_id", "unique", "depends_on", "at_front", "retry", "repeat", "rate_limit", "pipeline", "on_success",
+                "on_failure", "on_stopped", "description")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CronEntry:
+    """A line of the crontab."""
+
+    name: str
+    cron: str
+    queue_name: str
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    options: dict[str, Any]
+
+    def registered_with(self, scheduler: CronScheduler) -> CronJob:
+        """The entry as RQ's."""
+        return scheduler.register(
+            self.function, self.queue_name, args=self.args, kwargs=self.kwargs, cron=self.cron, name=self.name,
+            **self.options,
+        )  # fmt: skip
+
+
+def entry_of(
+    hub: Hub, clock_queue: str, cron: Any, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any],
+    *, name: str | None, child_id: str | None,
+) -> CronEntry:  # fmt: skip
+    """A checked entry, or :class:`~hubq.errors.ConfigError`."""
+    name = name or child_id or name_for(target)
+    own = dict(getattr(target, "hubq_job_options", {}))
+    given = {**own, **kwargs} if child_id is None else kwargs
+    direct = child_id is None and not hasattr(target, "hubq_child_class") and "key" not in kwargs
+    if direct:
+        for option in NOT_FOR_CRON:
+            if given.get(option) is not None:
+                raise ConfigError(f"cron entry {name!r} has no {option}={given[option]!r}: it has {', '.join(OPTIONS)}")
+        options = {option: given.pop(option) for option in OPTIONS if option in given}
+        entry = CronEntry(name, cron, hub.queue_name, checked_function(target), args, given, options)
+    elif child_id is not None:
+        record = operations.record_of(ChildSpec(child_id, target, args, kwargs), hub.classes)
+        entry = CronEntry(name, cron, clock_queue, start_from_record, (child_id, record.written()), {}, {})
+    else:
+        entry = CronEntry(name, cron, clock_queue, enqueue_now, (checked_function(target), args, kwargs), {}, {})
+    if not isinstance(cron, str):
+        raise ConfigError(f"cron={cron!r} of entry {name!r}: give a text of five fields, as in '0 9 * * *'")
+    try:
+        CronJob(entry.queue_name, func=entry.function if callable(entry.function) else None,
+                func_name=entry.function if isinstance(entry.function, str) else None, cron=cron, name=name,
+                **entry.options)  # fmt: skip
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"cron={cron!r} of entry {name!r} is refused ({error}): give five fields, as in '0 9 * * *'"
+        ) from error
+    if isinstance(entry.function, str):
+        raise ConfigError(f"cron entry {name!r}: give the function itself, not its path {entry.function!r}")
+    return entry
+
+
+# -- what the clock itself runs ----------------------------------------------------------------------------------------
+
+
+def start_from_record(child_id: str, written: bytes) -> str:
+    """Start a child whose spec was written down when it was asked for."""
+    hub = current_hub()
+    return hub._drive(_start(hub, child_id, SpecRecord.read(written)))
+
+
+def _start(hub: Hub, child_id: str, record: SpecRecord) -> Operation[str]:
+    answers = yield Start({hub._context.shard_of(child_id): {child_id: record}}, True)
+    ((message_id, (word,)),) = answers.values()
+    yield Collect([message_id], 0)
+    return "started" if word == "ok" else "it exists already"
+
+
+def enqueue_now(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Enqueue a job with a key, or a resumable one, under the id of the job that does so: twice is once."""
+    from rq import get_current_job
+
+    this = get_current_job()
+    assert this is not None
+    try:
+        job = current_hub().enqueue(function, *args, **{"job_id": f"{this.id}-run", "unique": True, **kwargs})
+    except DuplicateJob:
+        return f"{this.id}-run"
+    return str(job.id)

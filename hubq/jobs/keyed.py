@@ -1,0 +1,168 @@
+"""Jobs with a key: those of one key run one at a time and in order, each through RQ's own machinery.
+
+A key is a child, ``job:<key>``, and its mailbox is the key's queue: order, one at a time, and moving with the shard are what
+children do anyway. The message is the id of an RQ job. What the child does with it is :func:`perform`, in a process of its
+own (:mod:`hubq.jobs.keyed_runner`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rq import Queue, SimpleWorker
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.scripts import save_unique_job
+from rq.timeouts import TimerDeathPenalty
+
+from hubq.core.child import Child
+from hubq.errors import AlreadyStarted, InvalidJob, UnknownChild
+from hubq.jobs.checks import checked_key
+from hubq.jobs.work import HubJob
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+#: Before the key in the id of its child.
+PREFIX = "job:"
+#: Field of RQ's job hash: when a job of a key is to be tried again, seconds since 1970.
+RETRY_AT = "hubq_retry_at"
+#: Options that mean nothing for a job of a key, or break its order.
+CONTRADICT = ("depends_on", "at_front", "repeat", "rate_limit", "pipeline")
+
+
+class KeyedQueue(Queue):
+    """RQ's queue without its list: jobs of a key are kept, counted and retried as all others are, but wait in the mailbox
+    of their key.
+    """
+
+    def push_job_id(self, job_id: str, pipeline: Any = None, at_front: bool = False) -> Any:
+        """Nothing: the message to the child is what brings the job to its turn."""
+
+    def schedule_job(self, job: Job, datetime: datetime, pipeline: Any = None, unique: bool = False) -> Job:
+        """A retry with an interval: the key waits for it, since what comes after it must."""
+        pipe = pipeline if pipeline is not None else self.connection.pipeline()
+        self._persist_job(job, pipe, status=JobStatus.SCHEDULED)
+        pipe.hset(job.key, RETRY_AT, datetime.timestamp())
+        if pipeline is None:
+            pipe.execute()
+        return job
+
+    def _enqueue_async_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
+        if not unique:
+            return super()._enqueue_async_job(job, pipeline=pipeline, at_front=at_front)
+        self._prepare_for_queue(job)
+        save_unique_job(self.connection, self.key, job, enqueue=False)
+        return job
+
+
+class KeyedWorker(SimpleWorker):
+    """Performs jobs of keys, one after another, in its own process."""
+
+    queue_class = KeyedQueue
+    job_class = HubJob
+
+
+class KeyedThread(KeyedWorker):
+    """The same in a thread: for hubs on fakeredis, which no other process can reach."""
+
+    death_penalty_class = TimerDeathPenalty
+
+
+class HubqKeyedJobs(Child):
+    """The jobs of one key."""
+
+    async def run_job(self, job_id: str) -> None:
+        """Run a job to its end, retries and all."""
+        from hubq.jobs.keyed_runner import runner_of
+
+        await runner_of(self.node_name).run(job_id)
+
+
+def enqueue_keyed(hub: Hub, queue: KeyedQueue, key: Any, function: Any, args: Any, kwargs: dict[str, Any]) -> Job:
+    """Keep the job, then send its id to the child of its key (which is started if there is none)."""
+    key = checked_key(key)
+    for option in CONTRADICT:
+        if kwargs.get(option):
+            raise InvalidJob(f"key={key!r} and {option}={kwargs[option]!r} contradict each other: leave one out")
+    job = queue.enqueue(function, *args, **kwargs)
+    try:
+        deliver(hub, key, job.id)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            job.delete(remove_from_queue=False)
+        raise
+    return job
+
+
+def deliver(hub: Hub, key: str, job_id: str) -> None:
+    """Put a job into the mailbox of its key."""
+    child = PREFIX + key
+    try:
+        hub.ref(child).cast("run_job", job_id)
+    except UnknownChild:
+        with contextlib.suppress(AlreadyStarted):
+            hub.start_child(child, HubqKeyedJobs, metadata={"key": key})
+        hub.ref(child).cast("run_job", job_id)
+
+
+def perform(worker: KeyedWorker, job_id: str) -> float | None:
+    """Run a job through RQ. None: it has ended; else it is to be tried again, after so many seconds.
+
+    A job that has ended already is left alone: its node was lost after the job, and before the commit that says so. One
+    that is "started" was in hand when its node was lost, or was interrupted by a move: it is run again.
+    """
+    (queue,) = worker.queues
+    try:
+        job = worker.job_class.fetch(job_id, connection=worker.connection)
+    except NoSuchJobError:
+        return None  # deleted, or its ttl is over
+    status = job.get_status(refresh=False)
+    if status == JobStatus.SCHEDULED and (wait := _until_retry(worker, job)) > 0:
+        return wait
+    if status not in (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED):
+        return None
+    forget_executions(job)
+    worker.perform_job(job, queue, worker.prepare_execution(job))
+    worker.set_state("idle")
+    return outcome(worker, job)
+
+
+def outcome(worker: KeyedWorker, job: Job) -> float | None:
+    """What becomes of a job that has just been run, or whose process has died."""
+    try:
+        status = job.get_status()
+    except InvalidJobOperation:
+        return None  # result_ttl=0
+    if status == JobStatus.SCHEDULED:
+        return max(0.0, _until_retry(worker, job))
+    return 0.0 if status == JobStatus.QUEUED else None
+
+
+def fail(worker: KeyedWorker, job_id: str, why: str) -> float | None:
+    """The process of a job has died under it: RQ's failure, with RQ's retries."""
+    (queue,) = worker.queues
+    try:
+        job = worker.job_class.fetch(job_id, connection=worker.connection)
+    except NoSuchJobError:
+        return None
+    if job.get_status(refresh=False) == JobStatus.STARTED:
+        forget_executions(job)
+        worker.handle_job_failure(job, queue=queue, exc_string=why)
+    return outcome(worker, job)
+
+
+def forget_executions(job: Job) -> None:
+    """Remove what an interrupted run has left: else RQ takes the job for abandoned later on."""
+    with job.connection.pipeline() as pipeline:
+        for execution in job.get_executions():
+            execution.delete(job=job, pipeline=pipeline)
+        pipeline.execute()
+
+
+def _until_retry(worker: KeyedWorker, job: Job) -> float:
+    at = worker.connection.hget(job.key, RETRY_AT)
+    return float(at) - time.time() if at else 0.0

@@ -1,0 +1,161 @@
+"""The jobs of one hub: what ``hub.enqueue`` and its like do (``hubq.client.jobs.Jobs``)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rq import Queue
+from rq.job import Job
+
+from hubq.client import operations
+from hubq.core.spec import ChildSpec
+from hubq.errors import ConfigError, InvalidJob, NoClock, UnknownChild
+from hubq.jobs import resumable
+from hubq.jobs.checks import checked_function, checked_key, translated
+from hubq.jobs.clock import CLOCK, clock_queue_name, start_clock
+from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
+from hubq.jobs.keyed import KeyedQueue, enqueue_keyed
+from hubq.jobs.results import AsyncResumableJob, ResumableJob
+from hubq.store.connection import ANSWER_TIMEOUT
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+
+class JobsOfHub:
+    """Enqueues to the hub's RQ queue. Safe under threads and after fork."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.queue_name = f"hubq-{hub.hub_id}"
+        self._hub = hub
+        self._lock = threading.Lock()
+        self.crons: list[CronEntry] = []
+        self._clock_started = False
+        self._known: tuple[int, Queue, KeyedQueue] | None = None
+
+    @property
+    def rq_queue(self) -> Queue:
+        """The queue, with a connection of its own: RQ reads Redis's answers as redis-py parses them, the hub does not."""
+        return self._queues()[1]
+
+    def _queues(self) -> tuple[int, Queue, KeyedQueue]:
+        with self._lock:
+            if self._known is None or self._known[0] != os.getpid():
+                connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
+                queues = [kind(self.queue_name, connection=connection) for kind in (Queue, KeyedQueue)]
+                self._known = (os.getpid(), queues[0], queues[1])  # type: ignore[assignment]
+            assert self._known is not None
+            return self._known
+
+    def close(self) -> None:
+        """Close the connection; the next job opens a new one."""
+        with self._lock:
+            if self._known is not None and self._known[0] == os.getpid():
+                self._known[1].connection.close()
+            self._known = None
+
+    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | ResumableJob:
+        """See :meth:`hubq.Hub.enqueue`."""
+        kwargs = _with_own_options(function, kwargs)
+        if hasattr(function, "hubq_child_class"):
+            return ResumableJob(self._hub, resumable.start(self._hub, function, args, kwargs))
+        checked_function(function)
+        key = kwargs.pop("key", None)
+        with translated(self._hub.server):
+            if _needs_clock(kwargs):
+                self.start_clock()
+            if key is not None:
+                return enqueue_keyed(self._hub, self._queues()[2], key, function, args, kwargs)
+            return self.rq_queue.enqueue(function, *args, **kwargs)
+
+    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
+        """See :meth:`hubq.Hub.enqueue_at`."""
+        if "key" in kwargs or hasattr(function, "hubq_child_class"):
+            checked_key(kwargs["key"]) if "key" in kwargs else resumable.spec_of(
+                self._hub, function, args, dict(kwargs)
+            )
+            return self._clock_job(when, enqueue_now, checked_function(function), args, kwargs)
+        kwargs = _with_own_options(function, kwargs)
+        checked_function(function)
+        self.start_clock()
+        with translated(self._hub.server):
+            job: Job = self.rq_queue.enqueue_at(when, function, *args, **kwargs)
+            return job
+
+    def start_child_at(self, when: datetime, spec: ChildSpec) -> Job:
+        """See :meth:`hubq.Hub.start_child_at`."""
+        record = operations.record_of(spec, self._hub.classes)
+        return self._clock_job(when, start_from_record, spec.child_id, record.written())
+
+    def _clock_job(self, when: datetime, function: Any, *args: Any) -> Job:
+        if not isinstance(when, datetime):
+            raise InvalidJob(f"{when!r} is no time: give a datetime")
+        self.start_clock()
+        with translated(self._hub.server):
+            queue = Queue(clock_queue_name(self._hub), connection=self.rq_queue.connection)
+            job: Job = queue.enqueue_at(when, function, args=args, kwargs={})
+            return job
+
+    def cron(
+        self,
+        cron: str,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        name: str | None,
+        child_id: str | None,
+    ) -> None:
+        """See :meth:`hubq.Hub.cron`."""
+        queue = clock_queue_name(self._hub)
+        entry = entry_of(self._hub, queue, cron, target, args, kwargs, name=name, child_id=child_id)
+        if any(entry.name == other.name for other in self.crons):
+            raise ConfigError(
+                f"there are two cron entries of the name {entry.name!r}: give one of them another name=..."
+            )
+        self.crons.append(entry)
+
+    def start_clock(self) -> None:
+        """See :meth:`hubq.Hub.start_clock`."""
+        if not self._clock_started:
+            start_clock(self._hub)
+            self._clock_started = True
+
+    def clock(self) -> str:
+        """See :meth:`hubq.Hub.clock`."""
+        try:
+            node = self._hub.where(CLOCK).node
+        except UnknownChild:
+            node = None
+        nodes = {each.name for each in self._hub.nodes() if each.lease > 0}
+        if node is None or node not in nodes:
+            waiting = len(self.rq_queue.scheduled_job_registry)
+            raise NoClock(
+                f"nobody runs the clock of hub {self._hub.hub_id!r} ({waiting} scheduled jobs wait): start a worker that "
+                "hosts children (hubq worker without --jobs-only)"
+            )
+        return node
+
+    def make_resumable(self, function: Any) -> None:
+        """``@hub.job(resumable=True)``."""
+        resumable.make_resumable(self._hub, function)
+
+    def resumable_job(self, job_id: str) -> ResumableJob:
+        """See :meth:`hubq.Hub.resumable_job`."""
+        return ResumableJob(self._hub, job_id)
+
+    def async_resumable_job(self, job_id: str) -> AsyncResumableJob:
+        """See :meth:`hubq.client.aio.AsyncHub.resumable_job`."""
+        return AsyncResumableJob(self._hub.aio, job_id)
+
+
+def _with_own_options(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Those of ``@hub.job(...)``, and what this call overrides."""
+    return {**getattr(function, "hubq_job_options", {}), **kwargs}
+
+
+def _needs_clock(kwargs: dict[str, Any]) -> bool:
+    """A retry or repetition after an interval is a scheduled job."""
+    return any(any(getattr(kwargs.get(name), "intervals", ())) for name in ("retry", "repeat"))

@@ -1,0 +1,135 @@
+"""A process that runs jobs: started by a node (:mod:`hubq.jobs.processes`), and ends with it.
+
+``python -m hubq.jobs.process FD``: FD is a socket to the node. What the process is to do comes as the first line, as JSON,
+so that no password of Redis can be seen in the list of processes. When the socket closes, the node is gone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from queue import Empty, Queue
+from typing import Any
+
+import msgspec
+
+from hubq.client.current import set_current_hub
+from hubq.client.hub import Hub
+from hubq.store.connection import ANSWER_TIMEOUT, RedisServer
+
+#: How often an idle worker of keyed jobs tells RQ that it is there, seconds.
+HEARTBEAT = 60.0
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a job process is to do. ``app``: ``module:attribute`` of the hub, empty if the node does not know it."""
+
+    work: str
+    name: str
+    path: list[str]
+    app: str
+    hub_id: str
+    shards: int
+    url: str
+    grace: float
+    verbose: bool = False
+
+
+def hub_of(task: Task) -> Hub:
+    """The app's hub, or one like it."""
+    if not task.app:
+        return Hub(task.hub_id, redis=task.url, shards=task.shards)
+    module, _, attribute = task.app.partition(":")
+    hub: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        hub = getattr(hub, part)
+    hub.server = RedisServer(task.url)
+    assert isinstance(hub, Hub)
+    return hub
+
+
+def main() -> None:
+    """Run until the node says so, or is gone."""
+    line = socket.socket(fileno=int(sys.argv[1]))
+    line.set_inheritable(False)
+    told = line.makefile("rb")
+    task = msgspec.json.decode(told.readline(), type=Task)
+    sys.path[:] = task.path
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    for name in ("rq.worker", "rq.job"):  # RQ sets their level itself, to INFO: three lines for each job
+        logging.getLogger(name).setLevel(logging.DEBUG if task.verbose else logging.WARNING)
+    hub = hub_of(task)
+    set_current_hub(hub)
+    if task.work == "queue":
+        work_queue(hub, task, told)
+    else:
+        work_keys(hub, task, told, line)
+
+
+def work_queue(hub: Hub, task: Task, told: Any) -> None:
+    """Be an RQ worker of the hub's queue."""
+    from hubq.jobs.work import HubQueue, HubWorker
+
+    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    queue = HubQueue(hub.queue_name, connection=connection)
+    worker = HubWorker([queue], name=task.name, connection=connection)
+    worker.grace = task.grace
+
+    def watch_node() -> None:
+        told.read()  # returns when the node has ended, or has closed the line
+        if HubQueue.stopping.is_set():
+            worker.grace = 0.0
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    worker._install_signal_handlers()  # type: ignore[no-untyped-call]  # before anybody can send one
+    threading.Thread(target=watch_node, daemon=True, name="hubq-node").start()
+    worker.work(logging_level="DEBUG" if task.verbose else "WARNING")
+
+
+def work_keys(hub: Hub, task: Task, told: Any, line: socket.socket) -> None:
+    """Perform jobs of keys, as the node names them, and say of each how it went."""
+    from hubq.jobs.keyed import KeyedQueue, KeyedWorker, perform
+    from hubq.jobs.work import end_with_parent, go_on
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, go_on)  # meant for the node; whether the job may go on, the node says
+    end_with_parent(signal.SIGKILL)
+    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    queue = KeyedQueue(hub.queue_name, connection=connection)
+    worker = KeyedWorker([queue], name=task.name, connection=connection)
+    worker.register_birth()  # type: ignore[no-untyped-call]
+    asked: Queue[str | None] = Queue()
+
+    def listen() -> None:
+        for name in told:
+            asked.put(name.decode().strip())
+        # The node is gone, or wants no more of us: a job in hand is run again by whoever has its key now.
+        if not idle.is_set():
+            os._exit(1)
+        asked.put(None)
+
+    idle = threading.Event()
+    idle.set()
+    threading.Thread(target=listen, daemon=True, name="hubq-node").start()
+    while True:
+        try:
+            job_id = asked.get(timeout=HEARTBEAT)
+        except Empty:
+            worker.heartbeat()
+            continue
+        if job_id is None:
+            break
+        idle.clear()
+        again = perform(worker, job_id)
+        idle.set()
+        line.sendall(msgspec.json.encode({"again": again}) + b"\n")
+    worker.register_death()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""Resumable jobs: ``async def`` functions that run once, and go on where they were when they move.
+
+Such a job is a function child (:class:`~hubq.core.child.FunctionChild`) that keeps its own account of tries and time in its
+state, and ends itself. Its outcome is committed first, which only the owner of its shard can do, and published then; both may
+be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+import traceback
+import uuid
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from rq.defaults import DEFAULT_FAILURE_TTL, DEFAULT_RESULT_TTL
+from rq.job import Retry
+from rq.utils import parse_timeout
+
+from hubq.client import operations
+from hubq.client.current import current_hub
+from hubq.client.steps import Fetch, Operation
+from hubq.core.child import FunctionChild, State
+from hubq.core.spec import ChildSpec
+from hubq.errors import AlreadyStarted, ConfigError, HubqError, InvalidJob, NotSendable, RedisUnavailable
+from hubq.jobs.checks import DuplicateJob, checked_function, translated
+from hubq.store.codec import decode, encode
+from hubq.store.results import forget_result, keep_result, read_result
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+log = logging.getLogger("hubq.jobs")
+
+#: RQ's options that a resumable job has, under RQ's names.
+KNOWN = ("job_timeout", "result_ttl", "failure_ttl", "retry", "job_id", "meta", "unique")
+#: Those that it does not have.
+UNKNOWN = (
+    "key", "depends_on", "at_front", "repeat", "rate_limit", "pipeline", "on_success", "on_failure", "on_stopped", "ttl",
+    "webhooks", "description",
+)  # fmt: skip
+#: Pause before something is tried again that Redis did not answer, seconds.
+PAUSE = 0.5
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True):
+    """What was agreed at the start: time limit of one try (None: none), how long results are kept (-1: for ever), retries."""
+
+    timeout: float | None
+    result_ttl: int
+    failure_ttl: int
+    retries: int
+    intervals: tuple[float, ...]
+
+
+class JobTimeout(HubqError, TimeoutError):
+    """A try took longer than its time limit."""
+
+
+class ResumableRun(FunctionChild):
+    """A resumable job on its node; ``ctx`` of the function."""
+
+    transient: ClassVar[tuple[str, ...]] = ("_args", "_kwargs", "_terms", "_began", "_kept")
+
+    def __init__(self, terms: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__(*args, **kwargs)
+        self._terms = msgspec.json.decode(terms, type=Terms)
+        self._began = 0.0
+        self._kept = b""
+        self.tries = 0
+        self.spent = 0.0  # of this try, seconds, wherever it ran
+        self.retry_at = 0.0
+        self.outcome: tuple[str, bytes] | None = None
+
+    async def commit(self) -> None:
+        """Save the state now; returns when it is in Redis. A retry begins from here."""
+        self._account()
+        kept = encode(self.state)
+        await super().commit()
+        self._kept = kept
+
+    async def run(self) -> None:
+        """Try until there is an outcome; commit it; publish it."""
+        self._kept = encode(self.state)
+        while self.outcome is None:
+            if (wait := self.retry_at - time.time()) > 0:
+                await asyncio.sleep(wait)
+            await self._try()
+        await super().commit()
+        await self._publish(*self.outcome)
+
+    async def _try(self) -> None:
+        limit = self._terms.timeout
+        self._began = time.monotonic()
+        try:
+            async with asyncio.timeout(None if limit is None else max(0.0, limit - self.spent)) as clock:
+                value = await type(self).function(self, *self._args, **self._kwargs)
+            self.outcome = ("finished", self._encoded(value))
+            self.state = State()  # nobody needs it any more
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                self._account()
+                raise  # it moves, or is canceled
+            await self._failed(error)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and clock.expired():
+                error = JobTimeout(f"it took longer than its time limit of {limit:g} s")
+            await self._failed(error)
+
+    async def _failed(self, error: BaseException) -> None:
+        self.tries += 1
+        self.spent = 0.0
+        state = decode(self._kept)
+        if self.tries > self._terms.retries:
+            trace = "".join(traceback.format_exception(error))
+            self.outcome, self.state = (
+                ("failed", _told(type(error).__name__, str(error) or repr(error), trace)),
+                State(),
+            )
+            return
+        intervals = self._terms.intervals
+        # As RQ: the last intervals are for the last retries.
+        interval = intervals[max(len(intervals) - (self._terms.retries - self.tries + 1), 0)] if intervals else 0.0
+        log.warning("job %s raised, try %d of %d", self.child_id, self.tries, self._terms.retries + 1, exc_info=error)
+        self.state, self.retry_at = state, time.time() + interval
+        self._began = 0.0
+        await super().commit()
+
+    def _account(self) -> None:
+        if self._began:
+            now = time.monotonic()
+            self.spent, self._began = self.spent + now - self._began, now
+
+    def _encoded(self, value: Any) -> bytes:
+        try:
+            return encode(value)
+        except Exception as error:
+            raise NotSendable(f"the result cannot be pickled ({error}): return plain values") from error
+
+    async def cancel(self) -> None:
+        """End it where it stands (the handle's ``cancel()``)."""
+        if self.outcome is None:
+            await self._publish("canceled", _told("", "", ""))
+        self.stop()
+
+    async def _publish(self, status: str, payload: bytes) -> None:
+        ttl = self._terms.result_ttl if status == "finished" else self._terms.failure_ttl
+        while True:
+            try:
+                await current_hub().aio._drive(_keep(self.child_id, status, payload, ttl))
+                return
+            except RedisUnavailable as error:
+                log.warning("the result of job %s waits: %s", self.child_id, error)
+            await asyncio.sleep(PAUSE)
+
+
+def _told(kind: str, message: str, trace: str) -> bytes:
+    fields = {"type": kind, "message": message, "traceback": trace}
+    return msgspec.json.encode({name: text.encode("utf-8", "replace").decode() for name, text in fields.items()})
+
+
+def _keep(job_id: str, status: str, payload: bytes, ttl: int) -> Operation[None]:
+    keys = current_hub().keys
+    yield Fetch([keep_result(keys, job_id, status, payload, -1 if ttl < 0 else ttl * 1000)])
+
+
+# -- the start ---------------------------------------------------------------------------------------------------------
+
+
+def make_resumable(hub: Hub, function: Any) -> None:
+    """Make a function known to the hub as a resumable job."""
+    if not inspect.iscoroutinefunction(function):
+        raise ConfigError(f"{function!r} cannot be resumable: give an `async def` function that takes a context first")
+    checked_function(function)
+    members = {"function": staticmethod(function), "__module__": function.__module__}
+    function.hubq_child_class = type(function.__name__, (ResumableRun,), members)
+    hub.classes.register(function)
+
+
+def spec_of(hub: Hub, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[ChildSpec, bool]:
+    """The child to start, and whether its id must be new, or :class:`~hubq.errors.InvalidJob`."""
+    for name in UNKNOWN:
+        if kwargs.get(name) is not None:
+            raise InvalidJob(f"a resumable job has no {name}={kwargs[name]!r}: it has {', '.join(KNOWN)}")
+    options = {name: kwargs.pop(name, None) for name in KNOWN}
+    if "args" in kwargs or "kwargs" in kwargs:
+        if args:
+            raise InvalidJob("give the arguments of the function, or args=(...) and kwargs={...}, not both")
+        args, kwargs = tuple(kwargs.get("args") or ()), dict(kwargs.get("kwargs") or {})
+    if options["unique"] and options["job_id"] is None:
+        raise InvalidJob("unique=True wants a job_id: give the id that must be the only one")
+    with translated(hub.server):
+        terms = _terms(options)
+    job_id = options["job_id"] or f"{function.__name__}-{uuid.uuid4().hex}"
+    arguments = (msgspec.json.encode(terms), args, kwargs)
+    return ChildSpec(job_id, function, arguments, metadata=dict(options["meta"] or {}), restart="transient"), bool(
+        options["unique"]
+    )
+
+
+def _terms(options: dict[str, Any]) -> Terms:
+    retry: Retry | None = options["retry"]
+    if retry is not None and not isinstance(retry, Retry):
+        raise ValueError(f"retry={retry!r}: give rq.Retry(max=...)")
+    timeout = parse_timeout(options["job_timeout"])
+    if timeout == 0:
+        raise ValueError("0 timeout is not allowed: give seconds, or leave it out for none")
+    ttls = [parse_timeout(options[name]) for name in ("result_ttl", "failure_ttl")]
+    result_ttl, failure_ttl = (
+        default if ttl is None else ttl
+        for ttl, default in zip(ttls, (DEFAULT_RESULT_TTL, DEFAULT_FAILURE_TTL), strict=True)
+    )
+    return Terms(
+        None if timeout is None or timeout < 0 else float(timeout), int(result_ttl), int(failure_ttl),
+        retry.max if retry else 0, tuple(float(each) for each in retry.intervals) if retry else (),
+    )  # fmt: skip
+
+
+def start(hub: Hub, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Start a resumable job; its id."""
+    spec, unique = spec_of(hub, function, args, kwargs)
+    hub._drive(_begin(hub, spec, unique))
+    return spec.child_id
+
+
+def _begin(hub: Hub, spec: ChildSpec, unique: bool) -> Operation[None]:
+    job_id = spec.child_id
+    (kept,) = yield Fetch([read_result(hub.keys, job_id)])
+    if kept is not None and unique:
+        raise DuplicateJob(f"job {job_id!r} exists already: its result is still kept")
+    if kept is not None:
+        yield Fetch([forget_result(hub.keys, job_id)])
+    ticket = yield from operations.start_children(hub._context, [spec], on_failure="continue")
+    for error in ticket.errors.values():
+        if isinstance(error, AlreadyStarted):
+            raise DuplicateJob(f"job {job_id!r} exists already: it runs, or waits") from error
+        raise error

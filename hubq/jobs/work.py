@@ -1,0 +1,152 @@
+"""RQ's worker, as a node runs it: it ends in time, and a job that cannot is given back to the front of its queue.
+
+Everything else is RQ's own. What is changed, and why, is in docs/guide-jobs.md ("Deploys").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any, ClassVar
+
+from rq import Queue, Worker
+from rq.exceptions import DequeueTimeout, StopRequested
+from rq.executions import Execution
+from rq.job import Job
+
+from hubq.errors import NotImportable
+
+#: How long an idle worker waits in Redis before it looks whether it has been told to end, seconds.
+SLICE = 0.5
+
+#: ``prctl`` option (Linux): the signal a process gets when its parent ends.
+PR_SET_PDEATHSIG = 1
+
+
+class HubJob(Job):
+    """RQ's job, with a clear error for a function that this worker cannot import."""
+
+    @property
+    def func(self) -> Any:
+        """The function."""
+        try:
+            return super().func
+        except Exception as error:
+            raise NotImportable(
+                f"job {self.id}: this worker cannot import {self.func_name!r} ({type(error).__name__}: {error}): "
+                "deploy the module to the workers, and enqueue functions from the top of a module"
+            ) from error
+
+
+class HubQueue(Queue):
+    """RQ's queue, from which a worker that has been told to end takes nothing more.
+
+    RQ ends an idle worker by raising in its signal handler. If that interrupts the very moment in which Redis hands a
+    job out, the job is in nobody's hands, and fails after a minute. Here the wait is cut into slices, and the end is
+    looked for between them.
+    """
+
+    stopping: ClassVar[threading.Event] = threading.Event()  # of this process: it has one worker
+
+    @classmethod
+    def dequeue_any(cls, queues: Iterable[Queue], timeout: int | None, *args: Any, **kwargs: Any) -> Any:
+        """See RQ. Raises ``StopRequested`` between two waits."""
+        queues = list(queues)
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if cls.stopping.is_set():
+                raise StopRequested
+            try:
+                return super().dequeue_any(queues, None if until is None else SLICE, *args, **kwargs)  # type: ignore[arg-type]
+            except DequeueTimeout:
+                if until is None or time.monotonic() >= until:
+                    raise
+
+
+class HubWorker(Worker):
+    """RQ's worker. ``grace``: how long the job in hand may go on after SIGTERM, seconds."""
+
+    queue_class = HubQueue
+    job_class = HubJob
+    grace = 30.0
+
+    def _shutdown(self) -> None:
+        # RQ's raises from the signal handler when idle (see HubQueue), and writes to Redis from it.
+        self._stop_requested = True
+        HubQueue.stopping.set()
+        threading.Thread(target=self._end_in_time, daemon=True, name="hubq-grace").start()
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Nothing: service managers signal the node and its processes, and the node passes its own signal on.
+
+        A node that ends at once closes its line to us; that makes ``grace`` 0.
+        """
+
+    def _end_in_time(self) -> None:
+        began = time.monotonic()
+        while time.monotonic() < began + self.grace:
+            time.sleep(0.05)
+        self._giving_back = True
+        while True:  # until this process ends: a horse may be about to be forked
+            self.kill_horse(signal.SIGKILL)
+            time.sleep(0.05)
+
+    _giving_back = False
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """As RQ's, but never the group of this process: a horse that was forked just now has no group of its own yet."""
+        pid = self.horse_pid
+        if not pid:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(pid) == pid:
+                os.killpg(pid, sig)
+            else:
+                os.kill(pid, sig)
+
+    def handle_job_failure(
+        self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:  # fmt: skip
+        """As RQ's, but for a job whose horse we have ended: it did not fail."""
+        if self._giving_back and not self.is_horse and self._stopped_job_id != job.id:
+            give_back(self, job, queue, execution)
+        else:
+            super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
+
+    def setup_work_horse_signals(self) -> None:
+        """The horse goes on when its whole process group is told to end (as systemd does), and ends with its worker."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, go_on)  # a handler, not SIG_IGN: programs that the job starts do not inherit it
+        end_with_parent(signal.SIGKILL)
+
+
+def go_on(number: int, frame: FrameType | None) -> None:
+    """The signal is meant for somebody else."""
+
+
+def give_back(worker: Worker, job: Job, queue: Queue, execution: Execution | None) -> None:
+    """Put a job that was interrupted back to the front of its queue, as if it had not been begun."""
+    worker.log.warning("Worker %s: job %s goes back to the front of %s", worker.name, job.id, queue.name)
+    job.refresh()  # its horse may have saved meta
+    with worker.connection.pipeline() as pipeline:
+        worker.cleanup_execution(job, pipeline=pipeline, execution=execution)
+        pipeline.lrem(queue.intermediate_queue_key, 1, job.id)  # if the horse had not come so far
+        queue._enqueue_job(job, pipeline=pipeline, at_front=True)  # what RQ's own retry calls
+        pipeline.execute()
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Get this signal when the parent process ends, however it does (Linux; elsewhere nothing happens)."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:
+            os.kill(os.getpid(), number)  # it had ended before we asked

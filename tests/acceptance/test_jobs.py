@@ -1,0 +1,167 @@
+"""``hubq worker --jobs``: RQ workers as processes under a node."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+import rq
+from rq.command import send_stop_job_command
+from rq.job import JobStatus
+
+from hubq import Hub
+
+from .conftest import Shell, WorkerProcess
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture
+def client(shell: Shell) -> Iterator[Any]:
+    client = redis.Redis.from_url(shell.environment["HUBQ_REDIS_URL"])
+    yield client
+    client.close()
+
+
+def soon(condition: Callable[[], Any], what: str, within: float = 20.0) -> Any:
+    until = time.monotonic() + within
+    while not (answer := condition()):
+        assert time.monotonic() < until, f"not within {within:g} s: {what}"
+        time.sleep(0.01)
+    return answer
+
+
+def notes(client: Any, hub: Hub) -> list[list[str]]:
+    return [line.decode().split() for line in client.lrange(f"notes:{hub.hub_id}", 0, -1)]
+
+
+def begun(client: Any, hub: Hub, times: int = 1) -> Any:
+    def found() -> Any:
+        lines = [line for line in notes(client, hub) if line[0] == "begin"]
+        return lines if len(lines) >= times else None
+
+    return soon(found, f"{times} jobs begun")
+
+
+def work(shell: Shell, name: str, *options: str) -> WorkerProcess:
+    worker = shell.spawn("jobs_app:hub", "--name", name, "--jobs", "1", *options)
+    worker.wait_line(f"hubq worker {name}: ")
+    return worker
+
+
+def finished(job: Any) -> Any:
+    soon(lambda: job.get_status() in (JobStatus.FINISHED, JobStatus.FAILED), f"job {job.id} ended")
+    return (
+        job.latest_result().return_value if job.get_status() == JobStatus.FINISHED else job.latest_result().exc_string
+    )
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub) -> None:
+    jobs = [hub.enqueue("jobs_app.add", 1, 2), hub.enqueue("jobs_app.where_am_i"), hub.enqueue("jobs_app.fails")]
+    jobs += [hub.enqueue("jobs_app.gone"), hub.enqueue("no_such_module.f")]
+    worker = work(shell, "a")
+    assert [finished(job) for job in jobs[:2]] == [3, hub.hub_id]
+    assert "ValueError: not today" in finished(jobs[2])
+    for job in jobs[3:]:
+        assert f"this worker cannot import {job.func_name!r}" in finished(job)
+    names = [each.name for each in rq.Worker.all(queue=hub.rq_queue)]
+    assert len(names) == 1 and names[0].startswith(f"{hub.hub_id}.a.1-")
+    info = [sys.executable, "-m", "rq.cli", "info", "--raw", "--url", shell.environment["HUBQ_REDIS_URL"]]
+    told = subprocess.run(info, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert f"queue {hub.queue_name} 0" in told and f"worker {names[0]}" in told
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert rq.Worker.all(queue=hub.rq_queue) == []
+
+
+def test_a_job_that_cannot_finish_in_time_goes_back_to_the_front_and_counts_no_retry(
+    shell: Shell, hub: Hub, client: Any
+) -> None:
+    worker = work(shell, "a", "--drain-timeout", "1.5")
+    job = hub.enqueue("jobs_app.slow", "long", 6.0, retry=rq.Retry(max=2), meta={"n": 1})
+    behind = hub.enqueue("jobs_app.slow", "behind", 0.0)
+    horse = int(begun(client, hub)[0][2])
+    worker.signal(signal.SIGTERM)
+    worker.wait()
+    assert not alive(horse)
+    job.refresh()
+    assert hub.rq_queue.job_ids == [job.id, behind.id], "at the front"
+    assert (job.get_status(), job.retries_left, job.meta) == (JobStatus.QUEUED, 2, {"n": 1})
+    assert hub.rq_queue.started_job_registry.get_job_ids() == [] and job.get_executions() == []
+    assert client.llen(hub.rq_queue.intermediate_queue_key) == 0
+    work(shell, "b", "--jobs-only")
+    assert (finished(job), finished(behind)) == ("long", "behind")
+    assert [line[:2] for line in notes(client, hub)] == [
+        ["begin", "long"], ["begin", "long"], ["end", "long"], ["begin", "behind"], ["end", "behind"],
+    ]  # fmt: skip
+
+
+def test_a_job_that_finishes_in_time_is_waited_for_and_no_other_is_begun(shell: Shell, hub: Hub, client: Any) -> None:
+    worker = work(shell, "a", "--jobs-only", "--drain-timeout", "20")
+    job, next_one = hub.enqueue("jobs_app.slow", "x", 1.0), hub.enqueue("jobs_app.slow", "y", 0.0)
+    begun(client, hub)
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert job.get_status() == JobStatus.FINISHED and hub.rq_queue.job_ids == [next_one.id]
+
+
+def test_a_killed_job_process_is_started_again(shell: Shell, hub: Hub, client: Any) -> None:
+    worker = work(shell, "a")
+    job = hub.enqueue("jobs_app.slow", "x", 1.0, retry=rq.Retry(max=1))
+    for times in (1, 2):
+        horse = int(begun(client, hub, times)[-1][2])
+        soon(lambda: rq.Worker.all(queue=hub.rq_queue), "RQ knows the worker")
+        (process,) = rq.Worker.all(queue=hub.rq_queue)
+        os.kill(process.pid, signal.SIGKILL)
+        soon(lambda horse=horse: not alive(horse), "the job ends with its worker")
+    worker.wait_line("job process .* starting it again")
+    assert finished(job) == "x", "its node has given it back"
+    job.refresh()
+    assert job.retries_left == 1 and hub.rq_queue.started_job_registry.get_job_ids() == []
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+
+
+def test_a_job_that_takes_its_worker_down_again_and_again_fails(shell: Shell, hub: Hub, client: Any) -> None:
+    work(shell, "a")
+    job = hub.enqueue("jobs_app.kill_the_worker")
+    assert "was killed, 3 times" in finished(job)
+
+
+def test_no_process_outlives_a_killed_worker_and_its_job_is_given_back(shell: Shell, hub: Hub, client: Any) -> None:
+    worker = work(shell, "a", "--drain-timeout", "1")
+    job = hub.enqueue("jobs_app.slow", "x", 30.0)
+    horse = int(begun(client, hub)[0][2])
+    (process,) = rq.Worker.all(queue=hub.rq_queue)
+    worker.signal(signal.SIGKILL)
+    soon(lambda: not alive(process.pid) and not alive(horse), "both processes are gone")
+    assert hub.rq_queue.job_ids == [job.id] and job.get_status() == JobStatus.QUEUED
+
+
+def test_rqs_own_stop_command_stops_a_job(shell: Shell, hub: Hub, client: Any) -> None:
+    work(shell, "a")
+    job = hub.enqueue("jobs_app.slow", "x", 30.0)
+    begun(client, hub)
+    send_stop_job_command(client, job.id)
+    soon(lambda: job.get_status() == JobStatus.STOPPED, "stopped")
+
+
+def test_options_that_contradict(shell: Shell) -> None:
+    assert "contradict" in shell.fails(2, "worker", "jobs_app:hub", "--jobs-only", "--children-only")
+    assert "--jobs 3" in shell.fails(2, "worker", "jobs_app:hub", "--jobs", "3", "--children-only")

@@ -1,0 +1,73 @@
+"""A thousand jobs over fifty keys on three workers, one drained and one killed in the middle."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+from rq.job import Job, JobStatus
+
+from hubq import Hub
+
+from .conftest import Shell, WorkerProcess
+from .test_jobs import alive, client, notes, soon  # noqa: F401  (client is a fixture)
+
+pytestmark = pytest.mark.acceptance
+
+KEYS, JOBS = 50, 20
+
+
+def spawn(shell: Shell, name: str) -> WorkerProcess:
+    worker = shell.spawn("jobs_app:hub", "--name", name)
+    worker.wait_line(f"hubq worker {name}: ")
+    return worker
+
+
+def test_a_thousand_keyed_jobs_with_a_drain_and_a_kill(shell: Shell, hub: Hub, client) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    workers = {name: spawn(shell, name) for name in "abc"}
+
+    def enqueue(key: str) -> list[Job]:
+        return [hub.enqueue("jobs_app.keyed", key, number, key=key) for number in range(JOBS)]
+
+    with ThreadPoolExecutor(5) as pool:
+        jobs = [job for them in pool.map(enqueue, [f"account-{n}" for n in range(KEYS)]) for job in them]
+    soon(lambda: len(notes(client, hub)) > 150, "some have run")
+    workers["b"].signal(signal.SIGTERM)
+    assert workers["b"].wait(40.0) == 0
+    before = len(notes(client, hub))
+    soon(lambda: len(notes(client, hub)) > before + 50, "some more have run")
+    key_processes = {int(line[4]) for line in notes(client, hub) if line[0] == "begin"}
+    workers["c"].signal(signal.SIGKILL)
+    workers["c"].wait()
+    soon(
+        lambda: sum(map(alive, key_processes)) <= 4,
+        "the processes of the drained and of the killed worker are gone",
+        5.0,
+    )
+    in_time = 60.0
+    soon(
+        lambda: all(Job.exists(job.id, client) and job.get_status() == JobStatus.FINISHED for job in jobs[::50]),
+        "",
+        in_time,
+    )
+    soon(lambda: all(job.get_status() == JobStatus.FINISHED for job in jobs), "all have run", in_time)
+
+    lines = notes(client, hub)
+    twice = []
+    for key in {line[1] for line in lines}:
+        mine = [(line[0], int(line[2])) for line in lines if line[1] == key]
+        begun = [number for word, number in mine if word == "begin"]
+        assert sorted(set(begun)) == list(range(JOBS)), f"{key}: none is missing"
+        assert begun == sorted(begun), f"{key}: in order: {begun}"
+        ends = [number for word, number in mine if word == "end"]
+        assert ends == sorted(ends) and set(ends) == set(begun)
+        twice += [(key, number) for number, times in Counter(begun).items() if times > 1]
+        assert max(Counter(begun).values()) <= 2
+        for here, then in pairwise(mine):  # one at a time
+            if here[0] == then[0] == "begin":
+                assert here[1] == then[1]
+    assert len(twice) <= 4, f"only what the killed worker had in hand may run twice: {twice}"
+    assert hub.rq_queue.started_job_registry.get_job_ids() == []
