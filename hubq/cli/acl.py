@@ -29,6 +29,7 @@ def acl_command(
     redis6: Annotated[
         bool, typer.Option("--redis6", help="For Redis 6.2, which cannot tell reading a key from writing it.")
     ] = False,
+    jobs: Annotated[bool, typer.Option("--jobs", help="With what jobs take: RQ's keys, rq:*.")] = False,
 ) -> None:
     """Print ACL rules for Redis: lines for redis-cli, or for the ACL file. Replace PASSWORD.
 
@@ -36,5 +37,5 @@ def acl_command(
     """
     hub_id = load_hub(hub).hub_id if ":" in hub else checked_name("hub id", hub)
     for each in [role] if role is not None else list(Role):
-        rules = acl_rules(Keys(hub_id), each, read_only_keys=not redis6)
+        rules = acl_rules(Keys(hub_id), each, read_only_keys=not redis6, jobs=jobs)
         print(f"ACL SETUSER {hub_id}-{each} on >PASSWORD {' '.join(rules)}")

@@ -18,6 +18,12 @@ TALKING = ("evalsha", "script|load", "blpop", "lpop", "wait", "unlink")
 #: What a worker does outside of scripts.
 WORKING = ("set", "xadd", "del", "hdel", "hset", "pexpire")
 
+#: What jobs take besides, of workers and of clients: RQ's keys, which all hubs and queues of this Redis share.
+JOBS = (
+    "~rq:*", "&rq:pubsub:*", "+@read", "+@write", "+@transaction", "+@scripting", "+@pubsub", "-@dangerous",
+    "+client|info",
+)  # fmt: skip
+
 _CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
 ROLES = ("worker", "client", "inspector")
@@ -28,14 +34,15 @@ def script_commands() -> tuple[str, ...]:
     return tuple(sorted({found.lower() for script in SCRIPTS.values() for found in _CALL.findall(script.text)}))
 
 
-def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True) -> list[str]:
-    """The rules of one role, without ``on`` and the password. ``read_only_keys``: with ``%R~`` of Redis 7.
+def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool = False) -> list[str]:
+    """The rules of one role, without ``on`` and the password. ``read_only_keys``: with ``%R~`` of Redis 7; ``jobs``: with
+    what RQ's jobs take.
 
     >>> acl_rules(Keys("chat"), "inspector")[:4]
     ['resetkeys', 'resetchannels', '-@all', '%R~hubq:{chat}:*']
     """
     everything = keys.prefix + "*"
-    rules = ["resetkeys", "resetchannels", "-@all"]
+    rules = ["resetkeys", "resetchannels", "-@all", *(JOBS if jobs and role != "inspector" else ())]
     if role == "worker":
         return [*rules, f"~{everything}", *_allowed(READING, TALKING, WORKING, script_commands())]
     if role == "inspector":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -165,3 +166,18 @@ def test_rqs_own_stop_command_stops_a_job(shell: Shell, hub: Hub, client: Any) -
 def test_options_that_contradict(shell: Shell) -> None:
     assert "contradict" in shell.fails(2, "worker", "jobs_app:hub", "--jobs-only", "--children-only")
     assert "--jobs 3" in shell.fails(2, "worker", "jobs_app:hub", "--jobs", "3", "--children-only")
+
+
+def test_jobs_under_the_users_of_hubq_acl(shell: Shell, hub: Hub, client: Any) -> None:
+    urls = {}
+    for role in ("worker", "client"):
+        words = shlex.split(shell.ok("acl", hub.hub_id, role, "--jobs", "--redis6").replace(">PASSWORD", "'>secret'"))
+        client.execute_command(*words)
+        urls[role] = shell.environment["HUBQ_REDIS_URL"].replace("redis://", f"redis://{words[2]}:secret@")
+    web = Hub(hub.hub_id, redis=urls["client"])
+    worker = shell.spawn("jobs_app:hub", "--name", "a", "--jobs", "1", "--redis", urls["worker"])
+    worker.wait_line("hubq worker a: ")
+    jobs = [web.enqueue("jobs_app.add", 1, 2), web.enqueue("jobs_app.add", 3, 4, key="k")]
+    later = web.enqueue_in(0.1, "jobs_app.add", 5, 6)
+    assert [finished(job) for job in (*jobs, later)] == [3, 7, 11]
+    web.close()
