@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,12 @@ def add(a: int, b: int = 1) -> int:
 
 def run_all(hub: Hub) -> None:
     """What a plain ``rq worker --burst`` on the queue does."""
-    rq.SimpleWorker([hub.rq_queue], connection=hub.rq_queue.connection).work(burst=True, logging_level="ERROR")
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        rq.SimpleWorker([hub.rq_queue], connection=hub.rq_queue.connection).work(burst=True, logging_level="ERROR")
+    finally:
+        for number, handler in before:  # RQ leaves its own behind
+            signal.signal(number, handler)
 
 
 def test_a_job_is_rqs_and_a_plain_rq_worker_runs_it(make_hub: Any) -> None:
