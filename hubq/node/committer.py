@@ -6,16 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from hubq.errors import RedisUnavailable
 from hubq.node.counters import Counters
 from hubq.node.holding import Holding
 from hubq.node.tasks import end_tasks
-from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
-from hubq.store.owners import commit_shard
+from hubq.store.owners import commit_shard, renew_token
 
 log = logging.getLogger("hubq.node")
 
@@ -36,6 +36,7 @@ class Committer:
         reply_ttl: float,
         counters: Counters,
         given_up: Callable[[Holding], None],
+        redis_now_ms: Callable[[], float],
     ) -> None:
         self.commits = 0
         self.counters = counters
@@ -46,9 +47,10 @@ class Committer:
         self._trusted = trusted
         self._fenced = fenced
         self._given_up = given_up
+        self._redis_now_ms = redis_now_ms
         self._reply_ttl_ms = int(reply_ttl * 1000)
         self._due = asyncio.Event()
-        self._touched: set[Holding] = set()
+        self._touched: dict[Holding, None] = {}  # in this order: what happens must not depend on addresses
         self._look_at_all = True
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -70,7 +72,7 @@ class Committer:
 
     def touched(self, holding: Holding) -> None:
         """This one has something to commit; ``due`` says when to begin."""
-        self._touched.add(holding)
+        self._touched[holding] = None
 
     def due(self) -> None:
         """Commit what was touched."""
@@ -114,10 +116,6 @@ class Committer:
             taken = [(holding, self.take(holding), holding.waiters) for holding in batch]
             for holding in batch:
                 holding.waiters = []
-            commands = [
-                commit_shard(self._keys, holding.shard, holding.pinned, holding.owner, effects)
-                for holding, effects, _ in taken
-            ]
             self._turns += 1
             if self._turns % SAMPLED == 0:
                 for _, effects, _ in taken:
@@ -125,7 +123,7 @@ class Committer:
                         self.counters.sampled[child] += len(entries)
             began = time.perf_counter()
             try:
-                words = await self._until_answered(batch, commands)
+                words = await self._until_answered([(holding, effects) for holding, effects, _ in taken])
             except Exception:
                 # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
                 for holding, _, waiters in taken:
@@ -145,17 +143,52 @@ class Committer:
                     for waiter in waiters:
                         waiter.cancel()
 
-    async def _until_answered(self, holdings: Sequence[Holding], commands: Sequence[Command[str]]) -> list[str]:
-        # Repeating a commit is harmless, losing one is not: go on until Redis answers. If our lease is over by then,
-        # the answer is "fenced". But what has become void here meanwhile (another Redis answers) is not sent again: it
-        # may fit what that one has, and would put a state there whose messages are waiting again.
+    async def commit(self, holding: Holding, effects: Effects) -> str:
+        """Commit what was taken of a holding that is not served here any more: ``ok`` or ``fenced``."""
+        async with self._lock:
+            while True:
+                try:
+                    command = commit_shard(self._keys, holding.shard, holding.pinned, holding.owner, effects)
+                    return await self._redis.run(command)
+                except RedisUnavailable:
+                    if not self._trusted():
+                        raise
+                await asyncio.sleep(0.02)
+                await self.renew([holding])
+
+    async def _until_answered(self, batch: Sequence[tuple[Holding, Effects]]) -> list[str]:
+        # Losing a commit is not harmless: go on until Redis answers. If our lease is over by then, it says "fenced".
+        # But what has become void here meanwhile (another Redis answers) is not sent again: it may fit what that one
+        # has, and would put a state there whose messages are waiting again.
         while True:
-            live = [command for holding, command in zip(holdings, commands, strict=True) if not holding.lost]
-            sent = [not holding.lost for holding in holdings]
+            live = [(holding, effects) for holding, effects in batch if not holding.lost]
+            sent = [not holding.lost for holding, _ in batch]
+            commands = [commit_shard(self._keys, h.shard, h.pinned, h.owner, effects) for h, effects in live]
             try:
-                words = iter(await self._redis.run_many(live, retry_for=5.0) if live else ())
+                words = iter(await self._redis.run_many(commands) if commands else ())
+            except RedisUnavailable as error:
+                log.log(logging.DEBUG if self._trusted() else logging.WARNING, "commit waits: %s", error)
+                await asyncio.sleep(0.02)
+                await self.renew([holding for holding, _ in live])
+                continue
+            return [next(words) if was_sent else "fenced" for was_sent in sent]
+
+    async def renew(self, holdings: Sequence[Holding]) -> None:
+        """Void what was sent and not answered: it could still arrive, after acts that follow it, and undo them.
+
+        The holdings go on under a new token; those that are owned by others already learn it from their next act.
+        """
+        before = [(holding, holding.owner) for holding in holdings]
+        for holding, owner in before:
+            # A pin's next life begins with the token of its shard: this one must not be met again.
+            token = owner.token + 1 if holding.pinned is None else max(owner.token + 1, int(self._redis_now_ms()))
+            # Known here before it is written: nobody takes the new line for another owner's.
+            holding.owner = replace(owner, token=token)
+        while True:
+            commands = [renew_token(self._keys, h.shard, h.pinned, owner, h.owner) for h, owner in before if not h.lost]
+            try:
+                await self._redis.run_many(commands, retry_for=1.0)
+                return
             except RedisUnavailable as error:
                 log.warning("commit waits: %s", error)
                 await asyncio.sleep(0.2)
-                continue
-            return [next(words) if was_sent else "fenced" for was_sent in sent]

@@ -82,6 +82,9 @@ class LeaseKeeper:
             if answer.went_back:
                 parts.void("Redis does not know any more what it had confirmed")
             return False
+        if parts.lease_over():
+            # Over, even if nobody has noticed: what waited for Redis has given up by now, and serves no more.
+            return False
         parts.granted_ms = answer.now_ms + lease_ms
         # A live node's lease never comes this near its end: wake right after it, not a heartbeat later.
         self._next_end = parts.now() + (answer.next_end_ms + 1) / 1000

@@ -122,7 +122,7 @@ class Node:
         committer = Committer(
             self._redis, keys, lambda: list(supervisor.holdings.values()), trusted,
             lambda holding: self.parts.fenced(holding), config.reply_ttl, counters,
-            lambda holding: self.parts.given_up(holding),
+            lambda holding: self.parts.given_up(holding), lambda: clock.now_ms(loop.time()),
         )  # fmt: skip
         dispatcher = Dispatcher(
             self.name,
@@ -240,7 +240,7 @@ class Node:
     async def _announce_drain(self) -> None:
         """Say that this node is no place for shards any more, until Redis has heard it."""
         parts = self.parts
-        while True:
+        while parts.incarnation:  # else it has lost everything, and will not join anew
             command = drain_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept)
             try:
                 await parts.redis.run(command, retry_for=2.0)
@@ -304,11 +304,7 @@ class Node:
                 if cell.save_timer is not None:
                     cell.save_timer.cancel()
         if leave:
-            try:
-                command = leave_node(parts.keys, self.name, parts.incarnation, parts.config.events_kept, force=True)
-                await parts.redis.run(command, retry_for=1.0)
-            except Exception as error:
-                log.warning("%s could not say goodbye: %s", self.name, error)
+            await self._say_goodbye(parts.incarnation)
         await self._keeper.stop()
         await self.pulse.stop()
         if drained:
@@ -319,6 +315,15 @@ class Node:
         await parts.supervisor.stop()
         await self._redis.close()
         await self._reading.close()
+
+    async def _say_goodbye(self, incarnation: int) -> None:
+        """Leave as this incarnation, whatever it owns; nothing happens if it is no member."""
+        parts = self.parts
+        command = leave_node(parts.keys, self.name, incarnation, parts.config.events_kept, force=True)
+        try:
+            await parts.redis.run(command, retry_for=1.0)
+        except Exception as error:
+            log.warning("%s could not say goodbye: %s", self.name, error)
 
     # -- losing the lease ------------------------------------------------------------------------------------------
 
@@ -378,12 +383,9 @@ class Node:
 
     async def _rebuilt(self, holding: Holding) -> None:
         parts = self.parts
-        from hubq.store.owners import commit_shard
-
         effects = parts.committer.take(holding)
-        command = commit_shard(parts.keys, holding.shard, None, holding.owner, effects)
         try:
-            await parts.redis.run(command, retry_for=1.0)
+            await parts.committer.commit(holding, effects)
         finally:
             parts.tokens[holding.shard] = holding.owner.token - 1  # adopt it again, now or at the next heartbeat
         await self._intake.adopt(holding.shard, holding.owner)

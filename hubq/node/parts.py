@@ -134,5 +134,5 @@ class Parts:
             )  # fmt: skip
             work = self.redis.run(command, retry_for=self.config.lease)
             self.supervisor.background(work, f"giving up the pin of {holding.pinned}")
-        elif self.tokens.get(holding.shard) == holding.owner.token:
+        elif self.tokens.get(holding.shard, 0) <= holding.owner.token:
             self.tokens[holding.shard] = holding.owner.token - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hubq.core.handover import SOURCE, Source, SourceEvent
@@ -170,6 +171,8 @@ class SourceHandover:
         await parts.supervisor.announce(self._ready, "passive")
         holding.frozen = True
         await parts.committer.settled()
+        for pin in self._stragglers.values():  # a commit that was repeated has raised the token
+            pin.owner = replace(holding.owner, token=holding.owner.token + 1)
         effects = parts.committer.take(holding)
         effects.states.update(self._states)
         for cell in self._ready:
@@ -180,6 +183,10 @@ class SourceHandover:
             for child in self._forgotten:
                 effects.states.pop(child, None)
         word = "fenced" if holding.lost else await self._until_answered(effects)
+        if word == "target_gone":
+            # An earlier try whose answer was lost may still arrive, and find the target alive again.
+            await parts.committer.renew([holding])
+            word = "fenced" if holding.lost else word
         if word == "target_gone":
             self._moved(SourceEvent.TARGET_GONE)
             self._back(effects)

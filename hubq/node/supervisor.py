@@ -354,12 +354,14 @@ class Supervisor:
         # Not only what is to be committed: a commit that is under way must be in Redis before its state is read.
         await self.saver.committed(cell.holding)
         command = read_state(self._keys, cell.holding.shard, cell.child_id)
-        try:
-            envelope = await self._redis.run(command, retry_for=self._config.lease)
-        except RedisUnavailable as error:
-            if not cell.holding.lost and self._still_restarting(cell):
-                cell.moved(LifeEvent.FAILED)
-                self._park(cell, f"its state could not be read for a restart: {error}")
+        while not cell.holding.lost and self._still_restarting(cell):
+            try:
+                envelope = await self._redis.run(command, retry_for=self._config.lease)
+                break
+            except RedisUnavailable as error:  # no reason to park it: it may go on when Redis does
+                log.warning("the restart of child %s waits: %s", cell.child_id, error)
+                await asyncio.sleep(0.2)
+        else:
             return
         await self._on_stop(cell, "restart")
         if cell.holding.lost or not self._still_restarting(cell):

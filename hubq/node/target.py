@@ -119,7 +119,7 @@ class Intake:
         while message.shard in self._adopting:  # noqa: ASYNC110  (adopted from ``owners`` at the same moment)
             await asyncio.sleep(0.005)
         held = parts.supervisor.holdings.get((message.shard, None))
-        if held is not None and held.owner == owner:
+        if held is not None and held.owner.incarnation == owner.incarnation and held.owner.token >= owner.token:
             confirmed = HandoverConfirmed(parts.node_name, message.shard, message.handover_id)
             await parts.redis.run(send_control(parts.keys, message.sender, confirmed), retry_for=1.0)
 
@@ -272,8 +272,10 @@ class Intake:
             holding.cells[child] = parts.supervisor.build_parked(holding, child, specs[child], str(error))
             return
         holding.cells[child] = cell
+        holding.effects.parked[child] = ""  # if it could not run before, it can here
         parts.supervisor.begin(cell, state)
         parts.reader.again(cell)
+        parts.committer.changed()
         if closed_at:
             pause = max(0.0, parts.redis_now_ms() - closed_at)
             parts.counters.moved_in += 1

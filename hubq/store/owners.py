@@ -155,3 +155,8 @@ def commit_shard(keys: Keys, shard: int, pinned: str | None, owner: Owner, effec
         [owner_field(shard, pinned), owner.line, *effects.arguments(keys, shard)],
         text,
     )
+
+
+def renew_token(keys: Keys, shard: int, pinned: str | None, before: Owner, after: Owner) -> Command[str]:
+    """Void what was sent under the old token and may still be on its way: ``renewed`` or ``fenced``."""
+    return run_script("renew_token", [keys.owners], [owner_field(shard, pinned), before.line, after.line], text)

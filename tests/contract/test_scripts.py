@@ -24,6 +24,7 @@ from hubq.store.owners import (
     pass_token,
     read_owners,
     release_pin,
+    renew_token,
 )
 from hubq.store.registry import read_states, read_texts
 from hubq.store.results import forget_result, keep_result, read_result
@@ -208,6 +209,18 @@ def test_a_commit_is_fenced_and_idempotent(desk: Desk) -> None:
     assert desk.start("c", seq=9) == ["ok"]
     desk.run(commit_shard(desk.keys, 0, None, Owner("a", a, 1), end))
     assert desk.raw("HLEN", desk.keys.children(0)) == 1, "a child started anew is not meant by an old commit"
+
+
+def test_a_new_token_voids_what_is_still_on_its_way(desk: Desk) -> None:
+    a = desk.join("a")
+    desk.claim("a", a, 0)
+    old, new = Owner("a", a, 1), Owner("a", a, 2)
+    assert desk.run(renew_token(desk.keys, 0, None, Owner("a", a + 1, 1), new)) == "fenced"
+    for _ in range(2):
+        assert desk.run(renew_token(desk.keys, 0, None, old, new)) == "renewed"
+    assert desk.run(commit_shard(desk.keys, 0, None, old, Effects(states={"c": b"1 attributes 0\np"}))) == "fenced"
+    assert desk.run(commit_shard(desk.keys, 0, None, new, Effects())) == "ok"
+    assert desk.run(renew_token(desk.keys, 0, None, old, Owner("a", a, 3))) == "fenced"
 
 
 def test_a_commit_of_thousands(desk: Desk) -> None:

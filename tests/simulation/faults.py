@@ -51,7 +51,7 @@ class Plan:
         if not self.active or not self.lost or self.rng.random() >= self.loss:
             return ""
         fate = self.rng.choice(self.lost)
-        if fate == "late packet" and any(name in ("XREAD", "BLPOP", "commit_shard") for name in names):
+        if fate == "late packet" and any(name in ("XREAD", "BLPOP") for name in names):
             return "lost before"
         return fate
 

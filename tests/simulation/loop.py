@@ -34,6 +34,7 @@ class Process:
     def __init__(self, loop: Loop, name: str, offset: float = 0.0, rate: float = 1.0) -> None:
         self.loop, self.name, self.offset, self.rate = loop, name, offset, rate
         self.alive = True
+        self.crashed = False
         self.frozen = False
         self.held_ready: list[Handle] = []
         self.held_timers: list[Handle] = []
@@ -48,6 +49,11 @@ class Process:
 
     def crash(self) -> None:
         """As SIGKILL does."""
+        self.crashed = True
+        self.end()
+
+    def end(self) -> None:
+        """The process is no more."""
         self.alive = self.frozen = False
         self.held_ready, self.held_timers = [], []
 

@@ -161,6 +161,11 @@ class Observer:
 
     # -- what the end looks like -----------------------------------------------------------------------------------
 
+    def owner(self, shard: int) -> Process | None:
+        """The process that owns a shard, if it has not crashed."""
+        process = self._processes.get(self.owners.get(b"%d" % shard, NOBODY)[:2])
+        return None if process is None or process.crashed else process
+
     def waiting(self) -> int:
         """Messages in all mailboxes."""
         return sum(len(entries) for entries in self.mailboxes.values())

@@ -151,10 +151,15 @@ class World:
         self.workers[name] = worker = Worker(self, name)
         return worker
 
+    def crash(self, worker: Worker) -> None:
+        """SIGKILL."""
+        worker.process.crash()
+        self.end(worker)
+
     def end(self, worker: Worker) -> None:
         """A worker's process ends, by itself or not."""
         self.say(f"{worker.name} ends")
-        worker.process.crash()
+        worker.process.end()
         self.network.died(worker.process)
         if self.workers.get(worker.name) is worker:
             del self.workers[worker.name]
@@ -185,7 +190,7 @@ class World:
         self.network.threw(kind)
         self.say(f"{worker.name}: {kind} {' '.join(request.names)}")
         if kind == "crash before":
-            self.end(worker)
+            self.crash(worker)
             self._maybe_again(worker.name)
         elif kind == "freeze before":
             self.freeze(worker.process, self.plan.sleep())
@@ -196,7 +201,7 @@ class World:
                     self.freeze(worker.process, self.lease * 1.05)
                     self.freeze(target.process, self.lease * 2)
                 else:
-                    self.end(target)
+                    self.crash(target)
                     self._maybe_again(target.name)
 
     def _executed_for(self, request: Request) -> None:
@@ -207,7 +212,7 @@ class World:
         self.network.threw(kind)
         self.say(f"{worker.name}: {kind} {' '.join(request.names)}")
         if kind == "crash after":
-            self.end(worker)
+            self.crash(worker)
             self._maybe_again(worker.name)
         else:
             self.freeze(worker.process, self.plan.sleep())
@@ -253,7 +258,7 @@ class World:
             worker = rng.choice(everybody)
             self.say(f"{kind} {worker.name}")
             if kind == "crash":
-                self.end(worker)
+                self.crash(worker)
                 self._maybe_again(worker.name)
             elif kind == "freeze":
                 self.freeze(worker.process, plan.sleep())
