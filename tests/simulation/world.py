@@ -51,13 +51,14 @@ class Worker:
         self.hub = world.hub(self.process)
         self.node: Node | None = None
         self.asked = asyncio.Event()
-        self.drained = False
+        self.started = self.drained = False
         self.process.spawn(self._serve())
 
     async def _serve(self) -> None:
         node = self.node = Node(self.hub, self.name)
         try:
             await node.start()
+            self.started = True
             emptied = asyncio.create_task(node.drained())
             asked = asyncio.create_task(self.asked.wait())
             await asyncio.wait({emptied, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -331,7 +332,7 @@ class World:
                 await asyncio.sleep(self.rng.uniform(0, 1.0))
         await self._until(lambda: not self.workers, END_BOUND)
         self.errors += [
-            f"{w.name} could not hand everything over, without any fault" for w in everybody if not w.drained
+            f"{w.name} could not hand everything over, without any fault" for w in everybody if w.started and not w.drained
         ]
         return [worker.name for worker in everybody]
 
