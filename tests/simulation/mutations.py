@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hubq.node import dispatcher
 from hubq.node.committer import Committer
+from hubq.node.reader import Reader
+from hubq.node.saver import Saver
 from hubq.node.source import SourceHandover
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
@@ -99,6 +102,36 @@ def _early_reply() -> list[tuple[Any, str, Any]]:
     return [(Committer, "_commit", early)]
 
 
+def _stale_reads() -> list[tuple[Any, str, Any]]:
+    """What was being read when a child came here is believed."""
+    return [(Reader, "fresh", lambda self, shard: None)]
+
+
+def _late_commits() -> list[tuple[Any, str, Any]]:
+    """A commit is repeated under the old token."""
+
+    async def renew(self: Committer, holdings: Any) -> None:
+        pass
+
+    return [(Committer, "renew", renew)]
+
+
+def _early_restarts() -> list[tuple[Any, str, Any]]:
+    """A restart does not wait for the commit that is under way."""
+    committed = Saver.committed
+
+    async def changed(self: Saver, holding: Any) -> None:
+        if holding.effects:
+            await committed(self, holding)
+
+    return [(Saver, "committed", changed)]
+
+
+def _overdue_replays() -> list[tuple[Any, str, Any]]:
+    """``durability="interval"``: what was answered before a crash may be dropped as overdue after it."""
+    return [(dispatcher, "_may_be_a_replay", lambda cell, message: False)]
+
+
 MUTATIONS: dict[str, Mutation] = {
     "token": Mutation("the token check of commit_shard.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
@@ -106,6 +139,10 @@ MUTATIONS: dict[str, Mutation] = {
     "drain": Mutation("the drain in a handover: what is finished, not committed", patch=_undrained_effects),
     "in-hand": Mutation("the drain in a handover: waiting for (or pinning) who is busy", patch=_undrained_handlers),
     "early-reply": Mutation("the order: reply after commit", patch=_early_reply),
+    "stale-read": Mutation("reading anew what was being read when a child came", patch=_stale_reads),
+    "late-commit": Mutation("the new token under which a commit is repeated", patch=_late_commits),
+    "early-restart": Mutation("that a restart waits for the commit under way", patch=_early_restarts),
+    "overdue-replay": Mutation("that interval children handle overdue messages again", patch=_overdue_replays),
 }
 
 

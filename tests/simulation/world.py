@@ -332,7 +332,9 @@ class World:
                 await asyncio.sleep(self.rng.uniform(0, 1.0))
         await self._until(lambda: not self.workers, END_BOUND)
         self.errors += [
-            f"{w.name} could not hand everything over, without any fault" for w in everybody if w.started and not w.drained
+            f"{w.name} could not hand everything over, without any fault"
+            for w in everybody
+            if w.started and not w.drained
         ]
         return [worker.name for worker in everybody]
 
