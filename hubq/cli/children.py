@@ -91,9 +91,14 @@ def where_command(hub: HubName, child: ChildId, as_json: AsJson = False, redis: 
         print_json(asdict(place))
         return
     print_table(
-        ("child", "node", "shard", "token", "pinned"),
-        [(place.child_id, place.node or "-", place.shard, place.token, "yes" if place.pinned else "no")],
-    )
+        ("child", "node", "shard", "token", "pinned", "replicas"),
+        [
+            (
+                place.child_id, place.node or "-", place.shard, place.token, "yes" if place.pinned else "no",
+                ",".join(place.replicas) or "-",
+            )
+        ],
+    )  # fmt: skip
 
 
 def parsed(argument: str) -> Any:

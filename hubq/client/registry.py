@@ -15,9 +15,10 @@ from hubq.core.pid import Pid
 from hubq.errors import ConfigError, NotAlive, UnknownChild
 from hubq.store.command import Command, plain, text
 from hubq.store.keys import Keys, owner_field
-from hubq.store.membership import read_leases, read_nodes, redis_time_ms
+from hubq.store.membership import NodeInfo, read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import Owner, Owners
 from hubq.store.registry import read_some_specs, scan_specs
+from hubq.store.replica_log import Follower, read_followers
 from hubq.store.spec_record import SpecRecord
 
 #: Shards read side by side, and children asked for from each at a time: a page is a few thousand at most, and no single
@@ -165,12 +166,27 @@ def unknown(hub: HubContext, child_id: str) -> UnknownChild:
 def where(hub: HubContext, child_id: str) -> Operation[Place]:
     """Where a child is."""
     shard = hub.shard_of(checked_child_id(child_id))
-    owners, (exists,) = yield from hub.view.look([plain("HEXISTS", hub.keys.children(shard), child_id, read=int)])
+    exists = plain("HEXISTS", hub.keys.children(shard), child_id, read=int)
+    ask = [exists, read_followers(hub.keys, shard), read_nodes(hub.keys)]
+    owners, (exists, followers, nodes) = yield from hub.view.look(ask)
     if not exists:
         raise unknown(hub, child_id)
     owner = owner_of(owners, shard, child_id)
     node = None if owner.node == "-" else owner.node
-    return Place(child_id, shard, node, owner.incarnation, owner.token, (shard, child_id) in owners.pins)
+    replicas = tuple(follower.node for follower in copies_of(owner, followers, nodes))
+    return Place(child_id, shard, node, owner.incarnation, owner.token, (shard, child_id) in owners.pins, replicas)
+
+
+def copies_of(owner: Owner, followers: Iterable[Follower], nodes: Mapping[str, NodeInfo]) -> list[Follower]:
+    """The live nodes that have a finished copy of what the owner has."""
+    return [
+        follower
+        for follower in followers
+        if follower.ready
+        and follower.node != owner.node
+        and follower.node in nodes
+        and nodes[follower.node].incarnation == follower.incarnation
+    ]
 
 
 def owner_of(owners: Owners, shard: int, child_id: str) -> Owner:
@@ -179,21 +195,26 @@ def owner_of(owners: Owners, shard: int, child_id: str) -> Owner:
 
 
 def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, list[Pid]]]:
-    """The pids of children that exist: one each, none for those that nobody owns now."""
+    """The pids of children that exist: the one that handles messages, then those of its copies on other nodes (with
+    ``Replication``; they carry the same token). None for those that nobody owns now.
+    """
     by_shard: dict[int, list[str]] = {}
     for child in child_ids:
         by_shard.setdefault(hub.shard_of(checked_child_id(child)), []).append(child)
-    there = [
+    there: list[Command[Any]] = [
         plain("HMGET", hub.keys.children(shard), *some, read=lambda answer: [spec is not None for spec in answer])
         for shard, some in by_shard.items()
     ]
-    owners, answers = yield from hub.view.look(there)
+    there += [read_followers(hub.keys, shard) for shard in by_shard]
+    owners, (nodes, *answers) = yield from hub.view.look([read_nodes(hub.keys), *there])
     pids: dict[str, list[Pid]] = {}
-    for (shard, some), exist in zip(by_shard.items(), answers, strict=True):
+    follow = answers[len(by_shard) :]
+    for (shard, some), exist, followers in zip(by_shard.items(), answers[: len(by_shard)], follow, strict=True):
         for child, exists in zip(some, exist, strict=True):
             if exists:
                 owner = owner_of(owners, shard, child)
-                pids[child] = [] if owner.node == "-" else [Pid(owner.node, owner.incarnation, owner.token)]
+                copies = [Pid(f.node, f.incarnation, owner.token) for f in copies_of(owner, followers, nodes)]
+                pids[child] = [] if owner.node == "-" else [Pid(owner.node, owner.incarnation, owner.token), *copies]
     return pids
 
 

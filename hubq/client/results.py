@@ -115,7 +115,9 @@ def _formatted(done: str, children: dict[str, str], errors: dict[str, HubqError]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a child is. ``node`` None: no node owns it now (parked, or being claimed)."""
+    """Where a child is. ``node`` None: no node owns it now (parked, or being claimed). ``replicas``: the nodes that have a
+    finished copy of it (see :class:`hubq.Replication`).
+    """
 
     child_id: str
     shard: int
@@ -123,6 +125,7 @@ class Place:
     incarnation: int
     token: int
     pinned: bool
+    replicas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

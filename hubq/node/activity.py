@@ -41,7 +41,9 @@ class Activity:
             await parts.supervisor.announce(told, "passive")
             while not lease.trusted(parts.now()):  # noqa: ASYNC110
                 await asyncio.sleep(LOOK)
-            await parts.supervisor.announce([cell for cell in told if not cell.holding.lost], "active")
+            await parts.supervisor.announce(
+                [cell for cell in told if cell.holding.active and not cell.holding.lost], "active"
+            )
 
     def _active(self) -> list[Cell]:
         holdings = [h for h in self._parts.supervisor.holdings.values() if h.active and not h.lost]

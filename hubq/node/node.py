@@ -28,7 +28,7 @@ from hubq.node.lease_keeper import LeaseKeeper
 from hubq.node.parts import Parts
 from hubq.node.reader import Reader
 from hubq.node.recorder import Recorder
-from hubq.node.replicas import Replicas
+from hubq.node.replicas import MANY, Replicas
 from hubq.node.stragglers import Stragglers
 from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
@@ -40,9 +40,6 @@ from hubq.store.primary import PrimaryWatch
 log = logging.getLogger("hubq.node")
 
 VERSION = "0.1.0"
-
-#: As many nodes as no hub has: does the redundancy strategy ever want a second copy?
-MANY = 1 << 16
 
 
 class Node:

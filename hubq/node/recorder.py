@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from hubq.core.lifecycle import Life
+from hubq.errors import HubqError
 from hubq.node.holding import Cell, Holding
 from hubq.node.state import envelope_of, overrides, take_state
 from hubq.store.mailbox import Message
 from hubq.store.replica_log import LogItem
+
+log = logging.getLogger("hubq.node")
 
 #: Words of messages that were never begun: they leave no trace whatever ``on_error`` says.
 UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child"})
@@ -60,7 +65,7 @@ class Recorder:
 
     def begun(self, cell: Cell) -> None:
         """A child goes on here, after ``on_start``: followers may have an older state, or another one."""
-        if moves_by_itself(cell):
+        if cell.busy is None and moves_by_itself(cell):
             self.snapshot(cell)
 
     def snapshot(self, cell: Cell) -> None:
@@ -68,7 +73,11 @@ class Recorder:
         if cell.instance is None or cell.life is not Life.RUNNING:
             cell.holding.effects.log.append(LogItem("saved", cell.child_id))
             return
-        state = take_state(cell, self._max_state_bytes)
+        try:
+            state = take_state(cell, self._max_state_bytes)
+        except HubqError as error:
+            log.warning("followers of child %s do not get its state: %s", cell.child_id, error)
+            return
         if state != cell.boundary:
             cell.boundary, cell.saved = state, False
         self.state(cell)

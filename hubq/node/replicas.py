@@ -47,6 +47,8 @@ REPORT = 5.0
 COUNT = 500
 #: How long followers are remembered that say nothing, seconds (more than a lease).
 TTL = 60.0
+#: As many nodes as no hub has.
+MANY = 1 << 16
 #: How long a take-over waits for messages in hand of a copy whose state is in ``msk`` anyhow, seconds.
 PATIENCE = 1.0
 
@@ -62,7 +64,9 @@ class Replica:
         self.holding.replica = True
         self.position = LogPosition(0, "0")
         self.reading = False  # built; entries of the log are taken in
-        self.waiting: set[str] = set()  # children whose state the primary has been asked for
+        self.waiting: set[str] = set()  # children whose state the primary has been asked for: there is none here yet
+        self.doubted: set[str] = set()  # the same; what is here may be old (another primary)
+        self.full: set[Cell] = set()  # copies with as many messages in hand as there may be
         self.queued: dict[str, tuple[int, int]] = {}  # child -> the last message that was queued here
         self.reported = (0, False, 0.0)
         self.lock = asyncio.Lock()  # entries are taken in one batch after the other
@@ -70,7 +74,7 @@ class Replica:
     @property
     def ready(self) -> bool:
         """Whether every child's copy is as the last entry read has left it (but for messages in hand)."""
-        return self.reading and not self.waiting
+        return self.reading and not self.waiting and not self.doubted
 
 
 class Replicas:
@@ -84,6 +88,7 @@ class Replicas:
         self._active_active = strategy.replication_model == "active_active"
         self._ttl_ms = int(1000 * max(TTL, 4 * parts.config.lease))
         self._task: asyncio.Task[None] | None = None
+        self._fewer = 0  # copies there are, if that is fewer than wanted
 
     def start(self) -> None:
         """Begin to read."""
@@ -110,7 +115,7 @@ class Replicas:
         for cell in cells:
             if cell.life is Life.RUNNING:
                 begun.append(cell)
-            elif cell.life is Life.BUILT:
+            elif cell.life is not Life.ENDED:
                 cell.moved(LifeEvent.END)
         await self._parts.supervisor.dispose(begun, reason)
 
@@ -120,21 +125,36 @@ class Replicas:
         """Follow what should be followed by this view of the hub, and nothing else."""
         me, current = self._parts.node_name, view.owners
         copies = self._strategy.replication_factor(len(view.nodes))
+        self._say_if_fewer(copies, len(view.nodes))
         wanted = {s for s, names in followers(self._parts.distribution.belongs_to, view, copies).items() if me in names}
         for shard in list(self.shards):
             owner = current.get(shard)
-            if shard not in wanted and owner not in (None, me):
+            # A shard without an owner, or one that is just coming here, may need its copies in a moment.
+            coming = owner == me and (shard, None) not in self._parts.supervisor.holdings
+            if shard not in wanted and owner is not None and not coming:
                 self.unfollow(shard)
         for shard in sorted(wanted):
             replica = self.shards.get(shard)
             owner = current[shard]
             assert owner is not None
+            if (shard, None) in self._parts.supervisor.holdings:
+                continue  # it has come here since the view was read
             if replica is None:
                 replica = self.shards[shard] = Replica(shard, owner)
-                self._parts.supervisor.background(self._follow(replica), f"following shard {shard}")
+                self._parts.supervisor.background(self._followed(replica), f"following shard {shard}")
             elif replica.owner != owner:
                 replica.owner = owner
+                # Only msk and the log tell about the new one; of these children they may not tell all.
+                cells = replica.holding.cells.items()
+                replica.doubted |= {child for child, cell in cells if cell.kind.durability != "commit"}
                 self._ask(replica)
+
+    def _say_if_fewer(self, copies: int, nodes: int) -> None:
+        wanted = self._strategy.replication_factor(MANY)
+        fewer = 0 < copies < wanted < MANY
+        if fewer and copies != self._fewer:
+            log.warning("%d copies of each child are wanted; with %d node(s) there are %d", wanted, nodes, copies)
+        self._fewer = copies if fewer else 0
 
     def unfollow(self, shard: int) -> None:
         """Follow a shard no more; its copies here end."""
@@ -157,10 +177,18 @@ class Replicas:
     def _ask(self, replica: Replica) -> None:
         """Ask the primary for the states that neither ``msk`` nor the log can tell."""
         parts = self._parts
-        if replica.waiting:
+        if replica.waiting or replica.doubted:
             message = ReplicaJoined(parts.node_name, replica.shard)
             command = send_control(parts.keys, replica.owner, message)
             parts.supervisor.background(parts.redis.run(command, retry_for=1.0), "asking for states")
+
+    async def _followed(self, replica: Replica) -> None:
+        try:
+            await self._follow(replica)
+        except Exception:
+            if self.shards.get(replica.shard) is replica:
+                self._drop(replica.shard)  # the next look at the plan tries again
+            raise
 
     async def _follow(self, replica: Replica) -> None:
         parts, shard = self._parts, replica.shard
@@ -178,15 +206,17 @@ class Replicas:
         replica.position = position
         replica.holding.open = self._active_active
         for number, (child, record) in enumerate(specs.items()):
+            if self.shards.get(shard) is not replica:
+                break
             await self._build(replica, child, record, states.get(child))
             cell = replica.holding.cells.get(child)
             if cell is not None and cell.kind.durability != "commit":
                 replica.waiting.add(child)
             if number % 32 == 31:
                 await asyncio.sleep(0)
-            if self.shards.get(shard) is not replica:
-                await self._dispose(list(replica.holding.cells.values()))
-                return
+        if self.shards.get(shard) is not replica:
+            await self._dispose(list(replica.holding.cells.values()))
+            return
         replica.reading = True
         self._ask(replica)
         await parts.wake()
@@ -209,16 +239,25 @@ class Replicas:
             await supervisor.announce([cell], "passive")
             return
         cell.moved(LifeEvent.RESTORED)
-        if overrides(cell.kind, "on_start"):
-            try:
-                assert cell.instance is not None
-                await cell.instance.on_start()
-            except Exception as error:
-                log.warning("no copy of child %s on %s: on_start raised %r", child, self._parts.node_name, error)
-                del holding.cells[child]
-                return
-        cell.moved(LifeEvent.STARTED)
-        await supervisor.announce([cell], "active")
+        if overrides(cell.kind, "on_start") or supervisor.hears(cell):
+            supervisor.background(self._start(cell), f"starting the copy of child {child}")
+        else:
+            cell.moved(LifeEvent.STARTED)
+
+    async def _start(self, cell: Cell) -> None:
+        """``on_start`` of a copy; its messages queue up meanwhile."""
+        try:
+            assert cell.instance is not None
+            await cell.instance.on_start()
+            await self._parts.supervisor.announce([cell], "active")
+        except Exception as error:
+            log.warning("no copy of child %s on %s: on_start raised %r", cell.child_id, self._parts.node_name, error)
+            if cell.holding.cells.get(cell.child_id) is cell:
+                del cell.holding.cells[cell.child_id]
+            return
+        if cell.life is Life.STARTING:
+            cell.moved(LifeEvent.STARTED)
+            self._parts.dispatcher.resume(cell)
 
     # -- reading the logs ------------------------------------------------------------------------------------------
 
@@ -237,7 +276,7 @@ class Replicas:
                 for shard, entries in found.items():
                     replica = following[shard]
                     async with replica.lock:
-                        if self.shards.get(shard) is replica and not await self.take_in(replica, entries):
+                        if self.shards.get(shard) is replica and not await self._took_in(replica, entries):
                             self._begin_anew(replica)
                 await self._report()
             except (*LOST, RedisUnavailable) as error:
@@ -248,8 +287,9 @@ class Replicas:
                 await asyncio.sleep(0.5)
 
     def _has_room(self, replica: Replica) -> bool:
-        limit = self._parts.config.queue_limit
-        return not any(cell.queue and len(cell.queue) >= limit for cell in replica.holding.cells.values())
+        enough = self._parts.config.queue_limit // 2
+        replica.full = {cell for cell in replica.full if cell.queue and len(cell.queue) > enough}
+        return not replica.full
 
     def _begin_anew(self, replica: Replica) -> None:
         log.warning(
@@ -285,7 +325,14 @@ class Replicas:
             else:
                 self._ask(replica)
 
-    async def take_in(self, replica: Replica, entries: Iterable[LogEntry]) -> bool:
+    async def _took_in(self, replica: Replica, entries: Iterable[LogEntry]) -> bool:
+        try:
+            return await self._take_in(replica, entries)
+        except (*LOST, RedisUnavailable) as error:
+            log.warning("a copy of shard %d could not be kept up: %s", replica.shard, error)
+            return False
+
+    async def _take_in(self, replica: Replica, entries: Iterable[LogEntry]) -> bool:
         """Do to the copies what the entries say was done to the originals. False: some entries are missing."""
         saved: set[str] = set()
         for entry in entries:
@@ -307,6 +354,7 @@ class Replicas:
             elif item.kind == "state" and cell is not None:
                 saved.discard(item.child)
                 replica.waiting.discard(item.child)
+                replica.doubted.discard(item.child)
                 self._state(replica, cell, item.payload)
             elif item.kind == "message" and cell is not None and item.child not in replica.waiting:
                 place = place_in_stream(item.entry)
@@ -317,6 +365,8 @@ class Replicas:
                             item.entry.encode(), "cast", item.child, item.method, "0", "", 0, item.payload
                         )
                         self._parts.dispatcher.offer(cell, message)
+                        if cell.queue and len(cell.queue) >= self._parts.config.queue_limit:
+                            replica.full.add(cell)
         if saved:
             await self._read_saved(replica, sorted(saved))
         return True
@@ -337,6 +387,7 @@ class Replicas:
         replica.holding.cells.pop(cell.child_id, None)
         replica.queued.pop(cell.child_id, None)
         replica.waiting.discard(cell.child_id)
+        replica.doubted.discard(cell.child_id)
 
         async def end() -> None:
             await supervisor.saver.drained(cell)
@@ -349,6 +400,7 @@ class Replicas:
         states = await parts.redis.run(read_some_states(parts.keys, replica.shard, children), retry_for=1.0)
         for child in children:
             replica.waiting.discard(child)
+            replica.doubted.discard(child)
             cell = replica.holding.cells.get(child)
             if cell is not None and child in states:
                 self._state(replica, cell, states[child])
@@ -398,7 +450,7 @@ class Replicas:
                         ],
                         retry_for=parts.config.lease,
                     )
-                    whole = await self.take_in(replica, entries)
+                    whole = await self._took_in(replica, entries)
                     if len(entries) < COUNT:
                         whole = whole and replica.position.number >= last
                         break
@@ -432,6 +484,7 @@ class Replicas:
             elif (
                 (late_one and cell.kind.durability == "commit")
                 or cell.child_id in replica.waiting
+                or cell.child_id in replica.doubted
                 or cell.life not in (Life.BUILT, Life.RUNNING)
             ):
                 del copies[cell.child_id]

@@ -56,10 +56,11 @@ class Saver:
     def save(self, cell: Cell) -> None:
         """Put the child's state into the next commit, and with it the messages it holds. Call at a boundary."""
         state = take_state(cell, self._config.max_state_bytes)
-        if state != cell.boundary or not cell.saved:
+        unexplained = state != cell.boundary  # no message has made it so
+        if unexplained or not cell.saved:
             cell.boundary, cell.saved = state, True
             cell.holding.effects.states[cell.child_id] = envelope_of(cell, state)
-            if cell.holding.recorder is not None:
+            if unexplained and cell.holding.recorder is not None:
                 cell.holding.recorder.state(cell)
         if cell.unsaved:
             cell.holding.effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)

@@ -161,14 +161,19 @@ class SourceHandover:
         )
         self._pin(cell, serving=True)
 
+    async def _become_passive(self) -> None:
+        if self._holding.active:
+            self._holding.active = False
+            await self._parts.supervisor.announce(self._ready, "passive")
+
     async def stop_children(self) -> None:
+        await self._become_passive()
         self._stopped = True
         await self._parts.supervisor.dispose(self._ready, "migrated")
 
     async def pass_token(self) -> bool:
         parts, holding = self._parts, self._holding
-        holding.active = False
-        await parts.supervisor.announce(self._ready, "passive")
+        await self._become_passive()
         holding.frozen = True
         await parts.committer.settled()
         for pin in self._stragglers.values():  # a commit that was repeated has raised the token
