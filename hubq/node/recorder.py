@@ -59,12 +59,11 @@ class Recorder:
             # The same commit writes it to msk, where the followers find it.
             cell.holding.effects.latest[cell.child_id] = b""
 
-    def started(self, cell: Cell) -> None:
-        """A child is new."""
-        cell.holding.effects.log.append(LogItem("start", cell.child_id, word=cell.record.start_id))
-
     def begun(self, cell: Cell) -> None:
-        """A child goes on here, after ``on_start``: followers may have an older state, or another one."""
+        """A child runs here from now on. It may be new to the followers, even if it has only moved: a start whose message
+        the old owner had not handled yet is seen first by the new one. And they may have an older state, or another one.
+        """
+        cell.holding.effects.log.append(LogItem("start", cell.child_id, word=cell.record.start_id))
         if cell.busy is None and moves_by_itself(cell):
             self.snapshot(cell)
 
@@ -101,9 +100,6 @@ class Silence(Recorder):
         return False
 
     def state(self, cell: Cell) -> None:
-        """Nobody hears of it."""
-
-    def started(self, cell: Cell) -> None:
         """Nobody hears of it."""
 
     def begun(self, cell: Cell) -> None:

@@ -249,8 +249,6 @@ class Supervisor:
                         self.forget(holding, name, records[name])
                         continue
                     holding.cells[name] = cell
-                    if holding.recorder is not None:
-                        holding.recorder.started(cell)
                     self.begin(cell, None)
         for name in names:
             cell_or_none = holding.cells.get(name)
