@@ -34,6 +34,7 @@ from hubq.errors import (
     NotImportable,
     NotSendable,
     Partitioned,
+    Poisoned,
     RedisRefused,
     RedisUnavailable,
     StartFailed,
@@ -42,6 +43,7 @@ from hubq.errors import (
     UnknownChild,
     UnknownMethod,
 )
+from hubq.store.dead_letters import DeadLetter
 from hubq.strategies.distribution import ConsistentHashing
 from hubq.strategies.migration import ColdSwap, HotSwap
 from hubq.strategies.redundancy import Replication, Singularity
@@ -70,6 +72,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConsistentHashing",
+    "DeadLetter",
     "DuplicateJob",
     "HotSwap",
     "Hub",
@@ -92,6 +95,7 @@ __all__ = [
     "Partitioned",
     "Pid",
     "Place",
+    "Poisoned",
     "Polling",
     "PubSub",
     "RedisRefused",

@@ -82,6 +82,9 @@ class Config:
     sender_ttl: float = 3600.0
     """How long a silent sender's window is kept. Must be far longer than any caller retries a send."""
 
+    dead_kept: int = 1_000
+    """Dead letters kept per shard; the oldest go first. They hold payloads: at 1 KB each this is 1 MB per shard at most."""
+
     events_kept: int = 10_000
     """Entries kept in the events stream (about)."""
 
@@ -104,6 +107,7 @@ class Config:
         whole("threads", 1, 1_000)
         whole("key_processes", 1, 1_000)
         whole("moves_at_once", 1, 4096)
+        whole("dead_kept", 1, 1_000_000)
         whole("events_kept", 1, 10_000_000)
         seconds("lease", 0.2, 3600)
         seconds("lease_margin", 0, 3600)

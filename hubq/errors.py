@@ -72,7 +72,16 @@ class NotSendable(HubqError, TypeError):
 
 
 class MailboxFull(HubqError):
-    """The child has too many messages waiting. Nothing was sent; try again later."""
+    """The child has too many messages waiting. Nothing was sent; try again later.
+
+    ``child_id`` is which child, ``waiting`` how many messages wait for it, ``most`` how many may.
+    """
+
+    def __init__(self, message: str, *, child_id: str = "", waiting: int = 0, most: int = 0) -> None:
+        super().__init__(message)
+        self.child_id = child_id
+        self.waiting = waiting
+        self.most = most
 
 
 class CallTimeout(HubqError, TimeoutError):
@@ -84,6 +93,10 @@ class CallTimeout(HubqError, TimeoutError):
     def __init__(self, message: str, *, may_run: bool = True) -> None:
         super().__init__(message)
         self.may_run = may_run
+
+
+class Poisoned(HubqError):
+    """The message was in hand each time several workers died, and is not tried again: it is a dead letter now."""
 
 
 class CallFailed(HubqError):
@@ -152,6 +165,7 @@ BY_WORD: dict[str, type[HubqError]] = {
     "state_too_large": StateTooLarge,
     "not_sendable": NotSendable,
     "mailbox_full": MailboxFull,
+    "poisoned": Poisoned,
 }
 
 

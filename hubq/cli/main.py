@@ -11,6 +11,7 @@ import typer
 from hubq import __version__
 from hubq.cli.acl import acl_command
 from hubq.cli.children import call_command, cast_command, start_command, stop_command, where_command
+from hubq.cli.dead import dead
 from hubq.cli.demo import demo_command
 from hubq.cli.deploy import deploy_command
 from hubq.cli.doctor import doctor_command
@@ -55,6 +56,7 @@ app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_co
 app.command("cast", rich_help_panel=_CHILDREN, context_settings=_DASHES)(cast_command)
 app.command("top", rich_help_panel=_LOOK)(top_command)
 app.command("doctor", rich_help_panel=_LOOK)(doctor_command)
+app.add_typer(dead, rich_help_panel=_CHILDREN)
 app.command("state", rich_help_panel=_LOOK)(state_command)
 app.command("mailbox", rich_help_panel=_LOOK)(mailbox_command)
 app.command("events", rich_help_panel=_LOOK)(events_command)

@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 
 log = logging.getLogger("hubq.worker")
 
-#: Pause before a worker that died is started again, seconds.
+#: Pause before a worker that died is started again, seconds; doubled each time it died soon, up to LONGEST_PAUSE.
 RESTART_PAUSE = 1.0
-#: A worker that ends sooner than this after its start would do so again, seconds.
+LONGEST_PAUSE = 8.0
+#: A worker that fails sooner than this after its start would do so again, unless one has lived for longer, seconds.
 TOO_SOON = 1.0
+#: The exit code of a worker that ended by itself with an error. (What a message did to it has others, as a rule.)
+FAILED = 1
 #: Exit codes that starting again would not change: wrong usage, no Redis.
 HOPELESS = (2, 3)
 
@@ -30,6 +33,7 @@ class _Parent:
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
         self._given_up = 0
+        self._proven = False  # some worker has lived: what ends others soon is a message, not the set-up
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -46,6 +50,7 @@ class _Parent:
 
     async def _keep(self, name: str) -> int:
         loop = asyncio.get_running_loop()
+        pause = RESTART_PAUSE
         while not self._stopping.is_set():
             began = loop.time()
             # A session of its own: else Ctrl-C would reach it twice, from the terminal and from us.
@@ -62,15 +67,18 @@ class _Parent:
             code = code if code >= 0 else 128 - code
             if self._stopping.is_set() or code == 0:  # 0: somebody drained it from outside
                 return code
-            if code in HOPELESS or loop.time() - began < TOO_SOON:
+            soon = loop.time() - began < TOO_SOON
+            self._proven = self._proven or not soon
+            if code in HOPELESS or (soon and code == FAILED and not self._proven):
                 if not self._given_up:
                     log.error("worker %s ended with code %d; giving up", name, code)
                 self._given_up = self._given_up or code
                 self._forward(signal.SIGTERM)
                 return code
             log.warning("worker %s ended with code %d; starting it again", name, code)
+            pause = min(2 * pause, LONGEST_PAUSE) if soon else RESTART_PAUSE
             try:
-                async with asyncio.timeout(RESTART_PAUSE):
+                async with asyncio.timeout(pause):
                     await self._stopping.wait()
             except TimeoutError:
                 pass

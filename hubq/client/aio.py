@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from hubq.client import operations
+from hubq.client import dead_letters, operations
 from hubq.client.async_session import AsyncSession
 from hubq.client.jobs import AsyncJobMethods
 from hubq.client.queries import AsyncQueries
@@ -17,6 +17,7 @@ from hubq.client.results import NodeStatus, StartResult, StopResult
 from hubq.client.steps import Operation
 from hubq.core.spec import ChildSpec, Restart
 from hubq.store.connection import AsyncRedis
+from hubq.store.dead_letters import DeadLetter
 from hubq.store.membership import check_config, read_config
 
 if TYPE_CHECKING:
@@ -87,6 +88,18 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
     async def nodes(self) -> list[NodeStatus]:
         """See :meth:`Hub.nodes`."""
         return await self._drive(operations.nodes(self._context))
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """See :meth:`Hub.dead_letters`."""
+        return await self._drive(dead_letters.dead_letters(self._context))
+
+    async def replay_dead(self, letters: Sequence[str] | None = None) -> list[str]:
+        """See :meth:`Hub.replay_dead`."""
+        return await self._drive(dead_letters.replay(self._context, letters))
+
+    async def drop_dead(self, letters: Sequence[str] | None = None) -> list[str]:
+        """See :meth:`Hub.drop_dead`."""
+        return await self._drive(dead_letters.drop(self._context, letters))
 
     async def drain(self, node: str) -> None:
         """See :meth:`Hub.drain`."""

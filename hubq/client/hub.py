@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
-from hubq.client import operations
+from hubq.client import dead_letters, operations
 from hubq.client.aio import AsyncHub
 from hubq.client.classes import ClassBook
 from hubq.client.inspection import Inspector
@@ -25,6 +25,7 @@ from hubq.errors import ConfigError
 from hubq.hooks import DATA, Hook, HookBook
 from hubq.hooks.book import checked_hook_id
 from hubq.store.connection import RedisServer, Server, SyncRedis
+from hubq.store.dead_letters import DeadLetter
 from hubq.store.keys import Keys
 from hubq.store.membership import WIRE, check_config, read_config
 from hubq.strategies.distribution import ConsistentHashing, Distribution
@@ -220,6 +221,21 @@ class Hub(Queries, JobMethods):
     def nodes(self) -> list[NodeStatus]:
         """The worker nodes of this hub."""
         return self._drive(operations.nodes(self._context))
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Messages and children that took their nodes down again and again, the oldest first."""
+        return self._drive(dead_letters.dead_letters(self._context))
+
+    def replay_dead(self, letters: Sequence[str] | None = None) -> list[str]:
+        """Send dead letters again, as new messages, each once (None: all); the names of those sent.
+
+        Raises :class:`~hubq.errors.UnknownChild` if the child of a named one is no more.
+        """
+        return self._drive(dead_letters.replay(self._context, letters))
+
+    def drop_dead(self, letters: Sequence[str] | None = None) -> list[str]:
+        """Throw dead letters away (None: all); the names of those that were there."""
+        return self._drive(dead_letters.drop(self._context, letters))
 
     def drain(self, node: str) -> None:
         """Tell a node to hand over everything and leave; returns at once."""

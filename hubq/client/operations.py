@@ -106,10 +106,12 @@ def _refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
     if word == "unknown":
         return UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
     if word.startswith("full"):
-        waiting = word.partition(" ")[2]
+        waiting, most = int(word.partition(" ")[2]), hub.config.max_backlog
         return MailboxFull(
-            f"child {child_id!r} has {waiting} messages waiting, the most is {hub.config.max_backlog} (max_backlog): "
-            "send less, or later"
+            f"child {child_id!r} has {waiting} messages waiting, the most is {most} (max_backlog): send less, or later",
+            child_id=child_id,
+            waiting=waiting,
+            most=most,
         )
     return HubqError(
         f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered"

@@ -83,13 +83,27 @@ class ReplicaJoined:
 
 
 @dataclass(frozen=True, slots=True)
+class Revive:
+    """Whoever replays a dead letter → owner of the shard, written by that script: start the parked child again.
+
+    No answer. If it is lost, the owner sees within a while that the child is no longer meant to be parked.
+    """
+
+    sender: str
+    shard: int
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """A node → itself: ends a blocking read, so that it goes on with other shards."""
 
     sender: str
 
 
-ControlMessage = StartChildren | ChildStartResp | Handover | HandoverConfirmed | PinReleased | ReplicaJoined | Wake
+ControlMessage = (
+    StartChildren | ChildStartResp | Handover | HandoverConfirmed | PinReleased | ReplicaJoined | Revive | Wake
+)
 
 KINDS: dict[str, type[ControlMessage]] = {
     "start_children": StartChildren,
@@ -98,6 +112,7 @@ KINDS: dict[str, type[ControlMessage]] = {
     "handover_confirmed": HandoverConfirmed,
     "pin_released": PinReleased,
     "replica_joined": ReplicaJoined,
+    "revive": Revive,
     "wake": Wake,
 }
 _WORDS = {kind: word for word, kind in KINDS.items()}

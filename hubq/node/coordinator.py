@@ -16,6 +16,7 @@ from hubq.core.messages import (
     HandoverConfirmed,
     PinReleased,
     ReplicaJoined,
+    Revive,
     StartChildren,
 )
 from hubq.core.placement import plan
@@ -32,7 +33,7 @@ from hubq.node.view_hooks import ViewHooks
 from hubq.store.connection import LOST
 from hubq.store.control import last_event_id, read_control
 from hubq.store.membership import NodeInfo, read_nodes
-from hubq.store.owners import Owner, Owners, claim_shards, dissolve_pins, park_shard, read_owners
+from hubq.store.owners import Kept, Owner, Owners, claim_shards, dissolve_pins, park_shard, read_owners
 
 if TYPE_CHECKING:
     from hubq.node.parts import Parts
@@ -100,6 +101,8 @@ class Coordinator:
                 work = self._intake.handed_over(message)
             case PinReleased():
                 work = self._intake.pin_released(message)
+            case Revive():
+                work = self._intake.revive(message.shard, message.child)
             case ChildStartResp():
                 handover = self._handovers.get(message.handover_id)
                 offer = self._parts.stragglers.offers.get(message.handover_id)
@@ -239,7 +242,7 @@ class Coordinator:
 
     async def _dissolve(self, holding: Holding, dead: list[str]) -> None:
         parts = self._parts
-        command = dissolve_pins(parts.keys, holding.shard, holding.owner, dead, parts.config.events_kept)
+        command = dissolve_pins(parts.keys, holding.shard, holding.owner, dead, Kept.of(parts.config))
         for child in await parts.redis.run(command, retry_for=1.0) or ():
             await self._intake.welcome(holding.shard, child)
 
@@ -247,7 +250,8 @@ class Coordinator:
         parts = self._parts
         wanted = set(shards)
         dead = [pin for pin, owner in owners.pins.items() if pin[0] in wanted and not _lives(nodes, owner)]
-        command = claim_shards(parts.keys, parts.node_name, parts.incarnation, shards, dead, parts.config.events_kept)
+        kept = Kept.of(parts.config)
+        command = claim_shards(parts.keys, parts.node_name, parts.incarnation, shards, dead, kept)
         taken = await parts.redis.run(command) or {}
         if taken:
             log.info("node %s takes %d shards", parts.node_name, len(taken))

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from inspect import iscoroutinefunction
@@ -31,6 +31,8 @@ from hubq.store.mailbox import Message, reply_line
 from hubq.tracing import Tracing
 
 log = logging.getLogger("hubq.node")
+
+Handle = Callable[[Cell, Message], Awaitable[None]]
 
 #: A pump lets the event loop turn after this many seconds.
 TURN = 0.004
@@ -72,6 +74,7 @@ class Dispatcher:
         self._turning = 0  # pumps that are not suspended in a handler
         self._check_due = False
         self.lay: Callable[[Cell, Envelope], None]  # set by the node: a copy takes a state
+        self.under_watch: Callable[[Cell, Message, Handle], Awaitable[None]]  # set by the node: hubq.node.trials
         self._methods: dict[tuple[type, str], tuple[Callable[..., Any], bool] | None] = {}
 
     # -- the queue -------------------------------------------------------------------------------------------------
@@ -137,11 +140,14 @@ class Dispatcher:
                     turning = False
                     self._ensure()
                     try:
+                        handle = (
+                            self._handle(cell, message) if cell.holding.watch is None else self._watched(cell, message)
+                        )
                         if self.seconds is None:
-                            await self._handle(cell, message)
+                            await handle
                         else:
                             began = perf_counter()
-                            await self._handle(cell, message)
+                            await handle
                             self.seconds.add(perf_counter() - began)
                     except Exception as error:
                         log.exception("child %s: a message could not be handled", cell.child_id)
@@ -169,6 +175,9 @@ class Dispatcher:
                 self._ensure()
 
     # -- one message -----------------------------------------------------------------------------------------------
+
+    async def _watched(self, cell: Cell, message: Message) -> None:
+        await self.under_watch(cell, message, self._handle)
 
     def _method(self, kind: type, name: str) -> tuple[Callable[..., Any], bool] | None:
         key = (kind, name)

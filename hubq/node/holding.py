@@ -12,6 +12,7 @@ from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
+from hubq.store.tries import Watch
 
 if TYPE_CHECKING:
     from hubq.node.recorder import Recorder
@@ -100,6 +101,7 @@ class Holding:
         self.frozen = False  # nothing may be committed: the token is being passed
         self.lost = False
         self.moving = False
+        self.watch: Watch | None = None  # it was taken over after a crash (hubq.node.trials)
         self.effects = Effects()
         self.waiters: list[asyncio.Future[None]] = []  # of the next commit
 

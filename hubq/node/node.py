@@ -32,6 +32,7 @@ from hubq.node.replicas import MANY, Replicas
 from hubq.node.stragglers import Stragglers
 from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
+from hubq.node.trials import Trials
 from hubq.node.vitals import Pulse
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import drain_node, join_node, leave_node
@@ -60,6 +61,7 @@ class Node:
         self._ended = asyncio.Event()
         self._empty = asyncio.Event()
         self._previous = 0  # our incarnation before it became void
+        self._was: dict[int, frozenset[int]] = {}  # incarnations that were cut off, and the shards they held
 
     async def start(self) -> None:
         """Join the hub and begin to serve.
@@ -135,7 +137,7 @@ class Node:
         )
         reader = Reader(
             self._reading, keys, self.name, dispatcher, count=config.read_count, queue_limit=config.queue_limit,
-            start_children=supervisor.start_message, nobody=supervisor.nobody,
+            start_children=supervisor.start_message, nobody=supervisor.nobody, stop_parked=supervisor.stop_parked,
         )  # fmt: skip
         supervisor.changed = supervisor.saver.changed = committer.changed
         supervisor.resume = dispatcher.resume
@@ -151,6 +153,8 @@ class Node:
         )  # fmt: skip
         self.parts.stragglers = Stragglers(self.parts)
         self._replicate(hub, trusted)
+        self.parts.trials = Trials(self.parts)
+        dispatcher.under_watch = self.parts.trials.handle
         self._intake = Intake(self.parts)
         self._coordinator = Coordinator(self.parts, self._intake, self._empty.set)
         self._keeper = LeaseKeeper(self.parts, self._lost)
@@ -176,6 +180,8 @@ class Node:
         info["started_at"] = round(time.time(), 3)
         if self.tags:
             info["tags"] = self.tags
+        if self._was:
+            info["was"] = " ".join(map(str, self._was))  # these are no crashes: we are here
         until = parts.now() + wait
         first_seen = 0
         hub_id = self.hub.hub_id
@@ -333,11 +339,20 @@ class Node:
                 return
             try:
                 await self._join(wait=self.parts.config.lease)
+                self._absolve()
                 if self._leaving:
                     await self._announce_drain()
             except HubqError as error:
                 log.error("node %s cannot join anew yet: %s", self.name, error)
             self._coordinator.kick()
+
+    def _absolve(self) -> None:
+        """We were cut off, not dead: what counted as our crashes counts no more."""
+        for incarnation, shards in self._was.items():
+            if shards:
+                work = self.parts.trials.absolve(sorted(shards), incarnation)
+                self.parts.supervisor.background(work, f"absolving incarnation {incarnation}")
+        self._was = dict.fromkeys(self._was, frozenset())
 
     def _void(self, why: str) -> None:
         """Nothing that this node has in memory counts any more. The next renewal finds it evicted, and it joins anew."""
@@ -349,6 +364,9 @@ class Node:
         self._intake.forget_all()
         if parts.replicas is not None:
             parts.replicas.forget_all()
+        self._was[parts.incarnation] = frozenset(shard for shard, _ in parts.supervisor.holdings)
+        while len(self._was) > 20:
+            del self._was[next(iter(self._was))]
         for holding in list(parts.supervisor.holdings.values()):
             parts.drop(holding)
             parts.supervisor.background(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hubq.node.recorder import Recorder
     from hubq.node.replicas import Replicas
     from hubq.node.stragglers import Stragglers
+    from hubq.node.trials import Trials
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class Parts:
     """Copies of other nodes' children; None: there is one copy of each child."""
     recorder: Recorder | None = None
     """What tells the followers of this node's shards; None: there are none."""
+    trials: Trials = field(init=False)
     incarnation: int = 0
     epoch: int = 0
     """The highest membership epoch known."""

@@ -13,7 +13,7 @@ from hubq.node.holding import Cell, Holding
 from hubq.node.tasks import end_tasks
 from hubq.store.connection import LOST, AsyncRedis
 from hubq.store.keys import Keys
-from hubq.store.mailbox import Message, read_mailboxes, read_range
+from hubq.store.mailbox import Message, position, read_mailboxes, read_range
 
 log = logging.getLogger("hubq.node")
 
@@ -38,6 +38,7 @@ class Reader:
         queue_limit: int,
         start_children: Callable[[Holding, Message], None],
         nobody: Callable[[Holding, Message], None],
+        stop_parked: Callable[[Cell, Message], None],
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -47,6 +48,7 @@ class Reader:
         self._queue_limit = queue_limit
         self._start_children = start_children
         self._nobody = nobody
+        self._stop_parked = stop_parked
         self._cursors: dict[int, bytes] = {}
         self._holdings: dict[int, list[Holding]] = {}
         self._turn = 0  # reads begun
@@ -180,6 +182,8 @@ class Reader:
                 self._nobody(holding, message)
             return
         if cell.life is Life.PARKED:
+            if message.kind == "stop":
+                self._stop_parked(cell, message)
             return
         if cell.queue is not None and len(cell.queue) >= self._queue_limit:
             holding.behind[child] = cell.queue[-1].entry
@@ -198,18 +202,15 @@ class Reader:
             try:
                 if holding in self._behind:
                     await self._catch_holding(holding)
-                children = [child for child in holding.behind if self._has_room(holding, child)]
-                if not children:
+                if not await self._catch_children(holding):
                     return
-                for child in children:
-                    await self._catch_child(holding, child)
             except (*LOST, RedisUnavailable) as error:
                 log.warning("reading waits: Redis is away (%s)", error)
                 await asyncio.sleep(0.1)
 
-    def _has_room(self, holding: Holding, child: str) -> bool:
+    def _room(self, holding: Holding, child: str) -> int:
         cell = holding.cells.get(child)
-        return cell is None or cell.queue is None or len(cell.queue) <= self._queue_limit // 2
+        return self._queue_limit - (len(cell.queue) if cell is not None and cell.queue is not None else 0)
 
     async def _catch_holding(self, holding: Holding) -> None:
         at = START
@@ -227,31 +228,55 @@ class Reader:
                 self.dispatch(holding, message)
             at = messages[-1].entry if len(messages) == self._count else until
 
-    async def _catch_child(self, holding: Holding, child: str) -> None:
-        while child in holding.behind:
-            if child in holding.excluded:
-                holding.behind.pop(child, None)
-                return
+    async def _catch_children(self, holding: Holding) -> bool:
+        """One pass over the mailbox for all children that are behind and have room, from the first such position on.
+        False: there is none. One pass for all: with a pass for each, many flooded children would each read the
+        messages of all the others.
+        """
+        for child in list(holding.behind):
             cell = holding.cells.get(child)
-            if (cell is not None and cell.life is Life.PARKED) or holding.lost:
+            if child in holding.excluded or (cell is not None and cell.life is Life.PARKED):
                 holding.behind.pop(child, None)
-                return
-            after, until = holding.behind[child], self._cursors.get(holding.shard, START)
-            if until in (START, after):
-                # Nothing has been read yet, or this was the last that was.
-                holding.behind.pop(child, None)
-                return
-            messages = await self._redis.run(read_range(self._keys, holding.shard, after, until, self._count))
-            if holding.behind.get(child) != after:
-                return
-            for message in messages:
-                if message.child == child and message.kind != "start":
-                    if cell is None:
-                        self._nobody(holding, message)
-                    elif cell.queue is not None and len(cell.queue) >= self._queue_limit:
-                        return
-                    else:
-                        self._dispatcher.offer(cell, message)
-                holding.behind[child] = message.entry
-            if len(messages) < self._count:
-                holding.behind[child] = until
+        half = max(1, self._queue_limit // 2)
+        wanted = [after for child, after in holding.behind.items() if self._room(holding, child) >= half]
+        if not wanted:
+            return False
+        at = min(wanted, key=position)
+        while not holding.lost and any(
+            after == at and self._room(holding, child) > 0 for child, after in holding.behind.items()
+        ):
+            until = self._cursors.get(holding.shard, START)
+            if position(until) <= position(at):
+                # Nothing has been read yet, or this was the last that was: from here on the loop brings what comes.
+                for child in [child for child, after in holding.behind.items() if after == at]:
+                    del holding.behind[child]
+                break
+            messages = await self._redis.run(read_range(self._keys, holding.shard, at, until, self._count))
+            end = messages[-1].entry if len(messages) == self._count else until
+            self._bring(holding, messages, at, end)
+            at = end
+        return True
+
+    def _bring(self, holding: Holding, messages: list[Message], start: bytes, end: bytes) -> None:
+        """Give children what they are behind with, of one page. A child that was set back before the page waits for
+        another pass; one whose queue is full stays where it is.
+        """
+        first, last = position(start), position(end)
+        behind = {child: position(after) for child, after in holding.behind.items()}
+        here = {child for child, after in behind.items() if first <= after < last}
+        for message in messages:
+            child = message.child
+            if child not in here or message.kind == "start" or position(message.entry) <= behind[child]:
+                continue
+            cell = holding.cells.get(child)
+            if cell is None:
+                self._nobody(holding, message)
+            elif cell.life is Life.PARKED or child not in holding.behind or self._room(holding, child) <= 0:
+                here.discard(child)
+                continue
+            else:
+                self._dispatcher.offer(cell, message)
+            holding.behind[child] = message.entry
+        for child in here:
+            if child in holding.behind:
+                holding.behind[child] = end

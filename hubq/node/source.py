@@ -106,6 +106,7 @@ class SourceHandover:
         pin = Holding(self.shard, owner, cell.child_id)
         pin.recorder = holding.recorder
         pin.frozen = True
+        pin.watch = holding.watch
         pin.cells[cell.child_id] = holding.cells.pop(cell.child_id)
         cell.holding = pin
         # What is read for the shard from now on passes the child by; the pin reads it again.

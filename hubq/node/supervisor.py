@@ -23,7 +23,7 @@ from hubq.node.hook_runner import HookRunner
 from hubq.node.saver import Saver
 from hubq.node.state import ATTRIBUTES, overrides, restore
 from hubq.node.tasks import end_tasks
-from hubq.store.codec import decode
+from hubq.store.codec import decode, encode
 from hubq.store.connection import AsyncRedis
 from hubq.store.control import add_event
 from hubq.store.envelope import Envelope
@@ -31,6 +31,7 @@ from hubq.store.keys import Keys
 from hubq.store.mailbox import Message, reply_line, started_payload
 from hubq.store.registry import read_some_specs, read_state
 from hubq.store.spec_record import SpecRecord
+from hubq.store.tries import TOOK_DOWN
 
 log = logging.getLogger("hubq.node")
 
@@ -259,7 +260,8 @@ class Supervisor:
                 await self.saver.boundary(cell)
             if cell.life is Life.PARKED and name not in failed:
                 failed[name] = f"child {name!r} cannot start: {cell.reason}"
-                self._remove(cell)
+                if not cell.reason.startswith(TOOK_DOWN):  # that one is kept: `hubq dead replay` tries it again
+                    self._remove(cell)
         if not await self._open_again(holding):
             return
         holding.effects.done.setdefault(message.child, []).append(message.entry)
@@ -399,6 +401,16 @@ class Supervisor:
         text = f"child {message.child!r} was stopped before this message's turn"
         self.reject(ghost, message, "unknown_child", text)
         self.changed()
+
+    def stop_parked(self, cell: Cell, message: Message) -> None:
+        """A stop message for a child that cannot run: it ends, and what waits for it is refused."""
+        holding = cell.holding
+        holding.effects.done.setdefault(cell.child_id, []).append(message.entry)
+        if message.reply_to:
+            line = reply_line(message.id, "ok", self.node_name, encode(True))
+            holding.effects.replies.setdefault(message.reply_to, []).append(line)
+        self.end(cell)
+        self.read_orphans(holding, cell.child_id)
 
     def end(self, cell: Cell) -> None:
         """The child ends for good: what waits for it is refused, spec and state go with the next commit."""

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from hubq.core.handover import TARGET, Target, TargetEvent
+from hubq.core.lifecycle import Life, LifeEvent
 from hubq.core.messages import ChildStartResp, Handover, HandoverConfirmed, PinReleased, StartChildren
 from hubq.errors import StartFailed
 from hubq.hooks import ChildrenMigrated, ProcessStartups
@@ -14,9 +15,12 @@ from hubq.node.holding import Cell, Holding
 from hubq.store.control import send_control
 from hubq.store.owners import Owner, read_owners
 from hubq.store.registry import read_some_specs, read_specs, read_state, read_states, read_texts
+from hubq.store.tries import TOOK_DOWN, read_tries
 
 if TYPE_CHECKING:
     from hubq.node.parts import Parts
+    from hubq.store.envelope import Envelope
+    from hubq.store.spec_record import SpecRecord
 
 log = logging.getLogger("hubq.node")
 
@@ -144,12 +148,13 @@ class Intake:
                 elif shard in parts.replicas.shards:
                     parts.replicas.unfollow(shard)
             # Owners first: a pin that is released between the reads is then only welcomed a little later.
-            owners, specs, states, parked = await parts.redis.run_many(
+            owners, specs, states, parked, watch = await parts.redis.run_many(
                 [
                     read_owners(parts.keys),
                     read_specs(parts.keys, shard),
                     read_states(parts.keys, shard),
                     read_texts(parts.keys.parked(shard)),
+                    read_tries(parts.keys, shard),
                 ],
                 retry_for=parts.config.lease,
             )
@@ -162,10 +167,15 @@ class Intake:
             holding = Holding(shard, owner)
             holding.recorder = parts.recorder
             holding.excluded = set(owners.pinned(shard))
+            holding.watch = watch
+            later: list[tuple[Cell, Envelope | None]] = []
             ahead = self._ahead.pop(shard, {})
             taken: dict[str, Cell] = {}  # copies that go on as the originals
             for number, (child, record) in enumerate(specs.items()):
                 if child in holding.excluded:
+                    continue
+                if (reason := parked.get(child, "")).startswith(TOOK_DOWN):
+                    holding.cells[child] = parts.supervisor.build_parked(holding, child, record, reason)
                     continue
                 copy = copies.get(child)
                 if copy is not None and copy.record.start_id == record.start_id:
@@ -179,7 +189,8 @@ class Intake:
                 cell = ahead.get(child)
                 if cell is None or cell.record.start_id != record.start_id:
                     try:
-                        cell = parts.supervisor.build(holding, child, record)
+                        async with parts.trials.building(holding, child):
+                            cell = parts.supervisor.build(holding, child, record)
                     except StartFailed as error:
                         holding.cells[child] = parts.supervisor.build_parked(holding, child, record, str(error))
                         continue
@@ -187,7 +198,10 @@ class Intake:
                 holding.cells[child] = cell
                 if child in parked:
                     holding.effects.parked[child] = ""
-                parts.supervisor.begin(cell, states.get(child))
+                if watch is not None and watch.careful:
+                    later.append((cell, states.get(child)))
+                else:
+                    parts.supervisor.begin(cell, states.get(child))
                 if number % 128 == 127:
                     await asyncio.sleep(0)
             if parts.replicas is not None and copies:
@@ -206,6 +220,8 @@ class Intake:
                 del self._adopting[shard]
         for cell in list(holding.cells.values()):
             parts.dispatcher.resume(cell)
+        if watch is not None:
+            parts.supervisor.background(parts.trials.watch(holding, later), f"watching shard {shard}")
         await parts.wake()
         fields: dict[str, object] = {"shard": shard, "children": len(holding.cells), "token": owner.token}
         pause = max(0.0, parts.redis_now_ms() - handover.closed_at) if handover is not None else 0.0
@@ -253,29 +269,25 @@ class Intake:
         if holding is None or child not in holding.excluded:
             return  # whoever adopts the shard sees that the pin is gone
         began = parts.now()
-        specs, state = await parts.redis.run_many(
-            [read_some_specs(parts.keys, shard, [child]), read_state(parts.keys, shard, child)],
+        specs, state, watch = await parts.redis.run_many(
+            [
+                read_some_specs(parts.keys, shard, [child]),
+                read_state(parts.keys, shard, child),
+                read_tries(parts.keys, shard),
+            ],
             retry_for=parts.config.lease,
         )
         if holding.lost or child not in holding.excluded:
             return
         if holding.moving and not holding.open:
             return  # it leaves this minute; the next owner sees that the pin is gone
+        if watch is not None and holding.watch is None:
+            parts.supervisor.background(parts.trials.watch(holding), f"watching shard {shard}")
+        holding.watch = watch
         holding.excluded.discard(child)
         parts.reader.fresh(shard)
-        if child not in specs:
-            parts.supervisor.read_orphans(holding, child)
+        if not self._bring(holding, child, specs.get(child), state):
             return
-        try:
-            cell = parts.supervisor.build(holding, child, specs[child])
-        except StartFailed as error:
-            holding.cells[child] = parts.supervisor.build_parked(holding, child, specs[child], str(error))
-            return
-        holding.cells[child] = cell
-        holding.effects.parked[child] = ""  # if it could not run before, it can here
-        parts.supervisor.begin(cell, state)
-        parts.reader.again(cell)
-        parts.committer.changed()
         if closed_at:
             pause = max(0.0, parts.redis_now_ms() - closed_at)
             parts.counters.moved_in += 1
@@ -287,3 +299,46 @@ class Intake:
                 moved = ChildrenMigrated(hub_id, node, shard, source, node, (child,), seconds, pause / 1000)
                 parts.hooks.fire("children_migrated", moved)
         parts.hooks.pids_updated(holding, (child,), "released")
+
+    def _bring(self, holding: Holding, child: str, record: SpecRecord | None, state: Envelope | None) -> bool:
+        """Build one child in a shard that is served already; its messages are read from the first one left."""
+        supervisor = self._parts.supervisor
+        if record is None:
+            supervisor.read_orphans(holding, child)
+            return False
+        try:
+            cell = supervisor.build(holding, child, record)
+        except StartFailed as error:
+            holding.cells[child] = supervisor.build_parked(holding, child, record, str(error))
+            return False
+        holding.cells[child] = cell
+        holding.effects.parked[child] = ""  # if it could not run before, it can here
+        supervisor.begin(cell, state)
+        self._parts.reader.again(cell)
+        self._parts.committer.changed()
+        return True
+
+    # -- parked children -------------------------------------------------------------------------------------------
+
+    async def revive(self, shard: int, child: str) -> None:
+        """``revive``: a child that is parked here is tried again (its dead letter was replayed)."""
+        parts = self._parts
+        holding = parts.supervisor.holdings.get((shard, None))
+        if holding is None or not _is_parked(holding, child):
+            return  # whoever adopts the shard sees that it is parked no more
+        specs, state = await parts.redis.run_many(
+            [read_some_specs(parts.keys, shard, [child]), read_state(parts.keys, shard, child)],
+            retry_for=parts.config.lease,
+        )
+        if holding.lost or not holding.open or not _is_parked(holding, child):
+            return
+        old = holding.cells.pop(child)
+        old.moved(LifeEvent.END)
+        if self._bring(holding, child, specs.get(child), state):
+            parts.supervisor.event("child_revived", shard=shard, child=child)
+        parts.committer.changed()
+
+
+def _is_parked(holding: Holding, child: str) -> bool:
+    cell = holding.cells.get(child)
+    return cell is not None and cell.life is Life.PARKED

@@ -18,6 +18,8 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:parked``    hash    child -> why it cannot run
 ``hubq:{chat}:shard:<n>:log``       stream  what commits did, for followers (replication only); TTL
 ``hubq:{chat}:shard:<n>:replicas``  hash    follower -> how far it is; ``#``: the log's last number; TTL
+``hubq:{chat}:shard:<n>:tries``     hash    only after crashes: what was in hand at how many (docs/poison.md)
+``hubq:{chat}:shard:<n>:dead``      stream  dead letters, capped
 ``hubq:{chat}:sender:<id>``         hash    a sender's window of sequence numbers; TTL
 ``hubq:{chat}:reply:<client>``      list    replies for a client; TTL
 ``hubq:{chat}:result:<job>``        stream  the result of a resumable job; TTL
@@ -98,6 +100,14 @@ class Keys:
     def replicas(self, shard: int) -> str:
         """Who follows a shard, and how far each is."""
         return self._shard(shard, "replicas")
+
+    def tries(self, shard: int) -> str:
+        """What was in hand of a shard when its nodes crashed."""
+        return self._shard(shard, "tries")
+
+    def dead(self, shard: int) -> str:
+        """Dead letters of a shard."""
+        return self._shard(shard, "dead")
 
     def sender(self, sender: str) -> str:
         """A sender's window."""

@@ -37,6 +37,16 @@ class Message:
     payload: bytes
 
 
+def position(entry: bytes | str) -> tuple[int, int]:
+    """A stream entry's id, to be compared.
+
+    >>> position(b"17-2") > position("9-11")
+    True
+    """
+    first, _, second = text(entry).partition("-")
+    return int(first), int(second or 0)
+
+
 def send_messages(
     keys: Keys,
     sender: str,

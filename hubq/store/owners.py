@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hubq.config import Config
 from hubq.store.command import Arg, Command, pairs, plain, run_script, text
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys, owner_field, split_owner_field
@@ -64,17 +65,38 @@ def read_owners(keys: Keys) -> Command[Owners]:
     return plain("HGETALL", keys.owners, read=read)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the scripts that see a crash need to write: how many events and dead letters are kept, and for how long a
+    reply (ms).
+    """
+
+    events: int
+    letters: int
+    reply_ttl_ms: int
+
+    @classmethod
+    def of(cls, config: Config) -> Kept:
+        """As the hub is configured."""
+        return cls(config.events_kept, config.dead_kept, int(config.reply_ttl * 1000))
+
+
 def claim_shards(
-    keys: Keys, node: str, incarnation: int, shards: Sequence[int], pins: Sequence[tuple[int, str]], events_kept: int
+    keys: Keys, node: str, incarnation: int, shards: Sequence[int], pins: Sequence[tuple[int, str]], kept: Kept
 ) -> Command[dict[int, int] | None]:
-    """Take ownerless shards: shard -> token for those taken. None: this node is no member any more."""
+    """Take ownerless shards: shard -> token for those taken. None: this node is no member any more.
+
+    An owner that is gone without having parked its shard has crashed: what it had in hand is counted (docs/poison.md).
+    """
 
     def read(answer: Sequence[Any]) -> dict[int, int] | None:
         if text(answer[0]) != "ok":
             return None
         return {int(answer[i]): int(answer[i + 1]) for i in range(1, len(answer), 2)}
 
-    args: list[Arg] = [node, incarnation, events_kept, len(shards), *shards]
+    args: list[Arg] = [
+        node, incarnation, kept.events, keys.prefix, kept.letters, kept.reply_ttl_ms, len(shards), *shards
+    ]  # fmt: skip
     args += [owner_field(shard, child) for shard, child in pins]
     return run_script("claim_shards", [keys.owners, keys.nodes, keys.events, keys.epoch], args, read)
 
@@ -120,7 +142,7 @@ def release_pin(
 
 
 def dissolve_pins(
-    keys: Keys, shard: int, owner: Owner, children: Sequence[str], events_kept: int
+    keys: Keys, shard: int, owner: Owner, children: Sequence[str], kept: Kept
 ) -> Command[tuple[str, ...] | None]:
     """Free pinned children whose pin's owner is gone: those freed. None: fenced."""
 
@@ -130,7 +152,7 @@ def dissolve_pins(
     return run_script(
         "dissolve_pins",
         [keys.owners, keys.nodes, keys.events],
-        [owner_field(shard), owner.line, events_kept, *children],
+        [owner_field(shard), owner.line, kept.events, keys.prefix, kept.letters, kept.reply_ttl_ms, *children],
         read,
     )
 

@@ -12,7 +12,7 @@ from hubq.store.connection import SyncRedis
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
 from hubq.store.membership import join_node, leave_node
-from hubq.store.owners import claim_shards, commit_shard, read_owners
+from hubq.store.owners import Kept, claim_shards, commit_shard, read_owners
 from hubq.store.replica_log import (
     LogItem,
     follow_shard,
@@ -35,7 +35,7 @@ class Desk:
         self.incarnation = {
             name: self.run(join_node(self.keys, name, {}, 60_000, 100, 4)).incarnation for name in "abc"
         }
-        self.run(claim_shards(self.keys, "a", self.incarnation["a"], [0], [], 100))
+        self.run(claim_shards(self.keys, "a", self.incarnation["a"], [0], [], Kept(100, 10, 60_000)))
         self.owner = self.run(read_owners(self.keys)).shards[0]
 
     def run(self, command: Any) -> Any:

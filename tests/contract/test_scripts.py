@@ -16,6 +16,7 @@ from hubq.store.keys import Keys
 from hubq.store.mailbox import Outgoing, message_of, read_range, send_messages, start_children
 from hubq.store.membership import drain_node, evict_node, join_node, leave_node, read_nodes, renew_lease
 from hubq.store.owners import (
+    Kept,
     Owner,
     claim_shards,
     commit_shard,
@@ -52,7 +53,7 @@ class Desk:
         return int(answer.incarnation)
 
     def claim(self, node: str, incarnation: int, *shards: int) -> Any:
-        return self.run(claim_shards(self.keys, node, incarnation, list(shards), [], KEPT))
+        return self.run(claim_shards(self.keys, node, incarnation, list(shards), [], Kept(KEPT, 10, 60_000)))
 
     def start(self, *children: str, seq: int = 1, sender: str = "s") -> list[str]:
         specs = {child: f'{{"start_id":"{sender}:{seq}"}}\n'.encode() for child in children}
@@ -289,10 +290,10 @@ def test_pins_are_released_and_dissolved(desk: Desk) -> None:
         b"handover",
         b"pin_released",
     ]
-    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"], KEPT)) == ()
-    assert desk.run(dissolve_pins(desk.keys, 0, pin, ["d"], KEPT)) is None
+    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"], Kept(KEPT, 10, 60_000))) == ()
+    assert desk.run(dissolve_pins(desk.keys, 0, pin, ["d"], Kept(KEPT, 10, 60_000))) is None
     desk.run(leave_node(desk.keys, "a", a, KEPT, force=True))
-    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"], KEPT)) == ("d",)
+    assert desk.run(dissolve_pins(desk.keys, 0, shard, ["d"], Kept(KEPT, 10, 60_000))) == ("d",)
     assert desk.run(read_owners(desk.keys)).pins == {}
 
 

@@ -12,6 +12,7 @@ from hubq.core.messages import (
     HandoverConfirmed,
     PinReleased,
     ReplicaJoined,
+    Revive,
     StartChildren,
     Wake,
     from_fields,
@@ -30,6 +31,7 @@ CONTROL: list[tuple[ControlMessage, str]] = [
     (HandoverConfirmed("b", 3, "h1"), "kind=handover_confirmed from=b shard=3 handover_id=h1"),
     (PinReleased("a", 3, "room-1", 1.5), "kind=pin_released from=a shard=3 child=room-1 closed_at=1.5"),
     (ReplicaJoined("b", 3), "kind=replica_joined from=b shard=3"),
+    (Revive("-", 3, "room-1"), "kind=revive from=- shard=3 child=room-1"),
     (Wake("a"), "kind=wake from=a"),
 ]
 

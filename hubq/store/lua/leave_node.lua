@@ -1,14 +1,22 @@
--- A node that owns nothing any more leaves. (With force it leaves anyhow, and what it owns may be claimed.)
+-- A node that owns nothing any more leaves. (With force it leaves anyhow, and gives up what it
+-- owns: others may claim it, and do not take it for a crash.)
 -- KEYS: nodes, leases, epoch, events, the node's control mailbox, owners
 -- ARGV: node, incarnation, kept events, force (1|0)
 -- Returns: "left" | "owner" | "gone"
 -- include: _time
 -- include: _owner
 if not alive(KEYS[1], ARGV[1], ARGV[2]) then return 'gone' end
-if ARGV[4] ~= '1' then
-  for _, line in ipairs(redis.call('HVALS', KEYS[6])) do
-    local node, incarnation = split_owner(line)
-    if node == ARGV[1] and incarnation == ARGV[2] then return 'owner' end
+redis.call('HDEL', KEYS[6], '')  -- a script that has written once may go on when the memory is full
+local owners = redis.call('HGETALL', KEYS[6])
+for i = 1, #owners, 2 do
+  local node, incarnation, token = split_owner(owners[i + 1])
+  if node == ARGV[1] and incarnation == ARGV[2] then
+    if ARGV[4] ~= '1' then return 'owner' end
+    if string.find(owners[i], '/', 1, true) then
+      redis.call('HDEL', KEYS[6], owners[i])
+    else
+      redis.call('HSET', KEYS[6], owners[i], '- 0 ' .. token)
+    end
   end
 end
 redis.call('ZREM', KEYS[2], ARGV[1])

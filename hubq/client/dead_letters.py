@@ -1,0 +1,64 @@
+"""Dead letters, for people: to be seen, sent again, or thrown away (docs/poison.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hubq.client.operations import HubContext
+from hubq.client.steps import Fetch, Operation
+from hubq.errors import ConfigError, HubqError, UnknownChild
+from hubq.store.dead_letters import DeadLetter, drop_dead, read_dead, replay_dead
+
+_NAME = re.compile(r"^(\d{1,4})/(\d+-\d+)$")
+
+
+def dead_letters(hub: HubContext) -> Operation[list[DeadLetter]]:
+    """All dead letters, the oldest first."""
+    found = yield Fetch([read_dead(hub.keys, shard) for shard in range(hub.config.shards)])
+    return sorted((letter for letters in found for letter in letters), key=lambda letter: (letter.died, letter.letter))
+
+
+def replay(hub: HubContext, names: Sequence[str] | None) -> Operation[list[str]]:
+    """Send letters again (None: all); the names of those sent."""
+    wanted = yield from _named(hub, names)
+    done: list[str] = []
+    for shard, entry in wanted:
+        (word,) = yield Fetch([replay_dead(hub.keys, shard, entry)])
+        if word == "unknown" and names is not None:
+            raise UnknownChild(f"dead letter {shard}/{entry}: its child is no more: drop the letter")
+        if word == "gone" and names is not None:
+            raise _missing(hub, f"{shard}/{entry}")
+        if word == "ok":
+            done.append(f"{shard}/{entry}")
+    return done
+
+
+def drop(hub: HubContext, names: Sequence[str] | None) -> Operation[list[str]]:
+    """Throw letters away (None: all); the names of those that were there."""
+    wanted = yield from _named(hub, names)
+    done: list[str] = []
+    for shard, entry in wanted:
+        (count,) = yield Fetch([drop_dead(hub.keys, shard, [entry])])
+        if count == 0 and names is not None:
+            raise _missing(hub, f"{shard}/{entry}")
+        if count:
+            done.append(f"{shard}/{entry}")
+    return done
+
+
+def _named(hub: HubContext, names: Sequence[str] | None) -> Operation[list[tuple[int, str]]]:
+    if names is None:
+        letters = yield from dead_letters(hub)
+        return [(letter.shard, letter.letter.partition("/")[2]) for letter in letters]
+    places: list[tuple[int, str]] = []
+    for name in dict.fromkeys(names):
+        match = _NAME.match(name)
+        if match is None or int(match[1]) >= hub.config.shards:
+            raise ConfigError(f"{name!r} does not name a dead letter: give one as `hubq dead list` shows it (6/1795-0)")
+        places.append((int(match[1]), match[2]))
+    return places
+
+
+def _missing(hub: HubContext, name: str) -> HubqError:
+    return HubqError(f"no dead letter {name} in hub {hub.keys.hub_id!r}: see `hubq dead list`")

@@ -1,0 +1,107 @@
+"""What was in hand when nodes crashed: the ``tries`` of a shard, and the marks that are written under watch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hubq.store.command import Arg, Command, pairs, plain, run_script, text
+from hubq.store.keys import Keys, owner_field
+from hubq.store.mailbox import position
+from hubq.store.owners import Owner
+
+#: At so many crashes what was in hand at all of them is set aside (``MOST_TRIES`` in ``lua/_crash.lua``).
+MOST_TRIES = 3
+#: How the reason begins for which such a child is parked.
+TOOK_DOWN = "starting it took down"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One field of ``tries``: an entry ("-" for the start of a child), in hand at ``count`` crashes; ``by`` has it now.
+
+    >>> Mark.read("17-0 2 b#5 a#3 b#4").written
+    '17-0 2 b#5 a#3 b#4'
+    """
+
+    entry: str
+    count: int
+    by: str
+    crashes: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> str:
+        """The text of the field."""
+        return " ".join((self.entry, str(self.count), self.by, *self.crashes))
+
+    @classmethod
+    def read(cls, line: str) -> Mark:
+        """The reverse of :attr:`written`."""
+        entry, count, by, *crashes = line.split()
+        return cls(entry, int(count), by, tuple(crashes))
+
+
+@dataclass(slots=True)
+class Watch:
+    """A shard that was taken over after a crash: messages up to ``until`` are marked before they are handled."""
+
+    until: tuple[int, int]
+    stage: str
+    crashes: tuple[str, ...]
+    marks: dict[str, Mark] = field(default_factory=dict)
+
+    @property
+    def careful(self) -> bool:
+        """The node before did not get through starting the children: they are started one at a time."""
+        return self.stage == "careful"
+
+    def covers(self, entry: bytes) -> bool:
+        """Whether a message was there already at the last crash."""
+        return position(entry) <= self.until
+
+
+def message_field(child: str) -> str:
+    """The field of the message of a child that is in hand."""
+    return f"message {child}"
+
+
+def start_field(child: str) -> str:
+    """The field of a child that is being started."""
+    return f"start {child}"
+
+
+def read_tries(keys: Keys, shard: int) -> Command[Watch | None]:
+    """The watch over a shard; None (nearly always) if there is nothing to watch for."""
+
+    def read(answer: object) -> Watch | None:
+        fields = {name: text(value) for name, value in pairs(answer).items()}  # type: ignore[arg-type]
+        if not fields:
+            return None
+        last, stage, *crashes = fields.pop("watch", "0-0 open").split()
+        marks = {name: Mark.read(line) for name, line in fields.items()}
+        return Watch(position(last), stage, tuple(crashes), marks)
+
+    return plain("HGETALL", keys.tries(shard), read=read)
+
+
+def mark_tries(keys: Keys, shard: int, pinned: str | None, owner: Owner, marks: Mapping[str, str]) -> Command[str]:
+    """Write marks (an empty text removes one): ``ok`` or ``fenced``."""
+    args: list[Arg] = [owner_field(shard, pinned), owner.line]
+    for name, line in marks.items():
+        args += (name, line)
+    return run_script("mark_tries", [keys.owners, keys.tries(shard)], args, text)
+
+
+def end_watch(keys: Keys, shard: int, owner: Owner) -> Command[str]:
+    """The children have started well: ``watching`` until the messages of that time are done, then ``over``."""
+    return run_script(
+        "end_watch",
+        [keys.owners, keys.tries(shard), keys.mailbox(shard)],
+        [owner_field(shard), owner.line],
+        text,
+    )
+
+
+def absolve_node(keys: Keys, shards: Sequence[int], node: str, incarnation: int) -> Command[int]:
+    """This incarnation of the node was only cut off: take its crashes back; how many counts that were."""
+    return run_script("absolve_node", [keys.owners], [f"{node}#{incarnation}", keys.prefix, *shards], int)
