@@ -7,11 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from hubq.client.operations import HubContext
-from hubq.client.session import RETRY_FOR, STARTS, WAIT_SLICE, Reply, new_sender, send_commands, start_command
-from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step
+from hubq.client.session import (
+    RETRY_FOR,
+    STARTS,
+    WAIT_SLICE,
+    WITHDRAW_WAIT,
+    Reply,
+    new_sender,
+    send_commands,
+    start_command,
+)
+from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.store.connection import LOST, AsyncRedis
-from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply
+from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply, withdraw_call
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
@@ -55,6 +64,8 @@ class AsyncSession:
                 return await self._send(messages)
             case Start(shards, whole):
                 return await self._start(shards, whole)
+            case Withdraw(shard, child, message_id):
+                return await self._withdraw(shard, child, message_id)
             case Collect(ids, timeout):
                 return await self._collect(ids, timeout)
             case Fetch(commands):
@@ -180,6 +191,17 @@ class AsyncSession:
             for seq in numbers.values():
                 self._settle(seq)
         return {shard: (str(seq), words) for (shard, seq), words in zip(numbers.items(), found, strict=True)}
+
+    async def _withdraw(self, shard: int, child: str, message_id: str) -> tuple[str, Reply | None]:
+        self._expect(message_id)
+        self._listen_soon()
+        try:
+            node = await self._redis.run(withdraw_call(self.hub.keys, shard, child, self.sender, message_id))
+        except BaseException:
+            self._forget(message_id)
+            raise
+        wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
+        return node, (await self._collect([message_id], wait)).get(message_id)
 
     async def _collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:
         for message_id in ids:

@@ -12,7 +12,7 @@ import msgspec
 from hubq.client.classes import ClassBook, as_child_class, name_of
 from hubq.client.owners_view import OwnersView
 from hubq.client.results import NodeStatus, StartResult, StopResult
-from hubq.client.steps import Collect, Fetch, Operation, Send, Start
+from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Withdraw
 from hubq.config import Config
 from hubq.core.hashing import checked_child_id, shard_of
 from hubq.core.pid import Pid
@@ -27,15 +27,15 @@ from hubq.errors import (
     MailboxFull,
     NoChildren,
     NotAlive,
+    RedisUnavailable,
     StartFailed,
     UnknownChild,
 )
 from hubq.store.codec import decode, encode_arguments
-from hubq.store.command import plain
-from hubq.store.keys import Keys, owner_field
+from hubq.store.keys import Keys
 from hubq.store.mailbox import Outgoing, read_started
 from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
-from hubq.store.owners import Owner, read_owners
+from hubq.store.owners import read_owners
 from hubq.store.spec_record import SpecRecord
 
 
@@ -74,13 +74,17 @@ def call(hub: HubContext, child_id: str, method: str, payload: bytes, timeout: f
     replies = yield Collect([message_id], timeout)
     if message_id in replies:
         return answer_of(*replies[message_id], what=f"{child_id}.{method}")
-    shard = hub.shard_of(child_id)
-    (line,) = yield Fetch([plain("HGET", hub.keys.owners, owner_field(shard), read=lambda found: found)])
-    owner = Owner.read(line).node if line else "-"
-    place = f"its node is {owner!r}" if owner != "-" else "no node serves it: start a worker"
-    raise CallTimeout(
-        f"{child_id}.{method} did not answer within {timeout:g} s; it may have been run, or be running still ({place})"
-    )
+    what = f"{child_id}.{method} did not answer within {timeout:g} s"
+    try:
+        node, late = yield Withdraw(hub.shard_of(child_id), child_id, message_id)
+    except RedisUnavailable as error:
+        raise CallTimeout(f"{what}; it may have been run, or be running still ({error})") from error
+    if late is not None:
+        return answer_of(*late, what=f"{child_id}.{method}")
+    if not node:
+        raise CallTimeout(f"{what}; it was not run, and will not be: no node serves it, start a worker", may_run=False)
+    place = f"its node is {node!r}" if node != "-" else "no node serves it: start a worker"
+    raise CallTimeout(f"{what}; it may have been run, or be running still ({place})")
 
 
 def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:

@@ -11,11 +11,19 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from hubq.client.operations import HubContext
-from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step
+from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
-from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply, send_messages, start_children
+from hubq.store.mailbox import (
+    Outgoing,
+    await_reply,
+    more_replies,
+    read_reply,
+    send_messages,
+    start_children,
+    withdraw_call,
+)
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
@@ -30,6 +38,9 @@ BATCH = 128
 IN_FLIGHT = 512
 #: Most shards in one request of a start.
 STARTS = 500
+
+#: How long the node of a call that has had its time may take to say whether it was begun, seconds.
+WITHDRAW_WAIT = 0.25
 
 Reply = tuple[str, str, bytes]
 
@@ -123,6 +134,8 @@ class Session:
                 return self._send(messages)
             case Start(shards, whole):
                 return self._start(shards, whole)
+            case Withdraw(shard, child, message_id):
+                return self._withdraw(shard, child, message_id)
             case Collect(ids, timeout):
                 return self._collect(ids, timeout)
             case Fetch(commands):
@@ -176,6 +189,12 @@ class Session:
                 self._window.settle(seq)
         self._wanted.update(str(seq) for seq in numbers.values())
         return {shard: (str(seq), words) for (shard, seq), words in zip(numbers.items(), found, strict=True)}
+
+    def _withdraw(self, shard: int, child: str, message_id: str) -> tuple[str, Reply | None]:
+        self._wanted.add(message_id)
+        node = self._redis.run(withdraw_call(self.hub.keys, shard, child, self.sender, message_id))
+        wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
+        return node, self._collect([message_id], wait).get(message_id)
 
     def _collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:
         until = time.monotonic() + timeout

@@ -39,11 +39,22 @@ class Collect:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take back a call that has had its time. The answer: (the child's node, "-" for none now, "" for none ever; its
+    reply, if one came after all: its result, or that it was not run).
+    """
+
+    shard: int
+    child: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """Read from Redis. The answer: the answers, in order."""
 
     commands: Sequence[Command[Any]]
 
 
-Step = Send | Start | Collect | Fetch
+Step = Send | Start | Collect | Withdraw | Fetch
 Operation = Generator[Step, Any, T]

@@ -95,6 +95,20 @@ class Revive:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """A caller whose time is over (``sender`` is its client id) → owner of the child: was the call begun?
+
+    Answer: the reply ``overdue`` if it was not, and never will be; none if it was begun, or if the node cannot tell.
+    Silence: after a moment the caller takes it that the call may have been run.
+    """
+
+    sender: str
+    shard: int
+    child: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """A node → itself: ends a blocking read, so that it goes on with other shards."""
 
@@ -102,7 +116,15 @@ class Wake:
 
 
 ControlMessage = (
-    StartChildren | ChildStartResp | Handover | HandoverConfirmed | PinReleased | ReplicaJoined | Revive | Wake
+    StartChildren
+    | ChildStartResp
+    | Handover
+    | HandoverConfirmed
+    | PinReleased
+    | ReplicaJoined
+    | Revive
+    | Withdraw
+    | Wake
 )
 
 KINDS: dict[str, type[ControlMessage]] = {
@@ -113,6 +135,7 @@ KINDS: dict[str, type[ControlMessage]] = {
     "pin_released": PinReleased,
     "replica_joined": ReplicaJoined,
     "revive": Revive,
+    "withdraw": Withdraw,
     "wake": Wake,
 }
 _WORDS = {kind: word for word, kind in KINDS.items()}

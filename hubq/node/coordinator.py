@@ -18,6 +18,7 @@ from hubq.core.messages import (
     ReplicaJoined,
     Revive,
     StartChildren,
+    Withdraw,
 )
 from hubq.core.placement import plan
 from hubq.core.view import NodeView, View, settled
@@ -103,6 +104,8 @@ class Coordinator:
                 work = self._intake.pin_released(message)
             case Revive():
                 work = self._intake.revive(message.shard, message.child)
+            case Withdraw():
+                self._parts.supervisor.withdraw(message)
             case ChildStartResp():
                 handover = self._handovers.get(message.handover_id)
                 offer = self._parts.stragglers.offers.get(message.handover_id)

@@ -15,6 +15,7 @@ from hubq.client.classes import ClassBook
 from hubq.config import Config
 from hubq.core.child import FunctionChild
 from hubq.core.lifecycle import Life, LifeEvent, RestartBudget, restarts
+from hubq.core.messages import Withdraw
 from hubq.errors import RedisUnavailable, StartFailed
 from hubq.hooks import ChildrenStart
 from hubq.hooks.book import ALTER
@@ -382,6 +383,31 @@ class Supervisor:
             self.read_again(cell, b"0")
         self.begin(cell, envelope)
         self.hooks.pids_updated(cell.holding, (cell.child_id,), "restarted")
+
+    # -- calls whose time is over ---------------------------------------------------------------------------------
+
+    def withdraw(self, ask: Withdraw) -> None:
+        """A caller has given up. If its call waits here, it goes, and the caller is told that it was not run."""
+        holding = self.holdings.get((ask.shard, ask.child)) or self.holdings.get((ask.shard, None))
+        cell = holding.cells.get(ask.child) if holding is not None else None
+        if holding is None or cell is None or holding.lost or holding.frozen:
+            return
+        if cell.life is Life.PARKED:
+            # Nothing of it is in hand. What waits in the mailbox is past its deadline, whoever reads it.
+            text = f"child {ask.child!r} is parked: {cell.reason}"
+            payload = msgspec.json.encode({"type": "", "message": text, "traceback": ""})
+            line = reply_line(ask.message_id, "overdue", self.node_name, payload)
+            holding.effects.replies.setdefault(ask.sender, []).append(line)
+            self.changed()
+            return
+        for before, message in enumerate(cell.queue or ()):
+            if (message.id, message.reply_to) == (ask.message_id, ask.sender):
+                assert cell.queue is not None
+                del cell.queue[before]
+                behind = before + (cell.busy is not None)
+                self.reject(cell, message, "overdue", f"{behind} messages were to be handled before it")
+                self.changed()
+                return
 
     # -- ending ----------------------------------------------------------------------------------------------------
 

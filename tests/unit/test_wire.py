@@ -15,6 +15,7 @@ from hubq.core.messages import (
     Revive,
     StartChildren,
     Wake,
+    Withdraw,
     from_fields,
     to_fields,
 )
@@ -32,6 +33,7 @@ CONTROL: list[tuple[ControlMessage, str]] = [
     (PinReleased("a", 3, "room-1", 1.5), "kind=pin_released from=a shard=3 child=room-1 closed_at=1.5"),
     (ReplicaJoined("b", 3), "kind=replica_joined from=b shard=3"),
     (Revive("-", 3, "room-1"), "kind=revive from=- shard=3 child=room-1"),
+    (Withdraw("c", 3, "room-1", "7"), "kind=withdraw from=c shard=3 child=room-1 message_id=7"),
     (Wake("a"), "kind=wake from=a"),
 ]
 
