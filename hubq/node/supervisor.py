@@ -257,6 +257,8 @@ class Supervisor:
             if cell_or_none is None:
                 continue  # it cannot be built (see above), or it has run and ended already
             cell = cell_or_none
+            while cell.life is Life.BUILT and not holding.lost:  # noqa: ASYNC110  (it waits for its trial: rare)
+                await asyncio.sleep(0.02)
             if cell.life is Life.STARTING:
                 await self.saver.boundary(cell)
             if cell.life is Life.PARKED and name not in failed:
