@@ -169,7 +169,7 @@ class Node:
         active_active = strategy.replication_model == "active_active"
         parts.recorder = Recorder(active_active, hub.config.max_state_bytes)
         parts.replicas = Replicas(parts, self._reading, strategy)
-        parts.dispatcher.lay = parts.replicas.lay
+        parts.dispatcher.lay = parts.replicas.copies.lay
         parts.supervisor.all_active = active_active
         heard = {"all": {"active", "passive"}, "none": set[str]()}
         parts.supervisor.signals = frozenset(heard.get(strategy.redundancy_signal, {strategy.redundancy_signal}))

@@ -144,7 +144,7 @@ class Intake:
             copies: dict[str, Cell] = {}
             if parts.replicas is not None:
                 if claimed:
-                    copies = await parts.replicas.take_over(shard)
+                    copies = await parts.replicas.standby.take_over(shard)
                 elif shard in parts.replicas.shards:
                     parts.replicas.unfollow(shard)
             # Owners first: a pin that is released between the reads is then only welcomed a little later.
@@ -180,7 +180,7 @@ class Intake:
                 copy = copies.get(child)
                 if copy is not None and copy.record.start_id == record.start_id:
                     assert parts.replicas is not None
-                    if parts.replicas.adopt(copy, states.get(child)):
+                    if parts.replicas.standby.adopt(copy, states.get(child)):
                         copy.holding = holding
                         holding.cells[child] = taken[child] = copy
                         if child in parked:
@@ -205,7 +205,7 @@ class Intake:
                 if number % 128 == 127:
                     await asyncio.sleep(0)
             if parts.replicas is not None and copies:
-                await parts.replicas.taken_over(holding, taken, copies)
+                await parts.replicas.standby.taken_over(holding, taken, copies)
             holding.open = True
             parts.hold(holding)
             self._moved(shard, TargetEvent.RESTORED)

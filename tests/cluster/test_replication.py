@@ -359,3 +359,32 @@ def test_a_child_hears_only_what_it_asked_for(make_hub: Any, signal: Any, heard:
             assert {mode for _, _, mode in Signalled.told} == heard
 
     play(scenario)
+
+
+def test_a_start_that_only_the_next_owner_handles_gets_its_copies_too(
+    make_hub: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The old owner dies before it sees the start; the other follower had followed before there was such a child."""
+
+    async def scenario() -> None:
+        hub = make_hub(shards=3, lease=1.5, lease_margin=0.3, redundancy=Replication(5))
+        async with Cluster(hub) as cluster:
+            await cluster.start("a", "b", "c")
+            await cluster.settled()
+            assert "5 copies of each child are wanted; with 3 node(s) there are 3" in caplog.text
+            await followed(cluster, await start(hub, LedgerChild, 3), 2)
+            cluster.partition("a")
+            names = [f"late{n}" for n in range(9)]
+            result = await hub.aio.start_children([ChildSpec(name, LedgerChild) for name in names], timeout=20)
+            assert result.status == "ok"
+            await cluster.kill("a")
+            for name in names:
+                await hub.aio.ref(name).call("record", "x", 1, timeout=20)
+            await followed(cluster, names, 1)
+            await agreed(cluster, names)
+            pids = await hub.aio.get_pids(names[0])
+            assert {pid.node for pid in pids} == {"b", "c"}
+            place = await hub.aio.where(names[0])
+            assert (place.node, *place.replicas) == tuple(pid.node for pid in pids)
+
+    play(scenario)
