@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
+from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from hubq.cli.children import tag
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_records, print_table
+from hubq.client.registry import Progress
+from hubq.client.results import ChildStatus
+from hubq.errors import ConfigError
 
 
 class Status(StrEnum):
@@ -18,6 +25,25 @@ class Status(StrEnum):
     RUNNING = "running"
     PARKED = "parked"
     WAITING = "waiting"
+
+
+class Sort(StrEnum):
+    """What children are sorted by."""
+
+    ID = "id"
+    NODE = "node"
+    CLASS = "class"
+    STATUS = "status"
+    BACKLOG = "backlog"
+
+
+SORTED_BY: dict[Sort, Callable[[ChildStatus], Any]] = {
+    Sort.ID: lambda child: child.child_id,
+    Sort.NODE: lambda child: (child.node or "", child.child_id),
+    Sort.CLASS: lambda child: (child.kind, child.child_id),
+    Sort.STATUS: lambda child: (child.status, child.child_id),
+    Sort.BACKLOG: lambda child: (-child.backlog, child.child_id),
+}
 
 
 def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
@@ -41,23 +67,40 @@ def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None)
 
 def ps_command(
     hub: HubName,
+    match: Annotated[
+        str | None, typer.Argument(metavar="[PATTERN]", help="Only children whose id matches, as of a shell: 'room-*'.")
+    ] = None,
     node: Annotated[str | None, typer.Option(help="Only the children on this node.")] = None,
     status: Annotated[Status | None, typer.Option(help="Only the children in this state.")] = None,
     kind: Annotated[
         str | None, typer.Option("--class", metavar="CLASS", help="Only the children of this class.")
     ] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="[KEY=]VALUE", help="Only those with this in their metadata; may be repeated."),
+    ] = None,
+    sort: Annotated[Sort, typer.Option(help="What to sort by; backlog: the longest first.")] = Sort.ID,
+    count: Annotated[int | None, typer.Option("-n", "--count", min=1, help="At most so many.")] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="CHILD", help="Only ids behind this one: the next page, sorted by id.")
+    ] = None,
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
-    """List the children of a hub, sorted by id."""
-    children = [
-        child
-        for child in open_hub(hub, redis).children()
-        if (node is None or child.node == node)
-        and (status is None or child.status == status.value)
-        and (kind is None or child.kind == kind)
-    ]
-    children.sort(key=lambda child: child.child_id)
+    """List the children of a hub. Reads in pages, without holding up Redis."""
+    wanted = [tag(each) if "=" in each else ("tag", each) for each in tags or ()]
+    if after is not None and sort is not Sort.ID:
+        raise ConfigError(f"--after goes by id, and you sort by {sort}: leave out one of them")
+    opened = open_hub(hub, redis)
+    with reading(opened.hub_id) as progress:
+        children = [
+            child
+            for child in opened.children(match=match, node=node, status=status, kind=kind, progress=progress)
+            if all(str(child.metadata.get(key)) == value for key, value in wanted)
+            and (after is None or child.child_id > after)
+        ]
+    children.sort(key=SORTED_BY[sort])
+    found, children = len(children), children[:count]
     if as_json:
         print_records(children)
         return
@@ -71,3 +114,18 @@ def ps_command(
             for child in children
         ],
     )  # fmt: skip
+    if len(children) < found:
+        more = f"; the next ones: --after {children[-1].child_id}" if sort is Sort.ID else ""
+        print(f"{len(children)} of {found}{more}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def reading(hub_id: str) -> Iterator[Progress | None]:
+    """A line on the terminal that says how far a listing is; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"reading the children of {hub_id}") as status:
+        yield lambda read, shards, found: status.update(f"{read} of {shards} shards, {found:,} children")

@@ -88,6 +88,29 @@ def test_ps_lists_and_filters(shell: Shell, hub_id: str) -> None:
     assert json.loads(shell.ok("ps", hub_id, "--json", "--class", "Room")) == []
 
 
+def test_ps_sorts_pages_and_selects_by_tag_and_pattern(shell: Shell, hub: Hub, hub_id: str) -> None:
+    worker = shell.worker("a")
+    for n, colour in enumerate(("red", "blue", "red")):
+        shell.ok("start", APP, f"c-{n}", "Counter", "--tag", f"tag={colour}", "--tag", f"n={n}")
+
+    def ids(*options: str) -> list[str]:
+        return [child["child_id"] for child in json.loads(shell.ok("ps", hub_id, "--json", *options))]
+
+    assert ids("--tag", "red") == ids("--tag", "tag=red") == ["c-0", "c-2"]
+    assert ids("--tag", "red", "--tag", "n=2") == ["c-2"]
+    assert ids("*-1") == ["c-1"]
+    hub.ref("c-2").cast("hold")
+    hub.ref("c-2").cast("add")
+    worker.wait_line("c-2 holds on")
+    assert ids("--sort", "backlog") == ["c-2", "c-0", "c-1"]
+    worker.signal(signal.SIGKILL)
+    page = shell.run("ps", hub_id, "-n", "2")
+    assert [line.split()[0] for line in page.stdout.splitlines()] == ["CHILD", "c-0", "c-1"]
+    assert page.stderr == "2 of 3; the next ones: --after c-1\n"
+    assert ids("--after", "c-1") == ["c-2"]
+    assert "leave out one" in shell.fails(2, "ps", hub_id, "--after", "c-1", "--sort", "node")
+
+
 def test_nodes_and_where(shell: Shell, hub_id: str) -> None:
     worker = shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")
