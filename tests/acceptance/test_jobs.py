@@ -95,7 +95,7 @@ def test_a_job_that_cannot_finish_in_time_goes_back_to_the_front_and_counts_no_r
     shell: Shell, hub: Hub, client: Any
 ) -> None:
     worker = work(shell, "a", "--drain-timeout", "1.5")
-    job = hub.enqueue("jobs_app.slow", "long", 6.0, retry=rq.Retry(max=2), meta={"n": 1})
+    job = hub.enqueue("jobs_app.slow", "long", 3.0, retry=rq.Retry(max=2), meta={"n": 1})
     behind = hub.enqueue("jobs_app.slow", "behind", 0.0)
     horse = int(begun(client, hub)[0][2])
     worker.signal(signal.SIGTERM)
