@@ -12,6 +12,7 @@ import pytest
 from hubq import CallFailed, ChildSpec, Hub, Replication
 from hubq.core.hashing import shard_of
 from hubq.node.holding import Cell
+from hubq.store.command import plain
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
 
 MODELS = ["active_active", "active_passive"]
@@ -386,5 +387,34 @@ def test_a_start_that_only_the_next_owner_handles_gets_its_copies_too(
             assert {pid.node for pid in pids} == {"b", "c"}
             place = await hub.aio.where(names[0])
             assert (place.node, *place.replicas) == tuple(pid.node for pid in pids)
+
+    play(scenario)
+
+
+def test_a_follower_that_lost_the_thread_begins_anew_and_leaves_nothing_behind(make_hub: Any) -> None:
+    async def scenario() -> None:
+        hub = make_hub(shards=1, redundancy=Replication(2))
+        async with Cluster(hub) as cluster:
+            await cluster.start("a", "b")
+            await cluster.settled()
+            children = await start(hub, LedgerChild, 3)
+            await followed(cluster, children, 1)
+            (owner,) = originals(cluster, children[0])
+            (follower,) = copies(cluster, children[0])
+            redis = cluster.nodes[owner].parts.redis
+            before = cluster.nodes[follower].parts.replicas
+            assert before is not None
+            old = before.shards[0]
+            # As if the log had been cut before it was read.
+            await redis.run(plain("DEL", hub.keys.log(0), read=int))
+            await redis.run(plain("HINCRBY", hub.keys.replicas(0), "#", 5, read=int))
+            for child in children:
+                await hub.aio.ref(child).call("record", "x", 1)
+            await eventually(lambda: before.shards.get(0) not in (None, old), 10.0, "it begins anew")
+            await followed(cluster, children, 1)
+            await agreed(cluster, children)
+            await cluster.drain(follower)
+            left = await redis.run(plain("EXISTS", hub.keys.log(0), hub.keys.replicas(0), read=int))
+            assert left == 0
 
     play(scenario)
