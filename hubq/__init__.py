@@ -44,7 +44,7 @@ from hubq.errors import (
     UnknownMethod,
 )
 from hubq.store.dead_letters import DeadLetter
-from hubq.strategies.distribution import ConsistentHashing
+from hubq.strategies.distribution import ConsistentHashing, Guided
 from hubq.strategies.migration import ColdSwap, HotSwap
 from hubq.strategies.redundancy import Replication, Singularity
 from hubq.strategies.synchronization import Polling, PubSub
@@ -74,6 +74,7 @@ __all__ = [
     "ConsistentHashing",
     "DeadLetter",
     "DuplicateJob",
+    "Guided",
     "HotSwap",
     "Hub",
     "HubqError",

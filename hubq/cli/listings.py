@@ -108,7 +108,7 @@ def ps_command(
         ("child", "class", "status", "node", "shard", "backlog", "metadata", "reason"),
         [
             (
-                child.child_id, child.kind, child.status + (" (pinned)" if child.pinned else ""), child.node or "-",
+                child.child_id, child.kind, child.status + (f" ({child.pin or 'pinned'})" if child.pinned else ""), child.node or "-",
                 child.shard, child.backlog, json.dumps(child.metadata) if child.metadata else "-", child.reason or "-",
             )
             for child in children

@@ -18,6 +18,7 @@ from hubq.cli.doctor import doctor_command
 from hubq.cli.inspection import config_command, events_command, mailbox_command, state_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
+from hubq.cli.moving import move_command
 from hubq.cli.top import top_command
 from hubq.cli.worker import worker_command
 from hubq.errors import ConfigError, HubqError, RedisUnavailable
@@ -49,6 +50,7 @@ app.command("worker", rich_help_panel=_NODES)(worker_command)
 app.command("nodes", rich_help_panel=_NODES)(nodes_command)
 app.command("drain", rich_help_panel=_NODES)(drain_command)
 app.command("ps", rich_help_panel=_CHILDREN)(ps_command)
+app.command("move", rich_help_panel=_CHILDREN)(move_command)
 app.command("where", rich_help_panel=_CHILDREN)(where_command)
 app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_command)
 app.command("stop", rich_help_panel=_CHILDREN)(stop_command)

@@ -8,17 +8,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from hubq.client import dead_letters, operations
+from hubq.client import dead_letters, operations, placing
 from hubq.client.async_session import AsyncSession
 from hubq.client.jobs import AsyncJobMethods
 from hubq.client.queries import AsyncQueries
 from hubq.client.ref import AsyncChildRef
-from hubq.client.results import NodeStatus, StartResult, StopResult
+from hubq.client.results import NodeStatus, Place, StartResult, StopResult
 from hubq.client.steps import Operation
 from hubq.core.spec import ChildSpec, Restart
 from hubq.store.connection import AsyncRedis
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.membership import check_config, read_config
+from hubq.strategies.distribution import ChildMapping
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -53,22 +54,28 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         *args: Any,
         metadata: dict[str, Any] | None = None,
         restart: Restart | None = None,
+        child_mapping: ChildMapping | None = None,
         timeout: float = 10.0,
         **kwargs: Any,
     ) -> StartResult:
         """Start a child and await that it runs. Raises what went wrong, as :meth:`Hub.start_child` and its future do."""
         spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
-        result = await self.start_children([spec], timeout=timeout)
+        result = await self.start_children([spec], child_mapping=child_mapping, timeout=timeout)
         for error in result.errors.values():
             raise error
         return result
 
     async def start_children(
-        self, specs: Sequence[ChildSpec], *, on_failure: str = "continue", timeout: float = 10.0
+        self,
+        specs: Sequence[ChildSpec],
+        *,
+        on_failure: str = "continue",
+        child_mapping: ChildMapping | None = None,
+        timeout: float = 10.0,
     ) -> StartResult:
         """Start several children and await that they run."""
-        ticket = await self._drive(operations.start_children(self._context, specs, on_failure=on_failure))
-        return await self._drive(operations.collect_start(self._context, ticket, timeout, on_failure))
+        ticket = await self._drive(placing.start_placed(self._context, specs, on_failure, child_mapping))
+        return await self._drive(placing.collect_placed(self._context, ticket, timeout, on_failure))
 
     async def stop_child(self, child_id: str, *, timeout: float = 10.0) -> StopResult:
         """See :meth:`Hub.stop_child`."""
@@ -100,6 +107,10 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
     async def drop_dead(self, letters: Sequence[str] | None = None) -> list[str]:
         """See :meth:`Hub.drop_dead`."""
         return await self._drive(dead_letters.drop(self._context, letters))
+
+    async def move(self, child_id: str, node: str | None, *, timeout: float = 10.0) -> Place:
+        """See :meth:`Hub.move`."""
+        return await self._drive(placing.move(self._context, child_id, node, timeout))
 
     async def drain(self, node: str) -> None:
         """See :meth:`Hub.drain`."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
-from hubq.client import dead_letters, operations
+from hubq.client import dead_letters, operations, placing
 from hubq.client.aio import AsyncHub
 from hubq.client.classes import ClassBook
 from hubq.client.inspection import Inspector
@@ -16,7 +16,7 @@ from hubq.client.operations import HubContext, StartTicket
 from hubq.client.owners_view import OwnersView
 from hubq.client.queries import Queries
 from hubq.client.ref import ChildRef
-from hubq.client.results import NodeStatus, StartResult, StopResult
+from hubq.client.results import NodeStatus, Place, StartResult, StopResult
 from hubq.client.session import Session
 from hubq.client.steps import Operation
 from hubq.config import Config, checked_name, redis_url
@@ -28,7 +28,7 @@ from hubq.store.connection import RedisServer, Server, SyncRedis
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.keys import Keys
 from hubq.store.membership import WIRE, check_config, read_config
-from hubq.strategies.distribution import ConsistentHashing, Distribution
+from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.redundancy import Redundancy, Singularity
 from hubq.strategies.synchronization import PubSub, Synchronization
@@ -58,7 +58,7 @@ class StartFuture:
         """
         with self._lock:
             if self._result is None:
-                operation = operations.collect_start(self._hub._context, self._ticket, timeout, self._on_failure)
+                operation = placing.collect_placed(self._hub._context, self._ticket, timeout, self._on_failure)
                 self._result = self._hub._drive_in(self._session, operation)
         if self._single:
             for error in self._result.errors.values():
@@ -105,7 +105,8 @@ class Hub(Queries, JobMethods):
         self.hook_book = HookBook()
         for hook in hooks:
             self.hook_book.add(hook)
-        self._context = HubContext(self.keys, self.config, self.classes, OwnersView(self.keys, self.synchronization))
+        view = OwnersView(self.keys, self.synchronization)
+        self._context = HubContext(self.keys, self.config, self.classes, view, self.distribution)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._redis: tuple[int, SyncRedis] | None = None
@@ -181,6 +182,7 @@ class Hub(Queries, JobMethods):
         *args: Any,
         metadata: dict[str, Any] | None = None,
         restart: Restart | None = None,
+        child_mapping: ChildMapping | None = None,
         **kwargs: Any,
     ) -> StartFuture:
         """Start a child; further arguments are its own. Returns once its spec and start message are in Redis.
@@ -189,18 +191,28 @@ class Hub(Queries, JobMethods):
         :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.RedisUnavailable`.
         """
         spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
-        future = self._start([spec], "continue", single=True)
+        future = self._start([spec], "continue", child_mapping, single=True)
         for error in future._ticket.errors.values():
             raise error
         return future
 
-    def start_children(self, specs: Sequence[ChildSpec], *, on_failure: str = "continue") -> StartFuture:
-        """Start several children. ``on_failure="rollback"``: all of them or none."""
-        return self._start(specs, on_failure, single=False)
+    def start_children(
+        self,
+        specs: Sequence[ChildSpec],
+        *,
+        on_failure: str = "continue",
+        child_mapping: ChildMapping | None = None,
+    ) -> StartFuture:
+        """Start several children. ``on_failure="rollback"``: all of them or none. ``child_mapping``: child -> node, with
+        ``Hub(distribution=Guided())``; raises :class:`~hubq.errors.MappingError`.
+        """
+        return self._start(specs, on_failure, child_mapping, single=False)
 
-    def _start(self, specs: Sequence[ChildSpec], on_failure: str, single: bool) -> StartFuture:
+    def _start(
+        self, specs: Sequence[ChildSpec], on_failure: str, child_mapping: ChildMapping | None, single: bool
+    ) -> StartFuture:
         session = self._session()
-        ticket = self._drive_in(session, operations.start_children(self._context, specs, on_failure=on_failure))
+        ticket = self._drive_in(session, placing.start_placed(self._context, specs, on_failure, child_mapping))
         return StartFuture(self, session, ticket, on_failure, single)
 
     def stop_child(self, child_id: str, *, timeout: float = 10.0) -> StopResult:
@@ -236,6 +248,16 @@ class Hub(Queries, JobMethods):
     def drop_dead(self, letters: Sequence[str] | None = None) -> list[str]:
         """Throw dead letters away (None: all); the names of those that were there."""
         return self._drive(dead_letters.drop(self._context, letters))
+
+    def move(self, child_id: str, node: str | None, *, timeout: float = 10.0) -> Place:
+        """Move a child to a node, live and with its state, and wait until it is there; it stays there. None: back to where
+        it belongs.
+
+        Raises :class:`~hubq.errors.UnknownChild`, :class:`~hubq.errors.NotAlive` (no such node, or it is draining),
+        :class:`~hubq.errors.HubqError` (it cannot start there), :class:`~hubq.errors.CallTimeout` (not there yet; it will
+        be, once it can).
+        """
+        return self._drive(placing.move(self._context, child_id, node, timeout))
 
     def drain(self, node: str) -> None:
         """Tell a node to hand over everything and leave; returns at once."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from hubq.config import Config
 from hubq.core.hashing import checked_child_id, shard_of
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
+from hubq.core.wish import Wish
 from hubq.errors import (
     BY_WORD,
     AlreadyStarted,
@@ -37,6 +38,7 @@ from hubq.store.mailbox import Outgoing, read_started
 from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import read_owners
 from hubq.store.spec_record import SpecRecord
+from hubq.strategies.distribution import ConsistentHashing, Distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class HubContext:
     config: Config
     classes: ClassBook
     view: OwnersView
+    distribution: Distribution = field(default_factory=ConsistentHashing)
 
     def shard_of(self, child_id: str) -> int:
         """The shard of a child of this hub."""
@@ -135,9 +138,10 @@ class StartTicket:
     awaited: dict[str, list[str]]
     errors: dict[str, HubqError]
     rollback: bool
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
-def record_of(spec: ChildSpec, classes: ClassBook) -> SpecRecord:
+def record_of(spec: ChildSpec, classes: ClassBook, place: str = "") -> SpecRecord:
     """The stored form of a spec, but for its start id."""
     kind = as_child_class(spec.target)
     module = spec.target.__module__
@@ -152,6 +156,7 @@ def record_of(spec: ChildSpec, classes: ClassBook) -> SpecRecord:
         restart=spec.restart or ("transient" if not _is_class(spec.target) else "permanent"),
         metadata=dict(spec.metadata),
         arguments=encode_arguments(spec.args, spec.kwargs, f"child {spec.child_id!r} ({kind.__name__})"),
+        place=place,
     )
 
 
@@ -159,8 +164,12 @@ def _is_class(target: Any) -> bool:
     return isinstance(target, type)
 
 
-def start_children(hub: HubContext, specs: Sequence[ChildSpec], *, on_failure: str) -> Operation[StartTicket]:
-    """Write specs and start messages; does not wait for the nodes."""
+def start_children(
+    hub: HubContext, specs: Sequence[ChildSpec], *, on_failure: str, places: Mapping[str, str] | None = None
+) -> Operation[StartTicket]:
+    """Write specs and start messages; does not wait for the nodes. ``places``: child -> node, for those with a place of
+    their own.
+    """
     if on_failure not in ("continue", "rollback"):
         raise ConfigError(f"on_failure={on_failure!r}: give 'continue' or 'rollback'")
     if not specs:
@@ -171,7 +180,9 @@ def start_children(hub: HubContext, specs: Sequence[ChildSpec], *, on_failure: s
         if spec.child_id in seen:
             raise AlreadyStarted(f"child {spec.child_id!r} is twice in the list: give each child once")
         seen.add(spec.child_id)
-        shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record_of(spec, hub.classes)
+        shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record_of(
+            spec, hub.classes, _place_line(hub, places.get(spec.child_id)) if places else ""
+        )
     rollback = on_failure == "rollback"
     answers = yield Start(shards, rollback)
     awaited: dict[str, list[str]] = {}
@@ -193,7 +204,12 @@ def start_children(hub: HubContext, specs: Sequence[ChildSpec], *, on_failure: s
         yield from _stop_quietly(written)
         yield Collect(list(awaited), 0)
         awaited = {}
-    return StartTicket(awaited, errors, bool(errors) and rollback)
+    return StartTicket(awaited, errors, bool(errors) and rollback, places or {})
+
+
+def _place_line(hub: HubContext, node: str | None) -> str:
+    waits = getattr(hub.distribution, "when_gone", "shard") == "wait"
+    return Wish(node, "guided", waits).line if node is not None else ""
 
 
 def collect_start(hub: HubContext, ticket: StartTicket, timeout: float, on_failure: str) -> Operation[StartResult]:

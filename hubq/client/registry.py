@@ -12,6 +12,7 @@ from hubq.client.results import ChildStatus, Place
 from hubq.client.steps import Fetch, Operation
 from hubq.core.hashing import checked_child_id
 from hubq.core.pid import Pid
+from hubq.core.wish import Wish
 from hubq.errors import ConfigError, NotAlive, UnknownChild
 from hubq.store.command import Command, plain, text
 from hubq.store.keys import Keys, owner_field
@@ -25,6 +26,8 @@ from hubq.store.spec_record import SpecRecord
 #: command keeps Redis from its other clients for longer than some 100 µs.
 SHARDS_AT_ONCE = 16
 CHILDREN_AT_ONCE = 250
+
+PLACES = 5
 
 NOBODY = Owner("-", 0, 0)
 
@@ -102,7 +105,7 @@ class Listing:
                 [each for shard, specs in wanted.items() for each in _places(keys, shard, list(specs))]
             )
             for number, (shard, specs) in enumerate(wanted.items()):
-                statuses = _statuses(shard, specs, *places[3 * number : 3 * number + 3])
+                statuses = _statuses(shard, specs, *places[PLACES * number : PLACES * (number + 1)])
                 found += [status for status in statuses if self.query.takes(status)]
         self.found += len(found)
         if self.progress is not None:
@@ -112,28 +115,52 @@ class Listing:
 
 
 def _places(keys: Keys, shard: int, children: list[str]) -> list[Command[Any]]:
-    """Who owns the shard and its pins, what waits for these children, and which of them cannot run."""
+    """Who owns the shard and its pins, what waits for these children, which of them cannot run, where they are wanted, and
+    why they are not there. (``PLACES`` commands.)
+    """
     fields = [owner_field(shard), *(owner_field(shard, child) for child in children)]
     return [
         plain("HMGET", keys.owners, *fields, read=list),
         plain("HMGET", keys.backlog(shard), *children, read=list),
         plain("HMGET", keys.parked(shard), *children, read=list),
+        plain("HMGET", keys.pins, *children, read=list),
+        plain("HMGET", keys.stragglers, *children, read=list),
     ]
 
 
+def wish_of(spec: SpecRecord, moved: bytes | None) -> Wish | None:
+    """Where a child is wanted: a move by hand goes before what it was started with."""
+    line = text(moved) if moved is not None else spec.place
+    return Wish.read(line) if line else None
+
+
 def _statuses(
-    shard: int, specs: Mapping[str, SpecRecord], lines: list[Any], backlogs: list[Any], reasons: list[Any]
+    shard: int,
+    specs: Mapping[str, SpecRecord],
+    lines: list[Any],
+    backlogs: list[Any],
+    parked: list[Any],
+    moves: list[Any],
+    stays: list[Any],
 ) -> list[ChildStatus]:
     of_shard = Owner.read(lines[0]) if lines[0] else NOBODY
     found: list[ChildStatus] = []
-    for (child, spec), pin, backlog, reason in zip(specs.items(), lines[1:], backlogs, reasons, strict=True):
-        owner = Owner.read(pin) if pin else of_shard
-        node = owner.node if owner.node != "-" else None
+    for (child, spec), line, backlog, reason, moved, why in zip(
+        specs.items(), lines[1:], backlogs, parked, moves, stays, strict=True
+    ):
+        owner = Owner.read(line) if line else of_shard
+        wish = wish_of(spec, moved)
+        waits = not line and wish is not None and wish.waits and wish.node != owner.node
+        node = owner.node if owner.node != "-" and not waits else None
+        pin = wish.why if wish is not None else ""
+        if line and (wish is None or wish.node != owner.node):
+            pin = "straggler"
         status = "parked" if reason is not None else "running" if node else "waiting"
         found.append(
             ChildStatus(
-                child, spec.name, shard, node, status, pin is not None, int(backlog or 0), text(reason or b""),
-                dict(spec.metadata), owner.incarnation, owner.token, spec.restart,
+                child, spec.name, shard, node, status, bool(line), int(backlog or 0),
+                text(reason or why or (f"waits for node {wish.node}" if wish is not None and waits else "")),
+                dict(spec.metadata), owner.incarnation, owner.token, spec.restart, pin, wish.node if wish else "",
             )
         )  # fmt: skip
     return found
@@ -166,15 +193,22 @@ def unknown(hub: HubContext, child_id: str) -> UnknownChild:
 def where(hub: HubContext, child_id: str) -> Operation[Place]:
     """Where a child is."""
     shard = hub.shard_of(checked_child_id(child_id))
-    exists = plain("HEXISTS", hub.keys.children(shard), child_id, read=int)
-    ask = [exists, read_followers(hub.keys, shard), read_nodes(hub.keys)]
-    owners, (exists, followers, nodes) = yield from hub.view.look(ask)
-    if not exists:
+    ask: list[Command[Any]] = [
+        read_some_specs(hub.keys, shard, [child_id]),
+        plain("HGET", hub.keys.pins, child_id, read=lambda found: found),
+        read_followers(hub.keys, shard),
+        read_nodes(hub.keys),
+    ]
+    owners, (specs, moved, followers, nodes) = yield from hub.view.look(ask)
+    if child_id not in specs:
         raise unknown(hub, child_id)
     owner = owner_of(owners, shard, child_id)
-    node = None if owner.node == "-" else owner.node
+    pinned = (shard, child_id) in owners.pins
+    wish = wish_of(specs[child_id], moved)
+    waits = not pinned and wish is not None and wish.waits and wish.node != owner.node
+    node = None if owner.node == "-" or waits else owner.node
     replicas = tuple(follower.node for follower in copies_of(owner, followers, nodes))
-    return Place(child_id, shard, node, owner.incarnation, owner.token, (shard, child_id) in owners.pins, replicas)
+    return Place(child_id, shard, node, owner.incarnation, owner.token, pinned, replicas)
 
 
 def copies_of(owner: Owner, followers: Iterable[Follower], nodes: Mapping[str, NodeInfo]) -> list[Follower]:

@@ -147,7 +147,12 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True)
 class ChildStatus:
-    """A child: ``status`` is "running", "parked" (``reason`` says why) or "waiting" (no node owns it)."""
+    """A child: ``status`` is "running", "parked" or "waiting" (no node serves it).
+
+    ``pin`` says why it does not simply live with its shard: "moved", "guided", "straggler" (it could not move with its shard)
+    or nothing; ``wanted`` is the node it was moved or guided to. ``reason`` says why it is parked, waits, or is not where it
+    belongs.
+    """
 
     child_id: str
     kind: str
@@ -161,6 +166,8 @@ class ChildStatus:
     incarnation: int = 0
     token: int = 0
     restart: str = ""
+    pin: str = ""
+    wanted: str = ""
 
     @property
     def pid(self) -> Pid | None:

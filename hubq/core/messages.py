@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class StartChildren:
-    """Source → target: build the children of this shard (or just ``child``), closed for intake.
+    """Source → target: build the children of this shard (or just those in ``child``, one per line), closed for intake.
 
     Answer: :class:`ChildStartResp`. Silence: after ``child_migration_timeout`` the source gives the move up.
     """
@@ -24,7 +24,7 @@ class StartChildren:
 
 @dataclass(frozen=True, slots=True)
 class ChildStartResp:
-    """Target → source: the children are built, but for those in ``failed`` (ids, one per line).
+    """Target → source: the children are built, but for those in ``failed`` (ids, one per line; ``reasons`` likewise).
 
     Answer: :class:`Handover`. Silence: the target drops what it built.
     """
@@ -33,6 +33,7 @@ class ChildStartResp:
     shard: int
     handover_id: str
     failed: str
+    reasons: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,21 @@ class Handover:
     token: int
     handover_id: str
     closed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenPassed:
+    """Owner of a shard → target, written by the script that makes the pins: these children (one per line) are yours.
+
+    Answer: :class:`HandoverConfirmed`. If it is lost, the target finds its pins in ``owners`` at its next heartbeat.
+    """
+
+    sender: str
+    shard: int
+    token: int
+    handover_id: str
+    closed_at: float
+    children: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +135,7 @@ ControlMessage = (
     StartChildren
     | ChildStartResp
     | Handover
+    | ChildrenPassed
     | HandoverConfirmed
     | PinReleased
     | ReplicaJoined
@@ -131,6 +148,7 @@ KINDS: dict[str, type[ControlMessage]] = {
     "start_children": StartChildren,
     "child_start_resp": ChildStartResp,
     "handover": Handover,
+    "children_passed": ChildrenPassed,
     "handover_confirmed": HandoverConfirmed,
     "pin_released": PinReleased,
     "replica_joined": ReplicaJoined,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubq.core.lifecycle import Life
 from hubq.core.messages import (
+    ChildrenPassed,
     ChildStartResp,
     ControlMessage,
     Handover,
@@ -35,6 +36,7 @@ from hubq.store.connection import LOST
 from hubq.store.control import last_event_id, read_control
 from hubq.store.membership import NodeInfo, read_nodes
 from hubq.store.owners import Kept, Owner, Owners, claim_shards, dissolve_pins, park_shard, read_owners
+from hubq.store.places import read_pins_epoch
 
 if TYPE_CHECKING:
     from hubq.node.parts import Parts
@@ -56,6 +58,8 @@ class Coordinator:
         self._kicked = asyncio.Event()
         self._handovers: dict[str, SourceHandover] = {}
         self._moving: dict[int, asyncio.Task[Any]] = {}
+        self._members: set[tuple[str, int, bool]] = set()
+        parts.places.begin = self._begin
         self._tasks: list[asyncio.Task[Any]] = []
         self._view = ViewHooks(parts.hooks)
 
@@ -106,6 +110,14 @@ class Coordinator:
                 work = self._intake.revive(message.shard, message.child)
             case Withdraw():
                 self._parts.supervisor.withdraw(message)
+            case ChildrenPassed():
+                work = self._parts.places.passed(message)
+            case ChildStartResp() if (passing := self._parts.places.passings.get(message.handover_id)) is not None:
+                if not passing.resp.done():
+                    passing.resp.set_result(message)
+            case HandoverConfirmed() if (passing := self._parts.places.passings.get(message.handover_id)) is not None:
+                if not passing.confirmed.done():
+                    passing.confirmed.set_result(None)
             case ChildStartResp():
                 handover = self._handovers.get(message.handover_id)
                 offer = self._parts.stragglers.offers.get(message.handover_id)
@@ -155,7 +167,9 @@ class Coordinator:
         if not parts.incarnation or not parts.lease.trusted(parts.now()):
             return
         known = dict(parts.tokens)
-        nodes, owners = await parts.redis.run_many([read_nodes(parts.keys), read_owners(parts.keys)])
+        nodes, owners, wishes = await parts.redis.run_many(
+            [read_nodes(parts.keys), read_owners(parts.keys), read_pins_epoch(parts.keys)]
+        )
         me = nodes.get(parts.node_name)
         if me is None or me.incarnation != parts.incarnation:
             return  # the next renewal says "evicted"
@@ -169,10 +183,19 @@ class Coordinator:
             parts.void("tokens are lower in Redis than they were")
             return
         self._draining_seen(me)
+        if await parts.places.refresh(wishes):
+            self.kick()  # the owners that were read may be old by now
+            return
+        parts.places.seen(nodes)
+        members = {(name, info.incarnation, info.up) for name, info in nodes.items()}
+        if members != self._members:
+            self._members = members
+            parts.stragglers.view_changed()
         if await self._view.seen(nodes):
             self.kick()  # handlers were waited for: what was read may be old by now
             return
         self._reconcile(nodes, owners)
+        parts.places.look(owners, self.draining)
         for handover in self._handovers.values():
             handover.target_seen(nodes)
         current: dict[int, str | None] = {
@@ -237,7 +260,7 @@ class Coordinator:
     def _reconcile_pins(self, holding: Holding, nodes: dict[str, NodeInfo], pins: dict[str, Owner]) -> None:
         parts = self._parts
         for child in list(holding.excluded):
-            if child not in pins:
+            if child not in pins and child not in holding.unplaced and child not in holding.leaving:
                 parts.supervisor.background(self._intake.welcome(holding.shard, child), f"welcoming {child}")
         dead = [child for child, owner in pins.items() if not _lives(nodes, owner)]
         if dead:
@@ -268,20 +291,25 @@ class Coordinator:
         holding = self._parts.supervisor.holdings.get((shard, None))
         if holding is None or holding.moving or holding.lost or not self._parts.reader.in_step(holding):
             return
-        holding.moving = True
         handover_id = secrets.token_hex(8)
         handover = SourceHandover(self._parts, holding, target, incarnation, handover_id)
         self._handovers[handover_id] = handover
-        task = self._parts.supervisor.background(self._hand_over(handover, holding), f"handing over shard {shard}")
-        self._moving[shard] = task
+        task = self._begin(holding, self._hand_over(handover, holding), f"handing over shard {shard}")
+        task.add_done_callback(lambda _: self._handovers.pop(handover_id, None))
+
+    def _begin(self, holding: Holding, work: Awaitable[Any], what: str) -> asyncio.Task[Any]:
+        """Do something with a shard in the background; until it is done, nothing else is begun with it."""
+        holding.moving = True
+        task = self._parts.supervisor.background(work, what)
+        self._moving[holding.shard] = task
 
         def done(_: asyncio.Task[Any]) -> None:
-            self._handovers.pop(handover_id, None)
-            self._moving.pop(shard, None)
+            self._moving.pop(holding.shard, None)
             holding.moving = False
             self.kick()
 
         task.add_done_callback(done)
+        return task
 
     async def _hand_over(self, handover: SourceHandover, holding: Holding) -> None:
         migration, hooks = self._parts.migration, self._parts.hooks

@@ -90,6 +90,10 @@ class Holding:
         self.pinned = pinned
         self.cells: dict[str, Cell] = {}
         self.excluded: set[str] = set()  # children pinned to other holdings
+        self.unplaced: dict[str, SpecRecord] = {}  # excluded, but pinned nowhere: they wait for their node
+        self.guided: set[str] = set()  # children that were started with a place of their own
+        self.leaving: set[str] = set()  # children that are being passed to other nodes
+        self.follows = False  # a pin that returns to its shard as soon as it can
         self.behind: dict[str, bytes] = {}  # child -> entry after which its messages must be read again
         self.replays: dict[
             str, float

@@ -26,6 +26,7 @@ from hubq.node.holding import Cell, Holding
 from hubq.node.hook_runner import HookRunner
 from hubq.node.lease_keeper import LeaseKeeper
 from hubq.node.parts import Parts
+from hubq.node.places import Places
 from hubq.node.reader import Reader
 from hubq.node.recorder import Recorder
 from hubq.node.replicas import MANY, Replicas
@@ -155,7 +156,11 @@ class Node:
         self._replicate(hub, trusted)
         self.parts.trials = Trials(self.parts)
         dispatcher.under_watch = self.parts.trials.handle
+        self.parts.places = Places(self.parts)
         self._intake = Intake(self.parts)
+        self.parts.welcome, self.parts.take_ahead = self._intake.welcome, self._intake.take_ahead
+        supervisor.pin_empty = self.parts.kick
+        supervisor.elsewhere, supervisor.send_away = self.parts.places.elsewhere, self.parts.places.send_away
         self._coordinator = Coordinator(self.parts, self._intake, self._empty.set)
         self._keeper = LeaseKeeper(self.parts, self._lost)
         self.pulse = Pulse(self.parts, lambda: self.ready)
@@ -367,6 +372,7 @@ class Node:
         self._was[parts.incarnation] = frozenset(shard for shard, _ in parts.supervisor.holdings)
         while len(self._was) > 20:
             del self._was[next(iter(self._was))]
+        parts.places.forget_all()
         for holding in list(parts.supervisor.holdings.values()):
             parts.drop(holding)
             parts.supervisor.background(

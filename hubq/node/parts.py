@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from hubq.core.messages import Wake
 from hubq.node.committer import Committer
 from hubq.node.counters import Counters
 from hubq.node.dispatcher import Dispatcher
-from hubq.node.holding import Holding
+from hubq.node.holding import Cell, Holding
 from hubq.node.hook_runner import HookRunner
 from hubq.node.reader import Reader
 from hubq.node.supervisor import Supervisor
@@ -27,6 +27,7 @@ from hubq.strategies.migration import Migration
 from hubq.strategies.synchronization import Synchronization
 
 if TYPE_CHECKING:
+    from hubq.node.places import Places
     from hubq.node.recorder import Recorder
     from hubq.node.replicas import Replicas
     from hubq.node.stragglers import Stragglers
@@ -56,6 +57,9 @@ class Parts:
     hooks: HookRunner
     void: Callable[[str], None]
     stragglers: Stragglers = field(init=False)
+    places: Places = field(init=False)
+    welcome: Callable[..., Awaitable[None]] = field(init=False)
+    take_ahead: Callable[[int, str, str], Cell | None] = field(init=False)
     replicas: Replicas | None = None
     """Copies of other nodes' children; None: there is one copy of each child."""
     recorder: Recorder | None = None

@@ -13,11 +13,12 @@ from hubq.core.lifecycle import Life
 from hubq.core.messages import StartChildren
 from hubq.errors import RedisUnavailable
 from hubq.hooks import ForwardedMigration
+from hubq.node.aside import put_back, set_aside
 from hubq.node.holding import Cell, Holding
 from hubq.node.state import overrides
 from hubq.store.control import send_control
 from hubq.store.effects import Effects
-from hubq.store.owners import Owner, pass_token
+from hubq.store.owners import pass_token
 
 if TYPE_CHECKING:
     from hubq.node.parts import Parts
@@ -42,6 +43,8 @@ class SourceHandover:
         self._closed_at = 0.0
         self._kept: set[str] = set()  # cannot start there, or could not be asked: pinned, and serving
         self._stragglers: dict[str, Holding] = {}
+        self._why: dict[str, str] = {}
+        self._wanted_here: set[str] = set()
         self._states: dict[str, bytes] = {}
         self._forgotten: list[str] = []
         self._ready: list[Cell] = []
@@ -79,6 +82,8 @@ class SourceHandover:
         return not self._holding.lost
 
     async def close_intake(self, grace: float) -> None:
+        if not self._parts.stragglers.leaving.is_set():
+            self._wanted_here = self._parts.places.staying(self._holding)
         if self.state is Source.STARTING:
             self._moved(SourceEvent.STARTED)  # cold swap builds nothing ahead
         holding = self._holding
@@ -92,28 +97,21 @@ class SourceHandover:
             for wait in pending:
                 wait.cancel()
         for cell in list(holding.cells.values()):
-            if cell.busy is not None or cell.life is Life.STARTING:
-                self._pin(cell, serving=False)
+            if self._wanted_here and cell.child_id in self._wanted_here:
+                self._pin(cell, "", serving=True)
+            elif cell.busy is not None or cell.life is Life.STARTING:
+                self._pin(cell, "it is busy with a message", serving=False)
             elif cell.child_id in self._kept:
-                self._pin(cell, serving=True)
+                self._pin(cell, f"it cannot start on {self.target}: see `hubq events`", serving=True)
         self._moved(SourceEvent.CLOSED)
 
-    def _pin(self, cell: Cell, serving: bool) -> None:
+    def _pin(self, cell: Cell, why: str, serving: bool) -> None:
         holding = self._holding
         if cell.child_id not in holding.cells:
             return  # it has ended meanwhile
-        owner = Owner(holding.owner.node, holding.owner.incarnation, holding.owner.token + 1)
-        pin = Holding(self.shard, owner, cell.child_id)
-        pin.recorder = holding.recorder
-        pin.frozen = True
-        pin.watch = holding.watch
-        pin.cells[cell.child_id] = holding.cells.pop(cell.child_id)
-        cell.holding = pin
-        # What is read for the shard from now on passes the child by; the pin reads it again.
-        after = holding.behind.pop(cell.child_id, None)
-        pin.behind[cell.child_id] = self._parts.reader.position(self.shard) if after is None else after
-        holding.excluded.add(cell.child_id)
+        pin = set_aside(self._parts, holding, cell)
         self._stragglers[cell.child_id] = pin
+        self._why[cell.child_id] = why
         if serving:
             self._kept.add(cell.child_id)
 
@@ -160,7 +158,7 @@ class SourceHandover:
         log.warning(
             "child %s stays on %s: its state could not be handed over: %s", cell.child_id, self._parts.node_name, error
         )
-        self._pin(cell, serving=True)
+        self._pin(cell, f"its state could not be handed over: {error}", serving=True)
 
     async def _become_passive(self) -> None:
         if self._holding.active:
@@ -213,7 +211,7 @@ class SourceHandover:
         parts, holding = self._parts, self._holding
         command = pass_token(
             parts.keys, self.shard, holding.owner, self.target, self._incarnation, handover_id=self.handover_id,
-            closed_at_ms=self._closed_at, pinned=list(self._stragglers), effects=effects,
+            closed_at_ms=self._closed_at, pinned=self._why, effects=effects,
             events_kept=parts.config.events_kept,
         )  # fmt: skip
         while not parts.lease_over() and not holding.lost:
@@ -236,13 +234,10 @@ class SourceHandover:
             if self._forgotten:
                 cell.boundary, cell.saved = None, False
         holding.effects.forgotten = []
-        for child, pin in self._stragglers.items():
-            holding.cells[child] = pin.cells[child]
-            holding.cells[child].holding = holding
-            holding.effects.absorb(pin.effects)
-            holding.behind.update(pin.behind)
-            holding.excluded.discard(child)
+        for pin in self._stragglers.values():
+            put_back(holding, pin)
         self._stragglers.clear()
+        self._why.clear()
         holding.frozen = False
         if not holding.active:
             holding.active = True
@@ -282,6 +277,9 @@ class SourceHandover:
                 )
                 hooks.fire("forwarded_migration", stays)
         for child, pin in self._stragglers.items():
+            if child in self._wanted_here:
+                self._parts.stragglers.keep(pin)
+                continue
             self._parts.stragglers.follow(pin, retention, serving=child in self._kept)
 
     async def dispose(self) -> None:

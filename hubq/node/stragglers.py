@@ -28,13 +28,35 @@ class Stragglers:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self.leaving = asyncio.Event()
+        self._news = asyncio.Event()
         self.offers: dict[str, asyncio.Future[str]] = {}
 
     def follow(self, pin: Holding, retention: float, *, serving: bool) -> None:
         """Let a pinned child return to its shard: when its message is done, or, if it serves on, when it can start there."""
+        pin.follows = True
         self._parts.supervisor.event("child_pinned", shard=pin.shard, child=pin.pinned or "", serving=int(serving))
         work = self._serve_until_possible(pin, retention) if serving else self._when_done(pin, retention)
         self._parts.supervisor.background(work, f"straggler {pin.pinned}")
+
+    def keep(self, pin: Holding) -> None:
+        """A child that is wanted here stays when its shard goes: serve on."""
+        self._parts.supervisor.event("child_pinned", shard=pin.shard, child=pin.pinned or "", serving=1)
+        self._serve(pin)
+
+    def _serve(self, pin: Holding) -> None:
+        pin.open = True
+        for cell in pin.cells.values():
+            if cell.life is Life.RUNNING:
+                self._parts.supervisor.start_run(cell)
+                self._parts.dispatcher.resume(cell)
+
+    async def give_back(self, pin: Holding) -> None:
+        """A pin that is wanted here no more returns to its shard, with its state."""
+        pin.open = False
+        if pin.cells:
+            await self._when_done(pin, float(getattr(self._parts.migration, "retention", 5.0)))
+        else:
+            await self._release(pin, None)
 
     async def _when_done(self, pin: Holding, retention: float) -> None:
         (cell,) = pin.cells.values()
@@ -61,20 +83,29 @@ class Stragglers:
         await self._release(pin, cell)
 
     async def _serve_until_possible(self, pin: Holding, retention: float) -> None:
-        (cell,) = pin.cells.values()
-        pin.open = True
-        if cell.life is Life.RUNNING:
-            self._parts.supervisor.start_run(cell)
-            self._parts.dispatcher.resume(cell)
-        while not pin.lost:
-            try:
-                await asyncio.wait_for(self.leaving.wait(), RETRY)
-            except TimeoutError:
-                if not await self._can_start(pin, cell):
-                    continue
+        self._serve(pin)
+        while not pin.lost and pin.cells:
+            (cell,) = pin.cells.values()
+            if not await self._left_or_news(RETRY) and not await self._can_start(pin, cell):
+                continue
             pin.open = False
             await self._when_done(pin, retention)
             return
+        if not pin.lost:
+            await self._release(pin, None)
+
+    async def _left_or_news(self, within: float) -> bool:
+        """Wait until this node is leaving (True), or until it is worth another try (False)."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.leaving, self._news)]
+        await asyncio.wait(waits, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return self.leaving.is_set()
+
+    def view_changed(self) -> None:
+        """Nodes have come or gone: what could not start then may start now."""
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _can_start(self, pin: Holding, cell: Cell) -> bool:
         parts = self._parts
@@ -94,14 +125,14 @@ class Stragglers:
             return False
         return not failed
 
-    async def _release(self, pin: Holding, cell: Cell) -> None:
+    async def _release(self, pin: Holding, cell: Cell | None) -> None:
         parts = self._parts
         closed_at = parts.redis_now_ms()
         pin.open = False
         if pin.lost:
             return
         try:
-            if cell.busy is None and cell.life is Life.RUNNING:
+            if cell is not None and cell.busy is None and cell.life is Life.RUNNING:
                 data_wait = float(getattr(parts.migration, "handover_data_wait", 3.0))
                 child, envelope = await asyncio.wait_for(parts.supervisor.saver.hand_over(cell, True), data_wait)
                 if envelope is not None:
@@ -109,25 +140,25 @@ class Stragglers:
                 if cell.unsaved:
                     pin.effects.done.setdefault(child, []).extend(cell.unsaved)
         except Exception as error:
-            log.error("child %s moves with its last commit; its state could not be taken: %r", cell.child_id, error)
+            log.error("child %s moves with its last commit; its state could not be taken: %r", pin.pinned, error)
         pin.active = False
-        await parts.supervisor.announce([cell], "passive")
+        await parts.supervisor.announce([cell] if cell is not None else [], "passive")
         pin.frozen = True
         await parts.committer.settled()
         effects = parts.committer.take(pin)
         command = release_pin(
-            parts.keys, pin.shard, cell.child_id, pin.owner, closed_at_ms=closed_at, effects=effects,
+            parts.keys, pin.shard, pin.pinned or "", pin.owner, closed_at_ms=closed_at, effects=effects,
             events_kept=parts.config.events_kept,
         )  # fmt: skip
         while not parts.lease_over() and not pin.lost:
             try:
                 word = await parts.redis.run(command, retry_for=1.0)
             except RedisUnavailable as error:
-                log.warning("releasing the pin of %s waits: %s", cell.child_id, error)
+                log.warning("releasing the pin of %s waits: %s", pin.pinned, error)
                 await asyncio.sleep(0.2)
                 continue
-            log.debug("pin of %s: %s", cell.child_id, word)
+            log.debug("pin of %s: %s", pin.pinned, word)
             break
         parts.drop(pin)
-        await parts.supervisor.dispose([cell], "migrated")
+        await parts.supervisor.dispose([cell] if cell is not None else [], "migrated")
         parts.kick()

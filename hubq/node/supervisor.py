@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import isawaitable
 from typing import Any
 
@@ -46,6 +46,7 @@ class Supervisor:
         self.node_name = node_name
         self.holdings: dict[tuple[int, str | None], Holding] = {}
         self.changed: Callable[[], None] = lambda: None  # set by the node: something to commit
+        self.pin_empty: Callable[[], None] = lambda: None  # set by the node: a pin has no child any more
         self.resume: Callable[[Cell], None] = lambda cell: None  # set by the node: a child may go on
         self.reject: Callable[[Cell, Message, str, str], None]
         self.redis_now_ms: Callable[[], float]
@@ -242,8 +243,15 @@ class Supervisor:
                 await self.hooks.before("pre_children_start", payload)
                 if not await self._open_again(holding):
                     return
+            away = {name: record for name, record in records.items() if record.place and self.elsewhere(name, record)}
+            if away:
+                failed |= await self._start_elsewhere(holding, away)
+                if not await self._open_again(holding):
+                    return
             for name in missing:
-                if name in records and name not in holding.cells:
+                if name in records and name not in holding.cells and name not in away:
+                    if records[name].place:
+                        holding.guided.add(name)
                     try:
                         cell = self.build(holding, name, records[name])
                     except StartFailed as error:
@@ -283,12 +291,27 @@ class Supervisor:
                 holding.behind.pop(name, None)
                 self.read_orphans(holding, name)
 
+    async def _start_elsewhere(self, holding: Holding, away: Mapping[str, SpecRecord]) -> dict[str, str]:
+        """Children with a place of their own are not started here; one that cannot start there either is forgotten."""
+        for name, record in away.items():
+            holding.excluded.add(name)
+            holding.unplaced[name] = record
+            holding.behind.pop(name, None)
+        failed = await self.send_away(holding, away)
+        for name in failed:
+            if holding.unplaced.pop(name, None) is not None:
+                holding.excluded.discard(name)
+                self.forget(holding, name, away[name])
+        return failed
+
     async def _open_again(self, holding: Holding) -> bool:
         """Wait out a handover of the shard. False: it has gone; True: it is (still, or again) open here."""
         while not holding.open and not holding.lost:  # noqa: ASYNC110  (rare, and short)
             await asyncio.sleep(0.02)
         return not holding.lost
 
+    elsewhere: Callable[[str, SpecRecord], bool]
+    send_away: Callable[[Holding, Mapping[str, SpecRecord]], Awaitable[dict[str, str]]]
     read_again: Callable[[Cell, bytes], None]
     read_orphans: Callable[[Holding, str], None]
 
@@ -460,6 +483,8 @@ class Supervisor:
         self.background(self._dispose(cell, "stopped"), f"stopping child {cell.child_id}")
         self.event("child_stopped", child=cell.child_id, shard=holding.shard)
         self.hooks.ended(holding, cell.child_id)
+        if holding.pinned is not None:
+            self.pin_empty()
 
     def _remove(self, cell: Cell) -> None:
         if cell.life is Life.PARKED:

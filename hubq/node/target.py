@@ -12,8 +12,10 @@ from hubq.core.messages import ChildStartResp, Handover, HandoverConfirmed, PinR
 from hubq.errors import StartFailed
 from hubq.hooks import ChildrenMigrated, ProcessStartups
 from hubq.node.holding import Cell, Holding
+from hubq.node.supervisor import sendable
 from hubq.store.control import send_control
 from hubq.store.owners import Owner, read_owners
+from hubq.store.places import read_pin_owners, read_pins_epoch
 from hubq.store.registry import read_some_specs, read_specs, read_state, read_states, read_texts
 from hubq.store.tries import TOOK_DOWN, read_tries
 
@@ -37,6 +39,7 @@ class Intake:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._ahead: dict[int, dict[str, Cell]] = {}
+        self._single: dict[tuple[int, str], Cell] = {}  # children built ahead to be pinned here
         self._states: dict[int, Target] = {}
         self._adopting: dict[int, object] = {}
         self._expected: dict[int, float] = {}  # seen in ``owners`` before the ``handover`` message, since when
@@ -44,6 +47,7 @@ class Intake:
     def forget_all(self) -> None:
         """Drop what was built ahead (the node was evicted)."""
         self._ahead.clear()
+        self._single.clear()
         self._states.clear()
         self._adopting.clear()
         self._expected.clear()
@@ -65,7 +69,7 @@ class Intake:
                 return
             self._moved(shard, TargetEvent.START_CHILDREN)
         try:
-            built, failed = await self._build(message)
+            built, failed, reasons = await self._build(message)
         except BaseException:
             if not message.child and self._states.get(shard) is Target.BUILDING:
                 self._states.pop(shard)
@@ -75,28 +79,50 @@ class Intake:
             self._moved(shard, TargetEvent.BUILT)
             patience = parts.migration.handle_process_startups(parts.config.lease)
             asyncio.get_running_loop().call_later(patience, self._overdue, shard, built)
-        answer = ChildStartResp(parts.node_name, shard, message.handover_id, "\n".join(failed))
+        if message.child:
+            self._keep_single(shard, built)
+        answer = ChildStartResp(parts.node_name, shard, message.handover_id, "\n".join(failed), "\n".join(reasons))
         await parts.redis.run(send_control(parts.keys, message.sender, answer), retry_for=2.0)
 
-    async def _build(self, message: StartChildren) -> tuple[dict[str, Cell], list[str]]:
+    def _keep_single(self, shard: int, built: dict[str, Cell]) -> None:
+        for child, cell in built.items():
+            self._single[shard, child] = cell
+
+        def overdue() -> None:
+            for child, cell in built.items():
+                if self._single.get((shard, child)) is cell:
+                    del self._single[shard, child]
+
+        patience = self._parts.migration.handle_process_startups(self._parts.config.lease)
+        asyncio.get_running_loop().call_later(patience, overdue)
+
+    def take_ahead(self, shard: int, child: str, start_id: str) -> Cell | None:
+        """A child that was built ahead to be pinned here."""
+        cell = self._single.pop((shard, child), None)
+        return cell if cell is not None and cell.record.start_id == start_id else None
+
+    async def _build(self, message: StartChildren) -> tuple[dict[str, Cell], list[str], list[str]]:
         parts, shard = self._parts, message.shard
         if message.child:
-            specs = await parts.redis.run(read_some_specs(parts.keys, shard, [message.child]), retry_for=2.0)
+            names = message.child.split("\n")
+            specs = await parts.redis.run(read_some_specs(parts.keys, shard, names), retry_for=2.0)
         else:
             specs = await parts.redis.run(read_specs(parts.keys, shard), retry_for=2.0)
         nowhere = Holding(shard, Owner("-", 0, 0))
         built: dict[str, Cell] = {}
         failed: list[str] = []
+        reasons: list[str] = []
         for number, (child, record) in enumerate(specs.items()):
             try:
                 built[child] = parts.supervisor.build(nowhere, child, record)
             except StartFailed as error:
                 log.error("shard %d: %s", shard, error)
                 failed.append(child)
+                reasons.append(" ".join(sendable(str(error)).split()))
                 parts.supervisor.event("child_start_failed", shard=shard, child=child, reason=str(error))
             if number % BUILD_BATCH == BUILD_BATCH - 1:
                 await asyncio.sleep(0)
-        return built, failed
+        return built, failed, reasons
 
     def _overdue(self, shard: int, built: dict[str, Cell]) -> None:
         if self._ahead.get(shard) is built and self._states.get(shard) is Target.READY:
@@ -148,9 +174,10 @@ class Intake:
                 elif shard in parts.replicas.shards:
                     parts.replicas.unfollow(shard)
             # Owners first: a pin that is released between the reads is then only welcomed a little later.
-            owners, specs, states, parked, watch = await parts.redis.run_many(
+            owners, wishes, specs, states, parked, watch = await parts.redis.run_many(
                 [
                     read_owners(parts.keys),
+                    read_pins_epoch(parts.keys),
                     read_specs(parts.keys, shard),
                     read_states(parts.keys, shard),
                     read_texts(parts.keys.parked(shard)),
@@ -158,6 +185,7 @@ class Intake:
                 ],
                 retry_for=parts.config.lease,
             )
+            await parts.places.refresh(wishes)
             if self._adopting.get(shard) is not mine:
                 return  # everything was dropped meanwhile (the node was evicted)
             if owners.shards.get(shard) != owner or owner.incarnation != parts.incarnation:
@@ -173,6 +201,12 @@ class Intake:
             taken: dict[str, Cell] = {}  # copies that go on as the originals
             for number, (child, record) in enumerate(specs.items()):
                 if child in holding.excluded:
+                    continue
+                if record.place:
+                    holding.guided.add(child)
+                if parts.places.elsewhere(child, record):
+                    holding.excluded.add(child)
+                    holding.unplaced[child] = record
                     continue
                 if (reason := parked.get(child, "")).startswith(TOOK_DOWN):
                     holding.cells[child] = parts.supervisor.build_parked(holding, child, record, reason)
@@ -262,25 +296,42 @@ class Intake:
         """``pin_released``: a straggler returns to its shard."""
         await self.welcome(message.shard, message.child, message.closed_at, message.sender)
 
-    async def welcome(self, shard: int, child: str, closed_at: float = 0.0, source: str = "") -> None:
-        """A child whose pin is gone is built here, and its messages are read from the first one left."""
+    async def welcome(
+        self, shard: int, child: str, closed_at: float = 0.0, source: str = "", *, stay: bool = False
+    ) -> None:
+        """A child whose pin is gone is built here, and its messages are read from the first one left; unless it is wanted
+        elsewhere (and ``stay`` is not given).
+        """
         parts = self._parts
         holding = parts.supervisor.holdings.get((shard, None))
         if holding is None or child not in holding.excluded:
             return  # whoever adopts the shard sees that the pin is gone
         began = parts.now()
-        specs, state, watch = await parts.redis.run_many(
+        owner = holding.owner
+        pins, wishes, specs, state, watch = await parts.redis.run_many(
             [
+                read_pin_owners(parts.keys, shard, [child]),
+                read_pins_epoch(parts.keys),
                 read_some_specs(parts.keys, shard, [child]),
                 read_state(parts.keys, shard, child),
                 read_tries(parts.keys, shard),
             ],
             retry_for=parts.config.lease,
         )
+        await parts.places.refresh(wishes)
+        if pins or holding.owner != owner or child in holding.leaving or child in holding.unplaced:
+            return  # this news is old: it has been passed on meanwhile
         if holding.lost or child not in holding.excluded:
             return
         if holding.moving and not holding.open:
             return  # it leaves this minute; the next owner sees that the pin is gone
+        if child in specs:
+            if specs[child].place:
+                holding.guided.add(child)
+            if not stay and parts.places.elsewhere(child, specs[child]):
+                holding.unplaced[child] = specs[child]
+                parts.kick()
+                return
         if watch is not None and holding.watch is None:
             parts.supervisor.background(parts.trials.watch(holding), f"watching shard {shard}")
         holding.watch = watch

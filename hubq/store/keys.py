@@ -8,6 +8,9 @@ key                                 type    what it holds
 ``hubq:{chat}:leases``              zset    node -> end of its lease, ms of Redis TIME
 ``hubq:{chat}:epoch``               string  membership epoch
 ``hubq:{chat}:owners``              hash    shard, or ``shard/child`` for a pin -> ``node incarnation token``
+``hubq:{chat}:pins``                hash    child -> node it was moved to by hand, and ``moved``
+``hubq:{chat}:pins_epoch``          string  goes up with every change of ``pins``
+``hubq:{chat}:stragglers``          hash    child -> why it is not where it belongs
 ``hubq:{chat}:events``              stream  what happened, capped
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
@@ -48,6 +51,9 @@ class Keys:
         self.owners = self.prefix + "owners"
         self.events = self.prefix + "events"
         self._send_keys: dict[int, tuple[str, str, str]] = {}
+        self.pins = self.prefix + "pins"
+        self.pins_epoch = self.prefix + "pins_epoch"
+        self.stragglers = self.prefix + "stragglers"
 
     @property
     def fixed(self) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +98,7 @@ def claim_shards(
         node, incarnation, kept.events, keys.prefix, kept.letters, kept.reply_ttl_ms, len(shards), *shards
     ]  # fmt: skip
     args += [owner_field(shard, child) for shard, child in pins]
-    return run_script("claim_shards", [keys.owners, keys.nodes, keys.events, keys.epoch], args, read)
+    return run_script("claim_shards", [keys.owners, keys.nodes, keys.events, keys.epoch, keys.stragglers], args, read)
 
 
 def pass_token(
@@ -110,17 +110,17 @@ def pass_token(
     *,
     handover_id: str,
     closed_at_ms: float,
-    pinned: Sequence[str],
+    pinned: Mapping[str, str],
     effects: Effects,
     events_kept: int,
 ) -> Command[str]:
-    """Give the shard to the target: ``passed``, ``fenced`` or ``target_gone``."""
+    """Give the shard to the target, but for the ``pinned`` children (child -> why): ``passed``, ``fenced`` or ``target_gone``."""
     return run_script(
         "pass_token",
-        [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target)],
+        [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target), keys.stragglers],
         [
             owner_field(shard), source.line, target, incarnation, handover_id, f"{closed_at_ms:.3f}", source.node,
-            events_kept, len(pinned), *pinned, *effects.arguments(keys, shard),
+            events_kept, len(pinned), *(part for pin in pinned.items() for part in pin), *effects.arguments(keys, shard),
         ],
         text,
     )  # fmt: skip
@@ -132,7 +132,7 @@ def release_pin(
     """Give a pinned child back to its shard: ``released`` or ``fenced``."""
     return run_script(
         "release_pin",
-        [keys.owners, keys.events],
+        [keys.owners, keys.events, keys.stragglers],
         [
             shard, child, owner.line, keys.prefix + "node:", f"{closed_at_ms:.3f}", owner.node, events_kept,
             *effects.arguments(keys, shard),
@@ -151,7 +151,7 @@ def dissolve_pins(
 
     return run_script(
         "dissolve_pins",
-        [keys.owners, keys.nodes, keys.events],
+        [keys.owners, keys.nodes, keys.events, keys.stragglers],
         [owner_field(shard), owner.line, kept.events, keys.prefix, kept.letters, kept.reply_ttl_ms, *children],
         read,
     )

@@ -43,6 +43,15 @@ def read_states(keys: Keys, shard: int) -> Command[dict[str, Envelope]]:
     return plain("HGETALL", keys.msk(shard), read=read)
 
 
+def read_envelopes(keys: Keys, shard: int, children: Sequence[str]) -> Command[dict[str, Envelope]]:
+    """The saved states of these children, where there are any."""
+
+    def read(answer: Any) -> dict[str, Envelope]:
+        return {child: Envelope.read(data) for child, data in zip(children, answer, strict=True) if data is not None}
+
+    return plain("HMGET", keys.msk(shard), *children, read=read)
+
+
 def read_state(keys: Keys, shard: int, child: str) -> Command[Envelope | None]:
     """The saved state of one child."""
     return plain("HGET", keys.msk(shard), child, read=lambda data: Envelope.read(data) if data is not None else None)

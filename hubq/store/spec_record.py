@@ -6,7 +6,7 @@ import msgspec
 
 
 class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A stored spec. ``start_id`` is unique to the request that wrote it.
+    """A stored spec. ``start_id`` is unique to the request that wrote it; ``place`` is the line of a ``Wish``, if it has one.
 
     >>> record = SpecRecord(name="Room", module="app", start_id="s:1", arguments=b"p...")
     >>> SpecRecord.read(record.written()) == record
@@ -19,11 +19,12 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     restart: str = ""
     metadata: dict[str, object] = {}
     arguments: bytes = b""
+    place: str = ""
 
     def written(self) -> bytes:
         """The record as bytes for the ``children`` hash."""
         return (
-            msgspec.json.encode(_Line(self.name, self.module, self.start_id, self.restart, self.metadata))
+            msgspec.json.encode(_Line(self.name, self.module, self.start_id, self.restart, self.metadata, self.place))
             + b"\n"
             + self.arguments
         )
@@ -33,7 +34,7 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         """The reverse of :meth:`written`."""
         line, _, arguments = data.partition(b"\n")
         head = msgspec.json.decode(line, type=_Line)
-        return cls(head.name, head.module, head.start_id, head.restart, head.metadata, arguments)
+        return cls(head.name, head.module, head.start_id, head.restart, head.metadata, arguments, head.place)
 
 
 class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,3 +43,4 @@ class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
     start_id: str
     restart: str = ""
     metadata: dict[str, object] = {}
+    place: str = ""

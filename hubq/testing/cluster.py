@@ -124,6 +124,16 @@ class Cluster:
 
         return await eventually(even, within, f"hub {self.hub.hub_id}: every shard served and loads even")
 
+    async def settled_shards(self, within: float = 20.0) -> dict[int, str]:
+        """Wait until every shard is served and none in motion, whatever is pinned: shard -> node."""
+
+        def whole() -> dict[int, str]:
+            serving = self.serving()
+            moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
+            return serving if len(serving) == self.hub.config.shards and not moving else {}
+
+        return await eventually(whole, within, f"hub {self.hub.hub_id}: every shard served")
+
     async def serves(self, loads: dict[str, int], within: float = 20.0) -> dict[str, int]:
         """Wait until each node serves this many shards, with none in motion."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hubq.core.send_window import WINDOW, SendWindow
+from hubq.core.wish import Wish
 from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
 from hubq.store.effects import Effects
@@ -27,6 +28,7 @@ from hubq.store.owners import (
     release_pin,
     renew_token,
 )
+from hubq.store.places import pass_children, read_pins_epoch, read_wishes, want_place
 from hubq.store.registry import read_states, read_texts
 from hubq.store.results import forget_result, keep_result, read_result
 from hubq.store.scripts import SCRIPTS
@@ -240,7 +242,7 @@ def hand_over(desk: Desk, source: Owner, target: str, incarnation: int, pinned: 
     return str(
         desk.run(
             pass_token(
-                desk.keys, 0, source, target, incarnation, handover_id="h", closed_at_ms=1.0, pinned=pinned,
+                desk.keys, 0, source, target, incarnation, handover_id="h", closed_at_ms=1.0, pinned=dict.fromkeys(pinned, "busy"),
                 effects=effects, events_kept=KEPT,
             )
         )
@@ -332,3 +334,59 @@ def test_a_result_is_kept_once(server: Any) -> None:
     lives = [redis.run(plain("PTTL", keys.result(job_id), read=int)) for job_id in "abc"]
     assert 0 < lives[0] <= 60_000 and lives[1:] == [-1, -2]
     assert redis.run(forget_result(keys, "b")) == 1
+
+
+# -- children with a place of their own ------------------------------------------------------------------------------
+
+
+def pass_one(desk: Desk, source: Owner, target: str, incarnation: int, effects: Effects | None = None) -> str:
+    return str(
+        desk.run(
+            pass_children(
+                desk.keys, 0, source, target, incarnation, ["c"], handover_id="h", closed_at_ms=1.0,
+                effects=effects or Effects(), events_kept=KEPT,
+            )
+        )
+    )  # fmt: skip
+
+
+def test_passing_a_child_pins_it_and_renews_the_token_of_its_shard(desk: Desk) -> None:
+    a, b = desk.join("a"), desk.join("b")
+    desk.claim("a", a, 0)
+    desk.start("c", "d")
+    source = Owner("a", a, 1)
+    assert pass_one(desk, source, "b", b, Effects(states={"c": b"1 attributes 0\nx"})) == "passed"
+    assert pass_one(desk, source, "b", b) == "passed"  # the answer was lost
+    owners = desk.run(read_owners(desk.keys))
+    assert owners.shards[0] == Owner("a", a, 2) and owners.pins == {(0, "c"): Owner("b", b, 2)}
+    assert set(desk.run(read_states(desk.keys, 0))) == {"c"}
+    # Neither a late commit of the shard, nor another pass with the old token, changes anything.
+    assert desk.run(commit_shard(desk.keys, 0, None, source, Effects(states={"c": b"old"}))) == "fenced"
+    assert pass_one(desk, Owner("a", a, 7), "b", b) == "fenced"
+    assert pass_one(desk, Owner("a", a, 2), "nobody", 9) == "target_gone"
+    assert desk.run(read_owners(desk.keys)) == owners
+    # Back, and away again: the second pin has a token that the first never had.
+    released = release_pin(desk.keys, 0, "c", Owner("b", b, 2), closed_at_ms=1.0, effects=Effects(), events_kept=KEPT)
+    assert desk.run(released) == "released"
+    assert pass_one(desk, Owner("a", a, 2), "b", b) == "passed"
+    assert desk.run(read_owners(desk.keys)).pins == {(0, "c"): Owner("b", b, 3)}
+    assert desk.run(commit_shard(desk.keys, 0, "c", Owner("b", b, 2), Effects(states={"c": b"old"}))) == "fenced"
+
+
+def test_a_wish_is_for_a_child_and_a_node_that_are_there(desk: Desk) -> None:
+    desk.join("a")
+    wish = Wish("a", "moved")
+
+    def want(child: str, wish: Wish | None) -> str:
+        return str(desk.run(want_place(desk.keys, 0, child, wish, KEPT)))
+
+    assert want("c", wish) == "unknown"
+    desk.start("c")
+    assert want("c", Wish("b", "moved")) == "no_node"
+    assert desk.run(read_pins_epoch(desk.keys)) == 0
+    assert want("c", wish) == "ok"
+    assert desk.run(read_wishes(desk.keys)) == {"c": wish}
+    assert want("c", None) == "ok"
+    assert desk.run(read_wishes(desk.keys)) == {} and desk.run(read_pins_epoch(desk.keys)) == 2
+    desk.run(drain_node(desk.keys, "a", None, KEPT))
+    assert want("c", wish) == "draining"

@@ -6,6 +6,7 @@ import pytest
 
 from hubq.core.messages import (
     KINDS,
+    ChildrenPassed,
     ChildStartResp,
     ControlMessage,
     Handover,
@@ -27,7 +28,14 @@ from hubq.store.spec_record import SpecRecord
 CONTROL: list[tuple[ControlMessage, str]] = [
     (StartChildren("a", 3, "h1"), "kind=start_children from=a shard=3 handover_id=h1 child="),
     (StartChildren("a", 3, "h1", "room-1"), "kind=start_children from=a shard=3 handover_id=h1 child=room-1"),
-    (ChildStartResp("b", 3, "h1", "x"), "kind=child_start_resp from=b shard=3 handover_id=h1 failed=x"),
+    (
+        ChildStartResp("b", 3, "h1", "x", "why"),
+        "kind=child_start_resp from=b shard=3 handover_id=h1 failed=x reasons=why",
+    ),
+    (
+        ChildrenPassed("a", 3, 7, "h1", 1.5, "room-1"),
+        "kind=children_passed from=a shard=3 token=7 handover_id=h1 closed_at=1.5 children=room-1",
+    ),
     (Handover("a", 3, 7, "h1", 1.5), "kind=handover from=a shard=3 token=7 handover_id=h1 closed_at=1.5"),
     (HandoverConfirmed("b", 3, "h1"), "kind=handover_confirmed from=b shard=3 handover_id=h1"),
     (PinReleased("a", 3, "room-1", 1.5), "kind=pin_released from=a shard=3 child=room-1 closed_at=1.5"),
@@ -46,6 +54,8 @@ def test_control_messages(message: ControlMessage, golden: str) -> None:
 
 def test_every_control_message_has_a_golden_form() -> None:
     assert {type(message) for message, _ in CONTROL} == set(KINDS.values())
+    older = {"kind": "child_start_resp", "from": "b", "shard": "3", "handover_id": "h1", "failed": "x"}
+    assert from_fields(older) == ChildStartResp("b", 3, "h1", "x")
     assert from_fields({"kind": "of a newer version", "from": "a"}) is None
 
 

@@ -49,6 +49,9 @@ local function apply_effects(args, i)
       redis.call('HDEL', children, child)
       redis.call('HDEL', msk, child)
       redis.call('HDEL', parked, child)
+      local hub = string.match(children, '^.*}:')
+      if redis.call('HDEL', hub .. 'pins', child) == 1 then redis.call('INCR', hub .. 'pins_epoch') end
+      redis.call('HDEL', hub .. 'stragglers', child)
     end
   end
   for _ = 1, count() do

@@ -1,5 +1,5 @@
 -- Takes shards whose owner is no longer a member. An owner that is gone without having parked them has crashed.
--- KEYS: owners, nodes, events, epoch
+-- KEYS: owners, nodes, events, epoch, stragglers
 -- ARGV: node, incarnation, kept events, prefix of keys, kept dead letters, reply ttl ms,
 --       n shards, then the shards, then fields of pins ("shard/child") that may be dead
 -- Returns: "evicted" alone, or "ok" and then shard, token of each one taken (the others have a live owner)
@@ -33,6 +33,7 @@ for i = 8 + count, #ARGV do
     redis.call('HDEL', KEYS[1], ARGV[i])
     freed = true
     crashed(string.match(ARGV[i], '^(%d+)/'), node, incarnation)
+    redis.call('HDEL', KEYS[5], string.match(ARGV[i], '/(.*)$'))
   end
 end
 if #names > 0 or freed then

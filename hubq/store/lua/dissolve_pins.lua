@@ -1,5 +1,5 @@
 -- Gives children back to their shard whose pin's owner is no longer a member. Asked by the shard's owner.
--- KEYS: owners, nodes, events
+-- KEYS: owners, nodes, events, stragglers
 -- ARGV: shard, line of the shard's owner, kept events, prefix of keys, kept dead letters, reply ttl ms,
 --       then the pinned children
 -- Returns: "fenced" alone, or "ok" and then the children whose pin is gone now
@@ -15,6 +15,7 @@ for i = 7, #ARGV do
   local node, incarnation = split_owner(line)
   if not line or not alive(KEYS[2], node, incarnation) then
     redis.call('HDEL', KEYS[1], field)
+    redis.call('HDEL', KEYS[4], ARGV[i])
     freed[#freed + 1] = ARGV[i]
     if node ~= '-' and not counted[node] then
       counted[node] = true

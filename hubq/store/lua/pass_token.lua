@@ -1,7 +1,7 @@
 -- Gives a shard to another node: the last commit of the source and the change of owner, in one.
--- KEYS: owners, nodes, leases, events, control mailbox of the target
+-- KEYS: owners, nodes, leases, events, control mailbox of the target, stragglers
 -- ARGV: shard, source line, target node, target incarnation, handover id, closed at (Redis ms), source node, kept events,
---       n, then n pinned children; then effects (see _effects)
+--       n, then n times: pinned child, why ('' = it is wanted there); then effects (see _effects)
 -- Returns: "passed" | "fenced" | "target_gone"
 -- include: _time
 -- include: _owner
@@ -16,10 +16,11 @@ if line ~= source then return 'fenced' end
 local lease = redis.call('ZSCORE', KEYS[3], target)
 if not lease or tonumber(lease) <= now_ms() or not alive(KEYS[2], target, incarnation) then return 'target_gone' end
 local pins = tonumber(ARGV[9])
-apply_effects(ARGV, 10 + pins)
+apply_effects(ARGV, 10 + 2 * pins)
 redis.call('HSET', KEYS[1], field, wanted)
-for i = 10, 9 + pins do
+for i = 10, 9 + 2 * pins, 2 do
   redis.call('HSET', KEYS[1], field .. '/' .. ARGV[i], node .. ' ' .. own .. ' ' .. next_token)
+  if ARGV[i + 1] ~= '' then redis.call('HSET', KEYS[6], ARGV[i], ARGV[i + 1]) end
 end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'kind', 'handover', 'from', ARGV[7], 'shard', field,
   'token', next_token, 'handover_id', ARGV[5], 'closed_at', ARGV[6])

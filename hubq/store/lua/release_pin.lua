@@ -1,5 +1,5 @@
 -- A pinned child returns to its shard: the pin's last commit, and the news for the shard's owner.
--- KEYS: owners, events
+-- KEYS: owners, events, stragglers
 -- ARGV: shard, child, pin line, prefix of control mailboxes, closed at (Redis ms), node, kept events; then effects
 -- Returns: "released" | "fenced"
 -- include: _time
@@ -9,6 +9,7 @@ local field = ARGV[1] .. '/' .. ARGV[2]
 if redis.call('HGET', KEYS[1], field) ~= ARGV[3] then return 'fenced' end
 apply_effects(ARGV, 8)
 redis.call('HDEL', KEYS[1], field)
+redis.call('HDEL', KEYS[3], ARGV[2])
 local owner = split_owner(redis.call('HGET', KEYS[1], ARGV[1]))
 if owner ~= '-' then
   local control = ARGV[4] .. owner .. ':mailbox'

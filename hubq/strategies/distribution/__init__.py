@@ -1,6 +1,7 @@
-"""Where children live: :class:`ConsistentHashing` (default)."""
+"""Where children live: :class:`ConsistentHashing` (default), :class:`Guided`."""
 
 from hubq.strategies.distribution.consistent_hashing import ConsistentHashing, refuse_mapping
+from hubq.strategies.distribution.guided import Guided
 from hubq.strategies.distribution.protocol import ChildMapping, Distribution
 
-__all__ = ["ChildMapping", "ConsistentHashing", "Distribution", "refuse_mapping"]
+__all__ = ["ChildMapping", "ConsistentHashing", "Distribution", "Guided", "refuse_mapping"]

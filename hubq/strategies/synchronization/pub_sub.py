@@ -10,7 +10,9 @@ from hubq.errors import ConfigError
 from hubq.strategies.synchronization.protocol import differing
 
 #: Events after which a node looks at its view again at once.
-VIEW_EVENTS = frozenset({"node_joined", "node_left", "node_evicted", "node_draining", "shard_parked", "pin_released"})
+VIEW_EVENTS = frozenset(
+    {"node_joined", "node_left", "node_evicted", "node_draining", "shard_parked", "pin_released", "child_wanted"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,99 @@
+"""Operations on the places of children: moving them by hand, and starting them where they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hubq.client.operations import HubContext, StartTicket, checked_timeout, collect_start, start_children
+from hubq.client.registry import where
+from hubq.client.results import Place, StartResult
+from hubq.client.steps import Fetch, Operation
+from hubq.config import checked_name
+from hubq.core.hashing import checked_child_id
+from hubq.core.pid import Pid
+from hubq.core.spec import ChildSpec
+from hubq.core.wish import Wish
+from hubq.errors import CallTimeout, HubqError, NotAlive, UnknownChild
+from hubq.store.control import last_event_id, read_events
+from hubq.store.membership import read_nodes, redis_time_ms
+from hubq.store.places import read_pin_owners, read_why, want_place
+from hubq.strategies.distribution import ChildMapping
+
+#: How long one look at the events may wait while a move is under way, ms.
+LOOK_MS = 250
+
+
+def move(hub: HubContext, child_id: str, node: str | None, timeout: float) -> Operation[Place]:
+    """Say where a child is wanted, and wait until it is there."""
+    checked_timeout(timeout)
+    shard = hub.shard_of(checked_child_id(child_id))
+    wish = None if node is None else Wish(checked_name("node name", node), "moved")
+    (after, began) = yield Fetch([last_event_id(hub.keys), redis_time_ms()])
+    (word,) = yield Fetch([want_place(hub.keys, shard, child_id, wish, hub.config.events_kept)])
+    if word == "unknown":
+        raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
+    if word == "no_node":
+        raise NotAlive(f"no node {node!r} in hub {hub.keys.hub_id!r}: see `hubq nodes`")
+    if word == "draining":
+        raise NotAlive(f"node {node!r} is draining and takes no children: move {child_id!r} to another one")
+    while True:
+        place = yield from where(hub, child_id)
+        why, now = yield Fetch([read_why(hub.keys, child_id), redis_time_ms()])
+        if place.node is not None and (place.node == node if node is not None else not place.pinned):
+            return place
+        if why.startswith("cannot start on"):
+            raise HubqError(f"child {child_id!r} stays on {place.node}: {why}. It is tried again by itself")
+        if now - began > timeout * 1000:
+            there = f"it is on {place.node}" if place.node else "no node serves it"
+            raise CallTimeout(
+                f"child {child_id!r} has not moved within {timeout:g} s ({why or there}); it will, once it can",
+                may_run=True,
+            )
+        events = yield Fetch([read_events(hub.keys, after, 1000, LOOK_MS)])
+        after = events[0][-1][0] if events[0] else after
+
+
+def start_placed(
+    hub: HubContext, specs: Sequence[ChildSpec], on_failure: str, child_mapping: ChildMapping | None
+) -> Operation[StartTicket]:
+    """Start children where the distribution strategy wants them; does not wait for the nodes."""
+    places = yield from _places_for(hub, specs, child_mapping)
+    return (yield from start_children(hub, specs, on_failure=on_failure, places=places))
+
+
+def collect_placed(hub: HubContext, ticket: StartTicket, timeout: float, on_failure: str) -> Operation[StartResult]:
+    """Wait for the nodes' answers to a start."""
+    result = yield from collect_start(hub, ticket, timeout, on_failure)
+    return (yield from _with_pins(hub, result, ticket.places)) if ticket.places else result
+
+
+def _places_for(
+    hub: HubContext, specs: Sequence[ChildSpec], child_mapping: ChildMapping | None
+) -> Operation[Mapping[str, str]]:
+    """Ask the distribution strategy which of these children have a place of their own: child -> node."""
+    nodes: list[str] = []
+    if child_mapping is not None or getattr(hub.distribution, "guides", False):
+        (members,) = yield Fetch([read_nodes(hub.keys)])
+        nodes = [name for name, info in members.items() if info.up]
+    return hub.distribution.children_init(specs, child_mapping, nodes)
+
+
+def _with_pins(hub: HubContext, result: StartResult, places: Mapping[str, str]) -> Operation[StartResult]:
+    """A start's result with the nodes that children with a place of their own have come to."""
+    shards: dict[int, list[str]] = {}
+    for child in result.started:
+        if child in places:
+            shards.setdefault(hub.shard_of(child), []).append(child)
+    if not shards:
+        return result
+    answers = yield Fetch([read_pin_owners(hub.keys, shard, children) for shard, children in shards.items()])
+    started, pids, errors = dict(result.started), dict(result.pids), dict(result.errors)
+    for children, owners in zip(shards.values(), answers, strict=True):
+        for child in children:
+            owner = owners.get(child)
+            if owner is not None:
+                started[child], pids[child] = owner.node, Pid(owner.node, owner.incarnation, owner.token)
+            elif started[child] != places[child]:
+                del started[child], pids[child]
+                errors[child] = NotAlive(f"node {places[child]!r} has left: child {child!r} is not there yet")
+    return StartResult(started, errors, result.rollback, pids)

@@ -1,0 +1,85 @@
+"""Wanted places of children (``pins``), the passing of single children, and why some are not where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hubq.core.wish import Wish
+from hubq.store.command import Command, pairs, plain, run_script, text
+from hubq.store.effects import Effects
+from hubq.store.keys import Keys, owner_field
+from hubq.store.owners import Owner
+
+
+def want_place(keys: Keys, shard: int, child: str, wish: Wish | None, events_kept: int) -> Command[str]:
+    """Write a wish, or take it back: ``ok``, ``unknown`` (no such child), ``no_node`` or ``draining``."""
+    return run_script(
+        "want_place",
+        [keys.children(shard), keys.pins, keys.pins_epoch, keys.nodes, keys.events, keys.stragglers],
+        [child, shard, wish.node if wish else "", wish.line if wish else "", events_kept],
+        text,
+    )
+
+
+def read_pins_epoch(keys: Keys) -> Command[int]:
+    """A number that changes with every wish."""
+    return plain("GET", keys.pins_epoch, read=lambda found: int(found or 0))
+
+
+def read_wishes(keys: Keys) -> Command[dict[str, Wish]]:
+    """All wishes written by ``hub.move``."""
+
+    def read(answer: Any) -> dict[str, Wish]:
+        return {child: Wish.read(text(line)) for child, line in pairs(answer).items()}
+
+    return plain("HGETALL", keys.pins, read=read)
+
+
+def read_wish(keys: Keys, child: str) -> Command[Wish | None]:
+    """The wish for one child."""
+    return plain("HGET", keys.pins, child, read=lambda line: None if line is None else Wish.read(text(line)))
+
+
+def say_why(keys: Keys, child: str, reason: str) -> Command[None]:
+    """Write down why a child is not where it belongs."""
+    return plain("HSET", keys.stragglers, child, reason, read=lambda answer: None)
+
+
+def read_why(keys: Keys, child: str) -> Command[str]:
+    """Why a child is not where it belongs; empty if nothing is known."""
+    return plain("HGET", keys.stragglers, child, read=lambda found: text(found) if found is not None else "")
+
+
+def read_pin_owners(keys: Keys, shard: int, children: Sequence[str]) -> Command[dict[str, Owner]]:
+    """The owner lines of these pins, where there are any."""
+
+    def read(answer: Any) -> dict[str, Owner]:
+        return {child: Owner.read(line) for child, line in zip(children, answer, strict=True) if line is not None}
+
+    return plain("HMGET", keys.owners, *(owner_field(shard, child) for child in children), read=read)
+
+
+def pass_children(
+    keys: Keys,
+    shard: int,
+    source: Owner,
+    target: str,
+    incarnation: int,
+    children: Sequence[str],
+    *,
+    handover_id: str,
+    closed_at_ms: float,
+    effects: Effects,
+    events_kept: int,
+) -> Command[str]:
+    """Give children to the target; the shard stays with a new token: ``passed``, ``fenced`` or ``target_gone``."""
+    return run_script(
+        "pass_children",
+        [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target), keys.stragglers],
+        [
+            owner_field(shard), source.line, target, incarnation, handover_id, f"{closed_at_ms:.3f}", source.node,
+            events_kept, len(children), *children, *effects.arguments(keys, shard),
+        ],
+        text,
+    )  # fmt: skip
