@@ -85,6 +85,13 @@ class Config:
     dead_kept: int = 1_000
     """Dead letters kept per shard; the oldest go first. They hold payloads: at 1 KB each this is 1 MB per shard at most."""
 
+    wait_replicas: int = 0
+    """How many replicas of Redis must have a send, a start, a call's reply or an explicit ``commit()`` before it returns;
+    with fewer it raises ``NotReplicated``. 0: none. Give at most as many as there are."""
+
+    wait_timeout: float = 1.0
+    """How long to wait for these replicas. Must be shorter than what a node may be silent: ``lease - lease_margin``."""
+
     events_kept: int = 10_000
     """Entries kept in the events stream (about)."""
 
@@ -109,12 +116,19 @@ class Config:
         whole("moves_at_once", 1, 4096)
         whole("dead_kept", 1, 1_000_000)
         whole("events_kept", 1, 10_000_000)
+        whole("wait_replicas", 0, 100)
+        seconds("wait_timeout", 0.001, 4)
         seconds("lease", 0.2, 3600)
         seconds("lease_margin", 0, 3600)
         seconds("heartbeat", 0.01, 3600)
         seconds("stop_timeout", 0, 86400)
         seconds("reply_ttl", 1, 86400)
         seconds("sender_ttl", 60, 30 * 86400)
+        if self.wait_replicas and self.wait_timeout + self.lease_margin >= self.lease:
+            raise ConfigError(
+                f"wait_timeout={self.wait_timeout:g} is too long for lease={self.lease:g}: a node waits that long for "
+                f"replicas and must still renew its lease {self.lease_margin:g} s (lease_margin) before its end"
+            )
         if self.lease_margin + 2 * self.heartbeat >= self.lease:
             raise ConfigError(
                 f"lease={self.lease:g} is too short for lease_margin={self.lease_margin:g} and "

@@ -19,6 +19,13 @@ class RedisRefused(RedisUnavailable):
     """Redis answered with an error: out of memory, a read-only replica, no permission. Nothing was written."""
 
 
+class NotReplicated(HubqError):
+    """Written, but fewer replicas than ``wait_replicas`` have confirmed it in time: a failover now may lose it.
+
+    It is not undone: a message will be (or was) handled. Sending it again would be a second message.
+    """
+
+
 class NameTaken(HubqError):
     """A live node of this hub already has the name."""
 

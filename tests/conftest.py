@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from hubq import Hub
 from hubq.store.connection import RedisServer
@@ -15,6 +16,10 @@ from hubq.store.embedded import EmbeddedServer
 from hubq.testing import FakeServer
 
 _numbers = itertools.count()
+
+# A loaded machine is slow: no test says anything about how long an example takes.
+settings.register_profile("hubq", deadline=None)
+settings.load_profile("hubq")
 
 
 @pytest.fixture(scope="session")

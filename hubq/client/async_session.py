@@ -19,8 +19,11 @@ from hubq.client.session import (
 )
 from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
+from hubq.errors import NotReplicated
+from hubq.store.command import Command
 from hubq.store.connection import LOST, AsyncRedis
 from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply, withdraw_call
+from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
@@ -145,7 +148,7 @@ class AsyncSession:
         groups = send_commands(self.hub, self.sender, [(seq, message) for seq, message, _ in batch])
         settle = self._window.settle
         try:
-            answers = await self._redis.run_many([command for _, command in groups], retry_for=RETRY_FOR)
+            answers = await self._written([command for _, command in groups], "sent")
         except Exception as error:
             for seq, _, done in batch:
                 settle(seq)
@@ -159,6 +162,16 @@ class AsyncSession:
                     if not done.done():
                         done.set_result(word)
         self._room.set()
+
+    async def _written(self, commands: Sequence[Command[Any]], what: str) -> list[Any]:
+        config = self.hub.config
+        if not config.wait_replicas:
+            return await self._redis.run_many(commands, retry_for=RETRY_FOR)
+        *found, confirmed = await self._redis.run_many(with_wait(commands, config), retry_for=RETRY_FOR)
+        error = shortfall(confirmed, config, what)
+        if error is not None:
+            raise error
+        return found
 
     async def _start(
         self, shards: Mapping[int, Mapping[str, SpecRecord]], whole: bool
@@ -182,7 +195,7 @@ class AsyncSession:
             ]
             for seq in numbers.values():
                 self._expect(str(seq))
-            found = await self._redis.run_many(commands, retry_for=RETRY_FOR)
+            found = await self._written(commands, "started")
         except BaseException:
             for seq in numbers.values():
                 self._forget(str(seq))
@@ -235,10 +248,13 @@ class AsyncSession:
 
     async def _listen(self) -> None:
         # A popped reply is gone from Redis, so this task is never cancelled by a caller's time-out.
-        pause = 0.02
+        pause, config = 0.02, self.hub.config
         try:
             while self._due:
                 try:
+                    if config.wait_replicas:
+                        await self._listen_with_wait()
+                        continue
                     first = await self._redis.run(await_reply(self.hub.keys, self.sender, WAIT_SLICE))
                     self._deliver(first)
                     while first is not None and self._due:
@@ -254,13 +270,21 @@ class AsyncSession:
         finally:
             self._listener = None
 
-    def _deliver(self, data: bytes | None) -> None:
+    async def _listen_with_wait(self) -> None:
+        command, config = await_reply(self.hub.keys, self.sender, WAIT_SLICE), self.hub.config
+        first, _, confirmed = await self._redis.run_many(with_wait([command], config))
+        self._deliver(first, shortfall(confirmed, config, "done and answered"))
+
+    def _deliver(self, data: bytes | None, error: NotReplicated | None = None) -> None:
         if data is not None:
             message_id, status, node, payload = read_reply(data)
             future = self._waiting.get(message_id)
             self._due.discard(message_id)
             if future is not None and not future.done():
-                future.set_result((status, node, payload))
+                if error is not None:
+                    future.set_exception(error)
+                else:
+                    future.set_result((status, node, payload))
 
 
 def _give_up(future: asyncio.Future[Reply | None]) -> None:

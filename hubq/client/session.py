@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from hubq.client.operations import HubContext
 from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
+from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
 from hubq.store.mailbox import (
@@ -24,6 +25,7 @@ from hubq.store.mailbox import (
     start_children,
     withdraw_call,
 )
+from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
@@ -154,7 +156,7 @@ class Session:
             try:
                 groups = send_commands(self.hub, self.sender, numbered)
                 words: list[str] = [""] * len(numbered)
-                found = self._redis.run_many([command for _, command in groups], retry_for=RETRY_FOR)
+                found = self._written([command for _, command in groups], "sent")
                 for (places, _), batch in zip(groups, found, strict=True):
                     for place, word in zip(places, batch, strict=True):
                         words[place] = word
@@ -183,7 +185,7 @@ class Session:
                 start_command(self.hub, self.sender, numbers[shard], shard, specs, whole)
                 for shard, specs in shards.items()
             ]
-            found = self._redis.run_many(commands, retry_for=RETRY_FOR)
+            found = self._written(commands, "started")
         finally:
             for seq in numbers.values():
                 self._window.settle(seq)
@@ -196,19 +198,30 @@ class Session:
         wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
         return node, self._collect([message_id], wait).get(message_id)
 
+    def _written(self, commands: Sequence[Command[Any]], what: str) -> list[Any]:
+        config = self.hub.config
+        if not config.wait_replicas:
+            return self._redis.run_many(commands, retry_for=RETRY_FOR)
+        *found, confirmed = self._redis.run_many(with_wait(commands, config), retry_for=RETRY_FOR)
+        error = shortfall(confirmed, config, what)
+        if error is not None:
+            raise error
+        return found
+
     def _collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:
-        until = time.monotonic() + timeout
+        until, config = time.monotonic() + timeout, self.hub.config
+        short: NotReplicated | None = None
         missing = {message_id for message_id in ids if message_id not in self._replies}
         while missing:
             left = until - time.monotonic()
             if left <= 0:
                 break
             try:
-                first = self._redis.run(await_reply(self.hub.keys, self.sender, max(0.01, min(left, WAIT_SLICE))))
+                first, confirmed = self._await_reply(max(0.01, min(left, WAIT_SLICE)))
                 if first is None:
                     continue
                 batch = [first]
-                if len(missing) > 1:
+                if len(missing) > 1 and not config.wait_replicas:
                     batch += self._redis.run(more_replies(self.hub.keys, self.sender, 1000))
             except LOST as error:
                 if time.monotonic() >= until:
@@ -219,6 +232,19 @@ class Session:
                 message_id, status, node, payload = read_reply(data)
                 if message_id in self._wanted:
                     self._replies[message_id] = (status, node, payload)
-                    missing.discard(message_id)
+                    if message_id in missing:
+                        missing.discard(message_id)
+                        short = short or shortfall(confirmed, config, "done and answered")
         self._wanted.difference_update(ids)
+        if short is not None:
+            for message_id in ids:
+                self._replies.pop(message_id, None)
+            raise short
         return {message_id: self._replies.pop(message_id) for message_id in ids if message_id in self._replies}
+
+    def _await_reply(self, timeout: float) -> tuple[bytes | None, int]:
+        command, config = await_reply(self.hub.keys, self.sender, timeout), self.hub.config
+        if not config.wait_replicas:
+            return self._redis.run(command), 0
+        first, _, confirmed = self._redis.run_many(with_wait([command], config))
+        return first, confirmed

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
-from hubq.errors import RedisUnavailable
+from hubq.errors import NotReplicated, RedisUnavailable
 from hubq.node.counters import Counters
 from hubq.node.holding import Holding
 from hubq.node.tasks import end_tasks
@@ -39,6 +39,8 @@ class Committer:
         redis_now_ms: Callable[[], float],
     ) -> None:
         self.commits = 0
+        self.confirm: Callable[[], Awaitable[NotReplicated | None]] | None = None
+        """Set with ``wait_replicas``: whoever awaits a commit awaits this, too."""
         self.counters = counters
         self._turns = 0
         self._redis = redis
@@ -132,11 +134,18 @@ class Committer:
                         waiter.cancel()
                 raise
             self.counters.commit_seconds.add(time.perf_counter() - began)
+            error = None
+            if self.confirm is not None and any(waiters for _, _, waiters in taken):
+                error = await self.confirm()
             for (holding, _, waiters), word in zip(taken, words, strict=True):
                 if word == "ok":
                     self.commits += 1
                     for waiter in waiters:
-                        if not waiter.done():
+                        if waiter.done():
+                            continue
+                        if error is not None:
+                            waiter.set_exception(error)
+                        else:
                             waiter.set_result(None)
                 else:
                     self._fenced(holding)

@@ -15,7 +15,7 @@ from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
 from hubq.config import checked_name
 from hubq.core.lease import Lease, RedisClock
-from hubq.errors import ConfigError, HubqError, NameTaken
+from hubq.errors import ConfigError, HubqError, NameTaken, NotReplicated
 from hubq.hooks import ClusterJoin, ClusterLeave, CoordinatorShutdown
 from hubq.node.activity import Activity
 from hubq.node.committer import Committer
@@ -38,6 +38,7 @@ from hubq.node.vitals import Pulse
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import drain_node, join_node, leave_node
 from hubq.store.primary import PrimaryWatch
+from hubq.store.replication import confirmed, shortfall
 
 log = logging.getLogger("hubq.node")
 
@@ -140,6 +141,8 @@ class Node:
             self._reading, keys, self.name, dispatcher, count=config.read_count, queue_limit=config.queue_limit,
             start_children=supervisor.start_message, nobody=supervisor.nobody, stop_parked=supervisor.stop_parked,
         )  # fmt: skip
+        if config.wait_replicas:
+            committer.confirm = self._confirm
         supervisor.changed = supervisor.saver.changed = committer.changed
         supervisor.resume = dispatcher.resume
         dispatcher.tracing = hub.tracing
@@ -178,6 +181,9 @@ class Node:
         parts.supervisor.all_active = active_active
         heard = {"all": {"active", "passive"}, "none": set[str]()}
         parts.supervisor.signals = frozenset(heard.get(strategy.redundancy_signal, {strategy.redundancy_signal}))
+
+    async def _confirm(self) -> NotReplicated | None:
+        return shortfall(await confirmed(self._redis, self.hub.config), self.hub.config, "committed")
 
     async def _join(self, wait: float) -> None:
         parts, config = self.parts, self.hub.config

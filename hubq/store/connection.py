@@ -167,6 +167,7 @@ class SyncRedis:
         answers = self._send(commands)
         missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if missing:
+            missing += _waiting(commands)
             for script in SCRIPTS.values():
                 self._client.script_load(script.text)
             for n, answer in zip(missing, self._send([commands[n] for n in missing]), strict=True):
@@ -256,7 +257,7 @@ class AsyncRedis:
         return [_read(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
 
     async def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
-        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)] + _waiting(commands)
         await self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
         for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
             answers[n] = answer
@@ -361,6 +362,11 @@ async def _asked(connection: Any, *args: Any) -> Any:
         return await connection.read_response()
     except ResponseError:
         return None  # we may not ask that
+
+
+def _waiting(commands: Sequence[Command[Any]]) -> list[int]:
+    # WAIT answers for what went before it: if that must be repeated, so must it.
+    return [len(commands) - 1] if commands[-1].args[0] == "WAIT" else []
 
 
 def _read(server: Server, command: Command[T], answer: Any) -> T:

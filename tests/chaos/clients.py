@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+from typing import cast
 
 from hubq import CallTimeout, Hub, RedisUnavailable
 
@@ -20,6 +21,8 @@ class Book:
     acknowledged: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     unsure: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     versions: dict[str, list[int]] = field(default_factory=dict)
+    told: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """The last number that was answered, and the nonce that was told."""
     counts: Counter[str] = field(default_factory=Counter)
     worst: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
@@ -36,8 +39,17 @@ class Book:
         self.acknowledged.setdefault((sender, child), []).append(number)
         if kind == "calls":
             self.worst = max(self.worst, seconds)
-            if isinstance(answer, int):
-                self.versions.setdefault(child, []).append(answer)
+            version, nonce, before = cast(tuple[int, int, tuple[int, int]], answer)
+            self.versions.setdefault(child, []).append(version)
+            self.compare(sender, child, before)
+            self.told[sender, child] = (number, nonce)
+
+    def compare(self, sender: str, child: str, known: tuple[int, int]) -> None:
+        """What a sender was told must be what the child's state knows, if nothing came after it."""
+        number, nonce = self.told.get((sender, child), (0, 0))
+        # A child that is saved now and then answers before it is saved.
+        if number and number == known[0] and nonce != known[1] and not child.startswith("lazy"):
+            self.wrong.append(f"{sender} -> {child}: {number} was answered, and then handled again")
 
     def failed(self, sender: str, child: str, number: int, error: BaseException) -> None:
         """A send has raised."""
@@ -81,18 +93,18 @@ class Clients:
     def _wait(self, sender: str) -> None:
         random = Random(f"{self._seed} {sender}")
         while not self._stop.is_set():
-            child, cast = self._choice(random)
+            child, is_cast = self._choice(random)
             number, began = self.book.next(sender, child), time.monotonic()
             try:
                 ref, answer = self._hub.ref(child), None
-                if cast:
+                if is_cast:
                     ref.cast("record", sender, number)
                 else:
                     answer = ref.call("record", sender, number, timeout=20)
             except Exception as error:
                 self.book.failed(sender, child, number, error)
             else:
-                kind = "casts" if cast else "calls"
+                kind = "casts" if is_cast else "calls"
                 self.book.done(kind, sender, child, number, answer, time.monotonic() - began)
             self._stop.wait(self._pause * random.random() * 2)
 
@@ -105,17 +117,17 @@ class Clients:
     async def _send(self, sender: str) -> None:
         random = Random(f"{self._seed} {sender}")
         while not self._stop.is_set():
-            child, cast = self._choice(random)
+            child, is_cast = self._choice(random)
             number, began = self.book.next(sender, child), time.monotonic()
             try:
                 ref, answer = self._hub.aio.ref(child), None
-                if cast:
+                if is_cast:
                     await ref.cast("record", sender, number)
                 else:
                     answer = await ref.call("record", sender, number, timeout=20)
             except Exception as error:
                 self.book.failed(sender, child, number, error)
             else:
-                kind = "casts" if cast else "calls"
+                kind = "casts" if is_cast else "calls"
                 self.book.done(kind, sender, child, number, answer, time.monotonic() - began)
             await asyncio.sleep(self._pause * random.random() * 2)

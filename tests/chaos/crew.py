@@ -85,11 +85,17 @@ class Crew:
         for worker in [w for w in self.leaving if w.process.poll() is not None]:
             self.leaving.remove(worker)
             self._network.drop(worker.proxy)
-            if worker.process.returncode not in (0, 1):  # 1: not everything was handed over in time; nothing is lost
+            fine = {0, 1}  # 1: not everything was handed over in time; nothing is lost
+            if "joined hub" not in worker.log.read_text(errors="replace"):
+                fine.add(-signal.SIGTERM)  # it was still importing
+            if worker.process.returncode not in fine:
                 self.wrong.append(f"worker {worker.name} ended with {worker.process.returncode}: {_last(worker.log)}")
         for worker in [w for w in self.serving if w.process.poll() is not None]:
             self.serving.remove(worker)
             self._network.drop(worker.proxy)
+            if worker.process.returncode == 3 and "joined hub" not in worker.log.read_text(errors="replace"):
+                self.start()  # Redis was away when it began: it says so and ends, and its supervisor starts it again
+                continue
             self.wrong.append(
                 f"worker {worker.name} ended by itself ({worker.process.returncode}): {_last(worker.log)}"
             )

@@ -44,7 +44,10 @@ class Gauges:
             return
         self._next = at + EVERY
         pid = self._worker.pid
-        status = Path(f"/proc/{pid}/status").read_text()
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except FileNotFoundError:
+            return  # the verdict says that it has ended by itself
         resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         self._samples["node memory, MB"].append(int(resident.split()[1]) / 1024)
         if not self._worker.frozen:

@@ -14,6 +14,8 @@ WEIGHTS = {
     "cut": 4,  # every connection of a worker is broken, and new ones are refused for a while
     "snip": 4,  # every connection of a worker is broken once
     "stall": 3,  # nothing passes between a worker and Redis, and no connection breaks
+    "ghost": 3,  # what a worker sends is held back until others have taken over; when it comes, those are killed
+    "sever": 5,  # a worker is cut off and killed right after something with a reply in it has passed to Redis
     "delay": 3,  # everything between a worker and Redis takes longer
     "redis_stop": 2,  # Redis ends in good order and is started again with its AOF
     "redis_kill": 2,  # the same with SIGKILL
@@ -36,6 +38,8 @@ def _lasting(kind: str, random: Random, lease: float) -> float:
             return lease + random.uniform(0.5, 2.0)
         case "cut" | "stall":
             return random.choice([random.uniform(0.1, lease / 2), lease + random.uniform(0.2, 1.5)])
+        case "ghost":
+            return lease + random.uniform(2.0, 2.5)
         case "delay":
             return random.uniform(1.0, 4.0)
         case "redis_stop" | "redis_kill":

@@ -82,7 +82,10 @@ class Theatre:
         else:
             if not able:
                 return
-            self._hurt(able[fault.pick % len(able)], fault)
+            victims = mortal if fault.kind == "sever" else able
+            if not victims:
+                return
+            self._hurt(victims[fault.pick % len(victims)], fault)
         self.thrown[fault.kind] += 1
 
     def _hurt(self, worker: Worker, fault: Fault) -> None:
@@ -96,9 +99,24 @@ class Theatre:
             case "cut" | "stall":
                 getattr(worker.proxy, fault.kind)()
                 self._later.append((until, worker.proxy.heal))
+            case "sever":
+                worker.proxy.sever()
+            case "ghost":
+                worker.proxy.stall(one_way=True)
+                self._later.append((until, lambda: self._appear(worker)))
             case "delay":
                 worker.proxy.delay(0.01 + (fault.pick % 10) / 100)
                 self._later.append((until, worker.proxy.heal))
+
+    def _appear(self, worker: Worker) -> None:
+        """What was held back arrives; then those who have gone on without it die, and what Redis has must be right."""
+        worker.proxy.heal()
+        first = 1 if self._steady else 0
+        others = [other for other in self.crew.serving[first:] if other is not worker and not other.frozen]
+        time.sleep(0.02)
+        for other in others:
+            self.crew.kill(other)
+            self.crew.start()
 
     def _thaw(self, worker: Worker) -> None:
         if worker.process.poll() is None:
@@ -114,6 +132,9 @@ class Theatre:
         for entry in due:
             self._later.remove(entry)
             entry[1]()
+        for worker in [worker for worker in self.crew.serving if worker.proxy.severed]:
+            self.crew.kill(worker)
+            self.crew.start()
         if everything:
             self.crew.heal()
         self.crew.look()
@@ -124,9 +145,7 @@ def play(seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: 
     outcome = Outcome(seed, seconds)
     with _stage(f"chaos-{seed}", steady=watch_leaks) as (theatre, redis, directory):
         hub, crew = theatre.hub, theatre.crew
-        for _ in range(3):
-            crew.start()
-        wait_until_served(hub, 30.0)
+        _begin(crew, hub, directory, say)
         children = _start_children(hub)
         clients = Clients(hub, children, seed, threads=4, tasks=12, pause=0.05)
         gauges = Gauges(theatre, redis) if watch_leaks else None
@@ -163,7 +182,10 @@ def play(seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: 
 
 @contextlib.contextmanager
 def _stage(hub_id: str, *, steady: bool) -> Iterator[tuple[Theatre, SyncRedis, Path]]:
-    with EmbeddedServer(appendonly=True) as server, tempfile.TemporaryDirectory(prefix="hubq-chaos-") as name:
+    with (
+        EmbeddedServer(appendonly=True, appendfsync="always") as server,
+        tempfile.TemporaryDirectory(prefix="hubq-chaos-") as name,
+    ):
         network = Network(server.port)
         crew = Crew(network, hub_id, LEASE, Path(name))
         hub = Hub(hub_id, redis=server.url, lease=LEASE, lease_margin=0.5, heartbeat=0.2)
@@ -175,6 +197,16 @@ def _stage(hub_id: str, *, steady: bool) -> Iterator[tuple[Theatre, SyncRedis, P
             network.close()
             hub.close()
             redis.close()
+
+
+def _begin(crew: Crew, hub: Hub, directory: Path, say: Callable[[str], None]) -> None:
+    for _ in range(3):
+        crew.start()
+    try:
+        wait_until_served(hub, 60.0)
+    except TimeoutError:
+        _keep(directory, say)
+        raise
 
 
 def _start_children(hub: Hub) -> list[str]:

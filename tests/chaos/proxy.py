@@ -18,7 +18,10 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.StreamWriter] = set()
         self._refusing = False
-        self._stalled = False
+        self.severed = False
+        """A reply has passed since :meth:`sever`, and nothing after it."""
+        self._severing = False
+        self._stalled = self._one_way = False
         self._gates: set[asyncio.Event] = set()  # one for each link
         self._delay = 0.0
         self.held = 0
@@ -40,10 +43,17 @@ class Proxy:
         self._refusing = True
         self.snip()
 
-    def stall(self, *, standing_only: bool = False) -> None:
-        """Let nothing pass until :meth:`heal`; no connection breaks. New ones too, unless ``standing_only``."""
-        self._stalled = not standing_only
+    def stall(self, *, standing_only: bool = False, one_way: bool = False) -> None:
+        """Let nothing pass (``one_way``: nothing to Redis) until :meth:`heal`; no connection breaks.
+
+        Neither on connections that come later, unless ``standing_only``.
+        """
+        self._stalled, self._one_way = not standing_only, one_way
         self._network.do(self._set(False))
+
+    def sever(self) -> None:
+        """Let one more request with a reply in it pass to Redis, and nothing after it."""
+        self._severing = True
 
     def delay(self, seconds: float) -> None:
         """Everything takes this much longer, each way, until :meth:`heal`."""
@@ -51,7 +61,8 @@ class Proxy:
 
     def heal(self) -> None:
         """Let everything pass again."""
-        self._refusing, self._stalled, self._delay = False, False, 0.0
+        self._severing = self._stalled = False
+        self._refusing, self._delay = self.severed, 0.0
         self._network.do(self._set(True))
 
     async def open(self) -> None:
@@ -104,10 +115,16 @@ class Proxy:
                     await asyncio.sleep(self._delay)
                 waits = to_redis and not gate.is_set()
                 self.held += len(data) if waits else 0
-                await gate.wait()
+                if self.severed:
+                    return
+                if to_redis or not self._one_way:
+                    await gate.wait()
                 writer.write(data)
                 await writer.drain()
                 self.delivered += len(data) if waits else 0
+                if to_redis and self._severing and b":reply:" in data:
+                    self._severing, self.severed, self._refusing = False, True, True
+                    await self._snip()
         except OSError:
             pass
         finally:

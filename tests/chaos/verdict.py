@@ -50,7 +50,8 @@ def wait_until_served(hub: Hub, within: float) -> float:
 def judge(theatre: Theatre, redis: SyncRedis, book: Book, children: list[str]) -> list[str]:
     """Every breach, one line each."""
     hub, crew = theatre.hub, theatre.crew
-    found = [*book.wrong, *_ledger(hub, book, children)]
+    found = _ledger(hub, book, children)
+    found += book.wrong
     found += _settled(redis, hub)
     while crew.serving:
         crew.term(crew.serving[0])
@@ -78,6 +79,8 @@ def _ledger(hub: Hub, book: Book, children: list[str]) -> list[str]:
             found.append(f"{child} does not answer: {error}")
             continue
         found += [f"{child}: {line}" for line in report["wrong"] if not _was_unsure(book, child, line)]
+        for sender, known in report["last"].items():
+            book.compare(sender, child, known)
         senders = {sender for sender, of in book.last if of == child} | set(report["ranges"])
         for sender in sorted(senders):
             found += _compare(book, sender, child, report["ranges"].get(sender, []))

@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from hubq import Child, HotSwap, Hub
+
+#: Version, nonce, and (number, nonce) of the sender's message before.
+Told = tuple[int, int, tuple[int, int]]
 
 hub = Hub(
     os.environ["CHAOS_HUB"],
@@ -27,8 +31,9 @@ class Tally(Child):
         self.version = 0
         self.ranges: dict[str, list[list[int]]] = {}
         self.wrong: list[str] = []
+        self.last: dict[str, tuple[int, int]] = {}  # sender -> number, and the nonce that its handling drew
 
-    def note(self, sender: str, number: int) -> int:
+    def note(self, sender: str, number: int) -> Told:
         ranges = self.ranges.setdefault(sender, [])
         if any(low <= number <= high for low, high in ranges):
             self.wrong.append(f"{sender}: {number} applied twice")
@@ -41,21 +46,27 @@ class Tally(Child):
         else:
             ranges.append([number, number])
         self.version += 1
-        return self.version
+        before, nonce = self.last.get(sender, (0, 0)), random.getrandbits(60)
+        self.last[sender] = (number, nonce)
+        return self.version, nonce, before
 
-    async def record(self, sender: str, number: int) -> int:
-        """Apply a message. Every accepted answer of one child is another version."""
+    async def record(self, sender: str, number: int) -> Told:
+        """Apply a message: the version, which no other accepted answer has; a nonce; what the state knew before.
+
+        Whoever was told a nonce finds it in the state from then on. If a reply went out without its commit, the message
+        is handled again and draws another one.
+        """
         return self.note(sender, number)
 
     async def report(self) -> dict[str, Any]:
-        return {"ranges": self.ranges, "wrong": self.wrong, "node": self.node_name}
+        return {"ranges": self.ranges, "wrong": self.wrong, "last": self.last}
 
 
 @hub.child
 class Slow(Tally):
     """Is often busy when its shard moves."""
 
-    async def record(self, sender: str, number: int) -> int:
+    async def record(self, sender: str, number: int) -> Told:
         before = self.note(sender, number)
         await asyncio.sleep((0.02, 0.05, 0.4, 1.2)[number % 4])
         return before
@@ -85,7 +96,7 @@ class Lazy(Tally):
 class Threaded(Tally):
     """Works in threads."""
 
-    def record(self, sender: str, number: int) -> int:  # type: ignore[override]
+    def record(self, sender: str, number: int) -> Told:  # type: ignore[override]
         time.sleep(0.005)
         return self.note(sender, number)
 
