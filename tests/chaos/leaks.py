@@ -50,7 +50,7 @@ class Gauges:
             return  # the verdict says that it has ended by itself
         resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         self._samples["node memory, MB"].append(int(resident.split()[1]) / 1024)
-        if not self._worker.frozen:
+        if not self._worker.frozen and "joined hub" in self._worker.log.read_text(errors="replace"):
             gauge = self._theatre.crew.gauges / str(pid)
             if gauge.exists():
                 tasks, files = gauge.read_text().splitlines()[-1].split()
