@@ -45,6 +45,7 @@ class Plan:
         self.sore = [*rng.sample(SORE, 3), "commit_shard", "pass_token"]
         self.aim = rng.choice([0.01, 0.03, 0.1])
         self.picky = rng.random() < 0.3
+        self.slow_reads = rng.random() < 0.4  # now and then what was read of mailboxes is long on its way
 
     def fate(self, names: Sequence[str]) -> str:
         """What becomes of a request: mostly nothing."""

@@ -158,7 +158,8 @@ class Network:
         if request.fate in ("lost after", "lost midway"):
             self.loop.after(self.delay(), self._lose, request)
         else:
-            self.loop.after(self.delay(), self._answered, request)
+            slow = self.plan.active and self.plan.slow_reads and "XREAD" in request.names and self.rng.random() < 0.1
+            self.loop.after(self.rng.uniform(0.0, 0.5) if slow else self.delay(), self._answered, request)
 
     def _answered(self, request: Request) -> None:
         if request.done or request.future.done():
