@@ -78,7 +78,13 @@ class Supervisor:
 
         task = asyncio.get_running_loop().create_task(guarded())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def done(_: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            if asyncio.iscoroutine(work):
+                work.close()  # it was never begun, if the task was cancelled before its first step
+
+        task.add_done_callback(done)
         return task
 
     async def stop(self) -> None:
