@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from hubq.client.current import current_hub
+from hubq.client.discovery import HubInfo, hubs
 from hubq.client.hub import Hub, StartFuture
 from hubq.client.jobs import provide_jobs
 from hubq.client.ref import AsyncChildRef, ChildRef
@@ -78,6 +79,7 @@ __all__ = [
     "Guided",
     "HotSwap",
     "Hub",
+    "HubInfo",
     "HubqError",
     "InvalidChildId",
     "InvalidJob",
@@ -116,4 +118,5 @@ __all__ = [
     "UnknownMethod",
     "__version__",
     "current_hub",
+    "hubs",
 ]

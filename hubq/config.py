@@ -92,6 +92,10 @@ class Config:
     wait_timeout: float = 1.0
     """How long to wait for these replicas. Must be shorter than what a node may be silent: ``lease - lease_margin``."""
 
+    batch_lease: float = 15.0
+    """How long an all-or-nothing start may stay undecided after its caller was last heard of; then it is undone. The
+    caller is heard of while it starts the children and while it waits for the result."""
+
     events_kept: int = 10_000
     """Entries kept in the events stream (about)."""
 
@@ -123,6 +127,7 @@ class Config:
         seconds("heartbeat", 0.01, 3600)
         seconds("stop_timeout", 0, 86400)
         seconds("reply_ttl", 1, 86400)
+        seconds("batch_lease", 0.5, 86400)
         seconds("sender_ttl", 60, 30 * 86400)
         if self.wait_replicas and self.wait_timeout + self.lease_margin >= self.lease:
             raise ConfigError(

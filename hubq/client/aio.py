@@ -56,11 +56,19 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         restart: Restart | None = None,
         child_mapping: ChildMapping | None = None,
         timeout: float = 10.0,
+        check_existing: bool = True,
+        disable_logging: bool = False,
         **kwargs: Any,
     ) -> StartResult:
         """Start a child and await that it runs. Raises what went wrong, as :meth:`Hub.start_child` and its future do."""
         spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
-        result = await self.start_children([spec], child_mapping=child_mapping, timeout=timeout)
+        result = await self.start_children(
+            [spec],
+            child_mapping=child_mapping,
+            timeout=timeout,
+            check_existing=check_existing,
+            disable_logging=disable_logging,
+        )
         for error in result.errors.values():
             raise error
         return result
@@ -72,21 +80,28 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         on_failure: str = "continue",
         child_mapping: ChildMapping | None = None,
         timeout: float = 10.0,
+        check_existing: bool = True,
+        disable_logging: bool = False,
     ) -> StartResult:
-        """Start several children and await that they run."""
-        ticket = await self._drive(placing.start_placed(self._context, specs, on_failure, child_mapping))
-        return await self._drive(placing.collect_placed(self._context, ticket, timeout, on_failure))
+        """Start several children and await that they run; see :meth:`Hub.start_children`."""
+        operation = placing.start_placed(
+            self._context, specs, on_failure, child_mapping, check_existing, disable_logging
+        )
+        return await self._drive(placing.collect_placed(self._context, await self._drive(operation), timeout))
 
-    async def stop_child(self, child_id: str, *, timeout: float = 10.0) -> StopResult:
+    async def stop_child(self, child_id: str, *, timeout: float = 10.0, disable_logging: bool = False) -> StopResult:
         """See :meth:`Hub.stop_child`."""
-        result = await self.stop_children([child_id], timeout=timeout)
+        result = await self.stop_children([child_id], timeout=timeout, disable_logging=disable_logging)
         for error in result.errors.values():
             raise error
         return result
 
-    async def stop_children(self, children: Sequence[str], *, timeout: float = 10.0) -> StopResult:
+    async def stop_children(
+        self, children: Sequence[str], *, timeout: float = 10.0, disable_logging: bool = False
+    ) -> StopResult:
         """See :meth:`Hub.stop_children`."""
-        return await self._drive(operations.stop_children(self._context, children, timeout))
+        operation = operations.stop_children(self._context, children, timeout, disable_logging=disable_logging)
+        return await self._drive(operation)
 
     def ref(self, child_id: str) -> AsyncChildRef:
         """A child by its name."""

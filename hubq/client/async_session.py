@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from hubq.client.operations import HubContext
+from hubq.client.context import HubContext
 from hubq.client.session import (
     RETRY_FOR,
     STARTS,
     WAIT_SLICE,
     WITHDRAW_WAIT,
-    Reply,
     new_sender,
     send_commands,
     start_command,
 )
-from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step, Withdraw
+from hubq.client.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
@@ -65,8 +64,10 @@ class AsyncSession:
         match step:
             case Send(messages):
                 return await self._send(messages)
-            case Start(shards, whole):
-                return await self._start(shards, whole)
+            case Start():
+                return await self._start(step)
+            case Pause(seconds):
+                return await asyncio.sleep(seconds)
             case Withdraw(shard, child, message_id):
                 return await self._withdraw(shard, child, message_id)
             case Collect(ids, timeout):
@@ -173,24 +174,23 @@ class AsyncSession:
             raise error
         return found
 
-    async def _start(
-        self, shards: Mapping[int, Mapping[str, SpecRecord]], whole: bool
-    ) -> dict[int, tuple[str, list[str]]]:
+    async def _start(self, start: Start) -> dict[int, tuple[str, list[str]]]:
         answers: dict[int, tuple[str, list[str]]] = {}
-        names = list(shards)
+        names = list(start.shards)
         for first in range(0, len(names), STARTS):
-            answers |= await self._start_some({shard: shards[shard] for shard in names[first : first + STARTS]}, whole)
+            some = {shard: start.shards[shard] for shard in names[first : first + STARTS]}
+            answers |= await self._start_some(some, start)
         return answers
 
     async def _start_some(
-        self, shards: Mapping[int, Mapping[str, SpecRecord]], whole: bool
+        self, shards: Mapping[int, Mapping[str, SpecRecord]], start: Start
     ) -> dict[int, tuple[str, list[str]]]:
         numbers: dict[int, int] = {}
         try:
             for shard in shards:
                 numbers[shard] = await self._number()
             commands = [
-                start_command(self.hub, self.sender, numbers[shard], shard, specs, whole)
+                start_command(self.hub, self.sender, numbers[shard], shard, specs, start)
                 for shard, specs in shards.items()
             ]
             for seq in numbers.values():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from hubq.client.context import HubContext
 from hubq.client.inspection import mailboxes, node_vitals
-from hubq.client.operations import HubContext
 from hubq.client.steps import Fetch, Operation
 from hubq.core.diagnosis import Facts, NodeFacts
 from hubq.errors import RedisRefused

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from hubq.client import dead_letters, operations, placing
 from hubq.client.aio import AsyncHub
 from hubq.client.classes import ClassBook
+from hubq.client.context import HubContext
+from hubq.client.discovery import hubs
 from hubq.client.inspection import Inspector
 from hubq.client.jobs import JobMethods
-from hubq.client.operations import HubContext, StartTicket
+from hubq.client.operations import StartTicket
 from hubq.client.owners_view import OwnersView
 from hubq.client.queries import Queries
 from hubq.client.ref import ChildRef
@@ -21,7 +24,7 @@ from hubq.client.session import Session
 from hubq.client.steps import Operation
 from hubq.config import Config, checked_name, redis_url
 from hubq.core.spec import ChildSpec, Restart
-from hubq.errors import ConfigError
+from hubq.errors import ConfigError, HubqError
 from hubq.hooks import DATA, Hook, HookBook
 from hubq.hooks.book import checked_hook_id
 from hubq.store.connection import RedisServer, Server, SyncRedis
@@ -41,24 +44,29 @@ C = TypeVar("C", bound=Callable[..., Any])
 class StartFuture:
     """A start on its way. The child exists already: messages to it may be sent before this is done."""
 
-    def __init__(self, hub: Hub, session: Session, ticket: StartTicket, on_failure: str, single: bool) -> None:
+    def __init__(self, hub: Hub, session: Session, ticket: StartTicket, timeout: float, single: bool) -> None:
         self._hub = hub
         self._session = session
         self._ticket = ticket
-        self._on_failure = on_failure
+        self._timeout = timeout
         self._single = single
         self._result: StartResult | None = None
         self._lock = threading.Lock()
 
-    def result(self, timeout: float = 10.0) -> StartResult:
-        """Wait until the children run, at most ``timeout`` seconds.
+    def __await__(self) -> Generator[Any, None, StartResult]:
+        """``await future``: the same as :meth:`result`, in a thread of its own."""
+        return asyncio.to_thread(self.result).__await__()
+
+    def result(self, timeout: float | None = None) -> StartResult:
+        """Wait until the children run, at most ``timeout`` seconds (default: the start's own).
 
         Raises :class:`~hubq.errors.StartFailed` if a single child could not start (for several, see
         ``StartResult.errors``), :class:`~hubq.errors.CallTimeout` if no node took it in time.
         """
         with self._lock:
             if self._result is None:
-                operation = placing.collect_placed(self._hub._context, self._ticket, timeout, self._on_failure)
+                wait = self._timeout if timeout is None else timeout
+                operation = placing.collect_placed(self._hub._context, self._ticket, wait)
                 self._result = self._hub._drive_in(self._session, operation)
         if self._single:
             for error in self._result.errors.values():
@@ -70,8 +78,9 @@ class Hub(Queries, JobMethods):
     """A named cluster in one Redis.
 
     ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``); ``settings`` are the fields of
-    :class:`hubq.config.Config`; ``tracing`` sends OpenTelemetry contexts along with messages. Making a Hub connects to
-    nothing. Safe under threads and after fork; a call uses no background thread.
+    :class:`hubq.config.Config`; ``tracing`` sends OpenTelemetry contexts along with messages. ``child_specs`` are static
+    children: the first node starts them, once in the life of the hub; one that was stopped stays stopped. Making a Hub
+    connects to nothing. Safe under threads and after fork; a call uses no background thread.
 
     >>> hub = Hub("chat", lease=10)
     >>> hub.hub_id, hub.config.shards
@@ -89,6 +98,7 @@ class Hub(Queries, JobMethods):
         synchronization: Synchronization | None = None,
         hooks: Iterable[Hook] = (),
         tracing: bool = False,
+        child_specs: Sequence[ChildSpec] = (),
         **settings: Any,
     ) -> None:
         self.hub_id = checked_name("hub id", hub_id)
@@ -96,6 +106,7 @@ class Hub(Queries, JobMethods):
         self.migration: Migration = migration if migration is not None else HotSwap()
         self.distribution: Distribution = distribution if distribution is not None else ConsistentHashing()
         self.synchronization: Synchronization = synchronization if synchronization is not None else PubSub()
+        self.child_specs = tuple(child_specs)
         self.local_nodes: set[str] = set()  # those of this process, kept by themselves
         self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
         self.server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
@@ -113,6 +124,17 @@ class Hub(Queries, JobMethods):
         self._checked = False
         self.aio = AsyncHub(self)
         self.inspect = Inspector(self)
+
+    @classmethod
+    def open(cls, hub_id: str, *, redis: str | Server | None = None, **settings: Any) -> Hub:
+        """A hub that exists, with the number of shards it was created with; see :func:`hubq.hubs` for those there are.
+
+        Raises :class:`~hubq.errors.HubqError` if there is none of this id.
+        """
+        for info in hubs(redis):
+            if info.hub_id == hub_id:
+                return cls(hub_id, redis=redis, **{"shards": info.shards, **settings})
+        raise HubqError(f"no hub {hub_id!r} in this Redis: check the id and the address, or start its first worker")
 
     def __repr__(self) -> str:
         return f"<Hub {self.hub_id!r} at {self.server.address}>"
@@ -183,15 +205,21 @@ class Hub(Queries, JobMethods):
         metadata: dict[str, Any] | None = None,
         restart: Restart | None = None,
         child_mapping: ChildMapping | None = None,
+        timeout: float = 10.0,
+        check_existing: bool = True,
+        disable_logging: bool = False,
         **kwargs: Any,
     ) -> StartFuture:
         """Start a child; further arguments are its own. Returns once its spec and start message are in Redis.
+
+        ``check_existing=False``: a child that exists already is left as it is, and counts as started.
+        ``disable_logging``: the nodes write nothing of it to their logs and the events stream, not even a failure.
 
         Raises :class:`~hubq.errors.AlreadyStarted`, :class:`~hubq.errors.InvalidChildId`,
         :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.RedisUnavailable`.
         """
         spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
-        future = self._start([spec], "continue", child_mapping, single=True)
+        future = self._start([spec], timeout, True, "continue", child_mapping, check_existing, disable_logging)
         for error in future._ticket.errors.values():
             raise error
         return future
@@ -202,29 +230,48 @@ class Hub(Queries, JobMethods):
         *,
         on_failure: str = "continue",
         child_mapping: ChildMapping | None = None,
+        timeout: float = 10.0,
+        check_existing: bool = True,
+        disable_logging: bool = False,
     ) -> StartFuture:
-        """Start several children. ``on_failure="rollback"``: all of them or none. ``child_mapping``: child -> node, with
-        ``Hub(distribution=Guided())``; raises :class:`~hubq.errors.MappingError`.
+        """Start several children; the options are those of :meth:`start_child`.
+
+        ``on_failure="rollback"``: all of them or none. That is decided when the result is asked for, which must be
+        within ``batch_lease`` seconds (15): if the caller dies before, or never asks, the nodes undo what was started.
+        ``child_mapping``: child -> node, with ``Hub(distribution=Guided())``; raises
+        :class:`~hubq.errors.MappingError`.
         """
-        return self._start(specs, on_failure, child_mapping, single=False)
+        return self._start(specs, timeout, False, on_failure, child_mapping, check_existing, disable_logging)
 
     def _start(
-        self, specs: Sequence[ChildSpec], on_failure: str, child_mapping: ChildMapping | None, single: bool
+        self,
+        specs: Sequence[ChildSpec],
+        timeout: float,
+        single: bool,
+        on_failure: str,
+        child_mapping: ChildMapping | None,
+        check_existing: bool,
+        disable_logging: bool,
     ) -> StartFuture:
         session = self._session()
-        ticket = self._drive_in(session, placing.start_placed(self._context, specs, on_failure, child_mapping))
-        return StartFuture(self, session, ticket, on_failure, single)
+        operation = placing.start_placed(
+            self._context, specs, on_failure, child_mapping, check_existing, disable_logging
+        )
+        return StartFuture(self, session, self._drive_in(session, operation), timeout, single)
 
-    def stop_child(self, child_id: str, *, timeout: float = 10.0) -> StopResult:
+    def stop_child(self, child_id: str, *, timeout: float = 10.0, disable_logging: bool = False) -> StopResult:
         """End a child for good, after the messages sent to it before; waits. Raises what went wrong."""
-        result = self.stop_children([child_id], timeout=timeout)
+        result = self.stop_children([child_id], timeout=timeout, disable_logging=disable_logging)
         for error in result.errors.values():
             raise error
         return result
 
-    def stop_children(self, children: Sequence[str], *, timeout: float = 10.0) -> StopResult:
+    def stop_children(
+        self, children: Sequence[str], *, timeout: float = 10.0, disable_logging: bool = False
+    ) -> StopResult:
         """End several children; what went wrong is in the result's ``errors``."""
-        return self._drive(operations.stop_children(self._context, children, timeout))
+        operation = operations.stop_children(self._context, children, timeout, disable_logging=disable_logging)
+        return self._drive(operation)
 
     def ref(self, child_id: str) -> ChildRef:
         """A child by its name."""

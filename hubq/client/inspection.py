@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hubq.client.operations import HubContext
+from hubq.client.context import HubContext
 from hubq.client.steps import Fetch, Operation
 from hubq.core.diagnosis import Finding, diagnose
 from hubq.core.hashing import checked_child_id

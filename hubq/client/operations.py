@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
+from hubq.client.batch import Batch
 from hubq.client.classes import ClassBook, as_child_class, name_of
-from hubq.client.owners_view import OwnersView
+from hubq.client.context import HubContext
+from hubq.client.registry import get_pids
 from hubq.client.results import NodeStatus, StartResult, StopResult
-from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Withdraw
-from hubq.config import Config
-from hubq.core.hashing import checked_child_id, shard_of
+from hubq.client.steps import Collect, Fetch, Operation, Reply, Send, Start, Withdraw
+from hubq.core.hashing import checked_child_id
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.core.wish import Wish
@@ -33,27 +34,10 @@ from hubq.errors import (
     UnknownChild,
 )
 from hubq.store.codec import decode, encode_arguments
-from hubq.store.keys import Keys
-from hubq.store.mailbox import Outgoing, read_started
+from hubq.store.mailbox import Outgoing, StartOptions, read_started
 from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import read_owners
 from hubq.store.spec_record import SpecRecord
-from hubq.strategies.distribution import ConsistentHashing, Distribution
-
-
-@dataclass(frozen=True, slots=True)
-class HubContext:
-    """What the operations need to know of a hub."""
-
-    keys: Keys
-    config: Config
-    classes: ClassBook
-    view: OwnersView
-    distribution: Distribution = field(default_factory=ConsistentHashing)
-
-    def shard_of(self, child_id: str) -> int:
-        """The shard of a child of this hub."""
-        return shard_of(child_id, self.config.shards)
 
 
 def checked_timeout(timeout: float) -> float:
@@ -133,11 +117,12 @@ def _raise_refusal(hub: HubContext, child_id: str, word: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StartTicket:
-    """A start on its way: the children awaited by message id, and what has failed already."""
+    """A start on its way: the children awaited by message id, what has failed already, who was there before."""
 
     awaited: dict[str, list[str]]
     errors: dict[str, HubqError]
-    rollback: bool
+    present: tuple[str, ...] = ()
+    batch: Batch | None = None
     places: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -165,7 +150,13 @@ def _is_class(target: Any) -> bool:
 
 
 def start_children(
-    hub: HubContext, specs: Sequence[ChildSpec], *, on_failure: str, places: Mapping[str, str] | None = None
+    hub: HubContext,
+    specs: Sequence[ChildSpec],
+    *,
+    on_failure: str,
+    check_existing: bool = True,
+    disable_logging: bool = False,
+    places: Mapping[str, str] | None = None,
 ) -> Operation[StartTicket]:
     """Write specs and start messages; does not wait for the nodes. ``places``: child -> node, for those with a place of
     their own.
@@ -184,27 +175,28 @@ def start_children(
             spec, hub.classes, _place_line(hub, places.get(spec.child_id)) if places else ""
         )
     rollback = on_failure == "rollback"
-    answers = yield Start(shards, rollback)
+    batch = (yield from Batch.begin(hub)) if rollback else None
+    options = StartOptions(disable_logging, batch.name if batch is not None else "")
+    answers = yield Start(shards, rollback and check_existing, options)
     awaited: dict[str, list[str]] = {}
-    errors: dict[str, HubqError] = {}
-    written: list[str] = []
+    present: list[str] = []
     for shard, (message_id, words) in answers.items():
         fresh = [child for child, word in zip(shards[shard], words, strict=False) if word == "ok"]
         clash = [child for child, word in zip(shards[shard], words, strict=False) if word != "ok"]
-        for child in clash:
-            errors[child] = AlreadyStarted(
-                f"child {child!r} exists already in hub {hub.keys.hub_id!r}: use another name, or stop it first"
-            )
-        if fresh and not (clash and rollback):
+        present += clash
+        if fresh and not (clash and check_existing and rollback):
             awaited[message_id] = fresh
-            written += fresh
         else:
             yield Collect([message_id], 0)  # nobody will answer it
-    if errors and rollback and written:
-        yield from _stop_quietly(written)
-        yield Collect(list(awaited), 0)
-        awaited = {}
-    return StartTicket(awaited, errors, bool(errors) and rollback, places or {})
+    if not present or not check_existing:
+        return StartTicket(awaited, {}, tuple(present), batch, places or {})
+    errors: dict[str, HubqError] = {
+        child: AlreadyStarted(
+            f"child {child!r} exists already in hub {hub.keys.hub_id!r}: use another name, or stop it first"
+        )
+        for child in present
+    }
+    return StartTicket(awaited, errors, (), batch, places or {})
 
 
 def _place_line(hub: HubContext, node: str | None) -> str:
@@ -212,45 +204,68 @@ def _place_line(hub: HubContext, node: str | None) -> str:
     return Wish(node, "guided", waits).line if node is not None else ""
 
 
-def collect_start(hub: HubContext, ticket: StartTicket, timeout: float, on_failure: str) -> Operation[StartResult]:
-    """Wait for the nodes' answers to a start."""
+def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
+    """Wait for the nodes' answers to a start, and decide it if it is all or nothing."""
+    checked_timeout(timeout)
+    batch = ticket.batch
     started: dict[str, str] = {}
     pids: dict[str, Pid] = {}
     errors = dict(ticket.errors)
-    if not ticket.rollback:
-        replies = yield Collect(list(ticket.awaited), checked_timeout(timeout))
-        late = [child for message_id, them in ticket.awaited.items() if message_id not in replies for child in them]
-        if late:
-            raise CallTimeout(
-                f"{len(late)} of the children (first: {late[0]!r}) did not start within {timeout:g} s; "
-                "they will, when a node serves them"
-            )
-        for message_id, children in ticket.awaited.items():
-            _status, node, payload = replies[message_id]
-            line, failed = read_started(payload)
-            pid = Pid.read(line)
-            for child in children:
-                if child in failed:
-                    errors[child] = StartFailed(failed[child])
-                else:
-                    started[child], pids[child] = node, pid
-    if errors and on_failure == "rollback":
-        if started:
-            yield from _stop_quietly(list(started))
+    ids = list(ticket.awaited)
+    written = [child for children in ticket.awaited.values() for child in children]
+    if batch is not None and errors:
+        yield Collect(ids, 0)
+        yield from batch.undo(written, timeout)
         return StartResult({}, errors, rollback=True)
+    replies = yield from batch.collect(ids, timeout) if batch is not None else _collected(ids, timeout)
+    late = [child for message_id, them in ticket.awaited.items() if message_id not in replies for child in them]
+    if late:
+        outcome = "they will, when a node serves them"
+        if batch is not None:
+            undone = yield from batch.undo(written, 2.0)
+            outcome = f"all {len(written)} {'are' if undone else 'will be'} undone"
+        raise CallTimeout(
+            f"{len(late)} of the children (first: {late[0]!r}) did not start within {timeout:g} s; {outcome}"
+        )
+    for message_id, children in ticket.awaited.items():
+        _status, node, payload = replies[message_id]
+        line, failed = read_started(payload)
+        pid = Pid.read(line)
+        for child in children:
+            if child in failed:
+                errors[child] = StartFailed(failed[child])
+            else:
+                started[child], pids[child] = node, pid
+    if batch is not None and (errors or not (yield from batch.seal(len(ids)))):
+        yield from batch.undo(written, timeout)
+        for child in started if not errors else ():
+            errors[child] = CallTimeout(
+                f"child {child!r} is undone: nobody asked for the result of its start within "
+                f"{hub.config.batch_lease:g} s (batch_lease)"
+            )
+        return StartResult({}, errors, rollback=True)
+    if ticket.present:
+        found = yield from get_pids(hub, ticket.present)
+        for child in ticket.present:
+            for pid in found.get(child, ())[:1]:
+                started[child], pids[child] = pid.node, pid
     return StartResult(started, errors, pids=pids)
 
 
-def _stop_quietly(children: Sequence[str]) -> Operation[None]:
-    yield Send([Outgoing("stop", child, "", b"", 0, False) for child in children])
+def _collected(ids: Sequence[str], timeout: float) -> Operation[dict[str, Reply]]:
+    replies: dict[str, Reply] = yield Collect(ids, timeout)
+    return replies
 
 
-def stop_children(hub: HubContext, children: Sequence[str], timeout: float) -> Operation[StopResult]:
+def stop_children(
+    hub: HubContext, children: Sequence[str], timeout: float, *, disable_logging: bool = False
+) -> Operation[StopResult]:
     """Stop children for good, each after the messages sent before."""
     if not children:
         raise NoChildren("no children to stop: give at least one id")
     names = [checked_child_id(child) for child in children]
-    answers = yield Send([Outgoing("stop", child, "", b"", 0, True) for child in names])
+    words = StartOptions(disable_logging).words()
+    answers = yield Send([Outgoing("stop", child, words, b"", 0, True) for child in names])
     errors: dict[str, HubqError] = {}
     waiting: dict[str, str] = {}
     for child, (message_id, word) in zip(names, answers, strict=True):
@@ -263,7 +278,11 @@ def stop_children(hub: HubContext, children: Sequence[str], timeout: float) -> O
     stopped: dict[str, str] = {}
     for message_id, child in waiting.items():
         if message_id in replies:
-            stopped[child] = replies[message_id][1]
+            status, node, payload = replies[message_id]
+            if status in BY_WORD:
+                errors[child] = BY_WORD[status](msgspec.json.decode(payload)["message"])
+            else:
+                stopped[child] = node
         else:
             errors[child] = CallTimeout(f"child {child!r} was not stopped within {timeout:g} s; it will be")
     return StopResult(stopped, errors)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hubq.client.context import HubContext
 from hubq.client.inspection import Event, last_events, node_vitals
-from hubq.client.operations import HubContext
 from hubq.client.steps import Fetch, Operation
 from hubq.store.membership import read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import read_owners

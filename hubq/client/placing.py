@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hubq.client.operations import HubContext, StartTicket, checked_timeout, collect_start, start_children
+from hubq.client.context import HubContext
+from hubq.client.operations import StartTicket, checked_timeout, collect_start, start_children
 from hubq.client.registry import where
 from hubq.client.results import Place, StartResult
 from hubq.client.steps import Fetch, Operation
@@ -54,16 +55,29 @@ def move(hub: HubContext, child_id: str, node: str | None, timeout: float) -> Op
 
 
 def start_placed(
-    hub: HubContext, specs: Sequence[ChildSpec], on_failure: str, child_mapping: ChildMapping | None
+    hub: HubContext,
+    specs: Sequence[ChildSpec],
+    on_failure: str,
+    child_mapping: ChildMapping | None,
+    check_existing: bool,
+    disable_logging: bool,
 ) -> Operation[StartTicket]:
     """Start children where the distribution strategy wants them; does not wait for the nodes."""
     places = yield from _places_for(hub, specs, child_mapping)
-    return (yield from start_children(hub, specs, on_failure=on_failure, places=places))
+    ticket = yield from start_children(
+        hub,
+        specs,
+        on_failure=on_failure,
+        check_existing=check_existing,
+        disable_logging=disable_logging,
+        places=places,
+    )
+    return ticket
 
 
-def collect_placed(hub: HubContext, ticket: StartTicket, timeout: float, on_failure: str) -> Operation[StartResult]:
+def collect_placed(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
     """Wait for the nodes' answers to a start."""
-    result = yield from collect_start(hub, ticket, timeout, on_failure)
+    result = yield from collect_start(hub, ticket, timeout)
     return (yield from _with_pins(hub, result, ticket.places)) if ticket.places else result
 
 

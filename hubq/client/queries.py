@@ -12,8 +12,8 @@ from hubq.core.pid import Pid
 from hubq.errors import ConfigError
 
 if TYPE_CHECKING:
+    from hubq.client.context import HubContext
     from hubq.client.hub import Hub
-    from hubq.client.operations import HubContext
     from hubq.client.steps import Operation
 
 T = TypeVar("T")

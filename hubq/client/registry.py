@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hubq.client.operations import HubContext
+from hubq.client.context import HubContext
 from hubq.client.results import ChildStatus, Place
 from hubq.client.steps import Fetch, Operation
 from hubq.core.hashing import checked_child_id

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from hubq.client.operations import HubContext
-from hubq.client.steps import Collect, Fetch, Operation, Send, Start, Step, Withdraw
+from hubq.client.context import HubContext
+from hubq.client.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
@@ -43,8 +43,6 @@ STARTS = 500
 
 #: How long the node of a call that has had its time may take to say whether it was begun, seconds.
 WITHDRAW_WAIT = 0.25
-
-Reply = tuple[str, str, bytes]
 
 
 def new_sender() -> str:
@@ -87,14 +85,14 @@ def _send_command(
 
 
 def start_command(
-    hub: HubContext, sender: str, seq: int, shard: int, specs: Mapping[str, SpecRecord], whole: bool
+    hub: HubContext, sender: str, seq: int, shard: int, specs: Mapping[str, SpecRecord], start: Start
 ) -> Command[list[str]]:
     """The command that writes the specs of one shard; their start id is the request's."""
     start_id = f"{sender}:{seq}"
     written = {child: replace(record, start_id=start_id).written() for child, record in specs.items()}
     return start_children(
-        hub.keys, shard, sender, seq, written, reply_to=sender, timeout_ms=0, all_or_nothing=whole,
-        sender_ttl_ms=int(hub.config.sender_ttl * 1000),
+        hub.keys, shard, sender, seq, written, reply_to=sender, timeout_ms=0, all_or_nothing=start.all_or_nothing,
+        sender_ttl_ms=int(hub.config.sender_ttl * 1000), options=start.options,
     )  # fmt: skip
 
 
@@ -134,8 +132,10 @@ class Session:
         match step:
             case Send(messages):
                 return self._send(messages)
-            case Start(shards, whole):
-                return self._start(shards, whole)
+            case Start():
+                return self._start(step)
+            case Pause(seconds):
+                return time.sleep(seconds)
             case Withdraw(shard, child, message_id):
                 return self._withdraw(shard, child, message_id)
             case Collect(ids, timeout):
@@ -169,20 +169,20 @@ class Session:
                 answers.append((str(seq), word))
         return answers
 
-    def _start(self, shards: Mapping[int, Mapping[str, Any]], whole: bool) -> dict[int, tuple[str, list[str]]]:
+    def _start(self, start: Start) -> dict[int, tuple[str, list[str]]]:
         answers: dict[int, tuple[str, list[str]]] = {}
-        names = list(shards)
+        names = list(start.shards)
         for first in range(0, len(names), STARTS):
-            answers |= self._start_some({shard: shards[shard] for shard in names[first : first + STARTS]}, whole)
+            answers |= self._start_some({shard: start.shards[shard] for shard in names[first : first + STARTS]}, start)
         return answers
 
     def _start_some(
-        self, shards: Mapping[int, Mapping[str, SpecRecord]], whole: bool
+        self, shards: Mapping[int, Mapping[str, SpecRecord]], start: Start
     ) -> dict[int, tuple[str, list[str]]]:
         numbers = {shard: self._number() for shard in shards}
         try:
             commands = [
-                start_command(self.hub, self.sender, numbers[shard], shard, specs, whole)
+                start_command(self.hub, self.sender, numbers[shard], shard, specs, start)
                 for shard, specs in shards.items()
             ]
             found = self._written(commands, "started")

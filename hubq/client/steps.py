@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hubq.store.command import Command
-from hubq.store.mailbox import Outgoing
+from hubq.store.mailbox import PLAIN, Outgoing, StartOptions
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
+
+#: What came back for a message: status, node, payload.
+Reply = tuple[str, str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,14 @@ class Start:
 
     shards: Mapping[int, Mapping[str, SpecRecord]]
     all_or_nothing: bool
+    options: StartOptions = PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let some seconds pass. No answer."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +67,5 @@ class Fetch:
     commands: Sequence[Command[Any]]
 
 
-Step = Send | Start | Collect | Withdraw | Fetch
+Step = Send | Start | Collect | Withdraw | Fetch | Pause
 Operation = Generator[Step, Any, T]

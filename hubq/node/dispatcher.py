@@ -191,7 +191,10 @@ class Dispatcher:
         if message.kind in ("stop", "state"):
             if message.kind == "stop":
                 self.finish(cell, message, "ok", encode(True))
+                if message.method:
+                    cell.supervisor.quiet.add(cell.child_id)  # disable_logging
                 self._end_child(cell)
+                cell.supervisor.quiet.discard(cell.child_id)
             else:
                 self.lay(cell, Envelope.read(message.payload))  # a copy takes its original's state
             return

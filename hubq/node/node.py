@@ -18,6 +18,7 @@ from hubq.core.lease import Lease, RedisClock
 from hubq.errors import ConfigError, HubqError, NameTaken, NotReplicated
 from hubq.hooks import ClusterJoin, ClusterLeave, CoordinatorShutdown
 from hubq.node.activity import Activity
+from hubq.node.batches import Batches
 from hubq.node.committer import Committer
 from hubq.node.coordinator import Coordinator
 from hubq.node.counters import Counters
@@ -30,6 +31,7 @@ from hubq.node.places import Places
 from hubq.node.reader import Reader
 from hubq.node.recorder import Recorder
 from hubq.node.replicas import MANY, Replicas
+from hubq.node.static import start_static
 from hubq.node.stragglers import Stragglers
 from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
@@ -59,6 +61,7 @@ class Node:
         self._server = server if server is not None else hub.server
         self.name = checked_name("node name", name)
         self.started = False
+        self._waiting: AsyncRedis | None = None  # for the static children's replies
         self._leaving = False
         self._ended = asyncio.Event()
         self._empty = asyncio.Event()
@@ -106,6 +109,9 @@ class Node:
         self._activity.start()
         self._coordinator.start()
         self._coordinator.kick()
+        if self.hub.child_specs:
+            self._waiting = AsyncRedis(self._server)
+            self.parts.supervisor.background(start_static(self.hub, self._waiting), "starting static children")
         self.pulse.start()
 
     def _build(self, hub: Hub) -> None:
@@ -160,6 +166,8 @@ class Node:
         self.parts.trials = Trials(self.parts)
         dispatcher.under_watch = self.parts.trials.handle
         self.parts.places = Places(self.parts)
+        self.parts.batches = Batches(self.parts)
+        supervisor.marked = self.parts.batches.seen
         self._intake = Intake(self.parts)
         self.parts.welcome, self.parts.take_ahead = self._intake.welcome, self._intake.take_ahead
         supervisor.pin_empty = self.parts.kick
@@ -327,6 +335,8 @@ class Node:
             await hooks.before("post_cluster_leave", gone)
             await hooks.before("coordinator_shutdown", CoordinatorShutdown(hub_id, self.name, left=not leave))
         await parts.supervisor.stop()
+        if self._waiting is not None:
+            await self._waiting.close()  # its user may have been cut short
         await self._redis.close()
         await self._reading.close()
 

@@ -27,6 +27,7 @@ from hubq.strategies.migration import Migration
 from hubq.strategies.synchronization import Synchronization
 
 if TYPE_CHECKING:
+    from hubq.node.batches import Batches
     from hubq.node.places import Places
     from hubq.node.recorder import Recorder
     from hubq.node.replicas import Replicas
@@ -60,6 +61,7 @@ class Parts:
     places: Places = field(init=False)
     welcome: Callable[..., Awaitable[None]] = field(init=False)
     take_ahead: Callable[[int, str, str], Cell | None] = field(init=False)
+    batches: Batches = field(init=False)
     replicas: Replicas | None = None
     """Copies of other nodes' children; None: there is one copy of each child."""
     recorder: Recorder | None = None

@@ -24,17 +24,22 @@ from hubq.node.hook_runner import HookRunner
 from hubq.node.saver import Saver
 from hubq.node.state import ATTRIBUTES, overrides, restore
 from hubq.node.tasks import end_tasks
+from hubq.store.batches import read_batch
 from hubq.store.codec import decode, encode
+from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis
 from hubq.store.control import add_event
 from hubq.store.envelope import Envelope
 from hubq.store.keys import Keys
-from hubq.store.mailbox import Message, reply_line, started_payload
-from hubq.store.registry import read_some_specs, read_state
+from hubq.store.mailbox import PLAIN, Message, StartOptions, reply_line, started_payload
+from hubq.store.registry import read_some_specs, read_state, read_texts
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import TOOK_DOWN
 
 log = logging.getLogger("hubq.node")
+
+#: Most events in one pipeline.
+EVENTS_AT_ONCE = 200
 
 
 class Supervisor:
@@ -48,6 +53,8 @@ class Supervisor:
         self.changed: Callable[[], None] = lambda: None  # set by the node: something to commit
         self.pin_empty: Callable[[], None] = lambda: None  # set by the node: a pin has no child any more
         self.resume: Callable[[Cell], None] = lambda cell: None  # set by the node: a child may go on
+        self.marked: Callable[[int, dict[str, str]], None] = lambda shard, marks: None  # set by the node
+        self.quiet: set[str] = set()  # children of whose start or stop nothing is to be logged
         self.reject: Callable[[Cell, Message, str, str], None]
         self.redis_now_ms: Callable[[], float]
         self._redis = redis
@@ -56,6 +63,7 @@ class Supervisor:
         self.hooks = hooks
         self._config = config
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._events: list[Command[None]] = []
         self.saver = Saver(config, self.background)
         self.trusted: Callable[[], bool] = lambda: True  # set by the node
         self.signals: frozenset[str] = frozenset()  # which changes ``on_redundancy_signal`` hears of
@@ -93,8 +101,20 @@ class Supervisor:
 
     def event(self, kind: str, **fields: object) -> None:
         """Write an event, without waiting for it."""
-        command = add_event(self._keys, self._config.events_kept, kind, {"node": self.node_name, **fields})
-        self.background(self._redis.run(command, retry_for=5.0), f"writing event {kind}")
+        self._events.append(add_event(self._keys, self._config.events_kept, kind, {"node": self.node_name, **fields}))
+        if len(self._events) == 1:
+            self.background(self._write_events(), "writing events")
+
+    async def _write_events(self) -> None:
+        # One pipeline for all that has happened at once: thousands of children may stop in the same moment.
+        await asyncio.sleep(0)
+        while self._events:
+            some = self._events[:EVENTS_AT_ONCE]
+            try:
+                await self._redis.run_many(some, retry_for=5.0)
+            except Exception as error:
+                log.warning("%d events are not written: %s", len(some), error)
+            del self._events[: len(some)]
 
     def children(self) -> Iterable[Cell]:
         """Every child on this node."""
@@ -160,13 +180,16 @@ class Supervisor:
 
     def _park(self, cell: Cell, reason: str) -> None:
         reason = sendable(reason)
-        log.error("child %s is parked: %s", cell.child_id, reason)
+        quiet = cell.child_id in self.quiet
+        if not quiet:
+            log.error("child %s is parked: %s", cell.child_id, reason)
         cell.reason = reason
         cell.holding.effects.parked[cell.child_id] = reason
         cell.queue = None
         self._wake(cell)
         self.changed()
-        self.event("child_parked", child=cell.child_id, shard=cell.holding.shard, reason=reason)
+        if not quiet:
+            self.event("child_parked", child=cell.child_id, shard=cell.holding.shard, reason=reason)
 
     def _wake(self, cell: Cell) -> None:
         """Tell those who wait for the child's boundary."""
@@ -239,11 +262,37 @@ class Supervisor:
 
     async def _start_message(self, holding: Holding, message: Message, names: list[str], missing: list[str]) -> None:
         failed: dict[str, str] = {}
+        records: dict[str, SpecRecord] = {}
+        options = StartOptions.read(message.method) if message.method else PLAIN
         if missing:
-            command = read_some_specs(self._keys, holding.shard, missing)
-            records = await self._redis.run(command, retry_for=self._config.lease)
+            commands: list[Command[Any]] = [read_some_specs(self._keys, holding.shard, missing)]
+            if options.batch:
+                commands += [read_texts(self._keys.batches(holding.shard)), read_batch(self._keys, options.batch)]
+            records, *marks = await self._redis.run_many(commands, retry_for=self._config.lease)
             if not await self._open_again(holding):
                 return  # whoever owns the shard next reads the message again
+            if marks and options.batch in marks[0].values():
+                self.marked(holding.shard, marks[0])
+                if not marks[1]:
+                    # It is undone already: nothing of it begins, and its specs are seen to by those who watch batches.
+                    records, failed = {}, dict.fromkeys(missing, "the all-or-nothing start it belongs to was undone")
+        if options.quiet:
+            self.quiet.update(names)
+        try:
+            await self._start_named(holding, message, names, missing, records, failed)
+        finally:
+            self.quiet.difference_update(names)
+
+    async def _start_named(
+        self,
+        holding: Holding,
+        message: Message,
+        names: list[str],
+        missing: list[str],
+        records: dict[str, SpecRecord],
+        failed: dict[str, str],
+    ) -> None:
+        if missing:
             if self.hooks.wants("pre_children_start"):
                 payload = ChildrenStart(self.hooks.hub_id, self.node_name, holding.shard, tuple(missing))
                 await self.hooks.before("pre_children_start", payload)
@@ -486,8 +535,10 @@ class Supervisor:
             cell.save_timer = None
         self.forget(holding, cell.child_id, cell.record)
         self._remove(cell)
-        self.background(self._dispose(cell, "stopped"), f"stopping child {cell.child_id}")
-        self.event("child_stopped", child=cell.child_id, shard=holding.shard)
+        if cell.run_task is not None or overrides(cell.kind, "on_stop"):
+            self.background(self._dispose(cell, "stopped"), f"stopping child {cell.child_id}")
+        if cell.child_id not in self.quiet:
+            self.event("child_stopped", child=cell.child_id, shard=holding.shard)
         self.hooks.ended(holding, cell.child_id)
         if holding.pinned is not None:
             self.pin_empty()

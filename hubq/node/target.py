@@ -174,7 +174,7 @@ class Intake:
                 elif shard in parts.replicas.shards:
                     parts.replicas.unfollow(shard)
             # Owners first: a pin that is released between the reads is then only welcomed a little later.
-            owners, wishes, specs, states, parked, watch = await parts.redis.run_many(
+            owners, wishes, specs, states, parked, watch, marks = await parts.redis.run_many(
                 [
                     read_owners(parts.keys),
                     read_pins_epoch(parts.keys),
@@ -182,6 +182,7 @@ class Intake:
                     read_states(parts.keys, shard),
                     read_texts(parts.keys.parked(shard)),
                     read_tries(parts.keys, shard),
+                    read_texts(parts.keys.batches(shard)),
                 ],
                 retry_for=parts.config.lease,
             )
@@ -242,6 +243,7 @@ class Intake:
                 await parts.replicas.standby.taken_over(holding, taken, copies)
             holding.open = True
             parts.hold(holding)
+            parts.batches.seen(shard, marks)
             self._moved(shard, TargetEvent.RESTORED)
         except BaseException:
             if self._adopting.get(shard) is mine:

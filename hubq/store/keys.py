@@ -23,6 +23,9 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:replicas``  hash    follower -> how far it is; ``#``: the log's last number; TTL
 ``hubq:{chat}:shard:<n>:tries``     hash    only after crashes: what was in hand at how many (docs/poison.md)
 ``hubq:{chat}:shard:<n>:dead``      stream  dead letters, capped
+``hubq:{chat}:shard:<n>:batches``   hash    start id -> batch: children of undecided all-or-nothing starts
+``hubq:{chat}:batch:<id>``          string  an all-or-nothing start: ``open`` (TTL), ``sealed <marks left>``
+``hubq:{chat}:static``              hash    static child -> when it was started first
 ``hubq:{chat}:sender:<id>``         hash    a sender's window of sequence numbers; TTL
 ``hubq:{chat}:reply:<client>``      list    replies for a client; TTL
 ``hubq:{chat}:result:<job>``        stream  the result of a resumable job; TTL
@@ -32,6 +35,8 @@ The hub id stands in braces, so that in Redis Cluster all keys of a hub are in o
 """
 
 from __future__ import annotations
+
+import re
 
 
 class Keys:
@@ -54,12 +59,13 @@ class Keys:
         self.pins = self.prefix + "pins"
         self.pins_epoch = self.prefix + "pins_epoch"
         self.stragglers = self.prefix + "stragglers"
+        self.static = self.prefix + "static"
 
     @property
     def fixed(self) -> frozenset[str]:
         """The keys of which a hub has one each, without the prefix."""
-        own = (value for name, value in vars(self).items() if name not in ("hub_id", "prefix"))
-        return frozenset(key.removeprefix(self.prefix) for key in own)
+        own = (value for value in vars(self).values() if isinstance(value, str) and value.startswith(self.prefix))
+        return frozenset(key.removeprefix(self.prefix) for key in own if key != self.prefix)
 
     def control(self, node: str) -> str:
         """The control mailbox of a node."""
@@ -115,6 +121,14 @@ class Keys:
         """Dead letters of a shard."""
         return self._shard(shard, "dead")
 
+    def batches(self, shard: int) -> str:
+        """Marks of all-or-nothing starts that are not settled in a shard."""
+        return self._shard(shard, "batches")
+
+    def batch(self, batch: str) -> str:
+        """The record of an all-or-nothing start."""
+        return f"{self.prefix}batch:{batch}"
+
     def sender(self, sender: str) -> str:
         """A sender's window."""
         return f"{self.prefix}sender:{sender}"
@@ -126,6 +140,16 @@ class Keys:
     def reply(self, client: str) -> str:
         """A client's replies."""
         return f"{self.prefix}reply:{client}"
+
+
+def hub_of_config(key: str) -> str | None:
+    """The hub whose ``config`` this key is.
+
+    >>> hub_of_config("hubq:{chat}:config"), hub_of_config("other")
+    ('chat', None)
+    """
+    found = re.fullmatch(r"hubq:\{(.+)\}:config", key)
+    return found[1] if found else None
 
 
 def owner_field(shard: int, pinned: str | None = None) -> str:

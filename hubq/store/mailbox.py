@@ -23,6 +23,33 @@ class Outgoing(NamedTuple):
     reply: bool
 
 
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """What a start message tells its node besides the children: in the message's ``method``, as words.
+
+    >>> StartOptions(quiet=True, batch="b1").words()
+    'quiet batch:b1'
+    >>> StartOptions.read("quiet batch:b1")
+    StartOptions(quiet=True, batch='b1')
+    """
+
+    quiet: bool = False
+    batch: str = ""
+
+    def words(self) -> str:
+        """The options as text."""
+        return " ".join(["quiet"] * self.quiet + [f"batch:{self.batch}"] * bool(self.batch))
+
+    @classmethod
+    def read(cls, words: str) -> StartOptions:
+        """The reverse of :meth:`words`; words of a newer version are passed over."""
+        batch = next((word[6:] for word in words.split() if word.startswith("batch:")), "")
+        return cls("quiet" in words.split(), batch)
+
+
+PLAIN = StartOptions()
+
+
 @dataclass(slots=True)
 class Message:
     """A message as a node reads it. ``deadline`` is Redis TIME in ms, 0 for none."""
@@ -81,14 +108,16 @@ def start_children(
     timeout_ms: int,
     all_or_nothing: bool,
     sender_ttl_ms: int,
+    options: StartOptions = PLAIN,
 ) -> Command[list[str]]:
     """Write specs and the start message of one shard; ``ok`` or ``exists`` for each."""
-    args: list[Arg] = [sender_ttl_ms, seq, seq, reply_to, timeout_ms, 1 if all_or_nothing else 0, b""]
+    args: list[Arg] = [sender_ttl_ms, seq, seq, reply_to, timeout_ms, 1 if all_or_nothing else 0]
+    args += (options.words(), options.batch)
     for child, spec in specs.items():
         args += (child, spec)
     return run_script(
         "start_children",
-        [keys.sender(sender), keys.mailbox(shard), keys.children(shard), keys.backlog(shard)],
+        [keys.sender(sender), keys.mailbox(shard), keys.children(shard), keys.backlog(shard), keys.batches(shard)],
         args,
         lambda answer: [text(word) for word in answer],
     )

@@ -55,7 +55,7 @@ def is_known(keys: Keys, key: str, shards: int, nodes: Callable[[str], bool]) ->
         return number.isdigit() and int(number) < shards and bool(what)
     if family == "node":
         return nodes(named.rpartition(":")[0])
-    return rest in keys.fixed
+    return family == "batch" or rest in keys.fixed
 
 
 def _escaped(literal: str) -> str:

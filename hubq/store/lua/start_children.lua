@@ -1,6 +1,7 @@
 -- Writes the specs of new children of one shard, and one start message for all of them.
--- KEYS: sender, mailbox, children, backlog
--- ARGV: sender ttl ms, seq, id, reply_to, timeout ms, all-or-nothing (1|0), payload, then per child: child, spec
+-- KEYS: sender, mailbox, children, backlog, batches
+-- ARGV: sender ttl ms, seq, id, reply_to, timeout ms, all-or-nothing (1|0), options, batch ('' for none),
+--       then per child: child, spec
 -- Returns: per child "ok" | "exists"; for a repeated request what the first one did. "stale" alone: too old to judge.
 -- With all-or-nothing, one "exists" writes nothing. A spec is unique to its request (it carries the request's id).
 -- include: _time
@@ -10,7 +11,7 @@ local seq = tonumber(ARGV[2])
 local verdict = window_judge(window, seq)
 if verdict == 'stale' then return {'stale'} end
 local answers, fresh, clash = {}, {}, false
-for i = 8, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
   local there = redis.call('HGET', KEYS[3], ARGV[i])
   if (verdict == 'new' and not there) or (verdict == 'duplicate' and (not there or there == ARGV[i + 1])) then
     answers[#answers + 1] = 'ok'
@@ -28,10 +29,11 @@ for n, i in ipairs(fresh) do
 end
 -- The message belongs to the first of them in the backlog; the node starts all whose spec carries this id.
 local timeout = tonumber(ARGV[5])
-redis.call('XADD', KEYS[2], '*', 'kind', 'start', 'child', names[1], 'method', '',
+redis.call('XADD', KEYS[2], '*', 'kind', 'start', 'child', names[1], 'method', ARGV[7],
   'id', ARGV[3], 'reply_to', ARGV[4], 'deadline', timeout > 0 and integer(now_ms() + timeout) or '0',
   'payload', cjson.encode(names))
 redis.call('HINCRBY', KEYS[4], names[1], 1)
+if ARGV[8] ~= '' then redis.call('HSET', KEYS[5], ARGV[4] .. ':' .. ARGV[2], ARGV[8]) end
 window_mark(window, seq)
 window_save(window, ARGV[1])
 return answers

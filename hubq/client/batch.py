@@ -1,0 +1,67 @@
+"""The caller's half of an all-or-nothing start (docs/batches.md)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hubq.client.steps import Collect, Fetch, Operation, Pause, Reply
+from hubq.store.batches import end_batch, open_batch, renew_batch
+from hubq.store.registry import read_texts
+
+if TYPE_CHECKING:
+    from hubq.client.context import HubContext
+
+#: How often it is looked whether the nodes have undone a batch, seconds.
+LOOK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One all-or-nothing start, undecided until :meth:`seal` or :meth:`undo`."""
+
+    hub: HubContext
+    name: str
+
+    @classmethod
+    def begin(cls, hub: HubContext) -> Operation[Batch]:
+        """Write its record. From now on the nodes undo what is started for it, unless it is sealed in time."""
+        batch = cls(hub, secrets.token_hex(8))
+        yield Fetch([open_batch(hub.keys, batch.name, batch._lease_ms)])
+        return batch
+
+    @property
+    def _lease_ms(self) -> int:
+        return int(self.hub.config.batch_lease * 1000)
+
+    def collect(self, ids: Sequence[str], timeout: float) -> Operation[dict[str, Reply]]:
+        """Wait for the nodes' answers, and keep the batch undecided meanwhile."""
+        replies: dict[str, Reply] = {}
+        slice_, left = self.hub.config.batch_lease / 3, timeout
+        while left > 0:
+            yield Fetch([renew_batch(self.hub.keys, self.name, self._lease_ms)])
+            waiting = [message_id for message_id in ids if message_id not in replies]
+            replies |= yield Collect(waiting, min(slice_, left))
+            if len(replies) == len(ids):
+                break
+            left -= slice_
+        return replies
+
+    def seal(self, shards: int) -> Operation[bool]:
+        """All is well: the children stay. False: too late, they have been undone."""
+        (word,) = yield Fetch([end_batch(self.hub.keys, self.name, "seal", shards)])
+        return bool(word == "sealed")
+
+    def undo(self, children: Sequence[str], timeout: float) -> Operation[bool]:
+        """Nothing of it stays. True: the nodes have undone it; False: they will (none is up, or they are slow)."""
+        yield Fetch([end_batch(self.hub.keys, self.name, "undo", 0)])
+        shards, left = {self.hub.shard_of(child) for child in children}, timeout
+        while shards and left > 0:
+            marks = yield Fetch([read_texts(self.hub.keys.batches(shard)) for shard in shards])
+            shards = {shard for shard, found in zip(shards, marks, strict=True) if self.name in found.values()}
+            if shards:
+                yield Pause(LOOK)
+                left -= LOOK
+        return not shards

@@ -1,0 +1,46 @@
+"""Static children: those given to the hub itself are started once in the life of the hub, by whichever node is first."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from hubq.client import operations
+from hubq.client.async_session import AsyncSession
+from hubq.store.command import plain
+from hubq.store.registry import read_texts
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+    from hubq.store.connection import AsyncRedis
+
+log = logging.getLogger("hubq.node")
+
+#: How long a node waits to hear how the start of static children went, seconds.
+PATIENCE = 60.0
+
+
+async def start_static(hub: Hub, redis: AsyncRedis) -> None:
+    """Start what has not been started before, and write down that it was: ``static`` remembers it when all nodes are
+    gone, and when somebody stops the child. One that could not be started is tried again by the next node.
+
+    ``redis`` is this function's own: it waits for replies, and closes it.
+    """
+    session = AsyncSession(hub._context, redis)
+    key = hub.keys.static
+    try:
+        known = await redis.run(read_texts(key), retry_for=hub.config.lease)
+        specs = [spec for spec in hub.child_specs if spec.child_id not in known]
+        if not specs:
+            return
+        start = operations.start_children(hub._context, specs, on_failure="continue", check_existing=False)
+        ticket = await session.drive(start)
+        now = await redis.run(plain("TIME", read=lambda answer: int(answer[0])))
+        for spec in specs:
+            await redis.run(plain("HSETNX", key, spec.child_id, now, read=int), retry_for=hub.config.lease)
+        result = await session.drive(operations.collect_start(hub._context, ticket, PATIENCE))
+        for child, error in result.errors.items():
+            log.error("static child %s: %s", child, error)
+            await redis.run(plain("HDEL", key, child, read=int), retry_for=hub.config.lease)
+    finally:
+        await session.close()
