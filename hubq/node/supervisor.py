@@ -320,6 +320,8 @@ class Supervisor:
             if cell_or_none is None:
                 continue  # it cannot be built (see above), or it has run and ended already
             cell = cell_or_none
+            if cell.budget is not None:
+                continue  # it has started, and its run() has been started again since: that is no failed start
             while cell.life is Life.BUILT and not holding.lost:  # noqa: ASYNC110  (it waits for its trial: rare)
                 await asyncio.sleep(0.02)
             if cell.life is Life.STARTING:
