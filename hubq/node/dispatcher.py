@@ -163,6 +163,8 @@ class Dispatcher:
                         self._due()
                         await asyncio.sleep(0)
                         since = loop.time()
+                if not cell.queue:
+                    cell.queue = None  # an empty deque is three quarters of a kilobyte
                 if self._turning > 1:
                     break  # another pump took over while this one was suspended
         except asyncio.CancelledError:

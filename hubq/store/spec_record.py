@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 import msgspec
+
+_NONE: dict[str, object] = {}
 
 
 class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,7 +38,11 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         """The reverse of :meth:`written`."""
         line, _, arguments = data.partition(b"\n")
         head = msgspec.json.decode(line, type=_Line)
-        return cls(head.name, head.module, head.start_id, head.restart, head.metadata, arguments, head.place)
+        # Many children share these words: a node with a million of them keeps each word once.
+        return cls(
+            intern(head.name), intern(head.module), intern(head.start_id), intern(head.restart),
+            head.metadata or _NONE, arguments, head.place,
+        )  # fmt: skip
 
 
 class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
