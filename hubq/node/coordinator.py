@@ -295,7 +295,12 @@ class Coordinator:
         handover = SourceHandover(self._parts, holding, target, incarnation, handover_id)
         self._handovers[handover_id] = handover
         task = self._begin(holding, self._hand_over(handover, holding), f"handing over shard {shard}")
-        task.add_done_callback(lambda _: self._handovers.pop(handover_id, None))
+
+        def over(_: asyncio.Task[Any]) -> None:
+            handover.give_turn()
+            self._handovers.pop(handover_id, None)
+
+        task.add_done_callback(over)
 
     def _begin(self, holding: Holding, work: Awaitable[Any], what: str) -> asyncio.Task[Any]:
         """Do something with a shard in the background; until it is done, nothing else is begun with it."""

@@ -17,6 +17,7 @@ from hubq.node.holding import Cell, Holding
 from hubq.node.hook_runner import HookRunner
 from hubq.node.reader import Reader
 from hubq.node.supervisor import Supervisor
+from hubq.node.turns import Turns
 from hubq.store.connection import AsyncRedis
 from hubq.store.control import send_control
 from hubq.store.effects import Effects
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from hubq.node.replicas import Replicas
     from hubq.node.stragglers import Stragglers
     from hubq.node.trials import Trials
+
+#: Shards of a node that are between two owners at the same time. Their children pause for as long as all of them take.
+CLOSED_AT_ONCE = 2
 
 
 @dataclass(slots=True)
@@ -67,6 +71,7 @@ class Parts:
     recorder: Recorder | None = None
     """What tells the followers of this node's shards; None: there are none."""
     trials: Trials = field(init=False)
+    closing: Turns = field(default_factory=lambda: Turns(CLOSED_AT_ONCE))
     incarnation: int = 0
     epoch: int = 0
     """The highest membership epoch known."""

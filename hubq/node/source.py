@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hubq.node")
 
+#: How long a shard that is ready to go waits for others that are between two owners, seconds. (One of them may have a
+#: child that is slow to hand its state over.)
+PATIENCE = 0.05
+
 
 class SourceHandover:
     """One shard on its way from this node to another (``strategies.migration.protocol.Handover``)."""
@@ -50,6 +54,7 @@ class SourceHandover:
         self._ready: list[Cell] = []
         self._stopped = False
         self._asked: set[str] = set()  # whose state goes with the token
+        self._turn = False
 
     def _moved(self, event: SourceEvent) -> None:
         self.state = SOURCE.next(self.state, event)
@@ -86,6 +91,8 @@ class SourceHandover:
             self._wanted_here = self._parts.places.staying(self._holding)
         if self.state is Source.STARTING:
             self._moved(SourceEvent.STARTED)  # cold swap builds nothing ahead
+        # While the children of a shard are asked, its neighbours serve on: a pause is that of a few shards, not of all.
+        self._turn = await self._parts.closing.take(PATIENCE)
         holding = self._holding
         self._closed_at = self._parts.redis_now_ms()
         holding.open = False
@@ -255,6 +262,12 @@ class SourceHandover:
         self._parts.reader.catch_up(holding)
         self._parts.committer.changed()
 
+    def give_turn(self) -> None:
+        """Nobody needs to wait for this shard any more."""
+        if self._turn:
+            self._turn = False
+            self._parts.closing.give()
+
     def abandon(self) -> None:
         """Something went wrong before the token could pass: serve on."""
         if not self._holding.lost and not self._holding.open:
@@ -266,6 +279,8 @@ class SourceHandover:
                 await asyncio.shield(self.confirmed)
         except TimeoutError:
             return False
+        finally:
+            self.give_turn()
         return True
 
     def follow(self, retention: float) -> None:
@@ -283,6 +298,7 @@ class SourceHandover:
             self._parts.stragglers.follow(pin, retention, serving=child in self._kept)
 
     async def dispose(self) -> None:
+        self.give_turn()
         if not self._stopped:
             await self._parts.supervisor.dispose(self._ready, "migrated")
         self._moved(SourceEvent.DISPOSED)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hubq.node")
 
 #: Children are built this many at a time, so that the node goes on serving meanwhile.
-BUILD_BATCH = 32
+BUILD_BATCH = 16
 
 #: How long a ``handover`` message may lag behind ``owners`` before the shard is adopted without it, seconds.
 MESSAGE_PATIENCE = 0.5
@@ -40,6 +40,7 @@ class Intake:
         self._parts = parts
         self._ahead: dict[int, dict[str, Cell]] = {}
         self._single: dict[tuple[int, str], Cell] = {}  # children built ahead to be pinned here
+        self._building = asyncio.Lock()
         self._states: dict[int, Target] = {}
         self._adopting: dict[int, object] = {}
         self._expected: dict[int, float] = {}  # seen in ``owners`` before the ``handover`` message, since when
@@ -112,16 +113,19 @@ class Intake:
         built: dict[str, Cell] = {}
         failed: list[str] = []
         reasons: list[str] = []
-        for number, (child, record) in enumerate(specs.items()):
-            try:
-                built[child] = parts.supervisor.build(nowhere, child, record)
-            except StartFailed as error:
-                log.error("shard %d: %s", shard, error)
-                failed.append(child)
-                reasons.append(" ".join(sendable(str(error)).split()))
-                parts.supervisor.event("child_start_failed", shard=shard, child=child, reason=str(error))
-            if number % BUILD_BATCH == BUILD_BATCH - 1:
-                await asyncio.sleep(0)
+        # One shard after another: several at once would take a turn of the event loop each, and a shard whose token has
+        # come, whose children pause, would wait for all of them.
+        async with self._building:
+            for number, (child, record) in enumerate(specs.items()):
+                try:
+                    built[child] = parts.supervisor.build(nowhere, child, record)
+                except StartFailed as error:
+                    log.error("shard %d: %s", shard, error)
+                    failed.append(child)
+                    reasons.append(" ".join(sendable(str(error)).split()))
+                    parts.supervisor.event("child_start_failed", shard=shard, child=child, reason=str(error))
+                if number % BUILD_BATCH == BUILD_BATCH - 1:
+                    await asyncio.sleep(0)
         return built, failed, reasons
 
     def _overdue(self, shard: int, built: dict[str, Cell]) -> None:
