@@ -7,6 +7,7 @@ import os
 from hubq import Child, Hub
 
 HUB_ID = "HUBQ_BENCH_HUB"
+SHARDS = "HUBQ_BENCH_SHARDS"
 
 
 class Idle(Child):
@@ -29,12 +30,12 @@ class Account(Child):
         return self.n
 
 
-def make_hub(hub_id: str, redis: str | None = None) -> Hub:
+def make_hub(hub_id: str, redis: str | None = None, shards: int = 64) -> Hub:
     """A hub that knows both."""
-    hub = Hub(hub_id, redis=redis)
+    hub = Hub(hub_id, redis=redis, shards=shards)
     hub.child(Idle)
     hub.child(Account)
     return hub
 
 
-hub = make_hub(os.environ.get(HUB_ID, "bench"))
+hub = make_hub(os.environ.get(HUB_ID, "bench"), shards=int(os.environ.get(SHARDS, "64")))
