@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.hubq-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo chaos sim test check lint bench clean
+.PHONY: help venv demo chaos sim test check lint bench bench-quick clean
 
 help: ## show this
 	@echo "make <target>:"
@@ -43,8 +43,11 @@ lint: $(STAMP) ## style, types, and which layer imports which
 
 check: lint test ## all that CI runs: lint, then the tests
 
-bench: $(STAMP) ## measure hubq against a bare redis-py loop on this machine
-	$(BIN)/python -m benchmarks
+bench: $(STAMP) ## measure hubq, a bare redis-py loop and seven job systems (BENCH="--only messages,peers")
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-quick: $(STAMP) ## the same with small sizes, once
+	$(BIN)/python -m benchmarks --quick $(BENCH)
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,4 +1,8 @@
-"""One command, about a minute: a Redis of its own, all measurements interleaved, a table, ``results.json``."""
+"""One command: a Redis of its own, all measurements interleaved, tables, ``results.json`` and a chart.
+
+Parts: ``messages`` (with the bare loop), ``starts``, ``migration`` (1,000 and 10,000 children), ``memory``, ``growth``,
+``peers`` (each in an environment of its own under the cache directory; the first time pip needs a few minutes).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,36 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
-from benchmarks import messages, migration, processes, report
+from benchmarks import growth, memory, messages, migration, peer_jobs, processes, report
 from hubq.cli.worker import fastest_loop
 from hubq.store.embedded import EmbeddedServer
+
+PARTS = ("messages", "starts", "migration", "memory", "growth", "peers")
+Work = Callable[[], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything."""
+
+    casts: int = 60_000
+    calls: int = 2_000
+    starts: int = 5_000
+    moved: tuple[int, ...] = (1_000, 10_000)
+    children: int = 100_000
+    growth_casts: int = growth.CASTS
+    peer_jobs: int | None = None
+    """None: as many as suits each peer."""
+
+
+QUICK = Sizes(5_000, 300, 1_000, (200,), 2_000, 2_000, 200)
+TINY = Sizes(500, 20, 20, (20,), 50, 500, 50)
 
 
 async def empty(url: str) -> None:
@@ -22,25 +50,37 @@ async def empty(url: str) -> None:
         await redis.flushall()
 
 
-async def measure(url: str, rounds: int) -> report.Rounds:
-    """All rounds."""
-    found: report.Rounds = {"hubq": [], "bare": [], "starts": [], "migration": []}
-    for turn in range(1, rounds + 1):
-        for part, work in (
-            ("hubq", lambda turn=turn: messages.measure_hubq(url, f"messages{turn}")),
-            ("bare", lambda: messages.measure_bare(url)),
-            ("starts", lambda turn=turn: messages.measure_starts(url, f"starts{turn}")),
-            ("migration", lambda turn=turn: migration.measure(url, f"migration{turn}")),
-        ):
-            print(f"round {turn} of {rounds}: {part}", file=sys.stderr)
-            await empty(url)
-            found[part].append(await work())
+def works(
+    parts: list[str], sizes: Sizes, url: str, redis_pid: int, peers: list[str], turn: int
+) -> list[tuple[str, str, Work]]:
+    """What a round consists of: (part, whose figures, the work)."""
+    found: list[tuple[str, str, Work]] = []
+    if "messages" in parts:
+        found.append(
+            ("messages", "hubq", lambda: messages.measure_hubq(url, f"messages{turn}", sizes.casts, sizes.calls))
+        )
+        found.append(("messages", "bare loop", lambda: messages.measure_bare(url, sizes.casts, sizes.calls)))
+    if "starts" in parts:
+        found.append(("starts", "hubq", lambda: messages.measure_starts(url, f"starts{turn}", sizes.starts)))
+    if "migration" in parts:
+        for count in sizes.moved:
+            work = lambda count=count: migration.measure(url, f"migration{turn}-{count}", count)  # noqa: E731
+            found.append(("migration", f"{count:,} children", work))
+    if "memory" in parts:
+        work = lambda: memory.measure(url, f"memory{turn}", redis_pid, sizes.children)  # noqa: E731
+        found.append(("memory", f"{sizes.children:,} children", work))
+    if "growth" in parts:
+        for size in growth.SIZES:
+            work = lambda size=size: growth.measure(url, f"growth{turn}", size, redis_pid, sizes.growth_casts)  # noqa: E731
+            found.append(("growth", size, work))
+    for name in peers:
+        found.append(("peers", name, lambda name=name: peer_jobs.measure_one(name, url, sizes.peer_jobs)))
     return found
 
 
-async def machine(server: EmbeddedServer) -> dict[str, str]:
+async def machine(url: str) -> dict[str, str]:
     """Where this ran."""
-    async with Redis.from_url(server.url) as redis:
+    async with Redis.from_url(url) as redis:
         version = (await redis.info("server"))["redis_version"]
     return {
         "cores": f"{os.cpu_count()} cores",
@@ -50,18 +90,44 @@ async def machine(server: EmbeddedServer) -> dict[str, str]:
     }
 
 
-async def main(rounds: int) -> None:
-    """Measure and tell."""
+async def main(parts: list[str], rounds: int, sizes: Sizes) -> int:
+    """Measure and tell. 1 if a child's state was wrong or a call failed in a move."""
     began = time.perf_counter()
+    found: report.Found = {}
+    versions, missing = peer_jobs.present() if "peers" in parts else ({}, {})
     with EmbeddedServer() as server:
-        about = await machine(server)
-        found = await measure(server.url, rounds)
+        assert server.pid is not None, "benchmarks need a real Redis: install redis-server"
+        about = await machine(server.url)
+        for turn in range(1, rounds + 1):
+            for part, whose, work in works(parts, sizes, server.url, server.pid, list(versions), turn):
+                print(f"round {turn} of {rounds}: {part}, {whose}", file=sys.stderr)
+                await empty(server.url)
+                if figures := await work():
+                    found.setdefault(part, {}).setdefault(whose, []).append(figures)
     processes.LOG.unlink(missing_ok=True)
-    report.show(found, about, time.perf_counter() - began)
+    peer_jobs.LOG.unlink(missing_ok=True)
+    report.show(found, about, versions, missing, rounds, time.perf_counter() - began)
+    moves = [figures for every in found.get("migration", {}).values() for figures in every]
+    return int(any(figures["failed_calls"] or figures["wrong_states"] for figures in moves))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between them (default: all)")
+    parser.add_argument("--rounds", type=int, help="how often (default: 3, or 1 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round")
+    parser.add_argument("--tiny", action="store_true", help="just to see that it runs")
+    parser.add_argument("--children", type=int, help="children of the memory part (default: 100,000)")
+    given = parser.parse_args()
+    chosen = given.only.split(",")
+    if unknown := set(chosen) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
+    sizes = TINY if given.tiny else QUICK if given.quick else Sizes()
+    if given.children:
+        from dataclasses import replace
+
+        sizes = replace(sizes, children=given.children)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        runner.run(main(parser.parse_args().rounds))
+        sys.exit(runner.run(main(chosen, given.rounds or (1 if given.quick or given.tiny else 3), sizes)))

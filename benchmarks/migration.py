@@ -1,4 +1,4 @@
-"""A join and a drain of 1,000 children while they are called."""
+"""A join and a drain of all children while they are called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from benchmarks.app import Account
 from benchmarks.processes import ended, served_hub, start_children, start_worker, wait_for_node
 from hubq import Hub
 
-CHILDREN = 1_000
 RATE = 2_000
 TICK = 0.01
 SETTLE = 1.5
@@ -43,7 +42,7 @@ class Load:
         while True:
             due = int((time.perf_counter() - began) * RATE)
             for number in range(sent, due):
-                task = asyncio.create_task(self._call(number % CHILDREN))
+                task = asyncio.create_task(self._call(number % len(self.refs)))
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
             sent = due
@@ -114,10 +113,10 @@ def joined_at(events: list[tuple[str, dict[str, str]]]) -> float:
     return next(stamp(entry) for entry, fields in events if fields["type"] == "node_joined")
 
 
-async def measure(url: str, hub_id: str) -> dict[str, Any]:
+async def measure(url: str, hub_id: str, children: int = 1_000) -> dict[str, Any]:
     """Worker b joins, then worker a is told to end (SIGTERM), both under load."""
     async with served_hub(url, hub_id) as (hub, a), Redis.from_url(url) as redis:
-        load = Load(hub, await start_children(hub, Account, CHILDREN))
+        load = Load(hub, await start_children(hub, Account, children))
         await asyncio.sleep(2 * SETTLE)
         now = time.perf_counter()
         steady = now - SETTLE, now - 0.2

@@ -1,4 +1,4 @@
-"""The table and the file of results."""
+"""The tables, the chart and the file of results."""
 
 from __future__ import annotations
 
@@ -10,39 +10,66 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-RESULTS = Path(__file__).with_name("results.json")
+from benchmarks import chart
+from benchmarks.environments import PEERS
 
-#: name of a figure -> what people read
-MESSAGES = {
-    "casts_per_s": "casts end to end, per second",
-    "call_p50_ms": "call, idle, p50 (ms)",
-    "call_p99_ms": "call, idle, p99 (ms)",
-}
-STARTS = {"starts_per_s": "start_children of 5,000, per second"}
-MIGRATION = {
-    "rate_steady": "calls per second before the move",
-    "steady_call_p50_ms": "call under that load, p50 (ms)",
-    "steady_call_p99_ms": "call under that load, p99 (ms)",
-    **{
-        f"{what}_{name}": f"{what}: {text}"
-        for what in ("join", "drain")
-        for name, text in {
-            "children": "children moved",
-            "seconds": "seconds",
-            "children_per_s": "children per second",
-            "pause_p50_ms": "pause of a child, p50 (ms)",
-            "pause_p99_ms": "pause of a child, p99 (ms)",
-            "pause_max_ms": "pause of a child, max (ms)",
-            "call_p99_ms": "calls meanwhile, p99 (ms)",
-        }.items()
+ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results.json"
+CHART = ROOT.parent / "docs" / "benchmarks.svg"
+
+#: part -> name of a figure -> what people read
+FIGURES: dict[str, dict[str, str]] = {
+    "messages": {
+        "casts_per_s": "casts end to end, per second",
+        "call_p50_ms": "call, idle, p50 (ms)",
+        "call_p99_ms": "call, idle, p99 (ms)",
     },
-    "drain_exit_seconds": "drain: seconds until the process has ended",
-    "calls": "calls in all",
-    "failed_calls": "failed calls",
-    "wrong_states": "children with a wrong state",
+    "starts": {"starts_per_s": "start_children, per second"},
+    "migration": {
+        "rate_steady": "calls per second before the move",
+        "steady_call_p50_ms": "call under that load, p50 (ms)",
+        "steady_call_p99_ms": "call under that load, p99 (ms)",
+        **{
+            f"{what}_{name}": f"{what}: {text}"
+            for what in ("join", "drain")
+            for name, text in {
+                "children": "children moved",
+                "seconds": "seconds",
+                "children_per_s": "children per second",
+                "pause_p50_ms": "pause of a child, p50 (ms)",
+                "pause_p99_ms": "pause of a child, p99 (ms)",
+                "pause_max_ms": "pause of a child, max (ms)",
+                "call_p99_ms": "calls meanwhile, p99 (ms)",
+            }.items()
+        },
+        "drain_exit_seconds": "drain: seconds until the process has ended",
+        "calls": "calls in all",
+        "failed_calls": "failed calls",
+        "wrong_states": "children with a wrong state",
+    },
+    "memory": {
+        "started_per_s": "children started per second",
+        "node_bytes_per_child": "bytes per idle child in the node",
+        "redis_bytes_per_child": "bytes per child in Redis",
+        "call_p50_ms": "call among them, p50 (ms)",
+        "call_p99_ms": "call among them, p99 (ms)",
+        "idle_cpu_percent": "idle CPU of the node (%)",
+    },
+    "growth": {
+        "casts_per_s": "casts per second",
+        "workers_us": "CPU of the workers per cast (µs)",
+        "redis_us": "CPU of Redis per cast (µs)",
+    },
+    "peers": {
+        "enqueue_per_s": "enqueued one by one, per second",
+        "handled_per_s": "handled by one worker, per second",
+        "p50_ms": "round trip, idle, p50 (ms)",
+        "p99_ms": "round trip, idle, p99 (ms)",
+    },
 }
 
-Rounds = dict[str, list[dict[str, Any]]]
+#: part -> whose figures -> a figure of each round
+Found = dict[str, dict[str, list[dict[str, Any]]]]
 
 
 def number(value: float) -> str:
@@ -54,35 +81,75 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
-def spread(values: list[float]) -> str:
-    """Median, and the least and the most."""
-    return f"{number(statistics.median(values))}  ({number(min(values))} – {number(max(values))})"
-
-
 def column(rounds: list[dict[str, Any]], name: str) -> list[float]:
     """One figure of all rounds."""
-    return [float(found[name]) for found in rounds]
+    return [float(found[name]) for found in rounds if name in found]
 
 
-def table(rounds: Rounds, title: str) -> Table:
-    """Medians, spread and ratios."""
-    made = Table(title=title)
-    made.add_column("")
-    for heading in ("hubq", "bare loop", "hubq / bare"):
-        made.add_column(heading, justify="right")
-    for name, text in MESSAGES.items():
-        ours, bare = column(rounds["hubq"], name), column(rounds["bare"], name)
-        made.add_row(text, spread(ours), spread(bare), f"{statistics.median(ours) / statistics.median(bare):.2f}")
-    for part, names in (("starts", STARTS), ("migration", MIGRATION)):
-        made.add_section()
-        for name, text in names.items():
-            made.add_row(text, spread(column(rounds[part], name)), "", "")
+def spread(values: list[float]) -> str:
+    """Median, and the least and the most."""
+    if not values:
+        return "-"
+    return f"{number(statistics.median(values))} ({number(min(values))}–{number(max(values))})"
+
+
+def median(found: Found, part: str, whose: str, name: str) -> float:
+    """The median of a figure."""
+    return statistics.median(column(found[part][whose], name))
+
+
+def table(part: str, every: dict[str, list[dict[str, Any]]]) -> Table:
+    """A part: figures down and systems across, or the other way round where there are many systems."""
+    made = Table(title=part)
+    names = FIGURES[part]
+    if len(every) > 2:
+        for heading in ("", *names.values()):
+            made.add_column(heading, justify="right" if heading else "left")
+        for whose, rounds in every.items():
+            made.add_row(whose, *(spread(column(rounds, name)) for name in names))
+        return made
+    ratio = part == "messages" and len(every) == 2
+    for heading in ("", *every, *(["hubq / bare"] if ratio else [])):
+        made.add_column(heading, justify="right" if heading else "left")
+    for name, text in names.items():
+        cells = [spread(column(rounds, name)) for rounds in every.values()]
+        if ratio:
+            ours, bare = (statistics.median(column(rounds, name)) for rounds in every.values())
+            cells.append(f"{ours / bare:.2f}")
+        made.add_row(text, *cells)
     return made
 
 
-def show(rounds: Rounds, machine: dict[str, str], seconds: float) -> None:
-    """Print the table and write ``results.json``."""
-    title = ", ".join(machine.values()) + ": median (least – most) of " + f"{len(rounds['hubq'])} rounds"
-    Console(width=110).print(table(rounds, title))
-    RESULTS.write_text(json.dumps({"machine": machine, "seconds": round(seconds, 1), "rounds": rounds}, indent=1))
+def show(
+    found: Found,
+    machine: dict[str, str],
+    versions: dict[str, str],
+    missing: dict[str, str],
+    rounds: int,
+    seconds: float,
+) -> None:
+    """Print the tables; write ``results.json``, and the chart if peers were measured."""
+    console = Console(width=120)
+    console.print(f"{', '.join(machine.values())}; median (least–most) of {rounds} rounds")
+    for part, every in found.items():
+        console.print(table(part, every))
+    settings = {peer.name: f"{versions[peer.name]}: {peer.setting}" for peer in PEERS if peer.name in versions}
+    for text in (*settings.values(), *(f"{name} does not install: {reason}" for name, reason in missing.items())):
+        console.print(text, highlight=False)
+    written = {
+        "machine": machine, "seconds": round(seconds, 1), "peers": settings, "missing": missing, "rounds": found,
+    }  # fmt: skip
+    RESULTS.write_text(json.dumps(written, indent=1))
+    if "peers" in found and "messages" in found:
+        draw(found)
     print(f"{seconds:.0f} s; every figure of every round is in {RESULTS}")
+
+
+def draw(found: Found) -> None:
+    """hubq and the peers, as bars."""
+    jobs = {name: median(found, "peers", name, "handled_per_s") for name in found["peers"]}
+    trips = {name: median(found, "peers", name, "p50_ms") for name in found["peers"]}
+    jobs["hubq"] = median(found, "messages", "hubq", "casts_per_s")
+    trips["hubq"] = median(found, "messages", "hubq", "call_p50_ms")
+    charts = [("no-op messages or jobs per second, one worker", jobs), ("round trip of one, idle, p50, ms", trips)]
+    chart.write(CHART, charts, "hubq")
