@@ -130,15 +130,13 @@ class Reader:
     # -- the loop --------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        woken = b"$"
+        woken = START  # not "$": a shard may be adopted, and its Wake be written, before the first read has begun
         while True:
             try:
                 cursors = dict(self._cursors)
                 self._turn += 1
                 command = read_mailboxes(self._keys, cursors, self._count, int(BLOCK * 1000), self._wake_stream, woken)
                 found, woken = await self._redis.run(command)
-                if woken == b"$":
-                    woken = b"0"
                 since = 0
                 for shard, messages in found.items():
                     # The shard may have gone, or gone and come again, while we waited.
