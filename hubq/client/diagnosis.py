@@ -10,6 +10,7 @@ from hubq.client.inspection import mailboxes, node_vitals
 from hubq.client.steps import Fetch, Operation
 from hubq.core.diagnosis import Facts, NodeFacts
 from hubq.errors import RedisRefused
+from hubq.store.dead_letters import count_dead
 from hubq.store.membership import read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import read_owners
 from hubq.store.registry import count_children, read_texts
@@ -30,6 +31,9 @@ def gather(hub: HubContext, address: str) -> Operation[Facts]:
     boxes = yield from mailboxes(hub, 1)
     counts = yield Fetch([count_children(keys, shard) for shard in range(shards)])
     parked = yield Fetch([read_texts(keys.parked(shard)) for shard in range(shards)])
+    dead = yield Fetch([count_dead(keys, shard) for shard in range(shards)])
+    (reasons,) = yield Fetch([read_texts(keys.stragglers)])
+    pinned = {child for _, child in owners.pins}
     nodes: dict[str, NodeFacts] = {}
     for name, info in members.items():
         account = accounts.get(name)
@@ -54,7 +58,8 @@ def gather(hub: HubContext, address: str) -> Operation[Facts]:
         waited={box.shard: box.oldest for box in boxes if box.oldest is not None},
         backlog={child: count for box in boxes for child, count in box.children.items()},
         max_backlog=hub.config.max_backlog,
-        pins={child: owner.node for (_, child), owner in owners.pins.items()},
+        stragglers={child: reason for child, reason in reasons.items() if child in pinned},
+        dead=sum(dead),
         parked={child: reason for some in parked for child, reason in some.items()},
         strays=(yield from _strays(hub, set(members))),
         redis=(yield from _server()),

@@ -45,9 +45,9 @@ class Facts:
     """What was seen of a hub in one look.
 
     ``owners``: shard -> node (None: nobody alive); ``waited``: shard -> seconds its first message has waited;
-    ``backlog``: children with the most messages waiting; ``pins``: child -> node; ``parked``: child -> reason; ``dead``:
-    dead letters; ``strays``: keys of the hub that belong to nothing; ``redis``: settings and figures of Redis by name
-    ("" for one that may not be read); ``host``: where Redis is, as in the URL.
+    ``backlog``: children with the most messages waiting; ``stragglers``: child -> why it could not move with its shard;
+    ``parked``: child -> reason; ``dead``: dead letters; ``strays``: keys of the hub that belong to nothing; ``redis``:
+    settings and figures of Redis by name ("" for one that may not be read); ``host``: where Redis is, as in the URL.
     """
 
     shards: int
@@ -58,7 +58,7 @@ class Facts:
     waited: Mapping[int, float] = field(default_factory=dict)
     backlog: Mapping[str, int] = field(default_factory=dict)
     max_backlog: int = 10_000
-    pins: Mapping[str, str] = field(default_factory=dict)
+    stragglers: Mapping[str, str] = field(default_factory=dict)
     parked: Mapping[str, str] = field(default_factory=dict)
     dead: int = 0
     strays: Sequence[str] = ()
@@ -163,14 +163,14 @@ def _children(facts: Facts) -> Iterable[Finding]:
         )
     if len(facts.parked) > SHOWN:
         yield Finding("parked child", f"and {len(facts.parked) - SHOWN} more are parked", "hubq ps --status parked")
-    for child, node in list(facts.pins.items())[:SHOWN]:
+    for child, reason in list(facts.stragglers.items())[:SHOWN]:
         yield Finding(
-            "pinned child",
-            f"{child} is on {node}, apart from its shard",
-            "if it was not placed there by hand it is still busy with a message, or could not start elsewhere: hubq ps",
+            "straggler",
+            f"{child} could not move with its shard: {reason}",
+            "it follows when its message is done; one that cannot start elsewhere is tried again when nodes come: hubq ps",
         )
-    if len(facts.pins) > SHOWN:
-        yield Finding("pinned child", f"and {len(facts.pins) - SHOWN} more are pinned", "hubq ps")
+    if len(facts.stragglers) > SHOWN:
+        yield Finding("straggler", f"and {len(facts.stragglers) - SHOWN} more could not move", "hubq ps")
     if facts.dead:
         yield Finding(
             "dead letters",

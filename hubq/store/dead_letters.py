@@ -67,3 +67,8 @@ def replay_dead(keys: Keys, shard: int, entry: str) -> Command[str]:
 def drop_dead(keys: Keys, shard: int, entries: Sequence[str]) -> Command[int]:
     """Throw letters away; how many there were."""
     return plain("XDEL", keys.dead(shard), *entries, read=int)
+
+
+def count_dead(keys: Keys, shard: int) -> Command[int]:
+    """How many dead letters a shard has."""
+    return plain("XLEN", keys.dead(shard), read=int)

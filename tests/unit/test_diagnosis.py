@@ -56,7 +56,7 @@ def test_a_hub_that_is_well_has_no_findings() -> None:
         ({"waited": {1: 31.0}}, "messages wait long"),
         ({"backlog": {"room-1": 5000}}, "mailbox filling"),
         ({"parked": {"room-1": "no module"}}, "parked child"),
-        ({"pins": {"room-1": "a"}}, "pinned child"),
+        ({"stragglers": {"room-1": "still busy"}}, "straggler"),
         ({"dead": 1}, "dead letters"),
         ({"nodes": node(version="0.9")}, "different hubq versions"),
         ({"nodes": node(python="3.12.1")}, "different Python versions"),
