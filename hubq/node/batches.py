@@ -79,8 +79,8 @@ class Batches:
             for child, record in left.items():
                 cell = holding.cells.get(child)
                 if cell is not None:
-                    parts.supervisor.stop_requested(cell)
+                    parts.supervisor.endings.stop_requested(cell)
                 elif holding.pinned is None and child not in holding.excluded and child not in holding.behind:
                     # (In ``behind`` it is being started this moment.)
-                    parts.supervisor.forget(holding, child, record)
+                    parts.supervisor.endings.forget(holding, child, record)
         return not left

@@ -386,7 +386,7 @@ class Coordinator:
             break
         parts.tokens[holding.shard] = holding.owner.token
         parts.drop(holding)
-        await supervisor.dispose(cells, "parked")
+        await supervisor.endings.dispose(cells, "parked")
         self.kick()
 
 

@@ -78,7 +78,7 @@ class Cell:
 
     def stop(self) -> None:
         if not self.holding.replica:
-            self.supervisor.stop_requested(self)
+            self.supervisor.endings.stop_requested(self)
 
 
 class Holding:

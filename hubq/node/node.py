@@ -141,11 +141,11 @@ class Node:
             touched=committer.touched,
             due=committer.due,
             room_again=lambda cell: reader.room(cell),
-            end_child=supervisor.stop_requested_now,
+            end_child=supervisor.endings.stop_requested_now,
         )
         reader = Reader(
             self._reading, keys, self.name, dispatcher, count=config.read_count, queue_limit=config.queue_limit,
-            start_children=supervisor.start_message, nobody=supervisor.nobody, stop_parked=supervisor.stop_parked,
+            start_children=supervisor.starts.message, nobody=supervisor.nobody, stop_parked=supervisor.endings.stop_parked,
         )  # fmt: skip
         if config.wait_replicas:
             committer.confirm = self._confirm
@@ -171,7 +171,10 @@ class Node:
         self._intake = Intake(self.parts)
         self.parts.welcome, self.parts.take_ahead = self._intake.welcome, self._intake.take_ahead
         supervisor.pin_empty = self.parts.kick
-        supervisor.elsewhere, supervisor.send_away = self.parts.places.elsewhere, self.parts.places.send_away
+        supervisor.starts.elsewhere, supervisor.starts.send_away = (
+            self.parts.places.elsewhere,
+            self.parts.places.send_away,
+        )
         self._coordinator = Coordinator(self.parts, self._intake, self._empty.set)
         self._keeper = LeaseKeeper(self.parts, self._lost)
         self.pulse = Pulse(self.parts, lambda: self.ready)
@@ -392,7 +395,8 @@ class Node:
         for holding in list(parts.supervisor.holdings.values()):
             parts.drop(holding)
             parts.supervisor.background(
-                parts.supervisor.dispose(list(holding.cells.values()), "fenced"), f"dropping shard {holding.shard}"
+                parts.supervisor.endings.dispose(list(holding.cells.values()), "fenced"),
+                f"dropping shard {holding.shard}",
             )
         # From now on this incarnation is void, even if nobody has evicted it: its children are gone.
         self._previous, parts.incarnation = parts.incarnation, 0

@@ -133,7 +133,7 @@ class Parts:
         self.drop(holding)
         self.supervisor.event("fenced", shard=holding.shard, child=holding.pinned or "")
         self.supervisor.background(
-            self.supervisor.dispose(list(holding.cells.values()), "fenced"), f"dropping shard {holding.shard}"
+            self.supervisor.endings.dispose(list(holding.cells.values()), "fenced"), f"dropping shard {holding.shard}"
         )
         self.kick()
 

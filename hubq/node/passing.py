@@ -196,12 +196,12 @@ class Passing:
             self._fail_all("its shard has another owner now")
             self._aside.clear()
             parts.fenced(holding)
-            parts.supervisor.background(parts.supervisor.dispose(gone, "fenced"), "dropping children")
+            parts.supervisor.background(parts.supervisor.endings.dispose(gone, "fenced"), "dropping children")
 
     async def _dispose(self, gone: list[Cell]) -> None:
         if getattr(self._parts.migration, "confirm_handover", True):
             await asyncio.wait([self.confirmed], timeout=self._build_wait)
-        await self._parts.supervisor.dispose(gone, "migrated")
+        await self._parts.supervisor.endings.dispose(gone, "migrated")
 
     async def _until_answered(self, going: list[str], closed_at: float, effects: Effects) -> str:
         parts, holding = self._parts, self._holding
@@ -227,7 +227,7 @@ class Passing:
         put_back(holding, pin)
         for cell in pin.cells.values():
             if cell.life is Life.RUNNING:
-                parts.supervisor.start_run(cell)
+                parts.supervisor.runs.start(cell)
                 parts.dispatcher.resume(cell)
         parts.reader.catch_up(holding)
         parts.committer.changed()

@@ -66,7 +66,7 @@ class Copies:
                 begun.append(cell)
             elif cell.life is not Life.ENDED:
                 cell.moved(LifeEvent.END)
-        await self._parts.supervisor.dispose(begun, reason)
+        await self._parts.supervisor.endings.dispose(begun, reason)
 
     async def build(self, replica: Replica, child: str, record: SpecRecord, envelope: Envelope | None) -> None:
         """A copy of one child, as its envelope says."""

@@ -175,7 +175,7 @@ class SourceHandover:
     async def stop_children(self) -> None:
         await self._become_passive()
         self._stopped = True
-        await self._parts.supervisor.dispose(self._ready, "migrated")
+        await self._parts.supervisor.endings.dispose(self._ready, "migrated")
 
     async def pass_token(self) -> bool:
         parts, holding = self._parts, self._holding
@@ -206,7 +206,7 @@ class SourceHandover:
             self._moved(SourceEvent.FENCED)
             parts.fenced(holding)
             left = [cell for pin in self._stragglers.values() for cell in pin.cells.values()]
-            parts.supervisor.background(parts.supervisor.dispose(left, "fenced"), "dropping stragglers")
+            parts.supervisor.background(parts.supervisor.endings.dispose(left, "fenced"), "dropping stragglers")
             return False
         self._moved(SourceEvent.PASSED)
         parts.passed(holding, list(self._stragglers.values()))
@@ -257,7 +257,7 @@ class SourceHandover:
         self._parts.hooks.intake(self.shard, True, "target gone")
         for cell in holding.cells.values():
             if cell.life is Life.RUNNING:
-                self._parts.supervisor.start_run(cell)
+                self._parts.supervisor.runs.start(cell)
                 self._parts.dispatcher.resume(cell)
         self._parts.reader.catch_up(holding)
         self._parts.committer.changed()
@@ -300,5 +300,5 @@ class SourceHandover:
     async def dispose(self) -> None:
         self.give_turn()
         if not self._stopped:
-            await self._parts.supervisor.dispose(self._ready, "migrated")
+            await self._parts.supervisor.endings.dispose(self._ready, "migrated")
         self._moved(SourceEvent.DISPOSED)

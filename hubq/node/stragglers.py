@@ -47,7 +47,7 @@ class Stragglers:
         pin.open = True
         for cell in pin.cells.values():
             if cell.life is Life.RUNNING:
-                self._parts.supervisor.start_run(cell)
+                self._parts.supervisor.runs.start(cell)
                 self._parts.dispatcher.resume(cell)
 
     async def give_back(self, pin: Holding) -> None:
@@ -160,5 +160,5 @@ class Stragglers:
             log.debug("pin of %s: %s", pin.pinned, word)
             break
         parts.drop(pin)
-        await parts.supervisor.dispose([cell] if cell is not None else [], "migrated")
+        await parts.supervisor.endings.dispose([cell] if cell is not None else [], "migrated")
         parts.kick()

@@ -12,7 +12,7 @@ from hubq.core.messages import ChildStartResp, Handover, HandoverConfirmed, PinR
 from hubq.errors import StartFailed
 from hubq.hooks import ChildrenMigrated, ProcessStartups
 from hubq.node.holding import Cell, Holding
-from hubq.node.supervisor import sendable
+from hubq.store.codec import sendable
 from hubq.store.control import send_control
 from hubq.store.owners import Owner, read_owners
 from hubq.store.places import read_pin_owners, read_pins_epoch

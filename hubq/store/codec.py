@@ -77,3 +77,8 @@ def _culprit(state: Any) -> str | None:
             except Exception:
                 return str(name)
     return None
+
+
+def sendable(text: str) -> str:
+    """Text that can be written as UTF-8, whatever a user's exception had in it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
