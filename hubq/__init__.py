@@ -9,6 +9,7 @@ from hubq.client.hub import Hub, StartFuture
 from hubq.client.jobs import provide_jobs
 from hubq.client.ref import AsyncChildRef, ChildRef
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
+from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.config import Config
 from hubq.core.child import Child, State
 from hubq.core.pid import Pid
@@ -64,6 +65,7 @@ provide_jobs(_jobs_of)
 __all__ = [
     "AlreadyStarted",
     "AsyncChildRef",
+    "AsyncResumableJob",
     "CallFailed",
     "CallTimeout",
     "Child",
@@ -106,6 +108,7 @@ __all__ = [
     "RedisRefused",
     "RedisUnavailable",
     "Replication",
+    "ResumableJob",
     "Singularity",
     "StartFailed",
     "StartFuture",

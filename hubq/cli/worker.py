@@ -18,12 +18,12 @@ import typer
 from hubq.cli.children import tag
 from hubq.cli.job_workers import checked_jobs, see_to_the_clock, serve_jobs
 from hubq.cli.loading import App, RedisUrl, load_hub
-from hubq.cli.logs import LogFormat, set_up_logging
 from hubq.cli.processes import run_processes
 from hubq.cli.signals import on_first_signal
 from hubq.config import checked_name
 from hubq.errors import ConfigError, HubqError
 from hubq.jobs.processes import JobProcesses
+from hubq.logs import LogFormat, set_up_logging
 from hubq.node.node import Node
 
 if TYPE_CHECKING:

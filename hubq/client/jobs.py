@@ -10,14 +10,57 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
+from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.core.spec import ChildSpec, Restart
 
 if TYPE_CHECKING:
+    from rq import Queue
+    from rq.job import Job
+
     from hubq.client.hub import Hub
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class JobFunction(Protocol[P, R_co]):
+    """What ``@hub.job`` makes of a function: the function itself, with these. For type checkers only."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    def enqueue(self, *args: Any, **kwargs: Any) -> Job: ...
+
+    def delay(self, *args: Any, **kwargs: Any) -> Job: ...
+
+    def enqueue_in(self, delay: timedelta | float, *args: Any, **kwargs: Any) -> Job: ...
+
+    def enqueue_at(self, when: datetime, *args: Any, **kwargs: Any) -> Job: ...
+
+
+class ResumableFunction(Protocol[R_co]):
+    """What ``@hub.job(resumable=True)`` makes of a function. ``hubq_child_class`` is the child that runs it.
+
+    (Its parameters are left out: with a ``ctx: Any`` among them mypy could not tell the two kinds apart.)
+    """
+
+    __name__: str
+    __qualname__: str
+    hubq_child_class: Any
+
+    def __call__(self, *args: Any, **kwargs: Any) -> R_co: ...
+
+    def enqueue(self, *args: Any, **kwargs: Any) -> ResumableJob: ...
+
+    def delay(self, *args: Any, **kwargs: Any) -> ResumableJob: ...
+
+    def enqueue_in(self, delay: timedelta | float, *args: Any, **kwargs: Any) -> Job: ...
+
+    def enqueue_at(self, when: datetime, *args: Any, **kwargs: Any) -> Job: ...
 
 
 class Jobs(Protocol):
@@ -26,9 +69,9 @@ class Jobs(Protocol):
     queue_name: str
 
     @property
-    def rq_queue(self) -> Any: ...
+    def rq_queue(self) -> Queue: ...
 
-    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | ResumableJob: ...
 
     @property
     def crons(self) -> Sequence[Any]: ...
@@ -43,7 +86,7 @@ class Jobs(Protocol):
         child_id: str | None,
     ) -> None: ...
 
-    def start_child_at(self, when: datetime, spec: ChildSpec) -> Any: ...
+    def start_child_at(self, when: datetime, spec: ChildSpec) -> Job: ...
 
     def start_clock(self) -> None: ...
 
@@ -53,11 +96,11 @@ class Jobs(Protocol):
 
     def make_resumable(self, function: Any) -> None: ...
 
-    def resumable_job(self, job_id: str) -> Any: ...
+    def resumable_job(self, job_id: str) -> ResumableJob: ...
 
-    def async_resumable_job(self, job_id: str) -> Any: ...
+    def async_resumable_job(self, job_id: str) -> AsyncResumableJob: ...
 
-    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job: ...
 
 
 _make: Callable[[Hub], Jobs]
@@ -93,11 +136,17 @@ class JobMethods:
         return self._jobs.queue_name
 
     @property
-    def rq_queue(self) -> Any:
+    def rq_queue(self) -> Queue:
         """This hub's ``rq.Queue``: its counts, registries and whatever else RQ offers."""
         return self._jobs.rq_queue
 
-    def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+    @overload
+    def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> ResumableJob: ...
+
+    @overload
+    def enqueue(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job: ...
+
+    def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> Job | ResumableJob:
         """Enqueue a one-off job; the answer is RQ's ``Job``.
 
         ``function`` is a function of an importable module, or its dotted path. Keyword arguments with RQ's names are
@@ -112,11 +161,11 @@ class JobMethods:
         """
         return self._jobs.enqueue(function, args, kwargs)
 
-    def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Any:
+    def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a job after a ``timedelta``, or so many seconds. See :meth:`enqueue`."""
         return self._jobs.enqueue_at(_after(delay), function, args, kwargs)
 
-    def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Any:
+    def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a job at a time (without a time zone: local time). See :meth:`enqueue`."""
         return self._jobs.enqueue_at(when, function, args, kwargs)
 
@@ -129,7 +178,7 @@ class JobMethods:
         metadata: dict[str, Any] | None = None,
         restart: Restart | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Job:
         """Start a child after a ``timedelta``, or so many seconds. The answer is the RQ ``Job`` that will do so."""
         spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
         return self._jobs.start_child_at(_after(delay), spec)
@@ -143,7 +192,7 @@ class JobMethods:
         metadata: dict[str, Any] | None = None,
         restart: Restart | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Job:
         """Start a child at a time (without a time zone: local time). See :meth:`start_child_in`."""
         return self._jobs.start_child_at(when, ChildSpec(child_id, target, args, kwargs, metadata or {}, restart))
 
@@ -176,17 +225,24 @@ class JobMethods:
         """The node that runs the clock. Raises :class:`~hubq.errors.NoClock`: what is scheduled waits."""
         return self._jobs.clock()
 
-    def resumable_job(self, job_id: str) -> Any:
+    def resumable_job(self, job_id: str) -> ResumableJob:
         """A resumable job by its id: its ``status``, ``result(timeout)`` and ``cancel()``."""
         return self._jobs.resumable_job(job_id)
 
     @overload
-    def job(self, function: F) -> F: ...
+    def job(self, function: Callable[P, R_co]) -> JobFunction[P, R_co]: ...
 
     @overload
-    def job(self, function: None = None, *, resumable: bool = False, **options: Any) -> Callable[[F], F]: ...
+    def job(
+        self, function: None = None, *, resumable: Literal[True], **options: Any
+    ) -> Callable[[Callable[..., R_co]], ResumableFunction[R_co]]: ...
 
-    def job(self, function: F | None = None, *, resumable: bool = False, **options: Any) -> F | Callable[[F], F]:
+    @overload
+    def job(
+        self, function: None = None, *, resumable: Literal[False] = False, **options: Any
+    ) -> Callable[[Callable[P, R_co]], JobFunction[P, R_co]]: ...
+
+    def job(self, function: Any = None, *, resumable: bool = False, **options: Any) -> Any:
         """Give a function ``.enqueue(...)``, ``.delay(...)``, ``.enqueue_in(...)`` and ``.enqueue_at(...)``, as
         ``rq.decorators.job`` does. ``options`` are RQ's, for every job of the function; each call may override them.
 
@@ -194,7 +250,7 @@ class JobMethods:
         and it goes on from ``ctx.state``. Its ``.enqueue(...)`` answers with a handle (:meth:`resumable_job`).
         """
 
-        def mark(it: F) -> F:
+        def mark(it: Any) -> Any:
             def enqueue(*args: Any, **kwargs: Any) -> Any:
                 return self.enqueue(it, *args, **kwargs)
 
@@ -206,12 +262,11 @@ class JobMethods:
 
             if resumable:
                 self._jobs.make_resumable(it)
-            marked: Any = it
-            marked.hubq_job_options = {
+            it.hubq_job_options = {
                 ("job_timeout" if name == "timeout" else name): value for name, value in options.items()
             }
-            marked.enqueue = marked.delay = enqueue
-            marked.enqueue_in, marked.enqueue_at = enqueue_in, enqueue_at
+            it.enqueue = it.delay = enqueue
+            it.enqueue_in, it.enqueue_at = enqueue_in, enqueue_at
             return it
 
         return mark if function is None else mark(function)
@@ -222,29 +277,35 @@ class AsyncJobMethods:
 
     _hub: Hub
 
-    def resumable_job(self, job_id: str) -> Any:
+    def resumable_job(self, job_id: str) -> AsyncResumableJob:
         """See :meth:`Hub.resumable_job`; all of it awaits (``await job.status()``)."""
         return self._hub._jobs.async_resumable_job(job_id)
 
-    async def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """See :meth:`Hub.enqueue`. (RQ waits for Redis; it does so in a thread.)"""
-        job = await asyncio.to_thread(self._hub.enqueue, function, *args, **kwargs)
-        return self.resumable_job(job.id) if hasattr(function, "hubq_child_class") else job
+    @overload
+    async def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> AsyncResumableJob: ...
 
-    async def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Any:
+    @overload
+    async def enqueue(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job: ...
+
+    async def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> Job | AsyncResumableJob:
+        """See :meth:`Hub.enqueue`. (RQ waits for Redis; it does so in a thread.)"""
+        job: Job | ResumableJob = await asyncio.to_thread(self._hub._jobs.enqueue, function, args, kwargs)
+        return self.resumable_job(job.id) if isinstance(job, ResumableJob) else job
+
+    async def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Job:
         """See :meth:`Hub.enqueue_in`."""
         return await asyncio.to_thread(self._hub.enqueue_in, delay, function, *args, **kwargs)
 
-    async def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Any:
+    async def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Job:
         """See :meth:`Hub.enqueue_at`."""
         return await asyncio.to_thread(self._hub.enqueue_at, when, function, *args, **kwargs)
 
     async def start_child_in(
         self, delay: timedelta | float, child_id: str, target: Any, *args: Any, **kwargs: Any
-    ) -> Any:
+    ) -> Job:
         """See :meth:`Hub.start_child_in`."""
         return await asyncio.to_thread(self._hub.start_child_in, delay, child_id, target, *args, **kwargs)
 
-    async def start_child_at(self, when: datetime, child_id: str, target: Any, *args: Any, **kwargs: Any) -> Any:
+    async def start_child_at(self, when: datetime, child_id: str, target: Any, *args: Any, **kwargs: Any) -> Job:
         """See :meth:`Hub.start_child_at`."""
         return await asyncio.to_thread(self._hub.start_child_at, when, child_id, target, *args, **kwargs)

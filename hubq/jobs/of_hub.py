@@ -11,6 +11,7 @@ from rq import Queue
 from rq.job import Job
 
 from hubq.client import operations
+from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, InvalidJob, NoClock, UnknownChild
 from hubq.jobs import resumable
@@ -18,7 +19,6 @@ from hubq.jobs.checks import checked_function, checked_key, translated
 from hubq.jobs.clock import CLOCK, clock_queue_name, start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
 from hubq.jobs.keyed import KeyedQueue, enqueue_keyed
-from hubq.jobs.results import AsyncResumableJob, ResumableJob
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:

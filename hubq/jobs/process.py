@@ -20,6 +20,7 @@ import msgspec
 
 from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
+from hubq.logs import LogFormat, set_up_logging
 from hubq.store.connection import ANSWER_TIMEOUT, RedisServer
 
 #: How often an idle worker of keyed jobs tells RQ that it is there, seconds.
@@ -37,6 +38,7 @@ class Task(msgspec.Struct, frozen=True):
     shards: int
     url: str
     grace: float
+    log_format: LogFormat = LogFormat.TEXT
     verbose: bool = False
 
 
@@ -60,10 +62,10 @@ def main() -> None:
     told = line.makefile("rb")
     task = msgspec.json.decode(told.readline(), type=Task)
     sys.path[:] = task.path
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     for name in ("rq.worker", "rq.job"):  # RQ sets their level itself, to INFO: three lines for each job
         logging.getLogger(name).setLevel(logging.DEBUG if task.verbose else logging.WARNING)
     hub = hub_of(task)
+    set_up_logging(task.verbose, task.log_format)
     set_current_hub(hub)
     if task.work == "queue":
         work_queue(hub, task, told)

@@ -16,6 +16,7 @@ import msgspec
 from hubq.client.hub import Hub
 from hubq.errors import ConfigError
 from hubq.jobs.process import Task
+from hubq.logs import log_format
 from hubq.store.connection import RedisServer
 
 log = logging.getLogger("hubq.jobs")
@@ -32,11 +33,12 @@ LINGER = 2.0
 
 
 def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float, verbose: bool) -> Task:
-    """What to tell a job process of this hub."""
+    """What to tell a job process of this hub. It logs in the form in which this one does."""
     if not isinstance(hub.server, RedisServer):
         raise ConfigError(f"job processes cannot reach {hub.server.address}: give the hub the URL of a Redis")
     path = [entry or os.getcwd() for entry in sys.path]
-    return Task(work, name, path, app, hub.hub_id, hub.config.shards, hub.server.url, grace, verbose)
+    url, shards = hub.server.url, hub.config.shards
+    return Task(work, name, path, app, hub.hub_id, shards, url, grace, log_format(), verbose)
 
 
 async def spawn(task: Task) -> tuple[asyncio.subprocess.Process, socket.socket]:

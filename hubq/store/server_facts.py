@@ -55,7 +55,7 @@ def is_known(keys: Keys, key: str, shards: int, nodes: Callable[[str], bool]) ->
         return number.isdigit() and int(number) < shards and bool(what)
     if family == "node":
         return nodes(named.rpartition(":")[0])
-    return family == "batch" or rest in keys.fixed
+    return family in ("batch", "result") or rest in keys.fixed  # (a result may be kept for ever: result_ttl=-1)
 
 
 def _escaped(literal: str) -> str:

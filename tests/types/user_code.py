@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, assert_type
 
+from rq.job import Job
+
 from hubq import (
+    AsyncResumableJob,
     Child,
     ChildRef,
     ChildSpec,
@@ -13,6 +16,7 @@ from hubq import (
     Hub,
     NodeStatus,
     Place,
+    ResumableJob,
     StartFuture,
     StartResult,
     current_hub,
@@ -67,9 +71,14 @@ async def export(ctx: Any, customers: list[str]) -> int:
 
 
 def jobs() -> None:
-    hub.enqueue(send_mail, "ann", key="account-7")
-    hub.enqueue_in(60, send_mail, "ann")
-    hub.start_child_in(60, "room-1", Room, "redis")
+    assert_type(hub.enqueue(send_mail, "ann", key="account-7"), Job)
+    assert_type(hub.enqueue("app.send_mail", "ann"), Job)
+    assert_type(send_mail.delay("ann"), Job)
+    assert_type(hub.enqueue_in(60, send_mail, "ann"), Job)
+    assert_type(hub.enqueue(export, ["ann"]), ResumableJob)
+    assert_type(export.enqueue(["ann"]).status, str)
+    assert_type(hub.start_child_in(60, "room-1", Room, "redis"), Job)
+    assert_type(hub.rq_queue.count, int)
     hub.cron("0 9 * * *", send_mail, "ann", name="morning")
     assert_type(send_mail("ann"), str)
     assert_type(hub.queue_name, str)
@@ -77,7 +86,8 @@ def jobs() -> None:
 
 
 async def async_code() -> None:
-    await hub.aio.enqueue(export, ["ann"], retry=None)
+    assert_type(await hub.aio.enqueue(export, ["ann"], retry=None), AsyncResumableJob)
+    assert_type(await hub.aio.enqueue(send_mail, "ann"), Job)
     assert_type(await hub.aio.start_child("room-1", Room, "redis", metadata={"a": 1}), StartResult)
     await hub.aio.ref("room-1").cast("post", "hi")
     await hub.aio.close()

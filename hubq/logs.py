@@ -1,4 +1,4 @@
-"""What a worker logs, and in which form."""
+"""What a worker and its job processes log, and in which form."""
 
 from __future__ import annotations
 
@@ -41,3 +41,9 @@ def set_up_logging(verbose: bool = False, log_format: LogFormat = LogFormat.TEXT
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("hubq").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def log_format() -> LogFormat:
+    """The form in which this process logs."""
+    formatters = (handler.formatter for handler in logging.getLogger().handlers)
+    return LogFormat.JSON if any(isinstance(each, JsonFormatter) for each in formatters) else LogFormat.TEXT

@@ -13,7 +13,7 @@ from rq.job import Job, JobStatus
 from hubq import Hub
 
 from .conftest import Shell, WorkerProcess
-from .test_jobs import alive, client, notes, soon  # noqa: F401  (client is a fixture)
+from .test_job_processes import alive, client, notes, soon  # noqa: F401  (client is a fixture)
 
 pytestmark = pytest.mark.acceptance
 

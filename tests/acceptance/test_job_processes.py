@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -76,7 +77,7 @@ def alive(pid: int) -> bool:
 def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub) -> None:
     jobs = [hub.enqueue("jobs_app.add", 1, 2), hub.enqueue("jobs_app.where_am_i"), hub.enqueue("jobs_app.fails")]
     jobs += [hub.enqueue("jobs_app.gone"), hub.enqueue("no_such_module.f")]
-    worker = work(shell, "a")
+    worker = work(shell, "a", "--log-format", "json")
     assert [finished(job) for job in jobs[:2]] == [3, hub.hub_id]
     assert "ValueError: not today" in finished(jobs[2])
     for job in jobs[3:]:
@@ -89,6 +90,10 @@ def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub) -> None:
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert rq.Worker.all(queue=hub.rq_queue) == []
+    logged = [json.loads(line) for line in worker.lines]
+    assert any(
+        "not today" in line.get("traceback", line["message"]) for line in logged if line["logger"] == "rq.worker"
+    )
 
 
 def test_a_job_that_cannot_finish_in_time_goes_back_to_the_front_and_counts_no_retry(
