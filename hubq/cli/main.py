@@ -16,6 +16,7 @@ from hubq.cli.demo import demo_command
 from hubq.cli.deploy import deploy_command
 from hubq.cli.doctor import doctor_command
 from hubq.cli.inspection import config_command, events_command, mailbox_command, state_command
+from hubq.cli.jobs import jobs_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
 from hubq.cli.moving import move_command
@@ -56,6 +57,7 @@ app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_
 app.command("stop", rich_help_panel=_CHILDREN)(stop_command)
 app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_command)
 app.command("cast", rich_help_panel=_CHILDREN, context_settings=_DASHES)(cast_command)
+app.command("jobs", rich_help_panel=_LOOK)(jobs_command)
 app.command("top", rich_help_panel=_LOOK)(top_command)
 app.command("doctor", rich_help_panel=_LOOK)(doctor_command)
 app.add_typer(dead, rich_help_panel=_CHILDREN)

@@ -42,6 +42,8 @@ UNKNOWN = (
     "key", "depends_on", "at_front", "repeat", "rate_limit", "pipeline", "on_success", "on_failure", "on_stopped", "ttl",
     "webhooks", "description",
 )  # fmt: skip
+#: In the metadata of a resumable job's child: by this `hubq jobs` knows it.
+MARK = ("job", "resumable")
 #: Pause before something is tried again that Redis did not answer, seconds.
 PAUSE = 0.5
 
@@ -197,9 +199,9 @@ def spec_of(hub: Hub, function: Any, args: tuple[Any, ...], kwargs: dict[str, An
         terms = _terms(options)
     job_id = options["job_id"] or f"{function.__name__}-{uuid.uuid4().hex}"
     arguments = (msgspec.json.encode(terms), args, kwargs)
-    return ChildSpec(job_id, function, arguments, metadata=dict(options["meta"] or {}), restart="transient"), bool(
-        options["unique"]
-    )
+    return ChildSpec(
+        job_id, function, arguments, metadata={**dict(options["meta"] or {}), MARK[0]: MARK[1]}, restart="transient"
+    ), bool(options["unique"])
 
 
 def _terms(options: dict[str, Any]) -> Terms:

@@ -168,6 +168,22 @@ def test_rqs_own_stop_command_stops_a_job(shell: Shell, hub: Hub, client: Any) -
     soon(lambda: job.get_status() == JobStatus.STOPPED, "stopped")
 
 
+def test_hubq_jobs(shell: Shell, hub: Hub) -> None:
+    jobs = [hub.enqueue("jobs_app.fails"), hub.enqueue("jobs_app.add", 1, 2, key="account-7")]
+    work(shell, "a", "--jobs-only")
+    finished(jobs[0])
+    told = json.loads(shell.ok("jobs", "jobs_app:hub", "--json"))
+    assert told["queue"] == hub.queue_name and told["counts"]["failed"] == told["counts"]["keys"] == 1
+    assert told["clock"] is None and len(told["workers"]) == 1
+    lines = {line["id"]: line for line in told["jobs"]}
+    assert lines[jobs[0].id]["reason"] == "ValueError: not today"
+    assert lines["job:account-7"]["waiting"] == 2
+    text = shell.ok("jobs", hub.hub_id, "--state", "failed")
+    assert text.startswith(f"queue {hub.queue_name}: 1 failed, 1 keys; 1 RQ workers; no clock")
+    assert "ValueError: not today" in text and "account-7" not in text
+    assert "give one of queued, started" in shell.fails(2, "jobs", hub.hub_id, "--state", "lost")
+
+
 def test_options_that_contradict(shell: Shell) -> None:
     assert "contradict" in shell.fails(2, "worker", "jobs_app:hub", "--jobs-only", "--children-only")
     assert "--jobs 3" in shell.fails(2, "worker", "jobs_app:hub", "--jobs", "3", "--children-only")

@@ -1,0 +1,180 @@
+"""What jobs a hub has: those of its RQ queue, keys with what waits for them, and resumable ones. Changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rq import Queue, Worker
+from rq.job import Job
+from rq.registry import BaseRegistry, ScheduledJobRegistry
+
+from hubq.client.results import ChildStatus
+from hubq.client.steps import Fetch, Operation
+from hubq.errors import InvalidJob, NoClock
+from hubq.jobs.checks import translated
+from hubq.jobs.clock import clock_queue_name
+from hubq.jobs.keyed import PREFIX
+from hubq.jobs.resumable import MARK
+from hubq.store.command import plain, text
+from hubq.store.results import read_result
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+#: States of RQ's jobs, in the order in which they are shown.
+STATES = ("queued", "started", "scheduled", "deferred", "failed", "finished")
+#: Those that are listed if nobody asks for one. (What has finished is many, and as it should be.)
+PRESSING = STATES[:-1]
+#: All states by which one may ask.
+ALL_STATES = (*STATES, "canceled")
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """A job, or a key with all that waits for it.
+
+    ``kind``: "queue" (RQ's), "clock" (what the hub's clock itself will run), "key" or "resumable". ``id``: of the job; for a
+    key that of its child, ``job:<key>``. ``state``: as RQ has it; a key is "started" while something waits for it, else "idle".
+    ``at``: since when (enqueued, started, ended), or for when (scheduled); ISO 8601, empty if unknown. ``node``: where a key or
+    a resumable job is; RQ's worker for a started job. ``waiting``: jobs that wait for the key. ``reason``: why it failed.
+    """
+
+    kind: str
+    id: str
+    function: str
+    state: str
+    at: str = ""
+    node: str = ""
+    waiting: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobsOverview:
+    """``counts``: of RQ's jobs by state, of "keys" and of "resumable" ones that have not ended; ``workers``: RQ's workers at the
+    queue; ``clock``: the node that runs the clock, None if nobody does.
+    """
+
+    queue: str
+    counts: dict[str, int]
+    workers: list[str]
+    clock: str | None
+    jobs: list[JobLine] = field(default_factory=list)
+
+
+def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: int = 100) -> JobsOverview:
+    """What jobs there are: at most ``most`` of each kind and state; ``idle``: keys for which nothing waits, too.
+
+    Raises :class:`~hubq.errors.InvalidJob` for a state there is none of, :class:`~hubq.errors.RedisUnavailable`.
+    """
+    if state is not None and state not in ALL_STATES:
+        raise InvalidJob(f"no job is ever {state!r}: give one of {', '.join(ALL_STATES)}")
+    states = PRESSING if state is None else (state,)
+    with translated(hub.server):
+        queue = hub.rq_queue
+        clock_queue = Queue(clock_queue_name(hub), connection=queue.connection)
+        counts = {each: _count(queue, each) for each in STATES}
+        counts["scheduled"] += _count(clock_queue, "scheduled")
+        lines = [line for each in states for line in _of_queue(queue, "queue", each, most)]
+        lines += [line for each in states for line in _of_queue(clock_queue, "clock", each, most) if each != "failed"]
+        workers = sorted(worker.name for worker in Worker.all(queue=queue))
+    keys, resumable = [], []
+    for child in hub.iter_children():
+        if child.child_id.startswith(PREFIX):
+            keys.append(child)
+        elif child.metadata.get(MARK[0]) == MARK[1]:
+            resumable.append(child)
+    counts |= {"keys": len(keys), "resumable": len(resumable)}
+    if state in (None, "started"):
+        busy = sorted(keys, key=lambda key: (-key.backlog, key.child_id))
+        lines += [_key(child) for child in busy if child.backlog or idle][:most]
+    lines += [line for line in map(_resumable, resumable) if line.state in states][:most]
+    if state is None or state in ("finished", "failed", "canceled"):
+        ended = hub._drive(_ended(hub, {child.child_id for child in resumable}))
+        lines += [line for line in ended if state is None or line.state == state][:most]
+    clock = None
+    with contextlib.suppress(NoClock):
+        clock = hub.clock()
+    return JobsOverview(hub.queue_name, counts, workers, clock, lines)
+
+
+def _registry(queue: Queue, state: str) -> BaseRegistry:
+    registry: BaseRegistry = getattr(queue, f"{state}_job_registry")
+    return registry
+
+
+def _count(queue: Queue, state: str) -> int:
+    if state == "queued":
+        return queue.count
+    registry = _registry(queue, state)
+    return int(queue.connection.zcard(registry.key))  # not get_job_count(): that cleans up
+
+
+def _of_queue(queue: Queue, kind: str, state: str, most: int) -> Iterator[JobLine]:
+    ids = (
+        queue.get_job_ids(0, most)
+        if state == "queued"
+        else _registry(queue, state).get_job_ids(0, most - 1, cleanup=False)  # cleaning up is for RQ's workers
+    )
+    for job in Job.fetch_many(ids, queue.connection):
+        if job is not None:
+            yield JobLine(
+                kind, job.id, job.func_name or "", state, _moment(_at(queue, job, state)), job.worker_name or "",
+                reason=_reason(job) if state == "failed" else "",
+            )  # fmt: skip
+
+
+def _at(queue: Queue, job: Job, state: str) -> datetime | None:
+    if state == "scheduled":
+        return ScheduledJobRegistry(queue=queue).get_scheduled_time(job)
+    return (
+        job.started_at
+        if state == "started"
+        else job.ended_at
+        if state in ("failed", "finished", "canceled")
+        else job.enqueued_at
+    )
+
+
+def _reason(job: Job) -> str:
+    result = job.latest_result()
+    lines = str(result.exc_string if result is not None else "").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _moment(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _key(child: ChildStatus) -> JobLine:
+    state = "started" if child.backlog else "idle"
+    return JobLine("key", child.child_id, "", state, node=child.node or "", waiting=child.backlog, reason=child.reason)
+
+
+def _resumable(child: ChildStatus) -> JobLine:
+    state = "started" if child.node is not None else "queued"
+    return JobLine("resumable", child.child_id, child.kind, state, node=child.node or "", reason=child.reason)
+
+
+def _ended(hub: Hub, running: set[str]) -> Operation[list[JobLine]]:
+    """Resumable jobs whose outcome is kept."""
+    start = hub.keys.result("")
+    found: list[str] = []
+    cursor: Any = "0"
+    while True:
+        (answer,) = yield Fetch(
+            [plain("SCAN", cursor, "MATCH", f"{start}*", "COUNT", 1000, read=lambda answer: answer)]
+        )
+        cursor = text(answer[0])
+        found += [text(key).removeprefix(start) for key in answer[1]]
+        if cursor == "0":
+            break
+    names = sorted(set(found) - running)
+    kept = yield Fetch([read_result(hub.keys, name) for name in names]) if names else Fetch([])
+    return [JobLine("resumable", name, "", each[0]) for name, each in zip(names, kept, strict=True) if each is not None]
