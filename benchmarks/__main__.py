@@ -13,7 +13,8 @@ import platform
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
@@ -90,7 +91,7 @@ async def machine(url: str) -> dict[str, str]:
     }
 
 
-async def main(parts: list[str], rounds: int, sizes: Sizes) -> int:
+async def main(parts: list[str], rounds: int, sizes: Sizes, results: Path) -> int:
     """Measure and tell. 1 if a child's state was wrong or a call failed in a move."""
     began = time.perf_counter()
     found: report.Found = {}
@@ -106,7 +107,7 @@ async def main(parts: list[str], rounds: int, sizes: Sizes) -> int:
                     found.setdefault(part, {}).setdefault(whose, []).append(figures)
     processes.LOG.unlink(missing_ok=True)
     peer_jobs.LOG.unlink(missing_ok=True)
-    report.show(found, about, versions, missing, rounds, time.perf_counter() - began)
+    report.show(found, about, versions, missing, rounds, time.perf_counter() - began, results)
     moves = [figures for every in found.get("migration", {}).values() for figures in every]
     return int(any(figures["failed_calls"] or figures["wrong_states"] for figures in moves))
 
@@ -120,14 +121,15 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
     parser.add_argument("--tiny", action="store_true", help="just to see that it runs")
     parser.add_argument("--children", type=int, help="children of the memory part (default: 100,000)")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="where every figure is written, as JSON")
     given = parser.parse_args()
     chosen = given.only.split(",")
     if unknown := set(chosen) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
     sizes = TINY if given.tiny else QUICK if given.quick else Sizes()
     if given.children:
-        from dataclasses import replace
-
         sizes = replace(sizes, children=given.children)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        sys.exit(runner.run(main(chosen, given.rounds or (1 if given.quick or given.tiny else 3), sizes)))
+        sys.exit(
+            runner.run(main(chosen, given.rounds or (1 if given.quick or given.tiny else 3), sizes, given.results))
+        )

@@ -127,6 +127,7 @@ def show(
     missing: dict[str, str],
     rounds: int,
     seconds: float,
+    results: Path,
 ) -> None:
     """Print the tables; write ``results.json``, and the chart if peers were measured."""
     console = Console(width=120)
@@ -139,10 +140,10 @@ def show(
     written = {
         "machine": machine, "seconds": round(seconds, 1), "peers": settings, "missing": missing, "rounds": found,
     }  # fmt: skip
-    RESULTS.write_text(json.dumps(written, indent=1))
+    results.write_text(json.dumps(written, indent=1))
     if "peers" in found and "messages" in found:
         draw(found)
-    print(f"{seconds:.0f} s; every figure of every round is in {RESULTS}")
+    print(f"{seconds:.0f} s; every figure of every round is in {results}")
 
 
 def draw(found: Found) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from hubq import __version__
 from hubq.cli.acl import acl_command
+from hubq.cli.bench import bench_command
 from hubq.cli.children import call_command, cast_command, start_command, stop_command, where_command
 from hubq.cli.dead import dead
 from hubq.cli.demo import demo_command
@@ -67,6 +68,7 @@ app.command("events", rich_help_panel=_LOOK)(events_command)
 app.command("config", rich_help_panel=_LOOK)(config_command)
 app.command("deploy", rich_help_panel=_OTHER)(deploy_command)
 app.command("acl", rich_help_panel=_OTHER)(acl_command)
+app.command("bench", rich_help_panel=_OTHER)(bench_command)
 app.command("demo", rich_help_panel=_OTHER)(demo_command)
 app.command("version", rich_help_panel=_OTHER)(version_command)
 
