@@ -62,10 +62,11 @@ PEERS = (
 def installed(peer: Peer) -> str:
     """Make its environment if there is none; the versions in it. Raises ``RuntimeError`` with pip's last line."""
     marker = peer.directory / "installed"
-    if not marker.exists():
+    wanted = " ".join(peer.packages)
+    if not marker.exists() or marker.read_text() != wanted:
         _run([sys.executable, "-m", "venv", "--clear", str(peer.directory)])
         _run([peer.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *peer.packages, "redis"])
-        marker.touch()
+        marker.write_text(wanted)
     names = [package.partition("[")[0] for package in (*peer.packages, "redis")]
     code = "import sys, importlib.metadata as m; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
     return _run([peer.python, "-c", code, *names]).strip()
