@@ -28,17 +28,17 @@ class SendWindow:
     0
     """
 
-    __slots__ = ("_next", "_unsettled")
+    __slots__ = ("_lowest", "_next", "_unsettled")
 
     def __init__(self) -> None:
         self._next = 1
-        self._unsettled: dict[int, None] = {}
+        self._lowest = 1  # kept, since the first key of a dict whose first keys were removed takes a walk over the gaps
+        self._unsettled: set[int] = set()
 
     @property
     def span(self) -> int:
         """How many numbers lie between the lowest unsettled one and the next."""
-        lowest = next(iter(self._unsettled), self._next)
-        return self._next - lowest
+        return self._next - self._lowest
 
     def take(self) -> int | None:
         """The next number, or None: settle some first."""
@@ -46,9 +46,11 @@ class SendWindow:
             return None
         number = self._next
         self._next += 1
-        self._unsettled[number] = None
+        self._unsettled.add(number)
         return number
 
     def settle(self, number: int) -> None:
         """The number was answered, or given up for good: it will never be sent again."""
-        self._unsettled.pop(number, None)
+        self._unsettled.discard(number)
+        while self._lowest < self._next and self._lowest not in self._unsettled:
+            self._lowest += 1
