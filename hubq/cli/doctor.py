@@ -10,11 +10,13 @@ import typer
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_json
 from hubq.core.diagnosis import Finding
+from hubq.jobs.attention import look
 
 
 def doctor_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """Look for what is wrong with a hub, and say what to do. Exit code 1 if anything is."""
-    findings = open_hub(hub, redis).inspect.diagnosis()
+    opened = open_hub(hub, redis)
+    findings = [*opened.inspect.diagnosis(), *look(opened)]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     elif findings:

@@ -22,6 +22,7 @@ from hubq.cli.processes import run_processes
 from hubq.cli.signals import on_first_signal
 from hubq.config import checked_name
 from hubq.errors import ConfigError, HubqError
+from hubq.jobs.condemned import watch_condemned
 from hubq.jobs.processes import JobProcesses
 from hubq.logs import LogFormat, set_up_logging
 from hubq.node.node import Node
@@ -100,6 +101,7 @@ def worker_command(
         if jobs_only:
             code = runner.run(serve_jobs(hub, node_name, job_processes, drain_timeout))
         else:
+            watch_condemned(hub)
             node = Node(hub, node_name, tags=node_tags)
             pages = pages_of(node, metrics_host, metrics_port)  # before it joins: a port may be taken
             code = runner.run(serve(node, drain_timeout, pages, job_processes))

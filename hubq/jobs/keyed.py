@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from copy import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,13 @@ from rq.job import Job, JobStatus
 from rq.scripts import save_unique_job
 from rq.timeouts import TimerDeathPenalty
 
+from hubq.client.steps import Fetch, Operation
 from hubq.core.child import Child
 from hubq.errors import AlreadyStarted, InvalidJob, UnknownChild
 from hubq.jobs.checks import checked_key
 from hubq.jobs.work import HubJob
+from hubq.store.connection import ANSWER_TIMEOUT
+from hubq.store.results import keep_job
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -30,6 +34,13 @@ if TYPE_CHECKING:
 PREFIX = "job:"
 #: Field of RQ's job hash: when a job of a key is to be tried again, seconds since 1970.
 RETRY_AT = "hubq_retry_at"
+#: Field of RQ's job hash: the dead letter that its message has become.
+CONDEMNED = "hubq_letter"
+#: A job whose sender is cut off before it has sent the message is kept so long, seconds. (It will never be run; a sender that
+#: is cut off just after it has, loses a job that has not had its turn by then: `enqueue` never returned.)
+CUT_OFF = 7 * 86_400
+#: States of a job that has not ended.
+ALIVE = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED)
 #: Options that mean nothing for a job of a key, or break its order.
 CONTRADICT = ("depends_on", "at_front", "repeat", "rate_limit", "pipeline")
 
@@ -39,8 +50,16 @@ class KeyedQueue(Queue):
     of their key.
     """
 
+    provisional = False
+    """Jobs are kept for ``CUT_OFF`` seconds only, until :func:`enqueue_keyed` knows that their message is sent."""
+
     def push_job_id(self, job_id: str, pipeline: Any = None, at_front: bool = False) -> Any:
         """Nothing: the message to the child is what brings the job to its turn."""
+
+    def _persist_job(self, job: Job, pipeline: Any, status: JobStatus = JobStatus.QUEUED) -> None:
+        super()._persist_job(job, pipeline, status)
+        if self.provisional and job.ttl is None:
+            pipeline.expire(job.key, CUT_OFF)
 
     def schedule_job(self, job: Job, datetime: datetime, pipeline: Any = None, unique: bool = False) -> Job:
         """A retry with an interval: the key waits for it, since what comes after it must."""
@@ -55,7 +74,10 @@ class KeyedQueue(Queue):
         if not unique:
             return super()._enqueue_async_job(job, pipeline=pipeline, at_front=at_front)
         self._prepare_for_queue(job)
-        save_unique_job(self.connection, self.key, job, enqueue=False)
+        saved = copy(job)
+        if self.provisional and saved.ttl is None:
+            saved.ttl = CUT_OFF
+        save_unique_job(self.connection, self.key, saved, enqueue=False)
         return job
 
 
@@ -95,7 +117,13 @@ def enqueue_keyed(hub: Hub, queue: KeyedQueue, key: Any, function: Any, args: An
         with contextlib.suppress(Exception):
             job.delete(remove_from_queue=False)
         raise
+    if job.ttl is None:
+        hub._drive(_keep(job))
     return job
+
+
+def _keep(job: Job) -> Operation[None]:
+    yield Fetch([keep_job(job.key)])
 
 
 def deliver(hub: Hub, key: str, job_id: str) -> None:
@@ -123,7 +151,9 @@ def perform(worker: KeyedWorker, job_id: str) -> float | None:
     status = job.get_status(refresh=False)
     if status == JobStatus.SCHEDULED and (wait := _until_retry(worker, job)) > 0:
         return wait
-    if status not in (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED):
+    if status == JobStatus.FAILED and worker.connection.hdel(job.key, CONDEMNED):
+        status = JobStatus.QUEUED  # the letter was sent again
+    if status not in ALIVE:
         return None
     forget_executions(job)
     worker.perform_job(job, queue, worker.prepare_execution(job))
@@ -153,6 +183,30 @@ def fail(worker: KeyedWorker, job_id: str, why: str) -> float | None:
         forget_executions(job)
         worker.handle_job_failure(job, queue=queue, exc_string=why)
     return outcome(worker, job)
+
+
+def condemn(hub: Hub, job_id: str, letter: str, why: str) -> bool:
+    """The message of a job is this dead letter: the job has failed, whatever retries it has left. False: it was known."""
+    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    try:
+        queue = KeyedQueue(hub.queue_name, connection=connection)
+        worker = KeyedThread([queue], name=f"{hub.hub_id}.letter-{letter.replace('/', '-')}", connection=connection)
+        job = HubJob.fetch(job_id, connection=connection)
+        known = connection.hget(job.key, CONDEMNED)
+        if known is not None and known.decode() == letter:
+            return False
+        alive = job.get_status(refresh=False) in ALIVE
+        if alive:
+            forget_executions(job)
+            job.retries_left = None
+            worker.handle_job_failure(job, queue=queue, exc_string=why)
+            connection.expire(worker.key, 60)  # RQ has counted a failure there
+        connection.hset(job.key, CONDEMNED, letter)
+        return alive
+    except NoSuchJobError:
+        return False
+    finally:
+        connection.close()
 
 
 def forget_executions(job: Job) -> None:

@@ -45,9 +45,9 @@ class JobsOfHub:
         with self._lock:
             if self._known is None or self._known[0] != os.getpid():
                 connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
-                queues = [kind(self.queue_name, connection=connection) for kind in (Queue, KeyedQueue)]
-                self._known = (os.getpid(), queues[0], queues[1])  # type: ignore[assignment]
-            assert self._known is not None
+                keyed = KeyedQueue(self.queue_name, connection=connection)
+                keyed.provisional = True
+                self._known = (os.getpid(), Queue(self.queue_name, connection=connection), keyed)
             return self._known
 
     def close(self) -> None:

@@ -81,11 +81,14 @@ class JobProcesses:
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
         self._keepers: list[asyncio.Task[None]] = []
+        self._looking: asyncio.Task[None] | None = None  # for jobs that were taken, and not begun
 
     def start(self) -> None:
         """Start them all."""
         loop = asyncio.get_running_loop()
         self._keepers = [loop.create_task(self._keep(number)) for number in range(1, self.count + 1)]
+        if self.count:
+            self._look()
 
     @property
     def pids(self) -> list[int]:
@@ -101,6 +104,8 @@ class JobProcesses:
     async def stop(self, timeout: float) -> bool:
         """Wait for their end; what is left a while after ``timeout`` seconds is killed. False: something was."""
         self.ask_to_stop()
+        if self._looking is not None:
+            self._looking.cancel()
         if not self._keepers:
             return True
         _, late = await asyncio.wait(self._keepers, timeout=timeout + LINGER)
@@ -128,6 +133,7 @@ class JobProcesses:
                 del self._running[number]
             if code:
                 await self._reclaim(task.name)
+                self._look()
             if self._stopping.is_set():
                 return
             pause = PAUSE if loop.time() - began > YOUNG else min(pause * 2, LONGEST_PAUSE)
@@ -136,6 +142,20 @@ class JobProcesses:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
+
+    def _look(self) -> None:
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look_for_taken())
+
+    async def _look_for_taken(self) -> None:
+        from hubq.jobs.reclaim import LIMBO, give_back_taken, taken
+
+        try:
+            if job_ids := await asyncio.to_thread(taken, self._hub):
+                await asyncio.sleep(LIMBO)
+                await asyncio.to_thread(give_back_taken, self._hub, job_ids)
+        except Exception as error:
+            log.warning("jobs that were taken and not begun are left to RQ's clean-up: %r", error)
 
     async def _reclaim(self, worker_name: str) -> None:
         from hubq.jobs.reclaim import reclaim  # only now: a node without jobs does without rq

@@ -23,6 +23,39 @@ TRIES = 3
 KILLED = "hubq_killed"
 
 
+#: How long a job may have been taken from the queue by nobody who has begun it, seconds. A live worker needs milliseconds.
+LIMBO = 5.0
+
+
+def taken(hub: Hub) -> list[str]:
+    """The jobs that some worker has just taken from the queue (RQ's intermediate queue), and perhaps not begun."""
+    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    try:
+        return HubQueue(hub.queue_name, connection=connection).intermediate_queue.get_job_ids()
+    finally:
+        connection.close()
+
+
+def give_back_taken(hub: Hub, job_ids: list[str]) -> None:
+    """Give back those of them that nobody has begun, ``LIMBO`` seconds later: whoever took them was killed right then."""
+    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    try:
+        queue = HubQueue(hub.queue_name, connection=connection)
+        for job_id in job_ids:
+            try:
+                job = HubJob.fetch(job_id, connection=connection)
+            except NoSuchJobError:
+                continue
+            if job.get_executions() or not connection.lrem(queue.intermediate_queue_key, 1, job_id):
+                continue  # it runs, has run, or another node was quicker
+            log.warning(
+                "job %s goes back to the front of %s: its worker was killed before it began", job_id, queue.name
+            )
+            queue._enqueue_job(job, at_front=True)
+    finally:
+        connection.close()
+
+
 def reclaim(hub: Hub, worker_name: str) -> None:
     """Give back what this RQ worker, which is dead, had in hand, and strike it off RQ's list."""
     if sys.platform != "linux":

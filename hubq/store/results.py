@@ -1,4 +1,4 @@
-"""Results of resumable jobs: a stream of one entry each, so that any number of callers can wait for it."""
+"""What is kept of jobs. The result of a resumable one is a stream of one entry: any number of callers can wait for it."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def read_result(keys: Keys, job_id: str, block_ms: int = 0) -> Command[Kept | No
 def forget_result(keys: Keys, job_id: str) -> Command[int]:
     """Remove the result of an earlier job of this id."""
     return plain("UNLINK", keys.result(job_id), read=int)
+
+
+def keep_job(key: str) -> Command[str]:
+    """The message of a keyed job is sent: RQ's hash of it (``key``) has no time limit any more: ``kept``, or ``begun``."""
+    return run_script("keep_job", [key], [], text)

@@ -57,6 +57,8 @@ def test_job_workers_alone_say_that_nobody_runs_the_clock(shell: Shell, hub: Hub
     worker.wait_line(rf"ERROR nobody runs the clock of hub '{hub.hub_id}' .*start a worker that hosts children")
     with pytest.raises(NoClock):
         hub.clock()
+    said = shell.run("doctor", "jobs_app:hub").stdout
+    assert "no clock: 0 jobs are scheduled, there are 1 cron entries, and nobody runs the clock" in said
     other = shell.spawn("jobs_app:hub", "--name", "b")
     other.wait_line("hubq worker b: ")
     soon(lambda: clock_of(hub) == "b", "the clock runs")

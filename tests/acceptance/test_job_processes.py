@@ -128,6 +128,8 @@ def test_a_job_that_finishes_in_time_is_waited_for_and_no_other_is_begun(shell: 
 
 
 def test_a_killed_job_process_is_started_again(shell: Shell, hub: Hub, client: Any) -> None:
+    limbo = hub.enqueue("jobs_app.add", 1, 2)  # taken by a process that was killed before it had begun
+    client.lmove(hub.rq_queue.key, hub.rq_queue.intermediate_queue_key)
     worker = work(shell, "a")
     job = hub.enqueue("jobs_app.slow", "x", 1.0, retry=rq.Retry(max=1))
     for times in (1, 2):
@@ -138,6 +140,7 @@ def test_a_killed_job_process_is_started_again(shell: Shell, hub: Hub, client: A
         soon(lambda horse=horse: not alive(horse), "the job ends with its worker")
     worker.wait_line("job process .* starting it again")
     assert finished(job) == "x", "its node has given it back"
+    assert finished(limbo) == 3
     job.refresh()
     assert job.retries_left == 1 and hub.rq_queue.started_job_registry.get_job_ids() == []
     worker.signal(signal.SIGTERM)

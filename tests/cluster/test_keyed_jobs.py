@@ -13,6 +13,7 @@ import rq
 from rq.job import Job, JobStatus
 
 from hubq import DuplicateJob, Hub, InvalidJob, InvalidKey, MailboxFull, current_hub
+from hubq.jobs.condemned import fail_condemned, watch_condemned
 from hubq.testing import Cluster, eventually
 
 
@@ -36,6 +37,15 @@ def fail_twice() -> str:
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_for_go() -> str:
+    hub = current_hub()
+    client = hub.server.sync_client(5.0)
+    client.rpush(f"notes:{hub.hub_id}", "begun")
+    while not client.exists(f"go:{hub.hub_id}"):
+        time.sleep(0.05)
+    return "went"
 
 
 async def gently(word: str) -> str:
@@ -165,3 +175,47 @@ def test_a_refused_job_leaves_nothing(make_hub: Any) -> None:
     with pytest.raises(MailboxFull):
         hub.enqueue(note, "y", key="k", job_id=f"refused-{hub.hub_id}")
     assert not Job.exists(f"refused-{hub.hub_id}", connection=hub.rq_queue.connection)
+
+
+def test_a_sender_that_is_cut_off_leaves_nothing_for_ever(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = make_hub()
+    connection = hub.rq_queue.connection
+    plain, own = hub.enqueue(note, "x", key="k"), hub.enqueue(note, "x", key="k", ttl=60)
+    once = hub.enqueue(note, "x", key="k", unique=True, job_id=f"once-{hub.hub_id}")
+    assert [connection.ttl(job.key) for job in (plain, once)] == [-1, -1] and 0 < connection.ttl(own.key) <= 60
+    assert Job.fetch(once.id, connection).ttl is None
+
+    def cut_off(*_: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr("hubq.jobs.keyed.deliver", cut_off)
+    monkeypatch.setattr(Job, "delete", lambda *_, **__: None)  # nor does it clean up
+    for options in ({"job_id": f"cut-{hub.hub_id}"}, {"job_id": f"cut-once-{hub.hub_id}", "unique": True}):
+        with pytest.raises(SystemExit):
+            hub.enqueue(note, "x", key="k", **options)
+        assert 0 < connection.ttl(Job.key_for(options["job_id"])) <= 7 * 86_400
+
+
+def test_a_job_that_takes_its_nodes_down_has_failed_in_rq_and_may_be_replayed(real_server: Any) -> None:
+    hub = Hub(f"condemned-{os.getpid()}", redis=real_server, shards=2, lease=0.8, lease_margin=0.2, heartbeat=0.1)
+    watch_condemned(hub)
+
+    async def scenario() -> None:
+        async with Cluster(hub) as cluster:
+            bad = hub.enqueue(wait_for_go, key="k", retry=rq.Retry(max=5))
+            behind = hub.enqueue(note, "behind", key="k")
+            for times, node in enumerate("abc", 1):
+                await cluster.start(node)
+                await eventually(lambda times=times: len(notes(hub)) >= times, 20.0, f"begun by {node}")
+                await cluster.kill(node)
+            await cluster.start("d")
+            assert await ended([bad, behind], 30.0) == [JobStatus.FAILED, JobStatus.FINISHED]
+            assert "in hand each time 3 workers died (a#" in str(bad.latest_result().exc_string)
+            assert bad.get_executions() == [] and hub.rq_queue.started_job_registry.get_job_ids() == []
+            (letter,) = hub.dead_letters()
+            assert fail_condemned(hub, letter.shard) == [], "once is enough"
+            hub.server.sync_client(5.0).set(f"go:{hub.hub_id}", 1)
+            assert hub.replay_dead([letter.letter]) == [letter.letter]
+            await eventually(lambda: bad.get_status() == JobStatus.FINISHED, 20.0, "it runs after all")
+
+    asyncio.run(scenario())

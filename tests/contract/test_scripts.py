@@ -30,7 +30,7 @@ from hubq.store.owners import (
 )
 from hubq.store.places import pass_children, read_pins_epoch, read_wishes, want_place
 from hubq.store.registry import read_states, read_texts
-from hubq.store.results import forget_result, keep_result, read_result
+from hubq.store.results import forget_result, keep_job, keep_result, read_result
 from hubq.store.scripts import SCRIPTS
 
 KEPT = 1000
@@ -321,6 +321,18 @@ def test_a_message_reads_as_it_was_sent(desk: Desk) -> None:
     assert seen == ("call", "c", "post", "7", "s", b"\x00payload")
     now = int(entry.split(b"-")[0])
     assert now + 4900 <= message.deadline <= now + 5100
+
+
+def test_a_keyed_job_is_kept_once_its_message_is_sent_unless_it_has_begun(server: Any) -> None:
+    redis = SyncRedis(server)
+    for status, word, life in (("queued", "kept", -1), ("started", "begun", 60), (None, "begun", -2)):
+        key = f"rq:job:keep-{status}"
+        if status is not None:
+            redis.run(plain("HSET", key, "status", status, "ttl", "60", read=int))
+            redis.run(plain("EXPIRE", key, 60, read=int))
+        assert redis.run(keep_job(key)) == word
+        assert redis.run(plain("TTL", key, read=int)) == life
+        assert redis.run(plain("HEXISTS", key, "ttl", read=int)) == (status == "started")
 
 
 def test_a_result_is_kept_once(server: Any) -> None:

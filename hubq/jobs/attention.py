@@ -1,0 +1,86 @@
+"""What ``hubq doctor`` says of jobs. Reads RQ's counts itself: a hub without jobs does not pay for importing rq."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hubq.client.steps import Fetch, Operation
+from hubq.core.diagnosis import Finding
+from hubq.errors import RedisRefused, UnknownChild
+from hubq.store.command import plain
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What was seen: jobs queued and scheduled, RQ workers, cron entries of the app, and whether somebody runs the clock."""
+
+    queued: int = 0
+    scheduled: int = 0
+    workers: int = 0
+    crons: int = 0
+    clock: bool = False
+
+
+def findings(facts: JobFacts) -> list[Finding]:
+    """What is wrong with the jobs of a hub.
+
+    >>> [finding.topic for finding in findings(JobFacts(queued=1, scheduled=2, workers=1))]
+    ['no clock']
+    >>> findings(JobFacts(queued=1, scheduled=2, workers=1, crons=1, clock=True)), findings(JobFacts())
+    ([], [])
+    """
+    found = []
+    if (facts.scheduled or facts.crons) and not facts.clock:
+        what = f"{facts.scheduled} jobs are scheduled" + (
+            f", there are {facts.crons} cron entries" if facts.crons else ""
+        )
+        found.append(
+            Finding(
+                "no clock",
+                f"{what}, and nobody runs the clock: all of it waits",
+                "start a worker that hosts children (hubq worker without --jobs-only)",
+            )
+        )
+    if facts.queued and not facts.workers:
+        found.append(
+            Finding(
+                "no job worker",
+                f"{facts.queued} jobs are queued, and no RQ worker works on them",
+                "start one: hubq worker module:hub --jobs 2",
+            )
+        )
+    return found
+
+
+def look(hub: Hub) -> list[Finding]:
+    """What is wrong with the jobs of this hub. Nothing is said where RQ's keys may not be read."""
+    try:
+        return findings(hub._drive(_gather(hub)))
+    except RedisRefused:
+        return []
+
+
+def _gather(hub: Hub) -> Operation[JobFacts]:
+    name = f"hubq-{hub.hub_id}"  # the names are RQ's
+    counts: tuple[int, ...] = yield Fetch(
+        [
+            plain("LLEN", f"rq:queue:{name}", read=int),
+            plain("ZCARD", f"rq:scheduled:{name}", read=int),
+            plain("ZCARD", f"rq:scheduled:{name}-clock", read=int),
+            plain("SCARD", f"rq:workers:{name}", read=int),
+        ]
+    )
+    queued, later, clock_later, workers = counts
+    return JobFacts(queued, later + clock_later, workers, len(hub._jobs.crons) if hub.has_cron else 0, _has_clock(hub))
+
+
+def _has_clock(hub: Hub) -> bool:
+    try:
+        node = hub.where("hubq-clock").node
+    except UnknownChild:
+        return False
+    return any(each.name == node and each.lease > 0 for each in hub.nodes())

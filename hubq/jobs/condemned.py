@@ -1,0 +1,56 @@
+"""Jobs of keys that took their nodes down: their message is a dead letter (docs/poison.md), and RQ has to know.
+
+The script that condemns a message knows nothing of RQ, and the job would be shown as started for ever. So whoever serves the
+shard from then on looks through its letters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from hubq.client.steps import Fetch, Operation
+from hubq.hooks import ProcessStartups
+from hubq.store.codec import decode
+from hubq.store.dead_letters import DeadLetter, read_dead
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+log = logging.getLogger("hubq.jobs")
+
+
+def watch_condemned(hub: Hub) -> None:
+    """Have this process's nodes fail the jobs of condemned messages, whenever they come to serve a shard with keys."""
+    prefix = "job:"  # hubq.jobs.keyed.PREFIX: not imported before it is needed, a node without jobs does without rq
+
+    async def look(data: ProcessStartups) -> None:
+        if any(child.startswith(prefix) for child in data.children):
+            await asyncio.to_thread(fail_condemned, hub, data.shard)
+
+    hub.add_hook("process_startups", look)
+
+
+def fail_condemned(hub: Hub, shard: int) -> list[str]:
+    """Fail, in RQ, the jobs whose message is a dead letter of this shard; their ids. Those known already are left alone."""
+    from hubq.jobs.keyed import PREFIX, condemn
+
+    failed = []
+    for letter in hub._drive(_letters(hub, shard)):
+        if not letter.child.startswith(PREFIX) or letter.method != "run_job":
+            continue
+        job_id = decode(letter.payload)[0][0]
+        why = (
+            f"It was in hand each time {letter.tries} workers died ({', '.join(letter.crashes)}): its message is dead letter "
+            f"{letter.letter}; `hubq dead replay` runs it again"
+        )
+        if condemn(hub, job_id, letter.letter, why):
+            log.error("job %s has failed: %s", job_id, why)
+            failed.append(job_id)
+    return failed
+
+
+def _letters(hub: Hub, shard: int) -> Operation[list[DeadLetter]]:
+    answer: tuple[list[DeadLetter], ...] = yield Fetch([read_dead(hub.keys, shard)])
+    return answer[0]
