@@ -15,7 +15,7 @@ from hubq.store.codec import decode
 from hubq.store.dead_letters import DeadLetter
 
 dead = typer.Typer(
-    name="dead", help="Show, send again or drop what took its workers down again and again.", no_args_is_help=True
+    name="dead", help="Messages that took their workers down: show, replay, drop.", no_args_is_help=True
 )
 
 Letter = Annotated[str, typer.Argument(metavar="LETTER", help="As `hubq dead list` shows it.")]

@@ -48,28 +48,35 @@ _NODES, _CHILDREN, _LOOK, _OTHER = "Workers", "Children", "Looking", "Other"
 #: Arguments for a child may begin with a dash: `hubq call chat counter-1 add -5`.
 _DASHES = {"ignore_unknown_options": True}
 
-app.command("worker", rich_help_panel=_NODES)(worker_command)
+app.command("worker", short_help="Run a worker of a hub.", rich_help_panel=_NODES)(worker_command)
 app.command("nodes", rich_help_panel=_NODES)(nodes_command)
-app.command("drain", rich_help_panel=_NODES)(drain_command)
-app.command("ps", rich_help_panel=_CHILDREN)(ps_command)
-app.command("move", rich_help_panel=_CHILDREN)(move_command)
+app.command("drain", short_help="Make a worker hand everything over and end.", rich_help_panel=_NODES)(drain_command)
+app.command("ps", short_help="List the children of a hub.", rich_help_panel=_CHILDREN)(ps_command)
+app.command("move", short_help="Move a child to another worker, live.", rich_help_panel=_CHILDREN)(move_command)
 app.command("where", rich_help_panel=_CHILDREN)(where_command)
 app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_command)
-app.command("stop", rich_help_panel=_CHILDREN)(stop_command)
+app.command("stop", short_help="End children for good.", rich_help_panel=_CHILDREN)(stop_command)
 app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_command)
-app.command("cast", rich_help_panel=_CHILDREN, context_settings=_DASHES)(cast_command)
-app.command("jobs", rich_help_panel=_LOOK)(jobs_command)
-app.command("top", rich_help_panel=_LOOK)(top_command)
-app.command("doctor", rich_help_panel=_LOOK)(doctor_command)
+app.command(
+    "cast",
+    short_help="Send a message to a child, without waiting.",
+    rich_help_panel=_CHILDREN,
+    context_settings=_DASHES,
+)(cast_command)
+app.command("jobs", short_help="List RQ's jobs, keyed queues and resumable jobs.", rich_help_panel=_LOOK)(jobs_command)
+app.command("top", short_help="Watch a hub live.", rich_help_panel=_LOOK)(top_command)
+app.command("doctor", short_help="Say what is wrong with a hub, and what to do.", rich_help_panel=_LOOK)(doctor_command)
 app.add_typer(dead, rich_help_panel=_CHILDREN)
-app.command("state", rich_help_panel=_LOOK)(state_command)
-app.command("mailbox", rich_help_panel=_LOOK)(mailbox_command)
-app.command("events", rich_help_panel=_LOOK)(events_command)
-app.command("config", rich_help_panel=_LOOK)(config_command)
-app.command("deploy", rich_help_panel=_OTHER)(deploy_command)
-app.command("acl", rich_help_panel=_OTHER)(acl_command)
-app.command("bench", rich_help_panel=_OTHER)(bench_command)
-app.command("demo", rich_help_panel=_OTHER)(demo_command)
+app.command("state", short_help="Show the saved state of a child.", rich_help_panel=_LOOK)(state_command)
+app.command("mailbox", short_help="Show what waits in the mailboxes.", rich_help_panel=_LOOK)(mailbox_command)
+app.command("events", short_help="Show what happened; --follow goes on.", rich_help_panel=_LOOK)(events_command)
+app.command("config", short_help="Show the settings of a hub.", rich_help_panel=_LOOK)(config_command)
+app.command("deploy", short_help="Print a Kubernetes manifest or a systemd unit.", rich_help_panel=_OTHER)(
+    deploy_command
+)
+app.command("acl", short_help="Print ACL rules for the users of Redis.", rich_help_panel=_OTHER)(acl_command)
+app.command("bench", short_help="Measure casts, calls and starts on your Redis.", rich_help_panel=_OTHER)(bench_command)
+app.command("demo", short_help="Workers join, drain and die; nothing is lost.", rich_help_panel=_OTHER)(demo_command)
 app.command("version", rich_help_panel=_OTHER)(version_command)
 
 
