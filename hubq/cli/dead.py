@@ -14,9 +14,7 @@ from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import decode
 from hubq.store.dead_letters import DeadLetter
 
-dead = typer.Typer(
-    name="dead", help="Messages that took their workers down: show, replay, drop.", no_args_is_help=True
-)
+dead = typer.Typer(name="dead", help="Messages that took their workers down: show, replay, drop.", no_args_is_help=True)
 
 Letter = Annotated[str, typer.Argument(metavar="LETTER", help="As `hubq dead list` shows it.")]
 Letters = Annotated[list[str] | None, typer.Argument(metavar="[LETTER]...", help="As `hubq dead list` shows them.")]

@@ -45,10 +45,8 @@ def state_command(
         record = {name: item for name, item in asdict(saved).items() if name != "data"}
         print_json({**record, "format": chr(saved.data[0]), "state": value})
         return
-    age = "none yet" if saved.message_age is None else f"{saved.cursor}, sent {duration(saved.message_age)} ago"
-    print(
-        f"child {child}, shard {saved.shard}, {saved.size} bytes ({saved.form}), last message: {age}", file=sys.stderr
-    )
+    age = "no message yet" if saved.message_age is None else f"last message sent {duration(saved.message_age)} ago"
+    print(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}), {age}", file=sys.stderr)
     if isinstance(value, dict):
         for name, item in value.items():
             print(f"{name} = {item!r}")

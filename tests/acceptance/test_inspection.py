@@ -41,7 +41,7 @@ def busy(shell: Shell, hub: Hub) -> Iterator[Shell]:
 def test_state_is_shown_decoded_and_raw(busy: Shell, hub_id: str) -> None:
     done = busy.run("state", hub_id, "c-1")
     assert (done.returncode, done.stdout) == (0, "value = 7\n")
-    assert "last message: " in done.stderr
+    assert "last message sent " in done.stderr
     record = json.loads(busy.ok("state", hub_id, "c-1", "--json"))
     assert record["state"] == {"value": 7}
     assert (record["form"], record["format"]) == ("attributes", "p")
