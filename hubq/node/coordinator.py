@@ -109,7 +109,7 @@ class Coordinator:
             case Revive():
                 work = self._intake.revive(message.shard, message.child)
             case Withdraw():
-                self._parts.supervisor.withdraw(message)
+                self._parts.withdrawals.withdraw(message)
             case ChildrenPassed():
                 work = self._parts.places.passed(message)
             case ChildStartResp() if (passing := self._parts.places.passings.get(message.handover_id)) is not None:

@@ -24,6 +24,7 @@ from hubq.core.lifecycle import Life
 from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
 from hubq.node.counters import Seconds
 from hubq.node.holding import Cell, Holding
+from hubq.node.recorder import UNBEGUN
 from hubq.node.state import envelope_of, lay_state, take_state
 from hubq.store.codec import decode, encode
 from hubq.store.envelope import Envelope
@@ -200,7 +201,7 @@ class Dispatcher:
             else:
                 self.lay(cell, Envelope.read(message.payload))  # a copy takes its original's state
             return
-        if message.deadline and message.deadline < self._redis_now_ms() and not _may_be_a_replay(cell, message):
+        if message.deadline and message.deadline < self._redis_now_ms() and not may_be_a_replay(cell, message):
             self.fail(cell, message, "overdue", "its deadline had passed when its turn came")
             return
         found = self._method(cell.kind, message.method)
@@ -313,7 +314,7 @@ class Dispatcher:
             return
         effects = cell.holding.effects
         self._touched(cell.holding)
-        if cell.kind.durability == "interval" and cell.life is not Life.ENDED:
+        if cell.kind.durability == "interval" and cell.life is not Life.ENDED and not leaves_no_trace(cell, word):
             if cell.unsaved is None:
                 cell.unsaved = []
             cell.unsaved.append(message.entry)
@@ -329,7 +330,14 @@ class Dispatcher:
             effects.replies.setdefault(message.reply_to, []).append(line)
 
 
-def _may_be_a_replay(cell: Cell, message: Message) -> bool:
+def leaves_no_trace(cell: Cell, word: str) -> bool:
+    """Whether the state is as if the message had never been begun. (So ``durability="interval"`` need not keep it until
+    the next save, and must not: its sender has been told, and after a crash it could be run all the same.)
+    """
+    return word in UNBEGUN or (word != "ok" and cell.kind.on_error == "rollback")
+
+
+def may_be_a_replay(cell: Cell, message: Message) -> bool:
     """``durability="interval"``: whether it may have been answered before a crash, and be missing in the saved state.
 
     Such a message is handled even past its deadline: its caller may have been told that it was.

@@ -37,6 +37,7 @@ from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
 from hubq.node.trials import Trials
 from hubq.node.vitals import Pulse
+from hubq.node.withdrawals import Withdrawals
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import drain_node, join_node, leave_node
 from hubq.store.primary import PrimaryWatch
@@ -167,6 +168,7 @@ class Node:
         dispatcher.under_watch = self.parts.trials.handle
         self.parts.places = Places(self.parts)
         self.parts.batches = Batches(self.parts)
+        self.parts.withdrawals = Withdrawals(self.parts)
         supervisor.marked = self.parts.batches.seen
         self._intake = Intake(self.parts)
         self.parts.welcome, self.parts.take_ahead = self._intake.welcome, self._intake.take_ahead

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hubq.node.replicas import Replicas
     from hubq.node.stragglers import Stragglers
     from hubq.node.trials import Trials
+    from hubq.node.withdrawals import Withdrawals
 
 #: Shards of a node that are between two owners at the same time. Their children pause for as long as all of them take.
 CLOSED_AT_ONCE = 2
@@ -66,6 +67,7 @@ class Parts:
     welcome: Callable[..., Awaitable[None]] = field(init=False)
     take_ahead: Callable[[int, str, str], Cell | None] = field(init=False)
     batches: Batches = field(init=False)
+    withdrawals: Withdrawals = field(init=False)
     replicas: Replicas | None = None
     """Copies of other nodes' children; None: there is one copy of each child."""
     recorder: Recorder | None = None

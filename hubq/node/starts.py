@@ -101,7 +101,7 @@ class Starts:
                         supervisor.endings.forget(holding, name, records[name])
                         continue
                     holding.cells[name] = cell
-                    supervisor.begin(cell, None)
+                    supervisor.begin(cell, None, first=True)
         for name in names:
             cell_or_none = holding.cells.get(name)
             if cell_or_none is None:

@@ -8,13 +8,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from hubq.client.classes import ClassBook
 from hubq.config import Config
 from hubq.core.lifecycle import Life, LifeEvent
-from hubq.core.messages import Withdraw
 from hubq.errors import RedisUnavailable, StartFailed
 from hubq.hooks.book import ALTER
 from hubq.node.endings import Endings
@@ -31,7 +29,7 @@ from hubq.store.connection import AsyncRedis
 from hubq.store.control import add_event
 from hubq.store.envelope import Envelope
 from hubq.store.keys import Keys
-from hubq.store.mailbox import Message, reply_line
+from hubq.store.mailbox import Message
 from hubq.store.spec_record import SpecRecord
 
 log = logging.getLogger("hubq.node")
@@ -199,9 +197,11 @@ class Supervisor:
             cell.idle.set_result(None)
         cell.idle = None
 
-    def begin(self, cell: Cell, envelope: Envelope | None) -> None:
-        """Give a built child its state and start it; its intake opens when ``on_start`` is done."""
-        if cell.kind.durability == "interval":
+    def begin(self, cell: Cell, envelope: Envelope | None, *, first: bool = False) -> None:
+        """Give a built child its state and start it; its intake opens when ``on_start`` is done. ``first``: no node has
+        ever had it.
+        """
+        if cell.kind.durability == "interval" and not first:
             # What was answered since its last save comes again. (A second more than any clock can be wrong.)
             cell.holding.replays[cell.child_id] = self.redis_now_ms() + 1000
         try:
@@ -252,29 +252,6 @@ class Supervisor:
         self.resume(cell)
 
     # -- messages that are not handled -------------------------------------------------------------------------------
-
-    def withdraw(self, ask: Withdraw) -> None:
-        """A caller has given up. If its call waits here, it goes, and the caller is told that it was not run."""
-        holding = self.holdings.get((ask.shard, ask.child)) or self.holdings.get((ask.shard, None))
-        cell = holding.cells.get(ask.child) if holding is not None else None
-        if holding is None or cell is None or holding.lost or holding.frozen:
-            return
-        if cell.life is Life.PARKED:
-            # Nothing of it is in hand. What waits in the mailbox is past its deadline, whoever reads it.
-            text = f"child {ask.child!r} is parked: {cell.reason}"
-            payload = msgspec.json.encode({"type": "", "message": text, "traceback": ""})
-            line = reply_line(ask.message_id, "overdue", self.node_name, payload)
-            holding.effects.replies.setdefault(ask.sender, []).append(line)
-            self.changed()
-            return
-        for before, message in enumerate(cell.queue or ()):
-            if (message.id, message.reply_to) == (ask.message_id, ask.sender):
-                assert cell.queue is not None
-                del cell.queue[before]
-                behind = before + (cell.busy is not None)
-                self.reject(cell, message, "overdue", f"{behind} messages were to be handled before it")
-                self.changed()
-                return
 
     def nobody(self, holding: Holding, message: Message) -> None:
         """A message for a child that does not exist (any more): its sender is told."""

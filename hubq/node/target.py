@@ -196,6 +196,7 @@ class Intake:
             if owners.shards.get(shard) != owner or owner.incarnation != parts.incarnation:
                 self._moved(shard, TargetEvent.FENCED)
                 return
+            first = owner.token == 1 and shard not in parts.tokens  # nobody has ever had it
             parts.tokens[shard] = owner.token
             holding = Holding(shard, owner)
             holding.recorder = parts.recorder
@@ -240,7 +241,7 @@ class Intake:
                 if watch is not None and watch.careful:
                     later.append((cell, states.get(child)))
                 else:
-                    parts.supervisor.begin(cell, states.get(child))
+                    parts.supervisor.begin(cell, states.get(child), first=first)
                 if number % 128 == 127:
                     await asyncio.sleep(0)
             if parts.replicas is not None and copies:

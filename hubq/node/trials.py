@@ -39,7 +39,7 @@ class Trials:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._alone = asyncio.Lock()
-        self._waiting: list[tuple[Holding, dict[str, str], asyncio.Future[str]]] = []
+        self._waiting: list[tuple[Callable[[], Holding], dict[str, str], asyncio.Future[str]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._runs = 0  # children with a run() that wait for their trial
 
@@ -63,7 +63,7 @@ class Trials:
             known = Mark(entry, 1, "-", watch.crashes[-1:])
         mine = Mark(entry, known.count, self._me, known.crashes)
         if known.count < MOST_TRIES - 1:
-            await self._mark(holding, {name: mine.written})
+            await self._mark(lambda: cell.holding, {name: mine.written})
             await run(cell, message)
             return
         async with self._alone:
@@ -71,11 +71,11 @@ class Trials:
                 "child %s: %s (entry %s) was in hand when %s died: it is tried alone", cell.child_id, message.method,
                 entry, " and ".join(known.crashes),
             )  # fmt: skip
-            await self._mark(holding, {name: mine.written})
+            await self._mark(lambda: cell.holding, {name: mine.written})
             await run(cell, message)
             # Done, and the node lives. Its commit may be lost still, by a crash that is not its fault.
             watch.marks.pop(name, None)
-            await self._mark(holding, {name: ""})
+            await self._mark(lambda: cell.holding, {name: ""})
 
     # -- the start of children -------------------------------------------------------------------------------------
 
@@ -124,10 +124,10 @@ class Trials:
 
     async def _start_mark(self, holding: Holding, watch: Watch, child: str) -> None:
         mark = Mark("-", MOST_TRIES - 1, self._me, watch.crashes[-2:])
-        await self._mark(holding, {start_field(child): mark.written})
+        await self._mark(lambda: holding, {start_field(child): mark.written})
 
     async def _start_done(self, holding: Holding, watch: Watch, child: str) -> None:
-        await self._mark(holding, {start_field(child): ""})
+        await self._mark(lambda: holding, {start_field(child): ""})
 
     # -- the watch -------------------------------------------------------------------------------------------------
 
@@ -162,8 +162,11 @@ class Trials:
 
     # -- marks -----------------------------------------------------------------------------------------------------
 
-    async def _mark(self, holding: Holding, marks: dict[str, str]) -> None:
-        """Write marks; those of the same moment share a round trip. Cancelled if the holding is no longer ours."""
+    async def _mark(self, holding: Callable[[], Holding], marks: dict[str, str]) -> None:
+        """Write marks; those of the same moment share a round trip. Cancelled if the holding is no longer ours.
+
+        ``holding`` says whose they are when they are written: a child may have been pinned since they were asked for.
+        """
         loop = asyncio.get_running_loop()
         written: asyncio.Future[str] = loop.create_future()
         self._waiting.append((holding, marks, written))
@@ -176,20 +179,28 @@ class Trials:
         parts = self._parts
         while self._waiting:
             batch, self._waiting = self._waiting, []
+            under = [holding() for holding, _, _ in batch]
             commands = [
                 mark_tries(parts.keys, holding.shard, holding.pinned, holding.owner, marks)
-                for holding, marks, _ in batch
+                for holding, (_, marks, _) in zip(under, batch, strict=True)
             ]
-            words = ["fenced"] * len(batch)
-            while not parts.lease_over():
-                try:
-                    words = await parts.redis.run_many(commands, retry_for=1.0)
-                    break
-                except RedisUnavailable:
-                    await asyncio.sleep(0.1)
-            for (_, _, written), word in zip(batch, words, strict=True):
-                if not written.done():
+            try:
+                words = await parts.redis.run_many(commands, retry_for=1.0)
+            except RedisUnavailable:
+                words = ["unknown"] * len(batch)
+            left = []
+            for (holding, marks, written), word in zip(batch, words, strict=True):
+                if written.done():
+                    continue
+                if word == "ok" or holding().lost or parts.lease_over():
                     written.set_result(word)
+                else:
+                    # Our own token may be a new one by now (hubq.node.committer), or be on its way to a pin of ours. If
+                    # it is somebody else's, the next commit or the next look at the plan says so.
+                    left.append((holding, marks, written))
+            if left:
+                self._waiting = left + self._waiting
+                await asyncio.sleep(0.02)
 
 
 def _is_starting(cell: Cell) -> bool:

@@ -175,6 +175,11 @@ def read_range(keys: Keys, shard: int, after: bytes, until: bytes, count: int) -
     return plain("XRANGE", keys.mailbox(shard), start, until, "COUNT", count, read=_entries)
 
 
+def read_back(keys: Keys, shard: int, before: bytes, count: int) -> Command[list[Message]]:
+    """Messages of one shard from an entry back (``+``: the last; ``(`` before it: exclusive), the newest first."""
+    return plain("XREVRANGE", keys.mailbox(shard), before, "-", "COUNT", count, read=_entries)
+
+
 def mailbox_length(keys: Keys, shard: int) -> Command[int]:
     """How many messages wait in a shard's mailbox."""
     return plain("XLEN", keys.mailbox(shard), read=int)

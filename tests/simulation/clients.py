@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from hubq import ChildSpec
-from hubq.errors import AlreadyStarted, CallFailed, CallTimeout, HubqError, RedisUnavailable, UnknownChild
+from hubq.errors import AlreadyStarted, CallFailed, CallTimeout, HubqError, Poisoned, RedisUnavailable, UnknownChild
 from tests.simulation.children import KINDS, Plain
 from tests.simulation.ledger import MAYBE, NO, YES, Sent
 
@@ -77,6 +77,8 @@ class Client:
             message.applied = MAYBE if error.may_run and not spoilt else NO
         except RedisUnavailable:
             message.applied = NO if spoilt else MAYBE
+        except Poisoned:
+            message.applied = NO if spoilt else YES  # it is a dead letter, and is sent again
         except UnknownChild as error:
             message.applied = NO
             if not child.startswith("guest"):
@@ -102,6 +104,10 @@ class Client:
         except CallFailed as error:
             if error.remote_type != "ValueError":
                 raise
+
+    async def replay(self) -> bool:
+        """The operator sends dead letters again; False: there were none. (Those of guests who are no more are left.)"""
+        return bool(await self.hub.aio.replay_dead())
 
     async def _guest(self, sender: str, child: str) -> None:
         """A child that comes, is written to, and goes."""

@@ -43,6 +43,12 @@ class Ledger:
             del self.sent[key]
         self.stopped.add(child)
 
+    def died(self, child: str, sender: str, number: int) -> None:
+        """A message has become a dead letter: it is sent again, without its caller, behind others."""
+        for message in self.sent.get((sender, child), []):
+            if message.number == number:
+                message.in_order, message.mark = False, None
+
     def children(self) -> list[str]:
         """Everybody who was written to, and has not been stopped."""
         return sorted({child for _, child in self.sent})

@@ -129,7 +129,7 @@ def _early_restarts() -> list[tuple[Any, str, Any]]:
 
 def _overdue_replays() -> list[tuple[Any, str, Any]]:
     """``durability="interval"``: what was answered before a crash may be dropped as overdue after it."""
-    return [(dispatcher, "_may_be_a_replay", lambda cell, message: False)]
+    return [(dispatcher, "may_be_a_replay", lambda cell, message: False)]
 
 
 MUTATIONS: dict[str, Mutation] = {

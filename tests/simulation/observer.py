@@ -15,6 +15,8 @@ from tests.simulation.store import Write
 
 _INCARNATION = re.compile(rb'"incarnation": ?(\d+)')
 NOBODY = (b"-", 0, 0)
+#: Scripts that take shards or pins from nodes that have gone.
+TAKING = ("claim_shards", "dissolve_pins")
 
 Line = tuple[bytes, int, int]
 
@@ -36,6 +38,7 @@ class Observer:
         self.leases: dict[bytes, float] = {}
         self.mailboxes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
         self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
+        self.letters: list[dict[bytes, bytes]] = []  # dead ones, in the order they died
         self._processes: dict[tuple[bytes, int], Process] = {}
         self.keys = keys
         self._owners, self._nodes, self._leases = (k.encode() for k in (keys.owners, keys.nodes, keys.leases))
@@ -48,6 +51,8 @@ class Observer:
             self.commits += 1
         before = dict(self.owners) if _touches(writes, self._owners) else self.owners
         answered: list[tuple[bytes, bytes]] = []
+        if name in TAKING:  # what they set aside as poisoned they do as the new owner
+            writes = sorted(writes, key=lambda write: write[1][0] != self._owners)
         for command, words, answer in writes:
             key = words[0] if words else b""
             if key.startswith(self._shard):
@@ -81,6 +86,10 @@ class Observer:
         if command == b"XADD":
             fields = words[words.index(b"*") + 1 :]
             entry = dict(zip(fields[::2], fields[1::2], strict=True))
+            if what == b"dead":
+                self.letters.append(entry)
+            if what != b"mailbox":
+                return
             # A start message belongs to the shard, whoever of its children may be pinned.
             child = b"" if entry[b"kind"] == b"start" else entry[b"child"]
             self.mailboxes.setdefault((key, child), {})[answer] = entry[b"id"]
@@ -96,6 +105,8 @@ class Observer:
                             touched.add(child)
         elif (what == b"msk" and command in (b"HSET", b"HDEL")) or (what == b"children" and command == b"HDEL"):
             touched.add(words[1])
+        if name in TAKING:
+            before = self.owners
         for child in sorted(touched):
             owner = (child and before.get(shard + b"/" + child)) or before.get(shard, NOBODY)
             if self._processes.get(owner[:2]) is not process:

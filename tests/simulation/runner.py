@@ -94,6 +94,8 @@ def run_many(
         for part in parts:
             part.kill()
             part.wait()
+            assert part.stdout is not None
+            part.stdout.close()
     return total
 
 

@@ -43,6 +43,8 @@ class Lua:
 
     def _plain(self, value: Any) -> Any:
         if scripting_mixin.LUA_MODULE.lua_type(value) == "table":
+            if any(isinstance(key, bytes) for key in value):
+                return {key.decode(): self._plain(item) for key, item in value.items()}
             return [self._plain(item) for item in value.values()]
         return value.decode() if isinstance(value, bytes) else value
 

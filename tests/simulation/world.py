@@ -17,6 +17,7 @@ from typing import Any
 from hubq import ChildSpec, ColdSwap, HotSwap, Hub
 from hubq.errors import HubqError, RedisUnavailable
 from hubq.node.node import Node
+from hubq.store.codec import decode
 from tests.simulation.checks import END_BOUND, check_end, check_states, wait_for_calm
 from tests.simulation.children import KINDS, Held, Picky
 from tests.simulation.clients import Client
@@ -318,9 +319,18 @@ class World:
         )
         reader = Client(self, "reader", children)
         self.errors += await wait_for_calm(self)
+        while not self.errors and await reader.process.spawn(reader.replay()):
+            self.errors += await wait_for_calm(self)
+        self._letters()
         self.errors += await reader.process.spawn(check_states(self, reader.hub, children))
         if rng.random() < 0.5:
             self.errors += check_end(self, children, await self._stop_everything())
+
+    def _letters(self) -> None:
+        for letter in self.observer.letters:
+            if letter[b"method"] in (b"record", b"thread", b"spoil"):
+                (sender, number, *_), _ = decode(letter[b"payload"])
+                self.ledger.died(letter[b"child"].decode(), sender, number)
 
     async def _stop_everything(self) -> list[str]:
         self.say("all workers are told to go")
@@ -412,7 +422,7 @@ def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: 
     counts = {
         "messages": ledger.numbers, "commits": observer.commits, "migrations": observer.migrations,
         "take-overs": observer.claims, "evictions": observer.evictions, "pins": observer.pins,
-        "parkings": observer.parkings, "commands": world.network.executed, "steps": world.loop.steps,
+        "parkings": observer.parkings, "dead letters": len(observer.letters), "commands": world.network.executed, "steps": world.loop.steps,
         "simulated seconds": round(world.loop.now),
     }  # fmt: skip
     return Result(seed, breaches, world.network.thrown, counts, world.network.hash)
