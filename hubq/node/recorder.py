@@ -26,10 +26,11 @@ class Recorder:
 
     def finished(self, cell: Cell, message: Message, word: str) -> bool:
         """A message is done. True: Redis is to hear of it (it is, here: this is the primary)."""
-        if cell.life is Life.ENDED or message.kind not in ("call", "cast"):
+        if cell.life is Life.ENDED or message.kind not in ("call", "cast") or word in UNBEGUN:
+            # (What was withdrawn is finished before what stood in front of it: its place says nothing to the followers.)
             return True
         applied = word == "ok"
-        kept = not applied and cell.kind.on_error == "keep" and word not in UNBEGUN
+        kept = not applied and cell.kind.on_error == "keep"
         if self._active_active:
             payload = message.payload if applied else b""
             item = LogItem(

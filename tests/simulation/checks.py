@@ -11,6 +11,7 @@ from hubq.store.codec import decode
 from hubq.store.envelope import Envelope
 
 if TYPE_CHECKING:
+    from hubq.node.holding import Cell
     from tests.simulation.world import World
 
 #: After the faults stop: every shard has a live owner within this many simulated seconds,
@@ -19,6 +20,8 @@ OWNED_BOUND = 10.0
 CALM_BOUND = 60.0
 #: and when all workers are told to go, they have gone within this many.
 END_BOUND = 60.0
+#: Copies agree with their originals within this many after the last message.
+COPIES_BOUND = 15.0
 
 
 async def wait_for_calm(world: World) -> list[str]:
@@ -60,6 +63,46 @@ async def check_states(world: World, hub: Hub, children: list[str]) -> list[str]
     return found
 
 
+async def check_copies(world: World, children: list[str]) -> list[str]:
+    """Every child has as many copies as the nodes allow, and they have applied what their original has."""
+    until = world.loop.now + COPIES_BOUND
+    while (left := _copies(world, children)) and world.loop.now < until:  # noqa: ASYNC110  (simulated time)
+        await asyncio.sleep(0.25)
+    return [f"{wrong} ({COPIES_BOUND:g} s after the last message)" for wrong in left]
+
+
+def _copies(world: World, children: list[str]) -> list[str]:
+    nodes = {name: w.node for name, w in world.workers.items() if w.node is not None and w.started and not w.node.ended}
+    up = [name for name in nodes if name.encode() in world.observer.up]
+    wanted = world.redundancy.replication_factor(len(up)) - 1
+    found: list[str] = []
+    for child in children:
+        originals = {name: cell for name, node in nodes.items() for cell in node.cells if cell.child_id == child}
+        if len(originals) != 1:
+            found.append(f"{child} has originals on {sorted(originals)}")
+            continue
+        (original,) = originals.values()
+        copies = {
+            name: replica.holding.cells.get(child)
+            for name, node in nodes.items()
+            if node.parts.replicas is not None
+            for shard, replica in node.parts.replicas.shards.items()
+            if shard == original.holding.shard and replica.ready
+        }
+        if len(copies) < wanted:
+            found.append(f"{child} has copies on {sorted(copies)} only; nodes: {up}")
+        for name, copy in copies.items():
+            if copy is None or _applied(copy) != _applied(original):
+                had = None if copy is None else _applied(copy)
+                found.append(f"the copy of {child} on {name} has {had}, the original {_applied(original)}")
+    return found
+
+
+def _applied(cell: Cell) -> dict[str, list[int]]:
+    # Without the marks: in active_active each copy is an execution of its own.
+    return {sender: [number for number, _ in entries] for sender, entries in cell.instance.applied.items()}  # type: ignore[union-attr]
+
+
 def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
     """No worker is left: every state is saved, and no key is without an owner or a TTL.
 
@@ -92,7 +135,8 @@ def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
             found.append(f"shard {shard} is still owned by {owner.name}, which has left")
     found += [f"{name} has left and is a member still" for name in gone if store.look("HEXISTS", keys.nodes, name)]
     found += [f"the lease of {name} is left" for name in gone if store.look("ZSCORE", keys.leases, name) is not None]
-    lasting = {keys.config, keys.owners, keys.epoch, keys.events, keys.nodes, keys.leases}
+    lasting = {keys.config, keys.owners, keys.epoch, keys.events, keys.nodes, keys.leases, keys.pins, keys.pins_epoch}
+    lasting.add(keys.stragglers)
     for key in sorted(name.decode() for name in store.look("KEYS", "*")):
         if key in lasting or key.startswith(keys.prefix + "shard:"):
             continue

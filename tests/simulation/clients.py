@@ -105,9 +105,31 @@ class Client:
             if error.remote_type != "ValueError":
                 raise
 
+    async def move_about(self) -> None:
+        """The operator moves children by hand, and takes some of it back, until the faults stop."""
+        world, rng = self.world, self.world.rng
+        while not world.calm:
+            await asyncio.sleep(rng.expovariate(1 / world.plan.moves))
+            node = rng.choice([*world.workers, None])
+            try:
+                await self.hub.aio.move(rng.choice(self.children), node, timeout=rng.choice([0.1, 3.0]))
+            except HubqError as error:
+                world.say(f"not moved: {error}")
+
+    async def take_back(self) -> None:
+        """The operator takes every wish back."""
+        for child in self.children:
+            await self.hub.aio.move(child, None, timeout=60.0)
+
     async def replay(self) -> bool:
         """The operator sends dead letters again; False: there were none. (Those of guests who are no more are left.)"""
         return bool(await self.hub.aio.replay_dead())
+
+    async def keep_replaying(self) -> None:
+        """The same, again and again."""
+        while True:
+            await self.replay()
+            await asyncio.sleep(1.0)
 
     async def _guest(self, sender: str, child: str) -> None:
         """A child that comes, is written to, and goes."""

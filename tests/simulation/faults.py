@@ -22,7 +22,8 @@ AIMED = (
 #: Where it hurts: the scripts that change who owns what, or what is done.
 SORE = (
     "commit_shard", "pass_token", "release_pin", "park_shard", "claim_shards", "join_node", "leave_node", "dissolve_pins",
-    "drain_node", "send_control", "HGETALL", "start_children", "send_messages",
+    "drain_node", "send_control", "HGETALL", "start_children", "send_messages", "pass_children", "mark_tries",
+    "follow_shard",
 )  # fmt: skip
 
 
@@ -42,9 +43,10 @@ class Plan:
         self.lost = rng.sample(LOST, rng.randint(1, 2)) if rng.random() < 0.5 else []
         self.loss = rng.choice([0.003, 0.01, 0.03])
         self.aimed = rng.sample(AIMED, rng.randint(1, 2)) if rng.random() < 0.7 else []
-        self.sore = [*rng.sample(SORE, 3), "commit_shard", "pass_token"]
+        self.sore = [*rng.sample(SORE, 3), "commit_shard", "pass_token", "pass_children"]
         self.aim = rng.choice([0.01, 0.03, 0.1])
         self.picky = rng.random() < 0.3
+        self.moves = rng.choice([0.2, 0.5, 1.5]) if rng.random() < 0.3 else 0.0  # mean pause between moves by hand
         self.slow_reads = rng.random() < 0.4  # now and then what was read of mailboxes is long on its way
 
     def fate(self, names: Sequence[str]) -> str:
@@ -64,7 +66,7 @@ class Plan:
         if kind.endswith(" after") is not after or self.rng.random() >= self.aim:
             return ""
         if kind in ("target dies", "pair sleeps"):
-            return kind if "pass_token" in names else ""
+            return kind if "pass_token" in names or "pass_children" in names else ""
         return kind
 
     def sleep(self) -> float:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from hubq.core.hashing import shard_of
 from hubq.store.keys import Keys
 from tests.simulation.loop import Process
 from tests.simulation.store import Write
@@ -31,10 +32,12 @@ class Observer:
 
     def __init__(self, keys: Keys) -> None:
         self.breaches: list[str] = []
-        self.migrations = self.claims = self.evictions = self.pins = self.parkings = self.commits = 0
+        self.migrations = self.claims = self.evictions = self.pins = self.parkings = self.commits = self.moves = 0
         self.refused = 0  # acts of a process that had lost the token meanwhile, and changed nothing
         self.owners: dict[bytes, Line] = {}
+        self.wishes: dict[bytes, bytes] = {}  # child -> the node it was moved to by hand
         self.nodes: dict[bytes, int] = {}
+        self.up: set[bytes] = set()  # those among them that take shards
         self.leases: dict[bytes, float] = {}
         self.mailboxes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
         self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
@@ -42,12 +45,13 @@ class Observer:
         self._processes: dict[tuple[bytes, int], Process] = {}
         self.keys = keys
         self._owners, self._nodes, self._leases = (k.encode() for k in (keys.owners, keys.nodes, keys.leases))
+        self._wishes = keys.pins.encode()
         self._shard = (keys.prefix + "shard:").encode()
         self._reply = (keys.prefix + "reply:").encode()
 
     def saw(self, process: Process, name: str, args: Sequence[Any], writes: list[Write], now: float) -> None:
         """Some command of a process has written this."""
-        if name in ("commit_shard", "pass_token", "park_shard", "release_pin"):
+        if name in ("commit_shard", "pass_token", "pass_children", "park_shard", "release_pin"):
             self.commits += 1
         before = dict(self.owners) if _touches(writes, self._owners) else self.owners
         answered: list[tuple[bytes, bytes]] = []
@@ -63,6 +67,11 @@ class Observer:
                 self._node_write(process, name, command, words)
             elif key == self._leases:
                 self._lease_write(command, words)
+            elif key == self._wishes:
+                for child in words[1:] if command == b"HDEL" else ():
+                    self.wishes.pop(child, None)
+                for child, line in zip(words[1::2], words[2::2], strict=False) if command == b"HSET" else ():
+                    self.wishes[child] = line.split(b" ")[0]
             elif key.startswith(self._reply) and command == b"RPUSH":
                 client = key[len(self._reply) :]
                 answered += [(client, payload.split(b" ", 1)[0]) for payload in words[1:]]
@@ -131,6 +140,9 @@ class Observer:
             self.owners[field] = line
             if b"/" in field:
                 self.pins += 1
+                if name == "pass_children":
+                    self.moves += 1
+                    self._must_live(now, process, name, field, line)
             elif line[0] == b"-":
                 self.parkings += 1
             elif self._processes.get(line[:2]) is process and line[:2] != old[:2]:
@@ -141,12 +153,13 @@ class Observer:
                 self.migrations += 1
                 if self._processes.get(old[:2]) is not process:
                     self.breach(now, process, name, f"shard {field!r} of {old} was given away by somebody else")
-                if self.nodes.get(line[0]) != line[1] or self.leases.get(line[0], 0.0) <= int(self.clock(now)):
-                    self.breach(
-                        now, process, name, f"the token of shard {field!r} passed to {line}, whose lease is over"
-                    )
+                self._must_live(now, process, name, field, line)
             if line[2] < old[2] or (line[2] == old[2] and line[0] != b"-"):
                 self.breach(now, process, name, f"token of {field!r} went from {old} to {line}")
+
+    def _must_live(self, now: float, process: Process, name: str, field: bytes, line: Line) -> None:
+        if self.nodes.get(line[0]) != line[1] or self.leases.get(line[0], 0.0) <= int(self.clock(now)):
+            self.breach(now, process, name, f"the token of {field!r} passed to {line}, whose lease is over")
 
     def clock(self, now: float) -> float:
         """Redis TIME in ms."""
@@ -156,11 +169,13 @@ class Observer:
         if command == b"HDEL":
             for node in words[1:]:
                 self.nodes.pop(node, None)
+                self.up.discard(node)
             self.evictions += name == "evict_node"
             return
         found = _INCARNATION.search(words[2])
         if found is not None:
             self.nodes[words[1]] = int(found[1])
+            (self.up.add if b'"status":"up"' in words[2] else self.up.discard)(words[1])
             self._processes.setdefault((words[1], int(found[1])), process)
 
     def _lease_write(self, command: bytes, words: Sequence[bytes]) -> None:
@@ -182,13 +197,19 @@ class Observer:
         return sum(len(entries) for entries in self.mailboxes.values())
 
     def unserved(self, shards: int, now: float) -> list[str]:
-        """Shards without a live owner, and pins that are left."""
+        """Shards without a live owner, pins that are left though nobody wants them, and wishes that are not fulfilled."""
         found = []
         for shard in range(shards):
             line = self.owners.get(b"%d" % shard, NOBODY)
             if self.nodes.get(line[0]) != line[1] or self.leases.get(line[0], 0.0) <= self.clock(now):
                 found.append(f"shard {shard}: {line}")
-        return found + [f"pin {field!r}: {line}" for field, line in self.owners.items() if b"/" in field]
+        pins = {field.split(b"/", 1)[1]: line for field, line in self.owners.items() if b"/" in field}
+        found += [f"pin of {child!r}: {line}" for child, line in pins.items() if self.wishes.get(child) != line[0]]
+        for child, node in self.wishes.items():
+            owner = pins.get(child) or self.owners.get(b"%d" % shard_of(child.decode(), shards), NOBODY)
+            if owner[0] != node and node in self.up:
+                found.append(f"{child!r} is wanted on {node!r}: {owner}")
+        return found
 
 
 #: Redis TIME at the beginning of every schedule, seconds.

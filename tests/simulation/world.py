@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from hubq import ChildSpec, ColdSwap, HotSwap, Hub
+from hubq import ChildSpec, ColdSwap, HotSwap, Hub, Replication, Singularity
 from hubq.errors import HubqError, RedisUnavailable
 from hubq.node.node import Node
 from hubq.store.codec import decode
-from tests.simulation.checks import END_BOUND, check_end, check_states, wait_for_calm
+from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
 from tests.simulation.children import KINDS, Held, Picky
 from tests.simulation.clients import Client
 from tests.simulation.faults import Plan
@@ -30,6 +30,7 @@ from tests.simulation.store import Store
 
 MOST_SECONDS = 400.0
 MOST_STEPS = 600_000
+PASSES = ("pass_token", "pass_children")
 
 
 @dataclass
@@ -91,6 +92,7 @@ class World:
             "stop_timeout": 2.0,
         }
         self.migration = self._migration()
+        self.redundancy = self._redundancy()
         self.store = Store(lambda: EPOCH + self.loop.now, None if mutate is None else mutate.script)
         self.observer = Observer(Hub("sim", redis=NOWHERE).keys)
         self.network = Network(self.loop, self.rng, self.store, self.observer, self.plan)
@@ -112,6 +114,13 @@ class World:
             retention=rng.choice([0.1, 1.0]), handover_data_wait=0.5, child_migration_timeout=rng.choice([0.5, 3.0]),
             confirm_handover=rng.random() < 0.8,
         )  # fmt: skip
+
+    def _redundancy(self) -> Any:
+        rng = self.rng
+        if rng.random() < 0.6:
+            return Singularity()
+        factor: Any = rng.choice([2, 2, "cluster_size"])
+        return Replication(factor, rng.choice(["active_active", "active_passive"]))
 
     # -- what children ask (children.Stage) ------------------------------------------------------------------------
 
@@ -139,7 +148,8 @@ class World:
 
     def hub(self, process: Process) -> Hub:
         """The hub as a process sees it."""
-        hub = Hub("sim", redis=SimServer(self.network, process), migration=self.migration, **self.settings)
+        server = SimServer(self.network, process)
+        hub = Hub("sim", redis=server, migration=self.migration, redundancy=self.redundancy, **self.settings)
         for kind in KINDS.values():
             hub.child(kind)
         return hub
@@ -197,7 +207,8 @@ class World:
         elif kind == "freeze before":
             self.freeze(worker.process, self.plan.sleep())
         else:
-            target = self.workers.get(str(request.commands[0][8]))
+            args = next(a for a, n in zip(request.commands, request.names, strict=True) if n in PASSES)
+            target = self.workers.get(str(args[3 + int(args[2]) + 2]))  # behind the keys: shard, source, target
             if target is not None and target is not worker:
                 if kind == "pair sleeps":
                     self.freeze(worker.process, self.lease * 1.05)
@@ -309,6 +320,9 @@ class World:
             Picky.refused_by.update(f"w{n}" for n in range(1, 8) if rng.random() < 0.4)
         self.clients = [first, *(Client(self, f"c{n}", children) for n in range(1, rng.randint(2, 4)))]
         sending = [client.process.spawn(client.send()) for client in self.clients]
+        operator = Client(self, "operator", children)
+        if self.plan.moves:
+            operator.process.spawn(operator.move_about())
         throwing = asyncio.create_task(self.throw())
         await asyncio.sleep(self.plan.seconds)
         self.heal()
@@ -317,12 +331,18 @@ class World:
         await self._until(
             lambda: all(t.done() or not c.process.alive for t, c in zip(sending, self.clients, strict=True)), 60
         )
-        reader = Client(self, "reader", children)
+        replaying = operator.process.spawn(operator.keep_replaying())
         self.errors += await wait_for_calm(self)
-        while not self.errors and await reader.process.spawn(reader.replay()):
+        replaying.cancel()
+        while not self.errors and await operator.process.spawn(operator.replay()):
+            self.errors += await wait_for_calm(self)
+        if self.plan.moves and not self.errors and rng.random() < 0.5:
+            await operator.process.spawn(operator.take_back())
             self.errors += await wait_for_calm(self)
         self._letters()
-        self.errors += await reader.process.spawn(check_states(self, reader.hub, children))
+        self.errors += await operator.process.spawn(check_states(self, operator.hub, children))
+        if isinstance(self.redundancy, Replication):
+            self.errors += await check_copies(self, children)
         if rng.random() < 0.5:
             self.errors += check_end(self, children, await self._stop_everything())
 
@@ -422,7 +442,9 @@ def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: 
     counts = {
         "messages": ledger.numbers, "commits": observer.commits, "migrations": observer.migrations,
         "take-overs": observer.claims, "evictions": observer.evictions, "pins": observer.pins,
-        "parkings": observer.parkings, "dead letters": len(observer.letters), "commands": world.network.executed, "steps": world.loop.steps,
+        "parkings": observer.parkings, "dead letters": len(observer.letters), "moves by hand": observer.moves,
+        "schedules with copies": int(isinstance(world.redundancy, Replication)),
+        "commands": world.network.executed, "steps": world.loop.steps,
         "simulated seconds": round(world.loop.now),
     }  # fmt: skip
     return Result(seed, breaches, world.network.thrown, counts, world.network.hash)
