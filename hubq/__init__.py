@@ -49,6 +49,7 @@ from hubq.errors import (
 from hubq.store.dead_letters import DeadLetter
 from hubq.strategies.distribution import ConsistentHashing, Guided
 from hubq.strategies.migration import ColdSwap, HotSwap
+from hubq.strategies.partition_tolerance import Divergence, DynamicQuorum, MajorityQuorum, StaticQuorum
 from hubq.strategies.redundancy import Replication, Singularity
 from hubq.strategies.synchronization import Polling, PubSub
 
@@ -77,7 +78,9 @@ __all__ = [
     "ConfigError",
     "ConsistentHashing",
     "DeadLetter",
+    "Divergence",
     "DuplicateJob",
+    "DynamicQuorum",
     "Guided",
     "HotSwap",
     "Hub",
@@ -88,6 +91,7 @@ __all__ = [
     "InvalidKey",
     "JobFailed",
     "MailboxFull",
+    "MajorityQuorum",
     "MappingError",
     "NameTaken",
     "NoChildren",
@@ -116,6 +120,7 @@ __all__ = [
     "State",
     "StateNotSavable",
     "StateTooLarge",
+    "StaticQuorum",
     "StopResult",
     "UnknownChild",
     "UnknownMethod",

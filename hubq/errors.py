@@ -63,7 +63,7 @@ class NotAlive(HubqError):
 
 
 class Partitioned(HubqError):
-    """The hub has lost its quorum: intake is closed, and starts and stops are refused until it is regained."""
+    """The hub has lost its quorum: starts and stops are refused until it is regained. Nothing was written."""
 
 
 class StateNotSavable(HubqError, TypeError):

@@ -48,7 +48,10 @@ SORTED_BY: dict[Sort, Callable[[ChildStatus], Any]] = {
 
 def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """List the workers of a hub."""
-    nodes = sorted(open_hub(hub, redis).nodes(), key=lambda node: node.name)
+    opened = open_hub(hub, redis)
+    nodes = sorted(opened.nodes(), key=lambda node: node.name)
+    if why := opened.inspect.partitioned():
+        print(f"no quorum {why}: intake is closed, starts and stops are refused", file=sys.stderr)
     if as_json:
         print_records(nodes)
         return

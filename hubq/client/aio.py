@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from hubq.client import dead_letters, operations, placing
+from hubq.client import dead_letters, operations, partition, placing
 from hubq.client.async_session import AsyncSession
 from hubq.client.jobs import AsyncJobMethods
 from hubq.client.queries import AsyncQueries
@@ -126,6 +126,10 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
     async def move(self, child_id: str, node: str | None, *, timeout: float = 10.0) -> Place:
         """See :meth:`Hub.move`."""
         return await self._drive(placing.move(self._context, child_id, node, timeout))
+
+    async def reset_cluster_size(self) -> int:
+        """See :meth:`Hub.reset_cluster_size`."""
+        return await self._drive(partition.reset_cluster_size(self._context))
 
     async def drain(self, node: str) -> None:
         """See :meth:`Hub.drain`."""

@@ -13,6 +13,7 @@ from hubq.errors import RedisRefused
 from hubq.store.dead_letters import count_dead
 from hubq.store.membership import read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import read_owners
+from hubq.store.quorum import read_partitioned
 from hubq.store.registry import count_children, read_texts
 from hubq.store.server_facts import SETTINGS as SERVER_SETTINGS
 from hubq.store.server_facts import is_known, read_server_info, read_server_settings, read_ttl, scan_keys
@@ -24,8 +25,8 @@ MOST_KEYS = 100_000
 def gather(hub: HubContext, address: str) -> Operation[Facts]:
     """Everything ``hubq doctor`` looks at. Changes nothing."""
     keys, shards = hub.keys, hub.config.shards
-    members, leases, owners, now = yield Fetch(
-        [read_nodes(keys), read_leases(keys), read_owners(keys), redis_time_ms()]
+    members, leases, owners, now, partitioned = yield Fetch(
+        [read_nodes(keys), read_leases(keys), read_owners(keys), redis_time_ms(), read_partitioned(keys)]
     )
     accounts = yield from node_vitals(hub)
     boxes = yield from mailboxes(hub, 1)
@@ -64,6 +65,7 @@ def gather(hub: HubContext, address: str) -> Operation[Facts]:
         strays=(yield from _strays(hub, set(members))),
         redis=(yield from _server()),
         host=urlsplit(address).hostname or "",
+        partitioned=partitioned,
     )
 
 

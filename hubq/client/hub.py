@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
-from hubq.client import dead_letters, operations, placing
+from hubq.client import dead_letters, operations, partition, placing
 from hubq.client.aio import AsyncHub
 from hubq.client.classes import ClassBook
 from hubq.client.context import HubContext
@@ -33,6 +33,7 @@ from hubq.store.keys import Keys
 from hubq.store.membership import WIRE, check_config, read_config
 from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution
 from hubq.strategies.migration import HotSwap, Migration
+from hubq.strategies.partition_tolerance import Divergence, PartitionTolerance
 from hubq.strategies.redundancy import Redundancy, Singularity
 from hubq.strategies.synchronization import PubSub, Synchronization
 from hubq.tracing import Tracing
@@ -96,6 +97,7 @@ class Hub(Queries, JobMethods):
         redundancy: Redundancy | None = None,
         distribution: Distribution | None = None,
         synchronization: Synchronization | None = None,
+        partition_tolerance: PartitionTolerance | None = None,
         hooks: Iterable[Hook] = (),
         tracing: bool = False,
         child_specs: Sequence[ChildSpec] = (),
@@ -106,6 +108,9 @@ class Hub(Queries, JobMethods):
         self.migration: Migration = migration if migration is not None else HotSwap()
         self.distribution: Distribution = distribution if distribution is not None else ConsistentHashing()
         self.synchronization: Synchronization = synchronization if synchronization is not None else PubSub()
+        self.partition_tolerance: PartitionTolerance = (
+            partition_tolerance if partition_tolerance is not None else Divergence()
+        )
         self.child_specs = tuple(child_specs)
         self.local_nodes: set[str] = set()  # those of this process, kept by themselves
         self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
@@ -305,6 +310,14 @@ class Hub(Queries, JobMethods):
         be, once it can).
         """
         return self._drive(placing.move(self._context, child_id, node, timeout))
+
+    def reset_cluster_size(self) -> int:
+        """Forget that the hub ever had more nodes than now, after it was made smaller for good: the quorum of
+        ``MajorityQuorum`` is then that of the nodes there are. Returns how many.
+
+        Raises :class:`~hubq.errors.HubqError` if the hub keeps no quorum.
+        """
+        return self._drive(partition.reset_cluster_size(self._context))
 
     def drain(self, node: str) -> None:
         """Tell a node to hand over everything and leave; returns at once."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hubq.client.context import HubContext
+from hubq.client.partition import partitioned
 from hubq.client.steps import Fetch, Operation
 from hubq.core.diagnosis import Finding, diagnose
 from hubq.core.hashing import checked_child_id
@@ -197,6 +198,10 @@ class Inspector:
     def state(self, child_id: str) -> SavedState | None:
         """The saved state of a child; None if it has not committed one. Raises :class:`~hubq.errors.UnknownChild`."""
         return self._hub._drive(saved_state(self._hub._context, child_id))
+
+    def partitioned(self) -> str:
+        """Since when the hub has no quorum, with how many nodes, and how many it needs; empty while it has one."""
+        return self._hub._drive(partitioned(self._hub._context))
 
     def mailbox(self, child_id: str, count: int = 10) -> Mailbox:
         """What waits for a child. Raises :class:`~hubq.errors.UnknownChild`."""

@@ -29,6 +29,7 @@ from hubq.errors import (
     MailboxFull,
     NoChildren,
     NotAlive,
+    Partitioned,
     RedisUnavailable,
     StartFailed,
     UnknownChild,
@@ -104,9 +105,16 @@ def _refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
             waiting=waiting,
             most=most,
         )
+    if word.startswith("partitioned"):
+        return _partitioned(hub, f"child {child_id!r} is not stopped", word)
     return HubqError(
         f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered"
     )
+
+
+def _partitioned(hub: HubContext, what: str, word: str) -> Partitioned:
+    why = word.partition(" ")[2]
+    return Partitioned(f"{what}: hub {hub.keys.hub_id!r} has no quorum {why}; start workers, or see `hubq nodes`")
 
 
 def _raise_refusal(hub: HubContext, child_id: str, word: str) -> None:
@@ -180,17 +188,27 @@ def start_children(
     answers = yield Start(shards, rollback and check_existing, options)
     awaited: dict[str, list[str]] = {}
     present: list[str] = []
+    errors: dict[str, HubqError] = {}
     for shard, (message_id, words) in answers.items():
         fresh = [child for child, word in zip(shards[shard], words, strict=False) if word == "ok"]
-        clash = [child for child, word in zip(shards[shard], words, strict=False) if word != "ok"]
+        clash = []
+        for child, word in zip(shards[shard], words, strict=False):
+            if word.startswith("partitioned"):
+                errors[child] = _partitioned(hub, f"child {child!r} is not started", word)
+            elif word != "ok":
+                clash.append(child)
         present += clash
         if fresh and not (clash and check_existing and rollback):
             awaited[message_id] = fresh
         else:
             yield Collect([message_id], 0)  # nobody will answer it
+    if len(errors) == len(specs):
+        if batch is not None:
+            yield from batch.undo([], 0)
+        raise next(iter(errors.values()))
     if not present or not check_existing:
-        return StartTicket(awaited, {}, tuple(present), batch, places or {})
-    errors: dict[str, HubqError] = {
+        return StartTicket(awaited, errors, tuple(present), batch, places or {})
+    errors |= {
         child: AlreadyStarted(
             f"child {child!r} exists already in hub {hub.keys.hub_id!r}: use another name, or stop it first"
         )

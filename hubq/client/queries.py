@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hubq.client import registry
+from hubq.client import partition, registry
 from hubq.client.registry import Listing, Progress, Query
 from hubq.client.results import ChildStatus, Place
 from hubq.core.pid import Pid
@@ -92,6 +92,12 @@ class Queries:
         """
         return self._drive(registry.is_locked(self._context))
 
+    def is_partitioned(self) -> bool:
+        """Whether the hub has lost its quorum: children handle nothing, and starts and stops are refused with
+        :class:`~hubq.errors.Partitioned`. Never with ``Divergence``.
+        """
+        return bool(self._drive(partition.partitioned(self._context)))
+
 
 class AsyncQueries:
     """The same under ``hub.aio``."""
@@ -156,6 +162,10 @@ class AsyncQueries:
     async def is_locked(self) -> bool:
         """See :meth:`Queries.is_locked`."""
         return await self._drive(registry.is_locked(self._context))
+
+    async def is_partitioned(self) -> bool:
+        """See :meth:`Queries.is_partitioned`."""
+        return bool(await self._drive(partition.partitioned(self._context)))
 
 
 def query_of(given: dict[str, Any]) -> Query:

@@ -47,7 +47,8 @@ class Facts:
     ``owners``: shard -> node (None: nobody alive); ``waited``: shard -> seconds its first message has waited;
     ``backlog``: children with the most messages waiting; ``stragglers``: child -> why it could not move with its shard;
     ``parked``: child -> reason; ``dead``: dead letters; ``strays``: keys of the hub that belong to nothing; ``redis``:
-    settings and figures of Redis by name ("" for one that may not be read); ``host``: where Redis is, as in the URL.
+    settings and figures of Redis by name ("" for one that may not be read); ``host``: where Redis is, as in the URL;
+    ``partitioned``: since when there is no quorum, and why.
     """
 
     shards: int
@@ -64,6 +65,7 @@ class Facts:
     strays: Sequence[str] = ()
     redis: Mapping[str, str] = field(default_factory=dict)
     host: str = "localhost"
+    partitioned: str = ""
 
 
 def names(them: Iterable[object]) -> str:
@@ -98,6 +100,16 @@ def _workers(facts: Facts) -> Iterable[Finding]:
     if all(node.status == "draining" for node in facts.nodes.values()):
         yield Finding(
             "all draining", f"every worker is draining: {names(facts.nodes)}", "start a new one, to which they can move"
+        )
+
+
+def _quorum(facts: Facts) -> Iterable[Finding]:
+    if facts.partitioned:
+        yield Finding(
+            "no quorum",
+            f"intake is closed, starts and stops are refused {facts.partitioned}",
+            "start workers: everything goes on when there are enough. If the cluster was made smaller for good: "
+            "hub.reset_cluster_size() (MajorityQuorum), or another quorum in the hub's code",
         )
 
 
@@ -262,6 +274,7 @@ def _strays(facts: Facts) -> Iterable[Finding]:
 #: In the order in which their findings are shown.
 CHECKS: tuple[Callable[[Facts], Iterable[Finding]], ...] = (
     _workers,
+    _quorum,
     _leases,
     _shards,
     _stuck,

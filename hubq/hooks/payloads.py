@@ -101,7 +101,9 @@ class ForwardedMigration:
 
 @dataclass(frozen=True, slots=True)
 class PriorityStateUpdated:
-    """Intake of a shard was opened or closed here. ``reason``: ``"migration"``, ``"adopted"``, ``"target gone"``."""
+    """Intake of a shard was opened or closed here. ``reason``: ``"migration"``, ``"adopted"``, ``"target gone"``, ``"quorum
+    lost"``, ``"quorum regained"``.
+    """
 
     hub_id: str
     node: str

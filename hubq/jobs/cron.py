@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from rq import Queue, get_current_job
 from rq.cron import CronJob, CronScheduler
 
 from hubq.client import operations
 from hubq.client.current import current_hub
 from hubq.client.steps import Collect, Operation, Start
 from hubq.core.spec import ChildSpec
-from hubq.errors import ConfigError, DuplicateJob
+from hubq.errors import ConfigError, DuplicateJob, Partitioned
 from hubq.jobs.checks import checked_function, name_for
 from hubq.store.spec_record import SpecRecord
 
@@ -86,24 +88,39 @@ def entry_of(
 def start_from_record(child_id: str, written: bytes) -> str:
     """Start a child whose spec was written down when it was asked for."""
     hub = current_hub()
-    return hub._drive(_start(hub, child_id, SpecRecord.read(written)))
+    try:
+        return hub._drive(_start(hub, child_id, SpecRecord.read(written)))
+    except Partitioned as error:
+        return _again(error)
+
+
+def _again(error: Partitioned) -> str:
+    """What the clock's job could not do without a quorum is done by another one, a little later."""
+    this = get_current_job()
+    assert this is not None
+    queue = Queue(this.origin, connection=this.connection)
+    function = this.func_name or ""
+    later = queue.enqueue_in(timedelta(seconds=1), function, args=this.args, kwargs=this.kwargs)
+    return f"{error}; {later.id} tries again"
 
 
 def _start(hub: Hub, child_id: str, record: SpecRecord) -> Operation[str]:
     answers = yield Start({hub._context.shard_of(child_id): {child_id: record}}, True)
     ((message_id, (word,)),) = answers.values()
     yield Collect([message_id], 0)
+    if word.startswith("partitioned"):
+        raise Partitioned(f"child {child_id!r} is not started: the hub has no quorum")
     return "started" if word == "ok" else "it exists already"
 
 
 def enqueue_now(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Enqueue a job with a key, or a resumable one, under the id of the job that does so: twice is once."""
-    from rq import get_current_job
-
     this = get_current_job()
     assert this is not None
     try:
         job = current_hub().enqueue(function, *args, **{"job_id": f"{this.id}-run", "unique": True, **kwargs})
     except DuplicateJob:
         return f"{this.id}-run"
+    except Partitioned as error:
+        return _again(error)
     return str(job.id)

@@ -37,6 +37,7 @@ from hubq.store.control import last_event_id, read_control
 from hubq.store.membership import NodeInfo, read_nodes
 from hubq.store.owners import Kept, Owner, Owners, claim_shards, dissolve_pins, park_shard, read_owners
 from hubq.store.places import read_pins_epoch
+from hubq.store.quorum import forget_quorum
 
 if TYPE_CHECKING:
     from hubq.node.parts import Parts
@@ -166,6 +167,8 @@ class Coordinator:
         parts = self._parts
         if not parts.incarnation or not parts.lease.trusted(parts.now()):
             return
+        if parts.quorum is not None:
+            await parts.quorum.look()
         known = dict(parts.tokens)
         nodes, owners, wishes = await parts.redis.run_many(
             [read_nodes(parts.keys), read_owners(parts.keys), read_pins_epoch(parts.keys)]
@@ -191,6 +194,8 @@ class Coordinator:
         if members != self._members:
             self._members = members
             parts.stragglers.view_changed()
+            if parts.quorum is None:  # if there were nodes that kept one, they may have gone without it
+                await parts.redis.run(forget_quorum(parts.keys))
         if await self._view.seen(nodes):
             self.kick()  # handlers were waited for: what was read may be old by now
             return

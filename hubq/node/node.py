@@ -28,6 +28,7 @@ from hubq.node.hook_runner import HookRunner
 from hubq.node.lease_keeper import LeaseKeeper
 from hubq.node.parts import Parts
 from hubq.node.places import Places
+from hubq.node.quorum import Quorum
 from hubq.node.reader import Reader
 from hubq.node.recorder import Recorder
 from hubq.node.replicas import MANY, Replicas
@@ -42,6 +43,7 @@ from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import drain_node, join_node, leave_node
 from hubq.store.primary import PrimaryWatch
 from hubq.store.replication import confirmed, shortfall
+from hubq.strategies.partition_tolerance import Divergence
 
 log = logging.getLogger("hubq.node")
 
@@ -95,6 +97,7 @@ class Node:
         hub.local_nodes.add(self.name)
         hub.redundancy.init(hub.hub_id)
         hub.distribution.init(hub.hub_id)
+        hub.partition_tolerance.init(hub.hub_id)
         # Its tasks, and all tasks and handlers that come of them, have the hub at hand; our caller does not.
         context = copy_context()
         context.run(set_current_hub, hub)
@@ -123,6 +126,10 @@ class Node:
         def trusted() -> bool:
             return lease.trusted(loop.time())
 
+        def may_handle() -> bool:
+            quorum = self.parts.quorum
+            return quorum is not None and not quorum.closed and trusted()
+
         counters = Counters()
         hooks = HookRunner(hub.hook_book, hub.hub_id, self.name)
         supervisor = Supervisor(self._redis, keys, self.name, hub.classes, config, hooks)
@@ -137,7 +144,7 @@ class Node:
             max_state_bytes=config.max_state_bytes,
             queue_limit=config.queue_limit,
             threads=config.threads,
-            trusted=trusted,
+            trusted=trusted if isinstance(hub.partition_tolerance, Divergence) else may_handle,
             redis_now_ms=lambda: clock.now_ms(loop.time()),
             touched=committer.touched,
             due=committer.due,
@@ -162,6 +169,8 @@ class Node:
             supervisor, dispatcher, committer, reader, kick=lambda: self._coordinator.kick(), rebuild=self._rebuild,
             counters=counters, hooks=hooks, void=self._void,
         )  # fmt: skip
+        if not isinstance(hub.partition_tolerance, Divergence):
+            self.parts.quorum = Quorum(self.parts, hub.partition_tolerance)
         self.parts.stragglers = Stragglers(self.parts)
         self._replicate(hub, trusted)
         self.parts.trials = Trials(self.parts)

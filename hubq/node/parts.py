@@ -30,6 +30,7 @@ from hubq.strategies.synchronization import Synchronization
 if TYPE_CHECKING:
     from hubq.node.batches import Batches
     from hubq.node.places import Places
+    from hubq.node.quorum import Quorum
     from hubq.node.recorder import Recorder
     from hubq.node.replicas import Replicas
     from hubq.node.stragglers import Stragglers
@@ -72,6 +73,8 @@ class Parts:
     """Copies of other nodes' children; None: there is one copy of each child."""
     recorder: Recorder | None = None
     """What tells the followers of this node's shards; None: there are none."""
+    quorum: Quorum | None = None
+    """What closes intake when the hub has no quorum; None: it needs none."""
     trials: Trials = field(init=False)
     closing: Turns = field(default_factory=lambda: Turns(CLOSED_AT_ONCE))
     incarnation: int = 0

@@ -23,6 +23,9 @@ class Runs:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
+        self.intake = asyncio.Event()  # cleared while the hub has no quorum
+        self.intake.set()
+        self._held_back: dict[Cell, None] = {}  # children whose run() waits for it
 
     def start(self, cell: Cell) -> None:
         """Start the child's own loop, if it has one. One that is slow to end after a cancellation is waited for: a child
@@ -30,10 +33,28 @@ class Runs:
         """
         if not hasattr(cell.kind, "run") or cell.life is not Life.RUNNING:
             return
-        if cell.run_task is None or cell.run_task.done():
+        if not self.intake.is_set():
+            self._held_back[cell] = None
+        elif cell.run_task is None or cell.run_task.done():
             cell.run_task = self._supervisor.background(self._run(cell), f"run() of child {cell.child_id}")
         elif cell.run_task.cancelling():
             cell.run_task.add_done_callback(lambda _: self.start(cell) if cell.holding.open else None)
+
+    def hold_back(self) -> None:
+        """The hub has no quorum: every ``run()`` is cancelled, as for a handover, and none begins."""
+        supervisor = self._supervisor
+        self.intake.clear()
+        for cell in [cell for cell in supervisor.children() if cell.run_task is not None and not cell.run_task.done()]:
+            self._held_back[cell] = None
+            supervisor.background(supervisor.saver.end_run(cell), f"ending run() of child {cell.child_id}")
+
+    def go_on(self) -> None:
+        """The hub has its quorum again: ``run()`` begins anew, with the state as it was left."""
+        self.intake.set()
+        waiting, self._held_back = self._held_back, {}
+        for cell in waiting:
+            if cell.holding.open and not cell.holding.lost:  # else it begins when the shard opens
+                self.start(cell)
 
     async def _run(self, cell: Cell) -> None:
         instance: Any = cell.instance

@@ -44,6 +44,9 @@ class Starts:
 
     async def _answer(self, holding: Holding, message: Message, names: list[str], missing: list[str]) -> None:
         supervisor = self._supervisor
+        await supervisor.runs.intake.wait()  # without a quorum a start waits, as every message does
+        if holding.lost:
+            return
         failed: dict[str, str] = {}
         records: dict[str, SpecRecord] = {}
         options = StartOptions.read(message.method) if message.method else PLAIN

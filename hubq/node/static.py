@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hubq.client import operations
 from hubq.client.async_session import AsyncSession
+from hubq.errors import Partitioned
 from hubq.store.command import plain
 from hubq.store.registry import read_texts
 
@@ -18,6 +21,8 @@ log = logging.getLogger("hubq.node")
 
 #: How long a node waits to hear how the start of static children went, seconds.
 PATIENCE = 60.0
+#: How often it is tried again while the hub has no quorum, seconds.
+QUORUM_LOOK = 0.5
 
 
 async def start_static(hub: Hub, redis: AsyncRedis) -> None:
@@ -33,8 +38,13 @@ async def start_static(hub: Hub, redis: AsyncRedis) -> None:
         specs = [spec for spec in hub.child_specs if spec.child_id not in known]
         if not specs:
             return
-        start = operations.start_children(hub._context, specs, on_failure="continue", check_existing=False)
-        ticket = await session.drive(start)
+        start = partial(operations.start_children, hub._context, specs, on_failure="continue", check_existing=False)
+        while True:
+            try:
+                ticket = await session.drive(start())
+                break
+            except Partitioned:
+                await asyncio.sleep(QUORUM_LOOK)
         now = await redis.run(plain("TIME", read=lambda answer: int(answer[0])))
         for spec in specs:
             await redis.run(plain("HSETNX", key, spec.child_id, now, read=int), retry_for=hub.config.lease)

@@ -11,6 +11,8 @@ key                                 type    what it holds
 ``hubq:{chat}:pins``                hash    child -> node it was moved to by hand, and ``moved``
 ``hubq:{chat}:pins_epoch``          string  goes up with every change of ``pins``
 ``hubq:{chat}:stragglers``          hash    child -> why it is not where it belongs
+``hubq:{chat}:quorum``              string  with a quorum: the nodes there were, JSON (hubq.core.quorum.Roll)
+``hubq:{chat}:partitioned``         string  only without its quorum: since when, and how many nodes are needed
 ``hubq:{chat}:events``              stream  what happened, capped
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
@@ -60,6 +62,8 @@ class Keys:
         self.pins_epoch = self.prefix + "pins_epoch"
         self.stragglers = self.prefix + "stragglers"
         self.static = self.prefix + "static"
+        self.quorum = self.prefix + "quorum"
+        self.partitioned = self.prefix + "partitioned"
 
     @property
     def fixed(self) -> frozenset[str]:

@@ -110,14 +110,21 @@ def start_children(
     sender_ttl_ms: int,
     options: StartOptions = PLAIN,
 ) -> Command[list[str]]:
-    """Write specs and the start message of one shard; ``ok`` or ``exists`` for each."""
+    """Write specs and the start message of one shard; ``ok``, ``exists`` or ``partitioned why`` for each."""
     args: list[Arg] = [sender_ttl_ms, seq, seq, reply_to, timeout_ms, 1 if all_or_nothing else 0]
     args += (options.words(), options.batch)
     for child, spec in specs.items():
         args += (child, spec)
     return run_script(
         "start_children",
-        [keys.sender(sender), keys.mailbox(shard), keys.children(shard), keys.backlog(shard), keys.batches(shard)],
+        [
+            keys.sender(sender),
+            keys.mailbox(shard),
+            keys.children(shard),
+            keys.backlog(shard),
+            keys.batches(shard),
+            keys.partitioned,
+        ],
         args,
         lambda answer: [text(word) for word in answer],
     )

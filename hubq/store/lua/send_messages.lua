@@ -2,9 +2,11 @@
 -- KEYS: sender, then per shard: mailbox, children, backlog
 -- ARGV: sender ttl ms, max backlog, then per shard: n, then n times: seq, kind, child, method, reply_to, timeout ms,
 --       payload (a message's id is its seq)
--- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>"
+-- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>" |
+--          "partitioned <why>" (a stop while the hub has no quorum; calls and casts wait)
 -- include: _time
 -- include: _window
+local function partitioned(sender) return redis.call('GET', string.match(sender, '^.-}:') .. 'partitioned') end
 local window = window_load(KEYS[1])
 local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 3
 for k = 2, #KEYS, 3 do
@@ -22,6 +24,8 @@ for k = 2, #KEYS, 3 do
         answer = 'unknown'
       elseif waiting[child] >= limit then
         answer = 'full ' .. integer(waiting[child])
+      elseif ARGV[at + 1] == 'stop' and partitioned(KEYS[1]) then
+        answer = 'partitioned ' .. partitioned(KEYS[1])
       else
         local timeout, deadline = tonumber(ARGV[at + 5]), '0'
         if timeout > 0 then

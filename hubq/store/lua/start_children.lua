@@ -1,8 +1,8 @@
 -- Writes the specs of new children of one shard, and one start message for all of them.
--- KEYS: sender, mailbox, children, backlog, batches
+-- KEYS: sender, mailbox, children, backlog, batches, partitioned
 -- ARGV: sender ttl ms, seq, id, reply_to, timeout ms, all-or-nothing (1|0), options, batch ('' for none),
 --       then per child: child, spec
--- Returns: per child "ok" | "exists"; for a repeated request what the first one did. "stale" alone: too old to judge.
+-- Returns: per child "ok" | "exists" | "partitioned <why>" (nothing is written then); for a repeated request what the first one did. "stale" alone: too old to judge.
 -- With all-or-nothing, one "exists" writes nothing. A spec is unique to its request (it carries the request's id).
 -- include: _time
 -- include: _window
@@ -22,6 +22,13 @@ for i = 9, #ARGV, 2 do
   end
 end
 if verdict == 'duplicate' or #fresh == 0 or (clash and ARGV[6] == '1') then return answers end
+local why = redis.call('GET', KEYS[6])
+if why then
+  for n, answer in ipairs(answers) do
+    if answer == 'ok' then answers[n] = 'partitioned ' .. why end
+  end
+  return answers
+end
 local names = {}
 for n, i in ipairs(fresh) do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])

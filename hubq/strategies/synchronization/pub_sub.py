@@ -11,7 +11,18 @@ from hubq.strategies.synchronization.protocol import differing
 
 #: Events after which a node looks at its view again at once.
 VIEW_EVENTS = frozenset(
-    {"node_joined", "node_left", "node_evicted", "node_draining", "shard_parked", "pin_released", "child_wanted"}
+    {
+        "node_joined",
+        "node_left",
+        "node_evicted",
+        "node_draining",
+        "shard_parked",
+        "pin_released",
+        "child_wanted",
+        "quorum_lost",
+        "quorum_regained",
+        "cluster_size_reset",
+    }
 )
 
 
