@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, ov
 
 from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.core.spec import ChildSpec, Restart
+from hubq.errors import InvalidJob
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -113,6 +114,8 @@ def provide_jobs(make: Callable[[Hub], Jobs]) -> None:
 
 
 def _after(delay: timedelta | float) -> datetime:
+    if isinstance(delay, bool) or not isinstance(delay, (timedelta, int, float)):
+        raise InvalidJob(f"{delay!r} is no delay: give seconds, or a timedelta")
     return datetime.now().astimezone() + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hubq.client.steps import Fetch, Operation
 from hubq.core.diagnosis import Finding
@@ -71,11 +71,15 @@ def _gather(hub: Hub) -> Operation[JobFacts]:
             plain("LLEN", f"rq:queue:{name}", read=int),
             plain("ZCARD", f"rq:scheduled:{name}", read=int),
             plain("ZCARD", f"rq:scheduled:{name}-clock", read=int),
-            plain("SCARD", f"rq:workers:{name}", read=int),
+            plain("SMEMBERS", f"rq:workers:{name}", read=_queue_workers),
         ]
     )
     queued, later, clock_later, workers = counts
     return JobFacts(queued, later + clock_later, workers, len(hub._jobs.crons) if hub.has_cron else 0, _has_clock(hub))
+
+
+def _queue_workers(names: Any) -> int:
+    return sum(b".key-" not in bytes(name) for name in names)  # those that run jobs of keys take none from the queue
 
 
 def _has_clock(hub: Hub) -> bool:

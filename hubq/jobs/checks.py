@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
+from rq import Repeat, Retry
 from rq.exceptions import DuplicateJobError, TimeoutFormatError
 
 from hubq import errors
@@ -43,6 +45,8 @@ def checked_function(function: Any) -> Any:
         raise NotImportable(
             f"{name!r} is a function of the script itself (__main__), which workers cannot import: move it into a module"
         )
+    if not isinstance(module, str):
+        raise NotImportable(f"{name!r} belongs to no module: define it with `def` at the top of a module")
     if "<" in name:  # <lambda>, <locals>
         what = "<lambda>" if name.endswith("<lambda>") else f"the local function {name.rpartition('.')[2]!r}"
         raise NotImportable(
@@ -72,6 +76,31 @@ def checked_key(key: Any) -> str:
     except InvalidChildId as error:
         raise InvalidKey(str(error).replace("child id", "key").replace("use another name", "use another one")) from None
     return key
+
+
+def checked_options(kwargs: Mapping[str, Any]) -> None:
+    """RQ takes ``retry`` and ``repeat`` as they are, and stumbles over what they are not.
+
+    >>> checked_options({"retry": 3})
+    Traceback (most recent call last):
+    hubq.errors.InvalidJob: retry=3 is a int: give rq.Retry(...)
+    """
+    for name, kind in (("retry", Retry), ("repeat", Repeat)):
+        value = kwargs.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise InvalidJob(f"{name}={value!r} is a {type(value).__name__}: give rq.{kind.__name__}(...)")
+
+
+def checked_time(when: Any) -> datetime:
+    """A time, or :class:`~hubq.errors.InvalidJob`.
+
+    >>> checked_time("soon")
+    Traceback (most recent call last):
+    hubq.errors.InvalidJob: 'soon' is no time: give a datetime
+    """
+    if not isinstance(when, datetime):
+        raise InvalidJob(f"{when!r} is no time: give a datetime")
+    return when
 
 
 @contextmanager

@@ -97,6 +97,8 @@ class Wheels:
 
     def __init__(self, hub: Hub, node_name: str, before: str, ticks: dict[str, float]) -> None:
         self.name = f"{hub.hub_id}.{node_name}.clock-{time.time_ns()}"
+        for name in ("rq.cron", "rq.scheduler", "rq.worker"):  # a line for each tick, and for each start of a child
+            logging.getLogger(name).setLevel(logging.WARNING)
         self.ticks = ticks
         self._connection = hub.server.sync_client(ANSWER_TIMEOUT)
         names = [hub.queue_name, clock_queue_name(hub)]

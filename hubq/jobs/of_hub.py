@@ -13,9 +13,9 @@ from rq.job import Job
 from hubq.client import operations
 from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.core.spec import ChildSpec
-from hubq.errors import ConfigError, InvalidJob, NoClock, UnknownChild
+from hubq.errors import ConfigError, NoClock, UnknownChild
 from hubq.jobs import resumable
-from hubq.jobs.checks import checked_function, checked_key, translated
+from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, translated
 from hubq.jobs.clock import CLOCK, clock_queue_name, start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
 from hubq.jobs.keyed import KeyedQueue, enqueue_keyed
@@ -63,6 +63,7 @@ class JobsOfHub:
         if hasattr(function, "hubq_child_class"):
             return ResumableJob(self._hub, resumable.start(self._hub, function, args, kwargs))
         checked_function(function)
+        checked_options(kwargs)
         key = kwargs.pop("key", None)
         with translated(self._hub.server):
             if _needs_clock(kwargs):
@@ -73,6 +74,7 @@ class JobsOfHub:
 
     def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
         """See :meth:`hubq.Hub.enqueue_at`."""
+        checked_time(when)
         if "key" in kwargs or hasattr(function, "hubq_child_class"):
             checked_key(kwargs["key"]) if "key" in kwargs else resumable.spec_of(
                 self._hub, function, args, dict(kwargs)
@@ -80,6 +82,7 @@ class JobsOfHub:
             return self._clock_job(when, enqueue_now, checked_function(function), args, kwargs)
         kwargs = _with_own_options(function, kwargs)
         checked_function(function)
+        checked_options(kwargs)
         self.start_clock()
         with translated(self._hub.server):
             job: Job = self.rq_queue.enqueue_at(when, function, *args, **kwargs)
@@ -91,8 +94,7 @@ class JobsOfHub:
         return self._clock_job(when, start_from_record, spec.child_id, record.written())
 
     def _clock_job(self, when: datetime, function: Any, *args: Any) -> Job:
-        if not isinstance(when, datetime):
-            raise InvalidJob(f"{when!r} is no time: give a datetime")
+        checked_time(when)
         self.start_clock()
         with translated(self._hub.server):
             queue = Queue(clock_queue_name(self._hub), connection=self.rq_queue.connection)

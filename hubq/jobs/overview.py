@@ -93,9 +93,9 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
         busy = sorted(keys, key=lambda key: (-key.backlog, key.child_id))
         lines += [_key(child) for child in busy if child.backlog or idle][:most]
     lines += [line for line in map(_resumable, resumable) if line.state in states][:most]
-    if state is None or state in ("finished", "failed", "canceled"):
+    if state in (None, "finished", "failed", "canceled"):
         ended = hub._drive(_ended(hub, {child.child_id for child in resumable}))
-        lines += [line for line in ended if state is None or line.state == state][:most]
+        lines += [line for line in ended if line.state in states][:most]
     clock = None
     with contextlib.suppress(NoClock):
         clock = hub.clock()

@@ -106,6 +106,8 @@ def test_a_second_unique_job_is_refused_in_both_worlds(make_hub: Any) -> None:
         ({"job_id": "not good"}, "Job ID must only contain"),
         ({"kwargs": {}}, "explicit args and kwargs"),
         ({"webhooks": 3}, "webhooks must be a sequence"),
+        ({"retry": 3}, "retry=3 is a int: give rq.Retry"),
+        ({"repeat": "x"}, "repeat='x' is a str: give rq.Repeat"),
     ],
 )
 def test_options_that_contradict_are_one_clear_error(make_hub: Any, options: dict[str, Any], said: str) -> None:
@@ -129,12 +131,23 @@ def test_functions_that_no_worker_could_import_are_refused(make_hub: Any) -> Non
         (script, "__main__"),
         ("nodots", "dotted path"),
         (7, "give a function"),
+        (add.__call__, "belongs to no module"),
     ]:
         with pytest.raises(NotImportable, match=said):
             hub.enqueue(function)
         with pytest.raises(NotImportable, match=said):
             hub.enqueue_in(5, function)
     assert hub.rq_queue.count == 0
+
+
+def test_times_that_are_none(make_hub: Any) -> None:
+    hub = make_hub()
+    for delay in ("soon", None, True):
+        with pytest.raises(InvalidJob, match="is no delay: give seconds, or a timedelta"):
+            hub.enqueue_in(delay, add, 1)
+    with pytest.raises(InvalidJob, match="'soon' is no time: give a datetime"):
+        hub.enqueue_at("soon", add, 1)
+    assert hub.rq_queue.scheduled_job_registry.count == 0
 
 
 def test_no_redis_is_the_hubs_own_error() -> None:
