@@ -126,9 +126,11 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
     start = asyncio.create_task(node.start())
     await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not start.done():
-        start.cancel()
-        await asyncio.wait({start})
-        return 0
+        # Not cancelled: it may be a member already, and the others would wait for its lease to end.
+        await asyncio.wait({start}, timeout=drain_timeout)
+        if not start.done() or start.exception() is not None:
+            start.cancel()
+            return 0
     try:
         start.result()
     except BaseException:

@@ -17,6 +17,8 @@ def set_aside(parts: Parts, holding: Holding, cell: Cell) -> Holding:
     pin = Holding(holding.shard, owner, cell.child_id)
     pin.recorder = holding.recorder
     pin.watch = holding.watch
+    if cell.child_id in holding.replays:
+        pin.replays[cell.child_id] = holding.replays[cell.child_id]
     pin.frozen = True
     pin.cells[cell.child_id] = holding.cells.pop(cell.child_id)
     cell.holding = pin

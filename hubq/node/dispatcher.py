@@ -25,7 +25,7 @@ from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
 from hubq.node.counters import Seconds
 from hubq.node.holding import Cell, Holding
 from hubq.node.recorder import UNBEGUN
-from hubq.node.state import envelope_of, lay_state, take_state
+from hubq.node.state import envelope_of, lay_state, take_state, takes_boundaries
 from hubq.store.codec import decode, encode
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message, reply_line
@@ -214,8 +214,7 @@ class Dispatcher:
             return
         method, is_async = found
         instance = cell.instance
-        recorded = cell.holding.recorder is not None
-        eager = cell.kind.on_error == "rollback" or cell.kind.durability == "commit" or recorded
+        eager = takes_boundaries(cell)
         try:
             if eager and cell.boundary is None:
                 cell.boundary = take_state(cell, self._max_state_bytes)

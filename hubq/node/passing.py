@@ -13,7 +13,7 @@ from hubq.errors import RedisUnavailable
 from hubq.node.aside import put_back, set_aside
 from hubq.node.holding import Cell, Holding
 from hubq.store.control import send_control
-from hubq.store.effects import Effects
+from hubq.store.effects import Effects, with_handed
 from hubq.store.owners import Owner
 from hubq.store.places import pass_children
 
@@ -153,6 +153,7 @@ class Passing:
         await parts.committer.settled()
         effects = parts.committer.take(holding)
         gone: list[Cell] = []
+        handed = Effects(states=self._states)
         for pin in self._aside.values():
             effects.absorb(pin.effects)
             pin.effects = Effects()
@@ -160,12 +161,18 @@ class Passing:
                 gone.append(cell)
                 if child in self._asked:
                     if cell.unsaved:
-                        effects.done.setdefault(child, []).extend(cell.unsaved)
+                        handed.done[child] = cell.unsaved
                     if not self._with_state:
-                        effects.forgotten.append(child)
-                        effects.states.pop(child, None)
-        effects.states.update(self._states)
-        word = "fenced" if holding.lost else await self._until_answered(going, closed_at, effects)
+                        handed.forgotten.append(child)
+        try:
+            both = with_handed(effects, handed)
+            word = "fenced" if holding.lost else await self._until_answered(going, closed_at, both)
+        except Exception:
+            # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
+            self._aside.clear()
+            parts.given_up(holding)
+            parts.supervisor.background(parts.supervisor.endings.dispose(gone, "fenced"), "dropping children")
+            raise
         if word == "target_gone":
             # An earlier try whose answer was lost may still arrive, and find the target alive again.
             await parts.committer.renew([holding])
@@ -184,11 +191,13 @@ class Passing:
         elif word == "target_gone":
             self._fail_all(f"{self._target} has gone")
             await parts.supervisor.announce(leaving, "active")
-            for cell in gone:
-                if cell.child_id in self._asked:
-                    cell.unsaved = None  # to be deleted with the state that is in the same effects
             later, holding.effects = holding.effects, effects
-            holding.effects.forgotten = []
+            if not handed.forgotten:
+                # States are saved all the same, and the messages they hold deleted: both, or neither.
+                holding.effects.absorb(handed)
+                for cell in gone:
+                    if cell.child_id in handed.done:
+                        cell.unsaved = None
             holding.effects.absorb(later)
             holding.frozen = False
             parts.committer.changed()

@@ -10,7 +10,7 @@ from typing import Any
 from hubq.config import Config
 from hubq.core.lifecycle import Life
 from hubq.node.holding import Cell, Holding
-from hubq.node.state import HANDED, envelope_of, overrides, take_state
+from hubq.node.state import HANDED, envelope_of, overrides, take_state, takes_boundaries
 from hubq.store.codec import encode_state
 
 
@@ -76,15 +76,23 @@ class Saver:
         if len(cell.unsaved) >= cell.kind.save_after:
             self._background(self._save_soon(cell), "saving")
         elif cell.save_timer is None:
-            loop = asyncio.get_running_loop()
-            cell.save_timer = loop.call_later(
-                cell.kind.save_every, lambda: self._background(self._save_soon(cell), "saving")
-            )
+            self._arm(cell)
+
+    def _arm(self, cell: Cell) -> None:
+        cell.save_timer = asyncio.get_running_loop().call_later(cell.kind.save_every, self._due, cell)
+
+    def _due(self, cell: Cell) -> None:
+        cell.save_timer = None  # the next message sets another, whatever becomes of this one
+        self._background(self._save_soon(cell), "saving")
 
     async def _save_soon(self, cell: Cell) -> None:
         await self.boundary(cell)
-        if not cell.holding.lost and not cell.holding.frozen and cell.life is Life.RUNNING:
+        if cell.holding.lost or cell.life is not Life.RUNNING:
+            return
+        if not cell.holding.frozen:
             self.save(cell)
+        elif cell.save_timer is None:
+            self._arm(cell)  # it is about to move, and may stay after all
 
     async def hand_over(self, cell: Cell, with_state: bool) -> tuple[str, bytes | None]:
         """End ``run()`` and take what the child hands over: (child, envelope or None if msk has it already).
@@ -95,7 +103,7 @@ class Saver:
         if not with_state:
             return cell.child_id, None
         assert cell.instance is not None
-        if cell.abandoned:
+        if cell.abandoned and takes_boundaries(cell):
             # Its thread still runs and may change the instance: the last message boundary is what moves.
             return cell.child_id, envelope_of(cell, cell.boundary) if cell.boundary is not None else None
         if overrides(cell.kind, "prepare_handover_state"):

@@ -17,7 +17,7 @@ from hubq.node.aside import put_back, set_aside
 from hubq.node.holding import Cell, Holding
 from hubq.node.state import overrides
 from hubq.store.control import send_control
-from hubq.store.effects import Effects
+from hubq.store.effects import Effects, with_handed
 from hubq.store.owners import pass_token
 
 if TYPE_CHECKING:
@@ -185,34 +185,45 @@ class SourceHandover:
         for pin in self._stragglers.values():  # a commit that was repeated has raised the token
             pin.owner = replace(holding.owner, token=holding.owner.token + 1)
         effects = parts.committer.take(holding)
-        effects.states.update(self._states)
-        for cell in self._ready:
-            if cell.unsaved and cell.child_id in self._asked:
-                effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
-        if self._forgotten:
-            effects.forgotten = self._forgotten
-            for child in self._forgotten:
-                effects.states.pop(child, None)
-        word = "fenced" if holding.lost else await self._until_answered(effects)
+        handed = self._handed()
+        try:
+            word = "fenced" if holding.lost else await self._until_answered(with_handed(effects, handed))
+        except Exception:
+            # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
+            parts.given_up(holding)
+            self._drop_stragglers()
+            raise
         if word == "target_gone":
             # An earlier try whose answer was lost may still arrive, and find the target alive again.
             await parts.committer.renew([holding])
             word = "fenced" if holding.lost else word
         if word == "target_gone":
             self._moved(SourceEvent.TARGET_GONE)
-            self._back(effects)
+            self._back(effects, handed)
             return False
         if word == "fenced":
             self._moved(SourceEvent.FENCED)
             parts.fenced(holding)
-            left = [cell for pin in self._stragglers.values() for cell in pin.cells.values()]
-            parts.supervisor.background(parts.supervisor.endings.dispose(left, "fenced"), "dropping stragglers")
+            self._drop_stragglers()
             return False
         self._moved(SourceEvent.PASSED)
         parts.passed(holding, list(self._stragglers.values()))
         for waiter in holding.waiters:
             waiter.cancel()
         return True
+
+    def _drop_stragglers(self) -> None:
+        supervisor = self._parts.supervisor
+        left = [cell for pin in self._stragglers.values() for cell in pin.cells.values()]
+        supervisor.background(supervisor.endings.dispose(left, "fenced"), "dropping stragglers")
+
+    def _handed(self) -> Effects:
+        """What the children give away: their states, and the messages that these hold."""
+        handed = Effects(states=self._states, forgotten=self._forgotten)
+        for cell in self._ready:
+            if cell.unsaved and cell.child_id in self._asked:
+                handed.done[cell.child_id] = cell.unsaved
+        return handed
 
     async def _until_answered(self, effects: Effects) -> str:
         parts, holding = self._parts, self._holding
@@ -229,18 +240,17 @@ class SourceHandover:
                 await asyncio.sleep(0.2)
         return "fenced"
 
-    def _back(self, effects: Effects) -> None:
+    def _back(self, effects: Effects, handed: Effects) -> None:
         """The target is gone: serve on, as if nothing had been begun."""
         holding = self._holding
         later, holding.effects = holding.effects, effects
+        if not handed.forgotten:
+            # States are saved all the same, and the messages they hold deleted: both, or neither.
+            holding.effects.absorb(handed)
+            for cell in self._ready:
+                if cell.child_id in handed.done:
+                    cell.unsaved = None
         holding.effects.absorb(later)
-        for cell in self._ready:
-            if cell.unsaved and cell.child_id in self._asked:
-                # They were to be deleted with the state; both are still wanted, together.
-                cell.unsaved = None
-            if self._forgotten:
-                cell.boundary, cell.saved = None, False
-        holding.effects.forgotten = []
         for pin in self._stragglers.values():
             put_back(holding, pin)
         self._stragglers.clear()
@@ -271,7 +281,7 @@ class SourceHandover:
     def abandon(self) -> None:
         """Something went wrong before the token could pass: serve on."""
         if not self._holding.lost and not self._holding.open:
-            self._back(Effects())
+            self._back(Effects(), self._handed())
 
     async def await_confirmation(self, timeout: float) -> bool:
         try:

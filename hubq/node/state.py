@@ -27,6 +27,12 @@ def take_state(cell: Cell, limit: int) -> bytes:
     return encode_state(state, limit, cell.child_id)
 
 
+def takes_boundaries(cell: Cell) -> bool:
+    """Whether ``cell.boundary`` is taken anew after every message. Else it may be as old as the child's start here."""
+    kind = cell.kind
+    return kind.on_error == "rollback" or kind.durability == "commit" or cell.holding.recorder is not None
+
+
 def lay_state(cell: Cell, data: bytes) -> None:
     """Put a child's attributes back to an earlier state; transient ones stay as they are."""
     instance = cell.instance

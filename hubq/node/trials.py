@@ -112,6 +112,8 @@ class Trials:
                     quiet = not has_run and not overrides(cell.kind, "on_start") and envelope is None
                     if not quiet:
                         await self._start_mark(holding, watch, cell.child_id)
+                        if holding.lost:
+                            return
                     self._parts.supervisor.begin(cell, envelope)
                     if _is_starting(cell):
                         await self._parts.supervisor.saver.boundary(cell)

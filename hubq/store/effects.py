@@ -94,3 +94,18 @@ class Effects:
             for child, state in self.latest.items():
                 args += ("state" if state else "saved", child, "", "", "", state)
         return args
+
+
+def with_handed(effects: Effects, handed: Effects) -> Effects:
+    """What goes with a token: what was finished here, and what the children hand over. Neither of the two is changed.
+
+    >>> both = with_handed(Effects(states={"a": b"old", "b": b"1"}), Effects(forgotten=["a"], done={"a": [b"7-0"]}))
+    >>> both.states, both.forgotten, both.done
+    ({'b': b'1'}, ['a'], {'a': [b'7-0']})
+    """
+    both = Effects(reply_ttl_ms=effects.reply_ttl_ms)
+    both.absorb(effects)
+    both.absorb(handed)
+    for child in handed.forgotten:
+        both.states.pop(child, None)
+    return both

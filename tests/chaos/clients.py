@@ -11,6 +11,7 @@ from random import Random
 from typing import cast
 
 from hubq import CallTimeout, Hub, RedisUnavailable
+from hubq.errors import Poisoned
 
 
 @dataclass
@@ -58,6 +59,10 @@ class Book:
             self.counts["certainly not run"] += 1
         elif isinstance(error, CallTimeout | RedisUnavailable):
             self.counts["may have run"] += 1
+            self.unsure.setdefault((sender, child), set()).add(number)
+        elif isinstance(error, Poisoned):
+            # In hand three times when its worker was killed: condemned by chance. It is sent again when there is peace.
+            self.counts["condemned"] += 1
             self.unsure.setdefault((sender, child), set()).add(number)
         else:
             self.wrong.append(f"{sender} -> {child} {number}: {type(error).__name__}: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hubq import Hub
@@ -50,7 +51,7 @@ def wait_until_served(hub: Hub, within: float) -> float:
 def judge(theatre: Theatre, redis: SyncRedis, book: Book, children: list[str]) -> list[str]:
     """Every breach, one line each."""
     hub, crew = theatre.hub, theatre.crew
-    found = _ledger(hub, book, children)
+    found = _ledger(hub, book, children, _condemned(redis, hub))
     found += book.wrong
     found += _settled(redis, hub)
     while crew.serving:
@@ -70,7 +71,7 @@ def judge(theatre: Theatre, redis: SyncRedis, book: Book, children: list[str]) -
     return found
 
 
-def _ledger(hub: Hub, book: Book, children: list[str]) -> list[str]:
+def _ledger(hub: Hub, book: Book, children: list[str], condemned: set[str]) -> list[str]:
     found: list[str] = []
     for child in children:
         try:
@@ -78,7 +79,7 @@ def _ledger(hub: Hub, book: Book, children: list[str]) -> list[str]:
         except HubqError as error:
             found.append(f"{child} does not answer: {error}")
             continue
-        found += [f"{child}: {line}" for line in report["wrong"] if not _was_unsure(book, child, line)]
+        found += [f"{child}: {line}" for line in report["wrong"] if not _was_unsure(book, child, line, condemned)]
         for sender, known in report["last"].items():
             book.compare(sender, child, known)
         senders = {sender for sender, of in book.last if of == child} | set(report["ranges"])
@@ -90,11 +91,12 @@ def _ledger(hub: Hub, book: Book, children: list[str]) -> list[str]:
     return found
 
 
-def _was_unsure(book: Book, child: str, line: str) -> bool:
-    # A message whose sender gave up may come after a later one of the same sender; it may never come twice.
+def _was_unsure(book: Book, child: str, line: str, condemned: set[str]) -> bool:
+    # A message whose sender gave up may come after a later one of the same sender, and so may one that was condemned by
+    # chance and is sent again (docs/poison.md); it may never come twice.
     sender, _, rest = line.partition(": ")
     number, _, what = rest.partition(" ")
-    return what.startswith("after") and int(number) in book.unsure.get((sender, child), set())
+    return what.startswith("after") and (child in condemned or int(number) in book.unsure.get((sender, child), set()))
 
 
 def _compare(book: Book, sender: str, child: str, ranges: list[list[int]]) -> list[str]:
@@ -119,9 +121,18 @@ def _settled(redis: SyncRedis, hub: Hub) -> list[str]:
 
 def events_of(redis: SyncRedis, hub: Hub) -> Counter[str]:
     """How many events of each type there are (the stream is capped)."""
-    counts: Counter[str] = Counter()
+    return Counter(fields["type"] for fields in _events(redis, hub))
+
+
+def _condemned(redis: SyncRedis, hub: Hub) -> set[str]:
+    """The children of which a message has been a dead letter."""
+    return {
+        event["child"] for event in _events(redis, hub) if event["type"] == "poisoned" and event["what"] == "message"
+    }
+
+
+def _events(redis: SyncRedis, hub: Hub) -> Iterator[dict[str, str]]:
     after = "0"
     while events := redis.run(read_events(hub.keys, after, 1000)):
-        counts.update(fields["type"] for _, fields in events)
+        yield from (fields for _, fields in events)
         after = events[-1][0]
-    return counts

@@ -223,3 +223,16 @@ def test_letters_are_bounded(desk: Desk) -> None:
         desk.raw("XADD", desk.keys.dead(0), "MAXLEN", KEPT.letters, f"{n + 1}-0", "kind", "cast", "child", "x")
     condemned(desk)
     assert desk.raw("XLEN", desk.keys.dead(0)) == KEPT.letters
+
+
+def test_marks_of_a_crash_that_was_none_do_not_stay(desk: Desk) -> None:
+    """A node that still believes in the watch goes on marking: nothing was left to end that."""
+    desk.fill("c")
+    desk.next("b")
+    watched = desk.owner
+    desk.mark(message_field("c"), desk.entry("c"), 1)
+    desk.raw("HDEL", desk.keys.tries(0), "watch")  # as absolve_node does
+    desk.run(mark_tries(desk.keys, 0, None, watched, {message_field("d"): "1-0 1 b#2"}))
+    assert set(desk.tries.marks) == {message_field("c")}, "nothing is marked any more"
+    assert desk.run(end_watch(desk.keys, 0, watched)) == "over"
+    assert desk.tries is None
