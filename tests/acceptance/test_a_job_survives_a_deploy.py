@@ -16,7 +16,7 @@ from .conftest import APPS, Shell, WorkerProcess
 pytestmark = pytest.mark.acceptance
 
 #: How long the job counts, seconds. The figures of docs/guide-jobs.md were measured with 30.
-SECONDS = float(os.environ.get("HUBQ_DEPLOY_SECONDS", "6"))
+SECONDS = float(os.environ.get("HUBQ_DEPLOY_SECONDS", "3"))
 EVERY = 0.1
 
 

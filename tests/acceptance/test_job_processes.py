@@ -99,8 +99,8 @@ def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub) -> None:
 def test_a_job_that_cannot_finish_in_time_goes_back_to_the_front_and_counts_no_retry(
     shell: Shell, hub: Hub, client: Any
 ) -> None:
-    worker = work(shell, "a", "--drain-timeout", "1.5")
-    job = hub.enqueue("jobs_app.slow", "long", 3.0, retry=rq.Retry(max=2), meta={"n": 1})
+    worker = work(shell, "a", "--drain-timeout", "1.0")
+    job = hub.enqueue("jobs_app.slow", "long", 2.0, retry=rq.Retry(max=2), meta={"n": 1})
     behind = hub.enqueue("jobs_app.slow", "behind", 0.0)
     horse = int(begun(client, hub)[0][2])
     worker.signal(signal.SIGTERM)
@@ -120,7 +120,7 @@ def test_a_job_that_cannot_finish_in_time_goes_back_to_the_front_and_counts_no_r
 
 def test_a_job_that_finishes_in_time_is_waited_for_and_no_other_is_begun(shell: Shell, hub: Hub, client: Any) -> None:
     worker = work(shell, "a", "--jobs-only", "--drain-timeout", "20")
-    job, next_one = hub.enqueue("jobs_app.slow", "x", 1.0), hub.enqueue("jobs_app.slow", "y", 0.0)
+    job, next_one = hub.enqueue("jobs_app.slow", "x", 0.5), hub.enqueue("jobs_app.slow", "y", 0.0)
     begun(client, hub)
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0

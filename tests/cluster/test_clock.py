@@ -52,7 +52,7 @@ def play(hub: Hub, scenario: Any) -> None:
 
 
 def test_jobs_children_keys_and_resumables_later(make_hub: Any) -> None:
-    hub = make_hub(shards=4)
+    hub = make_hub(shards=4, key_processes=1)
     slow: Any = hub.job(resumable=True)(slow_tick)
 
     async def scenario(cluster: Cluster) -> None:
@@ -82,7 +82,7 @@ def test_jobs_children_keys_and_resumables_later(make_hub: Any) -> None:
 
 
 def test_a_retry_after_an_interval_comes_back_by_the_clock(make_hub: Any) -> None:
-    hub = make_hub(shards=4)
+    hub = make_hub(shards=4, key_processes=1)
 
     async def scenario(cluster: Cluster) -> None:
         job = hub.enqueue("test_clock.no_such_function", retry=rq.Retry(max=1, interval=1))
@@ -98,7 +98,7 @@ def test_a_retry_after_an_interval_comes_back_by_the_clock(make_hub: Any) -> Non
 
 
 def test_cron_starts_children_keyed_and_resumable_jobs(make_hub: Any) -> None:
-    hub = make_hub(shards=4)
+    hub = make_hub(shards=4, key_processes=1)
     slow: Any = hub.job(resumable=True)(slow_tick)
     hub.cron("* * * * * *", Room, "cron", child_id="room-c")
     hub.cron("* * * * * *", tick, "k", key="k", name=f"keyed-{hub.hub_id}")

@@ -64,7 +64,7 @@ async def ended(jobs: list[Job], within: float = 20.0) -> list[JobStatus]:
 
 
 def test_jobs_of_a_key_run_in_order_and_one_at_a_time(make_hub: Any) -> None:
-    hub = make_hub()
+    hub = make_hub(key_processes=2)
 
     async def scenario() -> None:
         async with Cluster(hub) as cluster:
@@ -83,7 +83,7 @@ def test_jobs_of_a_key_run_in_order_and_one_at_a_time(make_hub: Any) -> None:
 
 
 def test_a_retry_is_rqs_and_what_comes_after_waits_for_it(make_hub: Any) -> None:
-    hub = make_hub()
+    hub = make_hub(key_processes=1)
 
     async def scenario() -> None:
         async with Cluster(hub) as cluster:
@@ -105,7 +105,7 @@ def test_a_retry_is_rqs_and_what_comes_after_waits_for_it(make_hub: Any) -> None
 
 
 def test_jobs_may_be_enqueued_with_no_node_and_moves_lose_none(make_hub: Any) -> None:
-    hub = make_hub(shards=8)
+    hub = make_hub(shards=8, key_processes=2)
 
     async def scenario() -> None:
         keys = [f"k{n}" for n in range(8)]
@@ -126,7 +126,7 @@ def test_jobs_may_be_enqueued_with_no_node_and_moves_lose_none(make_hub: Any) ->
 
 
 def test_a_process_that_dies_fails_its_job_as_rq_does_and_the_key_goes_on(make_hub: Any, server: Any) -> None:
-    hub = make_hub()
+    hub = make_hub(key_processes=1)
     if server.address == "fakeredis":
         return  # there the jobs run in threads of this process
 
@@ -197,7 +197,15 @@ def test_a_sender_that_is_cut_off_leaves_nothing_for_ever(make_hub: Any, monkeyp
 
 
 def test_a_job_that_takes_its_nodes_down_has_failed_in_rq_and_may_be_replayed(real_server: Any) -> None:
-    hub = Hub(f"condemned-{os.getpid()}", redis=real_server, shards=2, lease=0.8, lease_margin=0.2, heartbeat=0.1)
+    hub = Hub(
+        f"condemned-{os.getpid()}",
+        redis=real_server,
+        shards=2,
+        lease=0.8,
+        lease_margin=0.2,
+        heartbeat=0.1,
+        key_processes=1,
+    )
     watch_condemned(hub)
 
     async def scenario() -> None:
