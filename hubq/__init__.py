@@ -47,7 +47,7 @@ from hubq.errors import (
     UnknownMethod,
 )
 from hubq.store.dead_letters import DeadLetter
-from hubq.strategies.distribution import ConsistentHashing, Guided
+from hubq.strategies.distribution import CentralizedLoadBalancer, ConsistentHashing, Guided
 from hubq.strategies.migration import ColdSwap, HotSwap
 from hubq.strategies.partition_tolerance import Divergence, DynamicQuorum, MajorityQuorum, StaticQuorum
 from hubq.strategies.redundancy import Replication, Singularity
@@ -69,6 +69,7 @@ __all__ = [
     "AsyncResumableJob",
     "CallFailed",
     "CallTimeout",
+    "CentralizedLoadBalancer",
     "Child",
     "ChildRef",
     "ChildSpec",

@@ -22,8 +22,8 @@ class NodeView:
 class View:
     """The hub at one moment.
 
-    ``owners``: the present owner of each shard (None: nobody; it may be a node that is draining). ``assignment``: a
-    placement that was published by a leader; no strategy of hubq's own has one, so it is empty.
+    ``owners``: the present owner of each shard (None: nobody; it may be a node that is draining). ``assignment``: what the
+    leader of ``CentralizedLoadBalancer`` has published, as far as its nodes are still there; empty with other strategies.
 
     >>> View({"a": NodeView("a", 1)}, {0: "a", 1: None}, 2).holds("a")
     [0]

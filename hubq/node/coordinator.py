@@ -32,6 +32,7 @@ from hubq.node.source import SourceHandover
 from hubq.node.target import Intake
 from hubq.node.tasks import end_tasks
 from hubq.node.view_hooks import ViewHooks
+from hubq.store.assignment import read_assignment
 from hubq.store.connection import LOST
 from hubq.store.control import last_event_id, read_control
 from hubq.store.membership import NodeInfo, read_nodes
@@ -170,8 +171,9 @@ class Coordinator:
         if parts.quorum is not None:
             await parts.quorum.look()
         known = dict(parts.tokens)
-        nodes, owners, wishes = await parts.redis.run_many(
-            [read_nodes(parts.keys), read_owners(parts.keys), read_pins_epoch(parts.keys)]
+        balanced = [] if parts.balancer is None else [read_assignment(parts.keys)]
+        nodes, owners, wishes, *published = await parts.redis.run_many(
+            [read_nodes(parts.keys), read_owners(parts.keys), read_pins_epoch(parts.keys), *balanced]
         )
         me = nodes.get(parts.node_name)
         if me is None or me.incarnation != parts.incarnation:
@@ -196,6 +198,8 @@ class Coordinator:
             parts.stragglers.view_changed()
             if parts.quorum is None:  # if there were nodes that kept one, they may have gone without it
                 await parts.redis.run(forget_quorum(parts.keys))
+            if parts.balancer is not None:
+                parts.balancer.view_changed(nodes)
         if await self._view.seen(nodes):
             self.kick()  # handlers were waited for: what was read may be old by now
             return
@@ -207,7 +211,8 @@ class Coordinator:
             shard: owner.node if _lives(nodes, owner) else None for shard, owner in owners.shards.items()
         }
         ups = {name: NodeView(name, info.incarnation, info.tags, info.host) for name, info in nodes.items() if info.up}
-        view = View(ups, current, parts.config.shards)
+        assignment = published[0].valid(nodes) if published else {}
+        view = View(ups, current, parts.config.shards, assignment)
         desired = settled(parts.distribution.belongs_to(view), view) if ups else {}
         ownerless = [shard for shard in range(parts.config.shards) if current.get(shard) is None]
         mine = [shard for shard in ownerless if desired.get(shard) == parts.node_name]

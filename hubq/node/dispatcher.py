@@ -149,7 +149,10 @@ class Dispatcher:
                         else:
                             began = perf_counter()
                             await handle
-                            self.seconds.add(perf_counter() - began)
+                            seconds = perf_counter() - began
+                            self.seconds.add(seconds)
+                            cell.holding.handled += 1
+                            cell.holding.spent += seconds
                     except Exception as error:
                         log.exception("child %s: a message could not be handled", cell.child_id)
                         self.fail(cell, message, "failed", str(error), type(error).__name__)

@@ -108,6 +108,8 @@ class Holding:
         self.watch: Watch | None = None  # it was taken over after a crash (hubq.node.trials)
         self.effects = Effects()
         self.waiters: list[asyncio.Future[None]] = []  # of the next commit
+        self.handled = 0  # messages, and seconds in their handlers: counted where somebody wants to know the seconds
+        self.spent = 0.0
 
     def __repr__(self) -> str:
         pin = f"/{self.pinned}" if self.pinned else ""

@@ -18,6 +18,7 @@ from hubq.core.lease import Lease, RedisClock
 from hubq.errors import ConfigError, HubqError, NameTaken, NotReplicated
 from hubq.hooks import ClusterJoin, ClusterLeave, CoordinatorShutdown
 from hubq.node.activity import Activity
+from hubq.node.balancer import Balancer
 from hubq.node.batches import Batches
 from hubq.node.committer import Committer
 from hubq.node.coordinator import Coordinator
@@ -43,6 +44,7 @@ from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import drain_node, join_node, leave_node
 from hubq.store.primary import PrimaryWatch
 from hubq.store.replication import confirmed, shortfall
+from hubq.strategies.distribution import CentralizedLoadBalancer
 from hubq.strategies.partition_tolerance import Divergence
 
 log = logging.getLogger("hubq.node")
@@ -109,6 +111,8 @@ class Node:
         self.parts.reader.start()
         if self.parts.replicas is not None:
             self.parts.replicas.start()
+        if self.parts.balancer is not None:
+            self.parts.balancer.start()
         self._keeper.start()
         self._activity.start()
         self._coordinator.start()
@@ -178,6 +182,8 @@ class Node:
         self.parts.places = Places(self.parts)
         self.parts.batches = Batches(self.parts)
         self.parts.withdrawals = Withdrawals(self.parts)
+        if isinstance(hub.distribution, CentralizedLoadBalancer):
+            self.parts.balancer = Balancer(self.parts, hub.distribution)
         supervisor.marked = self.parts.batches.seen
         self._intake = Intake(self.parts)
         self.parts.welcome, self.parts.take_ahead = self._intake.welcome, self._intake.take_ahead
@@ -320,6 +326,8 @@ class Node:
         # The plan first, so that nothing new comes; then reading; then handlers; the commit of what they did; the lease.
         await self._coordinator.stop()
         await self._activity.stop()
+        if parts.balancer is not None:
+            await parts.balancer.stop()
         await parts.reader.stop()
         if parts.replicas is not None:
             await parts.replicas.stop()

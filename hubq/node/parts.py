@@ -28,6 +28,7 @@ from hubq.strategies.migration import Migration
 from hubq.strategies.synchronization import Synchronization
 
 if TYPE_CHECKING:
+    from hubq.node.balancer import Balancer
     from hubq.node.batches import Batches
     from hubq.node.places import Places
     from hubq.node.quorum import Quorum
@@ -71,6 +72,8 @@ class Parts:
     withdrawals: Withdrawals = field(init=False)
     replicas: Replicas | None = None
     """Copies of other nodes' children; None: there is one copy of each child."""
+    balancer: Balancer | None = None
+    """Measures this node's shards; None: the hub's distribution does not ask for it."""
     recorder: Recorder | None = None
     """What tells the followers of this node's shards; None: there are none."""
     quorum: Quorum | None = None

@@ -13,9 +13,11 @@ key                                 type    what it holds
 ``hubq:{chat}:stragglers``          hash    child -> why it is not where it belongs
 ``hubq:{chat}:quorum``              string  with a quorum: the nodes there were, JSON (hubq.core.quorum.Roll)
 ``hubq:{chat}:partitioned``         string  only without its quorum: since when, and how many nodes are needed
+``hubq:{chat}:assignment``          hash    load balancing: epoch, leader, shards -> nodes (JSON); TTL
 ``hubq:{chat}:events``              stream  what happened, capped
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
+``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    child -> spec
 ``hubq:{chat}:shard:<n>:msk``       hash    child -> saved state (the migration state store)
@@ -64,6 +66,7 @@ class Keys:
         self.static = self.prefix + "static"
         self.quorum = self.prefix + "quorum"
         self.partitioned = self.prefix + "partitioned"
+        self.assignment = self.prefix + "assignment"
 
     @property
     def fixed(self) -> frozenset[str]:
@@ -78,6 +81,10 @@ class Keys:
     def vitals(self, node: str) -> str:
         """A node's account of itself."""
         return f"{self.prefix}node:{node}:vitals"
+
+    def load(self, node: str) -> str:
+        """What a node has measured of its shards, for the balancer."""
+        return f"{self.prefix}node:{node}:load"
 
     def _shard(self, shard: int, what: str) -> str:
         return f"{self.prefix}shard:{shard}:{what}"

@@ -13,7 +13,6 @@ PAGE = ROOT / "docs" / "parity.md"
 OPEN = {
     "is_partitioned",
     "Guided",
-    "CentralizedLoadBalancer",
     "Divergence",
     "StaticQuorum",
     "DynamicQuorum",

@@ -19,6 +19,7 @@ VIEW_EVENTS = frozenset(
         "shard_parked",
         "pin_released",
         "child_wanted",
+        "shards_assigned",
         "quorum_lost",
         "quorum_regained",
         "cluster_size_reset",
