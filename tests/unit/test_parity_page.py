@@ -17,7 +17,6 @@ OPEN = {
     "StaticQuorum",
     "DynamicQuorum",
     "MajorityQuorum",
-    "children start and remove: centralized load balancer",
     "children start and remove: guided",
     "divergence keeps both sides running",
     "static quorum stops below n and resumes",
