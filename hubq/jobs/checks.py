@@ -13,7 +13,7 @@ from rq.exceptions import DuplicateJobError, TimeoutFormatError
 from hubq import errors
 from hubq.core.hashing import checked_child_id
 from hubq.errors import InvalidChildId, InvalidJob, InvalidKey, NotImportable
-from hubq.store.connection import LOST, Server, unavailable
+from hubq.store.connection import LOST, REFUSED, Server, refused, unavailable
 
 #: The longest key of a job, in bytes of UTF-8: what is left of a child id after ``job:``, rounded down.
 MAX_KEY_BYTES = 500
@@ -112,6 +112,8 @@ def translated(server: Server) -> Iterator[None]:
         raise DuplicateJob(f"{error}: it runs, waits, or its result is still kept") from error
     except LOST as error:
         raise unavailable(server, error) from error
+    except REFUSED as error:
+        raise refused(server, error) from error
     except (ValueError, TypeError, AssertionError, TimeoutFormatError) as error:
         if isinstance(error, errors.HubqError):
             raise

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -100,9 +101,13 @@ def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
     )
 
 
-def _translated(server: Server, error: RedisError) -> RedisUnavailable:
+#: What Redis's refusal of a command looks like.
+REFUSED = ResponseError
+
+
+def refused(server: Server, error: RedisError) -> RedisUnavailable:
     said = str(error)
-    if isinstance(error, AuthenticationError) or said.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+    if isinstance(error, AuthenticationError | NoPermissionError) or said.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
         hint = "check the user, the password and the user's permissions"
     elif isinstance(error, OutOfMemoryError) or said.startswith(("OOM", "MISCONF")):
         hint = "it writes nothing until it has room again"
@@ -127,7 +132,7 @@ def _of_replica(answer: Any) -> bool:
 
 
 def _given_up(server: Server, error: BaseException) -> RedisUnavailable:
-    return _translated(server, error) if isinstance(error, _NotPrimary) else unavailable(server, error)
+    return refused(server, error) if isinstance(error, _NotPrimary) else unavailable(server, error)
 
 
 def _raw(client: Any) -> Any:
@@ -373,5 +378,5 @@ def _read(server: Server, command: Command[T], answer: Any) -> T:
     if isinstance(answer, LOST):
         raise answer
     if isinstance(answer, RedisError):
-        raise _translated(server, answer)
+        raise refused(server, answer)
     return command.read(answer)

@@ -24,6 +24,9 @@ JOBS = (
     "+client|info",
 )  # fmt: skip
 
+#: What looking at jobs takes besides, of inspectors.
+LOOKING_AT_JOBS = ("+@read", "+@transaction", "-@dangerous")
+
 _CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
 ROLES = ("worker", "client", "inspector")
@@ -43,10 +46,12 @@ def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool 
     """
     everything = keys.prefix + "*"
     rules = ["resetkeys", "resetchannels", "-@all", *(JOBS if jobs and role != "inspector" else ())]
+    looking = ("%R~rq:*" if read_only_keys else "~rq:*", *LOOKING_AT_JOBS) if jobs else ()
     if role == "worker":
         return [*rules, f"~{everything}", *_allowed(READING, TALKING, WORKING, script_commands())]
     if role == "inspector":
-        return [*rules, f"%R~{everything}" if read_only_keys else f"~{everything}", *_allowed(READING)]
+        pattern = f"%R~{everything}" if read_only_keys else f"~{everything}"
+        return [*rules, *looking, pattern, *_allowed(READING)]
     if not read_only_keys:
         return [*rules, f"~{everything}", *_allowed(READING, TALKING, script_commands())]
     # A web app writes messages, starts and its own replies; it cannot change owners, members or states.

@@ -194,7 +194,7 @@ def test_options_that_contradict(shell: Shell) -> None:
 
 def test_jobs_under_the_users_of_hubq_acl(shell: Shell, hub: Hub, client: Any) -> None:
     urls = {}
-    for role in ("worker", "client"):
+    for role in ("worker", "client", "inspector"):
         words = shlex.split(shell.ok("acl", hub.hub_id, role, "--jobs", "--redis6").replace(">PASSWORD", "'>secret'"))
         client.execute_command(*words)
         urls[role] = shell.environment["HUBQ_REDIS_URL"].replace("redis://", f"redis://{words[2]}:secret@")
@@ -205,3 +205,8 @@ def test_jobs_under_the_users_of_hubq_acl(shell: Shell, hub: Hub, client: Any) -
     later = web.enqueue_in(0.1, "jobs_app.add", 5, 6)
     assert [finished(job) for job in (*jobs, later)] == [3, 7, 11]
     web.close()
+    assert json.loads(shell.ok("jobs", hub.hub_id, "--json", "--redis", urls["inspector"]))["counts"]["finished"] == 3
+    words = shlex.split(shell.ok("acl", hub.hub_id, "inspector", "--redis6").replace(">PASSWORD", "'>secret'"))
+    client.execute_command("ACL", "DELUSER", words[2])
+    client.execute_command(*words)
+    assert "check the user" in shell.fails(3, "jobs", hub.hub_id, "--redis", urls["inspector"])
