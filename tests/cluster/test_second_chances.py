@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -17,10 +18,25 @@ from hubq.strategies.migration.protocol import Handover
 from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, start_children
 
 
+class Faulty:
+    """Fails at the first call for each shard."""
+
+    def __init__(self, works: Callable[..., Any], shard_in: Callable[..., int]) -> None:
+        self.failed: list[int] = []
+        self._works, self._shard_in = works, shard_in
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        shard = self._shard_in(*args)
+        if shard not in self.failed:
+            self.failed.append(shard)
+            raise RuntimeError("a fault in the node")
+        return self._works(*args, **options)
+
+
+@pytest.mark.parametrize("step", ["reading", "starting"])
 @pytest.mark.parametrize("how", ["handed over", "claimed"])
-def test_a_failed_adoption_is_tried_again(make_hub: Any, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    """The token is here, and what comes with it cannot be read: the next look at the plan tries again."""
-    failures: list[int] = []
+def test_a_failed_adoption_is_tried_again(make_hub: Any, monkeypatch: pytest.MonkeyPatch, how: str, step: str) -> None:
+    """The token is here, and what comes with it cannot be served: the next look at the plan tries again."""
 
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4)
@@ -29,24 +45,20 @@ def test_a_failed_adoption_is_tried_again(make_hub: Any, monkeypatch: pytest.Mon
             await cluster.start("a")
             load = Load(ledger, await start_children(hub, LedgerChild, 20))
             await load.reached(50)
-
-            def fail_once(keys: Any, shard: int) -> Any:
-                if shard not in failures:
-                    failures.append(shard)
-                    raise RuntimeError("a fault in the node")
-                return read_states(keys, shard)
-
-            monkeypatch.setattr(target, "read_states", fail_once)
-            await cluster.start("b")
+            b = await cluster.start("b")
+            if step == "reading":
+                faulty = Faulty(read_states, lambda keys, shard: shard)
+                monkeypatch.setattr(target, "read_states", faulty)
+            else:
+                faulty = Faulty(b.parts.supervisor.begin, lambda cell, envelope: cell.holding.shard)
+                monkeypatch.setattr(b.parts.supervisor, "begin", faulty)
+            assert await cluster.settled() == {"a": 2, "b": 2}
+            assert len(faulty.failed) == 2
             if how == "claimed":
-                await cluster.settled()
-                failures.clear()
+                faulty.failed.clear()
                 await cluster.kill("a")
                 assert await cluster.settled() == {"b": 4}
-                assert len(failures) == 2, "both shards of the dead node failed once"
-            else:
-                assert await cluster.settled() == {"a": 2, "b": 2}
-                assert len(failures) == 2
+                assert len(faulty.failed) == 2, "both shards of the dead node failed once"
             await load.reached(load.count + 50)
             await load.end()
             assert ledger.failed == []
@@ -72,6 +84,13 @@ class PausedColdSwap(ColdSwap):
             await handover.dispose()
 
 
+class Lazy(LedgerChild):
+    """Has messages in its state that are in its mailbox still."""
+
+    durability = "interval"
+    save_every, save_after = 60.0, 1000
+
+
 def test_a_cold_swap_whose_target_dies_builds_the_children_anew(make_hub: Any) -> None:
     """They were stopped already, with their state in hand: it is committed, and they go on from there."""
 
@@ -82,7 +101,9 @@ def test_a_cold_swap_whose_target_dies_builds_the_children_anew(make_hub: Any) -
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             names = [f"c{n}" for n in range(12)]
-            assert (await hub.aio.start_children([ChildSpec(name, LedgerChild) for name in names])).status == "ok"
+            assert (
+                await hub.aio.start_children([ChildSpec(n, Lazy if n > "c5" else LedgerChild) for n in names])
+            ).status == "ok"
             for name in names:
                 await ledger.call("x", name)
             await cluster.start("b")
