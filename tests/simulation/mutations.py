@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hubq.node import dispatcher
+from hubq.node import dispatcher, recorder
 from hubq.node.committer import Committer
 from hubq.node.reader import Reader
 from hubq.node.saver import Saver
 from hubq.node.source import SourceHandover
+from hubq.node.trials import Trials
+from hubq.node.withdrawals import Withdrawals
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
 
@@ -132,6 +135,44 @@ def _overdue_replays() -> list[tuple[Any, str, Any]]:
     return [(dispatcher, "may_be_a_replay", lambda cell, message: False)]
 
 
+def _full_queues() -> list[tuple[Any, str, Any]]:
+    """A call that is withdrawn leaves a hole in a full queue that nobody fills."""
+    withdraw = Withdrawals.withdraw
+
+    def quietly(self: Withdrawals, ask: Any) -> None:
+        reader: Any = self._parts.reader
+        reader.room = lambda cell: None
+        try:
+            withdraw(self, ask)
+        finally:
+            del reader.room
+
+    return [(Withdrawals, "withdraw", quietly)]
+
+
+def _kept_refusals() -> list[tuple[Any, str, Any]]:
+    """``durability="interval"``: what was refused stays in the mailbox until the next save."""
+    return [(dispatcher, "leaves_no_trace", lambda cell, word: False)]
+
+
+def _old_marks() -> list[tuple[Any, str, Any]]:
+    """A mark that is fenced because the node itself has renewed its token counts as fenced by another node."""
+    mark = Trials._mark
+
+    async def once(self: Trials, holding: Any, marks: dict[str, str]) -> None:
+        owner = holding().owner
+        await mark(self, holding, marks)
+        if holding().owner != owner:
+            raise asyncio.CancelledError
+
+    return [(Trials, "_mark", once)]
+
+
+def _unbegun_in_log() -> list[tuple[Any, str, Any]]:
+    """Followers hear of messages that were withdrawn, before those in front of them."""
+    return [(recorder, "UNBEGUN", frozenset())]
+
+
 MUTATIONS: dict[str, Mutation] = {
     "token": Mutation("the token check of commit_shard.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
@@ -143,6 +184,10 @@ MUTATIONS: dict[str, Mutation] = {
     "late-commit": Mutation("the new token under which a commit is repeated", patch=_late_commits),
     "early-restart": Mutation("that a restart waits for the commit under way", patch=_early_restarts),
     "overdue-replay": Mutation("that interval children handle overdue messages again", patch=_overdue_replays),
+    "full-queue": Mutation("that a withdrawn call leaves room for what waits behind", patch=_full_queues),
+    "kept-refusal": Mutation("that interval children delete what they refuse at once", patch=_kept_refusals),
+    "old-mark": Mutation("that a mark outlives the renewal of its token", patch=_old_marks),
+    "unbegun-in-log": Mutation("that withdrawn calls are not in the followers' log", patch=_unbegun_in_log),
 }
 
 
