@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from hubq import Child, Hub
@@ -15,6 +16,10 @@ class Idle(Child):
 
     async def touch(self) -> None:
         """Do nothing."""
+
+    async def wait(self, ms: float) -> None:
+        """Do nothing, for a while."""
+        await asyncio.sleep(ms / 1000)
 
 
 class Account(Child):

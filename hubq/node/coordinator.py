@@ -109,7 +109,7 @@ class Coordinator:
             case PinReleased():
                 work = self._intake.pin_released(message)
             case Revive():
-                work = self._intake.revive(message.shard, message.child)
+                work = self._parts.parked.revive(message.shard, message.child)
             case Withdraw():
                 self._parts.withdrawals.withdraw(message)
             case ChildrenPassed():
@@ -195,7 +195,7 @@ class Coordinator:
         members = {(name, info.incarnation, info.up) for name, info in nodes.items()}
         if members != self._members:
             self._members = members
-            parts.stragglers.view_changed()
+            parts.stragglers.news()
             if parts.quorum is None:  # if there were nodes that kept one, they may have gone without it
                 await parts.redis.run(forget_quorum(parts.keys))
             if parts.balancer is not None:
@@ -205,6 +205,7 @@ class Coordinator:
             return
         self._reconcile(nodes, owners)
         parts.places.look(owners, self.draining)
+        parts.parked.look()
         for handover in self._handovers.values():
             handover.target_seen(nodes)
         current: dict[int, str | None] = {

@@ -93,6 +93,8 @@ class Holding:
         self.unplaced: dict[str, SpecRecord] = {}  # excluded, but pinned nowhere: they wait for their node
         self.guided: set[str] = set()  # children that were started with a place of their own
         self.leaving: set[str] = set()  # children that are being passed to other nodes
+        self.unbuilt: dict[str, set[tuple[str, int]]] = {}  # cannot be built here: the incarnations that were asked
+        self.condemned: set[str] = set()  # parked since their start took nodes down
         self.follows = False  # a pin that returns to its shard as soon as it can
         self.behind: dict[str, bytes] = {}  # child -> entry after which its messages must be read again
         self.replays: dict[

@@ -27,6 +27,7 @@ from hubq.node.dispatcher import Dispatcher
 from hubq.node.holding import Cell, Holding
 from hubq.node.hook_runner import HookRunner
 from hubq.node.lease_keeper import LeaseKeeper
+from hubq.node.parked import Parked
 from hubq.node.parts import Parts
 from hubq.node.places import Places
 from hubq.node.quorum import Quorum
@@ -180,12 +181,15 @@ class Node:
         self.parts.trials = Trials(self.parts)
         dispatcher.under_watch = self.parts.trials.handle
         self.parts.places = Places(self.parts)
+        self.parts.parked = Parked(self.parts)
+        self.parts.parked.begin_passing = self.parts.places.begin_passing
         self.parts.batches = Batches(self.parts)
         self.parts.withdrawals = Withdrawals(self.parts)
         if isinstance(hub.distribution, CentralizedLoadBalancer):
             self.parts.balancer = Balancer(self.parts, hub.distribution)
         supervisor.marked = self.parts.batches.seen
         self._intake = Intake(self.parts)
+        self.parts.parked.bring = self._intake.bring
         self.parts.welcome, self.parts.take_ahead = self._intake.welcome, self._intake.take_ahead
         supervisor.pin_empty = self.parts.kick
         supervisor.starts.elsewhere, supervisor.starts.send_away = (

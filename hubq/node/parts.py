@@ -30,6 +30,7 @@ from hubq.strategies.synchronization import Synchronization
 if TYPE_CHECKING:
     from hubq.node.balancer import Balancer
     from hubq.node.batches import Batches
+    from hubq.node.parked import Parked
     from hubq.node.places import Places
     from hubq.node.quorum import Quorum
     from hubq.node.recorder import Recorder
@@ -66,6 +67,7 @@ class Parts:
     void: Callable[[str], None]
     stragglers: Stragglers = field(init=False)
     places: Places = field(init=False)
+    parked: Parked = field(init=False)
     welcome: Callable[..., Awaitable[None]] = field(init=False)
     take_ahead: Callable[[int, str, str], Cell | None] = field(init=False)
     batches: Batches = field(init=False)

@@ -33,9 +33,11 @@ class Passing:
         self.confirmed: asyncio.Future[None] = loop.create_future()
         self.failed: dict[str, str] = {}
         """The children that stay, and why."""
+        self.passed = False
+        """The others have another owner now."""
+        self.target = target
         self._parts = parts
         self._holding = holding
-        self._target = target
         self._incarnation = incarnation
         self._children = children
         self._aside: dict[str, Holding] = {}
@@ -71,15 +73,15 @@ class Passing:
         message = StartChildren(parts.node_name, self._holding.shard, self.handover_id, "\n".join(self._children))
         try:
             async with asyncio.timeout(self._build_wait):
-                await parts.redis.run(send_control(parts.keys, self._target, message), retry_for=self._build_wait)
+                await parts.redis.run(send_control(parts.keys, self.target, message), retry_for=self._build_wait)
                 answer = await self.resp
         except (TimeoutError, RedisUnavailable):
-            self._fail_all(f"{self._target} did not build it within {self._build_wait:g} s")
+            self._fail_all(f"{self.target} did not build it within {self._build_wait:g} s")
             return False
         reasons = answer.reasons.split("\n")
         for number, child in enumerate(child for child in answer.failed.split("\n") if child):
             reason = reasons[number] if number < len(reasons) else ""
-            self.failed[child] = f"cannot start on {self._target}: {reason}"
+            self.failed[child] = f"cannot start on {self.target}: {reason}"
         return bool(self._still_going()) and not self._holding.lost
 
     def _fail_all(self, reason: str) -> None:
@@ -178,6 +180,7 @@ class Passing:
             await parts.committer.renew([holding])
             word = "fenced" if holding.lost else word
         if word == "passed":
+            self.passed = True
             own = holding.owner
             holding.owner = Owner(own.node, own.incarnation, own.token + 1)
             parts.tokens[holding.shard] = holding.owner.token
@@ -189,7 +192,7 @@ class Passing:
             parts.committer.changed()
             parts.supervisor.background(self._dispose(gone), "ending children that have moved")
         elif word == "target_gone":
-            self._fail_all(f"{self._target} has gone")
+            self._fail_all(f"{self.target} has gone")
             await parts.supervisor.announce(leaving, "active")
             later, holding.effects = holding.effects, effects
             if not handed.forgotten:
@@ -215,7 +218,7 @@ class Passing:
     async def _until_answered(self, going: list[str], closed_at: float, effects: Effects) -> str:
         parts, holding = self._parts, self._holding
         command = pass_children(
-            parts.keys, holding.shard, holding.owner, self._target, self._incarnation, going,
+            parts.keys, holding.shard, holding.owner, self.target, self._incarnation, going,
             handover_id=self.handover_id, closed_at_ms=closed_at, effects=effects, events_kept=parts.config.events_kept,
         )  # fmt: skip
         while not parts.lease_over():

@@ -57,6 +57,7 @@ class Places:
             self._by_shard.setdefault(shard_of(child, self._parts.config.shards), []).append(child)
         self._epoch = epoch
         self._not_before.clear()  # somebody has asked again
+        self._parts.stragglers.news()
         return True
 
     def seen(self, nodes: Mapping[str, NodeInfo]) -> None:
@@ -74,6 +75,10 @@ class Places:
         """Whether this node is not to serve a child, though it owns its shard."""
         wish = self.wish(child, record)
         return wish is not None and wish.elsewhere(self._parts.node_name, self._ups)
+
+    def is_up(self, node: str) -> bool:
+        """Whether a node takes children, as of the last look."""
+        return node in self._ups
 
     def here(self, cell: Cell) -> bool:
         """Whether a child is wanted on this very node."""
@@ -95,13 +100,11 @@ class Places:
                 continue
             if holding.pinned is not None:
                 self._look_at_pin(holding, draining)
-            elif (
-                not draining
-                and holding.open
-                and (holding.unplaced or holding.guided or holding.shard in self._by_shard)
-                and parts.reader.in_step(holding)
-            ):
-                self._look_at_shard(holding)
+            elif not draining and holding.open and parts.reader.in_step(holding):
+                if holding.unplaced or holding.guided or holding.shard in self._by_shard:
+                    self._look_at_shard(holding)
+                if holding.unbuilt and not holding.moving:
+                    parts.parked.offer(holding, self._ups)
         for (shard, child), owner in owners.pins.items():
             if owner.node == parts.node_name and owner.incarnation == parts.incarnation:
                 busy = (shard, child) in self._adopting or self._in_motion(shard)
@@ -138,7 +141,7 @@ class Places:
                 if wish is not None and away and self._may_go(child, wish.node):
                     groups.setdefault(wish.node, []).append(child)
         for target, children in groups.items():
-            self._begin(holding, target, children)
+            self.begin_passing(holding, children, target)
             return  # one at a time; the rest when the coordinator is kicked at its end
 
     def _may_go(self, child: str, target: str) -> bool:
@@ -146,10 +149,13 @@ class Places:
         node, incarnation, when = self._not_before.get(child, ("", 0, 0.0))
         return (node, incarnation) != (target, self._ups.get(target, 0)) or self._parts.now() >= when
 
-    def _begin(self, holding: Holding, target: str, children: Sequence[str]) -> asyncio.Task[Any]:
+    def begin_passing(
+        self, holding: Holding, children: Sequence[str], target: str
+    ) -> tuple[Passing, asyncio.Task[Any]]:
+        """Begin to pass children of a shard to another node."""
         passing = Passing(self._parts, holding, target, self._ups[target], list(children))
         work = self._pass(holding, passing, target)
-        return self.begin(holding, work, f"passing {len(children)} children of shard {holding.shard}")
+        return passing, self.begin(holding, work, f"passing {len(children)} children of shard {holding.shard}")
 
     async def _pass(self, holding: Holding, passing: Passing, target: str) -> dict[str, str]:
         parts = self._parts
@@ -259,6 +265,9 @@ class Places:
                 parts.hold(pin)
                 parts.reader.again(cell)
                 parts.dispatcher.resume(cell)
+                if child in parked and not self.here(cell):
+                    # Its shard's owner cannot run it. It goes back when an owner can.
+                    parts.stragglers.follow(pin, float(getattr(parts.migration, "retention", 5.0)), serving=True)
                 if closed_at:
                     pause = max(0.0, parts.redis_now_ms() - closed_at)
                     parts.counters.moved_in += 1

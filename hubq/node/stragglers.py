@@ -86,7 +86,11 @@ class Stragglers:
         self._serve(pin)
         while not pin.lost and pin.cells:
             (cell,) = pin.cells.values()
-            if not await self._left_or_news(RETRY) and not await self._can_start(pin, cell):
+            leaving = await self._left_or_news(RETRY)
+            if not leaving and self._parts.places.here(cell):
+                pin.follows = False  # it is wanted here by now: not a straggler any more
+                return
+            if not leaving and not await self._can_start(pin, cell):
                 continue
             pin.open = False
             await self._when_done(pin, retention)
@@ -102,8 +106,8 @@ class Stragglers:
             wait.cancel()
         return self.leaving.is_set()
 
-    def view_changed(self) -> None:
-        """Nodes have come or gone: what could not start then may start now."""
+    def news(self) -> None:
+        """Nodes have come or gone, or somebody was moved by hand: what could not start then may start now."""
         self._news.set()
         self._news = asyncio.Event()
 
@@ -113,6 +117,9 @@ class Stragglers:
             owner = (await parts.redis.run(read_owners(parts.keys))).shards.get(pin.shard)
             if owner is None or owner.node in ("-", parts.node_name):
                 return owner is not None and owner.node == parts.node_name
+            wish = parts.places.wish(cell.child_id, cell.record)
+            if wish is not None and wish.node not in (owner.node, parts.node_name) and parts.places.is_up(wish.node):
+                return True  # its way there is by its shard
             offer_id = f"{cell.child_id}@{parts.now()}"
             answer = self.offers[offer_id] = asyncio.get_running_loop().create_future()
             message = StartChildren(parts.node_name, pin.shard, offer_id, cell.child_id)

@@ -31,6 +31,7 @@ from hubq.store.envelope import Envelope
 from hubq.store.keys import Keys
 from hubq.store.mailbox import Message
 from hubq.store.spec_record import SpecRecord
+from hubq.store.tries import TOOK_DOWN
 
 log = logging.getLogger("hubq.node")
 
@@ -175,6 +176,12 @@ class Supervisor:
         cell = Cell(self, holding, child_id, record)
         cell.moved(LifeEvent.FAILED)
         self.park(cell, reason)
+        if reason.startswith(TOOK_DOWN):
+            # It stands in Redis, and is taken back there (`hubq dead replay`): not to be written again.
+            del holding.effects.parked[child_id]
+            holding.condemned.add(child_id)
+        else:
+            holding.unbuilt[child_id] = set()
         return cell
 
     def park(self, cell: Cell, reason: str) -> None:

@@ -7,7 +7,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from hubq.core.handover import TARGET, Target, TargetEvent
-from hubq.core.lifecycle import Life, LifeEvent
 from hubq.core.messages import ChildStartResp, Handover, HandoverConfirmed, PinReleased, StartChildren
 from hubq.errors import StartFailed
 from hubq.hooks import ChildrenMigrated, ProcessStartups
@@ -276,8 +275,8 @@ class Intake:
             parts.counters.taken_over += 1
             parts.supervisor.event("shard_adopted", **fields)
         parts.committer.changed()
-        if holding.excluded:
-            parts.kick()  # a pin may have gone while we were busy
+        if holding.excluded or holding.unbuilt:
+            parts.kick()  # a pin may have gone while we were busy; who cannot run here may run elsewhere
 
     def _tell(
         self, holding: Holding, handover: Handover | None, *, restored: int, seconds: float, pause: float
@@ -344,7 +343,7 @@ class Intake:
         holding.watch = watch
         holding.excluded.discard(child)
         parts.reader.fresh(shard)
-        if not self._bring(holding, child, specs.get(child), state):
+        if not self.bring(holding, child, specs.get(child), state):
             return
         if closed_at:
             pause = max(0.0, parts.redis_now_ms() - closed_at)
@@ -358,7 +357,7 @@ class Intake:
                 parts.hooks.fire("children_migrated", moved)
         parts.hooks.pids_updated(holding, (child,), "released")
 
-    def _bring(self, holding: Holding, child: str, record: SpecRecord | None, state: Envelope | None) -> bool:
+    def bring(self, holding: Holding, child: str, record: SpecRecord | None, state: Envelope | None) -> bool:
         """Build one child in a shard that is served already; its messages are read from the first one left."""
         supervisor = self._parts.supervisor
         if record is None:
@@ -368,6 +367,7 @@ class Intake:
             cell = supervisor.build(holding, child, record)
         except StartFailed as error:
             holding.cells[child] = supervisor.build_parked(holding, child, record, str(error))
+            self._parts.kick()
             return False
         holding.cells[child] = cell
         holding.effects.parked[child] = ""  # if it could not run before, it can here
@@ -375,28 +375,3 @@ class Intake:
         self._parts.reader.again(cell)
         self._parts.committer.changed()
         return True
-
-    # -- parked children -------------------------------------------------------------------------------------------
-
-    async def revive(self, shard: int, child: str) -> None:
-        """``revive``: a child that is parked here is tried again (its dead letter was replayed)."""
-        parts = self._parts
-        holding = parts.supervisor.holdings.get((shard, None))
-        if holding is None or not _is_parked(holding, child):
-            return  # whoever adopts the shard sees that it is parked no more
-        specs, state = await parts.redis.run_many(
-            [read_some_specs(parts.keys, shard, [child]), read_state(parts.keys, shard, child)],
-            retry_for=parts.config.lease,
-        )
-        if holding.lost or not holding.open or not _is_parked(holding, child):
-            return
-        old = holding.cells.pop(child)
-        old.moved(LifeEvent.END)
-        if self._bring(holding, child, specs.get(child), state):
-            parts.supervisor.event("child_revived", shard=shard, child=child)
-        parts.committer.changed()
-
-
-def _is_parked(holding: Holding, child: str) -> bool:
-    cell = holding.cells.get(child)
-    return cell is not None and cell.life is Life.PARKED
