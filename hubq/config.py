@@ -58,6 +58,10 @@ class Config:
     queue_limit: int = 1_000
     """Messages of one child held in a node's memory; the rest is read again later from its mailbox."""
 
+    queue_bytes: int = 16 * 1024 * 1024
+    """The same in bytes of arguments: ``queue_limit`` messages of up to 16 KB are not affected, of 1 MB there are 16 in
+    memory, not a gigabyte. (One message is always taken; a read in flight may hold ``read_count`` more per shard.)"""
+
     read_count: int = 100
     """Messages taken from one mailbox per read. More: fewer round trips; fewer: quicker control messages."""
 
@@ -113,6 +117,7 @@ class Config:
         whole("shards", 1, 4096)
         whole("max_backlog", 1, 100_000_000)
         whole("queue_limit", 1, 1_000_000)
+        whole("queue_bytes", 1, 1 << 40)
         whole("read_count", 1, 10_000)
         whole("max_state_bytes", 1, 512 * 1024 * 1024)
         whole("threads", 1, 1_000)

@@ -23,7 +23,7 @@ from hubq.core.child import callable_method, methods_of
 from hubq.core.lifecycle import Life
 from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
 from hubq.node.counters import Seconds
-from hubq.node.holding import Cell, Holding
+from hubq.node.holding import Cell, Holding, new_queue
 from hubq.node.recorder import UNBEGUN
 from hubq.node.state import envelope_of, lay_state, take_state, takes_boundaries
 from hubq.store.codec import decode, encode
@@ -48,6 +48,7 @@ class Dispatcher:
         *,
         max_state_bytes: int,
         queue_limit: int,
+        queue_bytes: int,
         threads: int,
         trusted: Callable[[], bool],
         redis_now_ms: Callable[[], float],
@@ -62,7 +63,7 @@ class Dispatcher:
         self.tracing: Tracing | None = None  # set by the node if the hub traces
         self.seconds: Seconds | None = None  # time in handlers, if somebody wants to know
         self._max_state_bytes = max_state_bytes
-        self._queue_limit = queue_limit
+        self._queue_half, self._bytes_half = queue_limit // 2, queue_bytes // 2
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"hubq-{node_name}")
         self._trusted = trusted
         self._redis_now_ms = redis_now_ms
@@ -83,8 +84,8 @@ class Dispatcher:
     def offer(self, cell: Cell, message: Message) -> None:
         """Queue a message for a child (the reader keeps the bound)."""
         if cell.queue is None:
-            cell.queue = deque()
-        cell.queue.append(message)
+            cell.queue = new_queue()
+        cell.queue.add(message)
         if len(cell.queue) == 1 and cell.open:
             self._ready.append(cell)
             self._ensure()
@@ -132,8 +133,11 @@ class Dispatcher:
             while self._ready and self._trusted():
                 cell = self._ready.popleft()
                 while cell.queue and cell.open and self._trusted():
-                    message = cell.queue.popleft()
-                    if len(cell.queue) == self._queue_limit // 2:
+                    queue = cell.queue
+                    message = queue.popleft()
+                    held = queue.bytes
+                    queue.bytes = held - len(message.payload)
+                    if len(queue) == self._queue_half or queue.bytes <= self._bytes_half < held:
                         self._room_again(cell)
                     cell.busy = task
                     # If the handler suspends, this callback finds nobody turning and starts another pump.
@@ -167,6 +171,9 @@ class Dispatcher:
                         self._due()
                         await asyncio.sleep(0)
                         since = loop.time()
+                        if self._ready and cell.queue and cell.open:
+                            self._ready.append(cell)  # the others first: a flooded child never comes to an end
+                            break
                 if not cell.queue:
                     cell.queue = None  # an empty deque is three quarters of a kilobyte
                 if self._turning > 1:

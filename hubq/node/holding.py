@@ -18,6 +18,26 @@ if TYPE_CHECKING:
     from hubq.node.recorder import Recorder
 
 
+class Queue(deque[Message]):
+    """The messages of a child that are in memory, and how large they are."""
+
+    __slots__ = ("bytes",)
+
+    bytes: int
+
+    def add(self, message: Message) -> None:
+        """Behind all others."""
+        self.append(message)
+        self.bytes += len(message.payload)
+
+
+def new_queue() -> Queue:
+    """An empty one."""
+    queue = Queue()
+    queue.bytes = 0
+    return queue
+
+
 class Cell:
     """One child on this node. An idle child costs this object and its instance: no task, no queue."""
 
@@ -34,7 +54,7 @@ class Cell:
         self.kind: type[Child] = Child
         self.instance: Child | None = None
         self.life = Life.BUILT
-        self.queue: deque[Message] | None = None
+        self.queue: Queue | None = None
         self.busy: asyncio.Task[Any] | None = None  # the task that runs its handler
         self.abandoned = False  # a thread of a cancelled message may still be changing it
         self.in_thread = False  # that handler is a plain def: it cannot be cancelled
@@ -107,6 +127,7 @@ class Holding:
         self.frozen = False  # nothing may be committed: the token is being passed
         self.lost = False
         self.moving = False
+        self.mean_bytes = 0.0  # of the messages that were read again last
         self.watch: Watch | None = None  # it was taken over after a crash (hubq.node.trials)
         self.effects = Effects()
         self.waiters: list[asyncio.Future[None]] = []  # of the next commit

@@ -148,6 +148,7 @@ class Node:
             self.name,
             max_state_bytes=config.max_state_bytes,
             queue_limit=config.queue_limit,
+            queue_bytes=config.queue_bytes,
             threads=config.threads,
             trusted=trusted if isinstance(hub.partition_tolerance, Divergence) else may_handle,
             redis_now_ms=lambda: clock.now_ms(loop.time()),
@@ -158,6 +159,7 @@ class Node:
         )
         reader = Reader(
             self._reading, keys, self.name, dispatcher, count=config.read_count, queue_limit=config.queue_limit,
+            queue_bytes=config.queue_bytes,
             start_children=supervisor.starts.message, nobody=supervisor.nobody, stop_parked=supervisor.endings.stop_parked,
         )  # fmt: skip
         if config.wait_replicas:

@@ -36,6 +36,7 @@ class Reader:
         *,
         count: int,
         queue_limit: int,
+        queue_bytes: int,
         start_children: Callable[[Holding, Message], None],
         nobody: Callable[[Holding, Message], None],
         stop_parked: Callable[[Cell, Message], None],
@@ -46,6 +47,7 @@ class Reader:
         self._dispatcher = dispatcher
         self._count = count
         self._queue_limit = queue_limit
+        self._queue_bytes = queue_bytes
         self._start_children = start_children
         self._nobody = nobody
         self._stop_parked = stop_parked
@@ -183,8 +185,9 @@ class Reader:
             if message.kind == "stop":
                 self._stop_parked(cell, message)
             return
-        if cell.queue is not None and len(cell.queue) >= self._queue_limit:
-            holding.behind[child] = cell.queue[-1].entry
+        queue = cell.queue
+        if queue and (len(queue) >= self._queue_limit or queue.bytes >= self._queue_bytes):
+            holding.behind[child] = queue[-1].entry
             return
         self._dispatcher.offer(cell, message)
 
@@ -207,8 +210,19 @@ class Reader:
                 await asyncio.sleep(0.1)
 
     def _room(self, holding: Holding, child: str) -> int:
+        """How many messages of a child may be queued; less than half while it has more than half of its bytes."""
         cell = holding.cells.get(child)
-        return self._queue_limit - (len(cell.queue) if cell is not None and cell.queue is not None else 0)
+        queue = cell.queue if cell is not None else None
+        if not queue:
+            return self._queue_limit
+        if queue.bytes >= self._queue_bytes:
+            return 0
+        room = self._queue_limit - len(queue)
+        return min(room, self._queue_limit // 2 - 1) if queue.bytes > self._queue_bytes // 2 else room
+
+    def _page(self, holding: Holding) -> int:
+        """How many messages to read at once: not more than there will be room for, if they are large."""
+        return max(1, min(self._count, int(self._queue_bytes / max(1.0, holding.mean_bytes))))
 
     async def _catch_holding(self, holding: Holding) -> None:
         at = START
@@ -249,8 +263,10 @@ class Reader:
                 for child in [child for child, after in holding.behind.items() if after == at]:
                     del holding.behind[child]
                 break
-            messages = await self._redis.run(read_range(self._keys, holding.shard, at, until, self._count))
-            end = messages[-1].entry if len(messages) == self._count else until
+            page = self._page(holding)
+            messages = await self._redis.run(read_range(self._keys, holding.shard, at, until, page))
+            end = messages[-1].entry if len(messages) == page else until
+            holding.mean_bytes = sum(len(message.payload) for message in messages) / max(1, len(messages))
             self._bring(holding, messages, at, end)
             at = end
         return True

@@ -147,7 +147,8 @@ class Copies:
                             item.entry.encode(), "cast", item.child, item.method, "0", "", 0, item.payload
                         )
                         self._parts.dispatcher.offer(cell, message)
-                        if cell.queue and len(cell.queue) >= self._parts.config.queue_limit:
+                        config, queue = self._parts.config, cell.queue
+                        if queue and (len(queue) >= config.queue_limit or queue.bytes >= config.queue_bytes):
                             replica.full.add(cell)
         if saved:
             await self._read_saved(replica, sorted(saved))

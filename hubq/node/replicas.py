@@ -208,8 +208,8 @@ class Replicas:
                 await asyncio.sleep(0.5)
 
     def _has_room(self, replica: Replica) -> bool:
-        enough = self._parts.config.queue_limit // 2
-        replica.full = {cell for cell in replica.full if cell.queue and len(cell.queue) > enough}
+        count, size = self._parts.config.queue_limit // 2, self._parts.config.queue_bytes // 2
+        replica.full = {c for c in replica.full if c.queue and (len(c.queue) > count or c.queue.bytes > size)}
         return not replica.full
 
     def _begin_anew(self, replica: Replica) -> None:

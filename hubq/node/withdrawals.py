@@ -39,6 +39,7 @@ class Withdrawals:
                     return  # it was answered by another node, perhaps
                 assert cell.queue is not None
                 del cell.queue[before]
+                cell.queue.bytes -= len(message.payload)
                 self._parts.reader.room(cell)
                 behind = before + (cell.busy is not None)
                 self._refuse(cell, message, f"{behind} messages were to be handled before it")

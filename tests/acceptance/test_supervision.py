@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hubq import Hub
+from hubq import Child, ChildSpec, Hub
 
 from .conftest import Shell, WorkerProcess
 
@@ -139,6 +139,39 @@ def test_a_child_whose_code_was_not_deployed_waits_for_the_version_that_works(
     assert hub.ref("feed").call("version") == 2
     assert listed(shell, hub)["feed"]["status"] == "running"
     assert listed(shell, hub)["feed"]["reason"] == ""
+
+
+def test_children_of_a_bad_deploy_find_the_worker_that_has_the_right_version(
+    shell: Shell, hub: Hub, tmp_path: Path, deploy: Any
+) -> None:
+    names = [f"feed-{n}" for n in range(6)]
+    old = deploy("old", FEED.format(version=1))
+    feed = type("Feed", (Child,), {"__module__": "shop"})
+    assert not hub.start_children([ChildSpec(name, feed) for name in names]).result().failed
+    assert [hub.ref(name).call("add") for name in names] == [1] * len(names)
+    bad = deploy("bad", BROKEN)
+    old.signal(signal.SIGTERM)
+    assert old.wait(30) == 0
+
+    def parked() -> bool:
+        return all(listed(shell, hub)[name]["status"] == "parked" for name in names)
+
+    until(parked, "all are parked")
+    for name in names:
+        hub.ref(name).cast("add")
+
+    # The right version comes beside the bad one, which keeps half of the shards: nobody waits for them to move.
+    deploy("good", FEED.format(version=2))
+    assert [hub.ref(name).call("add", timeout=20) for name in names] == [3] * len(names)
+    away = until(lambda: [c for c in listed(shell, hub).values() if c["pin"] == "straggler" and c["reason"]], "pins")
+    for child in away:
+        assert (child["node"], child["status"]) == ("good", "running")
+        assert child["reason"].startswith("cannot start on bad: "), child
+        assert "a_module_that_was_not_deployed" in child["reason"]
+    bad.signal(signal.SIGTERM)
+    assert bad.wait(30) == 0
+    assert [hub.ref(name).call("add", timeout=20) for name in names] == [4] * len(names)
+    until(lambda: not [c for c in listed(shell, hub).values() if c["pin"] or c["reason"]], "all are with their shards")
 
 
 def test_a_run_that_fails_again_and_again_is_parked_and_its_restart_policy_holds(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from hubq import Hub, MailboxFull
+from hubq import Child, Hub, MailboxFull
 from hubq.core.hashing import shard_of
 from hubq.node.reader import Reader
 from hubq.store.command import pairs, plain, text
@@ -27,9 +27,28 @@ class Slow(LedgerChild):
         return await super().record(sender, number)
 
 
+class Fat(Slow):
+    """Its messages are large."""
+
+    async def fat(self, sender: str, number: int, padding: bytes) -> int:
+        return await self.record(sender, number)
+
+
+class Counter(Child):
+    """Counts, and tells how far the others had come when it was its turn."""
+
+    counts: ClassVar[dict[str, int]] = {}
+
+    async def count(self) -> dict[str, int]:
+        await HELD.setdefault(self.child_id, asyncio.Event()).wait()
+        Counter.counts[self.child_id] = Counter.counts.get(self.child_id, 0) + 1
+        return Counter.counts
+
+
 @pytest.fixture(autouse=True)
 def nothing_held() -> None:
     HELD.clear()
+    Counter.counts.clear()
 
 
 def let_go(*children: str) -> None:
@@ -158,6 +177,66 @@ def test_many_flooded_children_are_caught_up_with_in_few_reads(make_hub: Any, mo
                 assert (await hub.aio.ref(name).call("entries", timeout=60))["s"] == list(range(1, 402))
             # 8,000 messages in all. A pass for each child would be twenty times that.
             assert entries < 4 * 8_000
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("most", [100_000, 1])
+def test_large_messages_in_memory_are_bounded_by_their_size(
+    make_hub: Any, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    entries = 0
+    bring = Reader._bring
+
+    def counting(self: Reader, holding: Any, messages: Any, start: bytes, end: bytes) -> None:
+        nonlocal entries
+        entries += len(messages)
+        bring(self, holding, messages, start, end)
+
+    monkeypatch.setattr(Reader, "_bring", counting)
+
+    async def scenario() -> None:
+        hub = make_hub(shards=1, queue_bytes=most)
+        hub.child(Fat)
+        async with Cluster(hub) as cluster:
+            node = await cluster.start("a")
+            await hub.aio.start_child("fat", Fat)
+            (cell,) = node.cells
+            for number in range(1, 41):
+                await hub.aio.ref("fat").cast("fat", "s", number, bytes(20_000))
+
+            await eventually(lambda: cell.child_id in cell.holding.behind, 10, "the bound is reached")
+            assert cell.queue is not None
+            assert 0 < cell.queue.bytes < most + 21_000
+            assert cell.queue.bytes == sum(len(message.payload) for message in cell.queue)
+            let_go("fat")
+            assert await hub.aio.ref("fat").call("record", "s", 41, timeout=60) == 41
+            assert (await hub.aio.ref("fat").call("entries", timeout=60))["s"] == list(range(1, 42))
+            # As many are read as there is room for: not each page of a hundred for the sake of a few.
+            assert entries < 4 * 41, entries
+
+    asyncio.run(scenario())
+
+
+def test_a_neighbour_has_its_turn_while_a_flooded_child_is_busy(make_hub: Any) -> None:
+    """By counting: 8,000 messages are in memory for the one; the other's call does not wait for all of them."""
+
+    async def scenario() -> None:
+        hub = make_hub(shards=1, queue_limit=10_000)
+        hub.child(Counter)
+        let_go("neighbour")
+        async with Cluster(hub) as cluster:
+            node = await cluster.start("a")
+            await hub.aio.start_child("flooded", Counter)
+            await hub.aio.start_child("neighbour", Counter)
+            for _ in range(16):
+                await asyncio.gather(*(hub.aio.ref("flooded").cast("count") for _ in range(500)))
+            (cell,) = [cell for cell in node.cells if cell.child_id == "flooded"]
+            await eventually(lambda: cell.queue and len(cell.queue) == 7_999, 20, "all are in memory")
+            let_go("flooded")
+            counts = await hub.aio.ref("neighbour").call("count", timeout=30)
+            assert counts["flooded"] < 8_000
+            await eventually(lambda: Counter.counts["flooded"] == 8_000, 30, "all are handled")
 
     asyncio.run(scenario())
 
