@@ -16,13 +16,14 @@ from hubq.node.standby import Standby
 from hubq.node.tasks import end_tasks
 from hubq.store.connection import LOST, AsyncRedis
 from hubq.store.control import send_control
-from hubq.store.registry import read_specs, read_states
+from hubq.store.registry import read_specs, read_states, read_texts
 from hubq.store.replica_log import (
     follow_shard,
     read_logs,
     report_replica,
     unfollow_shard,
 )
+from hubq.store.tries import TOOK_DOWN
 from hubq.strategies.redundancy import Redundancy
 
 if TYPE_CHECKING:
@@ -154,8 +155,9 @@ class Replicas:
         command = follow_shard(parts.keys, shard, parts.node_name, parts.incarnation, self._ttl_ms)
         position = await parts.redis.run(command, retry_for=parts.config.lease)
         # Every commit from here on is in the log, and the states that are read now hold every commit before.
-        specs, states = await parts.redis.run_many(
-            [read_specs(parts.keys, shard), read_states(parts.keys, shard)], retry_for=parts.config.lease
+        specs, states, parked = await parts.redis.run_many(
+            [read_specs(parts.keys, shard), read_states(parts.keys, shard), read_texts(parts.keys.parked(shard))],
+            retry_for=parts.config.lease,
         )
         if self.shards.get(shard) is not replica:
             return
@@ -167,6 +169,8 @@ class Replicas:
         for number, (child, record) in enumerate(specs.items()):
             if self.shards.get(shard) is not replica:
                 break
+            if parked.get(child, "").startswith(TOOK_DOWN):
+                continue  # a copy's start would take this node down as well; if it is revived, the log says so
             await self.copies.build(replica, child, record, states.get(child))
             cell = replica.holding.cells.get(child)
             if cell is not None and cell.kind.durability != "commit":

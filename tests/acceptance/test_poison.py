@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hubq import ChildSpec, Hub, HubqError, Poisoned, StartFailed
+from hubq import ChildSpec, Hub, Poisoned, StartFailed
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.testing import Ledger, LedgerChild, eventually
@@ -21,6 +21,9 @@ from hubq.testing import Ledger, LedgerChild, eventually
 from .conftest import APPS, Shell, WorkerProcess
 
 pytestmark = pytest.mark.acceptance
+
+#: Between two calls of a sender, seconds: hundreds of calls per second, but the processors are for the workers that start.
+PACE = 0.02
 
 
 @pytest.fixture
@@ -94,6 +97,7 @@ class Neighbours:
         while not self._stop:
             await self.ledger.call(sender, names[turn % len(names)], timeout=60)
             turn += 1
+            await asyncio.sleep(PACE)
 
     async def clean(self) -> None:
         self._stop = True
@@ -125,6 +129,27 @@ def test_a_message_that_kills_is_tried_three_times(
         await neighbours.clean()
 
     play(hub, scenario)
+    if how == "exit":
+        on_the_command_line(shell, hub)
+
+
+def on_the_command_line(shell: Shell, hub: Hub) -> None:
+    """The letter of the bomb, listed, shown, sent again, and nothing left to be dropped."""
+    (letter,) = hub.dead_letters()
+    header, row = shell.ok("dead", "list", hub.hub_id).splitlines()
+    assert header.split() == ["LETTER", "CHILD", "CLASS", "WHAT", "TRIES", "WORKERS", "DIED"]
+    assert row.split()[:5] == [letter.letter, "bomb", "Bomb", "burst", "3"]
+    assert "arguments  'exit'" in shell.ok("dead", "show", "poison:hub", letter.letter)
+    assert "no dead letter 0/1-0" in shell.fails(1, "dead", "show", hub.hub_id, "0/1-0")
+    assert "no dead letter 0/1-0" in shell.fails(1, "dead", "replay", hub.hub_id, "0/1-0")
+    assert "does not name a dead letter" in shell.fails(2, "dead", "drop", hub.hub_id, "bomb")
+    assert "give the letters' names, or --all" in shell.fails(2, "dead", "drop", hub.hub_id)
+    assert hub.replay_dead([letter.letter]) == [letter.letter]
+    assert hub.dead_letters() == []
+    assert hub.ref("bomb").call("record", "z", 1, timeout=30) == 1
+    assert shell.ok("dead", "drop", hub.hub_id, "--all") == ""
+    shell.workers[0].signal(signal.SIGTERM)
+    assert shell.workers[0].wait(20) == 0
 
 
 def test_innocents_in_hand_at_every_crash_are_not_condemned_and_drains_do_not_count(
@@ -186,26 +211,3 @@ def test_a_child_whose_start_kills_is_parked(shell: Shell, hub: Hub, fault: Path
         await neighbours.clean()
 
     play(hub, scenario)
-
-
-def test_dead_letters_on_the_command_line(shell: Shell, hub: Hub, fault: Path, app: Any) -> None:
-    crew(shell, 2)
-    hub.start_child("bomb", app.Bomb).result()
-    with pytest.raises(HubqError):
-        hub.ref("bomb").call("burst", "exit", timeout=60)
-    (letter,) = hub.dead_letters()
-    header, row = shell.ok("dead", "list", hub.hub_id).splitlines()
-    assert header.split() == ["LETTER", "CHILD", "CLASS", "WHAT", "TRIES", "WORKERS", "DIED"]
-    assert row.split()[:5] == [letter.letter, "bomb", "Bomb", "burst", "3"]
-    assert "arguments  'exit'" in shell.ok("dead", "show", "poison:hub", letter.letter)
-    assert "no dead letter 0/1-0" in shell.fails(1, "dead", "show", hub.hub_id, "0/1-0")
-    assert "no dead letter 0/1-0" in shell.fails(1, "dead", "replay", hub.hub_id, "0/1-0")
-    assert "does not name a dead letter" in shell.fails(2, "dead", "drop", hub.hub_id, "bomb")
-    assert "give the letters' names, or --all" in shell.fails(2, "dead", "drop", hub.hub_id)
-    mend(fault)
-    assert hub.replay_dead([letter.letter]) == [letter.letter]
-    assert hub.dead_letters() == []
-    assert hub.ref("bomb").call("record", "z", 1, timeout=30) == 1
-    assert shell.ok("dead", "drop", hub.hub_id, "--all") == ""
-    shell.workers[0].signal(signal.SIGTERM)
-    assert shell.workers[0].wait(20) == 0
