@@ -168,10 +168,43 @@ def rebalance(
     >>> rebalance({0: "a", 1: "a", 2: "a"}, ["a", "b"], {0: 4.0, 1: 2.0, 2: 2.0}, resting=[0])
     {0: 'a', 1: 'b', 2: 'b'}
     """
-    names = sorted(set(nodes))
+    names, fixed = sorted(set(nodes)), set(resting)
+    found = _evened(placed, names, loads, fixed, limit)
+    for _ in names:
+        # Stuck with shards that are heavy, all on one node: give one away nevertheless, if that ends better.
+        held = per_node(found, loads, names)
+        busiest = max(names, key=lambda name: (held[name], name))
+        mine = [shard for shard, node in found.items() if node == busiest and shard not in fixed]
+        if held[busiest] <= sum(held.values()) / len(names) * (1 + BEGIN) or not mine:
+            break
+        lightest = min(mine, key=lambda shard: (loads.get(shard, 0.0), shard))
+        # To the node that can give the most back in smaller pieces.
+        change = dict.fromkeys((name for name in names if name != busiest), 0.0)
+        for shard, node in found.items():
+            if node in change and shard not in fixed and loads.get(shard, 0.0) < loads.get(lightest, 0.0):
+                change[node] += loads.get(shard, 0.0)
+        if not change:
+            break
+        taker = max(change, key=lambda name: (change[name], name))
+        other = _evened({**found, lightest: taker}, names, loads, fixed, limit)
+        moves = sum(node != placed[shard] for shard, node in other.items())
+        worst = max(per_node(other, loads, names).values())
+        if worst >= held[busiest] * (1 - 1e-9) or (limit is not None and moves > limit):
+            break
+        found = other
+    return found
+
+
+def _evened(
+    placed: Mapping[int, str],
+    names: Iterable[str],
+    loads: Mapping[Bearer, float],
+    fixed: set[int],
+    limit: int | None,
+) -> dict[int, str]:
+    """The same by single moves, each of which makes a pair of nodes more even."""
     found = dict(placed)
     held = per_node(found, loads, names)
-    fixed = set(resting)
     movable: dict[str, set[int]] = {name: set() for name in names}
     for shard, node in found.items():
         if node in movable and shard not in fixed:
@@ -191,8 +224,9 @@ def rebalance(
         if not lighter:
             active.discard(busiest)
             continue
-        # The one that comes nearest to halving the gap.
-        shard = min(lighter, key=lambda each: (abs(gap / 2 - loads[each]), each))
+        # The heaviest that does not turn the pair round; else the lightest.
+        half = gap / 2 * (1 + 1e-9)
+        shard = min(lighter, key=lambda each: (loads[each] > half, abs(half - loads[each]), each))
         found[shard] = idlest
         movable[busiest].discard(shard)
         movable[idlest].add(shard)

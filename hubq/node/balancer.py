@@ -7,7 +7,7 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hubq.core.balance import Bearer, History, Load, decide, leader_of
+from hubq.core.balance import Bearer, Decision, History, Load, decide, leader_of
 from hubq.errors import HubqError
 from hubq.node.counters import Seconds
 from hubq.node.holding import Holding
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hubq.node")
 
-#: Children of a shard whose states are looked at to guess the size of all.
-SAMPLED = 100
+#: States that are looked at in one measurement, of all shards together, to guess the size of all.
+SAMPLED = 10_000
 #: Measurements that a leader wants before it moves anything.
 ENOUGH = 5
 #: One decision moves at most one shard in so many: the next one is upon newer measurements.
@@ -112,10 +112,14 @@ class Balancer:
             self._learn(current, dict(zip(names, reports, strict=True)))
             if len(self._history) < min(ENOUGH, self._strategy.max_history_size):
                 return
-        decision = decide(
-            published.valid(nodes), current, up, parts.config.shards, self._history.loads(), published.moved, now,
-            self._strategy.rest * 1000, None if joined else max(1, parts.config.shards // AT_ONCE),
-        )  # fmt: skip
+
+        def decided() -> Decision:
+            return decide(
+                published.valid(nodes), current, up, parts.config.shards, self._history.loads(), published.moved, now,
+                self._strategy.rest * 1000, None if joined else max(1, parts.config.shards // AT_ONCE),
+            )  # fmt: skip
+
+        decision = await asyncio.to_thread(decided)  # with thousands of shards it takes longer than a child may wait
         epoch = published.epoch + 1
         command = publish_assignment(
             keys, parts.node_name, parts.incarnation, epoch, decision, up, parts.config.events_kept
@@ -145,12 +149,13 @@ class Balancer:
         loads: dict[int, Load] = {}
         pins = Load()
         now = parts.now()
+        sampled = max(4, SAMPLED // max(1, len(parts.supervisor.holdings)))
         for holding in parts.supervisor.holdings.values():
             self._counted[holding] = holding.handled, holding.spent, now
             before = counted.get(holding)
             if before is None:
                 continue  # it has just come
-            load = _measured(holding, before, now)
+            load = _measured(holding, before, now, sampled)
             if holding.pinned is None:
                 loads[holding.shard] = load
             else:
@@ -168,11 +173,11 @@ class Balancer:
         return found
 
 
-def _measured(holding: Holding, before: tuple[int, float, float], now: float) -> Load:
+def _measured(holding: Holding, before: tuple[int, float, float], now: float, sampled: int) -> Load:
     handled, spent, at = before
     seconds = max(now - at, 1e-3)
-    sample = [len(cell.boundary) for cell in islice(holding.cells.values(), SAMPLED) if cell.boundary is not None]
-    state_bytes = sum(sample) * len(holding.cells) // max(1, min(SAMPLED, len(holding.cells)))
+    sample = [len(cell.boundary) for cell in islice(holding.cells.values(), sampled) if cell.boundary is not None]
+    state_bytes = sum(sample) * len(holding.cells) // max(1, min(sampled, len(holding.cells)))
     return Load(
         round((holding.handled - handled) / seconds, 2), round((holding.spent - spent) / seconds, 5), 0,
         len(holding.cells), state_bytes,
