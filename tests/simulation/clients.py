@@ -134,6 +134,8 @@ class Client:
     async def _guest(self, sender: str, child: str) -> None:
         """A child that comes, is written to, and goes."""
         world = self.world
+        if child in world.ledger.left:
+            return
         try:
             result = await self.hub.aio.start_children([ChildSpec(child, Plain)], timeout=4.0)
             if result.errors and not isinstance(result.errors[child], AlreadyStarted):
@@ -145,5 +147,7 @@ class Client:
                 stopped = await self.hub.aio.stop_children([child], timeout=6.0)
                 if child in stopped.stopped or isinstance(stopped.errors.get(child), UnknownChild):
                     world.ledger.forget(child)
+                else:
+                    world.ledger.leave(child)
         except (RedisUnavailable, CallTimeout):
-            world.ledger.stopped.discard(child)
+            world.ledger.leave(child)

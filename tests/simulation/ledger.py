@@ -27,6 +27,7 @@ class Ledger:
     sent: dict[tuple[str, str], list[Sent]] = field(default_factory=dict)
     saved: dict[str, int] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
     numbers: int = 0
 
@@ -42,6 +43,12 @@ class Ledger:
         for key in [key for key in self.sent if key[1] == child]:
             del self.sent[key]
         self.stopped.add(child)
+
+    def leave(self, child: str) -> None:
+        """Nobody knows whether it was stopped, or will be: nothing is said about it any more."""
+        self.forget(child)
+        self.stopped.discard(child)
+        self.left.add(child)
 
     def died(self, child: str, sender: str, number: int) -> None:
         """A message has become a dead letter: it is sent again, without its caller, behind others."""
