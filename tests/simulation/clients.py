@@ -21,6 +21,7 @@ class Client:
         self.world, self.name, self.children = world, name, children
         self.process = world.process(name)
         self.hub = world.hub(self.process)
+        self.all_started = True  # as far as start_all was told
 
     async def start_all(self) -> None:
         """Start the children of the schedule, however often it takes."""
@@ -32,7 +33,7 @@ class Client:
             except AlreadyStarted:
                 pass  # an earlier try has come through
             except CallTimeout:
-                pass  # it will start
+                self.all_started = False  # it will start
             except HubqError:
                 await asyncio.sleep(0.3)
                 continue
