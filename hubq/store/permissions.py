@@ -14,9 +14,10 @@ READING = (
     "xrevrange", "xread", "llen", "lrange", "scan", "info", "config|get",
 )  # fmt: skip
 #: What sending, starting and waiting for replies takes besides.
-TALKING = ("evalsha", "script|load", "blpop", "lpop", "wait", "unlink")
-#: What a worker does outside of scripts.
-WORKING = ("set", "xadd", "del", "hdel", "hset", "pexpire")
+TALKING = ("evalsha", "script|load", "blpop", "lpop", "wait", "unlink", "set", "pexpire")
+#: What a worker does outside of scripts. It ends a connection that it has lost with CLIENT KILL: what is still on its way
+#: there must not arrive late.
+WORKING = ("xadd", "del", "hdel", "hset", "client|id", "client|kill")
 
 #: What jobs take besides, of workers and of clients: RQ's keys, which all hubs and queues of this Redis share.
 JOBS = (
@@ -55,8 +56,9 @@ def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool 
     if not read_only_keys:
         return [*rules, f"~{everything}", *_allowed(READING, TALKING, script_commands())]
     # A web app writes messages, starts and its own replies; it cannot change owners, members or states.
+    # (It may ask a node about a call that it has given up, in the node's mailbox; nodes believe ``owners``, not messages.)
     written = ("config", "sender:*", "reply:*", "bulk:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog",
-               "result:*")  # fmt: skip
+               "shard:*:batches", "batch:*", "node:*:mailbox", "partitioned", "result:*")  # fmt: skip
     patterns = [f"%R~{everything}", *(f"~{keys.prefix}{pattern}" for pattern in written)]
     return [*rules, *patterns, *_allowed(READING, TALKING, script_commands())]
 

@@ -11,6 +11,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 from redis.backoff import NoBackoff
+from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 from redis.retry import Retry
 
 from hubq.errors import ConfigError
@@ -28,7 +29,8 @@ class SentinelAddress:
     """Where the Sentinels are, and which primary they are asked for.
 
     User and password are those of Redis; ``?sentinel_username=`` and ``?sentinel_password=`` those of the Sentinels.
-    Other parameters (``ssl_ca_certs``) go to redis-py.
+    Other parameters go to redis-py, those of TLS (``ssl_ca_certs``) for the Sentinels as well unless they have one of their
+    own (``sentinel_ssl_ca_certs``).
 
     >>> address = SentinelAddress.read("redis+sentinel://:secret@s1:26379,s2:26379/main/2")
     >>> address.sentinels, address.service, address.options
@@ -60,12 +62,15 @@ class SentinelAddress:
         options |= {"password": unquote(password)} if password else {}
         of_sentinels: dict[str, Any] = {}
         for name, value in parse_qsl(parts.query):
-            if name.startswith("sentinel_"):
-                of_sentinels[name.removeprefix("sentinel_")] = value
-            else:
-                options[name] = value
+            of, name = (of_sentinels, name[9:]) if name.startswith("sentinel_") else (options, name)
+            parse: Any = URL_QUERY_ARGUMENT_PARSERS.get(name, str)
+            try:
+                of[name] = parse(value)
+            except (TypeError, ValueError):
+                raise ConfigError(f"Redis URL {url!r}: {name}={value} is not what redis-py takes") from None
         if parts.scheme == "rediss+sentinel":
-            options["ssl"] = of_sentinels["ssl"] = True
+            options["ssl"] = True
+            of_sentinels = {name: value for name, value in options.items() if name.startswith("ssl")} | of_sentinels
         return cls(sentinels, unquote(service), options, of_sentinels)
 
     def sync_client(self, options: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hubq import Child, ChildSpec, Hub, RedisRefused
+from hubq import Child, ChildSpec, Hub, NotReplicated, RedisRefused
 from hubq.store.command import plain
 from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer
@@ -36,6 +36,8 @@ def urls(request: pytest.FixtureRequest, redis_server: EmbeddedServer, shell: Sh
     major = run(admin, "INFO", "server").decode().partition("redis_version:")[2].partition(".")[0]
     options = ["--redis6"] if request.param == "redis6" or int(major) < 7 else []
     found: dict[str, str] = {}
+    run(admin, "ACL", "LOG", "RESET")
+    found["admin"] = redis_server.url
     for line in shell.ok("acl", hub_id, *options).splitlines():
         words = shlex.split(line.replace(">PASSWORD", "'>secret'"))
         run(admin, *words)
@@ -71,9 +73,23 @@ def test_the_main_paths_under_restricted_users(shell: Shell, urls: dict[str, str
     findings = shell.run("doctor", hub_id, "--json", "--redis", urls["inspector"])
     assert {finding["topic"] for finding in json.loads(findings.stdout)} <= {"Redis may forget"}, findings.stderr
 
+    # Every connection breaks: workers ask who answers now, and end the connections that they have lost.
+    admin = SyncRedis(RedisServer(urls["admin"]))
+    assert int(run(admin, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")) > 4
+    assert [web.ref(f"c-{n}").call("total", timeout=20) for n in range(2, 20)] == list(range(2, 20))
     shell.ok("drain", hub_id, "b", "--redis", urls["worker"])
     assert [web.ref(f"c-{n}").call("total", timeout=20) for n in range(2, 20)] == list(range(2, 20))
     web.close()
+    sure = Hub(hub_id, redis=urls["client"], wait_replicas=1, wait_timeout=0.05)
+    with pytest.raises(NotReplicated):  # there is no replica; but it may ask
+        sure.ref("c-1").cast("add", 1)
+    sure.close()
+    refused = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in run(admin, "ACL", "LOG")]
+    objects = {entry[b"object"].decode() for entry in refused}
+    # (The doctor looks for jobs, which need the rules of `hubq acl --jobs`, and does without.)
+    of_jobs = {"smembers", "zcard", *(name for name in objects if name.startswith("rq:"))}
+    assert objects <= of_jobs, "they were refused this, and went on without"
+    admin.close()
 
 
 def test_what_an_inspector_may_not_do(shell: Shell, urls: dict[str, str], hub_id: str) -> None:
