@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -33,10 +33,11 @@ class Roll:
     ever: int = 0
     sizes: tuple[tuple[int, int], ...] = ()
 
-    def called(self, members: Sequence[str], now_ms: int, window_ms: int) -> Roll:
+    def called(self, members: Sequence[str], now_ms: int, window_ms: int, was: Iterable[str] = ()) -> Roll:
         """The roll after a look at the members. With nobody there, nobody decides, and nothing is changed.
 
-        If none of those there were is left, the hub has been started anew.
+        If none of those there were is left, the hub has been started anew. ``was``: what members were called before they
+        had to join anew.
 
         >>> Roll().called(["a 1", "b 2"], 1000, 0).called(["b 2"], 2000, 0).sizes
         ((2000, 1),)
@@ -44,7 +45,7 @@ class Roll:
         if not members:
             return self
         count = len(members)
-        anew = not set(members) & set(self.members)
+        anew = not {*members, *was} & set(self.members)
         sizes = () if anew else self.sizes
         if not sizes or sizes[-1][1] != count:
             since = max(now_ms, sizes[-1][0]) if sizes else now_ms

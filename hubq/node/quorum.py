@@ -40,7 +40,8 @@ class Quorum:
             )
             members = [f"{name} {info.incarnation}" for name, info in nodes.items() if info.up]
             roll = roll_of(before)
-            after, why = self._decided(roll, members)
+            was = [f"{name} {number}" for name, info in nodes.items() if info.up for number in info.was.split()]
+            after, why = self._decided(roll, members, was)
             if not members:
                 return  # everybody is leaving: what there is stays as it is, for the next to decide
             if after == roll and why == said:
@@ -57,9 +58,9 @@ class Quorum:
                 return
         parts.kick()
 
-    def _decided(self, roll: Roll, members: list[str]) -> tuple[Roll, str]:
+    def _decided(self, roll: Roll, members: list[str], was: list[str]) -> tuple[Roll, str]:
         now = int(self._parts.redis_now_ms())
-        after = roll.called(members, now, int(self._strategy.threshold_time * 1000))
+        after = roll.called(members, now, int(self._strategy.threshold_time * 1000), was)
         size = after.size()
         if roll.partitioned_since:
             since = 0 if self._strategy.toggle_unlock(size) else roll.partitioned_since

@@ -26,6 +26,8 @@ class NodeInfo(msgspec.Struct, frozen=True):
     version: str = ""
     started_at: float = 0.0
     tags: dict[str, str] = {}
+    was: str = ""
+    """Incarnations that the same process had before it was cut off."""
 
     @property
     def up(self) -> bool:

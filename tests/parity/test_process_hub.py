@@ -33,7 +33,7 @@ def kinds(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Any:
 def spawn(shell: Shell, *names: str) -> list[WorkerProcess]:
     workers = [shell.spawn("parity_app:hub", "--name", name) for name in names]
     for worker, name in zip(workers, names, strict=True):
-        worker.wait_line(rf"hubq worker {name}: hub ")
+        worker.wait_line(rf"hubq worker {name}: hub ", 60.0)
     return workers
 
 

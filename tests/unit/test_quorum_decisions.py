@@ -96,6 +96,12 @@ def test_a_majority_grows_with_the_cluster_and_outlives_it() -> None:
     assert MajorityQuorum(5).toggle_lock(size(2)) and not MajorityQuorum(5).toggle_lock(size(3))
 
 
+def test_a_node_that_was_cut_off_is_no_new_hub() -> None:
+    strategy, roll = StaticQuorum(2), Roll().called(["a 1", "b 2"], 0, 0).called(["a 1"], 10, 0)
+    assert strategy.toggle_lock(roll.called(["a 3"], 20, 0, was=["a 1"]).size())
+    assert not strategy.toggle_lock(roll.called(["a 3"], 20, 0).size()), "another process: the hub was started anew"
+
+
 @pytest.mark.parametrize(
     ("per_cent", "nodes", "needed"), [(70, 10, 7), (70, 3, 3), (100, 4, 4), (0.1, 9, 1), (33.3, 10, 4)]
 )

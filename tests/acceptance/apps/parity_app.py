@@ -4,9 +4,27 @@ import asyncio
 import os
 from typing import Any
 
-from hubq import ColdSwap, HotSwap, Hub, PubSub
+from hubq import (
+    ColdSwap,
+    ConsistentHashing,
+    Divergence,
+    DynamicQuorum,
+    Guided,
+    HotSwap,
+    Hub,
+    MajorityQuorum,
+    PubSub,
+    StaticQuorum,
+)
 from hubq.hooks import ChildrenMigrated
 from hubq.testing import LedgerChild
+
+QUORUMS = {
+    "divergence": Divergence(),
+    "static": StaticQuorum(2),
+    "dynamic": DynamicQuorum(70, threshold_time=300.0),
+    "majority": MajorityQuorum(),
+}
 
 hub = Hub(
     os.environ["HUBQ_TEST_HUB"],
@@ -14,6 +32,8 @@ hub = Hub(
     lease_margin=0.5,
     migration=ColdSwap() if os.environ.get("PARITY_SWAP") == "cold" else HotSwap(),
     synchronization=PubSub(sync_interval=0.5),
+    distribution=Guided() if os.environ.get("PARITY_GUIDED") else ConsistentHashing(),
+    partition_tolerance=QUORUMS[os.environ.get("PARITY_QUORUM", "divergence")],
 )
 
 
