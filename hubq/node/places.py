@@ -188,7 +188,9 @@ class Places:
         for target, group in groups.items():
             while holding.moving and not holding.lost:  # noqa: ASYNC110  (rare, and short)
                 await asyncio.sleep(0.01)
-            if holding.lost or target not in self._ups:
+            # What was going on meanwhile may have passed some of them already.
+            group = [child for child in group if child in holding.unplaced]
+            if holding.lost or target not in self._ups or not group:
                 continue
             passing = Passing(self._parts, holding, target, self._ups[target], group)
             await self.begin(holding, self._pass(holding, passing, target), f"starting children on {target}")

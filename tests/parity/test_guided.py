@@ -37,7 +37,7 @@ def test_guided_start_and_remove(shell: Shell, hub_id: str, redis_server: Embedd
                 await guided.aio.start_children(specs, child_mapping=wrong)
         assert await guided.aio.children() == []
         result = await guided.aio.start_children(specs, child_mapping=mapping, timeout=30)
-        assert result.status == "ok"
+        assert result.status == "ok", result.errors
 
         async def placed() -> dict[str, str]:
             return {child: pids[0].node for child, pids in (await guided.aio.process_list()).items()}
