@@ -41,7 +41,7 @@ class WorkerProcess:
                     self.lines.append(line.rstrip())
                     self._news.notify_all()
 
-    def wait_line(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
+    def wait_line(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
         """The first line of its log that matches."""
 
         def found() -> re.Match[str] | None:
@@ -86,7 +86,7 @@ class Shell:
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "hubq", *arguments],
-            cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=30, check=False,
+            cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 
     def ok(self, *arguments: str, cwd: Path = APPS) -> str:
