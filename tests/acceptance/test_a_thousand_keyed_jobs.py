@@ -29,15 +29,22 @@ def spawn(shell: Shell, name: str) -> WorkerProcess:
 def test_a_thousand_keyed_jobs_with_a_drain_and_a_kill(shell: Shell, hub: Hub, client) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
     workers = {name: spawn(shell, name) for name in "abc"}
 
-    def enqueue(key: str) -> list[Job]:
-        return [hub.enqueue("jobs_app.keyed", key, number, key=key) for number in range(JOBS)]
+    jobs: list[Job] = []
 
-    with ThreadPoolExecutor(5) as pool:
-        jobs = [job for them in pool.map(enqueue, [f"account-{n}" for n in range(KEYS)]) for job in them]
+    def enqueue(first: int, behind: int) -> None:
+        def of_key(key: str) -> list[Job]:
+            return [hub.enqueue("jobs_app.keyed", key, number, key=key) for number in range(first, behind)]
+
+        with ThreadPoolExecutor(5) as pool:
+            for them in pool.map(of_key, [f"account-{n}" for n in range(KEYS)]):
+                jobs.extend(them)
+
+    enqueue(0, JOBS // 2)
     soon(lambda: len(notes(client, hub)) > 150, "some have run")
     workers["b"].signal(signal.SIGTERM)
     assert workers["b"].wait(40.0) == 0
     before = len(notes(client, hub))
+    enqueue(JOBS // 2, JOBS)  # so that the kill, too, comes in the middle
     soon(lambda: len(notes(client, hub)) > before + 50, "some more have run")
     key_processes = {int(line[4]) for line in notes(client, hub) if line[0] == "begin"}
     workers["c"].signal(signal.SIGKILL)

@@ -278,7 +278,7 @@ def test_the_same_child_twice(shell: Shell) -> None:
 
 def test_a_call_nobody_answers(shell: Shell, hub: Hub, hub_id: str) -> None:
     hub.start_child("c-1", Counter)
-    assert "no node serves it: start a worker" in shell.fails(1, "call", hub_id, "c-1", "total", "--timeout", "0.1")
+    assert "no node serves it, start a worker" in shell.fails(1, "call", hub_id, "c-1", "total", "--timeout", "0.1")
 
 
 def test_other_number_of_shards(shell: Shell, hub: Hub) -> None:
