@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import threading
 import time
@@ -35,7 +36,7 @@ def top_command(
     if once or not sys.stdout.isatty():
         view.saw(opened.inspect.glance(EVENTS))
         _until_accounts(opened, view)
-        print(plain(view))
+        print(plain(view, shutil.get_terminal_size().columns if sys.stdout.isatty() else 200))
         return
     make_app(opened, view, interval).run()
 

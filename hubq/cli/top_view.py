@@ -169,8 +169,8 @@ class View:
         return Text("\n").join(lines)
 
 
-def plain(view: View) -> str:
-    """The whole view as plain text, for a pipe and for the docs."""
+def plain(view: View, width: int = 200) -> str:
+    """The whole view as plain text, for a pipe and for the docs; events are cut at ``width``."""
     rows: Sequence[Sequence[str]] = [
         [column.upper() for column in COLUMNS],
         *([cell.plain for cell in view.row(node)] for node in view.nodes()),
@@ -185,5 +185,5 @@ def plain(view: View) -> str:
         )
     uptime = max((node.uptime for node in view.nodes()), default=0.0)
     lines += ["", "ring", view.ring(64).plain, "", "busiest children", view.busiest().plain, "", "last events"]
-    lines += [view.events(6).plain, "", f"oldest node up for {duration(uptime)}"]
+    lines += [view.events(6, width).plain, "", f"oldest node up for {duration(uptime)}"]
     return "\n".join(lines)
