@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hubq.core.lifecycle import Life
-from hubq.errors import StartFailed
+from hubq.errors import RedisUnavailable, StartFailed
 from hubq.hooks import ChildrenStart
 from hubq.node.holding import Holding
 from hubq.store.batches import read_batch
@@ -22,6 +23,8 @@ from hubq.store.tries import TOOK_DOWN
 
 if TYPE_CHECKING:
     from hubq.node.supervisor import Supervisor
+
+log = logging.getLogger("hubq.node")
 
 
 class Starts:
@@ -49,6 +52,7 @@ class Starts:
             return
         failed: dict[str, str] = {}
         records: dict[str, SpecRecord] = {}
+        marks: list[Any] = []
         options = StartOptions.read(message.method) if message.method else PLAIN
         if missing:
             commands: list[Command[Any]] = [read_some_specs(supervisor.keys, holding.shard, missing)]
@@ -57,7 +61,13 @@ class Starts:
                     read_texts(supervisor.keys.batches(holding.shard)),
                     read_batch(supervisor.keys, options.batch),
                 ]
-            records, *marks = await supervisor.redis.run_many(commands, retry_for=supervisor.config.lease)
+            while not holding.lost:
+                try:
+                    records, *marks = await supervisor.redis.run_many(commands, retry_for=supervisor.config.lease)
+                    break
+                except RedisUnavailable as error:  # the reader is past the message: nobody else here brings it again
+                    log.warning("the start of %s waits: %s", message.child, error)
+                    await asyncio.sleep(0.2)
             if not await self._open_again(holding):
                 return  # whoever owns the shard next reads the message again
             if marks and options.batch in marks[0].values():

@@ -9,6 +9,7 @@ import pytest
 
 from hubq import CallFailed, ChildSpec, HotSwap, Hub
 from hubq.core.hashing import shard_of
+from hubq.errors import RedisUnavailable
 from hubq.store.registry import read_texts
 from hubq.strategies.migration.protocol import Handover
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
@@ -228,6 +229,36 @@ def test_stopping_an_interval_child_leaves_nothing_in_its_mailbox(make_hub: Any)
             await eventually(empty, what="no message is left")
             await start(hub, Saver, ["s"])
             assert await hub.aio.ref("s").call("entries") == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_start_outlives_an_outage_in_which_its_shard_stays(make_hub: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The specs cannot be read for longer than the node tries; its lease is renewed all the same."""
+    caplog.set_level("CRITICAL", "hubq.node")
+
+    async def scenario() -> None:
+        hub = make_hub(shards=2)
+        async with Cluster(hub) as cluster:
+            node = await cluster.start("a")
+            await cluster.settled()
+            redis, refused = node.parts.redis, 0
+            run_many = redis.run_many
+
+            async def without_specs(commands: Any, **how: Any) -> list[Any]:
+                nonlocal refused
+                if commands[0].args[0] == "HMGET" and refused < 2:
+                    refused += 1
+                    raise RedisUnavailable("no answer")
+                return await run_many(commands, **how)
+
+            redis.run_many = without_specs  # type: ignore[method-assign]
+            await start(hub, LedgerChild, ["c"])
+            assert refused == 2
+            ledger = Ledger(hub)
+            await ledger.call("x", "c")
+            await ledger.check()
+            assert await redis.run(read_texts(hub.keys.backlog(shard_of("c", 2)))) == {}
 
     asyncio.run(scenario())
 
