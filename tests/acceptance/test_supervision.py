@@ -147,7 +147,7 @@ def test_children_of_a_bad_deploy_find_the_worker_that_has_the_right_version(
     names = [f"feed-{n}" for n in range(6)]
     old = deploy("old", FEED.format(version=1))
     feed = type("Feed", (Child,), {"__module__": "shop"})
-    assert not hub.start_children([ChildSpec(name, feed) for name in names]).result().failed
+    assert not hub.start_children([ChildSpec(name, feed) for name in names]).result().errors
     assert [hub.ref(name).call("add") for name in names] == [1] * len(names)
     bad = deploy("bad", BROKEN)
     old.signal(signal.SIGTERM)
