@@ -56,6 +56,7 @@ class NodeCollector(Collector):
         yield self._each(CounterMetricFamily, "hubq_migrations", "Shards and pins handed over", "direction", directions)
         yield self._histogram("hubq_pause_seconds", "Pause of each child that came here", counters.pauses)
         yield self._counter("hubq_takeovers", "Shards taken over without a handover", vitals.taken_over)
+        yield self._gauge("hubq_dead_letters", "Dead letters of the shards of this node", vitals.dead)
         yield self._counter("hubq_leases_lost", "Leases that may have run out", counters.leases_lost)
         yield self._gauge("hubq_lease_seconds", "What is left of the lease", vitals.lease_left)
         yield self._gauge("hubq_loop_lag_seconds", "Longest wait of a timer lately", vitals.lag)

@@ -20,6 +20,7 @@ from hubq.errors import RedisUnavailable
 from hubq.node.committer import SAMPLED
 from hubq.node.tasks import end_tasks
 from hubq.store.connection import LOST
+from hubq.store.dead_letters import count_dead
 from hubq.store.mailbox import mailbox_length
 from hubq.store.vitals import EVERY, Vitals, write_vitals
 
@@ -45,6 +46,7 @@ class Pulse:
         self._ready = ready
         self._lag = 0.0  # the longest wait since the last account
         self._queued = 0
+        self._dead = 0
         self._mailboxes: dict[str, int] = {}
         self._sampled_at = parts.now()
         self._settings = {n: value for n, value in asdict(parts.config).items() if isinstance(value, int | float)}
@@ -95,12 +97,14 @@ class Pulse:
     async def _publish(self) -> None:
         parts = self._parts
         shards = sorted(shard for shard, pinned in parts.supervisor.holdings if pinned is None)
-        *lengths, _ = await parts.redis.run_many(
+        *counts, _ = await parts.redis.run_many(
             [
                 *(mailbox_length(parts.keys, shard) for shard in shards),
+                *(count_dead(parts.keys, shard) for shard in shards),
                 write_vitals(parts.keys, parts.node_name, self.vitals),
             ]
         )
+        lengths, self._dead = counts[: len(shards)], sum(counts[len(shards) :])
         self._mailboxes = {str(shard): length for shard, length in zip(shards, lengths, strict=True) if length}
         self._lag = 0.0
         self._sampled_at = parts.now()
@@ -126,6 +130,7 @@ class Pulse:
             moved_in=counters.moved_in,
             moved_out=counters.moved_out,
             taken_over=counters.taken_over,
+            dead=self._dead,
             memory=memory_used(),
             cpu=round(time.process_time(), 2),
             lag=round(self._lag, 4),

@@ -15,7 +15,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node's own account. Counters count since the node started; times are seconds, memory is bytes.
 
     ``clock`` is how far its wall clock is ahead of Redis TIME; ``lag`` the longest its event loop kept a timer waiting
-    since the last account; ``mailboxes`` shard -> messages waiting; ``busiest`` child -> messages per second (sampled).
+    since the last account; ``mailboxes`` shard -> messages waiting; ``dead`` dead letters of its shards; ``busiest`` child -> messages per second (sampled).
     """
 
     incarnation: int
@@ -33,6 +33,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     moved_in: int = 0
     moved_out: int = 0
     taken_over: int = 0
+    dead: int = 0
     memory: int = 0
     cpu: float = 0.0
     lag: float = 0.0
