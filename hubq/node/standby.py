@@ -117,6 +117,7 @@ class Standby:
             if cell.life is Life.BUILT:
                 parts.supervisor.begin(cell, None)
             else:
+                parts.supervisor.goes_on(cell)  # a copy, too, may lack what an owner before the last one answered
                 parts.supervisor.began(cell)
 
     async def _save(self, holding: Holding, cells: list[Cell]) -> None:

@@ -208,9 +208,8 @@ class Supervisor:
         """Give a built child its state and start it; its intake opens when ``on_start`` is done. ``first``: no node has
         ever had it.
         """
-        if cell.kind.durability == "interval" and not first:
-            # What was answered since its last save comes again. (A second more than any clock can be wrong.)
-            cell.holding.replays[cell.child_id] = self.redis_now_ms() + 1000
+        if not first:
+            self.goes_on(cell)
         try:
             if envelope is not None:
                 restore(cell, envelope)
@@ -225,6 +224,11 @@ class Supervisor:
             self.background(self._on_start(cell), f"starting child {cell.child_id}")
         else:
             self._started(cell)
+
+    def goes_on(self, cell: Cell) -> None:
+        """Another node had it before: of an interval child, what that one answered since its last save comes again."""
+        if cell.kind.durability == "interval":
+            cell.holding.replays[cell.child_id] = self.redis_now_ms() + 1000  # more than any clock can be wrong
 
     async def _on_start(self, cell: Cell) -> None:
         assert cell.instance is not None
