@@ -18,6 +18,8 @@ Bearer = int | str
 #: ``FLOORS`` counts in proportion less: a few messages move nothing in a hub that is as good as idle.
 WEIGHTS = {"messages": 0.40, "seconds": 0.25, "queued": 0.10, "children": 0.15, "state_bytes": 0.10}
 FLOORS = {"messages": 50.0, "seconds": 0.1, "queued": 1000.0, "children": 100.0, "state_bytes": 1e7}
+#: Less than this part of its floor is none: it changes nothing, and cannot be divided by (a float that fades ends at 5e-324).
+NOTHING = 1e-9
 
 #: What all shards have in common: so much, and everything if there is no load at all. Then they are spread by number.
 COMMON = 0.05
@@ -45,7 +47,8 @@ def weigh(loads: Mapping[Bearer, Load]) -> dict[Bearer, float]:
     {0: 0.88, 1: 0.12}
     """
     totals = {part: float(sum(getattr(load, part) for load in loads.values())) for part in WEIGHTS}
-    there = {part: min(1.0, totals[part] / FLOORS[part]) for part in WEIGHTS if totals[part] > 0}
+    shares = {part: min(1.0, totals[part] / FLOORS[part]) for part in WEIGHTS}
+    there = {part: share for part, share in shares.items() if share > NOTHING}
     common = max(COMMON, 1.0 - max(there.values(), default=0.0))
     whole = sum(WEIGHTS[part] * share for part, share in there.items())
     factors = {part: (1.0 - common) * WEIGHTS[part] * share / whole / totals[part] for part, share in there.items()}

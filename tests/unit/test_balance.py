@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hubq import CentralizedLoadBalancer, ConfigError
@@ -148,6 +148,7 @@ PARTS = st.floats(0.0, 1e9)
 
 
 @given(st.dictionaries(st.integers(0, 9) | st.sampled_from(NODES), st.builds(Load, PARTS, PARTS, PARTS, PARTS, PARTS)))
+@example({0: Load(state_bytes=5e-324)})
 def test_loads_are_shares(loads: dict[int | str, Load]) -> None:
     found = weigh(loads)
     assert all(load >= 0 for load in found.values())
