@@ -16,24 +16,23 @@ SHARDS, HOTTER = 40, 10
 
 
 class Skewed:
-    """One message after another to every child, and ten times as many to the hot ones."""
+    """Rounds of one message to every child, and of ten to each hot one, all children side by side."""
 
     def __init__(self, ledger: Ledger, children: Sequence[str], hot: Sequence[str]) -> None:
         self.rounds = 0
         self._stop = False
-        senders = 10
-        self._tasks = [
-            asyncio.ensure_future(self._send(ledger, f"s{n}", children[n::senders], hot)) for n in range(senders)
-        ]
+        self._ledger = ledger
+        self._task = asyncio.ensure_future(self._rounds(children, hot))
 
-    async def _send(self, ledger: Ledger, sender: str, children: Sequence[str], hot: Sequence[str]) -> None:
+    async def _rounds(self, children: Sequence[str], hot: Sequence[str]) -> None:
         while not self._stop:
-            for child in children:
-                times = HOTTER if child in hot else 1
-                for _ in range(times - 1):
-                    await ledger.cast(sender, child)
-                await ledger.call(sender, child)
+            await asyncio.gather(*(self._send(child, HOTTER if child in hot else 1) for child in children))
             self.rounds += 1
+
+    async def _send(self, child: str, times: int) -> None:
+        for _ in range(times - 1):
+            await self._ledger.cast("s", child)
+        await self._ledger.call("s", child)
 
     async def more(self, rounds: int) -> None:
         """Wait until this many more rounds have been sent."""
@@ -41,8 +40,13 @@ class Skewed:
         await eventually(lambda: self.rounds >= until, 60.0, f"{rounds} rounds")
 
     async def end(self) -> None:
+        """Finish the round."""
         self._stop = True
-        await asyncio.gather(*self._tasks)
+        await self._task
+
+    def cancel(self) -> None:
+        """End at once: the test has failed."""
+        self._task.cancel()
 
 
 async def busiest(cluster: Cluster, load: Skewed, rounds: int = 30) -> float:
@@ -110,24 +114,27 @@ def test_a_skewed_load_is_evened_out_and_goes_on_when_the_leader_dies(make_hub: 
             moved_before = await moves_of(hub)
             hot = [children[shard] for shard in range(SHARDS) if placed[shard] == "b"][: SHARDS // 10]
             load = Skewed(ledger, children, hot)
-            assert await busiest(cluster, load) > 1.4 or (await assignment(hub)).moved
-            assert await evened_out(cluster, load) <= 1.25
-            published = await assignment(hub)
-            assert published.leader == "a" and published.moved
-            moved = {shard: count - moved_before.get(shard, 0) for shard, count in (await moves_of(hub)).items()}
-            assert max(moved.values()) == 1, "no shard moves twice within the rest"
+            try:
+                assert await busiest(cluster, load) > 1.4 or (await assignment(hub)).moved
+                assert await evened_out(cluster, load) <= 1.25
+                published = await assignment(hub)
+                assert published.leader == "a" and published.moved
+                moved = {shard: count - moved_before.get(shard, 0) for shard, count in (await moves_of(hub)).items()}
+                assert max(moved.values()) == 1, "no shard moves twice within the rest"
 
-            await cluster.kill("a")
-            await cluster.settled_shards()
+                await cluster.kill("a")
+                await cluster.settled_shards()
 
-            async def led_by_the_next() -> bool:
-                now = await assignment(hub)
-                return now.leader == "b" and now.epoch > published.epoch and set(now.shards.values()) == set("bcd")
+                async def led_by_the_next() -> bool:
+                    now = await assignment(hub)
+                    return now.leader == "b" and now.epoch > published.epoch and set(now.shards.values()) == set("bcd")
 
-            await eventually(led_by_the_next, 20.0, "the node that is up longest now leads")
-            assert await evened_out(cluster, load) <= 1.25
-            await load.end()
-            await ledger.check()
+                await eventually(led_by_the_next, 20.0, "the node that is up longest now leads")
+                assert await evened_out(cluster, load) <= 1.25
+                await load.end()
+                await ledger.check()
+            finally:
+                load.cancel()
 
     asyncio.run(scenario())
 
