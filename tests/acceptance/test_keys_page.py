@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 import redis
 
+from hubq import Hub
 from hubq.store.embedded import EmbeddedServer
 
 from .conftest import APPS, Shell
+from .test_workers import eventually
 
 pytestmark = pytest.mark.acceptance
 
@@ -111,6 +113,9 @@ def test_the_session_of_the_page(chat: Shell, monkeypatch: pytest.MonkeyPatch) -
     app = importlib.import_module("app")
     for name in ("a", "b"):
         chat.spawn("app:hub", "--name", name, cwd=APPS).wait_line(f"hubq worker {name}: ")
+    hub = Hub("chat", redis=chat.environment["HUBQ_REDIS_URL"])
+    eventually(lambda: [node.shards for node in hub.nodes()] == [32, 32])
+    hub.close()
     session = Session(chat)
     begun = app.begin(chat.environment["HUBQ_REDIS_URL"])
     before, after = PAGE.read_text(encoding="utf-8").split(AFTER)
