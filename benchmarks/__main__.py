@@ -1,29 +1,32 @@
 """One command: a Redis of its own, all measurements interleaved, tables, ``results.json`` and a chart.
 
-Parts: ``messages`` (with the bare loop), ``starts``, ``migration`` (1,000 and 10,000 children), ``memory``, ``growth``,
-``peers`` (each in an environment of its own under the cache directory; the first time pip needs a few minutes).
+Parts: ``messages`` (with the bare loop), ``casts`` (in many settings), ``starts``, ``migration`` (1,000 and 10,000 children
+with 200 bytes and with 10 KB of state), ``take-over`` (after a kill), ``memory``, ``growth``, ``peers`` (each in an
+environment of its own under the cache directory; the first time pip needs a few minutes).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import platform
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
 
-from benchmarks import growth, memory, messages, migration, peer_jobs, processes, report
+from benchmarks import casts, growth, memory, messages, migration, peer_jobs, processes, report, take_over
 from hubq.cli.worker import fastest_loop
 from hubq.store.embedded import EmbeddedServer
 
-PARTS = ("messages", "starts", "migration", "memory", "growth", "peers")
+PARTS = ("messages", "casts", "starts", "migration", "take-over", "memory", "growth", "peers")
 Work = Callable[[], Awaitable[dict[str, Any]]]
 
 
@@ -35,14 +38,16 @@ class Sizes:
     calls: int = 2_000
     starts: int = 5_000
     moved: tuple[int, ...] = (1_000, 10_000)
+    state_bytes: tuple[int, ...] = (200, 10_000)
+    taken_over: tuple[int, ...] = (1_000, 10_000)
     children: int = 100_000
     growth_casts: int = growth.CASTS
     peer_jobs: int | None = None
     """None: as many as suits each peer."""
 
 
-QUICK = Sizes(5_000, 300, 1_000, (200,), 2_000, 2_000, 200)
-TINY = Sizes(500, 20, 20, (20,), 50, 500, 50)
+QUICK = Sizes(5_000, 300, 1_000, (200,), (200,), (200,), 2_000, 2_000, 200)
+TINY = Sizes(500, 20, 20, (20,), (200,), (20,), 50, 500, 50)
 
 
 async def empty(url: str) -> None:
@@ -63,20 +68,33 @@ def works(
         found.append(("messages", "bare loop", lambda: messages.measure_bare(url, sizes.casts, sizes.calls)))
     if "starts" in parts:
         found.append(("starts", "hubq", lambda: messages.measure_starts(url, f"starts{turn}", sizes.starts)))
+    if "casts" in parts:
+        found += _in_settings("casts", casts.SETTINGS, sizes.casts, url, redis_pid, turn)
     if "migration" in parts:
-        for count in sizes.moved:
-            work = lambda count=count: migration.measure(url, f"migration{turn}-{count}", count)  # noqa: E731
-            found.append(("migration", f"{count:,} children", work))
+        for count, size in itertools.product(sizes.moved, sizes.state_bytes):
+            work = partial(migration.measure, url, f"migration{turn}-{count}-{size}", count, size)
+            found.append(("migration", f"{count:,} of {size:,} B", work))
+    if "take-over" in parts:
+        for count, strategy in itertools.product(sizes.taken_over, take_over.STRATEGIES):
+            work = partial(take_over.measure, url, f"{strategy}{turn}-{count}", strategy, count)
+            found.append(("take-over", f"{strategy}, {count:,} children", work))
     if "memory" in parts:
-        work = lambda: memory.measure(url, f"memory{turn}", redis_pid, sizes.children)  # noqa: E731
+        work = partial(memory.measure, url, f"memory{turn}", redis_pid, sizes.children)
         found.append(("memory", f"{sizes.children:,} children", work))
     if "growth" in parts:
-        for size in growth.SIZES:
-            work = lambda size=size: growth.measure(url, f"growth{turn}", size, redis_pid, sizes.growth_casts)  # noqa: E731
-            found.append(("growth", size, work))
+        found += _in_settings("growth", growth.SETTINGS, sizes.growth_casts, url, redis_pid, turn)
     for name in peers:
         found.append(("peers", name, lambda name=name: peer_jobs.measure_one(name, url, sizes.peer_jobs)))
     return found
+
+
+def _in_settings(
+    part: str, settings: dict[str, casts.Setting], count: int, url: str, redis_pid: int, turn: int
+) -> list[tuple[str, str, Work]]:
+    return [
+        (part, name, partial(casts.measure, url, f"{part}{turn}-{number}", setting, redis_pid, count))
+        for number, (name, setting) in enumerate(settings.items())
+    ]
 
 
 async def machine(url: str) -> dict[str, str]:

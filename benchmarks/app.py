@@ -9,6 +9,7 @@ from hubq import Child, Hub
 
 HUB_ID = "HUBQ_BENCH_HUB"
 SHARDS = "HUBQ_BENCH_SHARDS"
+LEASE = "HUBQ_BENCH_LEASE"
 
 
 class Idle(Child):
@@ -23,24 +24,47 @@ class Idle(Child):
 
 
 class Account(Child):
-    """About 200 bytes of state, written with every message."""
+    """About 200 bytes of state (or as many as asked for), written with every message."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 200) -> None:
         self.n = 0
-        self.padding = "x" * 150
+        self.padding = "x" * (size - 50)
 
     async def add(self, k: int) -> int:
         """Change the state and tell it."""
         self.n += k
         return self.n
 
+    async def touch(self) -> None:
+        """Change the state."""
+        self.n += 1
 
-def make_hub(hub_id: str, redis: str | None = None, shards: int = 64) -> Hub:
-    """A hub that knows both."""
-    hub = Hub(hub_id, redis=redis, shards=shards)
-    hub.child(Idle)
-    hub.child(Account)
+
+class IntervalAccount(Account):
+    """The same, saved every 1,000 messages or 5 seconds."""
+
+    durability = "interval"
+
+
+class HandoverAccount(Account):
+    """The same, saved when it moves."""
+
+    durability = "handover"
+
+
+KINDS: dict[str, type[Child]] = {kind.__name__: kind for kind in (Idle, Account, IntervalAccount, HandoverAccount)}
+
+
+def make_hub(hub_id: str, redis: str | None = None, shards: int = 64, lease: float = 5.0) -> Hub:
+    """A hub that knows all of them."""
+    hub = Hub(hub_id, redis=redis, shards=shards, lease=lease)
+    for kind in KINDS.values():
+        hub.child(kind)
     return hub
 
 
-hub = make_hub(os.environ.get(HUB_ID, "bench"), shards=int(os.environ.get(SHARDS, "64")))
+hub = make_hub(
+    os.environ.get(HUB_ID, "bench"),
+    shards=int(os.environ.get(SHARDS, "64")),
+    lease=float(os.environ.get(LEASE, "5")),
+)

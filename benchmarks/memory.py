@@ -6,8 +6,8 @@ import asyncio
 import time
 
 from benchmarks.app import Account
-from benchmarks.growth import cpu_seconds, resident
 from benchmarks.processes import served_hub
+from benchmarks.usage import cpu_seconds, resident
 from hubq import ChildSpec
 
 AT_ONCE = 20_000

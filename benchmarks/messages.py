@@ -1,48 +1,28 @@
-"""Casts end to end, idle calls, and starts."""
+"""hubq and the bare loop side by side: casts end to end, calls with nothing else going on and at half load; and starts."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from redis.asyncio import Redis
 
 from benchmarks import bare_loop
 from benchmarks.app import Account, Idle
+from benchmarks.casts import CHILDREN, Send, casts_per_second
 from benchmarks.processes import served_hub, start_children
 
-CHILDREN = 1_000
-IN_FLIGHT = 500
 WARM_UP_CALLS = 100
-POLL = 0.01
+#: Half load: casts per second meanwhile, the same for both; about half of what hubq takes on two cores.
+HALF_LOAD = 15_000
+TICK = 0.005
 
-Send = Callable[[list[str]], Awaitable[object]]
-
-
-async def until_empty(redis: Redis, streams: list[str]) -> None:
-    """Until every message has been handled and deleted."""
-    while True:
-        pipeline = redis.pipeline(transaction=False)
-        for stream in streams:
-            pipeline.xlen(stream)
-        if not any(await pipeline.execute()):
-            return
-        await asyncio.sleep(POLL)
+Call = Callable[[str], Awaitable[object]]
 
 
-async def casts_per_second(redis: Redis, streams: list[str], send: Send, casts: int) -> float:
-    """From the first send until the last message is handled and gone."""
-    began = 0.0
-    for count in (casts // 12, casts):  # the first is to warm up
-        began = time.perf_counter()
-        for first in range(0, count, IN_FLIGHT):
-            await send([f"c{number % CHILDREN}" for number in range(first, first + IN_FLIGHT)])
-        await until_empty(redis, streams)
-    return casts / (time.perf_counter() - began)
-
-
-async def call_times(call: Callable[[str], Awaitable[object]], calls: int) -> dict[str, float]:
+async def call_times(call: Call, calls: int, name: str) -> dict[str, float]:
     """One caller, one call at a time; milliseconds."""
     times: list[float] = []
     for number in range(calls + WARM_UP_CALLS):
@@ -50,7 +30,35 @@ async def call_times(call: Callable[[str], Awaitable[object]], calls: int) -> di
         await call(f"c{number % CHILDREN}")
         times.append((time.perf_counter() - began) * 1000)
     times = sorted(times[WARM_UP_CALLS:])
-    return {"call_p50_ms": times[calls // 2], "call_p99_ms": times[calls * 99 // 100]}
+    parts = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
+    return {f"{name}_{what}_ms": times[min(calls - 1, int(calls * part))] for what, part in parts.items()}
+
+
+@contextlib.asynccontextmanager
+async def half_load(send: Send) -> AsyncIterator[None]:
+    """Casts at a steady rate meanwhile, as a tick's worth at a time."""
+
+    async def offer() -> None:
+        began, sent = time.perf_counter(), 0
+        while True:
+            due = int((time.perf_counter() - began) * HALF_LOAD)
+            if due > sent:
+                await send([f"c{number * 7 % CHILDREN}" for number in range(sent, due)])
+            sent = due
+            await asyncio.sleep(TICK)
+
+    task = asyncio.create_task(offer())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _calls(call: Call, send: Send, calls: int) -> dict[str, float]:
+    found = await call_times(call, calls, "call")
+    async with half_load(send):
+        return found | await call_times(call, calls, "busy_call")
 
 
 async def measure_hubq(url: str, hub_id: str, casts: int, calls: int) -> dict[str, float]:
@@ -64,18 +72,18 @@ async def measure_hubq(url: str, hub_id: str, casts: int, calls: int) -> dict[st
 
         streams = [hub.keys.mailbox(shard) for shard in range(hub.config.shards)]
         found = {"casts_per_s": await casts_per_second(redis, streams, send, casts)}
-        return found | await call_times(lambda name: refs[name].call("touch"), calls)
+        return found | await _calls(lambda name: refs[name].call("touch"), send, calls)
 
 
 async def measure_bare(url: str, casts: int, calls: int) -> dict[str, float]:
     """Casts and calls of the bare loop: one process."""
     async with bare_loop.served(url) as redis:
-        found = {
-            "casts_per_s": await casts_per_second(
-                redis, bare_loop.STREAMS, lambda names: bare_loop.cast_all(redis, names), casts
-            )
-        }
-        return found | await call_times(lambda name: bare_loop.call(redis, name), calls)
+
+        async def send(names: list[str]) -> None:
+            await bare_loop.cast_all(redis, names)
+
+        found = {"casts_per_s": await casts_per_second(redis, bare_loop.STREAMS, send, casts)}
+        return found | await _calls(lambda name: bare_loop.call(redis, name), send, calls)
 
 
 async def measure_starts(url: str, hub_id: str, starts: int) -> dict[str, float]:

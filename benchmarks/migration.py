@@ -113,10 +113,10 @@ def joined_at(events: list[tuple[str, dict[str, str]]]) -> float:
     return next(stamp(entry) for entry, fields in events if fields["type"] == "node_joined")
 
 
-async def measure(url: str, hub_id: str, children: int = 1_000) -> dict[str, Any]:
-    """Worker b joins, then worker a is told to end (SIGTERM), both under load."""
+async def measure(url: str, hub_id: str, children: int = 1_000, size: int = 200) -> dict[str, Any]:
+    """Worker b joins, then worker a is told to end (SIGTERM), both under load. ``size``: bytes of each child's state."""
     async with served_hub(url, hub_id) as (hub, a), Redis.from_url(url) as redis:
-        load = Load(hub, await start_children(hub, Account, children))
+        load = Load(hub, await start_children(hub, Account, children, size))
         await asyncio.sleep(2 * SETTLE)
         now = time.perf_counter()
         steady = now - SETTLE, now - 0.2

@@ -73,10 +73,10 @@ async def served_hub(url: str, hub_id: str) -> AsyncIterator[tuple[Hub, subproce
         await hub.aio.close()
 
 
-async def start_children(hub: Hub, kind: type, count: int) -> list[str]:
+async def start_children(hub: Hub, kind: type, count: int, *args: object) -> list[str]:
     """Start children; their ids. Every one must start."""
     names = [f"c{number}" for number in range(count)]
-    result = await hub.aio.start_children([ChildSpec(name, kind) for name in names], timeout=60)
+    result = await hub.aio.start_children([ChildSpec(name, kind, args=args) for name in names], timeout=60)
     if len(result.started) != count:
         raise RuntimeError(f"only {len(result.started)} of {count} children started")
     return names

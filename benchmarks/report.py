@@ -23,6 +23,16 @@ FIGURES: dict[str, dict[str, str]] = {
         "casts_per_s": "casts end to end, per second",
         "call_p50_ms": "call, idle, p50 (ms)",
         "call_p99_ms": "call, idle, p99 (ms)",
+        "call_p999_ms": "call, idle, p99.9 (ms)",
+        "busy_call_p50_ms": "call, half load, p50 (ms)",
+        "busy_call_p99_ms": "call, half load, p99 (ms)",
+        "busy_call_p999_ms": "call, half load, p99.9 (ms)",
+    },
+    "casts": {
+        "casts_per_s": "casts per second",
+        "client_us": "CPU of the client per cast (µs)",
+        "workers_us": "of the workers (µs)",
+        "redis_us": "of Redis (µs)",
     },
     "starts": {"starts_per_s": "start_children, per second"},
     "migration": {
@@ -46,6 +56,11 @@ FIGURES: dict[str, dict[str, str]] = {
         "calls": "calls in all",
         "failed_calls": "failed calls",
         "wrong_states": "children with a wrong state",
+    },
+    "take-over": {
+        "lost": "children of the killed worker",
+        "first_ms": "first answer after the lease (ms)",
+        "last_ms": "last answer (ms)",
     },
     "memory": {
         "started_per_s": "children started per second",
@@ -87,9 +102,9 @@ def column(rounds: list[dict[str, Any]], name: str) -> list[float]:
 
 
 def spread(values: list[float]) -> str:
-    """Median, and the least and the most."""
-    if not values:
-        return "-"
+    """Median, and the least and the most if there were several rounds."""
+    if len(values) < 2:
+        return number(values[0]) if values else "-"
     return f"{number(statistics.median(values))} ({number(min(values))}–{number(max(values))})"
 
 

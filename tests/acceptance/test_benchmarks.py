@@ -28,7 +28,7 @@ def test_the_benchmarks_run(tmp_path: Path, real_server: RedisServer) -> None:
     rounds = json.loads(results.read_text())["rounds"]
     assert set(rounds) == set(parts.split(","))
     assert set(rounds["messages"]) == {"hubq", "bare loop"}
-    (moved,) = rounds["migration"]["20 children"]
+    (moved,) = rounds["migration"]["20 of 200 B"]
     assert moved["failed_calls"] == moved["wrong_states"] == 0
 
 

@@ -1,0 +1,162 @@
+"""What a cast costs, end to end: per second, and processor time of client, workers and Redis, in many settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from redis.asyncio import Redis
+
+from benchmarks.app import KINDS, LEASE, SHARDS, Idle, make_hub
+from benchmarks.processes import ended, start_worker, wait_for_node
+from benchmarks.usage import cpu_seconds
+from hubq import Child, ChildSpec, Hub
+
+CHILDREN = 1_000
+IN_FLIGHT = 500
+STARTED_AT_ONCE = 20_000
+POLL = 0.01
+
+Send = Callable[[list[str]], Awaitable[object]]
+How = Literal["together", "one by one", "one by one, waiting client"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Who sends what to whom. With ``backlog`` the workers are stopped (SIGSTOP) until everything has been sent."""
+
+    nodes: int = 1
+    shards: int = 64
+    children: int = CHILDREN
+    kind: type[Child] = Idle
+    how: How = "together"
+    backlog: bool = False
+    part: float = 1.0
+    """Of the casts of the others: less where one takes long."""
+
+
+SETTINGS = {
+    "durable, 1,000 children": Setting(),
+    "durable, 1 child": Setting(children=1),
+    "durable, 100,000 children": Setting(children=100_000),
+    "state of 200 B changed each time": Setting(kind=KINDS["Account"]),
+    "the same, saved by interval": Setting(kind=KINDS["IntervalAccount"]),
+    "the same, saved when it moves": Setting(kind=KINDS["HandoverAccount"]),
+    "durable, 2 nodes": Setting(nodes=2),
+    "one by one": Setting(how="one by one", part=0.1),
+    "one by one, waiting client": Setting(how="one by one, waiting client", part=0.1),
+}
+
+
+def batches(count: int, children: int) -> Iterator[list[str]]:
+    """Names of children, as many as are in flight at once; every child in turn, but not its neighbours."""
+    for first in range(0, count, IN_FLIGHT):
+        yield [f"c{number * 7919 % children}" for number in range(first, min(first + IN_FLIGHT, count))]
+
+
+async def until_empty(redis: Redis, streams: list[str]) -> None:
+    """Until every message has been handled and deleted."""
+    while True:
+        pipeline = redis.pipeline(transaction=False)
+        for stream in streams:
+            pipeline.xlen(stream)
+        if not any(await pipeline.execute()):
+            return
+        await asyncio.sleep(POLL)
+
+
+async def casts_per_second(redis: Redis, streams: list[str], send: Send, casts: int) -> float:
+    """From the first send until the last message is handled and gone; 500 in flight."""
+    began = 0.0
+    for count in (casts // 12, casts):  # the first is to warm up
+        began = time.perf_counter()
+        for names in batches(count, CHILDREN):
+            await send(names)
+        await until_empty(redis, streams)
+    return casts / (time.perf_counter() - began)
+
+
+@contextlib.asynccontextmanager
+async def crew(url: str, hub_id: str, setting: Setting) -> AsyncIterator[tuple[Hub, list[int]]]:
+    """A hub whose children have started, and the processes of its workers."""
+    hub = make_hub(hub_id, url, setting.shards, lease=60.0 if setting.backlog else 5.0)
+    environment = {SHARDS: str(setting.shards), LEASE: str(hub.config.lease)}
+    names = [f"n{number}" for number in range(setting.nodes)]
+    workers = [start_worker(hub, url, name, **environment) for name in names]
+    try:
+        for name, worker in zip(names, workers, strict=True):
+            await wait_for_node(hub, name, worker, setting.shards // setting.nodes)
+        for first in range(0, setting.children, STARTED_AT_ONCE):
+            some = range(first, min(first + STARTED_AT_ONCE, setting.children))
+            await hub.aio.start_children([ChildSpec(f"c{number}", setting.kind) for number in some], timeout=60)
+        yield hub, [worker.pid for worker in workers]
+    finally:
+        for worker in workers:
+            worker.send_signal(signal.SIGCONT)
+        with contextlib.suppress(Exception):
+            await hub.aio.close()
+        await asyncio.gather(*(ended(worker) for worker in workers))
+
+
+async def measure(url: str, hub_id: str, setting: Setting, redis_pid: int, casts: int) -> dict[str, float]:
+    """One setting: every child has had a message before, so that nothing happens for the first time."""
+    casts = max(IN_FLIGHT, int(casts * setting.part))
+    async with crew(url, hub_id, setting) as (hub, workers), Redis.from_url(url) as redis:
+        streams = [hub.keys.mailbox(shard) for shard in range(hub.config.shards)]
+
+        async def until_handled() -> None:
+            if setting.kind.durability != "interval":  # the messages of those stay until the next save
+                return await until_empty(redis, streams)
+            await asyncio.gather(*[hub.aio.ref(f"c{n}").call("touch", timeout=60) for n in range(setting.children)])
+
+        send = sender(hub, setting.how)
+        await asyncio.to_thread(hub.nodes)  # the waiting client connects
+        for names in batches(max(casts // 4, setting.children), setting.children):
+            await sender(hub, "together")(names)
+        await until_handled()
+
+        def used() -> tuple[float, float, float]:
+            return time.process_time(), sum(map(cpu_seconds, workers)), cpu_seconds(redis_pid)
+
+        began, before = time.perf_counter(), used()
+        if setting.backlog:
+            for pid in workers:
+                os.kill(pid, signal.SIGSTOP)
+        for names in batches(casts, setting.children):
+            await send(names)
+        client = time.process_time()
+        if setting.backlog:  # what follows is the handling alone
+            began, before = time.perf_counter(), (before[0], *used()[1:])
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+        await until_handled()
+        seconds, after = time.perf_counter() - began, used()
+        per_cast = [(now - then) / casts * 1e6 for now, then in zip((client, *after[1:]), before, strict=True)]
+        return {"casts_per_s": casts / seconds} | dict(
+            zip(("client_us", "workers_us", "redis_us"), per_cast, strict=True)
+        )
+
+
+def sender(hub: Hub, how: How) -> Send:
+    """How the client sends."""
+
+    async def together(names: list[str]) -> None:
+        await asyncio.gather(*[hub.aio.ref(name).cast("touch") for name in names])
+
+    async def one_by_one(names: list[str]) -> None:
+        for name in names:
+            await hub.aio.ref(name).cast("touch")
+
+    def waiting(names: list[str]) -> None:
+        for name in names:
+            hub.ref(name).cast("touch")
+
+    if how == "together":
+        return together
+    return one_by_one if how == "one by one" else lambda names: asyncio.to_thread(waiting, names)
