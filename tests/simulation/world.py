@@ -435,7 +435,7 @@ def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: 
     with _owned(world):
         try:
             world.loop.run(world.main())
-        except (Deadlock, Overrun) as error:
+        except (Deadlock, Overrun, HubqError) as error:
             world.errors.append(f"{type(error).__name__}: {error}")
     observer, ledger = world.observer, world.ledger
     breaches = [*observer.breaches, *ledger.wrong, *world.errors, *world.loop.complaints]
