@@ -24,7 +24,7 @@ STARTED_AT_ONCE = 20_000
 POLL = 0.01
 
 Send = Callable[[list[str]], Awaitable[object]]
-How = Literal["together", "one by one", "one by one, waiting client"]
+How = Literal["together", "gathered", "one by one", "waiting, together", "waiting, one by one"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,10 @@ SETTINGS = {
     "the same, saved by interval": Setting(kind=KINDS["IntervalAccount"]),
     "the same, saved when it moves": Setting(kind=KINDS["HandoverAccount"]),
     "durable, 2 nodes": Setting(nodes=2),
+    "500 casts gathered": Setting(how="gathered"),
     "one by one": Setting(how="one by one", part=0.1),
-    "one by one, waiting client": Setting(how="one by one, waiting client", part=0.1),
+    "waiting client, together": Setting(how="waiting, together"),
+    "waiting client, one by one": Setting(how="waiting, one by one", part=0.1),
 }
 
 
@@ -144,19 +146,30 @@ async def measure(url: str, hub_id: str, setting: Setting, redis_pid: int, casts
 
 
 def sender(hub: Hub, how: How) -> Send:
-    """How the client sends."""
+    """How the client sends: 500 in one request, 500 coroutines, or one after another; awaiting or waiting."""
 
     async def together(names: list[str]) -> None:
+        if refused := [error for error in await hub.aio.cast_many([(name, "touch") for name in names]) if error]:
+            raise refused[0]
+
+    async def gathered(names: list[str]) -> None:
         await asyncio.gather(*[hub.aio.ref(name).cast("touch") for name in names])
 
     async def one_by_one(names: list[str]) -> None:
         for name in names:
             await hub.aio.ref(name).cast("touch")
 
-    def waiting(names: list[str]) -> None:
-        for name in names:
-            hub.ref(name).cast("touch")
+    async def waiting_together(names: list[str]) -> None:
+        await asyncio.to_thread(hub.cast_many, [(name, "touch") for name in names])
 
-    if how == "together":
-        return together
-    return one_by_one if how == "one by one" else lambda names: asyncio.to_thread(waiting, names)
+    async def waiting_one_by_one(names: list[str]) -> None:
+        def wait() -> None:
+            for name in names:
+                hub.ref(name).cast("touch")
+
+        await asyncio.to_thread(wait)
+
+    return {
+        "together": together, "gathered": gathered, "one by one": one_by_one,
+        "waiting, together": waiting_together, "waiting, one by one": waiting_one_by_one,
+    }[how]  # fmt: skip

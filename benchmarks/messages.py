@@ -68,7 +68,7 @@ async def measure_hubq(url: str, hub_id: str, casts: int, calls: int) -> dict[st
         refs = {f"c{number}": hub.aio.ref(f"c{number}") for number in range(CHILDREN)}
 
         async def send(names: list[str]) -> None:
-            await asyncio.gather(*[refs[name].cast("touch") for name in names])
+            await hub.aio.cast_many([(name, "touch") for name in names])
 
         streams = [hub.keys.mailbox(shard) for shard in range(hub.config.shards)]
         found = {"casts_per_s": await casts_per_second(redis, streams, send, casts)}

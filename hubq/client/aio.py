@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from hubq.client import dead_letters, operations, partition, placing
+from hubq.client import casts, dead_letters, operations, partition, placing
 from hubq.client.async_session import AsyncSession
+from hubq.client.casts import Cast
 from hubq.client.jobs import AsyncJobMethods
 from hubq.client.queries import AsyncQueries
 from hubq.client.ref import AsyncChildRef
 from hubq.client.results import NodeStatus, Place, StartResult, StopResult
 from hubq.client.steps import Operation
 from hubq.core.spec import ChildSpec, Restart
+from hubq.errors import HubqError
 from hubq.store.connection import AsyncRedis
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.membership import check_config, read_config
@@ -107,6 +109,10 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         """A child by its name."""
         return AsyncChildRef(self, child_id)
 
+    async def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
+        """See :meth:`Hub.cast_many`."""
+        return await self._drive(casts.cast_many(self._context, messages, self.tracing))
+
     async def nodes(self) -> list[NodeStatus]:
         """See :meth:`Hub.nodes`."""
         return await self._drive(operations.nodes(self._context))
@@ -152,13 +158,20 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         return found
 
     async def _drive(self, operation: Operation[T]) -> T:
-        return await (await self._session()).drive(operation)
+        session = self._session_here()
+        if session is None:
+            session = await self._new_session()
+        return await session.drive(operation)
 
     async def _session(self) -> AsyncSession:
+        return self._session_here() or await self._new_session()
+
+    def _session_here(self) -> AsyncSession | None:
+        known = self._sessions.get(asyncio.get_running_loop())
+        return known[1] if known is not None and known[0] == os.getpid() else None
+
+    async def _new_session(self) -> AsyncSession:
         loop = asyncio.get_running_loop()
-        known = self._sessions.get(loop)
-        if known is not None and known[0] == os.getpid():
-            return known[1]
         from hubq.client.hub import raise_mismatch
 
         redis = AsyncRedis(self._hub.server)

@@ -56,7 +56,10 @@ class AsyncSession:
                 return result
             answer, error = None, None
             try:
-                answer = await self._perform(step)
+                if type(step) is Send and len(step.messages) == 1:  # the hot path: no coroutine more than needed
+                    answer = (await self._send_one(step.messages[0]),)
+                else:
+                    answer = await self._perform(step)
             except Exception as raised:
                 error = raised
 
@@ -104,29 +107,45 @@ class AsyncSession:
         self._due.discard(message_id)
 
     async def _send(self, messages: Sequence[Outgoing]) -> list[tuple[str, str]]:
-        if len(messages) == 1:
-            return [await self._send_one(messages[0])]
-        sends = [asyncio.ensure_future(self._send_one(message)) for message in messages]
+        posted: list[tuple[int, Outgoing, asyncio.Future[str]]] = []
         try:
-            return list(await asyncio.gather(*sends))
+            for message in messages:
+                seq = self._window.take()
+                if seq is None:
+                    seq = await self._number()
+                posted.append((seq, message, self._post(seq, message)))
+            words = await asyncio.gather(*[done for _, _, done in posted])
         except BaseException:
-            for send in sends:
-                send.cancel()
+            for seq, message, done in posted:
+                if not done.cancel() and not done.cancelled():
+                    done.exception()  # heard
+                if message.reply:
+                    self._forget(str(seq))
             raise
+        for (seq, message, _), word in zip(posted, words, strict=True):
+            if message.reply and word not in ("ok", "duplicate"):
+                self._forget(str(seq))
+        return [(str(seq), word) for (seq, _, _), word in zip(posted, words, strict=True)]
+
+    def _post(self, seq: int, message: Outgoing) -> asyncio.Future[str]:
+        """The message goes out with the next flush; the word for it."""
+        done: asyncio.Future[str] = self._loop.create_future()
+        self._outbox.append((seq, message, done))
+        if self._flusher is None:
+            self._flusher = self._loop.create_task(self._flush())
+        if message.reply:
+            self._expect(str(seq))
+            self._listen_soon()  # after the flusher: the reply is asked for while the message is on its way
+        return done
 
     async def _send_one(self, message: Outgoing) -> tuple[str, str]:
         seq = self._window.take()
         if seq is None:
             seq = await self._number()
-        done: asyncio.Future[str] = self._loop.create_future()
-        self._outbox.append((seq, message, done))
-        if self._flusher is None:
-            self._flusher = self._loop.create_task(self._flush())
+        done = self._post(seq, message)
         message_id = str(seq)
         if not message.reply:
             return message_id, await done
-        self._expect(message_id)
-        self._listen_soon()  # after the flusher: the reply is asked for while the message is on its way
         try:
             word = await done
         except BaseException:

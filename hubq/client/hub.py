@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
-from hubq.client import dead_letters, operations, partition, placing
+from hubq.client import casts, dead_letters, operations, partition, placing
 from hubq.client.aio import AsyncHub
+from hubq.client.casts import Cast
 from hubq.client.classes import ClassBook
 from hubq.client.context import HubContext
 from hubq.client.discovery import hubs
@@ -281,6 +282,19 @@ class Hub(Queries, JobMethods):
     def ref(self, child_id: str) -> ChildRef:
         """A child by its name."""
         return ChildRef(self, child_id)
+
+    def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
+        """Send many messages in few requests; returns when they are safe in their mailboxes. Each is a tuple: child id,
+        method, and the method's arguments. The answer has None for each, or the error for which it was refused, as
+        ``ref(child_id).cast`` would have raised it; the others were sent all the same.
+
+        >>> hub.cast_many([("room-1", "post", "ann", "hi"), ("room-2", "post", "ann", "hi")])  # doctest: +SKIP
+        [None, UnknownChild("no child 'room-2' in hub 'chat': start it first, or see `hubq ps`")]
+
+        Raises :class:`~hubq.errors.NotSendable` and :class:`~hubq.errors.InvalidChildId` before anything is sent, and
+        :class:`~hubq.errors.RedisUnavailable`: then some may have been sent.
+        """
+        return self._drive(casts.cast_many(self._context, messages, self.tracing))
 
     def nodes(self) -> list[NodeStatus]:
         """The worker nodes of this hub."""

@@ -92,7 +92,8 @@ def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:
     )
 
 
-def _refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
+def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
+    """The error for what the send script says of a message; None if it was accepted."""
     if word in ("ok", "duplicate"):
         return None
     if word == "unknown":
@@ -118,7 +119,7 @@ def _partitioned(hub: HubContext, what: str, word: str) -> Partitioned:
 
 
 def _raise_refusal(hub: HubContext, child_id: str, word: str) -> None:
-    error = _refusal(hub, child_id, word)
+    error = refusal(hub, child_id, word)
     if error is not None:
         raise error
 
@@ -287,7 +288,7 @@ def stop_children(
     errors: dict[str, HubqError] = {}
     waiting: dict[str, str] = {}
     for child, (message_id, word) in zip(names, answers, strict=True):
-        error = _refusal(hub, child, word)
+        error = refusal(hub, child, word)
         if error is None:
             waiting[message_id] = child
         else:

@@ -89,7 +89,8 @@ class AsyncChildRef:
         payload = payload_of(self.child_id, method, args, kwargs)
         tracing = self._hub.tracing
         if tracing is None:
-            await self._hub._drive(
+            session = self._hub._session_here() or await self._hub._session()  # one coroutine less than _drive
+            await session.drive(
                 operations.send(self._hub._context, self.child_id, method, payload, timeout=0, reply=False)
             )
             return

@@ -1,0 +1,42 @@
+"""Many casts at once: one request for hundreds of messages, whoever waits for it or awaits it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hubq.client.context import HubContext
+from hubq.client.operations import refusal
+from hubq.client.steps import Operation, Send
+from hubq.core.hashing import checked_child_id
+from hubq.errors import ConfigError, HubqError
+from hubq.store.codec import encode_arguments
+from hubq.store.mailbox import Outgoing
+from hubq.tracing import Tracing
+
+#: Child id, method, and the method's arguments.
+Cast = tuple[Any, ...]
+
+
+def cast_many(hub: HubContext, messages: Iterable[Cast], tracing: Tracing | None) -> Operation[list[HubqError | None]]:
+    """Put messages into their children's mailboxes, in order; for each None, or why it was refused."""
+    drafts = [_draft(message, tracing) for message in messages]
+    if not drafts:
+        return []
+    answers = yield Send(drafts)
+    return [
+        None if word == "ok" else refusal(hub, draft.child, word)
+        for draft, (_, word) in zip(drafts, answers, strict=True)
+    ]
+
+
+def _draft(message: Cast, tracing: Tracing | None) -> Outgoing:
+    if not isinstance(message, tuple) or len(message) < 2 or not isinstance(message[1], str):
+        raise ConfigError(f"cast {message!r}: give (child id, method, arguments...)")
+    child_id, method, *args = message
+    checked_child_id(child_id)
+    payload = encode_arguments(tuple(args), {}, f"{child_id}.{method}")
+    if tracing is not None:
+        with tracing.sending("cast", child_id, method) as traced:
+            payload = traced(payload)
+    return Outgoing("cast", child_id, method, payload, 0, False)
