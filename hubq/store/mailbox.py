@@ -123,7 +123,6 @@ def start_children(
             keys.children(shard),
             keys.backlog(shard),
             keys.batches(shard),
-            keys.partitioned,
         ],
         args,
         lambda answer: [text(word) for word in answer],
@@ -194,7 +193,7 @@ def mailbox_length(keys: Keys, shard: int) -> Command[int]:
 
 def withdraw_call(keys: Keys, shard: int, child: str, client: str, message_id: str) -> Command[str]:
     """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty for none ever."""
-    return run_script("withdraw_call", [keys.owners], [keys.prefix, shard, child, client, message_id], text)
+    return run_script("withdraw_call", [keys.mailbox(shard)], [keys.prefix, shard, child, client, message_id], text)
 
 
 def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:

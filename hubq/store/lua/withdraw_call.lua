@@ -1,9 +1,10 @@
 -- A caller has waited for long enough: asks the owner of the child whether the call was begun.
--- KEYS: owners
+-- KEYS: mailbox of the shard (it names the slot. `owners` is only read: as a key it would take the right to write it)
 -- ARGV: prefix of keys, shard, child, client, message id
 -- Returns: the node that was asked | "-" (no node has it now) | "" (no node has ever had it)
 -- include: _owner
-local line = redis.call('HGET', KEYS[1], ARGV[2] .. '/' .. ARGV[3]) or redis.call('HGET', KEYS[1], ARGV[2])
+local owners = ARGV[1] .. 'owners'
+local line = redis.call('HGET', owners, ARGV[2] .. '/' .. ARGV[3]) or redis.call('HGET', owners, ARGV[2])
 if not line then return '' end
 local owner = split_owner(line)
 if owner ~= '-' then
