@@ -161,7 +161,7 @@ class Copies:
                 return
             self._ended(replica, known)
         parts = self._parts
-        specs = await parts.redis.run(read_some_specs(parts.keys, replica.shard, [child]), retry_for=1.0)
+        specs = await parts.redis.run(read_some_specs(parts.keys, replica.shard, [child]), retry_for=parts.config.lease)
         if child in specs and specs[child].start_id == start_id:
             await self.build(replica, child, specs[child], None)
 
@@ -180,7 +180,8 @@ class Copies:
 
     async def _read_saved(self, replica: Replica, children: list[str]) -> None:
         parts = self._parts
-        states = await parts.redis.run(read_some_states(parts.keys, replica.shard, children), retry_for=1.0)
+        command = read_some_states(parts.keys, replica.shard, children)
+        states = await parts.redis.run(command, retry_for=parts.config.lease)
         for child in children:
             replica.waiting.discard(child)
             replica.doubted.discard(child)

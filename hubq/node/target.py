@@ -243,8 +243,10 @@ class Intake:
                     parts.supervisor.begin(cell, states.get(child), first=first)
                 if number % 128 == 127:
                     await asyncio.sleep(0)
-            if parts.replicas is not None and copies:
-                await parts.replicas.standby.taken_over(holding, taken, copies)
+            standby = parts.replicas.standby if parts.replicas is not None and copies else None
+            if standby is not None and not await standby.taken_over(holding, taken, copies):
+                self._moved(shard, TargetEvent.FENCED)
+                return
             holding.open = True
             parts.hold(holding)
             parts.batches.seen(shard, marks)
