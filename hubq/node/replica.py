@@ -1,4 +1,4 @@
-"""The copies of one followed shard, and what the entries of its log do to them (docs/protocol.md, section 6)."""
+"""The copies of one followed shard, and what the entries of its log do to them (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 

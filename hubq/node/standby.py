@@ -1,4 +1,4 @@
-"""A node that has claimed a shard goes on from its copies (docs/protocol.md, section 6)."""
+"""A node that has claimed a shard goes on from its copies (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
