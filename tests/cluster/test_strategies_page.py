@@ -89,7 +89,7 @@ class Nonsense:
             raise RuntimeError("no idea")
         return {0: "nobody", 99: "a"}
 
-    def children_init(self, specs: Any, child_mapping: Any, nodes: Any, copies: int = 1) -> dict[str, str]:
+    def children_init(self, specs: Any, child_mapping: Any, nodes: Any) -> dict[str, str]:
         return {}
 
 
