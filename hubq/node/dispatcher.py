@@ -349,7 +349,10 @@ def leaves_no_trace(cell: Cell, word: str) -> bool:
 def may_be_a_replay(cell: Cell, message: Message) -> bool:
     """``durability="interval"``: whether it may have been answered before a crash, and be missing in the saved state.
 
-    Such a message is handled even past its deadline: its caller may have been told that it was.
+    Such a message is handled even past its deadline: its caller may have been told that it was. (Not one whose deadline
+    passed before there was any node: its caller was told that it never will be.)
     """
     until = cell.holding.replays.get(cell.child_id)
-    return until is not None and int(message.entry.partition(b"-")[0]) < until
+    if until is None or int(message.entry.partition(b"-")[0]) >= until:
+        return False
+    return not message.deadline or message.deadline >= cell.supervisor.hub_began_ms
