@@ -243,6 +243,7 @@ class Node:
                     self._went_back(answer.epoch_before)
                 parts.incarnation = parts.epoch = answer.incarnation
                 parts.granted_ms = answer.now_ms + int(config.lease * 1000)
+                parts.supervisor.hub_began_ms = answer.began_ms
                 parts.former_tokens, parts.tokens = parts.tokens, {}
                 parts.lease.asked_at = asked_at
                 parts.clock.observe(asked_at, parts.now(), answer.now_ms)

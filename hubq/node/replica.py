@@ -33,6 +33,7 @@ class Replica:
     def __init__(self, shard: int, owner: str) -> None:
         self.shard = shard
         self.owner = owner
+        self.apart: frozenset[str] = frozenset()  # nodes that hold children of the shard as pins
         self.holding = Holding(shard, Owner("-", 0, 0))
         self.holding.recorder = Silence()
         self.holding.replica = True

@@ -214,6 +214,8 @@ class SourceHandover:
 
     def _drop_stragglers(self) -> None:
         supervisor = self._parts.supervisor
+        for pin in self._stragglers.values():
+            pin.lost = True
         left = [cell for pin in self._stragglers.values() for cell in pin.cells.values()]
         supervisor.background(supervisor.endings.dispose(left, "fenced"), "dropping stragglers")
 

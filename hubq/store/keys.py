@@ -3,7 +3,7 @@
 ==================================  ======  ==================================================================
 key                                 type    what it holds
 ==================================  ======  ==================================================================
-``hubq:{chat}:config``              hash    ``shards``, ``wire``; written once
+``hubq:{chat}:config``              hash    ``shards``, ``wire``, ``began``; written once
 ``hubq:{chat}:nodes``               hash    node -> JSON: incarnation, host, pid, version, started_at, status
 ``hubq:{chat}:leases``              zset    node -> end of its lease, ms of Redis TIME
 ``hubq:{chat}:epoch``               string  membership epoch

@@ -44,6 +44,7 @@ class Joined:
     now_ms: int = 0
     epoch_before: int = 0
     lease_before_ms: int = 0
+    began_ms: int = 0
     lease_until_ms: int = 0
     shards: str = ""
     wire: str = ""
@@ -79,7 +80,7 @@ def join_node(
     def read(answer: Sequence[Any]) -> Joined:
         status = text(answer[0])
         if status == "ok":
-            return Joined("ok", int(answer[1]), int(answer[2]), int(answer[3]), int(answer[4]))
+            return Joined("ok", int(answer[1]), int(answer[2]), int(answer[3]), int(answer[4]), int(answer[5]))
         if status == "name_taken":
             return Joined(status, lease_until_ms=int(answer[1]), now_ms=int(answer[2]))
         return Joined(status, shards=text(answer[1]), wire=text(answer[2]))

@@ -111,6 +111,8 @@ class Client:
         world, rng = self.world, self.world.rng
         while not world.calm:
             await asyncio.sleep(rng.expovariate(1 / world.plan.moves))
+            if world.calm:
+                return  # what it begins now could undo what it is told to do next
             node = rng.choice([*world.workers, None])
             try:
                 await self.hub.aio.move(rng.choice(self.children), node, timeout=rng.choice([0.1, 3.0]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -159,11 +158,9 @@ def _old_marks() -> list[tuple[Any, str, Any]]:
     """A mark that is fenced because the node itself has renewed its token counts as fenced by another node."""
     mark = Trials._mark
 
-    async def once(self: Trials, holding: Any, marks: dict[str, str]) -> None:
+    async def once(self: Trials, holding: Any, marks: dict[str, str]) -> bool:
         owner = holding().owner
-        await mark(self, holding, marks)
-        if holding().owner != owner:
-            raise asyncio.CancelledError
+        return await mark(self, holding, marks) and holding().owner == owner
 
     return [(Trials, "_mark", once)]
 

@@ -2,7 +2,7 @@
 -- KEYS: nodes, leases, epoch, events, config
 -- ARGV: node, info as JSON text without its outer braces, lease ms, kept events, shards, wire version, incarnation it had before (0: none), highest epoch
 --       it knows
--- Returns: {"ok", incarnation, now ms, epoch there was, lease it had} | {"name_taken", end of the lease ms, now ms} | {"mismatch", shards, wire}
+-- Returns: {"ok", incarnation, now ms, epoch there was, lease it had, when the hub's first node joined (ms; 0: unknown)} | {"name_taken", end of the lease ms, now ms} | {"mismatch", shards, wire}
 -- include: _time
 -- include: _owner
 redis.call('HDEL', KEYS[5], '')  -- a script that has written once may go on when the memory is full
@@ -17,8 +17,10 @@ if lease and tonumber(lease) > now and not alive(KEYS[1], ARGV[1], ARGV[7]) then
 local before = tonumber(redis.call('GET', KEYS[3]) or 0)
 local epoch = integer(math.max(before, tonumber(ARGV[8])) + 1)
 redis.call('SET', KEYS[3], epoch)
+if before == 0 then redis.call('HSETNX', KEYS[5], 'began', integer(now)) end
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1],
   '{"incarnation":' .. epoch .. ',"status":"up","joined_at":' .. integer(now) .. ',' .. ARGV[2] .. '}')
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[4], '*', 'type', 'node_joined', 'node', ARGV[1], 'epoch', epoch)
-return {'ok', epoch, integer(now), integer(before), integer(tonumber(lease or 0))}
+return {'ok', epoch, integer(now), integer(before), integer(tonumber(lease or 0)),
+  redis.call('HGET', KEYS[5], 'began') or '0'}

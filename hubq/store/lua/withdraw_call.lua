@@ -1,10 +1,10 @@
 -- A caller has waited for long enough: asks the owner of the child whether the call was begun.
--- KEYS: owners
+-- KEYS: owners, epoch
 -- ARGV: prefix of keys, shard, child, client, message id
--- Returns: the node that was asked | "-" (no node has it now) | "" (no node has ever had it)
+-- Returns: the node that was asked | "-" (no node has it now) | "" (no node has ever been there)
 -- include: _owner
 local line = redis.call('HGET', KEYS[1], ARGV[2] .. '/' .. ARGV[3]) or redis.call('HGET', KEYS[1], ARGV[2])
-if not line then return '' end
+if not line then return redis.call('EXISTS', KEYS[2]) == 0 and '' or '-' end
 local owner = split_owner(line)
 if owner ~= '-' then
   local control = ARGV[1] .. 'node:' .. owner .. ':mailbox'
