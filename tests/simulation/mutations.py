@@ -111,6 +111,16 @@ def _stale_reads() -> list[tuple[Any, str, Any]]:
     return [(Reader, "fresh", lambda self, shard: None)]
 
 
+def _stale_pages() -> list[tuple[Any, str, Any]]:
+    """A page of a mailbox that was asked for before a child came back here is believed."""
+    bring = Reader._bring
+
+    def at_once(self: Reader, holding: Any, messages: Any, start: bytes, end: bytes, late: set[str]) -> None:
+        bring(self, holding, messages, start, end, set())
+
+    return [(Reader, "_bring", at_once)]
+
+
 def _late_commits() -> list[tuple[Any, str, Any]]:
     """A commit is repeated under the old token."""
 
@@ -217,6 +227,7 @@ MUTATIONS: dict[str, Mutation] = {
     "in-hand": Mutation("the drain in a handover: waiting for (or pinning) who is busy", patch=_undrained_handlers),
     "early-reply": Mutation("the order: reply after commit", patch=_early_reply),
     "stale-read": Mutation("reading anew what was being read when a child came", patch=_stale_reads),
+    "stale-page": Mutation("reading anew a page that was being read when a child came back", patch=_stale_pages),
     "late-commit": Mutation("the new token under which a commit is repeated", patch=_late_commits),
     "early-restart": Mutation("that a restart waits for the commit under way", patch=_early_restarts),
     "overdue-replay": Mutation("that interval children handle overdue messages again", patch=_overdue_replays),
