@@ -214,6 +214,8 @@ class Passing:
         """The children are here no more, and what still waits for them here must know."""
         for pin in self._aside.values():
             pin.lost = True
+            for waiter in pin.waiters:
+                waiter.cancel()
         self._aside.clear()
 
     async def _dispose(self, gone: list[Cell]) -> None:

@@ -107,31 +107,33 @@ class Trials:
         self._runs += running
         try:
             for cell, envelope in waiting:
-                has_run = hasattr(cell.kind, "run")
-                quiet = not has_run and not overrides(cell.kind, "on_start") and envelope is None
                 async with self._alone:
-                    if not await self._waits_here(cell):
-                        continue
-                    where = lambda cell=cell: cell.holding  # noqa: E731  (it may be pinned meanwhile)
-                    if not quiet and not await self._start_mark(where, cell.child_id, watch):
-                        continue
-                    # The mark took its time: the child may be elsewhere by now, or have ended.
-                    if quiet or await self._waits_here(cell):
-                        self._parts.supervisor.begin(cell, envelope)
-                        if cell.life is Life.STARTING:
-                            await self._parts.supervisor.saver.boundary(cell)
-                        if cell.run_task is not None:
-                            most = min(RUN_TRIAL, RUNS_LONGEST / max(1, self._runs))
-                            await asyncio.wait([cell.run_task], timeout=most)
-                    if not quiet:
-                        await self._start_done(where, cell.child_id)
+                    if await self._waits_here(cell):
+                        await self._begin(cell, envelope, watch)
         finally:
             self._runs -= running
 
+    async def _begin(self, cell: Cell, envelope: Envelope | None, watch: Watch) -> None:
+        has_run = hasattr(cell.kind, "run")
+        quiet = not has_run and not overrides(cell.kind, "on_start") and envelope is None
+        if not quiet:
+            if not await self._start_mark(lambda: cell.holding, cell.child_id, watch):
+                return
+            if not await self._waits_here(cell):  # the mark took its time: it may be elsewhere by now, or have ended
+                await self._start_done(lambda: cell.holding, cell.child_id)
+                return
+        self._parts.supervisor.begin(cell, envelope)
+        if _is_starting(cell):
+            await self._parts.supervisor.saver.boundary(cell)
+        if cell.run_task is not None:
+            await asyncio.wait([cell.run_task], timeout=min(RUN_TRIAL, RUNS_LONGEST / max(1, self._runs)))
+        if not quiet:
+            await self._start_done(lambda: cell.holding, cell.child_id)
+
     async def _waits_here(self, cell: Cell) -> bool:
         """Whether a child is still to be started on this node: not while it is on its way to another."""
-        while cell.life is Life.BUILT and not cell.holding.lost and (cell.holding.moving or cell.holding.frozen):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)  # rare, and short
+        while _is_on_its_way(cell):  # noqa: ASYNC110  (rare, and short)
+            await asyncio.sleep(0.05)
         return cell.life is Life.BUILT and not cell.holding.lost
 
     async def _start_mark(self, holding: Callable[[], Holding], child: str, watch: Watch) -> bool:
@@ -212,3 +214,12 @@ class Trials:
             if left:
                 self._waiting = left + self._waiting
                 await asyncio.sleep(0.02)
+
+
+def _is_starting(cell: Cell) -> bool:
+    return cell.life is Life.STARTING
+
+
+def _is_on_its_way(cell: Cell) -> bool:
+    holding = cell.holding
+    return cell.life is Life.BUILT and not holding.lost and (holding.moving or holding.frozen)

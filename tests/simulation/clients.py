@@ -139,11 +139,11 @@ class Client:
         world = self.world
         if child in world.ledger.left:
             return
+        world.ledger.stopped.discard(child)  # whatever becomes of the start, or of this client
         try:
             result = await self.hub.aio.start_children([ChildSpec(child, Plain)], timeout=4.0)
             if result.errors and not isinstance(result.errors[child], AlreadyStarted):
                 world.ledger.wrong.append(f"{child} did not start: {result.errors[child]}")
-            world.ledger.stopped.discard(child)
             for _ in range(world.rng.randint(0, 3)):
                 await self._one(sender, child)
             if world.rng.random() < 0.7:
