@@ -3,8 +3,8 @@
 The collector looks for cycles, and every now and then it looks at everything there is: with 100,000 children that is a
 pause of a quarter of a second for all of them, every few seconds of work. So what has settled is *frozen*
 (:func:`gc.freeze`): the collector passes over it. What leaves is still freed at once, unless it is part of a cycle, as
-children that have moved away are: those wait for a *review*, a look at everything, which comes once many have left, or
-after ten minutes.
+children that have moved away are: those wait for a *review*, a look at everything, which comes once many have left and
+nobody has come or gone for a while (not in the middle of a move), or after ten minutes.
 
 Only ``hubq worker`` does this: a process whose collector is ours.
 """
@@ -23,6 +23,8 @@ YOUNG = 20_000
 MORE, MORE_PERCENT = 200, 2
 #: Once this part of them has left (in a hundred), those that left are collected.
 LEFT_PERCENT = 25
+#: So long nobody may have come or gone before that, seconds.
+CALM = 10.0
 #: The longest time between two reviews, seconds; and the longest pause for which a review is not put off.
 REVIEW, LONGEST_PAUSE = 600.0, 0.25
 
@@ -32,9 +34,9 @@ class Heap:
 
     >>> done = []
     >>> heap = Heap(lambda: done.append("freeze"), lambda: done.append("review") or 0.01)
-    >>> heap.look(1000, now=1.0); heap.look(1001, now=2.0); heap.look(400, now=3.0); heap.look(400, now=999.0)
+    >>> heap.look(1000, now=1.0); heap.look(400, now=2.0); heap.look(400, now=3.0); heap.look(400, now=12.0)
     >>> done
-    ['freeze', 'review', 'review']
+    ['freeze', 'review']
     """
 
     def __init__(self, freeze: Callable[[], None], review: Callable[[], float]) -> None:
@@ -42,15 +44,17 @@ class Heap:
         self._frozen_at = 0  # children when they were last frozen
         self._before = 0
         self._left = 0  # since the last review
+        self._changed = 0.0
         self._reviewed = 0.0
         self._took = 0.0
 
     def look(self, children: int, now: float) -> None:
         """``children``: how many are here; ``now``: any clock, seconds."""
         self._reviewed = self._reviewed or now
-        self._left += max(0, self._before - children)
-        self._before = children
-        many_left = self._left > max(MORE, children * LEFT_PERCENT // 100)
+        if children != self._before:
+            self._left += max(0, self._before - children)
+            self._before, self._changed = children, now
+        many_left = self._left > max(MORE, children * LEFT_PERCENT // 100) and now - self._changed >= CALM
         if many_left or (now - self._reviewed > REVIEW and self._took < LONGEST_PAUSE):
             self._took = self._review()
             self._left, self._reviewed, self._frozen_at = 0, now, children

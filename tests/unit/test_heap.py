@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hubq.cli.heap import LONGEST_PAUSE, MORE, REVIEW, Heap, review
+from hubq.cli.heap import CALM, LONGEST_PAUSE, MORE, REVIEW, Heap, review
 
 
 class Acts:
@@ -40,19 +40,22 @@ def test_it_freezes_once_many_have_come() -> None:
     assert acts.look(103_000, 6.0) == ["freeze"]
 
 
-def test_it_reviews_once_many_have_left_however_slowly() -> None:
+def test_it_reviews_once_many_have_left_and_it_is_calm() -> None:
     acts = Acts()
     acts.look(1000, 1.0)
-    looks = [acts.look(children, float(now)) for now, children in enumerate(range(990, 490, -10), 2)]
-    assert looks.count(["review"]) == 2
-    assert looks.count([]) == len(looks) - 2
+    for now, children in enumerate(range(990, 490, -10), 2):
+        assert acts.look(children, float(now)) == []
+    assert acts.look(500, 51.0 + CALM - 1) == []
+    assert acts.look(500, 51.0 + CALM) == ["review"]
+    assert acts.look(500, 52.0 + CALM) == []
 
 
 def test_those_that_come_and_go_are_counted() -> None:
     acts = Acts()
     acts.look(1000, 1.0)
-    found = [acts.look(1000 - 60 * (now % 2), float(now)) for now in range(2, 14)]
-    assert ["review"] in found  # about as many as before, but others
+    for now in range(2, 14):
+        acts.look(1000 - 60 * (now % 2), float(now))
+    assert acts.look(940, 13.0 + CALM) == ["review"]  # about as many as before, but others
 
 
 def test_now_and_then_it_reviews_unless_that_takes_long() -> None:
