@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any, ClassVar
 
 import pytest
 
 from hubq import CallTimeout, Child, HotSwap, Hub, Replication
 from hubq.core.hashing import shard_of
-from hubq.errors import HubqError, RedisUnavailable
+from hubq.errors import HubqError
 from hubq.node.committer import Committer
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
@@ -251,49 +250,5 @@ def test_a_parked_child_that_stays_when_its_shard_goes_can_be_started_again(make
             assert len(await hub.aio.replay_dead()) == 2
             for child in children:
                 assert await hub.aio.ref(child).call("entries", timeout=10) == {}
-
-    asyncio.run(scenario())
-
-
-class Slow:
-    """A server whose first answer is lost, once others have had the time to come by."""
-
-    def __init__(self, server: Any) -> None:
-        self._server = server
-        self.address = server.address
-        self._calls = 0
-        self._several = asyncio.Event()
-
-    def sync_client(self, timeout: float) -> Any:
-        return self._server.sync_client(timeout)
-
-    def async_client(self, timeout: float) -> Any:
-        return self._server.async_client(timeout)
-
-    async def passed(self) -> None:
-        self._calls += 1
-        if self._calls > 3:
-            self._several.set()
-        if self._calls == 1:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._several.wait(), 0.3)
-            raise ConnectionError("lost (this test)")
-
-
-def test_tasks_that_are_the_first_at_the_same_time_share_a_session(make_hub: Any, server: Any) -> None:
-    """A start that was sent in one session, and waited for in another, took the answer to another message for its own."""
-
-    async def scenario() -> None:
-        hub: Hub = make_hub(shards=1)
-        async with Cluster(hub) as cluster:
-            await cluster.start("a")
-            client = Hub(hub.hub_id, redis=Slow(server), shards=1)
-            first = asyncio.ensure_future(client.aio.nodes())
-            second = asyncio.ensure_future(client.aio.start_child("child", LedgerChild, timeout=3.0))
-            for task in (first, second):
-                with pytest.raises(RedisUnavailable):
-                    await task
-            assert (await client.aio.start_child("child", LedgerChild)).started == {"child": "a"}
-            await client.aio.close()
 
     asyncio.run(scenario())
