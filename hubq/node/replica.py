@@ -162,9 +162,13 @@ class Copies:
                 return
             self._ended(replica, known)
         parts = self._parts
-        specs = await parts.redis.run(read_some_specs(parts.keys, replica.shard, [child]), retry_for=1.0)
+        specs, states = await parts.redis.run_many(
+            [read_some_specs(parts.keys, replica.shard, [child]), read_some_states(parts.keys, replica.shard, [child])],
+            retry_for=1.0,
+        )
         if child in specs and specs[child].start_id == start_id:
-            await self.build(replica, child, specs[child], None)
+            # A child that was parked until now, say, is new here and has a state.
+            await self.build(replica, child, specs[child], Envelope.read(states[child]) if child in states else None)
 
     def _ended(self, replica: Replica, cell: Cell) -> None:
         supervisor = self._parts.supervisor

@@ -93,6 +93,11 @@ def send_messages(
     return run_script("send_messages", names, args, _words)
 
 
+def void_numbers(keys: Keys, sender: str, numbers: Sequence[int], sender_ttl_ms: int) -> Command[list[str]]:
+    """Never accept these numbers any more: ``void``, or ``duplicate`` if one has been accepted already."""
+    return run_script("void_numbers", [keys.sender(sender)], [sender_ttl_ms, *numbers], _words)
+
+
 def _words(answer: Sequence[bytes]) -> list[str]:
     return [word.decode() for word in answer]
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any, ClassVar
 
 import pytest
 
 from hubq import CallTimeout, Child, HotSwap, Hub, Replication
-from hubq.errors import HubqError, RedisUnavailable
+from hubq.core.hashing import shard_of
+from hubq.errors import HubqError
 from hubq.node.committer import Committer
+from hubq.store.command import plain
+from hubq.store.connection import AsyncRedis
+from hubq.store.tries import TOOK_DOWN
 from hubq.testing import Cluster, LedgerChild, eventually
 
 
@@ -190,45 +193,62 @@ def test_a_child_whose_run_is_to_be_restarted_has_no_other_run(make_hub: Any) ->
     asyncio.run(scenario())
 
 
-class Slow:
-    """A server whose first answer is lost, once others have had the time to come by."""
-
-    def __init__(self, server: Any) -> None:
-        self._server = server
-        self.address = server.address
-        self._calls = 0
-        self._several = asyncio.Event()
-
-    def sync_client(self, timeout: float) -> Any:
-        return self._server.sync_client(timeout)
-
-    def async_client(self, timeout: float) -> Any:
-        return self._server.async_client(timeout)
-
-    async def passed(self) -> None:
-        self._calls += 1
-        if self._calls > 3:
-            self._several.set()
-        if self._calls == 1:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._several.wait(), 0.3)
-            raise ConnectionError("lost (this test)")
+async def condemn(hub: Hub, child: str) -> None:
+    """As if its start had taken three workers down."""
+    keys, shard = hub.keys, hub._context.shard_of(child)
+    reason = f"{TOOK_DOWN} 3 workers (x#1 x#2 x#3): mend it, then `hubq dead replay`"
+    letter = {"kind": "start", "child": child, "method": "", "id": "", "reply_to": "", "deadline": "0", "payload": ""}
+    letter |= {"entry": "-", "class": "LedgerChild", "tries": "3", "crashes": "x#1 x#2 x#3"}
+    words = [word for pair in letter.items() for word in pair]
+    redis = AsyncRedis(hub.server)
+    await redis.run(plain("HSET", keys.parked(shard), child, reason, read=int))
+    await redis.run(plain("XADD", keys.dead(shard), "*", *words, read=bytes))
+    await redis.close()
 
 
-def test_tasks_that_are_the_first_at_the_same_time_share_a_session(make_hub: Any, server: Any) -> None:
-    """A start that was sent in one session, and waited for in another, took the answer to another message for its own."""
-
+def test_a_new_copy_of_a_child_that_is_started_again_has_its_state(make_hub: Any) -> None:
     async def scenario() -> None:
-        hub: Hub = make_hub(shards=1)
+        hub: Hub = make_hub(shards=1, redundancy=Replication(2, "active_passive"))
         async with Cluster(hub) as cluster:
             await cluster.start("a")
-            client = Hub(hub.hub_id, redis=Slow(server), shards=1)
-            first = asyncio.ensure_future(client.aio.nodes())
-            second = asyncio.ensure_future(client.aio.start_child("child", LedgerChild, timeout=3.0))
-            for task in (first, second):
-                with pytest.raises(RedisUnavailable):
-                    await task
-            assert (await client.aio.start_child("child", LedgerChild)).started == {"child": "a"}
-            await client.aio.close()
+            await hub.aio.start_child("child", LedgerChild)
+            await hub.aio.ref("child").call("record", "x", 1)
+            await cluster.drain("a")
+            await condemn(hub, "child")
+            await cluster.start("b")
+            follower = await cluster.start("c")
+            replicas = follower.parts.replicas
+            assert replicas is not None
+            await eventually(lambda: [r for r in replicas.shards.values() if r.ready], 20, "c follows")
+            assert replicas.cells() == [], "its start might take this node down, too"
+            await hub.aio.replay_dead()
+            assert await hub.aio.ref("child").call("entries", timeout=10) == {"x": [1]}
+            await eventually(replicas.cells, 10, "it has a copy")
+            (copy,) = replicas.cells()
+            assert copy.instance is not None and copy.instance.applied == {"x": [1]}  # type: ignore[attr-defined]
+
+    asyncio.run(scenario())
+
+
+def test_a_parked_child_that_stays_when_its_shard_goes_can_be_started_again(make_hub: Any) -> None:
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=2)
+        children = [next(f"c{n}" for n in range(100) if shard_of(f"c{n}", 2) == shard) for shard in range(2)]
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            for child in children:
+                await hub.aio.start_child(child, LedgerChild)
+            await cluster.drain("a")
+            for child in children:
+                await condemn(hub, child)
+            node = await cluster.start("a")
+            await eventually(lambda: len(node.cells) == 2, 10, "a has both")
+            for child in children:
+                await hub.aio.move(child, "a")
+            await cluster.start("b")
+            await eventually(lambda: any(h.pinned for h in node.holdings), 20, "one shard goes, its child stays")
+            assert len(await hub.aio.replay_dead()) == 2
+            for child in children:
+                assert await hub.aio.ref(child).call("entries", timeout=10) == {}
 
     asyncio.run(scenario())
