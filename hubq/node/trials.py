@@ -123,8 +123,7 @@ class Trials:
                 await self._start_done(lambda: cell.holding, cell.child_id)
                 return
         self._parts.supervisor.begin(cell, envelope)
-        if _is_starting(cell):
-            await self._parts.supervisor.saver.boundary(cell)
+        await self._parts.supervisor.saver.started(cell)
         if cell.run_task is not None:
             await asyncio.wait([cell.run_task], timeout=min(RUN_TRIAL, RUNS_LONGEST / max(1, self._runs)))
         if not quiet:
@@ -214,10 +213,6 @@ class Trials:
             if left:
                 self._waiting = left + self._waiting
                 await asyncio.sleep(0.02)
-
-
-def _is_starting(cell: Cell) -> bool:
-    return cell.life is Life.STARTING
 
 
 def _is_on_its_way(cell: Cell) -> bool:

@@ -219,6 +219,11 @@ def _idle_copies() -> list[tuple[Any, str, Any]]:
     return [(Parts, "resume_all", originals)]
 
 
+def _trial_waits_for_messages() -> list[tuple[Any, str, Any]]:
+    """The trial of a start lasts until the child's first message is done, which may wait for a trial of its own."""
+    return [(Saver, "started", Saver.boundary)]
+
+
 MUTATIONS: dict[str, Mutation] = {
     "token": Mutation("the token check of commit_shard.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
@@ -238,6 +243,7 @@ MUTATIONS: dict[str, Mutation] = {
     "in-hand-lost": Mutation("that a cancelled message is the next one again", patch=_forgotten_in_hand),
     "adopted-anyway": Mutation("that an evicted node drops what it is adopting", patch=_adopted_anyway),
     "started-anyway": Mutation("that a child under watch may be elsewhere in its turn", patch=_started_anyway),
+    "long-trial": Mutation("that the trial of a start ends with the start", patch=_trial_waits_for_messages),
     "idle-copies": Mutation("that copies go on after a time without trust", patch=_idle_copies),
 }
 
