@@ -207,7 +207,7 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
     wish = wish_of(specs[child_id], moved)
     waits = not pinned and wish is not None and wish.waits and wish.node != owner.node
     node = None if owner.node == "-" or waits else owner.node
-    replicas = tuple(follower.node for follower in copies_of(owner, followers, nodes))
+    replicas = () if pinned else tuple(follower.node for follower in copies_of(owner, followers, nodes))
     return Place(child_id, shard, node, owner.incarnation, owner.token, pinned, replicas)
 
 
@@ -247,7 +247,9 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
         for child, exists in zip(some, exist, strict=True):
             if exists:
                 owner = owner_of(owners, shard, child)
-                copies = [Pid(f.node, f.incarnation, owner.token) for f in copies_of(owner, followers, nodes)]
+                pinned = (shard, child) in owners.pins  # nobody who follows the shard would take it over
+                copying = [] if pinned else copies_of(owner, followers, nodes)
+                copies = [Pid(f.node, f.incarnation, owner.token) for f in copying]
                 pids[child] = [] if owner.node == "-" else [Pid(owner.node, owner.incarnation, owner.token), *copies]
     return pids
 

@@ -275,7 +275,7 @@ class Dispatcher:
                 cell.saved = False
         else:
             cell.saved = False
-        durable = cell.kind.durability == "commit" and cell.life is not Life.ENDED
+        durable = cell.saved_with_each_message and cell.life is not Life.ENDED
         if durable and not cell.saved and cell.boundary is not None:
             cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
             cell.saved = True
@@ -304,7 +304,7 @@ class Dispatcher:
             if cell.kind.durability == "commit" or cell.holding.recorder is not None:
                 try:
                     cell.boundary = take_state(cell, self._max_state_bytes)
-                    if cell.kind.durability == "commit":
+                    if cell.saved_with_each_message:
                         cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
                         cell.saved = True
                 except HubqError as unsavable:
@@ -332,7 +332,8 @@ class Dispatcher:
             return
         effects = cell.holding.effects
         self._touched(cell.holding)
-        if cell.kind.durability == "interval" and cell.life is not Life.ENDED and not leaves_no_trace(cell, word):
+        later = cell.kind.durability == "interval" and not cell.saved_with_each_message
+        if later and cell.life is not Life.ENDED and not leaves_no_trace(cell, word):
             if cell.unsaved is None:
                 cell.unsaved = []
             cell.unsaved.append(message.entry)

@@ -1,4 +1,4 @@
-"""The copies of other nodes' children that this node keeps: a follower's half of the log (docs/protocol.md, section 6)."""
+"""The copies of other nodes' children that this node keeps: a follower's half of the log (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
