@@ -162,14 +162,10 @@ class Copies:
                 return
             self._ended(replica, known)
         parts = self._parts
-<<<<<<< HEAD
         specs, states = await parts.redis.run_many(
             [read_some_specs(parts.keys, replica.shard, [child]), read_some_states(parts.keys, replica.shard, [child])],
-            retry_for=1.0,
+            retry_for=parts.config.lease,
         )
-=======
-        specs = await parts.redis.run(read_some_specs(parts.keys, replica.shard, [child]), retry_for=parts.config.lease)
->>>>>>> core-mends
         if child in specs and specs[child].start_id == start_id:
             # A child that was parked until now, say, is new here and has a state.
             await self.build(replica, child, specs[child], Envelope.read(states[child]) if child in states else None)

@@ -246,18 +246,16 @@ class Intake:
                     parts.supervisor.begin(cell, states.get(child), first=first)
                 if number % 128 == 127:
                     await asyncio.sleep(0)
-<<<<<<< HEAD
                 if holding.lost:
                     break
-            if parts.replicas is not None and copies and not holding.lost:
-                await parts.replicas.standby.taken_over(holding, taken, copies)
+            standby = parts.replicas.standby if parts.replicas is not None and copies and not holding.lost else None
+            if standby is not None and not await standby.taken_over(holding, taken, copies) and not holding.lost:
+                holding.lost = True
+                self._moved(shard, TargetEvent.FENCED)
+                parts.supervisor.event("fenced", shard=shard, child="")
+                parts.kick()
             if holding.lost:
                 await self._drop(holding, copies)
-=======
-            standby = parts.replicas.standby if parts.replicas is not None and copies else None
-            if standby is not None and not await standby.taken_over(holding, taken, copies):
-                self._moved(shard, TargetEvent.FENCED)
->>>>>>> core-mends
                 return
             holding.open = True
             parts.hold(holding)

@@ -197,13 +197,8 @@ def mailbox_length(keys: Keys, shard: int) -> Command[int]:
 
 
 def withdraw_call(keys: Keys, shard: int, child: str, client: str, message_id: str) -> Command[str]:
-<<<<<<< HEAD
     """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty if no node has ever joined."""
-    return run_script("withdraw_call", [keys.owners, keys.epoch], [keys.prefix, shard, child, client, message_id], text)
-=======
-    """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty for none ever."""
     return run_script("withdraw_call", [keys.mailbox(shard)], [keys.prefix, shard, child, client, message_id], text)
->>>>>>> core-mends
 
 
 def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:
