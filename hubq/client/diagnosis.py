@@ -11,7 +11,7 @@ from hubq.client.steps import Fetch, Operation
 from hubq.core.diagnosis import Facts, NodeFacts
 from hubq.errors import RedisRefused
 from hubq.store.dead_letters import count_dead
-from hubq.store.membership import read_leases, read_nodes, redis_time_ms
+from hubq.store.membership import living, read_members, redis_time_ms
 from hubq.store.owners import read_owners
 from hubq.store.quorum import read_partitioned
 from hubq.store.registry import count_children, read_texts
@@ -25,9 +25,10 @@ MOST_KEYS = 100_000
 def gather(hub: HubContext, address: str) -> Operation[Facts]:
     """Everything ``hubq doctor`` looks at. Changes nothing."""
     keys, shards = hub.keys, hub.config.shards
-    members, leases, owners, now, partitioned = yield Fetch(
-        [read_nodes(keys), read_leases(keys), read_owners(keys), redis_time_ms(), read_partitioned(keys)]
+    owners, members, leases, now, partitioned = yield Fetch(
+        [read_owners(keys), *read_members(keys), read_partitioned(keys)]
     )
+    lives = living(members, leases, now)
     accounts = yield from node_vitals(hub)
     boxes = yield from mailboxes(hub, 1)
     counts = yield Fetch([count_children(keys, shard) for shard in range(shards)])
@@ -46,7 +47,7 @@ def gather(hub: HubContext, address: str) -> Operation[Facts]:
                 info.status, left, info.version, account.python, account.clock, account.lag, account.settings
             )
     alive = {
-        shard: owner.node if owner.node in members and members[owner.node].incarnation == owner.incarnation else None
+        shard: owner.node if lives.get(owner.node) == owner.incarnation else None
         for shard, owner in owners.shards.items()
     }
     leased = max((account.settings.get("lease", 0.0) for account in accounts.values() if account), default=0.0)
