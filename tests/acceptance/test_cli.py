@@ -50,6 +50,12 @@ def test_help_names_every_command(shell: Shell) -> None:
         assert f" {command} " in text
 
 
+def test_a_group_alone_prints_its_help_and_nothing_else(shell: Shell) -> None:
+    done = shell.run("dead")
+    assert done.returncode == 2
+    assert "replay" in done.stdout + done.stderr and "hubq:" not in done.stderr
+
+
 def test_a_child_from_start_to_stop(shell: Shell, hub_id: str) -> None:
     shell.worker("a")
     assert shell.ok("start", APP, "c-1", "Counter", "3", "--tag", "tier=vip") == "c-1 runs on a"
