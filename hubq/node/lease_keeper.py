@@ -49,7 +49,7 @@ class LeaseKeeper:
                 silent = False
             except (*LOST, RedisUnavailable, TimeoutError) as error:
                 if not silent:
-                    log.warning("lease of %s not renewed: %s", parts.node_name, error or "no answer")
+                    log.warning("lease of %s not renewed: %s", parts.node_name, str(error) or "no answer")
                 silent = True
                 evicted = False
             except Exception:

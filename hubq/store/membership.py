@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +173,18 @@ def read_leases(keys: Keys) -> Command[dict[str, int]]:
         return {name: int(float(score)) for name, score in pairs(answer).items()}
 
     return plain("ZRANGE", keys.leases, 0, -1, "WITHSCORES", read=read)
+
+
+def read_members(keys: Keys) -> list[Command[Any]]:
+    """What :func:`living` needs to know. Ask for it behind the owners: who owns something has joined before."""
+    return [read_nodes(keys), read_leases(keys), redis_time_ms()]
+
+
+def living(nodes: Mapping[str, NodeInfo], leases: Mapping[str, int], now_ms: int) -> dict[str, int]:
+    """The members whose leases have not run out, and their incarnations. (A node that was killed stays a member until
+    another one evicts it: for ever, if it was the last.)
+    """
+    return {name: info.incarnation for name, info in nodes.items() if leases.get(name, 0) > now_ms}
 
 
 def redis_time_ms() -> Command[int]:
