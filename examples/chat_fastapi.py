@@ -58,9 +58,10 @@ async def room(socket: WebSocket, name: str, who: str) -> None:
     if name not in broadcasts or broadcasts[name].done():
         broadcasts[name] = asyncio.create_task(broadcast(name, last))
     try:
-        while True:
-            await hub.aio.ref(name).call("post", who, await socket.receive_text(), timeout=10)
-    except WebSocketDisconnect:
+        with suppress(WebSocketDisconnect):
+            while True:
+                await hub.aio.ref(name).call("post", who, await socket.receive_text(), timeout=10)
+    finally:  # a room that does not answer ends the connection, too
         connections[name].discard(socket)
         await hub.aio.ref(name).cast("leave", who)
 

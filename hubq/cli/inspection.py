@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
-from hubq.cli.output import duration, print_json, print_table, print_value
+from hubq.cli.output import duration, jsonable, print_json, print_table, print_value
 from hubq.client.inspection import Event, Mailbox, Waiting
 from hubq.config import Config
 from hubq.errors import HubqError, RedisUnavailable
@@ -43,7 +43,7 @@ def state_command(
     value = saved.value()
     if as_json:
         record = {name: item for name, item in asdict(saved).items() if name != "data"}
-        print_json({**record, "format": chr(saved.data[0]), "state": value})
+        print_json({**record, "format": chr(saved.data[0]), "state": jsonable(value)})
         return
     age = "no message yet" if saved.message_age is None else f"last message sent {duration(saved.message_age)} ago"
     print(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}), {age}", file=sys.stderr)

@@ -59,7 +59,7 @@ def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None)
         ("node", "status", "shards", "pins", "lease", "uptime", "host", "pid", "version", "tags"),
         [
             (
-                node.name, node.status, node.shards, node.pins, f"{node.lease:.1f}s", duration(node.uptime),
+                node.name, node.status if node.lease > 0 else "gone", node.shards, node.pins, f"{node.lease:.1f}s", duration(node.uptime),
                 node.host, node.pid, node.version,
                 ",".join(f"{key}={value}" for key, value in sorted(node.tags.items())) or "-",
             )

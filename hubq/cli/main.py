@@ -108,5 +108,6 @@ def outcome(arguments: list[str]) -> int:
 
 
 def _told(message: str, code: int) -> int:
-    print("hubq:", " ".join(message.split()), file=sys.stderr)
+    if message:  # none: a group without its command has printed its help
+        print("hubq:", " ".join(message.split()), file=sys.stderr)
     return code

@@ -12,9 +12,28 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+#: Rows that rich sets in a table; more of them are printed plainly. (100,000 rows take it a minute and more.)
+MOST_IN_A_TABLE = 1000
+
+
 def print_json(value: Any) -> None:
-    """JSON, indented; what JSON does not know is printed as text."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """JSON, indented; what JSON does not know is printed as text. A value of somebody else's goes through
+    :func:`jsonable` first.
+    """
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False))
+
+
+def jsonable(value: Any) -> Any:
+    """The value if JSON can say it, else its ``repr``: what a child keeps may be anything.
+
+    >>> jsonable({"a": [1, None]}), jsonable({(1, 2): 3}), jsonable([float("nan")])
+    ({'a': [1, None]}, '{(1, 2): 3}', '[nan]')
+    """
+    try:
+        json.dumps(value, default=str, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+    return value
 
 
 def print_records(records: Sequence[DataclassInstance]) -> None:
@@ -33,7 +52,7 @@ def print_value(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Rows under column names. Cells are printed as they are, never as markup."""
     cells = [[str(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and len(cells) <= MOST_IN_A_TABLE:
         _print_rich(columns, cells)
         return
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]

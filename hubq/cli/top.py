@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import shutil
 import sys
 import threading
@@ -14,10 +15,15 @@ import typer
 from hubq.cli.loading import HubName, RedisUrl, open_hub
 from hubq.cli.top_view import View, plain
 from hubq.client.hub import Hub
+from hubq.client.overview import Glance
 from hubq.errors import ConfigError, HubqError
 
 #: Events looked at.
 EVENTS = 12
+#: A picture older than this is called old, seconds (and with longer intervals, one that should have been replaced).
+PATIENCE = 2.0
+#: Within this a second d confirms a drain, seconds.
+CONFIRM = 3.0
 
 
 def top_command(
@@ -32,7 +38,8 @@ def top_command(
     --once, it prints one picture as text.
     """
     opened = open_hub(hub, redis)
-    view = View(opened.hub_id, opened.server.address, opened.config.lease)
+    patience = max(PATIENCE, 1.5 * interval)
+    view = View(opened.hub_id, opened.server.address, opened.config.lease, patience=patience)
     if once or not sys.stdout.isatty():
         view.saw(opened.inspect.glance(EVENTS))
         _until_accounts(opened, view)
@@ -42,25 +49,30 @@ def top_command(
 
 
 def _until_accounts(hub: Hub, view: View, within: float = 3.0) -> None:
-    """Look again until every node has written a new account, so that there are rates."""
-    first = {node.name: node.vitals.at for node in view.after.nodes if node.vitals} if view.after else {}
+    """Look again until every live node has written a new account, so that there are rates."""
+    nodes = view.after.nodes if view.after else ()
+    first = {node.name: node.vitals.at for node in nodes if node.vitals and node.lease_left > 0}
     until = time.monotonic() + within
     while first and time.monotonic() < until:
         time.sleep(0.1)
         seen = hub.inspect.glance(EVENTS)
-        if all(node.vitals and node.vitals.at > first.get(node.name, 0.0) for node in seen.nodes):
+        if all(node.vitals and node.vitals.at > first[node.name] for node in seen.nodes if node.name in first):
             view.saw(seen)
             return
 
 
 class Watcher:
-    """Looks at the hub again and again, in a thread, so that a slow Redis does not hold up the keys."""
+    """Looks at the hub again and again, in a thread, so that a slow Redis does not hold up the keys.
 
-    def __init__(self, hub: Hub, view: View, interval: float) -> None:
+    What it saw waits until it is asked for: the view belongs to the screen's thread alone. (A node that left between two
+    reads of one picture ended the whole screen.)
+    """
+
+    def __init__(self, hub: Hub, interval: float) -> None:
         self.paused = threading.Event()
         self._hub = hub
-        self._view = view
         self._interval = interval
+        self._news: queue.SimpleQueue[tuple[float, Glance | HubqError]] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="hubq-top", daemon=True)
 
@@ -72,13 +84,24 @@ class Watcher:
         """End; does not wait for an answer of Redis."""
         self._ended.set()
 
+    def tell(self, view: View) -> None:
+        """Bring a view up to date."""
+        view.paused = self.paused.is_set()
+        while not self._news.empty():
+            began, news = self._news.get()
+            if isinstance(news, HubqError):
+                view.trouble = str(news)
+            else:
+                view.saw(news, began)
+
     def _work(self) -> None:
         while not self._ended.is_set():
             if not self.paused.is_set():
+                began = time.monotonic()
                 try:
-                    self._view.saw(self._hub.inspect.glance(EVENTS))
+                    self._news.put((began, self._hub.inspect.glance(EVENTS)))
                 except HubqError as error:
-                    self._view.trouble = str(error)
+                    self._news.put((began, error))
             self._ended.wait(self._interval)
 
 
@@ -87,6 +110,7 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
     try:
         from textual.app import App, ComposeResult
         from textual.binding import Binding, BindingType
+        from textual.events import Key
         from textual.widgets import DataTable, Footer, Input, Static
     except ImportError as missing:
         raise ConfigError(f"hubq top needs {missing.name}: pip install 'hubq[top]' (or hubq top --once)") from None
@@ -118,8 +142,9 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.watcher = Watcher(hub, view, interval)
+            self.watcher = Watcher(hub, interval)
             self.asked = ""  # the node whose drain waits for a second d
+            self.asked_at = 0.0
 
         def compose(self) -> ComposeResult:
             yield Static(id="title")
@@ -143,19 +168,23 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
             self.watcher.stop()
 
         def refresh_view(self) -> None:
+            if not self.query("#title"):
+                return  # the last turn of the timer, while the screen is being taken down
+            self.watcher.tell(view)
             width = max(20, self.size.width - 2)
+            nodes = view.nodes()
             self.query_one("#title", Static).update(view.title())
             table = self.query_one(DataTable)
-            names = [node.name for node in view.nodes()]
+            names = [node.name for node in nodes]
             if names != [row.value for row in table.rows]:
                 under = self._under_cursor()
                 table.clear()
-                for node in view.nodes():
+                for node in nodes:
                     table.add_row(*view.row(node), key=node.name)
                 if under in names:
                     table.move_cursor(row=names.index(under))
             else:
-                for number, node in enumerate(view.nodes()):
+                for number, node in enumerate(nodes):
                     for column, cell in enumerate(view.row(node)):
                         table.update_cell_at((number, column), cell, update_width=True)  # type: ignore[arg-type]
             self.query_one("#ring", Static).update(view.ring(width))
@@ -167,6 +196,10 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
             keys = [row.value for row in table.rows]
             return (keys[table.cursor_row] or "") if 0 <= table.cursor_row < len(keys) else ""
 
+        def on_key(self, event: Key) -> None:
+            if event.key != "d":
+                self.asked = ""
+
         def action_sort(self) -> None:
             view.next_order()
             self.notify(f"sorted by {view.order}")
@@ -176,9 +209,11 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
             paused = self.watcher.paused
             if paused.is_set():
                 paused.clear()
+                view.seen_at = view.clock()  # the picture is old because it was to be: not for want of an answer
             else:
                 paused.set()
             self.notify("paused" if paused.is_set() else "goes on")
+            self.refresh_view()
 
         def action_filter(self) -> None:
             field = self.query_one("#filter", Input)
@@ -199,9 +234,10 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
 
         def action_drain(self) -> None:
             node = self._under_cursor()
-            if node and self.asked != node:
-                self.asked = node
-                self.notify(f"press d again to drain {node}: it hands everything over and ends", severity="warning")
+            if node and (self.asked != node or view.clock() - self.asked_at > CONFIRM):
+                self.asked, self.asked_at = node, view.clock()
+                said = f"press d again to drain {node}: it hands everything over and ends"
+                self.notify(said, severity="warning", timeout=CONFIRM)
                 return
             self.asked = ""
             if node:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -31,7 +32,10 @@ class Order(StrEnum):
 
 @dataclass
 class View:
-    """The last glances, and how they are to be shown."""
+    """The last glances, and how they are to be shown. Belongs to one thread.
+
+    A picture older than ``patience`` seconds is called old: Redis is slow or gone, long before it counts as lost.
+    """
 
     hub_id: str
     address: str
@@ -42,12 +46,32 @@ class View:
     before: Glance | None = None
     after: Glance | None = None
     rates: Mapping[str, NodeRates] = field(default_factory=dict)
+    patience: float = 2.0
+    paused: bool = False
+    clock: Callable[[], float] = time.monotonic
+    seen_at: float = field(init=False)
 
-    def saw(self, glance: Glance) -> None:
-        """Take in a new glance. Rates are kept until a node has written a new account."""
+    def __post_init__(self) -> None:
+        self.seen_at = self.clock()
+
+    def saw(self, glance: Glance, at: float | None = None) -> None:
+        """Take in a new glance, begun ``at`` that time of the clock (now). Rates are kept until a node has written a new
+        account.
+        """
         fresh = rates(self.after, glance)
         self.rates = {name: rate if rate != NodeRates() else self.rates.get(name, rate) for name, rate in fresh.items()}
         self.before, self.after, self.trouble = self.after, glance, ""
+        self.seen_at = self.clock() if at is None else at
+
+    @property
+    def age(self) -> float:
+        """Seconds since the picture was taken (or since the first one is waited for)."""
+        return self.clock() - self.seen_at
+
+    @property
+    def old(self) -> bool:
+        """Whether the picture says nothing of this moment any more."""
+        return self.age > self.patience
 
     def next_order(self) -> None:
         """Sort by the next column."""
@@ -58,22 +82,28 @@ class View:
 
     def title(self) -> Text:
         """One line: the hub as a whole."""
-        if self.trouble:
-            old = "" if self.after is None else " This picture is old."
-            return Text(f"Redis does not answer; trying again.{old}", style="bold red")
+        if self.trouble or (self.old and not self.paused):
+            what = "Redis does not answer; trying again." if self.trouble else "Redis is slow, or gone."
+            old = "" if self.after is None else f" This picture is {self.age:.0f} s old."
+            return Text(what + old, style="bold red")
         if self.after is None:
             return Text(f"{self.hub_id}: looking ...", style="dim")
         glance = self.after
         accounts = [node.vitals for node in glance.nodes if node.vitals is not None]
+        live = sum(node.lease_left > 0 for node in glance.nodes)
+        gone = f", {len(glance.nodes) - live} gone" if live < len(glance.nodes) else ""
         served = sum(owner is not None for owner in glance.owners)
-        children = sum(account.children for account in accounts)
         handled = sum(rate.messages for rate in self.rates.values())
         moving = sum(len(account.moving) for account in accounts)
         line = Text.assemble(
             (f"{self.hub_id} ", "bold"),
-            f"{len(glance.nodes)} nodes  {children:,} children  {handled:,.0f} msg/s  ",
+            f"{live} nodes",
+            (gone, "bold red"),
+            f"  {glance.children:,} children  {handled:,.0f} msg/s  ",
             (f"{served}/{len(glance.owners)} shards served", "" if served == len(glance.owners) else "bold red"),
         )
+        if self.paused:
+            line.append(f"  paused, {self.age:.0f} s ago", "bold yellow")
         if moving:
             line.append(f"  {moving} in motion", "bold yellow")
         if glance.pins:
@@ -86,18 +116,25 @@ class View:
             return []
         keys = {
             Order.NAME: lambda node: node.name,
-            Order.LOAD: lambda node: -self.rates[node.name].messages,
+            Order.LOAD: lambda node: -self._rate(node).messages,
             Order.CHILDREN: lambda node: -(node.vitals.children if node.vitals else 0),
             Order.MEMORY: lambda node: -(node.vitals.memory if node.vitals else 0),
         }
         return sorted((n for n in self.after.nodes if self.filter in n.name), key=keys[self.order])
 
+    def _rate(self, node: NodeGlance) -> NodeRates:
+        return self.rates.get(node.name, NodeRates())  # a node of an older picture may have left since
+
     def row(self, node: NodeGlance) -> list[Text]:
         """A node as the cells of COLUMNS."""
-        account, rate = node.vitals, self.rates[node.name]
+        account, rate = node.vitals, self._rate(node)
         share = max(0.0, min(1.0, node.lease_left / self.lease))
-        lease = Text("█" * round(share * 8) + "·" * (8 - round(share * 8)), style="green" if share > 0.5 else "red")
+        colour = "dim" if self.old else "green" if share > 0.5 else "red"
+        lease = Text("█" * round(share * 8) + "·" * (8 - round(share * 8)), style=colour)
         status = Text("" if node.status == "up" else node.status, style="yellow")
+        if node.lease_left <= 0:
+            account, status = None, Text("gone", style="bold red")
+            return [Text(node.name, style=self.colour(node.name)), status, lease, *(Text("-") for _ in COLUMNS[3:])]
         if account is None:
             status = Text("silent", style="red") if node.uptime > 5 else Text("joins", style="dim")
             return [Text(node.name, style=self.colour(node.name)), status, lease, *(Text("-") for _ in COLUMNS[3:])]

@@ -11,7 +11,7 @@ from hubq.client.steps import Fetch, Operation
 from hubq.core.diagnosis import Facts, NodeFacts
 from hubq.errors import RedisRefused
 from hubq.store.dead_letters import count_dead
-from hubq.store.membership import read_leases, read_nodes, redis_time_ms
+from hubq.store.membership import living, read_members, redis_time_ms
 from hubq.store.owners import read_owners
 from hubq.store.quorum import read_partitioned
 from hubq.store.registry import count_children, read_texts
@@ -22,12 +22,15 @@ from hubq.store.server_facts import is_known, read_server_info, read_server_sett
 MOST_KEYS = 100_000
 
 
-def gather(hub: HubContext, address: str) -> Operation[Facts]:
-    """Everything ``hubq doctor`` looks at. Changes nothing."""
+def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Operation[Facts]:
+    """Everything ``hubq doctor`` looks at. Changes nothing. ``open_to_all``: whether Redis at this address lets in who has
+    no password (None: not known).
+    """
     keys, shards = hub.keys, hub.config.shards
-    members, leases, owners, now, partitioned = yield Fetch(
-        [read_nodes(keys), read_leases(keys), read_owners(keys), redis_time_ms(), read_partitioned(keys)]
+    owners, members, leases, now, partitioned = yield Fetch(
+        [read_owners(keys), *read_members(keys), read_partitioned(keys)]
     )
+    lives = living(members, leases, now)
     accounts = yield from node_vitals(hub)
     boxes = yield from mailboxes(hub, 1)
     counts = yield Fetch([count_children(keys, shard) for shard in range(shards)])
@@ -46,24 +49,30 @@ def gather(hub: HubContext, address: str) -> Operation[Facts]:
                 info.status, left, info.version, account.python, account.clock, account.lag, account.settings
             )
     alive = {
-        shard: owner.node if owner.node in members and members[owner.node].incarnation == owner.incarnation else None
+        shard: owner.node if lives.get(owner.node) == owner.incarnation else None
         for shard, owner in owners.shards.items()
     }
-    leased = max((account.settings.get("lease", 0.0) for account in accounts.values() if account), default=0.0)
+    # The settings that the workers go by: who asks may know no more of the hub than its id.
+    settings = [account.settings for account in accounts.values() if account]
+    leased = max((each["lease"] for each in settings if "lease" in each), default=hub.config.lease)
+    most = min((each["max_backlog"] for each in settings if "max_backlog" in each), default=hub.config.max_backlog)
+    server = yield from _server()
+    if open_to_all is not None:
+        server["password"] = "no" if open_to_all else "yes"
     return Facts(
         shards=shards,
-        lease=leased or hub.config.lease,
+        lease=leased,
         nodes=nodes,
         owners=alive,
         children=sum(counts),
         waited={box.shard: box.oldest for box in boxes if box.oldest is not None},
         backlog={child: count for box in boxes for child, count in box.children.items()},
-        max_backlog=hub.config.max_backlog,
+        max_backlog=int(most),
         stragglers={child: reason for child, reason in reasons.items() if child in pinned},
         dead=sum(dead),
         parked={child: reason for some in parked for child, reason in some.items()},
         strays=(yield from _strays(hub, set(members))),
-        redis=(yield from _server()),
+        redis=server,
         host=urlsplit(address).hostname or "",
         partitioned=partitioned,
     )
@@ -77,8 +86,6 @@ def _server() -> Operation[dict[str, str]]:
         except RedisRefused:
             continue  # a managed Redis, or an ACL user: what may not be read is not judged
         found |= some
-    if "requirepass" in found:
-        found["password"] = "yes" if found.pop("requirepass") else "no"
     try:
         (memory,) = yield Fetch([read_server_info("memory")])
     except RedisRefused:

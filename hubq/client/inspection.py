@@ -22,6 +22,7 @@ from hubq.store.control import last_event_id, read_events, read_events_back
 from hubq.store.mailbox import Message, mailbox_length, read_range
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.registry import read_spec, read_state, read_texts
+from hubq.store.strangers import lets_strangers_in
 from hubq.store.vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:
@@ -239,7 +240,9 @@ class Inspector:
         """What is wrong with the hub (``hubq doctor``), the most pressing first; empty if nothing is."""
         from hubq.client.diagnosis import gather
 
-        return diagnose(self._hub._drive(gather(self._hub._context, self._hub.server.address)))
+        server = self._hub.server
+        facts = self._hub._drive(gather(self._hub._context, server.address, lets_strangers_in(server)))
+        return diagnose(facts)
 
     def settings(self) -> dict[str, str]:
         """The settings fixed in Redis when the hub was first used."""

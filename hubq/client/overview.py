@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from hubq.client.context import HubContext
 from hubq.client.inspection import Event, last_events, node_vitals
 from hubq.client.steps import Fetch, Operation
-from hubq.store.membership import read_leases, read_nodes, redis_time_ms
+from hubq.store.membership import living, read_members
 from hubq.store.owners import read_owners
+from hubq.store.registry import count_children
 from hubq.store.vitals import Vitals
 
 
@@ -27,13 +28,16 @@ class NodeGlance:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """A hub at one glance. ``owners``: for each shard the node that serves it, or None. ``at``: Redis TIME, seconds."""
+    """A hub at one glance. ``owners``: for each shard the live node that serves it, or None. ``at``: Redis TIME, seconds.
+    ``children``: how many there are, served or not.
+    """
 
     at: float
     nodes: Sequence[NodeGlance]
     owners: Sequence[str | None]
     pins: Mapping[str, str]
     events: Sequence[Event]
+    children: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,8 @@ class NodeRates:
 
 def glance(hub: HubContext, events: int) -> Operation[Glance]:
     """Look once."""
-    members, leases, owners, now = yield Fetch(
-        [read_nodes(hub.keys), read_leases(hub.keys), read_owners(hub.keys), redis_time_ms()]
-    )
+    counts = [count_children(hub.keys, shard) for shard in range(hub.config.shards)]
+    owners, members, leases, now, *counted = yield Fetch([read_owners(hub.keys), *read_members(hub.keys), *counts])
     accounts = yield from node_vitals(hub)
     _, latest = yield from last_events(hub, events, ())
     nodes = [
@@ -60,12 +63,13 @@ def glance(hub: HubContext, events: int) -> Operation[Glance]:
         )
         for name, info in members.items()
     ]  # fmt: skip
-    alive = {(name, info.incarnation) for name, info in members.items()}
+    lives = living(members, leases, now)
     served: list[str | None] = [None] * hub.config.shards
     for shard, owner in owners.shards.items():
-        if (owner.node, owner.incarnation) in alive and shard < len(served):
+        if lives.get(owner.node) == owner.incarnation and shard < len(served):
             served[shard] = owner.node
-    return Glance(now / 1000, nodes, served, {child: o.node for (_, child), o in owners.pins.items()}, latest)
+    pins = {child: owner.node for (_, child), owner in owners.pins.items()}
+    return Glance(now / 1000, nodes, served, pins, latest, sum(counted))
 
 
 def rates(before: Glance | None, after: Glance) -> dict[str, NodeRates]:

@@ -44,7 +44,8 @@ class OwnersView:
         seen, owners = known
         events, *answers = yield Fetch([read_events(self._keys, seen, EVENTS), *also])
         if len(events) == EVENTS or any(event.get("type", "") not in HARMLESS for _, event in events):
-            owners, _ = yield from self._reload(())
+            # What was asked along is asked again: a node that has joined since may own something by now.
+            owners, answers = yield from self._reload(also)
         elif events:
             self._known = (events[-1][0], owners)
         return owners, answers

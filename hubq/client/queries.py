@@ -52,7 +52,7 @@ class Queries:
         return self._drive(registry.where(self._context, child_id))
 
     def get_pid(self, child_id: str) -> Pid | None:
-        """Where a child runs; None if it does not exist, or no node owns it now."""
+        """Where a child runs; None if it does not exist, or no live node owns it now."""
         return next(iter(self.get_pids(child_id)), None)
 
     def get_pids(self, child_id: str) -> list[Pid]:
@@ -79,7 +79,7 @@ class Queries:
         return pids_by_child(self.children(tag=tag))
 
     def which_children(self) -> dict[str, list[ChildStatus]]:
-        """The children of each node, by its name; those nobody owns under ``""``."""
+        """The children of each node, by its name; those no live node owns under ``""``."""
         return by_node(self.children())
 
     def is_alive(self, node: str | None = None) -> bool:

@@ -16,7 +16,7 @@ from hubq.core.wish import Wish
 from hubq.errors import ConfigError, NotAlive, UnknownChild
 from hubq.store.command import Command, plain, text
 from hubq.store.keys import Keys, owner_field
-from hubq.store.membership import NodeInfo, read_leases, read_nodes, redis_time_ms
+from hubq.store.membership import living, read_members
 from hubq.store.owners import Owner, Owners
 from hubq.store.registry import read_some_specs, scan_specs
 from hubq.store.replica_log import Follower, read_followers
@@ -103,9 +103,12 @@ class Listing:
         if wanted:
             places = yield Fetch(
                 [each for shard, specs in wanted.items() for each in _places(keys, shard, list(specs))]
+                + read_members(keys)
             )
+            *places, nodes, leases, time = places
+            lives = living(nodes, leases, time)
             for number, (shard, specs) in enumerate(wanted.items()):
-                statuses = _statuses(shard, specs, *places[PLACES * number : PLACES * (number + 1)])
+                statuses = _statuses(shard, specs, lives, *places[PLACES * number : PLACES * (number + 1)])
                 found += [status for status in statuses if self.query.takes(status)]
         self.found += len(found)
         if self.progress is not None:
@@ -137,6 +140,7 @@ def wish_of(spec: SpecRecord, moved: bytes | None) -> Wish | None:
 def _statuses(
     shard: int,
     specs: Mapping[str, SpecRecord],
+    lives: Mapping[str, int],
     lines: list[Any],
     backlogs: list[Any],
     parked: list[Any],
@@ -151,7 +155,8 @@ def _statuses(
         owner = Owner.read(line) if line else of_shard
         wish = wish_of(spec, moved)
         waits = not line and wish is not None and wish.waits and wish.node != owner.node
-        node = owner.node if owner.node != "-" and not waits else None
+        node = owner.node if lives.get(owner.node) == owner.incarnation and not waits else None
+        gone = "" if node or waits or owner.node == "-" else f"its node {owner.node} is gone"
         pin = wish.why if wish is not None else ""
         if line and (wish is None or wish.node != owner.node):
             pin = "straggler"
@@ -159,7 +164,7 @@ def _statuses(
         found.append(
             ChildStatus(
                 child, spec.name, shard, node, status, bool(line), int(backlog or 0),
-                text(reason or why or (f"waits for node {wish.node}" if wish is not None and waits else "")),
+                text(reason or gone or why or (f"waits for node {wish.node}" if wish is not None and waits else "")),
                 dict(spec.metadata), owner.incarnation, owner.token, spec.restart, pin, wish.node if wish else "",
             )
         )  # fmt: skip
@@ -178,10 +183,16 @@ def children(hub: HubContext, query: Query, progress: Progress | None) -> Operat
 def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
     """All there is to know of one child."""
     shard = hub.shard_of(checked_child_id(child_id))
-    specs, *places = yield Fetch([read_some_specs(hub.keys, shard, [child_id]), *_places(hub.keys, shard, [child_id])])
+    specs, *places, nodes, leases, time = yield Fetch(
+        [
+            read_some_specs(hub.keys, shard, [child_id]),
+            *_places(hub.keys, shard, [child_id]),
+            *read_members(hub.keys),
+        ]
+    )
     if child_id not in specs:
         raise unknown(hub, child_id)
-    (status,) = _statuses(shard, specs, *places)
+    (status,) = _statuses(shard, specs, living(nodes, leases, time), *places)
     return status
 
 
@@ -197,29 +208,27 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
         read_some_specs(hub.keys, shard, [child_id]),
         plain("HGET", hub.keys.pins, child_id, read=lambda found: found),
         read_followers(hub.keys, shard),
-        read_nodes(hub.keys),
+        *read_members(hub.keys),
     ]
-    owners, (specs, moved, followers, nodes) = yield from hub.view.look(ask)
+    owners, (specs, moved, followers, *members) = yield from hub.view.look(ask)
     if child_id not in specs:
         raise unknown(hub, child_id)
     owner = owner_of(owners, shard, child_id)
     pinned = (shard, child_id) in owners.pins
     wish = wish_of(specs[child_id], moved)
     waits = not pinned and wish is not None and wish.waits and wish.node != owner.node
-    node = None if owner.node == "-" or waits else owner.node
-    replicas = () if pinned else tuple(follower.node for follower in copies_of(owner, followers, nodes))
+    lives = living(*members)
+    node = None if lives.get(owner.node) != owner.incarnation or waits else owner.node
+    replicas = () if pinned else tuple(follower.node for follower in copies_of(owner, followers, lives))
     return Place(child_id, shard, node, owner.incarnation, owner.token, pinned, replicas)
 
 
-def copies_of(owner: Owner, followers: Iterable[Follower], nodes: Mapping[str, NodeInfo]) -> list[Follower]:
+def copies_of(owner: Owner, followers: Iterable[Follower], lives: Mapping[str, int]) -> list[Follower]:
     """The live nodes that have a finished copy of what the owner has."""
     return [
         follower
         for follower in followers
-        if follower.ready
-        and follower.node != owner.node
-        and follower.node in nodes
-        and nodes[follower.node].incarnation == follower.incarnation
+        if follower.ready and follower.node != owner.node and lives.get(follower.node) == follower.incarnation
     ]
 
 
@@ -230,7 +239,7 @@ def owner_of(owners: Owners, shard: int, child_id: str) -> Owner:
 
 def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, list[Pid]]]:
     """The pids of children that exist: the one that handles messages, then those of its copies on other nodes (with
-    ``Replication``; they carry the same token). None for those that nobody owns now.
+    ``Replication``; they carry the same token). None for those that no live node owns now.
     """
     by_shard: dict[int, list[str]] = {}
     for child in child_ids:
@@ -240,7 +249,8 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
         for shard, some in by_shard.items()
     ]
     there += [read_followers(hub.keys, shard) for shard in by_shard]
-    owners, (nodes, *answers) = yield from hub.view.look([read_nodes(hub.keys), *there])
+    owners, (*answers, nodes, leases, time) = yield from hub.view.look([*there, *read_members(hub.keys)])
+    lives = living(nodes, leases, time)
     pids: dict[str, list[Pid]] = {}
     follow = answers[len(by_shard) :]
     for (shard, some), exist, followers in zip(by_shard.items(), answers[: len(by_shard)], follow, strict=True):
@@ -248,9 +258,10 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
             if exists:
                 owner = owner_of(owners, shard, child)
                 pinned = (shard, child) in owners.pins  # nobody who follows the shard would take it over
-                copying = [] if pinned else copies_of(owner, followers, nodes)
+                copying = [] if pinned else copies_of(owner, followers, lives)
                 copies = [Pid(f.node, f.incarnation, owner.token) for f in copying]
-                pids[child] = [] if owner.node == "-" else [Pid(owner.node, owner.incarnation, owner.token), *copies]
+                there_is = lives.get(owner.node) == owner.incarnation
+                pids[child] = [Pid(owner.node, owner.incarnation, owner.token), *copies] if there_is else []
     return pids
 
 
@@ -270,13 +281,13 @@ def process_list(hub: HubContext, scope: str, local: frozenset[str]) -> Operatio
 
 def is_alive(hub: HubContext, node: str | None) -> Operation[bool]:
     """Whether a node is a member whose lease has not run out; without a name: whether any is."""
-    infos, leases, now = yield Fetch([read_nodes(hub.keys), read_leases(hub.keys), redis_time_ms()])
-    return any(leases.get(name, 0) > now for name in infos if node in (None, name))
+    lives = living(*(yield Fetch(read_members(hub.keys))))
+    return bool(lives) if node is None else node in lives
 
 
 def is_locked(hub: HubContext) -> Operation[bool]:
     """Whether starts and messages for some shard have to wait: it has no live owner just now."""
-    owners, (infos,) = yield from hub.view.look([read_nodes(hub.keys)])
-    lives = {name: info.incarnation for name, info in infos.items()}
+    owners, members = yield from hub.view.look(read_members(hub.keys))
+    lives = living(*members)
     served = {shard for shard, owner in owners.shards.items() if lives.get(owner.node) == owner.incarnation}
     return len(served) < hub.config.shards

@@ -115,7 +115,7 @@ def _formatted(done: str, children: dict[str, str], errors: dict[str, HubqError]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a child is. ``node`` None: no node owns it now (parked, or being claimed). ``replicas``: the nodes that have a
+    """Where a child is. ``node`` None: no live node owns it now (parked, or being claimed). ``replicas``: the nodes that have a
     finished copy of it (see :class:`hubq.Replication`).
     """
 
@@ -171,5 +171,5 @@ class ChildStatus:
 
     @property
     def pid(self) -> Pid | None:
-        """Where it runs; None if no node owns it."""
+        """Where it runs; None if no live node owns it."""
         return None if self.node is None else Pid(self.node, self.incarnation, self.token)

@@ -89,18 +89,24 @@ def diagnose(facts: Facts) -> list[Finding]:
 
 
 def _workers(facts: Facts) -> Iterable[Finding]:
-    if not facts.nodes:
-        if facts.children or facts.waited:
+    if not _live(facts):
+        if facts.children or facts.waited or facts.nodes:
             yield Finding(
                 "no worker",
                 f"no worker runs, and there are {facts.children} children",
                 "start one: hubq worker module:hub. Nothing is lost meanwhile: states and messages wait in Redis",
             )
         return
-    if all(node.status == "draining" for node in facts.nodes.values()):
+    if all(node.status == "draining" for node in _live(facts).values()):
         yield Finding(
-            "all draining", f"every worker is draining: {names(facts.nodes)}", "start a new one, to which they can move"
+            "all draining",
+            f"every worker is draining: {names(_live(facts))}",
+            "start a new one, to which they can move",
         )
+
+
+def _live(facts: Facts) -> Mapping[str, NodeFacts]:
+    return {name: node for name, node in facts.nodes.items() if node.lease_left > 0}
 
 
 def _quorum(facts: Facts) -> Iterable[Finding]:
@@ -136,8 +142,8 @@ def _leases(facts: Facts) -> Iterable[Finding]:
 
 
 def _shards(facts: Facts) -> Iterable[Finding]:
-    if not facts.nodes:
-        return
+    if not _live(facts):
+        return  # there is a finding for that
     without = [shard for shard in range(facts.shards) if facts.owners.get(shard) is None]
     if without:
         yield Finding(

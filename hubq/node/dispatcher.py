@@ -248,6 +248,7 @@ class Dispatcher:
             # Overdue in a handover, or the node is going away: as if the message had never been begun.
             self._roll_back(cell)
             cell.abandoned = cell.in_thread
+            self.unbegun(cell, message)
             raise
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
@@ -281,6 +282,14 @@ class Dispatcher:
         self.finish(cell, message, "ok", answer)
         if cell.stopping:
             self._end_child(cell)
+
+    def unbegun(self, cell: Cell, message: Message) -> None:
+        """A message is not handled, after all: it is the next one again. (If its child moves, it is read there; but the
+        child may stay, since its target has gone or its state could not be taken.)
+        """
+        if cell.queue is not None:  # else it is read again from the mailbox
+            cell.queue.appendleft(message)
+            cell.queue.bytes += len(message.payload)
 
     def _roll_back(self, cell: Cell) -> None:
         if cell.kind.on_error == "rollback" and cell.boundary is not None:
@@ -350,7 +359,10 @@ def leaves_no_trace(cell: Cell, word: str) -> bool:
 def may_be_a_replay(cell: Cell, message: Message) -> bool:
     """``durability="interval"``: whether it may have been answered before a crash, and be missing in the saved state.
 
-    Such a message is handled even past its deadline: its caller may have been told that it was.
+    Such a message is handled even past its deadline: its caller may have been told that it was. (Not one whose deadline
+    passed before there was any node: its caller was told that it never will be.)
     """
     until = cell.holding.replays.get(cell.child_id)
-    return until is not None and int(message.entry.partition(b"-")[0]) < until
+    if until is None or int(message.entry.partition(b"-")[0]) >= until:
+        return False
+    return not message.deadline or message.deadline >= cell.supervisor.hub_began_ms

@@ -49,7 +49,7 @@ class LeaseKeeper:
                 silent = False
             except (*LOST, RedisUnavailable, TimeoutError) as error:
                 if not silent:
-                    log.warning("lease of %s not renewed: %s", parts.node_name, error or "no answer")
+                    log.warning("lease of %s not renewed: %s", parts.node_name, str(error) or "no answer")
                 silent = True
                 evicted = False
             except Exception:
@@ -93,8 +93,7 @@ class LeaseKeeper:
         parts.clock.observe(asked_at, parts.now(), answer.now_ms)
         if untrusted:
             # We had stopped starting handlers; nobody else has taken over, so go on.
-            for cell in list(parts.supervisor.children()):
-                parts.dispatcher.resume(cell)
+            parts.resume_all()
             parts.committer.changed()
         for name in answer.expired:
             if name != parts.node_name:

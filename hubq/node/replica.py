@@ -33,6 +33,7 @@ class Replica:
     def __init__(self, shard: int, owner: str) -> None:
         self.shard = shard
         self.owner = owner
+        self.apart: frozenset[str] = frozenset()  # nodes that hold children of the shard as pins
         self.holding = Holding(shard, Owner("-", 0, 0))
         self.holding.recorder = Silence()
         self.holding.replica = True
@@ -161,9 +162,13 @@ class Copies:
                 return
             self._ended(replica, known)
         parts = self._parts
-        specs = await parts.redis.run(read_some_specs(parts.keys, replica.shard, [child]), retry_for=parts.config.lease)
+        specs, states = await parts.redis.run_many(
+            [read_some_specs(parts.keys, replica.shard, [child]), read_some_states(parts.keys, replica.shard, [child])],
+            retry_for=parts.config.lease,
+        )
         if child in specs and specs[child].start_id == start_id:
-            await self.build(replica, child, specs[child], None)
+            # A child that was parked until now, say, is new here and has a state.
+            await self.build(replica, child, specs[child], Envelope.read(states[child]) if child in states else None)
 
     def _ended(self, replica: Replica, cell: Cell) -> None:
         supervisor = self._parts.supervisor

@@ -29,6 +29,13 @@ class Saver:
                 cell.idle = asyncio.get_running_loop().create_future()
             await asyncio.shield(cell.idle)
 
+    async def started(self, cell: Cell) -> None:
+        """Wait until the child has started. (Not for a boundary: its first message may be in hand by then, and wait.)"""
+        while cell.life is Life.STARTING:
+            if cell.idle is None:
+                cell.idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(cell.idle)
+
     async def drained(self, cell: Cell) -> None:
         """Wait until a copy has handled all that it has."""
         while (cell.queue or cell.busy is not None) and cell.holding.open:

@@ -216,6 +216,10 @@ class SourceHandover:
 
     def _drop_stragglers(self) -> None:
         supervisor = self._parts.supervisor
+        for pin in self._stragglers.values():
+            pin.lost = True
+            for waiter in pin.waiters:
+                waiter.cancel()
         left = [cell for pin in self._stragglers.values() for cell in pin.cells.values()]
         supervisor.background(supervisor.endings.dispose(left, "fenced"), "dropping stragglers")
 

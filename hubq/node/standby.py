@@ -108,13 +108,12 @@ class Standby:
 
     async def taken_over(self, holding: Holding, taken: Mapping[str, Cell], copies: Mapping[str, Cell]) -> bool:
         """Start the copies that are the originals now, and end the others. Call before the holding opens. False: somebody
-        else owns the shard by now; nothing was started, and the holding is dropped.
+        else owns the shard by now; nothing was started.
         """
         parts = self._parts
         await self._replicas.copies.dispose([cell for child, cell in copies.items() if child not in taken])
         newer = [cell for cell in taken.values() if cell.kind.durability != "commit" and cell.boundary is not None]
         if newer and not await self._save(holding, newer):
-            parts.fenced(holding)
             return False
         for cell in taken.values():
             if cell.life is Life.BUILT:

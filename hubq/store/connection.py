@@ -95,7 +95,9 @@ class RedisServer:
 
 
 def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
-    """The error for a Redis that cannot be reached."""
+    """The error for a connection that was lost or never came to be. (To redis-py a wrong password is one of these.)"""
+    if isinstance(error, AuthenticationError | _NotPrimary):
+        return refused(server, error)
     return RedisUnavailable(
         f"cannot reach Redis at {server.address} ({error}): start it, or set HUBQ_REDIS_URL to where it is"
     )
@@ -131,10 +133,6 @@ def _of_replica(answer: Any) -> bool:
     )
 
 
-def _given_up(server: Server, error: BaseException) -> RedisUnavailable:
-    return refused(server, error) if isinstance(error, _NotPrimary) else unavailable(server, error)
-
-
 def _raw(client: Any) -> Any:
     # We read RESP2 as it comes: redis-py's own parsing of stream entries costs more than the network.
     client.response_callbacks = {}
@@ -146,6 +144,7 @@ class SyncRedis:
 
     def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT) -> None:
         self.server = server
+        self.repeated = 0  # requests that were sent again
         self._client = _raw(server.sync_client(timeout))
 
     def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
@@ -164,7 +163,8 @@ class SyncRedis:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
                 if time.monotonic() + pause > give_up:
-                    raise _given_up(self.server, error) from error
+                    raise unavailable(self.server, error) from error
+            self.repeated += 1
             time.sleep(pause)
             pause = min(pause * 2, 0.5)
 
@@ -212,6 +212,7 @@ class AsyncRedis:
 
     def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT, watch: PrimaryWatch | None = None) -> None:
         self.server = server
+        self.repeated = 0  # requests that were sent again
         self._watch = watch
         self._client_id: tuple[str, Any] = ("", None)  # which Redis, and our number there
         self._timeout = timeout
@@ -241,7 +242,8 @@ class AsyncRedis:
             except LOST as error:
                 another = known and self._watch is not None and self._watch.known != known
                 if another or time.monotonic() + pause > give_up:
-                    raise _given_up(self.server, error) from error
+                    raise unavailable(self.server, error) from error
+            self.repeated += 1
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.5)
 

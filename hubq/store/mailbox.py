@@ -93,6 +93,11 @@ def send_messages(
     return run_script("send_messages", names, args, _words)
 
 
+def void_numbers(keys: Keys, sender: str, numbers: Sequence[int], sender_ttl_ms: int) -> Command[list[str]]:
+    """Never accept these numbers any more: ``void``, or ``duplicate`` if one has been accepted already."""
+    return run_script("void_numbers", [keys.sender(sender)], [sender_ttl_ms, *numbers], _words)
+
+
 def _words(answer: Sequence[bytes]) -> list[str]:
     return [word.decode() for word in answer]
 
@@ -192,7 +197,7 @@ def mailbox_length(keys: Keys, shard: int) -> Command[int]:
 
 
 def withdraw_call(keys: Keys, shard: int, child: str, client: str, message_id: str) -> Command[str]:
-    """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty for none ever."""
+    """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty if no node has ever joined."""
     return run_script("withdraw_call", [keys.mailbox(shard)], [keys.prefix, shard, child, client, message_id], text)
 
 

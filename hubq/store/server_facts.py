@@ -9,7 +9,7 @@ from hubq.store.command import Command, pairs, plain, text
 from hubq.store.keys import Keys
 
 #: Settings of Redis that matter to a hub.
-SETTINGS = ("maxmemory-policy", "maxmemory", "appendonly", "save", "requirepass")
+SETTINGS = ("maxmemory-policy", "maxmemory", "appendonly", "save")
 
 
 def read_server_settings(name: str) -> Command[dict[str, str]]:

@@ -50,6 +50,12 @@ def test_help_names_every_command(shell: Shell) -> None:
         assert f" {command} " in text
 
 
+def test_a_group_alone_prints_its_help_and_nothing_else(shell: Shell) -> None:
+    done = shell.run("dead")
+    assert done.returncode == 2
+    assert "replay" in done.stdout + done.stderr and "hubq:" not in done.stderr
+
+
 def test_a_child_from_start_to_stop(shell: Shell, hub_id: str) -> None:
     shell.worker("a")
     assert shell.ok("start", APP, "c-1", "Counter", "3", "--tag", "tier=vip") == "c-1 runs on a"
@@ -71,6 +77,22 @@ def test_arguments_are_json_or_text_and_results_too(shell: Shell, hub_id: str) -
     echoed = shell.ok("call", hub_id, "c-1", "echo", "3", "-1.5", "true", "[1, 2]", '{"a": null}', "two words", '"3"')
     assert json.loads(echoed) == [3, -1.5, True, [1, 2], {"a": None}, "two words", "3"]
     assert shell.ok("call", APP, "c-1", "itself") == "<opaque>"
+
+
+def test_a_hub_whose_only_worker_was_killed_does_not_look_healthy(shell: Shell, hub: Hub, hub_id: str) -> None:
+    worker = shell.worker("a")
+    shell.ok("start", APP, "c-1", "Counter")
+    worker.signal(signal.SIGKILL)
+    worker.wait()
+    eventually(lambda: not hub.is_alive())
+    assert hub.is_locked()
+    (node,) = shell.ok("nodes", hub_id).splitlines()[1:]
+    assert node.split()[:2] == ["a", "gone"]
+    (child,) = shell.ok("ps", hub_id).splitlines()[1:]
+    assert child.split()[:4] == ["c-1", "Counter", "waiting", "-"] and child.endswith("its node a is gone")
+    assert json.loads(shell.ok("where", hub_id, "c-1", "--json"))["node"] is None
+    title = shell.ok("top", hub_id, "--once").splitlines()[0]
+    assert title == f"{hub_id} 0 nodes, 1 gone  1 children  0 msg/s  0/64 shards served"
 
 
 def test_ps_lists_and_filters(shell: Shell, hub_id: str) -> None:

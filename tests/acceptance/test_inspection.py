@@ -55,6 +55,20 @@ def test_state_is_shown_decoded_and_raw(busy: Shell, hub_id: str) -> None:
     assert len(raw) == record["size"]
 
 
+@pytest.mark.parametrize("kind", ["tuple_keys", "cycle", "not_a_number"])
+def test_state_is_json_whatever_it_is(shell: Shell, hub_id: str, kind: str) -> None:
+    shell.worker("a")
+    shell.ok("start", APP, "c-1", "Counter")
+    shell.ok("call", hub_id, "c-1", "keep", kind)
+    record = json.loads(shell.ok("state", hub_id, "c-1", "--json"), parse_constant=pytest.fail)
+    expected = {
+        "tuple_keys": "{'value': {(1, 2): 3}}",
+        "cycle": "{'value': [[...]]}",
+        "not_a_number": "{'value': nan}",
+    }
+    assert record["state"] == expected[kind] and record["size"] > 0
+
+
 def test_state_of_a_child_that_has_saved_none(busy: Shell, hub_id: str) -> None:
     assert "'c-2' has not saved a state yet" in busy.fails(1, "state", hub_id, "c-2")
     assert "no child 'c-9'" in busy.fails(1, "state", hub_id, "c-9")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 from textual.widgets import DataTable, Static
 
-from hubq import Hub
+from hubq import Child, Hub
 from hubq.cli.top import make_app
-from hubq.cli.top_view import View
+from hubq.cli.top_view import Order, View
+from hubq.client.overview import Glance, NodeGlance
+from hubq.store.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -60,3 +65,87 @@ def test_the_screen_shows_the_hub_and_drains_a_node(shell: Shell, hub: Hub) -> N
 
     asyncio.run(look())
     assert leaving.wait() == 0
+
+
+class MadeUp:
+    """A hub whose nodes ``b`` come and go with every look."""
+
+    def __init__(self) -> None:
+        self.inspect = self
+        self.drained: list[str] = []
+        self._pictures = itertools.cycle([("a", "b"), ("a",)])
+
+    def glance(self, events: int) -> Glance:
+        nodes = [NodeGlance(name, "up", 1, 5.0, 10.0, None) for name in next(self._pictures)]
+        return Glance(1.0, nodes, ["a"] * 64, {}, [])
+
+    def drain(self, node: str) -> None:
+        self.drained.append(node)
+
+
+def test_a_node_that_leaves_between_two_looks_ends_nothing() -> None:
+    async def look() -> None:
+        hub: Any = MadeUp()
+        app = make_app(hub, View("chat", "redis", 5.0), 0.01)
+        async with app.run_test(size=(80, 24)) as pilot:
+            table, seen = app.query_one(DataTable), set[int]()
+            for order in Order:
+                while seen != {1, 2}:
+                    seen.add(table.row_count)
+                    await pilot.pause(0.01)
+                seen.clear()
+                await pilot.press("s")
+                assert app.is_running, order
+
+    asyncio.run(look())
+
+
+def test_a_drain_is_confirmed_at_once_or_not_at_all() -> None:
+    async def look() -> None:
+        hub: Any = MadeUp()
+        now = [100.0]
+        app = make_app(hub, View("chat", "redis", 5.0, clock=lambda: now[0]), 60.0)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: app.query_one(DataTable).row_count)
+            for other in ("s", "up", "x", "escape"):
+                await pilot.press("d", other, "d", other)
+            await pilot.press("d")
+            now[0] += 3.1
+            await pilot.press("d")
+            await pilot.pause()
+            assert hub.drained == []
+            now[0] += 2.9
+            await pilot.press("d")
+            await until(pilot, lambda: hub.drained == ["a"])
+
+    asyncio.run(look())
+
+
+@pytest.fixture
+def own_server() -> Iterator[EmbeddedServer]:
+    """A Redis to be paused and stopped."""
+    with EmbeddedServer() as server:
+        yield server
+
+
+@pytest.mark.parametrize("away", ["paused", "stopped"])
+def test_redis_that_is_away_is_said_and_then_the_picture_is_new_again(own_server: EmbeddedServer, away: str) -> None:
+    async def look(hub: Hub) -> None:
+        app = make_app(hub, View(hub.hub_id, "redis", hub.config.lease), 0.1)
+        async with app.run_test(size=(80, 24)) as pilot:
+            title: Callable[[], str] = lambda: shown(app, "#title")  # noqa: E731
+            await until(pilot, lambda: "1 children" in title())
+            if away == "paused":
+                with redis.Redis.from_url(own_server.url) as client:
+                    client.client_pause(4000)
+                await until(pilot, lambda: title() == "Redis is slow, or gone. This picture is 2 s old.")
+            else:
+                own_server.stop(keep=True)
+                await until(pilot, lambda: title().startswith("Redis does not answer; trying again. This picture is "))
+                own_server.start()
+            await until(pilot, lambda: "children" in title())
+
+    hub = Hub("away", redis=own_server.url)
+    hub.start_child("c", Child)
+    asyncio.run(look(hub))
+    hub.close()

@@ -10,7 +10,7 @@ import pytest
 from hubq import Hub
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis, RedisServer
-from hubq.testing import Cluster, Ledger, LedgerChild
+from hubq.testing import Cluster, Ledger, LedgerChild, eventually
 
 #: What uvloop says when the other side has closed the connection between two writes.
 CLOSED = "unable to perform operation on <TCPTransport closed=True>; the handler is closed"
@@ -55,6 +55,23 @@ async def ping(server: RedisServer) -> Any:
 
 def test_a_connection_that_uvloop_finds_closed_is_tried_again(real_server: RedisServer) -> None:
     assert asyncio.run(ping(ClosingServer(real_server.url, RuntimeError(CLOSED)))) == b"PONG"
+
+
+def test_a_lease_that_is_not_renewed_is_warned_of_with_a_reason(
+    make_hub: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            await cluster.start("a")
+            cluster.freeze("a")
+
+            def warned() -> list[str]:
+                return [record.message for record in caplog.records if "not renewed" in record.message]
+
+            await eventually(warned, what="a warning of the lease keeper")
+            assert warned() == ["lease of a not renewed: no answer"]
+
+    asyncio.run(scenario())
 
 
 def test_another_runtime_error_is_not_swallowed(real_server: RedisServer) -> None:

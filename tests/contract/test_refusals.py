@@ -64,6 +64,28 @@ def test_out_of_memory_is_said_and_survived() -> None:
         redis.close()
 
 
+def test_a_wrong_password_is_not_taken_for_a_redis_that_is_away() -> None:
+    with EmbeddedServer() as embedded:
+        if embedded.kind == "fakeredis":
+            pytest.skip("fakeredis has no passwords")
+        redis = SyncRedis(RedisServer(embedded.url))
+        redis.run(plain("CONFIG", "SET", "requirepass", "secret", read=lambda answer: answer))
+        redis.close()
+        wrong = Hub("locked", redis=embedded.url.replace("//", "//:guess@"))
+        says = r"refuses \(.*\): check the user, the password"
+        with pytest.raises(RedisRefused, match=says):
+            wrong.nodes()
+        with pytest.raises(RedisRefused, match=says):
+            asyncio.run(wrong.aio.nodes())
+        with pytest.raises(RedisRefused, match=says):
+            wrong.enqueue("os.getcwd")
+        wrong.close()
+        none = Hub("locked", redis=embedded.url)
+        with pytest.raises(RedisRefused, match=says):
+            none.nodes()
+        none.close()
+
+
 def test_a_replica_is_waited_for_until_it_is_the_primary() -> None:
     async def scenario(server: RedisServer, redis: SyncRedis) -> None:
         def replica_of(*primary: str) -> None:

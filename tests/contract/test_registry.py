@@ -11,11 +11,15 @@ import pytest
 from hubq import Child, ChildSpec, ConfigError, Hub, NotAlive, Pid, Polling, PubSub, UnknownChild
 from hubq.store.command import plain, text
 from hubq.store.connection import AsyncRedis, SyncRedis
+from hubq.store.membership import living, read_members
 from hubq.store.owners import Owners, read_owners
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
 
 
 class Room(Child):
+    async def seen(self) -> int:
+        return 0
+
     async def bye(self) -> None:
         self.stop()
 
@@ -121,6 +125,44 @@ def test_the_same_questions_without_await(make_hub: Any) -> None:
     hub.close()
 
 
+def test_a_node_that_is_gone_serves_nothing(make_hub: Any) -> None:
+    """With no other node there to evict it, a node that was killed stays a member: nothing of it counts any more."""
+
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=4)
+        aio = hub.aio
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await cluster.settled()
+            await aio.start_child("room", Room)
+            lived = await aio.get_pid("room")
+            assert lived is not None and not await aio.is_locked()
+            await cluster.kill("a")
+
+            async def over() -> bool:
+                return not await aio.is_alive("a")
+
+            await eventually(over, what="the lease of a is over")
+            assert [node.name for node in await aio.nodes()] == ["a"], "nobody has evicted it"
+            assert await aio.is_locked()
+            assert await aio.get_pid("room") is None and await aio.process_list() == {}
+            assert (await aio.where("room")).node is None
+            (child,) = await aio.children()
+            assert child == await aio.child_lookup("room")
+            assert (child.status, child.node, child.reason) == ("waiting", None, "its node a is gone")
+            assert await aio.children(node="a") == [] and list(await aio.which_children()) == [""]
+            seen = await asyncio.to_thread(hub.inspect.glance)
+            assert (seen.owners, seen.children) == ([None] * 4, 1)
+            assert [f.topic for f in await asyncio.to_thread(hub.inspect.diagnosis)][:2] == ["no worker", "lease over"]
+            await cluster.start("b")
+            await cluster.settled()
+            assert await aio.ref("room").call("seen") == 0
+            assert not await aio.is_locked() and (await aio.where("room")).node == "b"
+            assert [child.status for child in await aio.children()] == ["running"]
+
+    asyncio.run(scenario())
+
+
 def test_the_registry_follows_restarts_stops_and_moves(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=2)
@@ -161,8 +203,10 @@ class Counting:
 
         session._redis.run_many = counted
 
-    async def truth(self) -> Owners:
-        return await self._redis.run(read_owners(self._hub.keys))
+    async def truth(self) -> tuple[Owners, dict[str, int]]:
+        """The owners, and which nodes live."""
+        owners, *members = await self._redis.run_many([read_owners(self._hub.keys), *read_members(self._hub.keys)])
+        return owners, living(*members)
 
     async def ask(self, children: list[str]) -> tuple[dict[str, list[Pid]], int]:
         before = self.trips
@@ -188,9 +232,9 @@ def test_the_cache_of_owners_is_right_at_once(make_hub: Any, synchronization: An
             counting = Counting(web, await web.aio._session())
 
             async def check() -> int:
-                before = await counting.truth()
+                before, lived = await counting.truth()
                 answer, trips = await counting.ask(children)
-                after = await counting.truth()
+                after, live = await counting.truth()
                 for child in children:
                     shard = hub._context.shard_of(child)
                     lines = [owners.pins.get((shard, child)) or owners.shards[shard] for owners in (before, after)]
@@ -200,7 +244,10 @@ def test_the_cache_of_owners_is_right_at_once(make_hub: Any, synchronization: An
                         answer[child],
                         lines,
                     )
-                    if lines[0] == lines[1] and lines[0].node != "-":
+                    if (
+                        lines[0] == lines[1]
+                        and lived.get(lines[0].node) == live.get(lines[0].node) == lines[0].incarnation
+                    ):
                         assert [(p.node, p.incarnation, p.token) for p in answer[child]] == [
                             (lines[0].node, lines[0].incarnation, lines[0].token)
                         ]
@@ -253,6 +300,9 @@ def test_more_events_than_are_read_at_once_make_the_cache_look_again(make_hub: A
     redis.run(plain("XADD", hub.keys.events, "*", "type", "child_stopped", read=text))
     assert hub.where("c").node is None and view.reloads == 1
     shard = hub.where("c").shard
+    ghost = '{"incarnation": 7, "status": "up", "joined_at": 0}'
+    redis.run(plain("HSET", hub.keys.nodes, "ghost", ghost, read=int))
+    redis.run(plain("ZADD", hub.keys.leases, 1e15, "ghost", read=int))
     redis.run(plain("HSET", hub.keys.owners, str(shard), "ghost 7 9", read=int))
     for _ in range(200):
         redis.run(plain("XADD", hub.keys.events, "MAXLEN", 10, "*", "type", "child_stopped", read=text))
@@ -263,7 +313,7 @@ def test_more_events_than_are_read_at_once_make_the_cache_look_again(make_hub: A
 
 
 def test_large_listings_do_not_block_redis(make_hub: Any, server: Any) -> None:
-    """Only HSCAN and HMGET, and no answer holds more than a few hundred children of a shard."""
+    """Only HSCAN and HMGET (and the members, to know who lives), and no answer holds more than some hundred children."""
     hub: Hub = make_hub(shards=2)
     names = [f"room-{n}" for n in range(3000)]
     hub.start_children([ChildSpec(name, Room) for name in names])
@@ -274,15 +324,17 @@ def test_large_listings_do_not_block_redis(make_hub: Any, server: Any) -> None:
     def watched(commands: Any, **options: Any) -> Any:
         answers = whole(commands, **options)
         for command, answer in zip(commands, answers, strict=True):
-            size = len(answer[1]) if command.args[0] == "HSCAN" else len(answer)
-            seen.append((str(command.args[0]), size))
+            name = str(command.args[0])
+            size = len(answer[1]) if name == "HSCAN" else 1 if name == "TIME" else len(answer)
+            seen.append((name, size))
         return answers
 
     redis.run_many = watched  # type: ignore[method-assign]
     steps: list[int] = []
     found = hub.children(progress=lambda done, shards, count: steps.append(count))
     assert [child.child_id for child in found] == sorted(names)
-    assert {name for name, _ in seen} == {"HSCAN", "HMGET"}
+    assert {name for name, _ in seen} == {"HSCAN", "HMGET", "HGETALL", "ZRANGE", "TIME"}
+    assert all(size == 0 for name, size in seen if name in ("HGETALL", "ZRANGE"))
     assert len(steps) >= 3 and steps == sorted(steps) and steps[-1] == 3000
     if hasattr(server, "url"):  # fakeredis may answer HSCAN with everything
         assert max(size for _, size in seen) < 1500

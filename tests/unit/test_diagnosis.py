@@ -39,6 +39,12 @@ def redis(**changes: str) -> dict[str, str]:
     }
 
 
+def test_a_node_whose_lease_is_over_is_no_worker() -> None:
+    over = {name: replace(NODE, lease_left=-7.0) for name in "ab"}
+    assert topics(nodes=over, owners={0: None, 1: None}) == ["no worker", "lease over", "lease over"]
+    assert topics(nodes={"a": over["a"], "b": replace(NODE, status="draining")})[0] == "all draining"
+
+
 def test_a_hub_that_is_well_has_no_findings() -> None:
     assert diagnose(WELL) == []
     assert diagnose(Facts(shards=64, lease=5.0)) == []  # never used: nothing is wrong

@@ -94,6 +94,35 @@ def test_trouble_is_said_and_the_old_picture_stays() -> None:
     assert "1 nodes" in seen.title().plain
 
 
+def test_a_node_of_an_older_picture_may_have_left() -> None:
+    seen = view(glance(a=node("a"), b=node("b")))
+    before = seen.nodes()
+    seen.saw(glance(a=node("a")))
+    assert [seen.row(each)[0].plain for each in before] == ["a", "b"]
+
+
+def test_an_old_picture_is_called_old_before_redis_counts_as_lost() -> None:
+    now = [50.0]
+    seen = View("chat", "redis://localhost", 5.0, clock=lambda: now[0])
+    now[0] += 2.5
+    assert seen.title().plain == "Redis is slow, or gone."
+    seen.saw(glance(a=node("a")), 52.0)
+    assert "1 nodes" in seen.title().plain and seen.row(node("a"))[2].style == "green"
+    now[0] = 55.0
+    assert seen.title().plain == "Redis is slow, or gone. This picture is 3 s old."
+    assert seen.row(node("a"))[2].style == "dim", "its lease may be over by now"
+    seen.trouble = "cannot reach Redis"
+    assert seen.title().plain == "Redis does not answer; trying again. This picture is 3 s old."
+    seen.trouble, seen.paused = "", True
+    assert "1 nodes" in seen.title().plain and seen.title().plain.endswith("paused, 3 s ago")
+
+
+def test_children_are_counted_and_the_dead_are_not() -> None:
+    over = Glance(1.0, [node("a", lease_left=-3.0)], [None] * 64, {}, [], 100_000)
+    assert view(over).title().plain == "chat 0 nodes, 1 gone  100,000 children  0 msg/s  0/64 shards served"
+    assert view(over).row(over.nodes[0])[1].plain == "gone"
+
+
 def test_everything_fits_into_80_columns() -> None:
     accounts = replace(IDLE, at=102.0, handled=10**7, children=1_000_000, queued=10**6, busiest={"room-1": 12345.0})
     text = plain(

@@ -31,6 +31,12 @@ class Counter(Child):
     async def echo(self, *values: object) -> list[object]:
         return list(values)
 
+    async def keep(self, kind: str) -> None:
+        """Have a state that JSON cannot say."""
+        cycle: list[object] = []
+        cycle.append(cycle)
+        self.value = {"tuple_keys": {(1, 2): 3}, "cycle": cycle, "not_a_number": float("nan")}[kind]  # type: ignore
+
     async def fail(self) -> None:
         raise ValueError("it is broken\non two lines")
 
