@@ -19,8 +19,9 @@ from rq.command import send_stop_job_command
 from rq.job import JobStatus
 
 from hubq import Hub
+from hubq.jobs.work import HubJob
 
-from .conftest import Shell, WorkerProcess
+from .conftest import APPS, Shell, WorkerProcess
 
 pytestmark = pytest.mark.acceptance
 
@@ -94,6 +95,45 @@ def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub) -> None:
     assert any(
         "not today" in line.get("traceback", line["message"]) for line in logged if line["logger"] == "rq.worker"
     )
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_callbacks_are_called_as_rq_does(shell: Shell, hub: Hub, client: Any, key: str | None) -> None:
+    calls: dict[str, Any] = {
+        "on_success": rq.Callback("jobs_app.succeeded"),
+        "on_failure": rq.Callback("jobs_app.failed"),
+    }
+    good = hub.enqueue("jobs_app.add", 1, 2, key=key, **calls)
+    bad = hub.enqueue("jobs_app.fails", key=key, retry=rq.Retry(max=1), **calls)
+    work(shell, "a")
+    assert finished(good) == 3 and "not today" in finished(bad)
+
+    def heard() -> Any:
+        said = [line for line in notes(client, hub) if line[0] in ("succeeded", "failed")]
+        return said if len(said) >= 3 else None
+
+    # (RQ calls on_failure at each try.)
+    tries = [["failed", bad.id, "ValueError", hub.hub_id]] * 2
+    assert soon(heard, "all callbacks") == [["succeeded", good.id, "3", hub.hub_id], *tries]
+
+
+def test_children_enqueue_jobs_and_jobs_start_and_call_children(
+    shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HUBQ_TEST_HUB", "HUBQ_REDIS_URL"):
+        monkeypatch.setenv(name, shell.environment[name])
+    monkeypatch.syspath_prepend(str(APPS))
+    monkeypatch.delitem(sys.modules, "jobs_app", raising=False)
+    from jobs_app import open_a_desk_resumable
+
+    work(shell, "a")
+    opened = [hub.enqueue("jobs_app.open_a_desk", f"desk-{key}", 7, key=key) for key in (None, "k")]
+    assert [finished(job) for job in opened] == [2, 2], "the child has what was cast and what was called"
+    assert hub.enqueue(open_a_desk_resumable, "desk-r", 7).result(20) == 1
+    desk = hub.ref("desk-None")
+    ordered = [desk.call("order", 1, 2), desk.call("order", 3, 4, "k"), desk.call("order_in_a_thread", 5, 6)]
+    assert [finished(HubJob.fetch(each, connection=hub.rq_queue.connection)) for each in ordered] == [3, 7, 11]
+    assert desk.call("enter", 1) == 3
 
 
 def test_a_job_that_cannot_finish_in_time_goes_back_to_the_front_and_counts_no_retry(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from hubq.testing import Ledger, eventually
 
 pytestmark = pytest.mark.acceptance
 APPS = Path(__file__).parent / "apps"
+#: As replicas_app has it, seconds.
+LEASE = 2.0
+#: How much longer than measured on a machine with nothing else to do a take-over may take.
+SLACK = 10
 
 
 class Crew:
@@ -184,6 +189,35 @@ def test_replication_factor_and_mode_exactly_one_is_active(
         assert lost
         for place in lost:
             assert (await hub.aio.where(place.child_id)).node in place.replicas, "the standby takes over"
+        assert ledger.failed == []
+        await ledger.check()
+
+    play(hub, scenario)
+
+
+def test_the_standby_answers_within_the_lease_and_a_tenth_of_a_second(
+    shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After SIGKILL, with active_passive: from the end of the dead worker's lease to the first answer."""
+    crew = Crew(shell, hub, monkeypatch, factor="2", model="active_passive")
+
+    async def scenario(ledger: Ledger) -> None:
+        workers = {name: await crew.start(name) for name in "ab"}
+        children = await crew.children(30)
+        await crew.copied(children, 1, on={"a", "b"})
+        await send(ledger, children, 1)
+        lost = [child for child in children if (await hub.aio.where(child)).node == "b"]
+        assert lost
+        workers["b"].signal(signal.SIGKILL)
+        (left,) = [node.lease for node in await hub.aio.nodes() if node.name == "b"]
+        began = time.monotonic()
+        assert 0 < left <= LEASE
+        await ledger.call("z", lost[0], timeout=30)
+        late = time.monotonic() - began - left
+        print(f"first answer {1000 * late:.0f} ms after the end of the lease, which had {left:.2f} s left")
+        assert late < 0.1 * SLACK
+        await asyncio.gather(*(ledger.call("z", child, timeout=30) for child in lost[1:]))
+        assert time.monotonic() - began - left < 0.1 * SLACK, "and that is so for all of them"
         assert ledger.failed == []
         await ledger.check()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from hubq import Hub, current_hub
+from hubq import Child, Hub, current_hub
 
 hub = Hub(os.environ["HUBQ_TEST_HUB"], lease=2.0, lease_margin=0.5)
 
@@ -56,6 +56,46 @@ async def count(ctx: Any, seconds: float, every: float = 0.1) -> list[int]:
         # It is counted, so it is noted, whenever the job is interrupted (and what is noted twice was counted twice).
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, note, number))
     return counted
+
+
+def succeeded(job: Any, connection: Any, result: Any) -> None:
+    note("succeeded", job.id, result, current_hub().hub_id)
+
+
+def failed(job: Any, connection: Any, kind: Any, error: Any, trace: Any) -> None:
+    note("failed", job.id, kind.__name__, current_hub().hub_id)
+
+
+@hub.child
+class Desk(Child):
+    """Has its sums done by jobs."""
+
+    def __init__(self) -> None:
+        self.entries: list[int] = []
+
+    async def enter(self, number: int) -> int:
+        self.entries.append(number)
+        return len(self.entries)
+
+    async def order(self, a: int, b: int, key: str | None = None) -> str:
+        job = await current_hub().aio.enqueue(add, a, b, key=key)
+        return str(job.id)
+
+    def order_in_a_thread(self, a: int, b: int) -> str:
+        return str(current_hub().enqueue(add, a, b).id)
+
+
+def open_a_desk(name: str, number: int) -> int:
+    """A job that starts a child, and calls it."""
+    current_hub().start_child(name, Desk).result(20)
+    current_hub().ref(name).cast("enter", number)
+    return int(current_hub().ref(name).call("enter", number))
+
+
+@hub.job(resumable=True)
+async def open_a_desk_resumable(ctx: Any, name: str, number: int) -> int:
+    await current_hub().aio.start_child(name, Desk)
+    return int(await current_hub().aio.ref(name).call("enter", number))
 
 
 if "HUBQ_TEST_CRON" in os.environ:
