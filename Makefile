@@ -33,7 +33,7 @@ test: $(STAMP) ## run all tests
 SCHEDULES ?= 5000
 SEED      ?= 1
 sim: $(STAMP) ## thousands of simulated schedules of faults; SCHEDULES=5000 SEED=1 (the first one's)
-	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED)
+	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: $(STAMP) ## style, types, and which layer imports which
 	$(BIN)/ruff check .

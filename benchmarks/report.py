@@ -117,7 +117,7 @@ def table(part: str, every: dict[str, list[dict[str, Any]]]) -> Table:
     """A part: figures down and systems across, or the other way round where there are many systems."""
     made = Table(title=part)
     names = FIGURES[part]
-    if len(every) > 2:
+    if len(every) > 2 and len(names) < 8:
         for heading in ("", *names.values()):
             made.add_column(heading, justify="right" if heading else "left")
         for whose, rounds in every.items():

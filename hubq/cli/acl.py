@@ -33,7 +33,7 @@ def acl_command(
 ) -> None:
     """Print ACL rules for Redis: lines for redis-cli, or for the ACL file. Replace PASSWORD.
 
-    Asks Redis nothing. Draining a worker from outside takes the rules of a worker.
+    Asks Redis nothing. `move`, `drain` and `dead replay` or `drop` take the rules of a worker.
     """
     hub_id = load_hub(hub).hub_id if ":" in hub else checked_name("hub id", hub)
     for each in [role] if role is not None else list(Role):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubq.cli.children import tag
+from hubq.cli.heap import EVERY, worker_heap
 from hubq.cli.job_workers import checked_jobs, see_to_the_clock, serve_jobs
 from hubq.cli.loading import App, RedisUrl, load_hub
 from hubq.cli.processes import run_processes
@@ -144,6 +145,7 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
         pages.start()
         log.info("metrics and health at http://%s:%d: /metrics /healthz /readyz", pages.host, pages.port)
     job_processes.start()
+    keeper = asyncio.create_task(keep_heap(node))
     try:
         await asyncio.to_thread(see_to_the_clock, hub, job_processes.count)
     except HubqError as error:
@@ -154,10 +156,18 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
     await hub.aio.close()
     if pages is not None:
         pages.stop()
-    for task in (stop, emptied):
+    for task in (stop, emptied, keeper):
         task.cancel()
     log.info("worker %s has %s", name, "left" if done else "left before everything was handed over")
     return 0 if done and ended else 1
+
+
+async def keep_heap(node: Node) -> None:
+    """See to the garbage collector while the node serves."""
+    heap, loop = worker_heap(), asyncio.get_running_loop()
+    while True:
+        heap.look(sum(len(holding.cells) for holding in node.holdings), loop.time())
+        await asyncio.sleep(EVERY)
 
 
 def default_name(host: str, pid: int) -> str:

@@ -48,6 +48,7 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         self.tracing = hub.tracing
         self._resources: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Resource]] = WeakKeyDictionary()
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, AsyncSession]] = WeakKeyDictionary()
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[AsyncSession]] = WeakKeyDictionary()
 
     async def start_child(
         self,
@@ -89,7 +90,10 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         operation = placing.start_placed(
             self._context, specs, on_failure, child_mapping, check_existing, disable_logging
         )
-        return await self._drive(placing.collect_placed(self._context, await self._drive(operation), timeout))
+        # Both in one session: the answer comes to the sender that has asked.
+        session = await self._session()
+        ticket = await session.drive(operation)
+        return await session.drive(placing.collect_placed(self._context, ticket, timeout))
 
     async def stop_child(self, child_id: str, *, timeout: float = 10.0, disable_logging: bool = False) -> StopResult:
         """See :meth:`Hub.stop_child`."""
@@ -145,6 +149,10 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         """Close this event loop's session, and what else was kept for it."""
         for resource in self._resources.pop(asyncio.get_running_loop(), {}).values():
             await resource.close()
+        opening = self._opening.pop(asyncio.get_running_loop(), None)
+        if opening is not None:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
         known = self._sessions.pop(asyncio.get_running_loop(), None)
         if known is not None:
             await known[1].close()
@@ -172,18 +180,30 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
 
     async def _new_session(self) -> AsyncSession:
         loop = asyncio.get_running_loop()
+        # Several tasks may be the first at the same time: one of them opens it, and nobody uses it before it is known to be
+        # good. (Each would have a sender id of its own, and wait for the answers to another one's numbers.)
+        opening = self._opening.get(loop)
+        if opening is None:
+            opening = self._opening[loop] = loop.create_task(self._open())
+            opening.add_done_callback(lambda task: self._opened(loop, task))
+        return await asyncio.shield(opening)
+
+    def _opened(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[AsyncSession]) -> None:
+        if self._opening.get(loop) is task:
+            del self._opening[loop]
+        if not task.cancelled() and task.exception() is None:
+            self._sessions[loop] = (os.getpid(), task.result())
+
+    async def _open(self) -> AsyncSession:
         from hubq.client.hub import raise_mismatch
 
         redis = AsyncRedis(self._hub.server)
-        session = AsyncSession(self._context, redis)
-        self._sessions[loop] = (os.getpid(), session)
         try:
             fixed = await redis.run(read_config(self._hub.keys))
             if fixed is None:
                 fixed = await redis.run(check_config(self._hub.keys, self._hub.config.shards))
             raise_mismatch(self._hub, fixed)
         except BaseException:
-            self._sessions.pop(loop, None)
             await redis.close()
             raise
-        return session
+        return AsyncSession(self._context, redis)

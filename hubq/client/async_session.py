@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from hubq.client.context import HubContext
+from hubq.client.refusals import accepted, refused_sends, refused_starts, void_command
 from hubq.client.session import (
     RETRY_FOR,
     STARTS,
@@ -166,9 +167,11 @@ class AsyncSession:
 
     async def _flush_batch(self, batch: list[tuple[int, Outgoing, asyncio.Future[str]]]) -> None:
         groups = send_commands(self.hub, self.sender, [(seq, message) for seq, message, _ in batch])
-        settle = self._window.settle
+        settle, repeated = self._window.settle, self._redis.repeated
         try:
             answers = await self._written([command for _, command in groups], "sent")
+            if self._redis.repeated != repeated:
+                await self._void_refused(batch, [places for places, _ in groups], answers)
         except Exception as error:
             for seq, _, done in batch:
                 settle(seq)
@@ -182,6 +185,22 @@ class AsyncSession:
                     if not done.done():
                         done.set_result(word)
         self._room.set()
+
+    async def _void_refused(
+        self, batch: list[tuple[int, Outgoing, asyncio.Future[str]]], places: list[list[int]], answers: list[list[str]]
+    ) -> None:
+        """What was refused in the end must not be done by an earlier try that is late."""
+        for of, words in zip(places, answers, strict=True):
+            numbers = [batch[place][0] for place in of]
+            done = await self._void(refused_sends(numbers, words))
+            words[:] = ["ok" if seq in done else word for seq, word in zip(numbers, words, strict=True)]
+
+    async def _void(self, numbers: list[int]) -> set[int]:
+        """Make these numbers void: those that were done already."""
+        if not numbers:
+            return set()
+        command = void_command(self.hub, self.sender, numbers)
+        return accepted(numbers, await self._redis.run(command, retry_for=RETRY_FOR))
 
     async def _written(self, commands: Sequence[Command[Any]], what: str) -> list[Any]:
         config = self.hub.config
@@ -214,7 +233,13 @@ class AsyncSession:
             ]
             for seq in numbers.values():
                 self._expect(str(seq))
-            found = await self._written(commands, "started")
+            repeated, found = self._redis.repeated, await self._written(commands, "started")
+            if self._redis.repeated != repeated:
+                refused = refused_starts(numbers, found, start.all_or_nothing)
+                done = await self._void(list(refused.values()))
+                for place, (seq, command) in enumerate(zip(numbers.values(), commands, strict=True)):
+                    if seq in done:
+                        found[place] = await self._redis.run(command, retry_for=RETRY_FOR)
         except BaseException:
             for seq in numbers.values():
                 self._forget(str(seq))

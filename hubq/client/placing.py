@@ -8,7 +8,7 @@ from hubq.client.context import HubContext
 from hubq.client.operations import StartTicket, checked_timeout, collect_start, start_children
 from hubq.client.registry import where
 from hubq.client.results import Place, StartResult
-from hubq.client.steps import Fetch, Operation
+from hubq.client.steps import Fetch, Operation, Pause
 from hubq.config import checked_name
 from hubq.core.hashing import checked_child_id
 from hubq.core.pid import Pid
@@ -17,6 +17,7 @@ from hubq.core.wish import Wish
 from hubq.errors import CallTimeout, HubqError, NotAlive, UnknownChild
 from hubq.store.control import last_event_id, read_events
 from hubq.store.membership import read_nodes, redis_time_ms
+from hubq.store.owners import Owner
 from hubq.store.places import read_pin_owners, read_why, want_place
 from hubq.strategies.distribution import ChildMapping
 
@@ -78,7 +79,7 @@ def start_placed(
 def collect_placed(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
     """Wait for the nodes' answers to a start."""
     result = yield from collect_start(hub, ticket, timeout)
-    return (yield from _with_pins(hub, result, ticket.places)) if ticket.places else result
+    return (yield from _with_pins(hub, result, ticket.places, timeout)) if ticket.places else result
 
 
 def _places_for(
@@ -92,22 +93,43 @@ def _places_for(
     return hub.distribution.children_init(specs, child_mapping, nodes)
 
 
-def _with_pins(hub: HubContext, result: StartResult, places: Mapping[str, str]) -> Operation[StartResult]:
-    """A start's result with the nodes that children with a place of their own have come to."""
-    shards: dict[int, list[str]] = {}
-    for child in result.started:
-        if child in places:
-            shards.setdefault(hub.shard_of(child), []).append(child)
-    if not shards:
-        return result
-    answers = yield Fetch([read_pin_owners(hub.keys, shard, children) for shard, children in shards.items()])
+def _with_pins(
+    hub: HubContext, result: StartResult, places: Mapping[str, str], timeout: float
+) -> Operation[StartResult]:
+    """A start's result with the nodes that children with a place of their own have come to.
+
+    A shard that was moving when it was asked to start them lets its next owner bring them there: that is waited for.
+    """
     started, pids, errors = dict(result.started), dict(result.pids), dict(result.errors)
-    for children, owners in zip(shards.values(), answers, strict=True):
-        for child in children:
+    missing = [child for child in result.started if child in places]
+    waited = 0.0
+    while missing:
+        owners, ups = yield from _pins_of(hub, missing)
+        for child in missing:
             owner = owners.get(child)
             if owner is not None:
                 started[child], pids[child] = owner.node, Pid(owner.node, owner.incarnation, owner.token)
-            elif started[child] != places[child]:
-                del started[child], pids[child]
-                errors[child] = NotAlive(f"node {places[child]!r} has left: child {child!r} is not there yet")
+        missing = [child for child in missing if child not in owners and started[child] != places[child]]
+        gone = [child for child in missing if places[child] not in ups]
+        for child in gone if waited < timeout else missing:
+            del started[child], pids[child]
+            why = "has left" if child in gone else f"has not taken it within {timeout:g} s"
+            errors[child] = NotAlive(f"node {places[child]!r} {why}: child {child!r} is not there yet")
+        missing = [child for child in missing if child in started]
+        if missing:
+            yield Pause(LOOK_MS / 1000)
+            waited += LOOK_MS / 1000
     return StartResult(started, errors, result.rollback, pids)
+
+
+def _pins_of(hub: HubContext, children: Sequence[str]) -> Operation[tuple[dict[str, Owner], set[str]]]:
+    """The owners of those children that are pinned, and the nodes that take children."""
+    shards: dict[int, list[str]] = {}
+    for child in children:
+        shards.setdefault(hub.shard_of(child), []).append(child)
+    nodes, *found = yield Fetch(
+        [read_nodes(hub.keys), *(read_pin_owners(hub.keys, shard, some) for shard, some in shards.items())]
+    )
+    return {child: owner for owners in found for child, owner in owners.items()}, {
+        name for name, info in nodes.items() if info.up
+    }

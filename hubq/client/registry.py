@@ -219,7 +219,7 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
     waits = not pinned and wish is not None and wish.waits and wish.node != owner.node
     lives = living(*members)
     node = None if lives.get(owner.node) != owner.incarnation or waits else owner.node
-    replicas = tuple(follower.node for follower in copies_of(owner, followers, lives))
+    replicas = () if pinned else tuple(follower.node for follower in copies_of(owner, followers, lives))
     return Place(child_id, shard, node, owner.incarnation, owner.token, pinned, replicas)
 
 
@@ -257,7 +257,9 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
         for child, exists in zip(some, exist, strict=True):
             if exists:
                 owner = owner_of(owners, shard, child)
-                copies = [Pid(f.node, f.incarnation, owner.token) for f in copies_of(owner, followers, lives)]
+                pinned = (shard, child) in owners.pins  # nobody who follows the shard would take it over
+                copying = [] if pinned else copies_of(owner, followers, lives)
+                copies = [Pid(f.node, f.incarnation, owner.token) for f in copying]
                 there_is = lives.get(owner.node) == owner.incarnation
                 pids[child] = [Pid(owner.node, owner.incarnation, owner.token), *copies] if there_is else []
     return pids

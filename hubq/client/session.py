@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from hubq.client.context import HubContext
+from hubq.client.refusals import accepted, refused_sends, refused_starts, void_command
 from hubq.client.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
@@ -154,12 +155,16 @@ class Session:
         for first in range(0, len(drafts), IN_FLIGHT):
             numbered = [(self._number(), draft) for draft in drafts[first : first + IN_FLIGHT]]
             try:
+                repeated, words = self._redis.repeated, [""] * len(numbered)
                 groups = send_commands(self.hub, self.sender, numbered)
-                words: list[str] = [""] * len(numbered)
                 found = self._written([command for _, command in groups], "sent")
                 for (places, _), batch in zip(groups, found, strict=True):
                     for place, word in zip(places, batch, strict=True):
                         words[place] = word
+                if self._redis.repeated != repeated:
+                    numbers = [seq for seq, _ in numbered]
+                    done = self._void(refused_sends(numbers, words))
+                    words = ["ok" if seq in done else word for seq, word in zip(numbers, words, strict=True)]
             finally:
                 for seq, _ in numbered:
                     self._window.settle(seq)
@@ -185,12 +190,25 @@ class Session:
                 start_command(self.hub, self.sender, numbers[shard], shard, specs, start)
                 for shard, specs in shards.items()
             ]
-            found = self._written(commands, "started")
+            repeated, found = self._redis.repeated, self._written(commands, "started")
+            if self._redis.repeated != repeated:
+                refused = refused_starts(numbers, found, start.all_or_nothing)
+                done = self._void(list(refused.values()))
+                for place, (seq, command) in enumerate(zip(numbers.values(), commands, strict=True)):
+                    if seq in done:
+                        found[place] = self._redis.run(command, retry_for=RETRY_FOR)
         finally:
             for seq in numbers.values():
                 self._window.settle(seq)
         self._wanted.update(str(seq) for seq in numbers.values())
         return {shard: (str(seq), words) for (shard, seq), words in zip(numbers.items(), found, strict=True)}
+
+    def _void(self, numbers: list[int]) -> set[int]:
+        """What was refused in the end must not be done by an earlier try that is late: those that were done already."""
+        if not numbers:
+            return set()
+        command = void_command(self.hub, self.sender, numbers)
+        return accepted(numbers, self._redis.run(command, retry_for=RETRY_FOR))
 
     def _withdraw(self, shard: int, child: str, message_id: str) -> tuple[str, Reply | None]:
         self._wanted.add(message_id)

@@ -1,4 +1,4 @@
-"""Who follows which shard, and what a follower makes of the log it reads (docs/protocol.md, section 6)."""
+"""Who follows which shard, and what a follower makes of the log it reads (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 

@@ -19,6 +19,8 @@ def set_aside(parts: Parts, holding: Holding, cell: Cell) -> Holding:
     pin.watch = holding.watch
     if cell.child_id in holding.replays:
         pin.replays[cell.child_id] = holding.replays[cell.child_id]
+    if cell.child_id in holding.condemned:
+        pin.condemned.add(cell.child_id)  # whoever keeps it parked looks whether it is to be tried again
     pin.frozen = True
     pin.cells[cell.child_id] = holding.cells.pop(cell.child_id)
     cell.holding = pin

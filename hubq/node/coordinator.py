@@ -231,7 +231,7 @@ class Coordinator:
         self._view.looked(ups, quiet=not (mine or moves or self._moving))
         self.ready = bool(desired) and not self.draining and self._serves(desired)
         if parts.replicas is not None:
-            parts.replicas.look(view)
+            parts.replicas.look(view, owners)
         owns = any((o.node, o.incarnation) == (parts.node_name, parts.incarnation) for o in owners.shards.values())
         if self.draining and not owns and not parts.supervisor.holdings and not self._moving:
             self._empty()

@@ -248,6 +248,7 @@ class Dispatcher:
             # Overdue in a handover, or the node is going away: as if the message had never been begun.
             self._roll_back(cell)
             cell.abandoned = cell.in_thread
+            self.unbegun(cell, message)
             raise
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
@@ -274,13 +275,21 @@ class Dispatcher:
                 cell.saved = False
         else:
             cell.saved = False
-        durable = cell.kind.durability == "commit" and cell.life is not Life.ENDED
+        durable = cell.saved_with_each_message and cell.life is not Life.ENDED
         if durable and not cell.saved and cell.boundary is not None:
             cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
             cell.saved = True
         self.finish(cell, message, "ok", answer)
         if cell.stopping:
             self._end_child(cell)
+
+    def unbegun(self, cell: Cell, message: Message) -> None:
+        """A message is not handled, after all: it is the next one again. (If its child moves, it is read there; but the
+        child may stay, since its target has gone or its state could not be taken.)
+        """
+        if cell.queue is not None:  # else it is read again from the mailbox
+            cell.queue.appendleft(message)
+            cell.queue.bytes += len(message.payload)
 
     def _roll_back(self, cell: Cell) -> None:
         if cell.kind.on_error == "rollback" and cell.boundary is not None:
@@ -295,7 +304,7 @@ class Dispatcher:
             if cell.kind.durability == "commit" or cell.holding.recorder is not None:
                 try:
                     cell.boundary = take_state(cell, self._max_state_bytes)
-                    if cell.kind.durability == "commit":
+                    if cell.saved_with_each_message:
                         cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
                         cell.saved = True
                 except HubqError as unsavable:
@@ -323,7 +332,8 @@ class Dispatcher:
             return
         effects = cell.holding.effects
         self._touched(cell.holding)
-        if cell.kind.durability == "interval" and cell.life is not Life.ENDED and not leaves_no_trace(cell, word):
+        later = cell.kind.durability == "interval" and not cell.saved_with_each_message
+        if later and cell.life is not Life.ENDED and not leaves_no_trace(cell, word):
             if cell.unsaved is None:
                 cell.unsaved = []
             cell.unsaved.append(message.entry)
@@ -349,7 +359,10 @@ def leaves_no_trace(cell: Cell, word: str) -> bool:
 def may_be_a_replay(cell: Cell, message: Message) -> bool:
     """``durability="interval"``: whether it may have been answered before a crash, and be missing in the saved state.
 
-    Such a message is handled even past its deadline: its caller may have been told that it was.
+    Such a message is handled even past its deadline: its caller may have been told that it was. (Not one whose deadline
+    passed before there was any node: its caller was told that it never will be.)
     """
     until = cell.holding.replays.get(cell.child_id)
-    return until is not None and int(message.entry.partition(b"-")[0]) < until
+    if until is None or int(message.entry.partition(b"-")[0]) >= until:
+        return False
+    return not message.deadline or message.deadline >= cell.supervisor.hub_began_ms

@@ -78,6 +78,14 @@ class Cell:
         """Whether the next message may be handled."""
         return self.life is Life.RUNNING and self.holding.open and self.busy is None
 
+    @property
+    def saved_with_each_message(self) -> bool:
+        """Whether its state goes to ``msk`` in the commit of every message. With ``durability="commit"``; and while it has a
+        pin in a hub with copies: nobody who follows the shard takes a pin over, so the copies there save nothing.
+        """
+        holding = self.holding
+        return self.kind.durability == "commit" or (holding.pinned is not None and holding.recorder is not None)
+
     # What the child sees of the node (hubq.core.child.Host):
 
     @property

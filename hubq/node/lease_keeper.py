@@ -93,8 +93,7 @@ class LeaseKeeper:
         parts.clock.observe(asked_at, parts.now(), answer.now_ms)
         if untrusted:
             # We had stopped starting handlers; nobody else has taken over, so go on.
-            for cell in list(parts.supervisor.children()):
-                parts.dispatcher.resume(cell)
+            parts.resume_all()
             parts.committer.changed()
         for name in answer.expired:
             if name != parts.node_name:

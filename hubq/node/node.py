@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import platform
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
@@ -71,6 +72,7 @@ class Node:
         self._leaving = False
         self._ended = asyncio.Event()
         self._empty = asyncio.Event()
+        self._life = secrets.token_hex(8)  # a join that arrives after we have left is known by it
         self._previous = 0  # our incarnation before it became void
         self._was: dict[int, frozenset[int]] = {}  # incarnations that were cut off, and the shards they held
 
@@ -221,7 +223,7 @@ class Node:
 
     async def _join(self, wait: float) -> None:
         parts, config = self.parts, self.hub.config
-        info: dict[str, Any] = {"host": platform.node(), "pid": os.getpid(), "version": VERSION}
+        info: dict[str, Any] = {"host": platform.node(), "pid": os.getpid(), "version": VERSION, "life": self._life}
         info["started_at"] = round(time.time(), 3)
         if self.tags:
             info["tags"] = self.tags
@@ -243,6 +245,7 @@ class Node:
                     self._went_back(answer.epoch_before)
                 parts.incarnation = parts.epoch = answer.incarnation
                 parts.granted_ms = answer.now_ms + int(config.lease * 1000)
+                parts.supervisor.hub_began_ms = answer.began_ms
                 parts.former_tokens, parts.tokens = parts.tokens, {}
                 parts.lease.asked_at = asked_at
                 parts.clock.observe(asked_at, parts.now(), answer.now_ms)

@@ -104,6 +104,12 @@ class Parts:
         """End this node's own blocking reads."""
         await self.redis.run(send_control(self.keys, self.node_name, Wake(self.node_name)), retry_for=1.0)
 
+    def resume_all(self) -> None:
+        """Handlers may start again, after a time in which none might: those of the copies here, too."""
+        copies = [] if self.replicas is None else self.replicas.cells()
+        for cell in [*self.supervisor.children(), *copies]:
+            self.dispatcher.resume(cell)
+
     def lease_over(self) -> bool:
         """Whether others may own everything by now."""
         return self.lease.over(self.now())

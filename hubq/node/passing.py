@@ -171,7 +171,7 @@ class Passing:
             word = "fenced" if holding.lost else await self._until_answered(going, closed_at, both)
         except Exception:
             # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
-            self._aside.clear()
+            self._let_go()
             parts.given_up(holding)
             parts.supervisor.background(parts.supervisor.endings.dispose(gone, "fenced"), "dropping children")
             raise
@@ -187,7 +187,7 @@ class Passing:
             parts.counters.moved_out += len(going)
             for child in going:
                 holding.unplaced.pop(child, None)
-            self._aside.clear()
+            self._let_go()
             holding.frozen = False
             parts.committer.changed()
             parts.supervisor.background(self._dispose(gone), "ending children that have moved")
@@ -206,9 +206,17 @@ class Passing:
             parts.committer.changed()
         else:
             self._fail_all("its shard has another owner now")
-            self._aside.clear()
+            self._let_go()
             parts.fenced(holding)
             parts.supervisor.background(parts.supervisor.endings.dispose(gone, "fenced"), "dropping children")
+
+    def _let_go(self) -> None:
+        """The children are here no more, and what still waits for them here must know."""
+        for pin in self._aside.values():
+            pin.lost = True
+            for waiter in pin.waiters:
+                waiter.cancel()
+        self._aside.clear()
 
     async def _dispose(self, gone: list[Cell]) -> None:
         if getattr(self._parts.migration, "confirm_handover", True):

@@ -280,6 +280,8 @@ class Places:
                     )
                 if number % 64 == 63:
                     await asyncio.sleep(0)
+                    if parts.incarnation != incarnation:
+                        return
         finally:
             self._adopting -= mine
         await parts.wake()

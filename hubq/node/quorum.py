@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hubq.core.lifecycle import Life
 from hubq.core.quorum import Roll
 from hubq.store.membership import read_nodes
 from hubq.store.quorum import read_epoch, read_partitioned, read_roll, roll_of, settle_quorum
@@ -86,11 +85,7 @@ class Quorum:
         else:
             log.info("node %s: there is a quorum, intake is open", parts.node_name)
             supervisor.runs.go_on()
-            followed = parts.replicas.shards.values() if parts.replicas is not None else ()
-            copies = [cell for replica in followed for cell in replica.holding.cells.values()]
-            for cell in [*supervisor.children(), *copies]:
-                if cell.life is Life.RUNNING:
-                    parts.dispatcher.resume(cell)
+            parts.resume_all()
             parts.committer.changed()
         for shard in shards:
             parts.hooks.intake(shard, not closed, "quorum lost" if closed else "quorum regained")

@@ -57,6 +57,7 @@ class Reader:
         self._fresh: dict[int, int] = {}  # shard -> the first read whose answer counts, see :meth:`fresh`
         self._behind: set[Holding] = set()  # holdings that are not yet at their stream's cursor
         self._catching: dict[Holding, asyncio.Task[None]] = {}
+        self._set_back: dict[Holding, set[str]] = {}  # children sent back since the page under way was asked for
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -91,6 +92,7 @@ class Reader:
             self._cursors.pop(holding.shard, None)
             self._fresh.pop(holding.shard, None)
         self._behind.discard(holding)
+        self._set_back.pop(holding, None)
         task = self._catching.pop(holding, None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -103,12 +105,16 @@ class Reader:
 
     def again(self, cell: Cell, after: bytes = START) -> None:
         """Read a child's messages again, from past an entry."""
-        cell.holding.behind[cell.child_id] = after
-        self._catch_up(cell.holding)
+        self._send_back(cell.holding, cell.child_id, after)
 
     def orphans(self, holding: Holding, child: str) -> None:
         """A child turned out not to exist: what was left in the mailbox for it goes back to its senders."""
-        holding.behind[child] = START
+        self._send_back(holding, child, START)
+
+    def _send_back(self, holding: Holding, child: str, after: bytes) -> None:
+        holding.behind[child] = after
+        # A page that is being read right now may hold messages that have been handled since, here or by another owner.
+        self._set_back.setdefault(holding, set()).add(child)
         self._catch_up(holding)
 
     def position(self, shard: int) -> bytes:
@@ -264,20 +270,21 @@ class Reader:
                     del holding.behind[child]
                 break
             page = self._page(holding)
+            late = self._set_back[holding] = set()
             messages = await self._redis.run(read_range(self._keys, holding.shard, at, until, page))
             end = messages[-1].entry if len(messages) == page else until
             holding.mean_bytes = sum(len(message.payload) for message in messages) / max(1, len(messages))
-            self._bring(holding, messages, at, end)
+            self._bring(holding, messages, at, end, late)
             at = end
         return True
 
-    def _bring(self, holding: Holding, messages: list[Message], start: bytes, end: bytes) -> None:
-        """Give children what they are behind with, of one page. A child that was set back before the page waits for
-        another pass; one whose queue is full stays where it is.
+    def _bring(self, holding: Holding, messages: list[Message], start: bytes, end: bytes, late: set[str]) -> None:
+        """Give children what they are behind with, of one page. A child that was set back before the page, or ``late``
+        (after the page was asked for), waits for another pass; one whose queue is full stays where it is.
         """
         first, last = position(start), position(end)
         behind = {child: position(after) for child, after in holding.behind.items()}
-        here = {child for child, after in behind.items() if first <= after < last}
+        here = {child for child, after in behind.items() if first <= after < last and child not in late}
         for message in messages:
             child = message.child
             if child not in here or message.kind == "start" or position(message.entry) <= behind[child]:

@@ -1,4 +1,4 @@
-"""What a commit tells the followers of its shard: the primary's half of the log (docs/protocol.md, section 6)."""
+"""What a commit tells the followers of its shard: the primary's half of the log (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The copies of one followed shard, and what the entries of its log do to them (docs/protocol.md, section 6)."""
+"""The copies of one followed shard, and what the entries of its log do to them (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Replica:
     def __init__(self, shard: int, owner: str) -> None:
         self.shard = shard
         self.owner = owner
+        self.apart: frozenset[str] = frozenset()  # nodes that hold children of the shard as pins
         self.holding = Holding(shard, Owner("-", 0, 0))
         self.holding.recorder = Silence()
         self.holding.replica = True
@@ -161,9 +162,13 @@ class Copies:
                 return
             self._ended(replica, known)
         parts = self._parts
-        specs = await parts.redis.run(read_some_specs(parts.keys, replica.shard, [child]), retry_for=1.0)
+        specs, states = await parts.redis.run_many(
+            [read_some_specs(parts.keys, replica.shard, [child]), read_some_states(parts.keys, replica.shard, [child])],
+            retry_for=parts.config.lease,
+        )
         if child in specs and specs[child].start_id == start_id:
-            await self.build(replica, child, specs[child], None)
+            # A child that was parked until now, say, is new here and has a state.
+            await self.build(replica, child, specs[child], Envelope.read(states[child]) if child in states else None)
 
     def _ended(self, replica: Replica, cell: Cell) -> None:
         supervisor = self._parts.supervisor
@@ -180,7 +185,8 @@ class Copies:
 
     async def _read_saved(self, replica: Replica, children: list[str]) -> None:
         parts = self._parts
-        states = await parts.redis.run(read_some_states(parts.keys, replica.shard, children), retry_for=1.0)
+        command = read_some_states(parts.keys, replica.shard, children)
+        states = await parts.redis.run(command, retry_for=parts.config.lease)
         for child in children:
             replica.waiting.discard(child)
             replica.doubted.discard(child)

@@ -1,4 +1,4 @@
-"""The copies of other nodes' children that this node keeps: a follower's half of the log (docs/protocol.md, section 6)."""
+"""The copies of other nodes' children that this node keeps: a follower's half of the log (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from hubq.strategies.redundancy import Redundancy
 
 if TYPE_CHECKING:
     from hubq.node.parts import Parts
+    from hubq.store.owners import Owners
 
 log = logging.getLogger("hubq.node")
 
@@ -67,6 +68,10 @@ class Replicas:
         for shard in list(self.shards):
             await self.copies.dispose(self.forget(shard))
 
+    def cells(self) -> list[Cell]:
+        """The copies on this node."""
+        return [cell for replica in self.shards.values() for cell in replica.holding.cells.values()]
+
     def forget_all(self) -> None:
         """This node was evicted: nothing that it has read counts any more."""
         for shard in list(self.shards):
@@ -79,7 +84,7 @@ class Replicas:
 
     # -- what to follow --------------------------------------------------------------------------------------------
 
-    def look(self, view: View) -> None:
+    def look(self, view: View, owners: Owners) -> None:
         """Follow what should be followed by this view of the hub, and nothing else."""
         me, current = self._parts.node_name, view.owners
         copies = self._strategy.replication_factor(len(view.nodes))
@@ -106,6 +111,8 @@ class Replicas:
                 cells = replica.holding.cells.items()
                 replica.doubted |= {child for child, cell in cells if cell.kind.durability != "commit"}
                 self._ask(replica)
+        for shard, replica in self.shards.items():
+            replica.apart = frozenset(pin.node for (of, _), pin in owners.pins.items() if of == shard)
 
     def _say_if_fewer(self, copies: int, nodes: int) -> None:
         wanted = self._strategy.replication_factor(MANY)
@@ -135,12 +142,13 @@ class Replicas:
         return list(replica.holding.cells.values())
 
     def _ask(self, replica: Replica) -> None:
-        """Ask the primary for the states that neither ``msk`` nor the log can tell."""
+        """Ask for the states that neither ``msk`` nor the log can tell: the primary, and those who hold a child apart."""
         parts = self._parts
         if replica.waiting or replica.doubted:
             message = ReplicaJoined(parts.node_name, replica.shard)
-            command = send_control(parts.keys, replica.owner, message)
-            parts.supervisor.background(parts.redis.run(command, retry_for=1.0), "asking for states")
+            asked = sorted({replica.owner, *replica.apart})
+            commands = [send_control(parts.keys, node, message) for node in asked]
+            parts.supervisor.background(parts.redis.run_many(commands, retry_for=1.0), "asking for states")
 
     async def _followed(self, replica: Replica) -> None:
         try:

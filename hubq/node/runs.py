@@ -93,10 +93,12 @@ class Runs:
     async def restart(self, cell: Cell) -> None:
         """Build the child anew from its last commit."""
         supervisor = self._supervisor
-        await supervisor.saver.boundary(cell)
         if cell.life is not Life.RUNNING or cell.holding.lost:
             return
-        cell.moved(LifeEvent.RESTART)  # no handler starts from here on
+        cell.moved(LifeEvent.RESTART)  # no handler starts from here on, and no other run()
+        await supervisor.saver.boundary(cell)
+        if cell.holding.lost or not self._still_restarting(cell):
+            return
         # Not only what is to be committed: a commit that is under way must be in Redis before its state is read.
         await supervisor.saver.committed(cell.holding)
         command = read_state(supervisor.keys, cell.holding.shard, cell.child_id)

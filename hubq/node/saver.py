@@ -29,6 +29,13 @@ class Saver:
                 cell.idle = asyncio.get_running_loop().create_future()
             await asyncio.shield(cell.idle)
 
+    async def started(self, cell: Cell) -> None:
+        """Wait until the child has started. (Not for a boundary: its first message may be in hand by then, and wait.)"""
+        while cell.life is Life.STARTING:
+            if cell.idle is None:
+                cell.idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(cell.idle)
+
     async def drained(self, cell: Cell) -> None:
         """Wait until a copy has handled all that it has."""
         while (cell.queue or cell.busy is not None) and cell.holding.open:
@@ -62,6 +69,17 @@ class Saver:
             cell.holding.effects.states[cell.child_id] = envelope_of(cell, state)
             if unexplained and cell.holding.recorder is not None:
                 cell.holding.recorder.state(cell)
+        self._holds(cell)
+
+    def save_boundary(self, cell: Cell) -> None:
+        """Put the state of the last message boundary into the next commit, and the messages it holds. At any time."""
+        if cell.boundary is not None and not cell.saved:
+            cell.saved = True
+            cell.holding.effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
+        self._holds(cell)
+
+    def _holds(self, cell: Cell) -> None:
+        """The saved state holds every message that is done: they go with the commit that saves it."""
         if cell.unsaved:
             cell.holding.effects.done.setdefault(cell.child_id, []).extend(cell.unsaved)
             cell.unsaved = None

@@ -116,6 +116,8 @@ class SourceHandover:
         holding = self._holding
         if cell.child_id not in holding.cells:
             return  # it has ended meanwhile
+        if holding.recorder is not None:
+            self._parts.supervisor.saver.save_boundary(cell)  # as a pin it has no standby: its state must be in msk
         pin = set_aside(self._parts, holding, cell)
         self._stragglers[cell.child_id] = pin
         self._why[cell.child_id] = why
@@ -214,6 +216,10 @@ class SourceHandover:
 
     def _drop_stragglers(self) -> None:
         supervisor = self._parts.supervisor
+        for pin in self._stragglers.values():
+            pin.lost = True
+            for waiter in pin.waiters:
+                waiter.cancel()
         left = [cell for pin in self._stragglers.values() for cell in pin.cells.values()]
         supervisor.background(supervisor.endings.dispose(left, "fenced"), "dropping stragglers")
 

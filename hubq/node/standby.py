@@ -1,4 +1,4 @@
-"""A node that has claimed a shard goes on from its copies (docs/protocol.md, section 6)."""
+"""A node that has claimed a shard goes on from its copies (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from hubq.core.lifecycle import Life
 from hubq.core.replication import place_in_stream
+from hubq.errors import RedisUnavailable
 from hubq.node.holding import Cell, Holding
 from hubq.node.replica import Replica
 from hubq.node.state import ATTRIBUTES, envelope_of, lay_state
 from hubq.store.effects import Effects
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import read_range
-from hubq.store.owners import commit_shard
 from hubq.store.replica_log import read_last_number, read_log
 
 if TYPE_CHECKING:
@@ -106,33 +106,39 @@ class Standby:
         cell.boundary, cell.saved, cell.cursor = saved.data, True, saved.cursor
         return True
 
-    async def taken_over(self, holding: Holding, taken: Mapping[str, Cell], copies: Mapping[str, Cell]) -> None:
-        """Start the copies that are the originals now, and end the others. Call before the holding opens."""
+    async def taken_over(self, holding: Holding, taken: Mapping[str, Cell], copies: Mapping[str, Cell]) -> bool:
+        """Start the copies that are the originals now, and end the others. Call before the holding opens. False: somebody
+        else owns the shard by now; nothing was started.
+        """
         parts = self._parts
         await self._replicas.copies.dispose([cell for child, cell in copies.items() if child not in taken])
         newer = [cell for cell in taken.values() if cell.kind.durability != "commit" and cell.boundary is not None]
-        if newer:
-            await self._save(holding, newer)
+        if newer and not await self._save(holding, newer):
+            return False
         for cell in taken.values():
             if cell.life is Life.BUILT:
                 parts.supervisor.begin(cell, None)
             else:
                 parts.supervisor.goes_on(cell)  # a copy, too, may lack what an owner before the last one answered
                 parts.supervisor.began(cell)
+        return True
 
-    async def _save(self, holding: Holding, cells: list[Cell]) -> None:
-        """Copies that are newer than ``msk``: save them, and delete the messages they hold."""
+    async def _save(self, holding: Holding, cells: list[Cell]) -> bool:
+        """Copies that are newer than ``msk``: save them, and delete the messages they hold. False: fenced.
+
+        Nothing else has these states: it is tried for as long as the shard may be ours.
+        """
         parts = self._parts
         effects = Effects()
         for cell in cells:
             assert cell.boundary is not None
             effects.states[cell.child_id] = envelope_of(cell, cell.boundary)
-            cell.saved = True
         held = {c.child_id: place_in_stream(c.cursor) for c in cells if c.kind.durability == "interval"}
         at, last = b"0", max(held.values(), default=(0, 0))
         until = f"{last[0]}-{last[1]}".encode()
         while last > (0, 0):
-            messages = await parts.redis.run(read_range(parts.keys, holding.shard, at, until, COUNT), retry_for=1.0)
+            command = read_range(parts.keys, holding.shard, at, until, COUNT)
+            messages = await parts.redis.run(command, retry_for=parts.config.lease)
             for message in messages:
                 if message.kind in ("call", "cast") and place_in_stream(message.entry.decode()) <= held.get(
                     message.child, (0, 0)
@@ -141,4 +147,16 @@ class Standby:
             if len(messages) < COUNT:
                 break
             at = messages[-1].entry
-        await parts.redis.run(commit_shard(parts.keys, holding.shard, None, holding.owner, effects), retry_for=1.0)
+        while True:
+            try:
+                word = await parts.committer.commit(holding, effects)
+                break
+            except RedisUnavailable:  # and the lease is in doubt: it may be renewed yet
+                if parts.incarnation != holding.owner.incarnation:
+                    raise
+            await parts.committer.renew([holding])  # what was sent must not arrive late; returns when Redis answers
+        if word != "ok" or parts.incarnation != holding.owner.incarnation:
+            return False
+        for cell in cells:
+            cell.saved = True
+        return True

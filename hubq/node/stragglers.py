@@ -53,13 +53,13 @@ class Stragglers:
     async def give_back(self, pin: Holding) -> None:
         """A pin that is wanted here no more returns to its shard, with its state."""
         pin.open = False
-        if pin.cells:
-            await self._when_done(pin, float(getattr(self._parts.migration, "retention", 5.0)))
-        else:
-            await self._release(pin, None)
+        await self._when_done(pin, float(getattr(self._parts.migration, "retention", 5.0)))
 
     async def _when_done(self, pin: Holding, retention: float) -> None:
-        (cell,) = pin.cells.values()
+        cell = next(iter(pin.cells.values()), None)
+        if cell is None:
+            await self._release(pin, None)  # it has ended meanwhile
+            return
         supervisor = self._parts.supervisor
         waiting = asyncio.ensure_future(supervisor.saver.boundary(cell))
         done, _ = await asyncio.wait([waiting], timeout=retention)

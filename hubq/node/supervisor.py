@@ -66,6 +66,7 @@ class Supervisor:
         self.saver = Saver(config, self.background)
         self.starts, self.runs, self.endings = Starts(self), Runs(self), Endings(self)
         self.trusted: Callable[[], bool] = lambda: True  # set by the node
+        self.hub_began_ms = 0  # when the hub's first node joined, Redis ms
         self.signals: frozenset[str] = frozenset()  # which changes ``on_redundancy_signal`` hears of
         self.all_active = False  # every copy is active (replication_model="active_active")
 

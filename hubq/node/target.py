@@ -41,11 +41,13 @@ class Intake:
         self._single: dict[tuple[int, str], Cell] = {}  # children built ahead to be pinned here
         self._building = asyncio.Lock()
         self._states: dict[int, Target] = {}
-        self._adopting: dict[int, object] = {}
+        self._adopting: dict[int, Holding] = {}
         self._expected: dict[int, float] = {}  # seen in ``owners`` before the ``handover`` message, since when
 
     def forget_all(self) -> None:
-        """Drop what was built ahead (the node was evicted)."""
+        """Drop what was built ahead, and what is being adopted (the node was evicted)."""
+        for holding in self._adopting.values():
+            holding.lost = True
         self._ahead.clear()
         self._single.clear()
         self._states.clear()
@@ -165,7 +167,7 @@ class Intake:
         held = parts.supervisor.holdings.get((shard, None))
         if shard in self._adopting or owner.token <= parts.tokens.get(shard, 0) or (held and not held.lost):
             return
-        mine = self._adopting[shard] = object()
+        holding = self._adopting[shard] = Holding(shard, owner)
         self._expected.pop(shard, None)
         began = parts.now()
         try:
@@ -190,14 +192,15 @@ class Intake:
                 retry_for=parts.config.lease,
             )
             await parts.places.refresh(wishes)
-            if self._adopting.get(shard) is not mine:
-                return  # everything was dropped meanwhile (the node was evicted)
+            if holding.lost:
+                await self._drop(holding, copies)  # so was everything, meanwhile: the node was evicted
+                return
             if owners.shards.get(shard) != owner or owner.incarnation != parts.incarnation:
                 self._moved(shard, TargetEvent.FENCED)
+                await self._drop(holding, copies)
                 return
             first = owner.token == 1 and shard not in parts.tokens  # nobody has ever had it
             parts.tokens[shard] = owner.token
-            holding = Holding(shard, owner)
             holding.recorder = parts.recorder
             holding.excluded = set(owners.pinned(shard))
             holding.watch = watch
@@ -243,20 +246,29 @@ class Intake:
                     parts.supervisor.begin(cell, states.get(child), first=first)
                 if number % 128 == 127:
                     await asyncio.sleep(0)
-            if parts.replicas is not None and copies:
-                await parts.replicas.standby.taken_over(holding, taken, copies)
+                if holding.lost:
+                    break
+            standby = parts.replicas.standby if parts.replicas is not None and copies and not holding.lost else None
+            if standby is not None and not await standby.taken_over(holding, taken, copies) and not holding.lost:
+                holding.lost = True
+                self._moved(shard, TargetEvent.FENCED)
+                parts.supervisor.event("fenced", shard=shard, child="")
+                parts.kick()
+            if holding.lost:
+                await self._drop(holding, copies)
+                return
             holding.open = True
             parts.hold(holding)
             parts.batches.seen(shard, marks)
             self._moved(shard, TargetEvent.RESTORED)
         except BaseException:
-            if self._adopting.get(shard) is mine:
+            if self._adopting.get(shard) is holding:
                 self._states.pop(shard, None)
                 if parts.tokens.get(shard) == owner.token:
                     parts.tokens[shard] = owner.token - 1  # so that the next heartbeat tries again
             raise
         finally:
-            if self._adopting.get(shard) is mine:
+            if self._adopting.get(shard) is holding:
                 del self._adopting[shard]
         for cell in list(holding.cells.values()):
             parts.dispatcher.resume(cell)
@@ -277,6 +289,11 @@ class Intake:
         parts.committer.changed()
         if holding.excluded or holding.unbuilt:
             parts.kick()  # a pin may have gone while we were busy; who cannot run here may run elsewhere
+
+    async def _drop(self, holding: Holding, copies: dict[str, Cell]) -> None:
+        """The shard is not ours, after all: end what was built for it, and what it was to be built from."""
+        cells = dict.fromkeys([*holding.cells.values(), *copies.values()])
+        await self._parts.supervisor.endings.dispose(cells, "fenced")
 
     def _tell(
         self, holding: Holding, handover: Handover | None, *, restored: int, seconds: float, pause: float

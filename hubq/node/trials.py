@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from hubq.core.lifecycle import Life
@@ -62,20 +62,25 @@ class Trials:
             # It was there at the last crash: that is one, whether it was in hand or not.
             known = Mark(entry, 1, "-", watch.crashes[-1:])
         mine = Mark(entry, known.count, self._me, known.crashes)
-        if known.count < MOST_TRIES - 1:
-            await self._mark(lambda: cell.holding, {name: mine.written})
+        suspect = known.count >= MOST_TRIES - 1
+        async with AsyncExitStack() as alone:
+            try:
+                if suspect:
+                    await alone.enter_async_context(self._alone)
+                    log.warning(
+                        "child %s: %s (entry %s) was in hand when %s died: it is tried alone", cell.child_id,
+                        message.method, entry, " and ".join(known.crashes),
+                    )  # fmt: skip
+                if not await self._mark(lambda: cell.holding, {name: mine.written}):
+                    raise asyncio.CancelledError("the shard has another owner")
+            except asyncio.CancelledError:
+                self._parts.dispatcher.unbegun(cell, message)
+                raise
             await run(cell, message)
-            return
-        async with self._alone:
-            log.warning(
-                "child %s: %s (entry %s) was in hand when %s died: it is tried alone", cell.child_id, message.method,
-                entry, " and ".join(known.crashes),
-            )  # fmt: skip
-            await self._mark(lambda: cell.holding, {name: mine.written})
-            await run(cell, message)
-            # Done, and the node lives. Its commit may be lost still, by a crash that is not its fault.
-            watch.marks.pop(name, None)
-            await self._mark(lambda: cell.holding, {name: ""})
+            if suspect:
+                # Done, and the node lives. Its commit may be lost still, by a crash that is not its fault.
+                watch.marks.pop(name, None)
+                await self._mark(lambda: cell.holding, {name: ""})
 
     # -- the start of children -------------------------------------------------------------------------------------
 
@@ -87,11 +92,12 @@ class Trials:
             yield
             return
         async with self._alone:
-            await self._start_mark(holding, watch, child)
+            if not await self._start_mark(lambda: holding, child, watch):
+                raise asyncio.CancelledError("the shard has another owner")
             try:
                 yield
             finally:  # it raised, perhaps, but the node lives
-                await self._start_done(holding, watch, child)
+                await self._start_done(lambda: holding, child)
 
     async def begin(self, holding: Holding, waiting: Sequence[tuple[Cell, Envelope | None]]) -> None:
         """Give children their state and start them, one at a time, each marked; a ``run()`` gets a while of its own."""
@@ -101,35 +107,40 @@ class Trials:
         self._runs += running
         try:
             for cell, envelope in waiting:
-                has_run = hasattr(cell.kind, "run")
                 async with self._alone:
-                    while holding.moving and not holding.lost:  # noqa: ASYNC110  (rare, and short)
-                        await asyncio.sleep(0.05)
-                    if holding.lost:
-                        return
-                    if cell.life is not Life.BUILT:
-                        continue
-                    quiet = not has_run and not overrides(cell.kind, "on_start") and envelope is None
-                    if not quiet:
-                        await self._start_mark(holding, watch, cell.child_id)
-                        if holding.lost:
-                            return
-                    self._parts.supervisor.begin(cell, envelope)
-                    if _is_starting(cell):
-                        await self._parts.supervisor.saver.boundary(cell)
-                    if cell.run_task is not None:
-                        await asyncio.wait([cell.run_task], timeout=min(RUN_TRIAL, RUNS_LONGEST / max(1, self._runs)))
-                    if not quiet:
-                        await self._start_done(holding, watch, cell.child_id)
+                    if await self._waits_here(cell):
+                        await self._begin(cell, envelope, watch)
         finally:
             self._runs -= running
 
-    async def _start_mark(self, holding: Holding, watch: Watch, child: str) -> None:
-        mark = Mark("-", MOST_TRIES - 1, self._me, watch.crashes[-2:])
-        await self._mark(lambda: holding, {start_field(child): mark.written})
+    async def _begin(self, cell: Cell, envelope: Envelope | None, watch: Watch) -> None:
+        has_run = hasattr(cell.kind, "run")
+        quiet = not has_run and not overrides(cell.kind, "on_start") and envelope is None
+        if not quiet:
+            if not await self._start_mark(lambda: cell.holding, cell.child_id, watch):
+                return
+            if not await self._waits_here(cell):  # the mark took its time: it may be elsewhere by now, or have ended
+                await self._start_done(lambda: cell.holding, cell.child_id)
+                return
+        self._parts.supervisor.begin(cell, envelope)
+        await self._parts.supervisor.saver.started(cell)
+        if cell.run_task is not None:
+            await asyncio.wait([cell.run_task], timeout=min(RUN_TRIAL, RUNS_LONGEST / max(1, self._runs)))
+        if not quiet:
+            await self._start_done(lambda: cell.holding, cell.child_id)
 
-    async def _start_done(self, holding: Holding, watch: Watch, child: str) -> None:
-        await self._mark(lambda: holding, {start_field(child): ""})
+    async def _waits_here(self, cell: Cell) -> bool:
+        """Whether a child is still to be started on this node: not while it is on its way to another."""
+        while _is_on_its_way(cell):  # noqa: ASYNC110  (rare, and short)
+            await asyncio.sleep(0.05)
+        return cell.life is Life.BUILT and not cell.holding.lost
+
+    async def _start_mark(self, holding: Callable[[], Holding], child: str, watch: Watch) -> bool:
+        mark = Mark("-", MOST_TRIES - 1, self._me, watch.crashes[-2:])
+        return await self._mark(holding, {start_field(child): mark.written})
+
+    async def _start_done(self, holding: Callable[[], Holding], child: str) -> None:
+        await self._mark(holding, {start_field(child): ""})
 
     # -- the watch -------------------------------------------------------------------------------------------------
 
@@ -164,8 +175,8 @@ class Trials:
 
     # -- marks -----------------------------------------------------------------------------------------------------
 
-    async def _mark(self, holding: Callable[[], Holding], marks: dict[str, str]) -> None:
-        """Write marks; those of the same moment share a round trip. Cancelled if the holding is no longer ours.
+    async def _mark(self, holding: Callable[[], Holding], marks: dict[str, str]) -> bool:
+        """Write marks; those of the same moment share a round trip. False: the holding is no longer ours.
 
         ``holding`` says whose they are when they are written: a child may have been pinned since they were asked for.
         """
@@ -174,8 +185,7 @@ class Trials:
         self._waiting.append((holding, marks, written))
         if self._writer is None or self._writer.done():
             self._writer = self._parts.supervisor.background(self._write(), "marking messages")
-        if await written != "ok":
-            raise asyncio.CancelledError("the shard has another owner")
+        return await written == "ok"
 
     async def _write(self) -> None:
         parts = self._parts
@@ -205,5 +215,6 @@ class Trials:
                 await asyncio.sleep(0.02)
 
 
-def _is_starting(cell: Cell) -> bool:
-    return cell.life is Life.STARTING
+def _is_on_its_way(cell: Cell) -> bool:
+    holding = cell.holding
+    return cell.life is Life.BUILT and not holding.lost and (holding.moving or holding.frozen)

@@ -37,7 +37,11 @@ class Command(Generic[T_co]):
 
 
 def run_script(name: str, keys: Sequence[str], args: Sequence[Arg], read: Callable[[Any], T]) -> Command[T]:
-    """The command that runs one of our scripts."""
+    """The command that runs one of our scripts.
+
+    ``keys``: those that it writes, and one at least. What it only reads it names by itself: Redis asks for the right to write
+    every key that is given to EVALSHA, and a web app has none to ``owners`` or ``partitioned`` (``hubq acl``).
+    """
     script = SCRIPTS[name]
     return Command(("EVALSHA", script.sha, len(keys), *keys, *args), read, script)
 

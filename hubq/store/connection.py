@@ -144,6 +144,7 @@ class SyncRedis:
 
     def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT) -> None:
         self.server = server
+        self.repeated = 0  # requests that were sent again
         self._client = _raw(server.sync_client(timeout))
 
     def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
@@ -163,6 +164,7 @@ class SyncRedis:
             except LOST as error:
                 if time.monotonic() + pause > give_up:
                     raise unavailable(self.server, error) from error
+            self.repeated += 1
             time.sleep(pause)
             pause = min(pause * 2, 0.5)
 
@@ -210,6 +212,7 @@ class AsyncRedis:
 
     def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT, watch: PrimaryWatch | None = None) -> None:
         self.server = server
+        self.repeated = 0  # requests that were sent again
         self._watch = watch
         self._client_id: tuple[str, Any] = ("", None)  # which Redis, and our number there
         self._timeout = timeout
@@ -240,6 +243,7 @@ class AsyncRedis:
                 another = known and self._watch is not None and self._watch.known != known
                 if another or time.monotonic() + pause > give_up:
                     raise unavailable(self.server, error) from error
+            self.repeated += 1
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.5)
 

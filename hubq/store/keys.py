@@ -3,7 +3,7 @@
 ==================================  ======  ==================================================================
 key                                 type    what it holds
 ==================================  ======  ==================================================================
-``hubq:{chat}:config``              hash    ``shards``, ``wire``; written once
+``hubq:{chat}:config``              hash    ``shards``, ``wire``, ``began``; written once
 ``hubq:{chat}:nodes``               hash    node -> JSON: incarnation, host, pid, version, started_at, status
 ``hubq:{chat}:leases``              zset    node -> end of its lease, ms of Redis TIME
 ``hubq:{chat}:epoch``               string  membership epoch
@@ -17,6 +17,7 @@ key                                 type    what it holds
 ``hubq:{chat}:events``              stream  what happened, capped
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
+``hubq:{chat}:node:<node>:left``    string  which life of the node has left last: it joins no more; TTL
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    child -> spec
@@ -77,6 +78,10 @@ class Keys:
     def control(self, node: str) -> str:
         """The control mailbox of a node."""
         return f"{self.prefix}node:{node}:mailbox"
+
+    def left(self, node: str) -> str:
+        """Which life of a node has left last."""
+        return f"{self.prefix}node:{node}:left"
 
     def vitals(self, node: str) -> str:
         """A node's account of itself."""

@@ -93,6 +93,11 @@ def send_messages(
     return run_script("send_messages", names, args, _words)
 
 
+def void_numbers(keys: Keys, sender: str, numbers: Sequence[int], sender_ttl_ms: int) -> Command[list[str]]:
+    """Never accept these numbers any more: ``void``, or ``duplicate`` if one has been accepted already."""
+    return run_script("void_numbers", [keys.sender(sender)], [sender_ttl_ms, *numbers], _words)
+
+
 def _words(answer: Sequence[bytes]) -> list[str]:
     return [word.decode() for word in answer]
 
@@ -123,7 +128,6 @@ def start_children(
             keys.children(shard),
             keys.backlog(shard),
             keys.batches(shard),
-            keys.partitioned,
         ],
         args,
         lambda answer: [text(word) for word in answer],
@@ -193,8 +197,8 @@ def mailbox_length(keys: Keys, shard: int) -> Command[int]:
 
 
 def withdraw_call(keys: Keys, shard: int, child: str, client: str, message_id: str) -> Command[str]:
-    """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty for none ever."""
-    return run_script("withdraw_call", [keys.owners], [keys.prefix, shard, child, client, message_id], text)
+    """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty if no node has ever joined."""
+    return run_script("withdraw_call", [keys.mailbox(shard)], [keys.prefix, shard, child, client, message_id], text)
 
 
 def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:

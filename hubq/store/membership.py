@@ -37,13 +37,14 @@ class NodeInfo(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The answer to a join: ``ok``, ``name_taken`` (with the end of that lease) or ``mismatch``."""
+    """The answer to a join: ``ok``, ``name_taken`` (with the end of that lease), ``mismatch`` or ``left``."""
 
     status: str
     incarnation: int = 0
     now_ms: int = 0
     epoch_before: int = 0
     lease_before_ms: int = 0
+    began_ms: int = 0
     lease_until_ms: int = 0
     shards: str = ""
     wire: str = ""
@@ -79,7 +80,9 @@ def join_node(
     def read(answer: Sequence[Any]) -> Joined:
         status = text(answer[0])
         if status == "ok":
-            return Joined("ok", int(answer[1]), int(answer[2]), int(answer[3]), int(answer[4]))
+            return Joined("ok", int(answer[1]), int(answer[2]), int(answer[3]), int(answer[4]), int(answer[5]))
+        if status == "left":
+            return Joined(status)
         if status == "name_taken":
             return Joined(status, lease_until_ms=int(answer[1]), now_ms=int(answer[2]))
         return Joined(status, shards=text(answer[1]), wire=text(answer[2]))
@@ -87,7 +90,7 @@ def join_node(
     inner = msgspec.json.encode(info).decode()[1:-1]
     return run_script(
         "join_node",
-        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.config],
+        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.config, keys.left(node)],
         [node, inner, lease_ms, events_kept, shards, WIRE, previous, known_epoch],
         read,
     )
@@ -148,7 +151,7 @@ def leave_node(keys: Keys, node: str, incarnation: int, events_kept: int, *, for
     """Leave: ``left``, ``owner`` (it owns something still; ``force`` leaves anyhow) or ``gone``."""
     return run_script(
         "leave_node",
-        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node), keys.owners],
+        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node), keys.owners, keys.left(node)],
         [node, incarnation, events_kept, 1 if force else 0],
         text,
     )

@@ -58,7 +58,7 @@ def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool 
     # A web app writes messages, starts and its own replies; it cannot change owners, members or states.
     # (It may ask a node about a call that it has given up, in the node's mailbox; nodes believe ``owners``, not messages.)
     written = ("config", "sender:*", "reply:*", "bulk:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog",
-               "shard:*:batches", "batch:*", "node:*:mailbox", "partitioned", "result:*")  # fmt: skip
+               "shard:*:batches", "batch:*", "node:*:mailbox", "result:*")  # fmt: skip
     patterns = [f"%R~{everything}", *(f"~{keys.prefix}{pattern}" for pattern in written)]
     return [*rules, *patterns, *_allowed(READING, TALKING, script_commands())]
 

@@ -54,13 +54,18 @@ def test_a_thousand_keyed_jobs_with_a_drain_and_a_kill(shell: Shell, hub: Hub, c
         "the processes of the drained and of the killed worker are gone",
         5.0,
     )
-    in_time = 60.0
-    soon(
-        lambda: all(Job.exists(job.id, client) and job.get_status() == JobStatus.FINISHED for job in jobs[::50]),
-        "",
-        in_time,
-    )
-    soon(lambda: all(job.get_status() == JobStatus.FINISHED for job in jobs), "all have run", in_time)
+    in_time = 90.0
+    left = jobs.copy()
+
+    def none_left() -> bool:
+        left[:] = [job for job in left if job.get_status() != JobStatus.FINISHED]
+        return not left
+
+    try:
+        soon(none_left, "all have run", in_time)
+    except AssertionError:
+        states = Counter(job.get_status() for job in left)
+        raise AssertionError(f"not ended: {states}; {hub.inspect.mailboxes(3)}; {hub.nodes()}") from None
 
     lines = notes(client, hub)
     twice = []

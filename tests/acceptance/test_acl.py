@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
+import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hubq import Child, ChildSpec, Hub, NotReplicated, RedisRefused
+from hubq import CallTimeout, Child, ChildSpec, Hub, JobFailed, NotReplicated, RedisRefused
+from hubq.store.codec import encode
 from hubq.store.command import plain
 from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer
+
+from .conftest import APPS
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -37,7 +43,7 @@ def urls(request: pytest.FixtureRequest, redis_server: EmbeddedServer, shell: Sh
     options = ["--redis6"] if request.param == "redis6" or int(major) < 7 else []
     found: dict[str, str] = {}
     run(admin, "ACL", "LOG", "RESET")
-    found["admin"] = redis_server.url
+    found["admin"], found["rules"] = redis_server.url, "redis6" if options else "redis7"
     for line in shell.ok("acl", hub_id, *options).splitlines():
         words = shlex.split(line.replace(">PASSWORD", "'>secret'"))
         run(admin, *words)
@@ -90,6 +96,84 @@ def test_the_main_paths_under_restricted_users(shell: Shell, urls: dict[str, str
     of_jobs = {"smembers", "zcard", *(name for name in objects if name.startswith("rq:"))}
     assert objects <= of_jobs, "they were refused this, and went on without"
     admin.close()
+
+
+def test_a_web_apps_call_that_has_timed_out_is_withdrawn(shell: Shell, urls: dict[str, str], hub_id: str) -> None:
+    worker = shell.spawn(APP, "--name", "a", "--redis", urls["worker"])
+    worker.wait_line("hubq worker a: ")
+    web = Hub(hub_id, redis=urls["client"])
+    web.start_child("c-1", Counter).result(timeout=20)
+    web.ref("c-1").cast("hold")
+    worker.wait_line("c-1 holds on")
+    with pytest.raises(CallTimeout) as waited:
+        web.ref("c-1").call("add", timeout=0.3)
+    assert waited.value.may_run is False
+
+    async def call() -> None:
+        try:
+            await web.aio.ref("c-1").call("add", timeout=0.3)
+        finally:
+            await web.aio.close()
+
+    with pytest.raises(CallTimeout) as awaited:
+        asyncio.run(call())
+    assert awaited.value.may_run is False
+    assert web.children()[0].backlog == 1, "what holds on"
+    web.close()
+    worker.signal(signal.SIGKILL)  # no patience for what holds on
+    worker.wait()
+
+
+def test_what_a_web_app_may_do_and_what_takes_the_rules_of_a_worker(
+    shell: Shell, urls: dict[str, str], hub_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUBQ_TEST_HUB", hub_id)
+    monkeypatch.syspath_prepend(str(APPS))
+    monkeypatch.delitem(sys.modules, "basic", raising=False)
+    from basic import add_up
+
+    for name in ("a", "b"):
+        worker = shell.spawn(APP, "--name", name, "--redis", urls["worker"])
+        worker.wait_line(f"hubq worker {name}: ")
+    web = Hub(hub_id, redis=urls["client"])
+    specs = [ChildSpec(f"c-{n}", Counter) for n in range(5)]
+    undone = web.start_children([*specs, ChildSpec("bad", Counter, args=(1, 2))], on_failure="rollback").result(20)
+    assert undone.rollback and set(undone.errors) == {"bad"}
+    assert len(web.start_children(specs, on_failure="rollback").result(20).started) == 5
+    assert web.enqueue(add_up, [1, 2, 3]).result(20) == 6
+    canceled = web.enqueue(add_up, [1, 2, 3], 60.0)
+    assert canceled.cancel()
+    with pytest.raises(JobFailed, match="canceled"):
+        canceled.result(20)
+
+    place = web.where("c-1")
+    there = "b" if place.node == "a" else "a"
+    admin = SyncRedis(RedisServer(urls["admin"]))
+    letter = {
+        "kind": "cast", "child": "c-1", "method": "add", "id": "1", "reply_to": "", "deadline": "0",
+        "payload": encode(((7,), {})), "entry": "1-0", "class": "Counter", "tries": "3", "crashes": "x#1 y#2 z#3",
+    }  # fmt: skip
+    admin.run(
+        plain("XADD", web.keys.dead(place.shard), "*", *(part for pair in letter.items() for part in pair), read=str)
+    )
+    move, drain = ("move", hub_id, "c-1", there), ("drain", hub_id, str(place.node))
+    replay = ("dead", "replay", hub_id, "--all")
+    if urls["rules"] == "redis7":  # (Redis 6 cannot tell reading a key from writing it.)
+        for command in (move, replay, drain):
+            assert "refuses" in shell.fails(3, *command, "--redis", urls["client"])
+        client = SyncRedis(RedisServer(urls["client"]))
+        for key in (web.keys.partitioned, web.keys.owners, web.keys.msk(0)):
+            with pytest.raises(RedisRefused, match="permission"):
+                run(client, "SET", key, "x")
+        client.close()
+    shell.ok(*move, "--redis", urls["worker"])
+    assert web.where("c-1").node == there
+    assert len(web.dead_letters()) == 1
+    shell.ok(*replay, "--redis", urls["worker"])
+    assert web.dead_letters() == [] and web.ref("c-1").call("total", timeout=20) == 7
+    shell.ok(*drain, "--redis", urls["worker"])
+    admin.close()
+    web.close()
 
 
 def test_what_an_inspector_may_not_do(shell: Shell, urls: dict[str, str], hub_id: str) -> None:

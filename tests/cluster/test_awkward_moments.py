@@ -107,6 +107,39 @@ def test_messages_and_starts_in_the_middle_of_a_handover(make_hub: Any, fails: b
     asyncio.run(scenario())
 
 
+class Leaver(LedgerChild):
+    """Ends at the end of a message in which it is held."""
+
+    gate: ClassVar[asyncio.Event]
+
+    async def leave(self) -> None:
+        await Leaver.gate.wait()
+        self.stop()
+
+
+def test_a_straggler_ends_before_its_shard_has_gone(make_hub: Any) -> None:
+    async def scenario() -> None:
+        arm()
+        Leaver.gate = asyncio.Event()
+        hub = make_hub(shards=2, migration=Paused(retention=30.0))
+        names = [next(f"c{n}" for n in range(100) if shard_of(f"c{n}", 2) == shard) for shard in range(2)]
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await start(hub, Leaver, names)
+            held = [asyncio.ensure_future(hub.aio.ref(name).call("leave", timeout=30)) for name in names]
+            await eventually(lambda: sum(cell.busy is not None for cell in cluster.nodes["a"].cells) == 2)
+            await cluster.start("b")
+            await asyncio.wait_for(Paused.reached.wait(), 10)
+            Leaver.gate.set()
+            await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)  # the other one's commit waits for the token
+            Paused.go_on.set()
+            await asyncio.gather(*held)
+            await cluster.settled()
+            assert await hub.aio.children() == []
+
+    asyncio.run(scenario())
+
+
 class Restless(LedgerChild):
     """Its run() raises again and again."""
 

@@ -151,10 +151,10 @@ def test_many_flooded_children_are_caught_up_with_in_few_reads(make_hub: Any, mo
     entries = 0
     bring = Reader._bring
 
-    def counting(self: Reader, holding: Any, messages: Any, start: bytes, end: bytes) -> None:
+    def counting(self: Reader, holding: Any, messages: Any, *more: Any) -> None:
         nonlocal entries
         entries += len(messages)
-        bring(self, holding, messages, start, end)
+        bring(self, holding, messages, *more)
 
     monkeypatch.setattr(Reader, "_bring", counting)
 
@@ -188,10 +188,10 @@ def test_large_messages_in_memory_are_bounded_by_their_size(
     entries = 0
     bring = Reader._bring
 
-    def counting(self: Reader, holding: Any, messages: Any, start: bytes, end: bytes) -> None:
+    def counting(self: Reader, holding: Any, messages: Any, *more: Any) -> None:
         nonlocal entries
         entries += len(messages)
-        bring(self, holding, messages, start, end)
+        bring(self, holding, messages, *more)
 
     monkeypatch.setattr(Reader, "_bring", counting)
 

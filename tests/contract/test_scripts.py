@@ -123,6 +123,14 @@ def test_join_renew_drain_leave(desk: Desk) -> None:
     assert list(desk.run(read_nodes(desk.keys))) == ["b"]
 
 
+def test_a_join_that_arrives_after_its_node_has_left_makes_no_member(desk: Desk) -> None:
+    join = join_node(desk.keys, "a", {"life": "0123abcd"}, 1000, KEPT, 4)
+    first = desk.run(join).incarnation
+    assert desk.run(leave_node(desk.keys, "a", first, KEPT)) == "left"
+    assert desk.run(join).status == "left" and not desk.run(read_nodes(desk.keys))
+    assert desk.run(join_node(desk.keys, "a", {"life": "4567abcd"}, 1000, KEPT, 4)).status == "ok", "another process"
+
+
 def test_only_a_lease_that_is_over_can_be_evicted(desk: Desk) -> None:
     incarnation = desk.join("a")
     assert desk.run(evict_node(desk.keys, "a", "b", KEPT)) == "alive"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,9 +9,11 @@ from typing import Any
 
 from hubq.node import dispatcher, recorder
 from hubq.node.committer import Committer
+from hubq.node.parts import Parts
 from hubq.node.reader import Reader
 from hubq.node.saver import Saver
 from hubq.node.source import SourceHandover
+from hubq.node.target import Intake
 from hubq.node.trials import Trials
 from hubq.node.withdrawals import Withdrawals
 from hubq.store.connection import AsyncRedis
@@ -110,6 +111,16 @@ def _stale_reads() -> list[tuple[Any, str, Any]]:
     return [(Reader, "fresh", lambda self, shard: None)]
 
 
+def _stale_pages() -> list[tuple[Any, str, Any]]:
+    """A page of a mailbox that was asked for before a child came back here is believed."""
+    bring = Reader._bring
+
+    def at_once(self: Reader, holding: Any, messages: Any, start: bytes, end: bytes, late: set[str]) -> None:
+        bring(self, holding, messages, start, end, set())
+
+    return [(Reader, "_bring", at_once)]
+
+
 def _late_commits() -> list[tuple[Any, str, Any]]:
     """A commit is repeated under the old token."""
 
@@ -159,11 +170,9 @@ def _old_marks() -> list[tuple[Any, str, Any]]:
     """A mark that is fenced because the node itself has renewed its token counts as fenced by another node."""
     mark = Trials._mark
 
-    async def once(self: Trials, holding: Any, marks: dict[str, str]) -> None:
+    async def once(self: Trials, holding: Any, marks: dict[str, str]) -> bool:
         owner = holding().owner
-        await mark(self, holding, marks)
-        if holding().owner != owner:
-            raise asyncio.CancelledError
+        return await mark(self, holding, marks) and holding().owner == owner
 
     return [(Trials, "_mark", once)]
 
@@ -171,6 +180,48 @@ def _old_marks() -> list[tuple[Any, str, Any]]:
 def _unbegun_in_log() -> list[tuple[Any, str, Any]]:
     """Followers hear of messages that were withdrawn, before those in front of them."""
     return [(recorder, "UNBEGUN", frozenset())]
+
+
+def _forgotten_in_hand() -> list[tuple[Any, str, Any]]:
+    """A message whose handler is cancelled is gone from memory, also if its child stays."""
+    return [(dispatcher.Dispatcher, "unbegun", lambda self, cell, message: None)]
+
+
+def _adopted_anyway() -> list[tuple[Any, str, Any]]:
+    """A node that is evicted does not tell what it is adopting."""
+    forget_all = Intake.forget_all
+
+    def quietly(self: Intake) -> None:
+        adopting = list(self._adopting.values())
+        forget_all(self)
+        for holding in adopting:
+            holding.lost = False
+
+    return [(Intake, "forget_all", quietly)]
+
+
+def _started_anyway() -> list[tuple[Any, str, Any]]:
+    """A child under watch is started in its turn, wherever it is by then."""
+
+    async def always(self: Trials, cell: Any) -> bool:
+        return True
+
+    return [(Trials, "_waits_here", always)]
+
+
+def _idle_copies() -> list[tuple[Any, str, Any]]:
+    """When handlers may start again, those of the copies do not."""
+
+    def originals(self: Parts) -> None:
+        for cell in list(self.supervisor.children()):
+            self.dispatcher.resume(cell)
+
+    return [(Parts, "resume_all", originals)]
+
+
+def _trial_waits_for_messages() -> list[tuple[Any, str, Any]]:
+    """The trial of a start lasts until the child's first message is done, which may wait for a trial of its own."""
+    return [(Saver, "started", Saver.boundary)]
 
 
 MUTATIONS: dict[str, Mutation] = {
@@ -181,6 +232,7 @@ MUTATIONS: dict[str, Mutation] = {
     "in-hand": Mutation("the drain in a handover: waiting for (or pinning) who is busy", patch=_undrained_handlers),
     "early-reply": Mutation("the order: reply after commit", patch=_early_reply),
     "stale-read": Mutation("reading anew what was being read when a child came", patch=_stale_reads),
+    "stale-page": Mutation("reading anew a page that was being read when a child came back", patch=_stale_pages),
     "late-commit": Mutation("the new token under which a commit is repeated", patch=_late_commits),
     "early-restart": Mutation("that a restart waits for the commit under way", patch=_early_restarts),
     "overdue-replay": Mutation("that interval children handle overdue messages again", patch=_overdue_replays),
@@ -188,6 +240,11 @@ MUTATIONS: dict[str, Mutation] = {
     "kept-refusal": Mutation("that interval children delete what they refuse at once", patch=_kept_refusals),
     "old-mark": Mutation("that a mark outlives the renewal of its token", patch=_old_marks),
     "unbegun-in-log": Mutation("that withdrawn calls are not in the followers' log", patch=_unbegun_in_log),
+    "in-hand-lost": Mutation("that a cancelled message is the next one again", patch=_forgotten_in_hand),
+    "adopted-anyway": Mutation("that an evicted node drops what it is adopting", patch=_adopted_anyway),
+    "started-anyway": Mutation("that a child under watch may be elsewhere in its turn", patch=_started_anyway),
+    "long-trial": Mutation("that the trial of a start ends with the start", patch=_trial_waits_for_messages),
+    "idle-copies": Mutation("that copies go on after a time without trust", patch=_idle_copies),
 }
 
 

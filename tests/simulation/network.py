@@ -175,8 +175,11 @@ class Network:
             found, writes = self.store.execute(("LPOP", args[1]))
             answer = None if found is None else [args[1], found]
         elif args[0] == "XREAD" and args[3] == "BLOCK":
-            answer, writes = self.store.execute((*args[:3], *args[5:]))
-            answer = answer or None
+            half = (len(args) - 6) // 2
+            answer, writes = None, []
+            if self.store.newer(args[6 : 6 + half], args[6 + half :]):
+                answer, writes = self.store.execute((*args[:3], *args[5:]))
+                answer = answer or None
         else:
             answer, writes = self.store.execute(args)
         self.executed += 1

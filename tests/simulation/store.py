@@ -1,7 +1,8 @@
 """Redis itself: the commands of fakeredis and the real Lua scripts, run one after another in no time.
 
 fakeredis' own EVALSHA collects garbage and checks globals after each run; here each script is compiled once per process,
-and what it calls goes straight to fakeredis' commands. Every write is reported to the observer.
+and what it calls goes straight to fakeredis' commands, without its keyspace notifications and checks of its own answers.
+Every write is reported to the observer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 import fakeredis
+from fakeredis import _msgs as flags
+from fakeredis._commands import Key
+from fakeredis._core._database import CommandItem
 from fakeredis._helpers import SimpleError, SimpleString
+from fakeredis._socket._resp import convert_to_resp2
 from fakeredis.commands_mixins import scripting_mixin
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -62,11 +67,31 @@ def lua() -> Lua:
 
 
 def _bytes(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, float) and value.is_integer():
+    kind = type(value)
+    if kind is bytes:
+        return value  # type: ignore[no-any-return]
+    if kind is str:
+        return value.encode()  # type: ignore[no-any-return]
+    if kind is int or (kind is float and value.is_integer()):
         return b"%d" % value
     return str(value).encode()
+
+
+class Command:
+    """One command of fakeredis with so many arguments: which of them are keys, and which have to be read."""
+
+    def __init__(self, socket: Any, name: bytes, args: list[bytes]) -> None:
+        self.run, signature = socket._name_to_func(name.decode().lower())
+        signature.check_arity(args, socket.version)
+        fixed, repeat = signature.fixed, signature.repeat
+        kinds = [fixed[n] if n < len(fixed) else repeat[(n - len(fixed)) % len(repeat)] for n in range(len(args))]
+        self.keys = [(n, kind) for n, kind in enumerate(kinds) if isinstance(kind, Key)]
+        self.read = [
+            (n, kind.decode) for n, kind in enumerate(kinds) if not isinstance(kind, Key) and kind is not bytes
+        ]
+        self.as_it_is = flags.FLAG_SKIP_CONVERT_TO_RESP2 in signature.flags
+        self.may_create = flags.FLAG_DO_NOT_CREATE not in signature.flags
+        self.remove_empty = flags.FLAG_LEAVE_EMPTY_VAL not in signature.flags
 
 
 class Store:
@@ -83,7 +108,7 @@ class Store:
         self._socket: Any = self._connection._sock
         self._server.lock.acquire()  # fakeredis wants it held while a command runs; nobody else is here
         self._scripts: dict[bytes, str] = {}
-        self._signatures: dict[bytes, Any] = {}
+        self._commands: dict[tuple[bytes, int], Command] = {}
 
     def flush_scripts(self) -> None:
         """As a restart does."""
@@ -100,16 +125,64 @@ class Store:
         elif name == b"SCRIPT":
             answer = self._load(args[2])
         else:
-            answer = self._socket._decode_result(self._run(name, fields[1:], False))
+            answer = self._socket._decode_result(self._run(name, fields[1:]))
         return answer, self.writes
 
-    def _run(self, name: bytes, args: list[bytes], from_script: bool) -> Any:
-        found = self._signatures.get(name)
-        if found is None:
-            found = self._signatures[name] = self._socket._name_to_func(name.decode().lower())
-        answer = self._socket._run_command(*found, args, from_script)
+    def newer(self, keys: Sequence[Any], ids: Sequence[Any]) -> bool:
+        """Whether a stream has entries after those: most reads find none, and XREAD itself takes long to say so."""
+        found, now = self._socket._db._dict, self._clock()
+        for key, after in zip(keys, ids, strict=True):
+            item = found.get(_bytes(key))
+            if item is not None and (item.expireat is None or item.expireat >= now) and (there := item.value._ids):
+                if after in ("$", b"$"):
+                    continue
+                head, _, tail = _bytes(after).partition(b"-")
+                if there[-1] > (int(head), int(tail or 0)):
+                    return True
+        return False
+
+    def _run(self, name: bytes, args: list[bytes]) -> Any:
+        try:
+            command = self._commands.get((name, len(args)))
+            if command is None:
+                command = self._commands[name, len(args)] = Command(self._socket, name, args)
+            answer = self._answer(command, args)
+        except SimpleError as error:
+            answer = error
         if name not in READS:
             self.writes.append((name, args, answer))
+        return answer
+
+    def _answer(self, command: Command, args: list[bytes]) -> Any:
+        """What ``fakeredis`` does for one command (``BaseFakeSocket._run_command``)."""
+        db, words = self._socket._db, list[Any](args)
+        for n, kind in command.keys:
+            if kind.missing_return is not Key.UNSPECIFIED and args[n] not in db:
+                return kind.missing_return
+        for n, read in command.read:
+            words[n] = read(args[n])
+        items = []
+        for n, kind in command.keys:
+            found, default = db._dict.get(args[n]), None
+            if found is not None and found.expireat is not None:
+                found = db.get(args[n])  # unless it has expired
+            if kind.type_ is not None:
+                if found is None:
+                    default = kind.type_() if command.may_create and kind.type_ is not bytes else None
+                elif type(found.value) is not kind.type_:
+                    raise SimpleError(flags.WRONGTYPE_MSG)
+            words[n] = item = CommandItem(args[n], db, found, default=default)
+            items.append(item)
+        try:
+            answer = command.run(*words)
+            kind = type(answer)
+            if kind is not bytes and kind is not int and answer is not None and not command.as_it_is:
+                answer = convert_to_resp2(answer)
+        finally:
+            for item in items:
+                if item.is_modified:
+                    item.writeback(remove_empty_val=command.remove_empty)
+            self._socket._subkey_events.clear()
         return answer
 
     def _load(self, text: str) -> bytes:
@@ -133,7 +206,7 @@ class Store:
         return self._socket._decode_result(self._socket._convert_lua_result(answer, nested=False))
 
     def _from_lua(self, name: bytes, *args: Any) -> Any:
-        answer = self._run(name, [_bytes(arg) for arg in args], True)
+        answer = self._run(name, [_bytes(arg) for arg in args])
         kind = type(answer)
         if kind is bytes or kind is int:
             return answer

@@ -321,8 +321,7 @@ class World:
         self.clients = [first, *(Client(self, f"c{n}", children) for n in range(1, rng.randint(2, 4)))]
         sending = [client.process.spawn(client.send()) for client in self.clients]
         operator = Client(self, "operator", children)
-        if self.plan.moves:
-            operator.process.spawn(operator.move_about())
+        moving = operator.process.spawn(operator.move_about()) if self.plan.moves else None
         throwing = asyncio.create_task(self.throw())
         await asyncio.sleep(self.plan.seconds)
         self.heal()
@@ -331,6 +330,8 @@ class World:
         await self._until(
             lambda: all(t.done() or not c.process.alive for t, c in zip(sending, self.clients, strict=True)), 60
         )
+        if moving is not None:
+            await moving
         replaying = operator.process.spawn(operator.keep_replaying())
         self.errors += await wait_for_calm(self)
         replaying.cancel()

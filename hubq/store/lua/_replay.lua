@@ -10,7 +10,7 @@ local function replay(prefix, owners, shard, entry)
   if redis.call('HEXISTS', base .. 'children', field.child) == 0 then return 'unknown' end
   if field.kind == 'start' then
     redis.call('HDEL', base .. 'parked', field.child)
-    local owner = split_owner(redis.call('HGET', owners, shard))
+    local owner = split_owner(redis.call('HGET', owners, shard .. '/' .. field.child) or redis.call('HGET', owners, shard))
     if owner ~= '-' then
       local control = prefix .. 'node:' .. owner .. ':mailbox'
       redis.call('XADD', control, 'MAXLEN', '~', 10000, '*', 'kind', 'revive', 'from', '-', 'shard', shard,

@@ -1,6 +1,6 @@
 -- A node that owns nothing any more leaves. (With force it leaves anyhow, and gives up what it
 -- owns: others may claim it, and do not take it for a crash.)
--- KEYS: nodes, leases, epoch, events, the node's control mailbox, owners
+-- KEYS: nodes, leases, epoch, events, the node's control mailbox, owners, the life of this name that has left last
 -- ARGV: node, incarnation, kept events, force (1|0)
 -- Returns: "left" | "owner" | "gone"
 -- include: _time
@@ -19,6 +19,8 @@ for i = 1, #owners, 2 do
     end
   end
 end
+local life = string.match(redis.call('HGET', KEYS[1], ARGV[1]), '"life":"(%x+)"')
+if life then redis.call('SET', KEYS[7], life, 'PX', 60000) end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[5])

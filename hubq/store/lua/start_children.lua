@@ -1,5 +1,5 @@
 -- Writes the specs of new children of one shard, and one start message for all of them.
--- KEYS: sender, mailbox, children, backlog, batches, partitioned
+-- KEYS: sender, mailbox, children, backlog, batches (`partitioned` is only read: as a key it would take the right to write it)
 -- ARGV: sender ttl ms, seq, id, reply_to, timeout ms, all-or-nothing (1|0), options, batch ('' for none),
 --       then per child: child, spec
 -- Returns: per child "ok" | "exists" | "partitioned <why>" (nothing is written then); for a repeated request what the first one did. "stale" alone: too old to judge.
@@ -22,7 +22,7 @@ for i = 9, #ARGV, 2 do
   end
 end
 if verdict == 'duplicate' or #fresh == 0 or (clash and ARGV[6] == '1') then return answers end
-local why = redis.call('GET', KEYS[6])
+local why = redis.call('GET', string.match(KEYS[1], '^.-}:') .. 'partitioned')
 if why then
   for n, answer in ipairs(answers) do
     if answer == 'ok' then answers[n] = 'partitioned ' .. why end

@@ -1,7 +1,7 @@
 """What a redundancy strategy decides: how many copies there are, which one is the primary, and what the others do.
 
 The primary is the owner of the shard: it alone reads the mailbox, commits and replies. The nodes with the other copies
-*follow* it by the shard's log (docs/protocol.md, section 6).
+*follow* it by the shard's log (docs/protocol.md, section 7).
 """
 
 from __future__ import annotations

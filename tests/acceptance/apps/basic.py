@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from hubq import Child, Hub
 
@@ -51,6 +52,12 @@ class Counter(Child):
 
     async def itself(self) -> object:
         return Opaque()
+
+
+@hub.job(resumable=True)
+async def add_up(ctx: Any, numbers: list[int], pause: float = 0.0) -> int:
+    await asyncio.sleep(pause)
+    return sum(numbers)
 
 
 class Opaque:

@@ -51,7 +51,10 @@ async def count(ctx: Any, seconds: float, every: float = 0.1) -> list[int]:
     counted = ctx.state.setdefault("counted", [])
     while len(counted) < round(seconds / every):
         await asyncio.sleep(every)
-        counted.append(len(counted))
+        number = len(counted)
+        counted.append(number)
+        # It is counted, so it is noted, whenever the job is interrupted (and what is noted twice was counted twice).
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, note, number))
     return counted
 
 
