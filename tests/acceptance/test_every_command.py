@@ -116,7 +116,7 @@ def test_a_worker_in_a_terminal_says_what_it_is_and_leaves_at_ctrl_c(hub: Hub, h
         f"hubq worker a: hub {hub_id} at redis://.*, 64 shards, pid ",
         "worker a: lease 2 s, drain within 20 s, tags region=eu\n",
         r"worker a: jobs: none \(--jobs\)\n",
-        "worker a: HotSwap, ConsistentHashing, Singularity, Divergence, PubSub\n",
+        "worker a: HotSwap, ConsistentHashing\n",
         "worker a: children of the app: Counter, add_up\n",
     ):
         terminal.wait_for(line)

@@ -15,6 +15,8 @@ import pytest
 from hubq import Child, Hub
 from tests.unit.test_json_page import documented
 
+from .test_workers import eventually
+
 if TYPE_CHECKING:
     from conftest import Shell
 
@@ -123,6 +125,20 @@ def test_events_are_listed_filtered_and_followed(busy: Shell, hub: Hub, hub_id: 
         following.wait()
         assert following.stdout is not None
         following.stdout.close()
+
+
+def test_a_join_is_among_the_last_events(shell: Shell, hub: Hub, hub_id: str) -> None:
+    shell.worker("a")
+    shell.worker("b")
+    eventually(lambda: [node.shards for node in hub.nodes()] == [32, 32])
+    kinds = ("shard_migrated", "shard_adopted")
+    eventually(lambda: sum(event.fields["node"] == "b" for event in hub.inspect.events(500, kinds)[1]) == 32)
+    said = [line.split(maxsplit=2)[2].split()[0] for line in shell.ok("events", hub_id).splitlines()]
+    assert said.count("node_joined") == 2 and "token_passed" not in said
+    assert any(" shard_migrated  node=b source=a shards=" in line for line in shell.ok("events", hub_id).splitlines())
+    assert shell.ok("events", hub_id, "-n", "0") == ""
+    every = shell.ok("events", hub_id, "--all", "-n", "500")
+    assert every.count(" token_passed ") >= 32 and every.count(" shard=") >= 64
 
 
 def test_json_has_the_documented_fields(busy: Shell, hub_id: str) -> None:
