@@ -78,7 +78,7 @@ class Config:
     """Shards that one node hands over at the same time."""
 
     stop_timeout: float = 60.0
-    """How long ``on_stop`` of a child may take."""
+    """How long ``on_stop`` of a child may take, and its ``run()`` or handler to end once it was cancelled."""
 
     reply_ttl: float = 60.0
     """How long replies wait for a client that does not fetch them."""

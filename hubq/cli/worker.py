@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hubq.worker")
 
-#: A `def` handler in a thread cannot be cancelled. Once its node has left, it may keep the process this long, seconds.
-THREADS_MAY_LINGER = 2.0
+#: A `def` handler in a thread cannot be cancelled, and an `async def` one may not let itself be. Once its node has left, it
+#: may keep the process this long, seconds.
+MAY_LINGER = 2.0
 
 
 def worker_command(
@@ -107,7 +108,7 @@ def worker_command(
             node = Node(hub, node_name, tags=node_tags)
             pages = pages_of(node, metrics_host, metrics_port)  # before it joins: a port may be taken
             code = runner.run(serve(node, drain_timeout, pages, job_processes))
-    _do_not_wait_for_threads(code)
+        _do_not_linger(code)
     raise typer.Exit(code)
 
 
@@ -200,7 +201,7 @@ def fastest_loop() -> Callable[[], Any] | None:
     return factory
 
 
-def _do_not_wait_for_threads(code: int) -> None:
-    timer = threading.Timer(THREADS_MAY_LINGER, os._exit, [code])
+def _do_not_linger(code: int) -> None:
+    timer = threading.Timer(MAY_LINGER, os._exit, [code])
     timer.daemon = True
     timer.start()

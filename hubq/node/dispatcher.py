@@ -103,9 +103,11 @@ class Dispatcher:
             pump.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def stopped(self) -> None:
-        """Wait until the pumps have ended."""
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+    async def stopped(self, within: float) -> bool:
+        """Wait until the pumps have ended. False: a handler goes on though it was cancelled."""
+        if self._pumps:
+            await asyncio.wait(self._pumps, timeout=within)
+        return not self._pumps
 
     def _ensure(self) -> None:
         if not self._check_due:

@@ -40,6 +40,7 @@ from hubq.node.static import start_static
 from hubq.node.stragglers import Stragglers
 from hubq.node.supervisor import Supervisor
 from hubq.node.target import Intake
+from hubq.node.tasks import LETTING_GO
 from hubq.node.trials import Trials
 from hubq.node.vitals import Pulse
 from hubq.node.withdrawals import Withdrawals
@@ -343,7 +344,8 @@ class Node:
         if parts.replicas is not None:
             await parts.replicas.stop()
         parts.dispatcher.stop()
-        await parts.dispatcher.stopped()
+        # What does not let go is not waited for while others may have to wait for the lease. Its effects are void.
+        await parts.dispatcher.stopped(LETTING_GO)
         await parts.supervisor.stop()
         if leave:
             # Only what an answered commit is followed by may be committed: never what comes after a lost one.
@@ -368,6 +370,8 @@ class Node:
             await hooks.before("post_cluster_leave", gone)
             await hooks.before("coordinator_shutdown", CoordinatorShutdown(hub_id, self.name, left=not leave))
         await parts.supervisor.stop()
+        if drained and not await parts.dispatcher.stopped(parts.config.stop_timeout):
+            log.warning("a handler on node %s goes on though it was cancelled: let CancelledError through", self.name)
         if self._waiting is not None:
             await self._waiting.close()  # its user may have been cut short
         await self._redis.close()

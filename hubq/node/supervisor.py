@@ -22,7 +22,7 @@ from hubq.node.runs import Runs
 from hubq.node.saver import Saver
 from hubq.node.starts import Starts
 from hubq.node.state import ATTRIBUTES, overrides, restore
-from hubq.node.tasks import end_tasks
+from hubq.node.tasks import LETTING_GO, end_tasks
 from hubq.store.codec import decode, sendable
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis
@@ -85,7 +85,7 @@ class Supervisor:
             except Exception:
                 log.exception("%s failed", what)
 
-        task = asyncio.get_running_loop().create_task(guarded())
+        task = asyncio.get_running_loop().create_task(guarded(), name=what)
         self._tasks.add(task)
 
         def done(_: asyncio.Task[Any]) -> None:
@@ -97,8 +97,11 @@ class Supervisor:
         return task
 
     async def stop(self) -> None:
-        """Cancel what runs beside the loop."""
-        await end_tasks(list(self._tasks))
+        """Cancel what runs beside the loop. A child's code that does not end is left behind: its node does not wait for it."""
+        left = await end_tasks(list(self._tasks), LETTING_GO)
+        for task in left:
+            log.warning("%s goes on though it was cancelled: let CancelledError through", task.get_name())
+        self._tasks -= left
 
     def event(self, kind: str, **fields: object) -> None:
         """Write an event, without waiting for it."""

@@ -60,6 +60,21 @@ async def fleeting(ctx, path):
 """
 
 
+CLINGING = """
+hub = Hub(os.environ["HUBQ_TEST_HUB"], lease=60.0, stop_timeout=0.5, migration=HotSwap(retention=0.5))
+
+@hub.child
+class Clinging(Child):
+    async def cling(self, path):
+        open(path, "a").close()
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+"""
+
+
 @pytest.fixture
 def deploy(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], WorkerProcess]:
     """Start a worker with its own version of the app."""
@@ -211,3 +226,15 @@ def _fleeting(tmp_path: Path) -> Any:
     fleeting.__module__ = "shop"
     fleeting.__qualname__ = fleeting.__name__
     return fleeting
+
+
+def test_a_worker_ends_though_a_child_does_not(shell: Shell, hub: Hub, tmp_path: Path, deploy: Any) -> None:
+    worker = deploy("a", CLINGING)
+    start(shell, hub, tmp_path, "a", "x", "Clinging")
+    hub.ref("x").cast("cling", str(tmp_path / "clings"))
+    until((tmp_path / "clings").exists, "the handler has begun")
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    worker.wait_line("a handler on node a goes on though it was cancelled: let CancelledError through")
+    worker.wait_line("worker a has left")
+    assert hub.nodes() == []
