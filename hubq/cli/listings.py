@@ -107,12 +107,14 @@ def ps_command(
     if as_json:
         print_records(children)
         return
+    copied = any(child.replicas for child in children)
     print_table(
-        ("child", "class", "status", "node", "shard", "backlog", "metadata", "reason"),
+        ("child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog", "metadata", "reason"),
         [
             (
                 child.child_id, child.kind, child.status + (f" ({child.pin or 'pinned'})" if child.pinned else ""), child.node or "-",
-                child.shard, child.backlog, json.dumps(child.metadata) if child.metadata else "-", child.reason or "-",
+                *((",".join(child.replicas) or "-",) if copied else ()), child.shard, child.backlog,
+                json.dumps(child.metadata) if child.metadata else "-", child.reason or "-",
             )
             for child in children
         ],

@@ -19,6 +19,9 @@ COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red", "bright_cyan", "
 #: One letter per node in the picture of the ring.
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
+#: Behind the name of the node that balances the load.
+LEADER = " *"
+
 COLUMNS = ("node", "", "lease", "msg/s", "children", "shards", "queue", "memory", "cpu")
 
 
@@ -129,20 +132,22 @@ class View:
     def row(self, node: NodeGlance) -> list[Text]:
         """A node as the cells of COLUMNS."""
         account, rate = node.vitals, self._rate(node)
+        leads = self.after is not None and self.after.leader == node.name
+        name = Text(node.name + (LEADER if leads else ""), style=self.colour(node.name))
         share = max(0.0, min(1.0, node.lease_left / self.lease))
         colour = "dim" if self.old else "green" if share > 0.5 else "red"
         lease = Text("█" * round(share * 8) + "·" * (8 - round(share * 8)), style=colour)
         status = Text("" if node.status == "up" else node.status, style="yellow")
         if node.lease_left <= 0:
             account, status = None, Text("gone", style="bold red")
-            return [Text(node.name, style=self.colour(node.name)), status, lease, *(Text("-") for _ in COLUMNS[3:])]
+            return [name, status, lease, *(Text("-") for _ in COLUMNS[3:])]
         if account is None:
             status = Text("silent", style="red") if node.uptime > 5 else Text("joins", style="dim")
-            return [Text(node.name, style=self.colour(node.name)), status, lease, *(Text("-") for _ in COLUMNS[3:])]
+            return [name, status, lease, *(Text("-") for _ in COLUMNS[3:])]
         if node.status == "up" and not account.ready:
             status = Text("not ready", style="yellow")
         return [
-            Text(node.name, style=self.colour(node.name)),
+            name,
             status,
             lease,
             Text(f"{rate.messages:,.0f}", justify="right"),
@@ -222,6 +227,8 @@ def plain(view: View, width: int = 200) -> str:
             ).rstrip()
         )
     uptime = max((node.uptime for node in view.nodes()), default=0.0)
+    if view.after is not None and view.after.leader:
+        lines.append(f"{LEADER.strip()} balances the load")
     lines += ["", "ring", view.ring(64).plain, "", "busiest children", view.busiest().plain, "", "last events"]
     lines += [view.events(6, width).plain, "", f"oldest node up for {duration(uptime)}"]
     return "\n".join(lines)

@@ -115,6 +115,7 @@ class Hub(Queries, JobMethods):
         self.child_specs = tuple(child_specs)
         self.local_nodes: set[str] = set()  # those of this process, kept by themselves
         self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
+        placing.checked_together(self.distribution, self.redundancy)
         self.server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         self.classes = ClassBook()
         self.tracing = Tracing(hub_id) if tracing else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hubq.client.context import HubContext
 from hubq.client.inspection import Event, last_events, node_vitals
 from hubq.client.steps import Fetch, Operation
+from hubq.store.assignment import read_leader
 from hubq.store.membership import living, read_members
 from hubq.store.owners import read_owners
 from hubq.store.registry import count_children
@@ -29,7 +30,7 @@ class NodeGlance:
 @dataclass(frozen=True, slots=True)
 class Glance:
     """A hub at one glance. ``owners``: for each shard the live node that serves it, or None. ``at``: Redis TIME, seconds.
-    ``children``: how many there are, served or not.
+    ``children``: how many there are, served or not. ``leader``: the live node that balances the load; empty if none does.
     """
 
     at: float
@@ -38,6 +39,7 @@ class Glance:
     pins: Mapping[str, str]
     events: Sequence[Event]
     children: int = 0
+    leader: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ class NodeRates:
 def glance(hub: HubContext, events: int) -> Operation[Glance]:
     """Look once."""
     counts = [count_children(hub.keys, shard) for shard in range(hub.config.shards)]
-    owners, members, leases, now, *counted = yield Fetch([read_owners(hub.keys), *read_members(hub.keys), *counts])
+    owners, leads, members, leases, now, *counted = yield Fetch(
+        [read_owners(hub.keys), read_leader(hub.keys), *read_members(hub.keys), *counts]
+    )
     accounts = yield from node_vitals(hub)
     _, latest = yield from last_events(hub, events, ())
     nodes = [
@@ -69,7 +73,8 @@ def glance(hub: HubContext, events: int) -> Operation[Glance]:
         if lives.get(owner.node) == owner.incarnation and shard < len(served):
             served[shard] = owner.node
     pins = {child: owner.node for (_, child), owner in owners.pins.items()}
-    return Glance(now / 1000, nodes, served, pins, latest, sum(counted))
+    leader = leads[0] if leads is not None and lives.get(leads[0]) == leads[1] else ""
+    return Glance(now / 1000, nodes, served, pins, latest, sum(counted), leader)
 
 
 def rates(before: Glance | None, after: Glance) -> dict[str, NodeRates]:

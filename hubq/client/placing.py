@@ -14,15 +14,30 @@ from hubq.core.hashing import checked_child_id
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.core.wish import Wish
-from hubq.errors import CallTimeout, HubqError, NotAlive, UnknownChild
+from hubq.errors import CallTimeout, ConfigError, HubqError, NotAlive, UnknownChild
 from hubq.store.control import last_event_id, read_events
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.owners import Owner
 from hubq.store.places import read_pin_owners, read_why, want_place
-from hubq.strategies.distribution import ChildMapping
+from hubq.strategies.distribution import ChildMapping, Distribution
+from hubq.strategies.redundancy import Redundancy
+
+#: As many nodes as no hub has.
+MANY = 1 << 16
 
 #: How long one look at the events may wait while a move is under way, ms.
 LOOK_MS = 250
+
+
+def checked_together(distribution: Distribution, redundancy: Redundancy) -> None:
+    """:class:`~hubq.errors.ConfigError` for a distribution that gives children places of their own in a hub with copies: who
+    follows a shard does not follow what has a place apart from it, so there would be no copies.
+    """
+    if getattr(distribution, "guides", False) and redundancy.replication_factor(MANY) > 1:
+        raise ConfigError(
+            f"distribution={type(distribution).__name__}() does not go with {type(redundancy).__name__} (several copies of "
+            "each child): a child with a place of its own has one copy; use one of the two"
+        )
 
 
 def move(hub: HubContext, child_id: str, node: str | None, timeout: float) -> Operation[Place]:

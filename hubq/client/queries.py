@@ -64,7 +64,8 @@ class Queries:
         return self._drive(registry.get_pids(self._context, child_ids))
 
     def process_list(self, scope: str = "global") -> dict[str, list[Pid]]:
-        """Every child that runs, and where: in the whole hub, or on the nodes of this process (``"local"``).
+        """Every child that runs, and where (copies behind the original): in the whole hub, or on the nodes of this process
+        (``"local"``).
 
         Raises :class:`~hubq.errors.NotAlive` for ``"local"`` in a process without a node.
         """
@@ -79,7 +80,9 @@ class Queries:
         return pids_by_child(self.children(tag=tag))
 
     def which_children(self) -> dict[str, list[ChildStatus]]:
-        """The children of each node, by its name; those no live node owns under ``""``."""
+        """The children of each node, by its name; those no live node owns under ``""``. With ``Replication`` a child is in
+        the list of every node with a copy; ``ChildStatus.node`` is the one that serves it.
+        """
         return by_node(self.children())
 
     def is_alive(self, node: str | None = None) -> bool:
@@ -178,13 +181,14 @@ def query_of(given: dict[str, Any]) -> Query:
 
 
 def pids_by_child(children: Iterable[ChildStatus]) -> dict[str, list[Pid]]:
-    """The pids of children."""
-    return {child.child_id: [child.pid] if child.pid is not None else [] for child in children}
+    """The pids of children, those of copies among them."""
+    return {child.child_id: child.pids for child in children}
 
 
 def by_node(children: Iterable[ChildStatus]) -> dict[str, list[ChildStatus]]:
-    """Children in the lists of their nodes."""
+    """Children in the lists of their nodes, and of those that have copies."""
     lists: dict[str, list[ChildStatus]] = {}
     for child in children:
-        lists.setdefault(child.node or "", []).append(child)
+        for node in (child.node or "", *child.replicas):
+            lists.setdefault(node, []).append(child)
     return lists

@@ -27,7 +27,7 @@ from hubq.store.spec_record import SpecRecord
 SHARDS_AT_ONCE = 16
 CHILDREN_AT_ONCE = 250
 
-PLACES = 5
+PLACES = 6
 
 NOBODY = Owner("-", 0, 0)
 
@@ -118,11 +118,12 @@ class Listing:
 
 
 def _places(keys: Keys, shard: int, children: list[str]) -> list[Command[Any]]:
-    """Who owns the shard and its pins, what waits for these children, which of them cannot run, where they are wanted, and
-    why they are not there. (``PLACES`` commands.)
+    """Who follows the shard, who owns it and its pins, what waits for these children, which of them cannot run, where they
+    are wanted, and why they are not there. (``PLACES`` commands.)
     """
     fields = [owner_field(shard), *(owner_field(shard, child) for child in children)]
     return [
+        read_followers(keys, shard),
         plain("HMGET", keys.owners, *fields, read=list),
         plain("HMGET", keys.backlog(shard), *children, read=list),
         plain("HMGET", keys.parked(shard), *children, read=list),
@@ -141,6 +142,7 @@ def _statuses(
     shard: int,
     specs: Mapping[str, SpecRecord],
     lives: Mapping[str, int],
+    followers: list[Follower],
     lines: list[Any],
     backlogs: list[Any],
     parked: list[Any],
@@ -148,6 +150,7 @@ def _statuses(
     stays: list[Any],
 ) -> list[ChildStatus]:
     of_shard = Owner.read(lines[0]) if lines[0] else NOBODY
+    copies = copies_of(of_shard, followers, lives)
     found: list[ChildStatus] = []
     for (child, spec), line, backlog, reason, moved, why in zip(
         specs.items(), lines[1:], backlogs, parked, moves, stays, strict=True
@@ -160,12 +163,14 @@ def _statuses(
         pin = wish.why if wish is not None else ""
         if line and (wish is None or wish.node != owner.node):
             pin = "straggler"
+        has = copies if node and not line else ()  # (nobody who follows the shard would take a pin over)
         status = "parked" if reason is not None else "running" if node else "waiting"
         found.append(
             ChildStatus(
                 child, spec.name, shard, node, status, bool(line), int(backlog or 0),
                 text(reason or gone or why or (f"waits for node {wish.node}" if wish is not None and waits else "")),
                 dict(spec.metadata), owner.incarnation, owner.token, spec.restart, pin, wish.node if wish else "",
+                tuple(copy.node for copy in has), tuple(copy.incarnation for copy in has),
             )
         )  # fmt: skip
     return found
@@ -266,17 +271,14 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
 
 
 def process_list(hub: HubContext, scope: str, local: frozenset[str]) -> Operation[dict[str, list[Pid]]]:
-    """Every child that somebody owns, and its pids."""
+    """Every child that somebody owns, and its pids (``local``: those on the nodes of this process)."""
     if scope not in ("local", "global"):
         raise ConfigError(f"scope={scope!r}: give 'local' or 'global'")
     if scope == "local" and not local:
         raise NotAlive(f"no node of hub {hub.keys.hub_id!r} runs in this process: ask for process_list('global')")
     found = yield from children(hub, Query(), None)
-    return {
-        child.child_id: [child.pid]
-        for child in found
-        if child.pid is not None and (scope == "global" or child.pid.node in local)
-    }
+    pids = {child.child_id: [p for p in child.pids if scope == "global" or p.node in local] for child in found}
+    return {child: some for child, some in pids.items() if some}
 
 
 def is_alive(hub: HubContext, node: str | None) -> Operation[bool]:

@@ -151,7 +151,8 @@ class ChildStatus:
 
     ``pin`` says why it does not simply live with its shard: "moved", "guided", "straggler" (it could not move with its shard)
     or nothing; ``wanted`` is the node it was moved or guided to. ``reason`` says why it is parked, waits, or is not where it
-    belongs.
+    belongs. ``replicas`` are the nodes that have a finished copy of it (see :class:`hubq.Replication`), in the order of
+    ``replica_incarnations``.
     """
 
     child_id: str
@@ -168,8 +169,18 @@ class ChildStatus:
     restart: str = ""
     pin: str = ""
     wanted: str = ""
+    replicas: tuple[str, ...] = ()
+    replica_incarnations: tuple[int, ...] = ()
 
     @property
     def pid(self) -> Pid | None:
         """Where it runs; None if no live node owns it."""
         return None if self.node is None else Pid(self.node, self.incarnation, self.token)
+
+    @property
+    def pids(self) -> list[Pid]:
+        """Where it runs, then where its copies do (they carry the same token); none if no live node owns it."""
+        if self.pid is None:
+            return []
+        copies = zip(self.replicas, self.replica_incarnations, strict=True)
+        return [self.pid, *(Pid(node, incarnation, self.token) for node, incarnation in copies)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,13 +11,22 @@ from hubq.core.view import View, settled
 
 #: ``belongs_to`` of a distribution strategy: the node of each shard.
 BelongsTo = Callable[[View], Mapping[int, str]]
+#: ``master_node`` of a redundancy strategy: which of the nodes with copies of a shard takes it over.
+MasterNode = Callable[[int, Sequence[str], View], str]
 
 
-def followers(belongs_to: BelongsTo, view: View, copies: int) -> dict[int, tuple[str, ...]]:
+def first_of(shard: int, names: Sequence[str], view: View) -> str:
+    """The ``master_node`` of the strategies that are there."""
+    return names[0]
+
+
+def followers(
+    belongs_to: BelongsTo, view: View, copies: int, master_node: MasterNode = first_of
+) -> dict[int, tuple[str, ...]]:
     """The nodes that keep the other ``copies - 1`` copies of each owned shard, the one that would take over first.
 
     The first follower is the node to which the placement would give the shard if its owner were gone: so a standby takes
-    over, and no shard moves that would not have moved without copies.
+    over, and no shard moves that would not have moved without copies. Unless ``master_node`` prefers another one of them.
 
     >>> from hubq.core.placement import place
     >>> from hubq.core.view import NodeView
@@ -37,11 +46,33 @@ def followers(belongs_to: BelongsTo, view: View, copies: int) -> dict[int, tuple
         owners = {shard: None if name == owner else name for shard, name in view.owners.items()}
         without = View(rest, owners, view.shards, view.assignment)
         after = settled(belongs_to(without), without)
-        ring = _ring(tuple(sorted(rest))) if copies > 2 and len(rest) > 1 else None
         for shard in view.holds(owner):
-            others = [other for other in ring.walk(shard) if other != after[shard]] if ring is not None else []
-            found[shard] = (after[shard], *others)[: copies - 1]
+            found[shard] = _in_order(shard, after[shard], without, copies, master_node)
     return dict(sorted(found.items()))
+
+
+def heirs(
+    desired: Mapping[int, str], view: View, shards: Iterable[int], copies: int, master_node: MasterNode = first_of
+) -> dict[int, str]:
+    """Who takes over each of these shards, whose owners are no places for them any more: the first of their followers, as
+    they are found from ``desired``, the placement in this view.
+
+    >>> from hubq.core.view import NodeView
+    >>> view = View({name: NodeView(name, 1) for name in "abc"}, {0: None}, shards=1)
+    >>> heirs({0: "b"}, view, [0], copies=3), heirs({0: "b"}, view, [0], copies=3, master_node=lambda s, names, v: max(names))
+    ({0: 'b'}, {0: 'c'})
+    """
+    return {shard: _in_order(shard, desired[shard], view, copies, master_node)[0] for shard in shards}
+
+
+def _in_order(shard: int, preferred: str, view: View, copies: int, master_node: MasterNode) -> tuple[str, ...]:
+    """The followers of a shard whose owner is not among the nodes of this view."""
+    others: list[str] = []
+    if copies > 2 and len(view.nodes) > 1:
+        others = [other for other in _ring(tuple(sorted(view.nodes))).walk(shard) if other != preferred]
+    names = (preferred, *others)[: max(1, copies - 1)]
+    first = master_node(shard, names, view)
+    return (first, *(name for name in names if name != first)) if first in names else names
 
 
 @lru_cache(maxsize=64)

@@ -215,6 +215,8 @@ class Coordinator:
         assignment = published[0].valid(nodes) if published else {}
         view = View(ups, current, parts.config.shards, assignment)
         desired = settled(parts.distribution.belongs_to(view), view) if ups else {}
+        if ups and parts.replicas is not None:
+            desired |= parts.replicas.heirs(desired, view, owners.shards)
         ownerless = [shard for shard in range(parts.config.shards) if current.get(shard) is None]
         mine = [shard for shard in ownerless if desired.get(shard) == parts.node_name]
         here = {shard: node for shard, node in current.items() if node == parts.node_name}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hubq.core.messages import ReplicaJoined
-from hubq.core.replication import followers
+from hubq.core.replication import followers, heirs
 from hubq.core.view import View
 from hubq.errors import RedisUnavailable
 from hubq.node.holding import Cell
@@ -16,6 +17,7 @@ from hubq.node.standby import Standby
 from hubq.node.tasks import end_tasks
 from hubq.store.connection import LOST, AsyncRedis
 from hubq.store.control import send_control
+from hubq.store.owners import Owner
 from hubq.store.registry import read_specs, read_states, read_texts
 from hubq.store.replica_log import (
     follow_shard,
@@ -89,7 +91,8 @@ class Replicas:
         me, current = self._parts.node_name, view.owners
         copies = self._strategy.replication_factor(len(view.nodes))
         self._say_if_fewer(copies, len(view.nodes))
-        wanted = {s for s, names in followers(self._parts.distribution.belongs_to, view, copies).items() if me in names}
+        found = followers(self._parts.distribution.belongs_to, view, copies, self._strategy.master_node)
+        wanted = {shard for shard, names in found.items() if me in names}
         for shard in list(self.shards):
             owner = current.get(shard)
             # A shard without an owner, or one that is just coming here, may need its copies in a moment.
@@ -113,6 +116,12 @@ class Replicas:
                 self._ask(replica)
         for shard, replica in self.shards.items():
             replica.apart = frozenset(pin.node for (of, _), pin in owners.pins.items() if of == shard)
+
+    def heirs(self, desired: Mapping[int, str], view: View, owners: Mapping[int, Owner]) -> dict[int, str]:
+        """Where the shards go whose owners have died, or are leaving: to the followers that the strategy prefers."""
+        left = [shard for shard, owner in owners.items() if owner.node != "-" and view.owners[shard] not in view.nodes]
+        copies = self._strategy.replication_factor(len(view.nodes) + 1)  # with the one that has gone
+        return heirs(desired, view, left, copies, self._strategy.master_node)
 
     def _say_if_fewer(self, copies: int, nodes: int) -> None:
         wanted = self._strategy.replication_factor(MANY)

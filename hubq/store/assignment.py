@@ -74,6 +74,16 @@ def read_assignment(keys: Keys) -> Command[Assignment]:
     return plain("HGETALL", keys.assignment, read=read)
 
 
+def read_leader(keys: Keys) -> Command[tuple[str, int] | None]:
+    """Who has published the assignment in force: node and incarnation; None if there is none."""
+
+    def read(answer: Any) -> tuple[str, int] | None:
+        leader, incarnation = answer
+        return (text(leader), int(incarnation)) if leader is not None and incarnation is not None else None
+
+    return plain("HMGET", keys.assignment, "leader", "incarnation", read=read)
+
+
 def publish_assignment(
     keys: Keys, node: str, incarnation: int, epoch: int, decision: Decision, nodes: Mapping[str, int], events_kept: int
 ) -> Command[str]:

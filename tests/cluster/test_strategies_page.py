@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from hubq.testing import Cluster, Ledger, LedgerChild, Load, start_children
+from hubq.core.placement import place
+from hubq.core.view import NodeView, View
+from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, start_children
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "strategies.md"
 
@@ -26,7 +28,7 @@ def shown(name: str) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize("name", ["by_region.py", "one_at_a_time.py"])
+@pytest.mark.parametrize("name", ["by_region.py", "spares.py", "one_at_a_time.py"])
 def test_they_are_short(name: str) -> None:
     assert len([line for line in code_of(name).splitlines() if line.strip()]) < 40
 
@@ -74,6 +76,39 @@ def test_one_shard_at_a_time(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("how", ["dies", "drains"])
+def test_a_spare_takes_over(make_hub: Any, how: str) -> None:
+    """The page's own redundancy strategy decides which of the followers goes on."""
+
+    async def scenario() -> None:
+        hub = make_hub(shards=1, redundancy=shown("spares.py")["Spares"](3, "active_passive"))
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            (child,) = await start_children(hub, LedgerChild, 1)
+            assert (await hub.aio.where(child)).node == "a"
+            await hub.aio.ref(child).call("record", "x", 1)
+            await cluster.start("b", "c")
+
+            async def both() -> bool:
+                return (await hub.aio.where(child)).replicas == ("b", "c")
+
+            await eventually(both, 20.0, "copies on b and c")
+            view = View({name: NodeView(name, 1) for name in "bc"}, {0: None}, 1)
+            usual = place(view.nodes, view.owners, 1)[0]
+            (other,) = {"b", "c"} - {usual}
+            node = cluster.nodes.pop(other)
+            assert await node.drain(20.0)
+            await cluster.start(other, tags={"spare": "yes"})
+            await eventually(both, 20.0, "copies on b and c again")
+            assert await cluster.drain("a") if how == "drains" else await cluster.kill("a") is None
+            assert await hub.aio.ref(child).call("entries", timeout=20) == {"x": [1]}
+            assert (await hub.aio.where(child)).node == other
+            adopted = [e.fields["node"] for e in hub.inspect.events(100, ["shard_adopted", "shard_migrated"])[1]]
+            assert adopted == ["a", other], "the spare, at once"
+
+    asyncio.run(scenario())
+
+
 class Nonsense:
     """Answers with what is not there, and then with nothing but errors."""
 
@@ -89,7 +124,7 @@ class Nonsense:
             raise RuntimeError("no idea")
         return {0: "nobody", 99: "a"}
 
-    def children_init(self, specs: Any, child_mapping: Any, nodes: Any, copies: int = 1) -> dict[str, str]:
+    def children_init(self, specs: Any, child_mapping: Any, nodes: Any) -> dict[str, str]:
         return {}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hubq import Hub
 from hubq.core.balance import Decision, Load
 from hubq.store.assignment import (
     LoadReport,
@@ -86,6 +87,21 @@ def test_an_assignment_of_a_deposed_leader_is_refused(members: Members) -> None:
     late = publish_assignment(members.keys, "a", members.incarnations["old"], 9, decision, {}, 1000)
     assert members.redis.run(late) == "not_leader"
     assert members.in_force == (2, "b", dict.fromkeys(range(4), "b"))
+
+
+def test_a_glance_names_the_leader_while_it_lives(members: Members, server: Any) -> None:
+    hub = Hub(members.keys.hub_id, redis=server, shards=4)
+    assert hub.inspect.glance().leader == ""
+    assert members.publish("a", 1) == "ok"
+    assert hub.inspect.glance().leader == "a"
+    members.redis.run(plain("ZADD", members.keys.leases, 1, "a", read=int))
+    assert hub.inspect.glance().leader == "", "its lease is over"
+    members.redis.run(evict_node(members.keys, "a", "b", 1000))
+    members.join("a")
+    assert hub.inspect.glance().leader == "", "another life of the same name"
+    assert members.publish("b", 2) == "ok"
+    assert hub.inspect.glance().leader == "b"
+    hub.close()
 
 
 def test_a_leader_that_drains_is_deposed(members: Members) -> None:

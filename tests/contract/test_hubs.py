@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hubq import Child, ChildSpec, Hub, HubqError, hubs
+from hubq import Child, ChildSpec, ConfigError, Guided, Hub, HubqError, Replication, hubs
 from hubq.store.command import plain, text
 from hubq.store.connection import AsyncRedis, SyncRedis
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
@@ -174,3 +174,12 @@ def test_what_expires_has_a_time_to_live(make_hub: Any, server: Any) -> None:
         redis.close()
 
     asyncio.run(scenario())
+
+
+def test_guided_children_have_no_copies() -> None:
+    with pytest.raises(ConfigError, match=r"distribution=Guided\(\) does not go with Replication") as refused:
+        Hub("chat", distribution=Guided(), redundancy=Replication(2))
+    assert "\n" not in str(refused.value)
+    with pytest.raises(ConfigError, match="one copy"):
+        Hub("chat", distribution=Guided(when_gone="shard"), redundancy=Replication("cluster_size"))
+    Hub("chat", distribution=Guided(), redundancy=Replication(1))

@@ -129,6 +129,9 @@ def test_replication_over_the_whole_cluster_active_active(
             await crew.start(name)
         children = await crew.children(20)
         await crew.copied(children, 2, on=set("abc"))
+        listed = [line.split() for line in (await asyncio.to_thread(shell.ok, "ps", hub.hub_id)).splitlines()]
+        assert listed[0][3:6] == ["NODE", "REPLICAS", "SHARD"] and len(listed) == 21
+        assert all({line[3], *line[4].split(",")} == set("abc") for line in listed[1:])
         await crew.forget()
         await send(ledger, children, 6)
 

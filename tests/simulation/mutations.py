@@ -224,6 +224,11 @@ def _trial_waits_for_messages() -> list[tuple[Any, str, Any]]:
     return [(Saver, "started", Saver.boundary)]
 
 
+def _early_rebuilds() -> list[tuple[Any, str, Any]]:
+    """A shard whose move has failed after its children were stopped is adopted while its last commit is under way."""
+    return [(Intake, "reserve", lambda self, holding: None)]
+
+
 MUTATIONS: dict[str, Mutation] = {
     "token": Mutation("the token check of commit_shard.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
@@ -244,6 +249,7 @@ MUTATIONS: dict[str, Mutation] = {
     "adopted-anyway": Mutation("that an evicted node drops what it is adopting", patch=_adopted_anyway),
     "started-anyway": Mutation("that a child under watch may be elsewhere in its turn", patch=_started_anyway),
     "long-trial": Mutation("that the trial of a start ends with the start", patch=_trial_waits_for_messages),
+    "early-rebuild": Mutation("that a shard is rebuilt after its last commit", patch=_early_rebuilds),
     "idle-copies": Mutation("that copies go on after a time without trust", patch=_idle_copies),
 }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hubq import ConfigError, Replication, Singularity
 from hubq.core.placement import place
-from hubq.core.replication import LogPosition, followers, place_in_stream
+from hubq.core.replication import LogPosition, followers, heirs, place_in_stream
 from hubq.core.view import NodeView, View
 
 NAMES = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=8, unique=True)
@@ -47,6 +49,32 @@ def test_the_first_follower_takes_over_and_nothing_else_moves(
         assert after[shard] == (found[shard][0] if owner == dead else owner)
 
 
+@given(NAMES.filter(lambda names: len(names) > 1), st.integers(1, 48), st.integers(2, 5), st.data())
+def test_whom_the_strategy_prefers_is_the_first_follower_and_takes_over(
+    names: list[str], shards: int, copies: int, data: st.DataObject
+) -> None:
+    dead = data.draw(st.sampled_from(names))
+
+    def last(shard: int, candidates: Sequence[str], view: View) -> str:
+        assert view.owners[shard] is None and set(candidates) <= set(view.nodes)
+        return max(candidates)
+
+    view = view_of(names, shards)
+    usual, found = followers(belongs_to, view, copies), followers(belongs_to, view, copies, last)
+    mine = view.holds(dead)
+    rest = {name: node for name, node in view.nodes.items() if name != dead}
+    after = View(rest, {shard: None if owner == dead else owner for shard, owner in view.owners.items()}, shards)
+    taken = heirs(belongs_to(after), after, mine, copies, last)
+    for shard in mine:
+        assert set(found[shard]) == set(usual[shard])
+        assert taken[shard] == found[shard][0] == max(usual[shard])
+
+
+def test_an_answer_that_is_no_follower_counts_as_none() -> None:
+    view = view_of(["a", "b", "c"], 1, {0: "a"})
+    assert followers(belongs_to, view, 3, lambda *_: "x") == followers(belongs_to, view, 3)
+
+
 @given(NAMES, st.integers(1, 64))
 def test_the_order_in_which_nodes_are_known_does_not_matter(names: list[str], shards: int) -> None:
     assert followers(belongs_to, view_of(names, shards), 3) == followers(belongs_to, view_of(names[::-1], shards), 3)
@@ -69,10 +97,8 @@ def test_the_log_has_no_holes() -> None:
 def test_strategies() -> None:
     assert [Singularity().replication_factor(n) for n in (0, 1, 9)] == [1, 1, 1]
     assert [Replication(3).replication_factor(n) for n in (1, 2, 3, 9)] == [1, 2, 3, 3]
-    assert Replication().master_node("a", ["b"]) == "a"
-    assert Replication().master_node(None, ["b", "c"]) == "b"
-    assert Replication().master_node(None, []) is None
-    assert Singularity().master_node("a", []) == "a"
+    view = view_of(["b", "c"], 1)
+    assert [strategy.master_node(0, ["b", "c"], view) for strategy in (Replication(), Singularity())] == ["b", "b"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from msgspec.structs import replace
 
 from hubq.cli.top_view import Order, View, plain
@@ -121,6 +123,13 @@ def test_children_are_counted_and_the_dead_are_not() -> None:
     over = Glance(1.0, [node("a", lease_left=-3.0)], [None] * 64, {}, [], 100_000)
     assert view(over).title().plain == "chat 0 nodes, 1 gone  100,000 children  0 msg/s  0/64 shards served"
     assert view(over).row(over.nodes[0])[1].plain == "gone"
+
+
+def test_the_leader_of_the_load_balancer_is_marked() -> None:
+    seen = view(dataclasses.replace(glance(a=node("a"), b=node("b")), leader="b"))
+    assert [seen.row(each)[0].plain for each in seen.nodes()] == ["a", "b *"]
+    assert "b *" in plain(seen) and "* balances the load" in plain(seen)
+    assert "*" not in plain(view(glance(a=node("a"), b=node("b")))), "nobody balances"
 
 
 def test_everything_fits_into_80_columns() -> None:

@@ -56,7 +56,7 @@ class CentralizedLoadBalancer:
         return follow(view.assignment, view.owners, view.nodes, view.shards)
 
     def children_init(
-        self, specs: Sequence[ChildSpec], child_mapping: ChildMapping | None, nodes: Collection[str], copies: int = 1
+        self, specs: Sequence[ChildSpec], child_mapping: ChildMapping | None, nodes: Collection[str]
     ) -> Mapping[str, str]:
         """All children live with their shard."""
         return refuse_mapping(self, child_mapping)

@@ -29,7 +29,7 @@ class ConsistentHashing:
         return place(view.nodes, view.owners, view.shards)
 
     def children_init(
-        self, specs: Sequence[ChildSpec], child_mapping: ChildMapping | None, nodes: Collection[str], copies: int = 1
+        self, specs: Sequence[ChildSpec], child_mapping: ChildMapping | None, nodes: Collection[str]
     ) -> Mapping[str, str]:
         """All children live with their shard."""
         return refuse_mapping(self, child_mapping)

@@ -42,9 +42,9 @@ class Guided:
         return place(view.nodes, view.owners, view.shards)
 
     def children_init(
-        self, specs: Sequence[ChildSpec], child_mapping: ChildMapping | None, nodes: Collection[str], copies: int = 1
+        self, specs: Sequence[ChildSpec], child_mapping: ChildMapping | None, nodes: Collection[str]
     ) -> Mapping[str, str]:
-        """Exactly one live node for each copy of each child, or :class:`MappingError`."""
+        """Exactly one live node for each child, or :class:`MappingError`."""
         if not child_mapping:
             raise MappingError(
                 "no child_mapping: Guided needs a node for every child, child_mapping={'room-1': 'node'}"
@@ -59,14 +59,12 @@ class Guided:
                 raise MappingError(f"child_mapping has no node for child {name!r}: give every child one")
             wanted = child_mapping[name]
             given = [wanted] if isinstance(wanted, str) else list(wanted)
-            if len(given) != copies or len(set(given)) != copies:
+            if len(given) != 1:
                 raise MappingError(
-                    f"child_mapping gives child {name!r} the nodes {given}: it has {copies} "
-                    f"{'copy' if copies == 1 else 'copies'}, give as many different nodes"
+                    f"child_mapping gives child {name!r} the nodes {given}: it has one copy, give one node"
                 )
-            for node in given:
-                if node not in nodes:
-                    known = ", ".join(sorted(nodes)) or "none"
-                    raise MappingError(f"child_mapping: no node {node!r} takes children (there is: {known})")
+            if given[0] not in nodes:
+                known = ", ".join(sorted(nodes)) or "none"
+                raise MappingError(f"child_mapping: no node {given[0]!r} takes children (there is: {known})")
             places[name] = given[0]
         return places

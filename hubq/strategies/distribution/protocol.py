@@ -8,7 +8,7 @@ from typing import Protocol
 from hubq.core.spec import ChildSpec
 from hubq.core.view import View
 
-#: Child -> its node, or its nodes: as many as it has copies.
+#: Child -> its node.
 ChildMapping = Mapping[str, str | Sequence[str]]
 
 
@@ -27,7 +27,7 @@ class Distribution(Protocol):
         """
 
     def children_init(
-        self, specs: Sequence[ChildSpec], child_mapping: ChildMapping | None, nodes: Collection[str], copies: int = 1
+        self, specs: Sequence[ChildSpec], child_mapping: ChildMapping | None, nodes: Collection[str]
     ) -> Mapping[str, str]:
         """Before children are started: child -> node for those with a place of their own. The others live with their shard.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from hubq.core.view import View
+
 Model = Literal["active_active", "active_passive"]
 Signal = Literal["none", "active", "passive", "all"]
 
@@ -30,5 +32,10 @@ class Redundancy(Protocol):
     def replication_factor(self, nodes: int) -> int:
         """How many copies of each child there are, the primary among them, with so many nodes."""
 
-    def master_node(self, owner: str | None, followers: Sequence[str]) -> str | None:
-        """The node whose copy is the primary, or will be once it has taken the shard over."""
+    def master_node(self, shard: int, followers: Sequence[str], view: View) -> str:
+        """Which of the nodes that have the other copies of a shard takes it over when its owner dies, or drains.
+
+        ``followers`` is never empty, and stands in the order in which they would do it; ``view`` tells of the nodes, and has
+        no owner for the shard, or one that is going. Called on every node, whenever it looks at the plan: the answer must
+        depend on the arguments alone, and come at once. A name that is not among them: the first of them.
+        """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+from hubq.core.view import View
 from hubq.errors import ConfigError
 from hubq.strategies.redundancy.protocol import Model, Signal
 
@@ -58,6 +59,6 @@ class Replication:
         """As many as asked for, and never more than there are nodes."""
         return nodes if self.factor == "cluster_size" else min(self.factor, nodes)
 
-    def master_node(self, owner: str | None, followers: Sequence[str]) -> str | None:
-        """The owner; with none, the first follower, which takes the shard over."""
-        return owner if owner is not None else next(iter(followers), None)
+    def master_node(self, shard: int, followers: Sequence[str], view: View) -> str:
+        """The first: the one that the distribution strategy would give the shard to, so that nothing else moves."""
+        return followers[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hubq.core.view import View
 from hubq.strategies.redundancy.protocol import Model, Signal
 
 
@@ -26,6 +27,6 @@ class Singularity:
         """One."""
         return 1
 
-    def master_node(self, owner: str | None, followers: Sequence[str]) -> str | None:
-        """The owner."""
-        return owner
+    def master_node(self, shard: int, followers: Sequence[str], view: View) -> str:
+        """The first: the one that the distribution strategy would give the shard to, so that nothing else moves."""
+        return followers[0]

@@ -27,7 +27,7 @@ class ByRegion:
         return place(near or view.nodes, view.owners, view.shards)
 
     def children_init(
-        self, specs: Sequence[ChildSpec], child_mapping: Any, nodes: Collection[str], copies: int = 1
+        self, specs: Sequence[ChildSpec], child_mapping: Any, nodes: Collection[str]
     ) -> Mapping[str, str]:
         """No child has a place of its own."""
         return refuse_mapping(self, child_mapping)
