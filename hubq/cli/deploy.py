@@ -54,18 +54,20 @@ def deploy_command(
     replicas: Annotated[int, typer.Option(min=1, help="Workers (Kubernetes).")] = 3,
     image: Annotated[str, typer.Option(help="The container image (Kubernetes).")] = "registry.example.com/app:1",
     directory: Annotated[str, typer.Option(help="Where the app and its venv are (systemd).")] = "/srv/app",
+    jobs: Annotated[int, typer.Option(min=0, help="Job processes of each worker (`hubq worker --jobs`).")] = 0,
 ) -> None:
     """Print a Kubernetes manifest, or a systemd unit, for the workers of a hub, with times derived from its settings."""
     hub = load_hub(app)
     if platform is Platform.K8S:
-        print(kubernetes(app, hub, replicas, image), end="")
+        print(kubernetes(app, hub, replicas, image, jobs), end="")
     else:
-        print(systemd(app, hub, directory), end="")
+        print(systemd(app, hub, directory, jobs), end="")
 
 
-def kubernetes(app: str, hub: Hub, replicas: int, image: str) -> str:
+def kubernetes(app: str, hub: Hub, replicas: int, image: str, jobs: int = 0) -> str:
     """A Deployment."""
     times = Times.of(hub)
+    with_jobs = f' --jobs, "{jobs}",' if jobs else ""
     name = f"hubq-{hub.hub_id}".lower().replace("_", "-").replace(".", "-")
     return f"""\
 # The workers of hub {hub.hub_id}. A rolling update starts a new worker, waits until it serves its share, and drains an
@@ -91,7 +93,7 @@ spec:
         - name: worker
           image: {image}
           # The exec form: a shell in between would not pass SIGTERM on.
-          command: [hubq, worker, "{app}", --name, $(POD_NAME), --drain-timeout, "{times.drain}", --metrics-port, "9101",
+          command: [hubq, worker, "{app}", --name, $(POD_NAME),{with_jobs} --drain-timeout, "{times.drain}", --metrics-port, "9101",
             --metrics-host, 0.0.0.0, --log-format, json]
           env:
             - name: POD_NAME
@@ -117,9 +119,10 @@ spec:
 """
 
 
-def systemd(app: str, hub: Hub, directory: str) -> str:
+def systemd(app: str, hub: Hub, directory: str, jobs: int = 0) -> str:
     """A unit template, one instance per worker."""
     times = Times.of(hub)
+    with_jobs = f" --jobs {jobs}" if jobs else ""
     return f"""\
 # /etc/systemd/system/hubq-{hub.hub_id}@.service: systemctl enable --now hubq-{hub.hub_id}@1 hubq-{hub.hub_id}@2
 # Restart them one after another, so that there is always one to move to.
@@ -132,7 +135,7 @@ Wants=network-online.target
 User=app
 WorkingDirectory={directory}
 EnvironmentFile=-{directory}/hubq.env
-ExecStart={directory}/venv/bin/hubq worker {app} --name %H-%i --drain-timeout {times.drain}
+ExecStart={directory}/venv/bin/hubq worker {app} --name %H-%i{with_jobs} --drain-timeout {times.drain}
 # SIGTERM drains; what has not ended after {times.grace} s is killed, and the others take over from the last commit.
 KillMode=mixed
 KillSignal=SIGTERM

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hubq.cli.event_lines import for_people
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, jsonable, print_json, print_table, print_value
 from hubq.client.inspection import Event, Mailbox, Waiting
@@ -19,6 +20,8 @@ from hubq.errors import HubqError, RedisUnavailable
 
 #: Pause before Redis is asked again after it could not be reached, seconds.
 AGAIN = 1.0
+#: Events read to make the last few lines for people: a join alone may be some hundred.
+MOST_EVENTS = 5_000
 
 
 def state_command(
@@ -112,20 +115,31 @@ def events_command(
     kinds: Annotated[
         list[str] | None, typer.Option("--type", metavar="TYPE", help="Only events of this type; may be repeated.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every event on a line of its own. (So it is with --type and --json, too.)")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one event per line.")] = False,
     redis: RedisUrl = None,
 ) -> None:
-    """Show what happened: joins, drains, evictions, starts, stops, moves, failures."""
+    """Show what happened: joins, drains, evictions, starts, stops, moves, failures.
+
+    What happens to many shards at once is one line, and each token that is passed is left out: see --all.
+    """
     inspect = open_hub(hub, redis).inspect
     wanted = set(kinds or ())
-    last, shown = inspect.events(count, wanted)
+    if every or as_json or wanted:
+        last, shown = inspect.events(count, wanted)
+    else:
+        last, shown = inspect.events(MOST_EVENTS if count else 0)
+        shown = for_people(shown)[-count:] if count else []
     _print_events(shown, as_json)
     silent = False
     while follow:
         try:
             for events in inspect.follow(last):
                 silent = False
-                _print_events([event for event in events if not wanted or event.type in wanted], as_json)
+                shown = [event for event in events if not wanted or event.type in wanted]
+                _print_events(shown if every or as_json or wanted else for_people(shown), as_json)
                 last = events[-1].id if events else last
         except RedisUnavailable as error:
             if not silent:

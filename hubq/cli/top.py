@@ -18,8 +18,8 @@ from hubq.client.hub import Hub
 from hubq.client.overview import Glance
 from hubq.errors import ConfigError, HubqError
 
-#: Events looked at.
-EVENTS = 12
+#: Events looked at, and lines of them shown.
+EVENTS, LINES = 500, 12
 #: A picture older than this is called old, seconds (and with longer intervals, one that should have been replaced).
 PATIENCE = 2.0
 #: Within this a second d confirms a drain, seconds.
@@ -189,7 +189,7 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
                         table.update_cell_at((number, column), cell, update_width=True)  # type: ignore[arg-type]
             self.query_one("#ring", Static).update(view.ring(width))
             self.query_one("#busiest", Static).update(view.busiest())
-            self.query_one("#events", Static).update(view.events(EVENTS, width))
+            self.query_one("#events", Static).update(view.events(LINES, width))
 
         def _under_cursor(self) -> str:
             table = self.query_one(DataTable)

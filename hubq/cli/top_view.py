@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from rich.text import Text
 
+from hubq.cli.event_lines import for_people
 from hubq.cli.output import duration
 from hubq.client.overview import Glance, NodeGlance, NodeRates, rates
 
@@ -202,7 +203,7 @@ class View:
         if self.after is None:
             return Text()
         lines: list[Text] = []
-        for event in list(reversed(self.after.events))[:most]:
+        for event in for_people(self.after.events)[::-1][:most]:
             said = " ".join(f"{name}={value}" for name, value in event.fields.items())
             at = datetime.fromtimestamp(event.at).strftime("%H:%M:%S")
             lines.append(Text.assemble((at, "dim"), " ", (event.type, "bold"), " ", said))

@@ -21,6 +21,7 @@ from hubq.cli.job_workers import checked_jobs, see_to_the_clock, serve_jobs
 from hubq.cli.loading import App, RedisUrl, load_hub
 from hubq.cli.processes import run_processes
 from hubq.cli.signals import on_first_signal
+from hubq.cli.summary import summary
 from hubq.config import checked_name
 from hubq.errors import ConfigError, HubqError
 from hubq.jobs.condemned import watch_condemned
@@ -142,6 +143,8 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
         "hubq worker %s: hub %s at %s, %d shards, pid %d",
         name, hub.hub_id, hub.server.address, hub.config.shards, os.getpid(),
     )  # fmt: skip
+    for line in summary(hub, node.tags, job_processes.count, drain_timeout):
+        log.info("worker %s: %s", name, line)
     if pages is not None:
         pages.start()
         log.info("metrics and health at http://%s:%d: /metrics /healthz /readyz", pages.host, pages.port)

@@ -160,7 +160,7 @@ class Committer:
                     command = commit_shard(self._keys, holding.shard, holding.pinned, holding.owner, effects)
                     return await self._redis.run(command)
                 except RedisUnavailable:
-                    if not self._trusted():
+                    if holding.lost or not self._trusted():
                         raise
                 await asyncio.sleep(0.02)
                 await self.renew([holding])

@@ -16,6 +16,7 @@ from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
 from hubq.config import checked_name
 from hubq.core.lease import Lease, RedisClock
+from hubq.core.lifecycle import Life
 from hubq.errors import ConfigError, HubqError, NameTaken, NotReplicated
 from hubq.hooks import ClusterJoin, ClusterLeave, CoordinatorShutdown
 from hubq.node.activity import Activity
@@ -44,6 +45,7 @@ from hubq.node.trials import Trials
 from hubq.node.vitals import Pulse
 from hubq.node.withdrawals import Withdrawals
 from hubq.store.connection import AsyncRedis, Server
+from hubq.store.effects import Effects
 from hubq.store.membership import drain_node, join_node, leave_node
 from hubq.store.primary import PrimaryWatch
 from hubq.store.replication import confirmed, shortfall
@@ -452,16 +454,24 @@ class Node:
         """The children were stopped already (cold swap) but the shard stays: build them anew."""
         parts = self.parts
         parts.drop(holding)
-        parts.supervisor.background(self._rebuilt(holding), f"rebuilding shard {holding.shard}")
+        left = [cell for cell in holding.cells.values() if cell.life is not Life.ENDED]  # those that were busy
+        parts.supervisor.background(parts.supervisor.endings.dispose(left, "fenced"), "dropping stragglers")
+        last = Holding(holding.shard, holding.owner)
+        # Until its last commit is done nobody takes the shard for one that came back: msk and mailbox are of before.
+        self._intake.reserve(last)
+        work = self._rebuilt(last, parts.committer.take(holding))
+        parts.supervisor.background(work, f"rebuilding shard {holding.shard}")
 
-    async def _rebuilt(self, holding: Holding) -> None:
+    async def _rebuilt(self, last: Holding, effects: Effects) -> None:
         parts = self.parts
-        effects = parts.committer.take(holding)
         try:
-            await parts.committer.commit(holding, effects)
+            await parts.committer.commit(last, effects)
         finally:
-            parts.tokens[holding.shard] = holding.owner.token - 1  # adopt it again, now or at the next heartbeat
-        await self._intake.adopt(holding.shard, holding.owner)
+            self._intake.release(last)
+            if not last.lost:
+                parts.tokens[last.shard] = last.owner.token - 1  # adopt it again, now or at the next heartbeat
+        if not last.lost:
+            await self._intake.adopt(last.shard, last.owner)
 
     # -- what is seen from outside ---------------------------------------------------------------------------------
 

@@ -71,6 +71,8 @@ class Standby:
         replica.holding.lost, replica.holding.open = False, self._replicas.copies.active_active
         working = [cell for cell in copies.values() if cell.queue or cell.busy is not None]
         if working:
+            for cell in working:  # what was closed for a moment is not taken up again by itself
+                self._parts.dispatcher.resume(cell)
             waits = [asyncio.ensure_future(saver.drained(cell)) for cell in working]
             _, late = await asyncio.wait(waits, timeout=PATIENCE)
             for wait in late:
@@ -79,7 +81,7 @@ class Standby:
         for cell in list(copies.values()):
             late_one = bool(cell.queue) or cell.busy is not None
             if late_one and cell.kind.durability == "interval":
-                # What it has not handled yet is in the mailbox still.
+                # What it has not handled yet is in the mailbox still, or in the state in ``msk`` (see ``adopt``).
                 cell.queue = None
                 if cell.busy is not None:
                     cell.busy.cancel()
@@ -95,6 +97,8 @@ class Standby:
     def adopt(self, cell: Cell, saved: Envelope | None) -> bool:
         """Whether a copy may go on as the original: it is what ``msk`` says, or can be made so."""
         if cell.kind.durability != "commit":
+            if saved is not None and place_in_stream(saved.cursor) > place_in_stream(cell.cursor):
+                return False  # it was slow: what it has not handled yet is in msk, and in no mailbox any more
             cell.saved = False
             return True  # the copy is newer than msk
         if saved is None:

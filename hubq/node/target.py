@@ -135,6 +135,15 @@ class Intake:
             del self._ahead[shard]
             self._moved(shard, TargetEvent.OVERDUE)
 
+    def reserve(self, holding: Holding) -> None:
+        """Adopt this shard from nowhere until :meth:`release`. (If the node is evicted meanwhile, the holding is lost.)"""
+        self._adopting[holding.shard] = holding
+
+    def release(self, holding: Holding) -> None:
+        """It may be adopted again."""
+        if self._adopting.get(holding.shard) is holding:
+            del self._adopting[holding.shard]
+
     # -- with the token --------------------------------------------------------------------------------------------
 
     def coming(self, shard: int) -> bool:

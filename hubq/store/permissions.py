@@ -10,7 +10,7 @@ from hubq.store.scripts import SCRIPTS
 #: What reading takes. CONFIG GET and INFO are for ``hubq doctor``; SCAN sees the names of all keys of the database.
 READING = (
     "ping", "hello", "auth", "select", "client|setname", "time", "get", "ttl", "exists", "type", "hget",
-    "hgetall", "hmget", "hlen", "hexists", "hscan", "hkeys", "hvals", "zrange", "zscore", "zrangebyscore", "xlen", "xrange",
+    "hgetall", "hmget", "hlen", "hexists", "hscan", "hstrlen", "hkeys", "hvals", "zrange", "zscore", "zrangebyscore", "xlen", "xrange",
     "xrevrange", "xread", "llen", "lrange", "scan", "info", "config|get",
 )  # fmt: skip
 #: What sending, starting and waiting for replies takes besides.

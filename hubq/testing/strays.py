@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from hubq.core.hashing import shard_of
-from hubq.store.command import plain, text
+from hubq.store.command import pairs, plain, text
 from hubq.store.connection import SyncRedis
 from hubq.store.keys import Keys, split_owner_field
 
@@ -30,7 +30,7 @@ def stray_keys(redis: SyncRedis, hub_id: str, shards: int) -> list[str]:
             continue  # compared below
         match = SHARD.match(name)
         if match is None or int(match[1]) >= shards:
-            found.append(f"{name}: nothing that lives has such a key, and it has no TTL")
+            found.append(f"{name}: nothing that lives has such a key, and it has no TTL{_held(redis, key)}")
         elif match[2] == "backlog":
             found += _backlog(redis, keys, int(match[1]))
         elif match[2] in ("children", "msk", "parked"):
@@ -40,6 +40,15 @@ def stray_keys(redis: SyncRedis, hub_id: str, shards: int) -> list[str]:
 
 def _run(redis: SyncRedis, *args: Any) -> Any:
     return redis.run(plain(*args, read=lambda answer: answer))
+
+
+def _held(redis: SyncRedis, key: str) -> str:
+    """What is in it, if it is a hash: for whoever looks for the reason."""
+    if text(_run(redis, "TYPE", key)) != "hash":
+        return ""
+    return (
+        f" ({', '.join(f'{name}: {value!r}' for name, value in list(pairs(_run(redis, 'HGETALL', key)).items())[:5])})"
+    )
 
 
 def _scan(redis: SyncRedis, pattern: str) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import configparser
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from hubq import Child, ChildSpec, Hub, HubqError
+from hubq import Child, ChildSpec, HotSwap, Hub, HubqError
+from hubq.cli.deploy import kubernetes, systemd
 
 from .test_metrics import pages_of, until
 
@@ -53,6 +55,42 @@ def test_the_unit_file_has_the_same_times(shell: Shell) -> None:
     assert f"hubq worker {APP} --name %H-%i --drain-timeout 30" in service["ExecStart"]
     assert int(service["TimeoutStopSec"]) > 30
     assert service["KillSignal"] == "SIGTERM"
+
+
+def times_of(hub: Hub) -> tuple[int, int, int, int]:
+    """What is printed for a hub, k8s: drain, grace, patience of the liveness probe; systemd: the stop time-out."""
+    pod = yaml.safe_load(kubernetes(APP, hub, 3, "image"))["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    drain = worker["command"][worker["command"].index("--drain-timeout") + 1]
+    probe = worker["livenessProbe"]
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read_string(systemd(APP, hub, "/srv/app"))
+    assert f"--drain-timeout {drain}" in unit["Service"]["ExecStart"]
+    patience = probe["periodSeconds"] * probe["failureThreshold"]
+    return int(drain), pod["terminationGracePeriodSeconds"], patience, int(unit["Service"]["TimeoutStopSec"])
+
+
+def test_times_follow_from_the_settings_of_the_hub() -> None:
+    assert times_of(Hub("chat")) == (30, 45, 20, 45)
+    # 60 s for a busy child, 3 s for its state, 10 s for the target to build it, 5 s for the rest; twice the lease
+    assert times_of(Hub("chat", migration=HotSwap(retention=60.0), lease=15.0)) == (78, 93, 30, 93)
+    slow = HotSwap(handover_data_wait=20.0, child_migration_timeout=40.0)
+    assert times_of(Hub("chat", migration=slow)) == (70, 85, 20, 85)
+    assert "after its lease (15 s)" in kubernetes(APP, Hub("chat", lease=15.0), 3, "image")
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert f"```ini\n{systemd('app:hub', Hub('chat'), '/srv/app')}```\n" in page
+    assert f"```yaml\n{kubernetes('app:hub', Hub('chat'), 3, 'registry.example.com/app:1')}```\n" in page
+
+
+def test_job_processes_are_asked_for(shell: Shell) -> None:
+    deployment: Any = yaml.safe_load(shell.ok("deploy", "k8s", APP, "--jobs", "4"))
+    command = deployment["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert command[command.index("--jobs") + 1] == "4"
+    assert "--name %H-%i --jobs 4 --drain-timeout" in shell.ok("deploy", "systemd", APP, "--jobs", "4")
+    assert "--jobs" not in shell.ok("deploy", "systemd", APP)
 
 
 def test_drain_without_waiting(shell: Shell, hub_id: str) -> None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 import typer.main
 
 from hubq import Hub
 from hubq.cli.main import app
 
 from .conftest import APPS
+from .terminal import Terminal, too_wide
 
 if TYPE_CHECKING:
     from .conftest import Shell
@@ -26,9 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.acceptance
 
 APP = "basic:hub"
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|[\x07\x0f]")
 
-#: Command -> its arguments ({hub}: the hub's id; {node}: a live worker) and the exit codes it may have.
+#: Command -> its arguments ({hub}: the hub's id; {node}: a live worker; {shard}: that of c-1) and the exit codes it may have.
 CASES: dict[str, tuple[list[str], set[int]]] = {
     "nodes": (["{hub}"], {0}),
     "ps": (["{hub}"], {0}),
@@ -43,73 +40,135 @@ CASES: dict[str, tuple[list[str], set[int]]] = {
     "events": (["{hub}", "-n", "3"], {0}),
     "config": (["{hub}"], {0}),
     "doctor": (["{hub}"], {0, 1}),
-    "dead": (["list", "{hub}"], {0}),
+    "dead list": (["{hub}"], {0}),
+    "dead show": (["{hub}", "{shard}/1-0"], {0}),
+    "dead replay": (["{hub}", "{shard}/1-0"], {0}),
+    "dead drop": (["{hub}", "--all"], {0}),
     "jobs": (["{hub}"], {0}),
-    "top": (["{hub}", "--once"], {0}),
     "acl": (["{hub}"], {0}),
     "deploy": (["k8s", APP], {0}),
     "bench": (["--children", "20", "--casts", "200", "--calls", "20"], {0}),
     "version": ([], {0}),
-    "drain": (["{hub}", "{node}"], {0}),
 }
-#: They have tests of their own: they run on and on, or for a minute.
-ELSEWHERE = {"worker", "demo"}
+#: They go on until a key is pressed, or for a while: each has a test below.
+LONG = {"worker", "demo", "top", "drain"}
 #: What is meant for a file or for redis-cli may be wide.
 WIDE = {"acl", "deploy", "events", "bench"}
 
 
-def in_terminal(shell: Shell, *arguments: str) -> tuple[int, str]:
-    """Run a command in a terminal of 80 by 24; its exit code, and what it wrote there without escape sequences."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environment = {name: value for name, value in shell.environment.items() if name not in ("COLUMNS", "LINES")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hubq", *arguments], cwd=APPS, env={**environment, "TERM": "xterm-256color"},
-        stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
-    )  # fmt: skip
-    os.close(theirs)
-    parts: list[bytes] = []
-    try:
-        while part := os.read(ours, 65536):
-            parts.append(part)
-    except OSError:
-        pass  # the other end is closed
-    finally:
-        os.close(ours)
-    return process.wait(60), ESCAPES.sub("", b"".join(parts).decode()).replace("\r\n", "\n")
+@pytest.fixture
+def terminals(shell: Shell) -> Iterator[Any]:
+    """Makes terminals with a command in them; what still runs at the end is killed."""
+    made: list[Terminal] = []
+
+    def make(*arguments: str) -> Terminal:
+        made.append(Terminal(shell.environment, APPS, *arguments))
+        return made[-1]
+
+    yield make
+    for terminal in made:
+        terminal.close()
 
 
-def too_wide(written: str) -> list[str]:
-    """The lines that a terminal of 80 columns would break. A lone carriage return draws a line over the one before it."""
-    return [line for line in re.split("[\r\n]", written) if len(line) > 80]
+def commands(group: Any, name: str = "") -> set[str]:
+    """All commands, those of groups too."""
+    if not hasattr(group, "commands"):
+        return {name.strip()}
+    return {each for key, command in group.commands.items() for each in commands(command, f"{name} {key}")}
 
 
 def test_every_command_is_tried_here() -> None:
-    commands = set(getattr(typer.main.get_command(app), "commands", {}))
-    assert commands == set(CASES) | ELSEWHERE
+    assert commands(typer.main.get_command(app)) == set(CASES) | LONG
 
 
-def test_the_commands_in_a_terminal(shell: Shell, hub: Hub, hub_id: str) -> None:
+def test_the_commands_in_a_terminal(shell: Shell, hub: Hub, hub_id: str, terminals: Any) -> None:
     for name in ("a", "b"):
         shell.worker(name)
     shell.ok("start", APP, "c-1", "Counter", "--tag", "tier=vip")
-    node = hub.where("c-1").node
-    assert node is not None
+    place = hub.where("c-1")
+    put_dead_letters(shell, hub, place.shard)
+    there = {"hub": hub_id, "node": "b" if place.node == "a" else "a", "shard": place.shard}
     for command, (arguments, codes) in CASES.items():
-        filled = [argument.format(hub=hub_id, node="b" if node == "a" else "a") for argument in arguments]
-        code, plain = in_terminal(shell, command, *filled)
+        terminal = terminals(*command.split(), *[argument.format(**there) for argument in arguments])
+        code, plain = terminal.end(), terminal.plain
         assert code in codes, f"{command}: {code}\n{plain}"
         assert "Traceback" not in plain, plain
         if command not in WIDE:
             assert too_wide(plain) == [], command
-    assert [each.name for each in hub.nodes()] == [node]
+    assert hub.where("c-1").node == there["node"]
+    assert hub.dead_letters() == []
 
 
-def test_help_fits_and_names_every_command_in_one_line(shell: Shell) -> None:
-    _, plain = in_terminal(shell, "--help")
-    for command in set(CASES) | ELSEWHERE:
-        assert re.search(rf"^│ {command} +[A-Z].*\. +│$", plain, re.MULTILINE), f"{command} in\n{plain}"
-    assert too_wide(plain) == []
+def put_dead_letters(shell: Shell, hub: Hub, shard: int) -> None:
+    """Two messages that took their workers down, as ``claim_shards`` leaves them."""
+    letter = {
+        "kind": "cast", "child": "c-1", "method": "total", "id": "3", "reply_to": "", "deadline": "0", "payload": b"",
+        "entry": "1-0", "class": "Counter", "tries": "3", "crashes": "worker-on-a-host-with-a-long-name#1 b#2 c#3",
+    }  # fmt: skip
+    with redis.Redis.from_url(shell.environment["HUBQ_REDIS_URL"]) as client:
+        for number in (1, 2):
+            client.xadd(hub.keys.dead(shard), letter, id=f"{number}-0")  # type: ignore[arg-type]
+
+
+def test_a_worker_in_a_terminal_says_what_it_is_and_leaves_at_ctrl_c(hub: Hub, hub_id: str, terminals: Any) -> None:
+    terminal = terminals("worker", APP, "--name", "a", "--tag", "region=eu", "--drain-timeout", "20")
+    for line in (
+        f"hubq worker a: hub {hub_id} at redis://.*, 64 shards, pid ",
+        "worker a: lease 2 s, drain within 20 s, tags region=eu\n",
+        r"worker a: jobs: none \(--jobs\)\n",
+        "worker a: HotSwap, ConsistentHashing\n",
+        "worker a: children of the app: Counter, add_up\n",
+    ):
+        terminal.wait_for(line)
+    terminal.type("\x03")
+    assert terminal.end() == 0, terminal.plain
+    assert "worker a has left" in terminal.plain and "Traceback" not in terminal.plain
+    assert hub.nodes() == []
+
+
+def test_top_in_a_terminal_shows_the_hub_and_ends_at_q(shell: Shell, hub_id: str, terminals: Any) -> None:
+    shell.worker("a")
+    terminal = terminals("top", hub_id)
+    terminal.wait_for("64/64 shards served")
+    terminal.type("s")
+    terminal.wait_for("sorted by load")
+    terminal.type("q")
+    assert terminal.end() == 0, terminal.plain
+    assert "Traceback" not in terminal.plain
+    once = terminals("top", hub_id, "--once")
+    assert once.end() == 0 and too_wide(once.plain) == []
+
+
+def test_drain_in_a_terminal_says_how_far_it_is(shell: Shell, hub: Hub, hub_id: str, terminals: Any) -> None:
+    shell.worker("a")
+    shell.ok("start", APP, "c-1", "Counter")
+    hub.ref("c-1").cast("hold")  # it gives the drain something to wait for: its retention
+    shell.worker("b")
+    shell.ok("move", hub_id, "c-1", "a")
+    terminal = terminals("drain", hub_id, "a")
+    terminal.wait_for(r"draining a: \d+ shards, 1 pinned children left")
+    assert terminal.end() == 0, terminal.plain
+    assert terminal.plain.rstrip().endswith("a has left") and too_wide(terminal.plain) == []
+    assert [node.name for node in hub.nodes()] == ["b"]
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_in_a_terminal(shell: Shell, terminals: Any) -> None:
+    shell.environment.pop("HUBQ_REDIS_URL")  # one of its own
+    terminal = terminals("demo", "--buckets", "8")
+    code = terminal.end(170)
+    assert code == 0, terminal.plain
+    assert re.search(r"same as a count by one process +yes, exactly", terminal.plain)
+    assert too_wide(terminal.plain) == []
+
+
+def test_help_fits_and_names_every_command_in_one_line(terminals: Any) -> None:
+    terminal = terminals("--help")
+    assert terminal.end() == 0
+    for command in {name.split()[0] for name in (*CASES, *LONG)}:
+        found = re.search(rf"^│ {command} +[A-Z].*\. +│$", terminal.plain, re.MULTILINE)
+        assert found, f"{command} in\n{terminal.plain}"
+    assert too_wide(terminal.plain) == []
 
 
 def test_no_colours_in_a_pipe(shell: Shell, hub_id: str) -> None:

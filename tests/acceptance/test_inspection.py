@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubq import Child, Hub
+from tests.unit.test_json_page import documented
+
+from .test_workers import eventually
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -122,6 +125,37 @@ def test_events_are_listed_filtered_and_followed(busy: Shell, hub: Hub, hub_id: 
         following.wait()
         assert following.stdout is not None
         following.stdout.close()
+
+
+def test_a_join_is_among_the_last_events(shell: Shell, hub: Hub, hub_id: str) -> None:
+    shell.worker("a")
+    shell.worker("b")
+    eventually(lambda: [node.shards for node in hub.nodes()] == [32, 32])
+    kinds = ("shard_migrated", "shard_adopted")
+    eventually(lambda: sum(event.fields["node"] == "b" for event in hub.inspect.events(500, kinds)[1]) == 32)
+    said = [line.split(maxsplit=2)[2].split()[0] for line in shell.ok("events", hub_id).splitlines()]
+    assert said.count("node_joined") == 2 and "token_passed" not in said
+    assert any(" shard_migrated  node=b source=a shards=" in line for line in shell.ok("events", hub_id).splitlines())
+    assert shell.ok("events", hub_id, "-n", "0") == ""
+    every = shell.ok("events", hub_id, "--all", "-n", "500")
+    assert every.count(" token_passed ") >= 32 and every.count(" shard=") >= 64
+
+
+def test_json_has_the_documented_fields(busy: Shell, hub_id: str) -> None:
+    """For those that are put together by hand; docs/json.md itself is compared with the dataclasses."""
+    tables = documented()
+
+    def fields_of(*command: str) -> list[str]:
+        found = json.loads(busy.run(*command, "--json").stdout)
+        return list(found[0] if isinstance(found, list) else found)
+
+    assert fields_of("state", hub_id, "c-1") == list(tables["state"][0])
+    assert fields_of("config", APP) == list(tables["config"][0])
+    assert fields_of("ps", hub_id) == list(tables["ps"][0])
+    assert fields_of("mailbox", hub_id) == fields_of("mailbox", hub_id, "c-2") == list(tables["mailbox"][0])
+    assert fields_of("events", hub_id, "-n", "1") == list(tables["events"][0])
+    assert fields_of("doctor", hub_id) == list(tables["doctor"][0])
+    assert fields_of("jobs", hub_id) == list(tables["jobs"][0])
 
 
 def test_config_shows_what_is_fixed_and_what_the_app_says(busy: Shell, hub_id: str) -> None:

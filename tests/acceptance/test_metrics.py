@@ -62,6 +62,7 @@ def test_metrics_and_health_of_a_working_node(shell: Shell, hub: Hub) -> None:
         hub.ref("c-1").call("add", n)
     assert get(base + "/healthz") == (200, "ok\n")
     until_metric(base, f'hubq_children{{hub="{hub.hub_id}",life="running",node="a"}} 1.0')
+    until_metric(base, f'hubq_messages_total{{hub="{hub.hub_id}",node="a"}} 5.0')  # the account may be from in between
     status, text = get(base + "/metrics")
     assert status == 200
     samples = {

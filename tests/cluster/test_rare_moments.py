@@ -39,17 +39,6 @@ class Drawer(LedgerChild):
     save_every, save_after = 60.0, 1000
 
 
-class Gated(LedgerChild):
-    """Waits in each message, on the node that has the gate."""
-
-    gates: ClassVar[dict[str, asyncio.Event]] = {}
-
-    async def through(self, sender: str, number: int) -> None:
-        if self.node_name in self.gates:
-            await self.gates[self.node_name].wait()
-        await self.record(sender, number)
-
-
 class Worker(Child):
     """Its first run() fails when it is told to; it is held in a message meanwhile."""
 
@@ -138,32 +127,6 @@ def test_a_new_follower_hears_of_a_child_that_lives_apart_from_its_shard(make_hu
                 return cell is not None and cell.instance is not None and cell.instance.applied == {"x": [1]}
 
             await eventually(followed, 20, "c has a copy of the child, as it is")
-
-    asyncio.run(scenario())
-
-
-def test_copies_go_on_when_the_lease_of_their_node_is_trusted_again(make_hub: Any) -> None:
-    async def scenario() -> None:
-        hub = make_hub(shards=1, lease=30.0, lease_margin=20.0, redundancy=Replication(2, "active_active"))
-        Gated.gates = {"b": asyncio.Event()}
-        async with Cluster(hub) as cluster:
-            await cluster.start("a")
-            await hub.aio.start_child("gated", Gated)
-            follower = await cluster.start("b")
-            replicas = follower.parts.replicas
-            assert replicas is not None
-            await eventually(lambda: [r for r in replicas.shards.values() if r.ready], 20, "b follows")
-            (copy,) = replicas.cells()
-            for number in range(3):
-                await hub.aio.ref("gated").call("through", "x", number)
-            await eventually(lambda: copy.busy is not None and len(copy.queue or ()) == 2, 10, "the copy is held")
-            await follower._keeper.stop()
-            follower.parts.lease.asked_at -= 15.0  # longer ago than it may be trusted, and not over
-            Gated.gates["b"].set()
-            await eventually(lambda: copy.busy is None, 10, "it does not go on")
-            assert len(copy.queue or ()) == 2
-            follower._keeper.start()
-            await eventually(lambda: not copy.queue and copy.busy is None, 10, "it goes on")
 
     asyncio.run(scenario())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from types import NoneType
 from typing import Any
 
@@ -87,4 +89,21 @@ def test_bad_input_sends_nothing(make_hub: Any, bad: Any, error: type[Exception]
         with pytest.raises(error, match=said):
             hub.cast_many([("c0", "record", "s", 1), bad])
         assert hub.ref("c0").call("entries") == {}
+    hub.close()
+
+
+def test_the_example_of_the_page(real_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """What docs/guide-children.md shows is so."""
+    page = (Path(__file__).parents[2] / "docs" / "guide-children.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "cast_many" in block]
+    hub = Hub("shop", redis=real_server)
+    for who in ("ann", "bob"):
+        hub.start_child(f"cart-{who}", LedgerChild)
+    monkeypatch.setenv("HUBQ_REDIS_URL", real_server.url)
+    names: dict[str, Any] = {}
+    exec(compile(code, "guide-children.md", "exec", dont_inherit=True), names)
+    names["hub"].close()
+    assert capsys.readouterr().out == "nobody: UnknownChild\n"
+    assert names["answers"][:2] == [None, None]
+    assert [hub.inspect.mailbox(f"cart-{who}").heads[-1].method for who in ("ann", "bob")] == ["add", "add"]
     hub.close()

@@ -104,7 +104,10 @@ class Running(Plain):
             ticks = self.ticks
             if Held.stage.chance(0.5):
                 await self.commit()
-                Held.stage.saved(self.child_id, ticks)
+                if (
+                    self.ticks == ticks
+                ):  # else a message in hand was undone while commit() waited for it, and this with it
+                    Held.stage.saved(self.child_id, ticks)
             if Held.stage.chance(0.03):
                 raise RuntimeError("run() fails now and then")
 

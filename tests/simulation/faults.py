@@ -17,7 +17,7 @@ TIMED = ("crash", "freeze", "cut", "black hole", "redis restart", "join", "drain
 LOST = ("lost before", "lost after", "lost midway", "late packet")
 #: Faults that hit a process in the moment it sends a command, or in which Redis has just run it.
 AIMED = (
-    "crash before", "crash after", "freeze before", "freeze after", "target dies", "pair sleeps",
+    "crash before", "crash after", "freeze before", "freeze after", "lose after", "target dies", "pair sleeps",
 )  # fmt: skip
 #: Where it hurts: the scripts that change who owns what, or what is done.
 SORE = (

@@ -13,6 +13,7 @@ from hubq.node.parts import Parts
 from hubq.node.reader import Reader
 from hubq.node.saver import Saver
 from hubq.node.source import SourceHandover
+from hubq.node.standby import Standby
 from hubq.node.target import Intake
 from hubq.node.trials import Trials
 from hubq.node.withdrawals import Withdrawals
@@ -224,6 +225,21 @@ def _trial_waits_for_messages() -> list[tuple[Any, str, Any]]:
     return [(Saver, "started", Saver.boundary)]
 
 
+def _early_rebuilds() -> list[tuple[Any, str, Any]]:
+    """A shard whose move has failed after its children were stopped is adopted while its last commit is under way."""
+    return [(Intake, "reserve", lambda self, holding: None)]
+
+
+def _slow_copies() -> list[tuple[Any, str, Any]]:
+    """A copy of an interval child becomes the original, however far it is behind what was saved."""
+    adopt = Standby.adopt
+
+    def always(self: Standby, cell: Any, saved: Any) -> bool:
+        return adopt(self, cell, None if cell.kind.durability != "commit" else saved)
+
+    return [(Standby, "adopt", always)]
+
+
 MUTATIONS: dict[str, Mutation] = {
     "token": Mutation("the token check of commit_shard.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
@@ -244,6 +260,8 @@ MUTATIONS: dict[str, Mutation] = {
     "adopted-anyway": Mutation("that an evicted node drops what it is adopting", patch=_adopted_anyway),
     "started-anyway": Mutation("that a child under watch may be elsewhere in its turn", patch=_started_anyway),
     "long-trial": Mutation("that the trial of a start ends with the start", patch=_trial_waits_for_messages),
+    "slow-copies": Mutation("that a copy behind the saved state is not taken", patch=_slow_copies),
+    "early-rebuild": Mutation("that a shard is rebuilt after its last commit", patch=_early_rebuilds),
     "idle-copies": Mutation("that copies go on after a time without trust", patch=_idle_copies),
 }
 

@@ -227,6 +227,8 @@ class World:
         if kind == "crash after":
             self.crash(worker)
             self._maybe_again(worker.name)
+        elif kind == "lose after":
+            request.fate = "lost after"
         else:
             self.freeze(worker.process, self.plan.sleep())
 

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
@@ -52,6 +52,13 @@ def test_relative_links_lead_to_files(path: Path) -> None:
     text = FENCE.sub("", path.read_text(encoding="utf-8"))
     targets = [link.partition("#")[0] for link in LINK.findall(text) if "://" not in link and not link.startswith("#")]
     assert [target for target in targets if target and not (path.parent / target).exists()] == []
+
+
+def test_the_index_links_every_document() -> None:
+    docs = ROOT / "docs"
+    linked = {link.partition("#")[0] for link in LINK.findall((docs / "index.md").read_text(encoding="utf-8"))}
+    there = {str(path.relative_to(docs)) for path in docs.rglob("*.md")} - {"index.md"}
+    assert there - linked == set()
 
 
 @pytest.mark.parametrize("path", DOCS, ids=name_of)

@@ -1,0 +1,54 @@
+"""Events for people: one line for what happened to many shards at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hubq.client.inspection import Event
+
+#: Left out: what came of it is an event of its own (shard_migrated, child_migrated).
+DETAILS = frozenset({"token_passed"})
+#: One per shard, and all at once at a join, a drain or a take-over.
+PER_SHARD = frozenset({"shard_migrated", "shard_adopted", "shard_parked"})
+
+
+def for_people(events: Iterable[Event]) -> list[Event]:
+    """Events without details, those of many shards as one: how many ``shards`` and ``children``, the longest pause.
+
+    A join used to be 64 lines further up than a terminal is high. What is one is at the place and time of its first.
+
+    >>> moved = [Event(f"{n}-0", n, "shard_migrated", {"node": "b", "source": "a", "shard": f"{n}", "children": "3",
+    ...     "token": "2", "seconds": "0.0010", "pause_ms": f"{n}.50"}) for n in (8, 9)]
+    >>> for event in for_people([Event("7-0", 7, "node_joined", {"node": "b"}), *moved]):
+    ...     print(event.type, event.fields)
+    node_joined {'node': 'b'}
+    shard_migrated {'node': 'b', 'source': 'a', 'shards': '2', 'children': '6', 'pause_ms': '9.50'}
+    """
+    lines: list[list[Event]] = []
+    open_lines: dict[tuple[str, str, str], list[Event]] = {}
+    for event in events:
+        if event.type in DETAILS:
+            continue
+        if event.type not in PER_SHARD:
+            open_lines.clear()  # nothing is drawn together over what happened in between
+            lines.append([event])
+            continue
+        key = (event.type, event.fields.get("node", ""), event.fields.get("source", ""))
+        if key not in open_lines:
+            open_lines[key] = []
+            lines.append(open_lines[key])
+        open_lines[key].append(event)
+    return [_one(line) for line in lines]
+
+
+def _one(events: list[Event]) -> Event:
+    first = events[0]
+    if len(events) == 1:
+        return first
+    fields: dict[str, str] = {name: first.fields[name] for name in ("node", "source") if name in first.fields}
+    fields["shards"] = str(len(events))
+    if "children" in first.fields:
+        fields["children"] = str(sum(int(event.fields.get("children", 0)) for event in events))
+    if "pause_ms" in first.fields:
+        fields["pause_ms"] = max((event.fields.get("pause_ms", "0") for event in events), key=float)
+    return Event(first.id, first.at, first.type, fields)

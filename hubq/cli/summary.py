@@ -1,0 +1,36 @@
+"""What a worker says of itself when it has joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hubq.client.hub import Hub
+from hubq.core.diagnosis import names
+from hubq.strategies.partition_tolerance import Divergence
+from hubq.strategies.redundancy import Singularity
+from hubq.strategies.synchronization import PubSub
+
+
+def summary(hub: Hub, tags: Mapping[str, str], jobs: int, drain_timeout: float) -> list[str]:
+    """How it will behave, in a few short lines: what one looks for when it does not do as one expected. Of the strategies,
+    how children move and where they are, and others if they are not what a hub has by itself.
+
+    >>> for line in summary(Hub("chat"), {"region": "eu"}, 2, 30.0):
+    ...     print(line)
+    lease 5 s, drain within 30 s, tags region=eu
+    jobs: 2 processes, queue hubq-chat
+    HotSwap, ConsistentHashing
+    children of the app: none
+    """
+    tagged = ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))
+    strategies: list[object] = [hub.migration, hub.distribution]
+    others: dict[type, object] = {
+        Singularity: hub.redundancy, Divergence: hub.partition_tolerance, PubSub: hub.synchronization
+    }  # fmt: skip
+    strategies += [strategy for usual, strategy in others.items() if type(strategy) is not usual]
+    return [
+        f"lease {hub.config.lease:g} s, drain within {drain_timeout:g} s, {f'tags {tagged}' if tagged else 'no tags'}",
+        f"jobs: {jobs} processes, queue {hub.queue_name}" if jobs else "jobs: none (--jobs)",
+        ", ".join(type(strategy).__name__ for strategy in strategies),
+        f"children of the app: {names(sorted(hub.classes.registered)) or 'none'}",
+    ]
