@@ -18,7 +18,7 @@ from hubq.errors import CallTimeout, ConfigError, HubqError, NotAlive, UnknownCh
 from hubq.store.control import last_event_id, read_events
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.owners import Owner
-from hubq.store.places import read_pin_owners, read_why, want_place
+from hubq.store.places import read_pin_owners, read_shard_owners, read_why, want_place
 from hubq.strategies.distribution import ChildMapping, Distribution
 from hubq.strategies.redundancy import Redundancy
 
@@ -119,7 +119,7 @@ def _with_pins(
     missing = [child for child in result.started if child in places]
     waited = 0.0
     while missing:
-        owners, ups = yield from _pins_of(hub, missing)
+        owners, ups = yield from _owners_of(hub, missing, places)
         for child in missing:
             owner = owners.get(child)
             if owner is not None:
@@ -137,14 +137,22 @@ def _with_pins(
     return StartResult(started, errors, result.rollback, pids)
 
 
-def _pins_of(hub: HubContext, children: Sequence[str]) -> Operation[tuple[dict[str, Owner], set[str]]]:
-    """The owners of those children that are pinned, and the nodes that take children."""
+def _owners_of(
+    hub: HubContext, children: Sequence[str], places: Mapping[str, str]
+) -> Operation[tuple[dict[str, Owner], set[str]]]:
+    """The owners of those children that are pinned, or whose shard is where they are wanted; and the nodes that take children."""
     shards: dict[int, list[str]] = {}
     for child in children:
         shards.setdefault(hub.shard_of(child), []).append(child)
-    nodes, *found = yield Fetch(
-        [read_nodes(hub.keys), *(read_pin_owners(hub.keys, shard, some) for shard, some in shards.items())]
+    nodes, of_shards, *found = yield Fetch(
+        [
+            read_nodes(hub.keys),
+            read_shard_owners(hub.keys, list(shards)),
+            *(read_pin_owners(hub.keys, shard, some) for shard, some in shards.items()),
+        ]
     )
-    return {child: owner for owners in found for child, owner in owners.items()}, {
-        name for name, info in nodes.items() if info.up
-    }
+    owners = {child: owner for some in found for child, owner in some.items()}
+    for shard, owner in of_shards.items():
+        # A shard that has come to the very node brings them along: they need no pin.
+        owners |= {child: owner for child in shards[shard] if child not in owners and places[child] == owner.node}
+    return owners, {name for name, info in nodes.items() if info.up}

@@ -87,13 +87,13 @@ class SourceHandover:
         return not self._holding.lost
 
     async def close_intake(self, grace: float) -> None:
-        if not self._parts.stragglers.leaving.is_set():
-            self._wanted_here = self._parts.places.staying(self._holding)
         if self.state is Source.STARTING:
             self._moved(SourceEvent.STARTED)  # cold swap builds nothing ahead
         # While the children of a shard are asked, its neighbours serve on: a pause is that of a few shards, not of all.
         self._turn = await self._parts.closing.take(PATIENCE)
         holding = self._holding
+        if not self._parts.stragglers.leaving.is_set():
+            self._wanted_here = self._parts.places.staying(holding)  # now: while it waited children may have begun
         self._closed_at = self._parts.redis_now_ms()
         holding.open = False
         self._parts.hooks.intake(self.shard, False, "migration")

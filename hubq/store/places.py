@@ -60,6 +60,15 @@ def read_pin_owners(keys: Keys, shard: int, children: Sequence[str]) -> Command[
     return plain("HMGET", keys.owners, *(owner_field(shard, child) for child in children), read=read)
 
 
+def read_shard_owners(keys: Keys, shards: Sequence[int]) -> Command[dict[int, Owner]]:
+    """The owner lines of these shards, where there are any."""
+
+    def read(answer: Any) -> dict[int, Owner]:
+        return {shard: Owner.read(line) for shard, line in zip(shards, answer, strict=True) if line is not None}
+
+    return plain("HMGET", keys.owners, *(owner_field(shard) for shard in shards), read=read)
+
+
 def pass_children(
     keys: Keys,
     shard: int,

@@ -7,7 +7,22 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hubq import CallTimeout, ChildSpec, Guided, HotSwap, HubqError, MappingError, NotAlive, UnknownChild
+from hubq import (
+    CallTimeout,
+    ChildSpec,
+    Guided,
+    HotSwap,
+    HubqError,
+    MappingError,
+    NotAlive,
+    Pid,
+    StartResult,
+    UnknownChild,
+)
+from hubq.client import placing
+from hubq.core.hashing import shard_of
+from hubq.node import source
+from hubq.node.parts import CLOSED_AT_ONCE
 from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, start_children
 
 
@@ -254,6 +269,50 @@ def test_guided_children_live_where_they_are_told(make_hub: Any) -> None:
             await ledger.check()
             await hub.aio.stop_children(list(mapping))
             assert await hub.aio.children() == []
+
+    asyncio.run(scenario())
+
+
+def test_a_guided_child_whose_shard_comes_to_its_node_is_there(make_hub: Any) -> None:
+    """It was started by the shard's owner before; where it belongs it needs no pin."""
+
+    async def scenario() -> None:
+        hub = make_hub(shards=1, distribution=Guided())
+        async with Cluster(hub) as cluster:
+            await cluster.start("a", "b")
+            (here,) = (await cluster.settled_shards()).values()
+            (there,) = {"a", "b"} - {here}
+            told = StartResult({"x": there}, pids={"x": Pid(there, 1, 1)})
+            result = await hub.aio._drive(placing._with_pins(hub._context, told, {"x": here}, 0.5))
+            assert (result.errors, result.started, result.pids["x"].node) == ({}, {"x": here}, here)
+            told = StartResult({"x": here}, pids={"x": Pid(here, 1, 1)})
+            result = await hub.aio._drive(placing._with_pins(hub._context, told, {"x": there}, 0.3))
+            assert f"node '{there}' has not taken it within 0.3 s" in str(result.errors["x"])
+
+    asyncio.run(scenario())
+
+
+def test_a_guided_child_that_starts_while_its_shard_is_about_to_move_stays(
+    make_hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setattr(source, "PATIENCE", 30.0)
+        hub = make_hub(shards=2, distribution=Guided())
+        async with Cluster(hub) as cluster:
+            node = await cluster.start("a")
+            turns = [await node.parts.closing.take(5.0) for _ in range(CLOSED_AT_ONCE)]
+            assert all(turns)
+            await cluster.start("b")
+            moving = await eventually(lambda: [h for h in node.holdings if h.moving], 10.0, "a shard is about to move")
+            (child,) = [f"x{n}" for n in range(50) if shard_of(f"x{n}", 2) == moving[0].shard][:1]
+            await hub.aio.start_child(child, LedgerChild, child_mapping={child: "a"})
+            assert moving[0].open
+            for _ in turns:
+                node.parts.closing.give()
+            await cluster.serves({"a": 1, "b": 1})
+            place = await hub.aio.where(child)
+            assert (place.node, place.pinned) == ("a", True), "it has not gone along"
+            assert hub.inspect.events(1000, ["child_migrated"])[1] == []
 
     asyncio.run(scenario())
 
