@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from hubq.node.trials import Trials
     from hubq.node.withdrawals import Withdrawals
 
-#: Shards of a node that are between two owners at the same time. Their children pause for as long as all of them take.
-CLOSED_AT_ONCE = 2
+#: Shards of a node that are between two owners at the same time. Their children pause for as long as all of them take, and
+#: two at a time are moved no sooner than one after the other (docs/performance.md).
+CLOSED_AT_ONCE = 1
 
 
 @dataclass(slots=True)
