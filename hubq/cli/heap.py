@@ -1,7 +1,7 @@
 """Keeps Python's garbage collector from walking over every idle child of a worker.
 
 The collector looks for cycles, and every now and then it looks at everything there is: with 100,000 children that is a
-pause of a quarter of a second for all of them, every few seconds of work. So what has settled is *frozen*
+pause of 0.15 s for all of them, every few seconds of work. So what has settled is *frozen*
 (:func:`gc.freeze`): the collector passes over it. What leaves is still freed at once, unless it is part of a cycle, as
 children that have moved away are: those wait for a *review*, a look at everything, which comes once many have left and
 nobody has come or gone for a while (not in the middle of a move), or after ten minutes.

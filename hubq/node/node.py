@@ -16,7 +16,6 @@ from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
 from hubq.config import checked_name
 from hubq.core.lease import Lease, RedisClock
-from hubq.core.lifecycle import Life
 from hubq.errors import ConfigError, HubqError, NameTaken, NotReplicated
 from hubq.hooks import ClusterJoin, ClusterLeave, CoordinatorShutdown
 from hubq.node.activity import Activity
@@ -34,6 +33,7 @@ from hubq.node.parts import Parts
 from hubq.node.places import Places
 from hubq.node.quorum import Quorum
 from hubq.node.reader import Reader
+from hubq.node.rebuilding import rebuild
 from hubq.node.recorder import Recorder
 from hubq.node.replicas import MANY, Replicas
 from hubq.node.static import start_static
@@ -45,7 +45,6 @@ from hubq.node.trials import Trials
 from hubq.node.vitals import Pulse
 from hubq.node.withdrawals import Withdrawals
 from hubq.store.connection import AsyncRedis, Server
-from hubq.store.effects import Effects
 from hubq.store.membership import drain_node, join_node, leave_node
 from hubq.store.primary import PrimaryWatch
 from hubq.store.replication import confirmed, shortfall
@@ -178,8 +177,8 @@ class Node:
         supervisor.read_orphans = reader.orphans
         self.parts = Parts(
             self.name, keys, config, self._redis, hub.migration, hub.distribution, hub.synchronization, lease, clock,
-            supervisor, dispatcher, committer, reader, kick=lambda: self._coordinator.kick(), rebuild=self._rebuild,
-            counters=counters, hooks=hooks, void=self._void,
+            supervisor, dispatcher, committer, reader, kick=lambda: self._coordinator.kick(),
+            rebuild=lambda holding: rebuild(self.parts, self._intake, holding), counters=counters, hooks=hooks, void=self._void,
         )  # fmt: skip
         if not isinstance(hub.partition_tolerance, Divergence):
             self.parts.quorum = Quorum(self.parts, hub.partition_tolerance)
@@ -449,29 +448,6 @@ class Node:
         if self.parts.incarnation:
             self._void("another Redis answers than before: it was restarted, or failed over")
             self.parts.supervisor.event("redis_changed", was=was.split(" ")[0], now=now.split(" ")[0])
-
-    def _rebuild(self, holding: Holding) -> None:
-        """The children were stopped already (cold swap) but the shard stays: build them anew."""
-        parts = self.parts
-        parts.drop(holding)
-        left = [cell for cell in holding.cells.values() if cell.life is not Life.ENDED]  # those that were busy
-        parts.supervisor.background(parts.supervisor.endings.dispose(left, "fenced"), "dropping stragglers")
-        last = Holding(holding.shard, holding.owner)
-        # Until its last commit is done nobody takes the shard for one that came back: msk and mailbox are of before.
-        self._intake.reserve(last)
-        work = self._rebuilt(last, parts.committer.take(holding))
-        parts.supervisor.background(work, f"rebuilding shard {holding.shard}")
-
-    async def _rebuilt(self, last: Holding, effects: Effects) -> None:
-        parts = self.parts
-        try:
-            await parts.committer.commit(last, effects)
-        finally:
-            self._intake.release(last)
-            if not last.lost:
-                parts.tokens[last.shard] = last.owner.token - 1  # adopt it again, now or at the next heartbeat
-        if not last.lost:
-            await self._intake.adopt(last.shard, last.owner)
 
     # -- what is seen from outside ---------------------------------------------------------------------------------
 

@@ -16,20 +16,27 @@ from hubq.store.mailbox import Outgoing, send_messages, start_children, void_num
 from hubq.testing import Cluster, LedgerChild
 
 
-class Slow:
-    """A server whose first answer is lost, once others have had the time to come by."""
+class Between:
+    """Stands before a server; ``passed`` may lose what goes through."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
         self.address = server.address
-        self._calls = 0
-        self._several = asyncio.Event()
 
     def sync_client(self, timeout: float) -> Any:
         return self._server.sync_client(timeout)
 
     def async_client(self, timeout: float) -> Any:
         return self._server.async_client(timeout)
+
+
+class Slow(Between):
+    """A server whose first answer is lost, once others have had the time to come by."""
+
+    def __init__(self, server: Any) -> None:
+        super().__init__(server)
+        self._calls = 0
+        self._several = asyncio.Event()
 
     async def passed(self) -> None:
         self._calls += 1
@@ -60,19 +67,12 @@ def test_tasks_that_are_the_first_at_the_same_time_share_a_session(make_hub: Any
     asyncio.run(scenario())
 
 
-class Flaky:
+class Flaky(Between):
     """A server that loses the next requests before they are sent, as it seems to the client."""
 
     def __init__(self, server: Any) -> None:
-        self._server = server
-        self.address = server.address
+        super().__init__(server)
         self.lose = 0
-
-    def sync_client(self, timeout: float) -> Any:
-        return self._server.sync_client(timeout)
-
-    def async_client(self, timeout: float) -> Any:
-        return self._server.async_client(timeout)
 
     async def passed(self) -> None:
         if self.lose:

@@ -6,6 +6,8 @@ import asyncio
 from typing import Any, ClassVar
 
 from hubq import Hub, Replication
+from hubq.node.holding import Cell
+from hubq.node.node import Node
 from hubq.store.connection import AsyncRedis
 from hubq.store.mailbox import mailbox_length
 from hubq.testing import Cluster, LedgerChild, eventually
@@ -29,21 +31,27 @@ class Saved(Gated):
     save_every, save_after = 60.0, 1
 
 
+async def held_copy(hub: Hub, cluster: Cluster, child: str, kind: type[Gated]) -> tuple[Node, Cell]:
+    """A child on node a that has handled three messages; its copy on node b is held at the first of them."""
+    Gated.gates = {"b": asyncio.Event()}
+    await cluster.start("a")
+    await hub.aio.start_child(child, kind)
+    follower = await cluster.start("b")
+    replicas = follower.parts.replicas
+    assert replicas is not None
+    await eventually(lambda: [r for r in replicas.shards.values() if r.ready], 20, "b follows")
+    (copy,) = replicas.cells()
+    for number in range(3):
+        await hub.aio.ref(child).call("through", "x", number)
+    await eventually(lambda: copy.busy is not None and len(copy.queue or ()) == 2, 10, "the copy is held")
+    return follower, copy
+
+
 def test_copies_go_on_when_the_lease_of_their_node_is_trusted_again(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=1, lease=30.0, lease_margin=20.0, redundancy=Replication(2, "active_active"))
-        Gated.gates = {"b": asyncio.Event()}
         async with Cluster(hub) as cluster:
-            await cluster.start("a")
-            await hub.aio.start_child("gated", Gated)
-            follower = await cluster.start("b")
-            replicas = follower.parts.replicas
-            assert replicas is not None
-            await eventually(lambda: [r for r in replicas.shards.values() if r.ready], 20, "b follows")
-            (copy,) = replicas.cells()
-            for number in range(3):
-                await hub.aio.ref("gated").call("through", "x", number)
-            await eventually(lambda: copy.busy is not None and len(copy.queue or ()) == 2, 10, "the copy is held")
+            follower, copy = await held_copy(hub, cluster, "gated", Gated)
             await follower._keeper.stop()
             follower.parts.lease.asked_at -= 15.0  # longer ago than it may be trusted, and not over
             Gated.gates["b"].set()
@@ -60,18 +68,8 @@ def test_a_copy_that_is_behind_the_saved_state_is_not_taken(make_hub: Any) -> No
 
     async def scenario() -> None:
         hub: Hub = make_hub(shards=1, redundancy=Replication(2, "active_active"))
-        Gated.gates = {"b": asyncio.Event()}
         async with Cluster(hub) as cluster:
-            await cluster.start("a")
-            await hub.aio.start_child("saved", Saved)
-            follower = await cluster.start("b")
-            replicas = follower.parts.replicas
-            assert replicas is not None
-            await eventually(lambda: [r for r in replicas.shards.values() if r.ready], 20, "b follows")
-            (copy,) = replicas.cells()
-            for number in range(3):
-                await hub.aio.ref("saved").call("through", "x", number)
-            await eventually(lambda: copy.busy is not None and len(copy.queue or ()) == 2, 10, "the copy is held")
+            await held_copy(hub, cluster, "saved", Saved)
             redis = AsyncRedis(hub.server)
 
             async def saved() -> bool:
