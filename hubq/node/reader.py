@@ -22,6 +22,8 @@ BLOCK = 2.0
 START = b"0"
 #: Messages dispatched before the event loop turns.
 BREATH = 200
+#: Most messages of one read while few shards are far behind. Whoever stands behind a flood waits until it has been read.
+DEEP = 2_000
 
 
 class Reader:
@@ -138,12 +140,13 @@ class Reader:
     # -- the loop --------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
+        count = self._count
         woken = START  # not "$": a shard may be adopted, and its Wake be written, before the first read has begun
         while True:
             try:
                 cursors = dict(self._cursors)
                 self._turn += 1
-                command = read_mailboxes(self._keys, cursors, self._count, int(BLOCK * 1000), self._wake_stream, woken)
+                command = read_mailboxes(self._keys, cursors, count, int(BLOCK * 1000), self._wake_stream, woken)
                 found, woken = await self._redis.run(command)
                 since = 0
                 for shard, messages in found.items():
@@ -160,9 +163,12 @@ class Reader:
                     if since > BREATH:
                         since = 0
                         await asyncio.sleep(0)
+                full = [messages for messages in found.values() if len(messages) >= count]
+                count = self._next_count(full)
                 # What can be done at once is done, and its commit on its way to Redis, before the next read is: an idle
-                # call's reply need not wait for it. (The turns of: the check for pumps, the pump, the committer.)
-                for _ in range(3):
+                # call's reply need not wait for it. (The turns of: the check for pumps, the pump, the committer.) But
+                # while more is waiting a pump takes its whole time in each of them.
+                for _ in range(1 if full else 3):
                     await asyncio.sleep(0)
             except (*LOST, RedisUnavailable) as error:
                 log.debug("reading waits: Redis is away (%s)", error)  # the lease keeper says it once
@@ -170,6 +176,16 @@ class Reader:
             except Exception:
                 log.exception("reading failed")
                 await asyncio.sleep(0.5)
+
+    def _next_count(self, full: list[list[Message]]) -> int:
+        """How many messages of each shard to read next, after these shards had more than were read: in all no more than
+        ``DEEP``, and no more bytes than one child may have in memory; else as many as ever.
+        """
+        if not full:
+            return self._count
+        payloads = [len(message.payload) for messages in full for message in messages]
+        mean = max(1, sum(payloads) // len(payloads))
+        return max(self._count, min(DEEP, self._queue_bytes // mean) // len(full))
 
     def dispatch(self, holding: Holding, message: Message) -> None:
         """Bring one message to its child, or leave it in the mailbox for later."""

@@ -11,6 +11,7 @@ import pytest
 
 from hubq import Child, Hub, MailboxFull
 from hubq.core.hashing import shard_of
+from hubq.node import reader
 from hubq.node.reader import Reader
 from hubq.store.command import pairs, plain, text
 from hubq.store.connection import AsyncRedis, RedisServer
@@ -214,6 +215,40 @@ def test_large_messages_in_memory_are_bounded_by_their_size(
             assert (await hub.aio.ref("fat").call("entries", timeout=60))["s"] == list(range(1, 42))
             # As many are read as there is room for: not each page of a hundred for the sake of a few.
             assert entries < 4 * 41, entries
+
+    asyncio.run(scenario())
+
+
+def test_whoever_stands_behind_a_flood_is_reached_in_few_reads(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    read_mailboxes = reader.read_mailboxes
+
+    def counting(keys: Any, cursors: Any, count: int, *more: Any) -> Any:
+        reads.append(count)
+        return read_mailboxes(keys, cursors, count, *more)
+
+    monkeypatch.setattr(reader, "read_mailboxes", counting)
+
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=1, queue_limit=10)
+        hub.child(Slow)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            for child in ("flooded", "neighbour"):
+                await hub.aio.start_child(child, Slow)
+            await cluster.drain("a")
+            let_go("neighbour")
+            flooding = [("flooded", "record", "s", number) for number in range(5000)]
+            assert await hub.aio.cast_many(flooding) == [None] * 5000
+            await hub.aio.ref("neighbour").cast("record", "t", 1)
+            reads.clear()
+            await cluster.start("b")
+            assert await hub.aio.ref("neighbour").call("entries", timeout=60) == {"t": [1]}
+            assert len(reads) < 10, reads  # 50 with a hundred each
+            assert max(reads) <= reader.DEEP
+            let_go("flooded")
+            entries = await hub.aio.ref("flooded").call("entries", timeout=60)
+            assert entries == {"s": list(range(5000))}
 
     asyncio.run(scenario())
 

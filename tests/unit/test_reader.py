@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from hubq.core.lifecycle import Life
 from hubq.node.holding import Cell, Holding
 from hubq.node.reader import Reader
@@ -38,6 +40,19 @@ class Offers:
 
     def offer(self, cell: Cell, message: Message) -> None:
         self.offered.append((cell.child_id, message.entry))
+
+
+@pytest.mark.parametrize(
+    ("full", "bytes_each", "count"),
+    [(0, 10, 100), (1, 10, 2000), (4, 10, 500), (50, 10, 100), (1, 10_000, 100), (1, 1000, 1000), (2, 0, 1000)],
+)
+def test_more_is_read_at_once_behind_a_flood_within_bounds(full: int, bytes_each: int, count: int) -> None:
+    message = Message(b"5-0", "cast", "late", "record", "1", "", 0, bytes(bytes_each))
+    made = Reader(
+        Pages(message), Keys("h"), "a", Offers(), count=100, queue_limit=10, queue_bytes=1_000_000,  # type: ignore[arg-type]
+        start_children=lambda *a: None, nobody=lambda *a: None, stop_parked=lambda *a: None,
+    )  # fmt: skip
+    assert made._next_count([[message] * 100] * full) == count
 
 
 def test_a_page_that_was_asked_for_before_a_child_came_back_tells_nothing_about_it() -> None:
