@@ -1,4 +1,4 @@
-"""Group commit: one pipeline of ``commit_shard`` for whatever has finished meanwhile."""
+"""Group commit: one script call, or few, for whatever has finished meanwhile."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from hubq.errors import NotReplicated, RedisUnavailable
 from hubq.node.counters import Counters
@@ -15,7 +16,7 @@ from hubq.node.tasks import end_tasks
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
-from hubq.store.owners import commit_shard, renew_token
+from hubq.store.owners import commit_shard, commit_shards, renew_token
 
 log = logging.getLogger("hubq.node")
 
@@ -172,14 +173,15 @@ class Committer:
         while True:
             live = [(holding, effects) for holding, effects in batch if not holding.lost]
             sent = [not holding.lost for holding, _ in batch]
-            commands = [commit_shard(self._keys, h.shard, h.pinned, h.owner, effects) for h, effects in live]
+            commands = commit_shards(self._keys, ((h.shard, h.pinned, h.owner, effects) for h, effects in live))
             try:
-                words = iter(await self._redis.run_many(commands) if commands else ())
+                answers = await self._redis.run_many(commands) if commands else []
             except RedisUnavailable as error:
                 log.log(logging.DEBUG if self._trusted() else logging.WARNING, "commit waits: %s", error)
                 await asyncio.sleep(0.02)
                 await self.renew([holding for holding, _ in live])
                 continue
+            words = chain.from_iterable(answers)
             return [next(words) if was_sent else "fenced" for was_sent in sent]
 
     async def renew(self, holdings: Sequence[Holding]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,9 @@ from hubq.config import Config
 from hubq.store.command import Arg, Command, pairs, plain, run_script, text
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys, owner_field, split_owner_field
+
+#: Most arguments of one commit script with several shards: about a millisecond of Redis's time.
+TOGETHER = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +173,33 @@ def park_shard(
 
 
 def commit_shard(keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects) -> Command[str]:
-    """The commit: ``ok`` or ``fenced``."""
+    """The commit of one shard or pin: ``ok`` or ``fenced``."""
     return run_script(
-        "commit_shard",
+        "commit_shards",
         [keys.owners],
-        [owner_field(shard, pinned), owner.line, *effects.arguments(keys, shard)],
-        text,
+        _commit_arguments(keys, shard, pinned, owner, effects),
+        lambda words: text(words[0]),
     )
+
+
+def commit_shards(keys: Keys, commits: Iterable[tuple[int, str | None, Owner, Effects]]) -> list[Command[list[str]]]:
+    """The commits of several shards or pins, in order, in few scripts: ``ok`` or ``fenced`` for each."""
+    scripts: list[list[Arg]] = []
+    for shard, pinned, owner, effects in commits:
+        arguments = _commit_arguments(keys, shard, pinned, owner, effects)
+        if scripts and len(scripts[-1]) + len(arguments) <= TOGETHER:
+            scripts[-1] += arguments
+        else:
+            scripts.append(arguments)
+    return [
+        run_script("commit_shards", [keys.owners], arguments, lambda words: [text(word) for word in words])
+        for arguments in scripts
+    ]
+
+
+def _commit_arguments(keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects) -> list[Arg]:
+    arguments = effects.arguments(keys, shard)
+    return [len(arguments) + 2, owner_field(shard, pinned), owner.line, *arguments]
 
 
 def renew_token(keys: Keys, shard: int, pinned: str | None, before: Owner, after: Owner) -> Command[str]:

@@ -36,7 +36,7 @@ def before_each_commit(monkeypatch: pytest.MonkeyPatch, do: Callable[[AsyncRedis
     real = AsyncRedis.run
 
     async def run(self: AsyncRedis, command: Command[Any], **options: Any) -> Any:
-        if command.script is not None and command.script.name == "commit_shard":
+        if command.script is not None and command.script.name == "commit_shards":
             await do(self)
         return await real(self, command, **options)
 

@@ -21,7 +21,7 @@ AIMED = (
 )  # fmt: skip
 #: Where it hurts: the scripts that change who owns what, or what is done.
 SORE = (
-    "commit_shard", "pass_token", "release_pin", "park_shard", "claim_shards", "join_node", "leave_node", "dissolve_pins",
+    "commit_shards", "pass_token", "release_pin", "park_shard", "claim_shards", "join_node", "leave_node", "dissolve_pins",
     "drain_node", "send_control", "HGETALL", "start_children", "send_messages", "pass_children", "mark_tries",
     "follow_shard",
 )  # fmt: skip
@@ -43,7 +43,7 @@ class Plan:
         self.lost = rng.sample(LOST, rng.randint(1, 2)) if rng.random() < 0.5 else []
         self.loss = rng.choice([0.003, 0.01, 0.03])
         self.aimed = rng.sample(AIMED, rng.randint(1, 2)) if rng.random() < 0.7 else []
-        self.sore = [*rng.sample(SORE, 3), "commit_shard", "pass_token", "pass_children"]
+        self.sore = [*rng.sample(SORE, 3), "commit_shards", "pass_token", "pass_children"]
         self.aim = rng.choice([0.01, 0.03, 0.1])
         self.picky = rng.random() < 0.3
         self.moves = rng.choice([0.2, 0.5, 1.5]) if rng.random() < 0.3 else 0.0  # mean pause between moves by hand

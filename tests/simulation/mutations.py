@@ -37,7 +37,7 @@ def _replaced(text: str, old: str, new: str) -> str:
 # The token check: whoever asks may commit.
 def _no_token_check(text: str) -> str:
     return _replaced(
-        text, "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 'fenced' end\napply", "apply"
+        text, "if redis.call('HGET', KEYS[1], ARGV[i + 1]) == ARGV[i + 2] then\n    apply", "if true then\n    apply"
     )
 
 
@@ -241,7 +241,7 @@ def _slow_copies() -> list[tuple[Any, str, Any]]:
 
 
 MUTATIONS: dict[str, Mutation] = {
-    "token": Mutation("the token check of commit_shard.lua", _no_token_check),
+    "token": Mutation("the token check of commit_shards.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
     "lease": Mutation("the lease check of pass_token.lua", _no_lease_check),
     "drain": Mutation("the drain in a handover: what is finished, not committed", patch=_undrained_effects),

@@ -51,7 +51,7 @@ class Observer:
 
     def saw(self, process: Process, name: str, args: Sequence[Any], writes: list[Write], now: float) -> None:
         """Some command of a process has written this."""
-        if name in ("commit_shard", "pass_token", "pass_children", "park_shard", "release_pin"):
+        if name in ("commit_shards", "pass_token", "pass_children", "park_shard", "release_pin"):
             self.commits += 1
         before = dict(self.owners) if _touches(writes, self._owners) else self.owners
         answered: list[tuple[bytes, bytes]] = []

@@ -1,4 +1,4 @@
--- apply_effects(args, i): what a commit changes, idempotent. Reads from args[i] on, returns the next index:
+-- apply_effects(args, i, last): what a commit changes, idempotent. Reads from args[i] to args[last]:
 --   mailbox, children, msk, backlog, parked: keys
 --   n, then n times: child, m, m entry ids               messages that are done
 --   n, then n times: child, state                        states to save
@@ -9,11 +9,11 @@
 --   and at the end, only with replication: 'log', log key, replicas key, entries kept,
 --   then kind, child, entry, method, word, payload of each
 -- include: _backlog
-local function append_log(args, i)
+local function append_log(args, i, last)
   local log, replicas, kept = args[i], args[i + 1], args[i + 2]
   local number = tonumber(redis.call('HGET', replicas, '#'))
   if not number then return end -- nobody follows
-  for k = i + 3, #args, 6 do
+  for k = i + 3, last, 6 do
     number = number + 1
     redis.call('XADD', log, 'MAXLEN', '~', kept, '*', 'n', string.format('%d', number), 'kind', args[k],
       'child', args[k + 1], 'entry', args[k + 2], 'method', args[k + 3], 'word', args[k + 4], 'payload', args[k + 5])
@@ -21,7 +21,7 @@ local function append_log(args, i)
   redis.call('HSET', replicas, '#', string.format('%d', number))
   redis.call('PEXPIRE', log, 3600000)
 end
-local function apply_effects(args, i)
+local function apply_effects(args, i, last)
   local mailbox, children, msk, backlog, parked = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
   i = i + 5
   local function count() i = i + 1; return tonumber(args[i - 1]) end
@@ -64,6 +64,5 @@ local function apply_effects(args, i)
     redis.call('PEXPIRE', key, ttl)
     i = i + m
   end
-  if args[i] == 'log' then append_log(args, i + 1) end
-  return i
+  if i <= last then append_log(args, i + 1, last) end
 end

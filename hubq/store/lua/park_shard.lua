@@ -10,7 +10,7 @@ local pin = string.find(ARGV[1], '/', 1, true)
 local after = '- 0 ' .. token
 if line == after or (pin and not line) then return 'parked' end
 if line ~= ARGV[2] then return 'fenced' end
-apply_effects(ARGV, 5)
+apply_effects(ARGV, 5, #ARGV)
 if pin then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], after) end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'type', 'shard_parked', 'node', ARGV[3], 'shard', ARGV[1])
 return 'parked'

@@ -17,7 +17,7 @@ if line ~= source then return 'fenced' end
 local lease = redis.call('ZSCORE', KEYS[3], target)
 if not lease or tonumber(lease) <= now_ms() or not alive(KEYS[2], target, incarnation) then return 'target_gone' end
 local count = tonumber(ARGV[9])
-apply_effects(ARGV, 10 + count)
+apply_effects(ARGV, 10 + count, #ARGV)
 redis.call('HSET', KEYS[1], field, after)
 local children = {}
 for i = 10, 9 + count do

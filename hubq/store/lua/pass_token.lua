@@ -16,7 +16,7 @@ if line ~= source then return 'fenced' end
 local lease = redis.call('ZSCORE', KEYS[3], target)
 if not lease or tonumber(lease) <= now_ms() or not alive(KEYS[2], target, incarnation) then return 'target_gone' end
 local pins = tonumber(ARGV[9])
-apply_effects(ARGV, 10 + 2 * pins)
+apply_effects(ARGV, 10 + 2 * pins, #ARGV)
 redis.call('HSET', KEYS[1], field, wanted)
 for i = 10, 9 + 2 * pins, 2 do
   redis.call('HSET', KEYS[1], field .. '/' .. ARGV[i], node .. ' ' .. own .. ' ' .. next_token)

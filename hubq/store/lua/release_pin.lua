@@ -7,7 +7,7 @@
 -- include: _effects
 local field = ARGV[1] .. '/' .. ARGV[2]
 if redis.call('HGET', KEYS[1], field) ~= ARGV[3] then return 'fenced' end
-apply_effects(ARGV, 8)
+apply_effects(ARGV, 8, #ARGV)
 redis.call('HDEL', KEYS[1], field)
 redis.call('HDEL', KEYS[3], ARGV[2])
 local owner = split_owner(redis.call('HGET', KEYS[1], ARGV[1]))
