@@ -1,205 +1,40 @@
-"""Connections to Redis, and the two executors that run a :class:`~hubq.store.command.Command`."""
+"""Connections to Redis: the executor that awaits the answers of a :class:`~hubq.store.command.Command`, and all that
+goes with it (:class:`SyncRedis`, which waits for them, has a file of its own).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
-import redis
-import redis.asyncio
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
+from redis.exceptions import NoScriptError, ResponseError
 
-from hubq.errors import ConfigError, RedisRefused, RedisUnavailable
+from hubq.errors import RedisUnavailable
+from hubq.store.answers import LOST, REFUSED, NotPrimary, of_replica, read_answer, refused, unavailable, waits
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import Lane, packed
 from hubq.store.primary import PrimaryWatch
 from hubq.store.scripts import SCRIPTS
-from hubq.store.sentinel import SCHEMES, SentinelAddress, sentinels_of
+from hubq.store.sentinel import sentinels_of
+from hubq.store.server import ANSWER_TIMEOUT, RedisServer, Server, raw
+from hubq.store.sync_redis import SyncRedis
+
+__all__ = [
+    "ANSWER_TIMEOUT",
+    "LOST",
+    "REFUSED",
+    "AsyncRedis",
+    "RedisServer",
+    "Server",
+    "SyncRedis",
+    "refused",
+    "unavailable",
+]
 
 T = TypeVar("T")
-
-#: What a lost connection looks like. (A server that is loading its data set answers, but cannot serve.)
-LOST = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
-
-#: How long one answer may take before the connection counts as lost, seconds.
-ANSWER_TIMEOUT = 5.0
-
-
-class Server(Protocol):
-    """Where Redis is. Tests give one that is fakeredis."""
-
-    @property
-    def address(self) -> str:
-        """For messages to people; without a password."""
-
-    def sync_client(self, timeout: float) -> Any:
-        """A new blocking client with a pool of its own."""
-
-    def async_client(self, timeout: float) -> Any:
-        """A new asyncio client with a pool of its own."""
-
-
-class RedisServer:
-    """A Redis reached by URL: itself, or by the Sentinels that know which one is the primary.
-
-    >>> RedisServer("redis://:secret@localhost:6379/0").address
-    'redis://localhost:6379/0'
-    """
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("redis", "rediss", "unix", *SCHEMES):
-            raise ConfigError(
-                f"Redis URL {url!r}: it must begin with redis://, rediss://, unix://, redis+sentinel:// or "
-                "rediss+sentinel://"
-            )
-        self.url = url
-        self._sentinel = SentinelAddress.read(url) if parts.scheme in SCHEMES else None
-        host = parts.netloc.rpartition("@")[2]
-        self.address = f"{parts.scheme}://{host}{parts.path}"
-
-    def _options(self, timeout: float) -> dict[str, Any]:
-        # Retries are ours (below): redis-py's own would repeat blocking reads as well.
-        return {
-            "protocol": 2,
-            "socket_timeout": timeout,
-            "socket_connect_timeout": ANSWER_TIMEOUT,
-            "retry": Retry(NoBackoff(), 0),
-        }
-
-    def sync_client(self, timeout: float) -> Any:
-        if self._sentinel is not None:
-            return self._sentinel.sync_client(self._options(timeout))
-        return redis.Redis.from_url(self.url, **self._options(timeout))
-
-    def async_client(self, timeout: float) -> Any:
-        if self._sentinel is not None:
-            return self._sentinel.async_client(self._options(timeout))
-        return redis.asyncio.Redis.from_url(self.url, **self._options(timeout))
-
-
-def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
-    """The error for a connection that was lost or never came to be. (To redis-py a wrong password is one of these.)"""
-    if isinstance(error, AuthenticationError | _NotPrimary):
-        return refused(server, error)
-    return RedisUnavailable(
-        f"cannot reach Redis at {server.address} ({error}): start it, or set HUBQ_REDIS_URL to where it is"
-    )
-
-
-#: What Redis's refusal of a command looks like.
-REFUSED = ResponseError
-
-
-def refused(server: Server, error: RedisError) -> RedisUnavailable:
-    said = str(error)
-    if isinstance(error, AuthenticationError | NoPermissionError) or said.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
-        hint = "check the user, the password and the user's permissions"
-    elif isinstance(error, OutOfMemoryError) or said.startswith(("OOM", "MISCONF")):
-        hint = "it writes nothing until it has room again"
-    elif isinstance(error, ReadOnlyError | _NotPrimary) or "READONLY" in said:
-        hint = "it is a replica: use the URL of the primary"
-    else:
-        hint = "see its log"
-    return RedisRefused(f"Redis at {server.address} refuses ({said}): {hint}")
-
-
-class _NotPrimary(RedisConnectionError):
-    """A replica has answered. During a failover that mends itself: look for the primary again."""
-
-
-def _of_replica(answer: Any) -> bool:
-    # Redis 6 wraps the error of a command in a script: "Error running script ...: -READONLY You can't write...".
-    return isinstance(answer, ResponseError) and (
-        isinstance(answer, ReadOnlyError)
-        or "READONLY You can't" in str(answer)
-        or str(answer).startswith(("MASTERDOWN", "UNBLOCKED"))
-    )
-
-
-def _raw(client: Any) -> Any:
-    # We read RESP2 as it comes: redis-py's own parsing of stream entries costs more than the network.
-    client.response_callbacks = {}
-    return client
-
-
-class SyncRedis:
-    """Runs commands and waits for the answers. Safe under threads and after fork (redis-py's pool sees to both)."""
-
-    def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT) -> None:
-        self.server = server
-        self.repeated = 0  # requests that were sent again
-        self._client = _raw(server.sync_client(timeout))
-
-    def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
-        """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
-        result: T = self.run_many([command], retry_for=retry_for)[0]
-        return result
-
-    def run_many(self, commands: Sequence[Command[Any]], *, retry_for: float = 0.0) -> list[Any]:
-        """The answers to several commands in one round trip, in order."""
-        give_up = time.monotonic() + retry_for
-        pause = 0.02
-        while True:
-            try:
-                return self._attempt(commands)
-            except RedisUnavailable:
-                raise  # it has answered, with a refusal: that does not mend itself
-            except LOST as error:
-                if time.monotonic() + pause > give_up:
-                    raise unavailable(self.server, error) from error
-            self.repeated += 1
-            time.sleep(pause)
-            pause = min(pause * 2, 0.5)
-
-    def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
-        answers = self._send(commands)
-        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if missing:
-            missing += _waiting(commands)
-            for script in SCRIPTS.values():
-                self._client.script_load(script.text)
-            for n, answer in zip(missing, self._send([commands[n] for n in missing]), strict=True):
-                answers[n] = answer
-        for answer in answers:
-            if _of_replica(answer):
-                self._client.connection_pool.disconnect(inuse_connections=False)
-                raise _NotPrimary(str(answer))
-        return [_read(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
-
-    def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
-        if len(commands) == 1:
-            try:
-                return [self._client.execute_command(*commands[0].args)]
-            except ResponseError as error:
-                return [error]
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command.args)
-        answers: list[Any] = pipeline.execute(raise_on_error=False)
-        return answers
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
-        for sentinel in sentinels_of(self._client):
-            sentinel.close()
 
 
 class AsyncRedis:
@@ -216,7 +51,7 @@ class AsyncRedis:
         self._watch = watch
         self._client_id: tuple[str, Any] = ("", None)  # which Redis, and our number there
         self._timeout = timeout
-        self._client = _raw(server.async_client(timeout))
+        self._client = raw(server.async_client(timeout))
         self._lane: Lane | None = None
         self._free: list[Lane] = []  # for blocking requests
         self._blocked: set[Lane] = set()
@@ -258,13 +93,13 @@ class AsyncRedis:
                 await self._load_and_repeat(commands, answers)
                 break
         for answer in answers:
-            if isinstance(answer, ResponseError) and _of_replica(answer):
+            if isinstance(answer, ResponseError) and of_replica(answer):
                 self._hang_up()
-                raise _NotPrimary(str(answer))
-        return [_read(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
+                raise NotPrimary(str(answer))
+        return [read_answer(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
 
     async def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
-        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)] + _waiting(commands)
+        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)] + waits(commands)
         await self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
         for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
             answers[n] = answer
@@ -369,16 +204,3 @@ async def _asked(connection: Any, *args: Any) -> Any:
         return await connection.read_response()
     except ResponseError:
         return None  # we may not ask that
-
-
-def _waiting(commands: Sequence[Command[Any]]) -> list[int]:
-    # WAIT answers for what went before it: if that must be repeated, so must it.
-    return [len(commands) - 1] if commands[-1].args[0] == "WAIT" else []
-
-
-def _read(server: Server, command: Command[T], answer: Any) -> T:
-    if isinstance(answer, LOST):
-        raise answer
-    if isinstance(answer, RedisError):
-        raise refused(server, answer)
-    return command.read(answer)

@@ -1,0 +1,79 @@
+"""What became of a request: the answer as its command reads it, a refusal, or a connection that was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from hubq.errors import RedisRefused, RedisUnavailable
+from hubq.store.command import Command
+from hubq.store.server import Server
+
+T = TypeVar("T")
+
+#: What a lost connection looks like. (A server that is loading its data set answers, but cannot serve.)
+LOST = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
+
+
+def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
+    """The error for a connection that was lost or never came to be. (To redis-py a wrong password is one of these.)"""
+    if isinstance(error, AuthenticationError | NotPrimary):
+        return refused(server, error)
+    return RedisUnavailable(
+        f"cannot reach Redis at {server.address} ({error}): start it, or set HUBQ_REDIS_URL to where it is"
+    )
+
+
+#: What Redis's refusal of a command looks like.
+REFUSED = ResponseError
+
+
+def refused(server: Server, error: RedisError) -> RedisUnavailable:
+    said = str(error)
+    if isinstance(error, AuthenticationError | NoPermissionError) or said.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+        hint = "check the user, the password and the user's permissions"
+    elif isinstance(error, OutOfMemoryError) or said.startswith(("OOM", "MISCONF")):
+        hint = "it writes nothing until it has room again"
+    elif isinstance(error, ReadOnlyError | NotPrimary) or "READONLY" in said:
+        hint = "it is a replica: use the URL of the primary"
+    else:
+        hint = "see its log"
+    return RedisRefused(f"Redis at {server.address} refuses ({said}): {hint}")
+
+
+class NotPrimary(RedisConnectionError):
+    """A replica has answered. During a failover that mends itself: look for the primary again."""
+
+
+def of_replica(answer: Any) -> bool:
+    # Redis 6 wraps the error of a command in a script: "Error running script ...: -READONLY You can't write...".
+    return isinstance(answer, ResponseError) and (
+        isinstance(answer, ReadOnlyError)
+        or "READONLY You can't" in str(answer)
+        or str(answer).startswith(("MASTERDOWN", "UNBLOCKED"))
+    )
+
+
+def waits(commands: Sequence[Command[Any]]) -> list[int]:
+    # WAIT answers for what went before it: if that must be repeated, so must it.
+    return [len(commands) - 1] if commands[-1].args[0] == "WAIT" else []
+
+
+def read_answer(server: Server, command: Command[T], answer: Any) -> T:
+    if isinstance(answer, LOST):
+        raise answer
+    if isinstance(answer, RedisError):
+        raise refused(server, answer)
+    return command.read(answer)

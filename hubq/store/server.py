@@ -1,0 +1,77 @@
+"""Where Redis is, and the redis-py clients that make the connections to it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from hubq.errors import ConfigError
+from hubq.store.sentinel import SCHEMES, SentinelAddress
+
+#: How long one answer may take before the connection counts as lost, seconds.
+ANSWER_TIMEOUT = 5.0
+
+
+class Server(Protocol):
+    """Where Redis is. Tests give one that is fakeredis."""
+
+    @property
+    def address(self) -> str:
+        """For messages to people; without a password."""
+
+    def sync_client(self, timeout: float) -> Any:
+        """A new blocking client with a pool of its own."""
+
+    def async_client(self, timeout: float) -> Any:
+        """A new asyncio client with a pool of its own."""
+
+
+class RedisServer:
+    """A Redis reached by URL: itself, or by the Sentinels that know which one is the primary.
+
+    >>> RedisServer("redis://:secret@localhost:6379/0").address
+    'redis://localhost:6379/0'
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss", "unix", *SCHEMES):
+            raise ConfigError(
+                f"Redis URL {url!r}: it must begin with redis://, rediss://, unix://, redis+sentinel:// or "
+                "rediss+sentinel://"
+            )
+        self.url = url
+        self._sentinel = SentinelAddress.read(url) if parts.scheme in SCHEMES else None
+        host = parts.netloc.rpartition("@")[2]
+        self.address = f"{parts.scheme}://{host}{parts.path}"
+
+    def _options(self, timeout: float) -> dict[str, Any]:
+        # Retries are ours (below): redis-py's own would repeat blocking reads as well.
+        return {
+            "protocol": 2,
+            "socket_timeout": timeout,
+            "socket_connect_timeout": ANSWER_TIMEOUT,
+            "retry": Retry(NoBackoff(), 0),
+        }
+
+    def sync_client(self, timeout: float) -> Any:
+        if self._sentinel is not None:
+            return self._sentinel.sync_client(self._options(timeout))
+        return redis.Redis.from_url(self.url, **self._options(timeout))
+
+    def async_client(self, timeout: float) -> Any:
+        if self._sentinel is not None:
+            return self._sentinel.async_client(self._options(timeout))
+        return redis.asyncio.Redis.from_url(self.url, **self._options(timeout))
+
+
+def raw(client: Any) -> Any:
+    """The client, told to leave answers as they come."""
+    # We read RESP2 as it comes: redis-py's own parsing of stream entries costs more than the network.
+    client.response_callbacks = {}
+    return client

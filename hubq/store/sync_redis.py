@@ -1,0 +1,166 @@
+"""The executor that waits for the answers of a :class:`~hubq.store.command.Command`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from hubq.errors import RedisUnavailable
+from hubq.store.answers import LOST, NotPrimary, of_replica, read_answer, unavailable, waits
+from hubq.store.command import Command, plain, text
+from hubq.store.lane import packed
+from hubq.store.scripts import SCRIPTS
+from hubq.store.sentinel import sentinels_of
+from hubq.store.server import ANSWER_TIMEOUT, Server, raw
+from hubq.store.sync_lane import SyncLane, has_socket
+
+T = TypeVar("T")
+
+#: What redis-py's pool wants to hear when it is asked for a connection: a name before 5.3, nothing since.
+_NAMED = () if redis.VERSION >= (5, 3) else ("_",)
+
+
+class SyncRedis:
+    """Runs commands and waits for the answers. Safe under threads and after fork.
+
+    Each request has a connection to itself while it is under way. redis-py's pool makes them, and counts them as in use
+    for as long as they stand: idle ones wait here. A forked child leaves those of its parent alone.
+
+    >>> from hubq.store.command import plain, text
+    >>> from hubq.testing import FakeServer
+    >>> SyncRedis(FakeServer()).run(plain("ECHO", "hi", read=text))
+    'hi'
+    """
+
+    def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT) -> None:
+        self.server = server
+        self.repeated = 0  # requests that were sent again
+        self._client = raw(server.sync_client(timeout))
+        self._idle: list[SyncLane] = []  # the last one used is the next
+        self._place: tuple[Any, Any] | None = None  # of the newest connection: Sentinel may name another
+        self._without_lanes = False
+
+    def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
+        """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
+        result: T = self.run_many((command,), retry_for=retry_for)[0]
+        return result
+
+    def run_many(self, commands: Sequence[Command[Any]], *, retry_for: float = 0.0) -> list[Any]:
+        """The answers to several commands in one round trip, in order."""
+        give_up = time.monotonic() + retry_for
+        pause = 0.02
+        while True:
+            try:
+                return self._attempt(commands)
+            except RedisUnavailable:
+                raise  # it has answered, with a refusal: that does not mend itself
+            except LOST as error:
+                if time.monotonic() + pause > give_up:
+                    raise unavailable(self.server, error) from error
+            self.repeated += 1
+            time.sleep(pause)
+            pause = min(pause * 2, 0.5)
+
+    def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        answers = self._send(commands)
+        for answer in answers:
+            if isinstance(answer, NoScriptError):
+                self._load_and_repeat(commands, answers)
+                break
+        for answer in answers:
+            if isinstance(answer, ResponseError) and of_replica(answer):
+                self._hang_up()
+                raise NotPrimary(str(answer))
+        return [read_answer(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
+
+    def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
+        missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)] + waits(commands)
+        self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
+        for n, answer in zip(missing, self._send([commands[n] for n in missing]), strict=True):
+            answers[n] = answer
+
+    def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        if not commands:
+            return []
+        lane = self._free_lane()
+        if lane is None:
+            return self._send_by_client(commands)
+        try:
+            data = packed(commands[0].args) if len(commands) == 1 else b"".join([packed(c.args) for c in commands])
+            return lane.request(data, len(commands))
+        finally:
+            if lane.lost:
+                self._client.connection_pool.release(lane.connection)
+            else:
+                self._idle.append(lane)
+
+    def _free_lane(self) -> SyncLane | None:
+        pid = os.getpid()
+        while True:
+            try:
+                lane = self._idle.pop()  # one step: another thread may do the same
+            except IndexError:
+                return self._new_lane()
+            if lane.pid != pid:
+                continue  # the parent uses it; the pool, which forgets it too, closes our copy of its socket
+            if lane.quiet():
+                return lane
+            self._discard(lane)
+            return self._new_lane()  # and not the next idle one: Sentinel is asked whether that one leads astray, too
+
+    def _new_lane(self) -> SyncLane | None:
+        if self._without_lanes:
+            return None
+        pool = getattr(self._client, "connection_pool", None)
+        connection = pool.get_connection(*_NAMED) if pool is not None else None
+        if connection is None or not has_socket(connection):
+            if pool is not None:
+                pool.release(connection)
+            self._without_lanes = True  # fakeredis, or a client of a test
+            return None
+        place = getattr(connection, "host", None), getattr(connection, "port", None)
+        was, self._place = self._place, place
+        if was not in (None, place):
+            self._hang_up()  # another primary: what is idle leads to the former one
+        return SyncLane(connection)
+
+    def _discard(self, lane: SyncLane) -> None:
+        lane.close()
+        self._client.connection_pool.release(lane.connection)
+
+    def _send_by_client(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        if len(commands) == 1:
+            try:
+                return [self._client.execute_command(*commands[0].args)]
+            except ResponseError as error:
+                return [error]
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command.args)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+        return answers
+
+    def close(self) -> None:
+        """Close all connections, those of requests under way as well."""
+        self._hang_up()
+        self._client.close()
+        for sentinel in sentinels_of(self._client):
+            sentinel.close()
+
+    def _hang_up(self) -> None:
+        pid = os.getpid()
+        while True:
+            try:
+                lane = self._idle.pop()
+            except IndexError:
+                break
+            if lane.pid == pid:
+                self._discard(lane)
+        pool = getattr(self._client, "connection_pool", None)
+        if pool is not None:
+            pool.disconnect(inuse_connections=False)
