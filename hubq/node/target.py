@@ -42,6 +42,7 @@ class Intake:
         self._building = asyncio.Lock()
         self._states: dict[int, Target] = {}
         self._adopting: dict[int, Holding] = {}
+        self._early: dict[tuple[int, str], PinReleased] = {}  # pins that went while their shard was being adopted
         self._expected: dict[int, float] = {}  # seen in ``owners`` before the ``handover`` message, since when
 
     def forget_all(self) -> None:
@@ -52,6 +53,7 @@ class Intake:
         self._single.clear()
         self._states.clear()
         self._adopting.clear()
+        self._early.clear()
         self._expected.clear()
 
     def _moved(self, shard: int, event: TargetEvent) -> None:
@@ -177,6 +179,7 @@ class Intake:
         if shard in self._adopting or owner.token <= parts.tokens.get(shard, 0) or (held and not held.lost):
             return
         holding = self._adopting[shard] = Holding(shard, owner)
+        self._forget_early(holding)
         self._expected.pop(shard, None)
         began = parts.now()
         try:
@@ -279,6 +282,7 @@ class Intake:
         finally:
             if self._adopting.get(shard) is holding:
                 del self._adopting[shard]
+            self._forget_early(holding)
         for cell in list(holding.cells.values()):
             parts.dispatcher.resume(cell)
         if watch is not None:
@@ -298,6 +302,11 @@ class Intake:
         parts.committer.changed()
         if holding.excluded or holding.unbuilt:
             parts.kick()  # a pin may have gone while we were busy; who cannot run here may run elsewhere
+
+    def _forget_early(self, holding: Holding) -> None:
+        for shard, child in list(self._early):
+            if shard == holding.shard and child not in holding.excluded:
+                del self._early[shard, child]
 
     async def _drop(self, holding: Holding, copies: dict[str, Cell]) -> None:
         """The shard is not ours, after all: end what was built for it, and what it was to be built from."""
@@ -326,6 +335,8 @@ class Intake:
 
     async def pin_released(self, message: PinReleased) -> None:
         """``pin_released``: a straggler returns to its shard."""
+        if message.shard in self._adopting:
+            self._early[message.shard, message.child] = message  # it may not be known yet that it had a pin
         await self.welcome(message.shard, message.child, message.closed_at, message.sender)
 
     async def welcome(
@@ -371,6 +382,9 @@ class Intake:
         parts.reader.fresh(shard)
         if not self.bring(holding, child, specs.get(child), state):
             return
+        early = self._early.pop((shard, child), None)
+        if early is not None and not closed_at:
+            closed_at, source = early.closed_at, early.sender
         if closed_at:
             pause = max(0.0, parts.redis_now_ms() - closed_at)
             parts.counters.moved_in += 1

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from hubq import Child, ChildSpec, Hub
+from hubq.core.messages import PinReleased
 from hubq.hooks import DATA, PAYLOADS, ChildData
+from hubq.node.places import Places
+from hubq.node.target import Intake
 from hubq.testing import Cluster, LedgerChild, eventually
 
 
@@ -148,7 +151,29 @@ def test_a_crash_in_hooks(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-def test_stragglers_and_restarts_in_hooks(make_hub: Any) -> None:
+@pytest.mark.parametrize("early", [False, True], ids=["", "while its shard is being adopted"])
+def test_stragglers_and_restarts_in_hooks(make_hub: Any, monkeypatch: pytest.MonkeyPatch, early: bool) -> None:
+    news, adopting = asyncio.Event(), set[str]()
+    adopt, refresh, pin_released = Intake.adopt, Places.refresh, Intake.pin_released
+
+    async def watched_adopt(self: Intake, *args: Any, **options: Any) -> None:
+        adopting.add(self._parts.node_name)
+        await adopt(self, *args, **options)
+        adopting.discard(self._parts.node_name)
+
+    async def slow_refresh(self: Places, epoch: int) -> bool:
+        if early and self._parts.node_name == "b" and "b" in adopting:  # it has read who owns what
+            await news.wait()
+        return await refresh(self, epoch)
+
+    async def released(self: Intake, message: PinReleased) -> None:
+        await pin_released(self, message)
+        news.set()
+
+    monkeypatch.setattr(Intake, "adopt", watched_adopt)
+    monkeypatch.setattr(Places, "refresh", slow_refresh)
+    monkeypatch.setattr(Intake, "pin_released", released)
+
     async def scenario() -> None:
         global HOLD
         HOLD = asyncio.Event()
@@ -170,6 +195,8 @@ def test_stragglers_and_restarts_in_hooks(make_hub: Any) -> None:
             await eventually(lambda: heard.of("forwarded_migration"), what="busy is a straggler")
             (stays,) = heard.of("forwarded_migration")
             assert (stays.node, stays.target, stays.child, stays.serving) == ("a", "b", "busy", False)
+            if not early:
+                await eventually(lambda: heard.of("children_migrated"), what="b has the shard")
             HOLD.set()
             await held
             assert await draining
