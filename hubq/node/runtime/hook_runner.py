@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
@@ -20,7 +19,7 @@ from hubq.hooks import (
     PriorityStateUpdated,
 )
 from hubq.hooks.book import ALTER, Hook
-from hubq.node.holding import Holding
+from hubq.node.runtime.background import Background
 from hubq.store.owners import Owner
 
 log = logging.getLogger("hubq.node")
@@ -32,10 +31,10 @@ BEFORE = 5.0
 class HookRunner:
     """The hooks of one node."""
 
-    def __init__(self, book: HookBook, hub_id: str, node: str) -> None:
+    def __init__(self, book: HookBook, hub_id: str, node: str, background: Background) -> None:
         self.hub_id = hub_id
         self.node = node
-        self.background: Callable[[Awaitable[Any], str], object]  # set by the node
+        self._background = background
         self._heard = book.heard
 
     def wants(self, hook_id: str) -> bool:
@@ -46,7 +45,7 @@ class HookRunner:
         """Call the handlers soon, without waiting for them."""
         hooks = self._heard.get(hook_id)
         if hooks:
-            self.background(self._call_all(hooks, payload), f"hook {hook_id}")
+            self._background.run(self._call_all(hooks, payload), f"hook {hook_id}")
 
     async def before(self, hook_id: str, payload: object) -> bool:
         """Call the handlers and wait until they are done, or have taken too long: then things go on. False: none."""
@@ -100,29 +99,29 @@ class HookRunner:
         if "priority_state_updated" in self._heard:
             self.fire("priority_state_updated", PriorityStateUpdated(self.hub_id, self.node, shard, open, reason))
 
-    def pids_updated(self, holding: Holding, children: tuple[str, ...], reason: str) -> None:
+    def pids_updated(self, shard: int, owner: Owner, children: tuple[str, ...], reason: str) -> None:
         """``child_process_pid_update``: children that were there before run here now."""
         if "child_process_pid_update" in self._heard and children:
-            pid = pid_of(holding.owner)
-            payload = PidsUpdated(self.hub_id, self.node, holding.shard, children, pid, reason)
+            pid = pid_of(owner)
+            payload = PidsUpdated(self.hub_id, self.node, shard, children, pid, reason)
             self.fire("child_process_pid_update", payload)
 
-    def started(self, holding: Holding, children: tuple[str, ...], failed: dict[str, str]) -> None:
+    def started(self, shard: int, owner: Owner, children: tuple[str, ...], failed: dict[str, str]) -> None:
         """``registry_pid_inserted`` and ``post_children_start``: a start message was carried out."""
         if "registry_pid_inserted" in self._heard:
             fresh = tuple(child for child in children if child not in failed)
             if fresh:
-                payload = PidsInserted(self.hub_id, self.node, holding.shard, fresh, pid_of(holding.owner))
+                payload = PidsInserted(self.hub_id, self.node, shard, fresh, pid_of(owner))
                 self.fire("registry_pid_inserted", payload)
         if "post_children_start" in self._heard:
-            started = ChildrenStart(self.hub_id, self.node, holding.shard, children, dict(failed))
+            started = ChildrenStart(self.hub_id, self.node, shard, children, dict(failed))
             self.fire("post_children_start", started)
 
-    def ended(self, holding: Holding, child_id: str) -> None:
+    def ended(self, shard: int, owner: Owner, child_id: str) -> None:
         """``registry_pid_removed``: a child has ended for good."""
         if "registry_pid_removed" in self._heard:
-            pid = pid_of(holding.owner)
-            payload = PidsRemoved(self.hub_id, self.node, holding.shard, (child_id,), pid)
+            pid = pid_of(owner)
+            payload = PidsRemoved(self.hub_id, self.node, shard, (child_id,), pid)
             self.fire("registry_pid_removed", payload)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.core.child import Child
-from hubq.node.holding import Cell
+from hubq.node.held.holding import HostedChild
 from hubq.store.codec import decode, encode_state
 from hubq.store.envelope import Envelope
 
@@ -14,30 +14,30 @@ ATTRIBUTES = "attributes"
 HANDED = "handed"
 
 
-def take_state(cell: Cell, limit: int) -> bytes:
+def take_state(hosted: HostedChild, limit: int) -> bytes:
     """The attributes of a child but for the transient ones, encoded.
 
     Raises :class:`~hubq.errors.StateNotSavable`, :class:`~hubq.errors.StateTooLarge`.
     """
-    instance = cell.instance
+    instance = hosted.instance
     assert instance is not None
-    transient = cell.kind.transient
+    transient = hosted.kind.transient
     attributes = instance.__dict__
     state = {k: v for k, v in attributes.items() if k not in transient} if transient else attributes
-    return encode_state(state, limit, cell.child_id)
+    return encode_state(state, limit, hosted.child_id)
 
 
-def takes_boundaries(cell: Cell) -> bool:
-    """Whether ``cell.boundary`` is taken anew after every message. Else it may be as old as the child's start here."""
-    kind = cell.kind
-    return kind.on_error == "rollback" or kind.durability == "commit" or cell.holding.recorder is not None
+def takes_boundaries(hosted: HostedChild) -> bool:
+    """Whether ``hosted.boundary`` is taken anew after every message. Else it may be as old as the child's start here."""
+    kind = hosted.kind
+    return kind.on_error == "rollback" or kind.durability == "commit" or hosted.holding.recorder.records
 
 
-def lay_state(cell: Cell, data: bytes) -> None:
+def lay_state(hosted: HostedChild, data: bytes) -> None:
     """Put a child's attributes back to an earlier state; transient ones stay as they are."""
-    instance = cell.instance
+    instance = hosted.instance
     assert instance is not None
-    _replace(cell.kind, instance, decode(data))
+    _replace(hosted.kind, instance, decode(data))
 
 
 def _replace(kind: type[Child], instance: Child, state: dict[str, Any]) -> None:
@@ -52,24 +52,24 @@ def overrides(kind: type[Child], method: str) -> bool:
     return getattr(kind, method) is not getattr(Child, method)
 
 
-def restore(cell: Cell, envelope: Envelope) -> None:
+def restore(hosted: HostedChild, envelope: Envelope) -> None:
     """Give a newly built child its saved or handed-over state. Raises whatever ``alter_handover_state`` raises.
 
     After a crash of a child that has its own ``prepare_handover_state``, the saved attributes are not of the shape its
     ``alter_handover_state`` expects, and are laid over the instance directly.
     """
-    instance = cell.instance
+    instance = hosted.instance
     assert instance is not None
     handed = decode(envelope.data)
-    if envelope.form == HANDED or not overrides(cell.kind, "prepare_handover_state"):
-        current = {k: v for k, v in instance.__dict__.items() if k not in cell.kind.transient}
+    if envelope.form == HANDED or not overrides(hosted.kind, "prepare_handover_state"):
+        current = {k: v for k, v in instance.__dict__.items() if k not in hosted.kind.transient}
         handed = instance.alter_handover_state(current, handed)
     if isinstance(handed, dict):
         # Laid over what __init__ made: an attribute that a newer version of the class has added keeps its first value.
-        instance.__dict__.update({k: v for k, v in handed.items() if k not in cell.kind.transient})
-    cell.cursor = envelope.cursor
+        instance.__dict__.update({k: v for k, v in handed.items() if k not in hosted.kind.transient})
+    hosted.holds_until(envelope.cursor)
 
 
-def envelope_of(cell: Cell, data: bytes, form: str = ATTRIBUTES) -> bytes:
+def envelope_of(hosted: HostedChild, data: bytes, form: str = ATTRIBUTES) -> bytes:
     """The bytes for ``msk``."""
-    return Envelope(form, cell.cursor, data).written()
+    return Envelope(form, hosted.cursor, data).written()

@@ -1,0 +1,1 @@
+"""One child on this node: built, begun, a message handled, saved, ended."""

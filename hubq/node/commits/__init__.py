@@ -1,0 +1,1 @@
+"""The one fenced act, and what follows when it is refused."""

@@ -1,0 +1,1 @@
+"""Copies of other nodes' children: followers, their log, the standby."""

@@ -1,0 +1,126 @@
+"""How far the mailboxes have been read, and who is behind: marks that all set and the reader follows."""
+
+from __future__ import annotations
+
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.runtime.bell import Bell
+
+#: Before the first entry of a stream.
+START = b"0"
+
+
+class Cursors:
+    """The cursor of each shard, and the holdings and children that have to catch up with it.
+
+    The reader moves ``by_shard`` and takes ``to_catch``; nobody else does.
+    """
+
+    def __init__(self) -> None:
+        self.by_shard: dict[int, bytes] = {}
+        """Shard -> the last entry that has been read of it."""
+        self.holdings: dict[int, list[Holding]] = {}
+        """Shard -> for whom it is read: the shard's holding, and pins."""
+        self.late: dict[Holding, None] = {}
+        """Holdings that are not yet at their shard's cursor."""
+        self.set_back: dict[Holding, set[str]] = {}
+        """Children sent back since the page under way was asked for."""
+        self.bell = Bell()
+        """Rung when a holding has something to catch up with."""
+        self._to_catch: dict[Holding, None] = {}
+        self._turn = 0  # reads begun
+        self._fresh: dict[int, int] = {}  # shard -> the first read whose answer counts
+
+    # -- marks -----------------------------------------------------------------------------------------------------
+
+    def add(self, holding: Holding) -> None:
+        """Read for a holding from the first message left. The caller wakes the blocking read (``Group.wake``)."""
+        self.holdings.setdefault(holding.shard, []).append(holding)
+        self.fresh(holding.shard)
+        if holding.shard not in self.by_shard:
+            self.by_shard[holding.shard] = START
+        elif holding.pinned is None:
+            self.late[holding] = None
+            self._catch(holding)
+
+    def remove(self, holding: Holding) -> None:
+        """Read for it no more."""
+        others = self.holdings.get(holding.shard, [])
+        if holding in others:
+            others.remove(holding)
+        if not others:
+            self.holdings.pop(holding.shard, None)
+            self.by_shard.pop(holding.shard, None)
+            self._fresh.pop(holding.shard, None)
+        self.late.pop(holding, None)
+        self.set_back.pop(holding, None)
+        self._to_catch.pop(holding, None)
+
+    def fresh(self, shard: int) -> None:
+        """A shard, or a child of it, has just become ours: what is being read right now was begun before, and may hold
+        messages that the last owner has handled since.
+        """
+        self._fresh[shard] = self._turn + 1
+
+    def again(self, hosted: HostedChild, after: bytes = START) -> None:
+        """Read a child's messages again, from past an entry."""
+        self.send_back(hosted.holding, hosted.child_id, after)
+
+    def orphans(self, holding: Holding, child: str) -> None:
+        """A child turned out not to exist: what was left in the mailbox for it goes back to its senders."""
+        self.send_back(holding, child, START)
+
+    def send_back(self, holding: Holding, child: str, after: bytes) -> None:
+        """Read the messages for a child of a holding again, from past an entry."""
+        holding.behind[child] = after
+        # A page that is being read right now may hold messages that have been handled since, here or by another owner.
+        self.set_back.setdefault(holding, set()).add(child)
+        self._catch(holding)
+
+    def set_behind(self, holding: Holding, child: str, after: bytes) -> None:
+        """Leave the child's messages past an entry in the mailbox; somebody says later that they are to be read."""
+        holding.behind[child] = after
+
+    def caught_up(self, holding: Holding, child: str) -> bytes | None:
+        """The child is not behind any more: after which entry it was."""
+        return holding.behind.pop(child, None)
+
+    def catch_up(self, holding: Holding) -> None:
+        """Read what children of the holding are behind with."""
+        if holding.behind:
+            self._catch(holding)
+
+    def room(self, hosted: HostedChild) -> None:
+        """A child's queue has room again."""
+        if hosted.child_id in hosted.holding.behind:
+            self._catch(hosted.holding)
+
+    def _catch(self, holding: Holding) -> None:
+        self._to_catch[holding] = None
+        self.bell.ring()
+
+    # -- what is asked ---------------------------------------------------------------------------------------------
+
+    def position(self, shard: int) -> bytes:
+        """The last entry that has been read of a shard."""
+        return self.by_shard.get(shard, START)
+
+    def in_step(self, holding: Holding) -> bool:
+        """Whether a holding has reached its shard's cursor."""
+        return holding not in self.late
+
+    # -- the reader's ----------------------------------------------------------------------------------------------
+
+    def begin_read(self) -> dict[int, bytes]:
+        """Another read begins: from here."""
+        self._turn += 1
+        return dict(self.by_shard)
+
+    def is_stale(self, shard: int) -> bool:
+        """Whether the read under way was begun before the shard, or a child of it, came here."""
+        return self._turn < self._fresh.get(shard, 0)
+
+    def take_to_catch(self) -> list[Holding]:
+        """The holdings that have something to catch up with."""
+        found = list(self._to_catch)
+        self._to_catch.clear()
+        return found

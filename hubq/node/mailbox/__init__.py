@@ -1,0 +1,1 @@
+"""What flows in: messages to children, and requests to take them back."""

@@ -1,0 +1,1 @@
+"""The plan, what carries it out, and the control messages of other nodes."""

@@ -1,0 +1,50 @@
+"""A bell: a mark that one loop waits for, or several; whoever has news rings it."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Bell:
+    """Rung from below, heard by one loop above. Rings that nobody has heard yet are one ring.
+
+    >>> async def example():
+    ...     bell = Bell()
+    ...     bell.ring(); bell.ring()
+    ...     return await bell.heard(within=1.0), await bell.heard(within=0.0)
+    >>> asyncio.run(example())
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """There is something to do."""
+        self._rung.set()
+
+    async def heard(self, within: float | None = None) -> bool:
+        """Wait for a ring, at most ``within`` seconds, and silence the bell. False: there was none."""
+        try:
+            async with asyncio.timeout(within):
+                await self._rung.wait()
+        except TimeoutError:
+            return False
+        self._rung.clear()
+        return True
+
+
+class News:
+    """A bell for several: a ring ends the wait of all who wait now, and of nobody who comes later."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def ring(self) -> None:
+        """Something has changed."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def heard(self) -> None:
+        """Wait for the next ring."""
+        await self._next.wait()

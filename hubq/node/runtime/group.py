@@ -1,0 +1,30 @@
+"""A group of shards: the Redis they are in, their keys, and how this node stands there."""
+
+from __future__ import annotations
+
+from hubq.config import Config
+from hubq.core.messages import Wake
+from hubq.node.runtime.standing import Standing
+from hubq.store.connection import AsyncRedis
+from hubq.store.control import send_control
+from hubq.store.keys import Keys
+
+
+class Group:
+    """What a part needs that speaks with Redis. ``reading`` is a connection of its own for reads that block."""
+
+    def __init__(self, redis: AsyncRedis, reading: AsyncRedis, keys: Keys, config: Config, standing: Standing) -> None:
+        self.redis = redis
+        self.reading = reading
+        self.keys = keys
+        self.config = config
+        self.standing = standing
+
+    @property
+    def node_name(self) -> str:
+        """The name of this node."""
+        return self.standing.node_name
+
+    async def wake(self) -> None:
+        """End this node's own blocking reads: there are other mailboxes to read now."""
+        await self.redis.run(send_control(self.keys, self.node_name, Wake(self.node_name)), retry_for=1.0)

@@ -1,0 +1,138 @@
+"""Who this node is, and whether it may act: one per group of shards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from hubq.core.lease import Lease, RedisClock
+
+
+class Standing:
+    """The node's name and incarnation, its lease, Redis's clock, and the highest tokens it knows of.
+
+    ``incarnation`` is 0 while the node is no member: before it joins, and after everything it had became void.
+
+    >>> standing = Standing("a", Lease(seconds=5.0, margin=1.0), RedisClock(), now=lambda: 100.0)
+    >>> standing.joined(incarnation=7, asked_at=99.0, redis_ms=1_000_000, lease_ms=5_000)
+    >>> standing.incarnation, standing.trusted(), standing.lease_over(), standing.is_me("a", 7)
+    (7, True, False, True)
+    """
+
+    def __init__(self, node_name: str, lease: Lease, clock: RedisClock, now: Callable[[], float]) -> None:
+        self.node_name = node_name
+        self.lease = lease
+        self.now = now
+        """Monotonic seconds."""
+        self.incarnation = 0
+        self.previous = 0
+        """The incarnation before this one became void."""
+        self.epoch = 0
+        """The highest membership epoch known."""
+        self.granted_ms = 0
+        """The end of the lease as Redis granted it last, ms of Redis TIME."""
+        self.hub_began_ms = 0
+        """When the hub's first node joined, ms of Redis TIME."""
+        self.draining = False
+        """The node is leaving: it takes nothing more."""
+        self._clock = clock
+        self._tokens: dict[int, int] = {}
+        self._former_tokens: dict[int, int] = {}
+        self._was: dict[int, frozenset[int]] = {}  # void incarnations, and the shards each of them held
+        self._leaving = asyncio.Event()
+
+    # -- time and trust --------------------------------------------------------------------------------------------
+
+    def redis_now_ms(self) -> float:
+        """Redis TIME in ms, as far as this node knows."""
+        return self._clock.now_ms(self.now())
+
+    def trusted(self) -> bool:
+        """Whether handlers may start and commits may be sent."""
+        return self.lease.trusted(self.now())
+
+    def lease_over(self) -> bool:
+        """Whether others may own everything by now."""
+        return self.lease.over(self.now())
+
+    def is_me(self, node: str, incarnation: int) -> bool:
+        """Whether an owner line names this node as it is now."""
+        return node == self.node_name and incarnation == self.incarnation
+
+    # -- membership ------------------------------------------------------------------------------------------------
+
+    def joined(self, incarnation: int, asked_at: float, redis_ms: int, lease_ms: int, hub_began_ms: int = 0) -> None:
+        """The node is a member, under a lease of ``lease_ms`` that was asked for at ``asked_at`` (monotonic seconds)."""
+        self.hub_began_ms = hub_began_ms
+        self.incarnation = self.epoch = incarnation
+        self.granted_ms = redis_ms + lease_ms
+        self._former_tokens, self._tokens = self._tokens, {}
+        self.lease.asked_at = asked_at
+        self._clock.observe(asked_at, self.now(), redis_ms)
+
+    def renewed(self, asked_at: float, redis_ms: int, lease_ms: int) -> None:
+        """The lease was renewed."""
+        self.granted_ms = redis_ms + lease_ms
+        self.lease.renewed(asked_at)
+        self._clock.observe(asked_at, self.now(), redis_ms)
+
+    def epoch_seen(self, epoch: int) -> None:
+        """The membership has changed."""
+        self.epoch = epoch
+
+    def void(self, shards: Iterable[int]) -> None:
+        """Nothing that this incarnation owned counts here any more, even if nobody has evicted it: no member."""
+        self._was[self.incarnation] = frozenset(shards)
+        while len(self._was) > 20:
+            del self._was[next(iter(self._was))]
+        self.previous, self.incarnation = self.incarnation, 0
+
+    @property
+    def was(self) -> tuple[int, ...]:
+        """This process's void incarnations: they did not crash, it lives."""
+        return tuple(self._was)
+
+    def to_absolve(self) -> dict[int, list[int]]:
+        """Void incarnations and the shards they held whose deaths are still counted; each is named once."""
+        found = {incarnation: sorted(shards) for incarnation, shards in self._was.items() if shards}
+        self._was = dict.fromkeys(self._was, frozenset())
+        return found
+
+    def drain(self) -> bool:
+        """The node is leaving from now on. False: it was already."""
+        if self.draining:
+            return False
+        self.draining = True
+        self._leaving.set()
+        return True
+
+    async def until_draining(self) -> None:
+        """Wait until the node is leaving."""
+        await self._leaving.wait()
+
+    # -- tokens ----------------------------------------------------------------------------------------------------
+
+    def token(self, shard: int) -> int:
+        """The highest token known of a shard (0: none): an older sight of ``owners`` is not believed."""
+        return self._tokens.get(shard, 0)
+
+    def knows(self, shard: int) -> bool:
+        """Whether a token of the shard is known."""
+        return shard in self._tokens
+
+    def tokens(self) -> dict[int, int]:
+        """All tokens known, as of now."""
+        return dict(self._tokens)
+
+    def learn(self, shard: int, token: int) -> None:
+        """The shard has this token now."""
+        self._tokens[shard] = token
+
+    def doubt(self, shard: int, token: int) -> None:
+        """What was made of this token here has failed: the shard may be adopted again under the same one."""
+        self._tokens[shard] = token - 1
+
+    def take_former_tokens(self) -> dict[int, int]:
+        """The tokens known before the node joined anew; each is given once."""
+        former, self._former_tokens = self._former_tokens, {}
+        return former

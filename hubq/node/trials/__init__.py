@@ -1,0 +1,1 @@
+"""Messages and starts that took nodes down."""
