@@ -359,8 +359,8 @@ class Coordinator:
     async def _park(self, holding: Holding) -> None:
         parts, supervisor = self._parts, self._parts.supervisor
         holding.open = False
-        retention = float(getattr(parts.migration, "retention", 5.0))
-        data_wait = float(getattr(parts.migration, "handover_data_wait", 3.0))
+        retention = parts.moves.retention
+        data_wait = parts.moves.handover_data_wait
         cells = list(holding.cells.values())
         busy = [cell for cell in cells if cell.busy is not None]
         if busy:
