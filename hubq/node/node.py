@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Protocol
 
 from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
@@ -56,6 +56,13 @@ log = logging.getLogger("hubq.node")
 VERSION = "0.1.0"
 
 
+class Connect(Protocol):
+    """Makes a node's connections to its hub's Redis."""
+
+    def __call__(self, server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
+        """One that asks ``watch`` who answers, if there is one."""
+
+
 class Node:
     """One member of a hub. ``start()`` joins, ``drain()`` hands everything over and leaves, ``kill()`` just ends.
 
@@ -63,11 +70,11 @@ class Node:
     """
 
     def __init__(
-        self, hub: Hub, name: str, *, tags: Mapping[str, str] | None = None, server: Server | None = None
+        self, hub: Hub, name: str, *, tags: Mapping[str, str] | None = None, connect: Connect = AsyncRedis
     ) -> None:
         self.hub = hub
         self.tags = dict(tags or {})
-        self._server = server if server is not None else hub.server
+        self._connect = connect
         self.name = checked_name("node name", name)
         self.started = False
         self._waiting: AsyncRedis | None = None  # for the static children's replies
@@ -89,8 +96,8 @@ class Node:
         self.started = True
         hub, config = self.hub, self.hub.config
         watch = PrimaryWatch(self._another_redis)
-        self._redis = AsyncRedis(self._server, watch=watch)
-        self._reading = AsyncRedis(self._server, watch=watch)
+        self._redis = self._connect(hub.server, watch=watch)
+        self._reading = self._connect(hub.server, watch=watch)
         try:
             self._build(hub)
             await self._join(wait=config.lease + 1.0)
@@ -123,7 +130,7 @@ class Node:
         self._coordinator.start()
         self._coordinator.kick()
         if self.hub.child_specs:
-            self._waiting = AsyncRedis(self._server)
+            self._waiting = self._connect(self.hub.server)
             self.parts.supervisor.background(start_static(self.hub, self._waiting), "starting static children")
         self.pulse.start()
 
