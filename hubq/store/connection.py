@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -57,7 +57,6 @@ class AsyncRedis:
         self._blocked: set[Lane] = set()
         self._connecting = asyncio.Lock()
         self._without_lanes = False
-        self._passed: Callable[[], Awaitable[None]] | None = getattr(server, "passed", None)  # tests cut connections
 
     async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
         """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
@@ -83,11 +82,7 @@ class AsyncRedis:
             pause = min(pause * 2, 0.5)
 
     async def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
-        if self._passed is not None:
-            await self._passed()
         answers = await self._send(commands)
-        if self._passed is not None:
-            await self._passed()
         for answer in answers:
             if isinstance(answer, NoScriptError):
                 await self._load_and_repeat(commands, answers)

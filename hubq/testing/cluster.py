@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 from hubq.client.hub import Hub
 from hubq.core.lifecycle import Life
 from hubq.node.node import Node
-from hubq.store.connection import Server
+from hubq.store.command import Command
+from hubq.store.connection import AsyncRedis, Server
+from hubq.store.primary import PrimaryWatch
 from hubq.testing.waiting import eventually
 
 
 class Gate:
-    """A server whose connections can be cut or stopped for one node."""
+    """Makes connections that can be cut or stopped for one node."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self.address = server.address
+    def __init__(self) -> None:
         self.cut = False
         self.frozen = asyncio.Event()
         self.frozen.set()
 
-    def sync_client(self, timeout: float) -> Any:
-        """A blocking client (not gated)."""
-        return self._server.sync_client(timeout)
-
-    def async_client(self, timeout: float) -> Any:
-        """An asyncio client; ``AsyncRedis`` asks the gate before and after each request."""
-        return self._server.async_client(timeout)
+    def connect(self, server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
+        """A connection through this gate (``Node(connect=...)``)."""
+        return GatedRedis(self, server, watch)
 
     async def passed(self) -> None:
         """Wait while frozen; raise while cut."""
         await self.frozen.wait()
         if self.cut:
             raise ConnectionError("the network is cut (hubq.testing)")
+
+
+class GatedRedis(AsyncRedis):
+    """Asks a gate before and after each request."""
+
+    def __init__(self, gate: Gate, server: Server, watch: PrimaryWatch | None) -> None:
+        super().__init__(server, watch=watch)
+        self._gate = gate
+
+    async def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        await self._gate.passed()
+        answers = await super()._attempt(commands)
+        await self._gate.passed()
+        return answers
 
 
 class Cluster:
@@ -69,8 +80,8 @@ class Cluster:
         """Start nodes, one after another, all with these tags; the last one is the answer."""
         node: Node | None = None
         for name in names:
-            gate = Gate(self.hub.server)
-            node = Node(self.hub, name, tags=tags, server=gate)
+            gate = Gate()
+            node = Node(self.hub, name, tags=tags, connect=gate.connect)
             await node.start()
             self.nodes[name], self._gates[name] = node, gate
         assert node is not None, "give at least one name"
