@@ -22,6 +22,10 @@ class Lease:
     margin: float
     asked_at: float = float("-inf")
 
+    def begin(self, asked_at: float) -> None:
+        """A new lease, asked for at ``asked_at``, has been granted."""
+        self.asked_at = asked_at
+
     def renewed(self, asked_at: float) -> None:
         """A renewal that was sent at ``asked_at`` has been granted."""
         self.asked_at = max(self.asked_at, asked_at)

@@ -10,22 +10,22 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hubq.core.lifecycle import Life
 from hubq.errors import RedisUnavailable
-from hubq.node.committer import SAMPLED
-from hubq.node.tasks import end_tasks
+from hubq.node.children.handler import Handler
+from hubq.node.commits.committer import SAMPLED, Committer
+from hubq.node.held.register import Register
+from hubq.node.runtime.counters import Counters
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
 from hubq.store.dead_letters import count_dead
 from hubq.store.mailbox import mailbox_length
 from hubq.store.vitals import EVERY, Vitals, write_vitals
-
-if TYPE_CHECKING:
-    from hubq.node.parts import Parts
 
 log = logging.getLogger("hubq.node")
 
@@ -37,19 +37,32 @@ COUNTED = 2000
 BUSIEST = 5
 
 
+class Ready(Protocol):
+    """Tells whether the node serves every shard that it should."""
+
+    @property
+    def serves_all(self) -> bool: ...
+
+
 class Pulse:
     """Beats while the event loop turns. ``turned_at``, ``vitals`` and ``lives`` may be read from another thread."""
 
-    def __init__(self, parts: Parts, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready
+    ) -> None:
         self.lives: Counter[str] = Counter()  # children by where they stand, as of the last census
-        self._parts = parts
+        self._group = group
+        self._register = register
+        self._handler = handler
+        self._committer = committer
+        self._counters = counters
         self._ready = ready
         self._lag = 0.0  # the longest wait since the last account
         self._queued = 0
         self._dead = 0
         self._mailboxes: dict[str, int] = {}
-        self._sampled_at = parts.now()
-        self._settings = {n: value for n, value in asdict(parts.config).items() if isinstance(value, int | float)}
+        self._sampled_at = group.standing.now()
+        self._settings = {n: value for n, value in asdict(group.config).items() if isinstance(value, int | float)}
         self._task: asyncio.Task[None] | None = None
         self.turned_at = time.monotonic()
         self.vitals = self._account()
@@ -64,20 +77,20 @@ class Pulse:
         self._task = None
 
     async def _work(self) -> None:
-        parts = self._parts
-        census_due = account_due = parts.now()
+        standing = self._group.standing
+        census_due = account_due = standing.now()
         while True:
-            asked = parts.now()
+            asked = standing.now()
             await asyncio.sleep(BEAT)
-            now = parts.now()
+            now = standing.now()
             self.turned_at = time.monotonic()
             self._lag = max(self._lag, now - asked - BEAT)
             if now >= census_due:
                 await self._census()
                 # Of a million children a census takes its time: spend a hundredth of it all on them.
-                census_due = parts.now() + max(EVERY, 100 * (parts.now() - now))
+                census_due = standing.now() + max(EVERY, 100 * (standing.now() - now))
             self.vitals = self._account()
-            if now >= account_due and parts.incarnation:
+            if now >= account_due and standing.incarnation:
                 account_due = now + EVERY
                 try:
                     await self._publish()
@@ -87,46 +100,46 @@ class Pulse:
     async def _census(self) -> None:
         lives: Counter[str] = Counter()
         queued = 0
-        for number, cell in enumerate(list(self._parts.supervisor.children())):
-            lives[cell.life.value] += 1
-            queued += len(cell.queue) if cell.queue else 0
+        for number, hosted in enumerate(list(self._register.children())):
+            lives[hosted.life.value] += 1
+            queued += len(hosted.queue) if hosted.queue else 0
             if number % COUNTED == COUNTED - 1:
                 await asyncio.sleep(0)
         self.lives, self._queued = lives, queued
 
     async def _publish(self) -> None:
-        parts = self._parts
-        shards = sorted(shard for shard, pinned in parts.supervisor.holdings if pinned is None)
-        *counts, _ = await parts.redis.run_many(
+        group = self._group
+        shards = sorted(self._register.shards())
+        *counts, _ = await group.redis.run_many(
             [
-                *(mailbox_length(parts.keys, shard) for shard in shards),
-                *(count_dead(parts.keys, shard) for shard in shards),
-                write_vitals(parts.keys, parts.node_name, self.vitals),
+                *(mailbox_length(group.keys, shard) for shard in shards),
+                *(count_dead(group.keys, shard) for shard in shards),
+                write_vitals(group.keys, group.node_name, self.vitals),
             ]
         )
         lengths, self._dead = counts[: len(shards)], sum(counts[len(shards) :])
         self._mailboxes = {str(shard): length for shard, length in zip(shards, lengths, strict=True) if length}
         self._lag = 0.0
-        self._sampled_at = parts.now()
-        parts.counters.sampled.clear()
+        self._sampled_at = group.standing.now()
+        self._counters.sampled.clear()
 
     def _account(self) -> Vitals:
-        parts, counters = self._parts, self._parts.counters
-        holdings = list(parts.supervisor.holdings.values())
-        since = max(parts.now() - self._sampled_at, BEAT)
+        standing, counters = self._group.standing, self._counters
+        holdings = self._register.all()
+        since = max(standing.now() - self._sampled_at, BEAT)
         return Vitals(
-            incarnation=parts.incarnation,
+            incarnation=standing.incarnation,
             at=round(time.time(), 3),
-            ready=self._ready(),
-            children=sum(len(holding.cells) for holding in holdings),
+            ready=self._ready.serves_all,
+            children=sum(len(holding.children) for holding in holdings),
             parked=self.lives[Life.PARKED.value],
             shards=sum(holding.pinned is None for holding in holdings),
             pins=sum(holding.pinned is not None for holding in holdings),
-            moving=[holding.shard for holding in holdings if holding.moving],
+            moving=[holding.shard for holding in holdings if holding.in_motion],
             queued=self._queued,
-            handled=parts.dispatcher.handled,
-            failed=parts.dispatcher.failed,
-            commits=parts.committer.commits,
+            handled=self._handler.handled,
+            failed=self._handler.failed,
+            commits=self._committer.commits,
             moved_in=counters.moved_in,
             moved_out=counters.moved_out,
             taken_over=counters.taken_over,
@@ -134,8 +147,8 @@ class Pulse:
             memory=memory_used(),
             cpu=round(time.process_time(), 2),
             lag=round(self._lag, 4),
-            lease_left=round(max(0.0, parts.lease.left(parts.now())), 3),
-            clock=round(time.time() - parts.redis_now_ms() / 1000, 3),
+            lease_left=round(max(0.0, standing.lease.left(standing.now())), 3),
+            clock=round(time.time() - standing.redis_now_ms() / 1000, 3),
             python=platform.python_version(),
             mailboxes=self._mailboxes,
             busiest={

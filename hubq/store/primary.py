@@ -12,14 +12,19 @@ from redis.exceptions import ResponseError
 class PrimaryWatch:
     """Greets every new connection of a node by asking who answers.
 
-    ``changed(was, now)`` is called once for each other Redis, before anything is sent to it. The connection that found
-    it fails, as a lost one does, so that what was on its way is thought over again. A replica is refused likewise.
+    Each subscriber is called with ``(was, now)`` once for each other Redis, before anything is sent to it. The connection
+    that found it fails, as a lost one does, so that what was on its way is thought over again. A replica is refused
+    likewise.
     A user who may not run INFO is not watched: then only tokens, epochs and leases that go back are noticed.
     """
 
-    def __init__(self, changed: Callable[[str, str], None]) -> None:
+    def __init__(self) -> None:
         self.known = ""
-        self._changed = changed
+        self._subscribers: list[Callable[[str, str], None]] = []
+
+    def subscribe(self, changed: Callable[[str, str], None]) -> None:
+        """Call this when another Redis answers."""
+        self._subscribers.append(changed)
 
     async def greet(self, connection: Any) -> None:
         """Ask on a connection that redis-py has just made. Raises its ``ConnectionError`` if nothing may be sent."""
@@ -34,7 +39,8 @@ class PrimaryWatch:
         """Judge what INFO says.
 
         >>> changes = []
-        >>> watch = PrimaryWatch(lambda was, now: changes.append((was, now)))
+        >>> watch = PrimaryWatch()
+        >>> watch.subscribe(lambda was, now: changes.append((was, now)))
         >>> watch.seen(b"run_id:aa\\r\\nrole:master\\r\\nmaster_replid:11\\r\\n")
         >>> watch.seen(b"run_id:aa\\r\\nrole:master\\r\\nmaster_replid:11\\r\\n"); changes
         []
@@ -50,5 +56,6 @@ class PrimaryWatch:
         now = f"{fields.get(b'run_id', b'').decode()} {fields.get(b'master_replid', b'').decode()}"
         was, self.known = self.known, now
         if was and was != now:
-            self._changed(was, now)
+            for changed in self._subscribers:
+                changed(was, now)
             raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")

@@ -30,7 +30,7 @@ def put(value: str) -> object:
 
 def test_a_late_request_does_not_undo_a_later_one(real: EmbeddedServer) -> None:
     async def scenario(proxy: Proxy, direct: SyncRedis) -> None:
-        redis = AsyncRedis(RedisServer(proxy.url), timeout=0.3, watch=PrimaryWatch(lambda was, now: None))
+        redis = AsyncRedis(RedisServer(proxy.url), timeout=0.3, watch=PrimaryWatch())
         await redis.run(put("first"))
         await asyncio.to_thread(proxy.stall, standing_only=True)
         await redis.run(put("old"), retry_for=5.0)  # by a second connection; the first one still carries it

@@ -1,1 +1,1 @@
-"""How a shard, a pin or a child comes to this node."""
+"""How a shard or a child comes to this node."""

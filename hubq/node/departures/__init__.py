@@ -1,1 +1,1 @@
-"""How a shard, a pin or a child leaves this node."""
+"""How a shard or a child leaves this node."""

@@ -119,6 +119,11 @@ class Cursors:
         """Whether the read under way was begun before the shard, or a child of it, came here."""
         return self._turn < self._fresh.get(shard, 0)
 
+    def begin_page(self, holding: Holding) -> set[str]:
+        """A page is asked for: the children that are sent back from now on, until the next one is."""
+        late = self.set_back[holding] = set()
+        return late
+
     def take_to_catch(self) -> list[Holding]:
         """The holdings that have something to catch up with."""
         found = list(self._to_catch)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 
 class Bell:
@@ -25,11 +27,14 @@ class Bell:
 
     async def heard(self, within: float | None = None) -> bool:
         """Wait for a ring, at most ``within`` seconds, and silence the bell. False: there was none."""
-        try:
-            async with asyncio.timeout(within):
-                await self._rung.wait()
-        except TimeoutError:
-            return False
+        if within is None:
+            await self._rung.wait()
+        else:
+            try:
+                async with asyncio.timeout(within):
+                    await self._rung.wait()
+            except TimeoutError:
+                return False
         self._rung.clear()
         return True
 
@@ -45,6 +50,6 @@ class News:
         self._next.set()
         self._next = asyncio.Event()
 
-    async def heard(self) -> None:
-        """Wait for the next ring."""
-        await self._next.wait()
+    def heard(self) -> Coroutine[Any, Any, object]:
+        """Wait for the next ring from this call on (not from the first step of the task that waits)."""
+        return self._next.wait()

@@ -37,7 +37,16 @@ class Seconds:
 class Counters:
     """Counted since the node started."""
 
-    __slots__ = ("commit_seconds", "leases_lost", "moved_in", "moved_out", "pauses", "sampled", "taken_over")
+    __slots__ = (
+        "commit_seconds",
+        "handler_seconds",
+        "leases_lost",
+        "moved_in",
+        "moved_out",
+        "pauses",
+        "sampled",
+        "taken_over",
+    )
 
     def __init__(self) -> None:
         self.moved_in = 0  # shards and pins handed over to this node, and by it
@@ -46,4 +55,29 @@ class Counters:
         self.leases_lost = 0
         self.pauses = Seconds()  # of each child that came here, from closing there to opening here
         self.commit_seconds = Seconds()
+        self.handler_seconds = Seconds()  # counted only in a node that was told to measure
         self.sampled: Counter[str] = Counter()  # child -> messages, in some of the commits since the last account
+
+    def came_in(self, times: int = 1) -> None:
+        """Shards or pins were handed over to this node."""
+        self.moved_in += times
+
+    def went_out(self, times: int = 1) -> None:
+        """Shards or pins were handed over by this node."""
+        self.moved_out += times
+
+    def took_over(self) -> None:
+        """A shard was taken from a node that had gone, or from nobody."""
+        self.taken_over += 1
+
+    def lease_lost(self) -> None:
+        """Everything here became void."""
+        self.leases_lost += 1
+
+    def paused(self, seconds: float, times: int = 1) -> None:
+        """So many children came here, and were not served for so long."""
+        self.pauses.add(seconds, times)
+
+    def sampled_message(self, child: str, times: int) -> None:
+        """A commit that was looked at holds so many messages of this child."""
+        self.sampled[child] += times

@@ -27,9 +27,7 @@ class EventLog:
     def add(self, kind: str, **fields: object) -> None:
         """Write an event soon. An event that Redis does not take within five seconds is dropped, with a warning."""
         group = self._group
-        self._waiting.append(
-            add_event(group.keys, group.config.events_kept, kind, {"node": group.node_name, **fields})
-        )
+        self._waiting.append(add_event(group.keys, group.config.events_kept, kind, {"node": group.node_name, **fields}))
         if len(self._waiting) == 1:
             self._background.run(self._write(), "writing events")
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from hubq.core.lease import Lease, RedisClock
+from hubq.node.runtime.bell import News
 
 
 class Standing:
@@ -40,6 +41,7 @@ class Standing:
         self._former_tokens: dict[int, int] = {}
         self._was: dict[int, frozenset[int]] = {}  # void incarnations, and the shards each of them held
         self._leaving = asyncio.Event()
+        self._renewals = News()
 
     # -- time and trust --------------------------------------------------------------------------------------------
 
@@ -50,6 +52,11 @@ class Standing:
     def trusted(self) -> bool:
         """Whether handlers may start and commits may be sent."""
         return self.lease.trusted(self.now())
+
+    async def until_trusted(self) -> None:
+        """Wait until handlers may start and commits may be sent."""
+        while not self.trusted():
+            await self._renewals.heard()
 
     def lease_over(self) -> bool:
         """Whether others may own everything by now."""
@@ -67,14 +74,16 @@ class Standing:
         self.incarnation = self.epoch = incarnation
         self.granted_ms = redis_ms + lease_ms
         self._former_tokens, self._tokens = self._tokens, {}
-        self.lease.asked_at = asked_at
+        self.lease.begin(asked_at)
         self._clock.observe(asked_at, self.now(), redis_ms)
+        self._renewals.ring()
 
     def renewed(self, asked_at: float, redis_ms: int, lease_ms: int) -> None:
         """The lease was renewed."""
         self.granted_ms = redis_ms + lease_ms
         self.lease.renewed(asked_at)
         self._clock.observe(asked_at, self.now(), redis_ms)
+        self._renewals.ring()
 
     def epoch_seen(self, epoch: int) -> None:
         """The membership has changed."""

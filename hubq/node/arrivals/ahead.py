@@ -1,0 +1,150 @@
+"""Children that are built before their token comes, so that nobody waits for ``__init__`` when it does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from hubq.core.handover import TARGET, Target, TargetEvent
+from hubq.core.messages import ChildStartResp, StartChildren
+from hubq.errors import StartFailed
+from hubq.node.children.builder import Builder
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.recorder import NoRecorder
+from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.group import Group
+from hubq.store.codec import sendable
+from hubq.store.control import send_control
+from hubq.store.owners import Owner
+from hubq.store.registry import read_some_specs, read_specs
+from hubq.strategies.migration import Migration
+
+log = logging.getLogger("hubq.node")
+
+#: Children are built this many at a time, so that the node goes on serving meanwhile.
+BUILD_BATCH = 16
+
+
+class AheadBuilt:
+    """What was built ahead, and where each shard that comes stands (the TARGET table)."""
+
+    def __init__(self, group: Group, events: EventLog, builder: Builder, migration: Migration) -> None:
+        self._group = group
+        self._events = events
+        self._builder = builder
+        self._migration = migration
+        self._states: dict[int, Target] = {}
+        self._shards: dict[int, dict[str, HostedChild]] = {}
+        self._single: dict[tuple[int, str], HostedChild] = {}  # children built ahead to be pinned here
+        self._building = asyncio.Lock()
+
+    def forget_all(self) -> None:
+        """Drop all of it (the node was evicted)."""
+        self._shards.clear()
+        self._single.clear()
+        self._states.clear()
+
+    # -- where a shard stands --------------------------------------------------------------------------------------
+
+    def moved(self, shard: int, event: TargetEvent) -> None:
+        """Take a row of the table."""
+        after = TARGET.next(self._states.get(shard, Target.ABSENT), event)
+        if after in (Target.ABSENT, Target.SERVING):
+            self._states.pop(shard, None)
+        else:
+            self._states[shard] = after
+
+    def forget_state(self, shard: int) -> None:
+        """Its adoption has failed: the next one begins anew."""
+        self._states.pop(shard, None)
+
+    def announced(self, shard: int) -> bool:
+        """Whether the shard is on its way here, as far as messages have told."""
+        return shard in self._states
+
+    # -- building --------------------------------------------------------------------------------------------------
+
+    async def start_children(self, message: StartChildren) -> None:
+        """``start_children``: build them, and say which cannot be built."""
+        group, shard = self._group, message.shard
+        if message.child:
+            built, failed, reasons = await self._build(message)
+            self._keep_single(shard, built)
+        else:
+            if not TARGET.allows(self._states.get(shard, Target.ABSENT), TargetEvent.START_CHILDREN):
+                return
+            self.moved(shard, TargetEvent.START_CHILDREN)
+            try:
+                built, failed, reasons = await self._build(message)
+            except BaseException:
+                if self._states.get(shard) is Target.BUILDING:
+                    self._states.pop(shard)
+                raise
+            if self._states.get(shard) is Target.BUILDING:
+                self._keep_shard(shard, built)
+        answer = ChildStartResp(group.node_name, shard, message.handover_id, "\n".join(failed), "\n".join(reasons))
+        await group.redis.run(send_control(group.keys, message.sender, answer), retry_for=2.0)
+
+    async def _build(self, message: StartChildren) -> tuple[dict[str, HostedChild], list[str], list[str]]:
+        group, shard = self._group, message.shard
+        if message.child:
+            names = message.child.split("\n")
+            specs = await group.redis.run(read_some_specs(group.keys, shard, names), retry_for=2.0)
+        else:
+            specs = await group.redis.run(read_specs(group.keys, shard), retry_for=2.0)
+        nowhere = Holding(shard, Owner("-", 0, 0), NoRecorder())
+        built: dict[str, HostedChild] = {}
+        failed: list[str] = []
+        reasons: list[str] = []
+        # One shard after another: several at once would take a turn of the event loop each, and a shard whose token has
+        # come, whose children pause, would wait for all of them.
+        async with self._building:
+            for number, (child, record) in enumerate(specs.items()):
+                try:
+                    built[child] = self._builder.build(nowhere, child, record)
+                except StartFailed as error:
+                    log.error("shard %d: %s", shard, error)
+                    failed.append(child)
+                    reasons.append(" ".join(sendable(str(error)).split()))
+                    self._events.add("child_start_failed", shard=shard, child=child, reason=str(error))
+                if number % BUILD_BATCH == BUILD_BATCH - 1:
+                    await asyncio.sleep(0)
+        return built, failed, reasons
+
+    # -- keeping it, for a while -----------------------------------------------------------------------------------
+
+    @property
+    def _patience(self) -> float:
+        return self._migration.handle_process_startups(self._group.config.lease)
+
+    def _keep_shard(self, shard: int, built: dict[str, HostedChild]) -> None:
+        self._shards[shard] = built
+        self.moved(shard, TargetEvent.BUILT)
+        asyncio.get_running_loop().call_later(self._patience, self._overdue, shard, built)
+
+    def _overdue(self, shard: int, built: dict[str, HostedChild]) -> None:
+        if self._shards.get(shard) is built and self._states.get(shard) is Target.READY:
+            log.warning("shard %d was announced but did not come: its children are dropped again", shard)
+            del self._shards[shard]
+            self.moved(shard, TargetEvent.OVERDUE)
+
+    def _keep_single(self, shard: int, built: dict[str, HostedChild]) -> None:
+        for child, hosted in built.items():
+            self._single[shard, child] = hosted
+        asyncio.get_running_loop().call_later(self._patience, self._single_overdue, shard, built)
+
+    def _single_overdue(self, shard: int, built: dict[str, HostedChild]) -> None:
+        for child, hosted in built.items():
+            if self._single.get((shard, child)) is hosted:
+                del self._single[shard, child]
+
+    # -- taking it -------------------------------------------------------------------------------------------------
+
+    def take_shard(self, shard: int) -> dict[str, HostedChild]:
+        """The children that were built ahead for a shard whose token has come."""
+        return self._shards.pop(shard, {})
+
+    def take_single(self, shard: int, child: str) -> dict[str, HostedChild]:
+        """A child that was built ahead to be pinned here: by its name, or nothing."""
+        hosted = self._single.pop((shard, child), None)
+        return {} if hosted is None else {child: hosted}

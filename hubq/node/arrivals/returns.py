@@ -1,0 +1,107 @@
+"""How a single child comes back to a holding that is served here: its pin is gone, or it is parked no more."""
+
+from __future__ import annotations
+
+from hubq.node.arrivals.account import Account
+from hubq.node.arrivals.entrance import Coming, Entrance
+from hubq.node.arrivals.under_way import UnderWay
+from hubq.node.arrivals.wishes import Wishes
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.cursors import Cursors
+from hubq.node.held.holding import Holding
+from hubq.node.held.register import Register
+from hubq.node.runtime.background import Background
+from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.group import Group
+from hubq.node.trials.starts import StartTrials
+from hubq.store.envelope import Envelope
+from hubq.store.places import read_pin_owners, read_pins_epoch
+from hubq.store.registry import read_some_specs, read_state
+from hubq.store.spec_record import SpecRecord
+from hubq.store.tries import read_tries
+
+
+class Returns:
+    """Children that return."""
+
+    def __init__(
+        self, group: Group, background: Background, register: Register, cursors: Cursors, queue: CommitQueue,
+        plan_due: Bell, trials: StartTrials, under_way: UnderWay, wishes: Wishes, entrance: Entrance, account: Account,
+    ) -> None:  # fmt: skip
+        self._group = group
+        self._background = background
+        self._register = register
+        self._cursors = cursors
+        self._queue = queue
+        self._plan_due = plan_due
+        self._trials = trials
+        self._under_way = under_way
+        self._wishes = wishes
+        self._entrance = entrance
+        self._account = account
+
+    async def welcome(
+        self, shard: int, child: str, closed_at: float = 0.0, source: str = "", *, stay: bool = False
+    ) -> None:
+        """A child whose pin is gone is built here, and its messages are read from the first one left; unless it is wanted
+        elsewhere (and ``stay`` is not given).
+        """
+        group, holding = self._group, self._register.get(shard)
+        if holding is None or child not in holding.apart:
+            return  # whoever adopts the shard sees that the pin is gone
+        began = group.standing.now()
+        owner = holding.owner
+        pins, wishes, specs, state, watch = await group.redis.run_many(
+            [
+                read_pin_owners(group.keys, shard, [child]),
+                read_pins_epoch(group.keys),
+                read_some_specs(group.keys, shard, [child]),
+                read_state(group.keys, shard, child),
+                read_tries(group.keys, shard),
+            ],
+            retry_for=group.config.lease,
+        )
+        await self._wishes.refresh(wishes)
+        if pins or holding.owner != owner or child in holding.departing or child in holding.unplaced:
+            return  # this news is old: it has been passed on meanwhile
+        if holding.gone or child not in holding.apart:
+            return
+        if holding.in_motion and not holding.open:
+            return  # it leaves this minute; the next owner sees that the pin is gone
+        record: SpecRecord | None = specs.get(child)
+        if record is not None:
+            if record.place:
+                holding.guide(child)
+            if not stay and self._wishes.elsewhere(child, record):
+                holding.wait_for_place(child, record)
+                self._plan_due.ring()
+                return
+        if watch is not None and holding.watch is None:
+            self._background.run(self._trials.watch(holding), f"watching shard {shard}")
+        holding.watched(watch)
+        holding.take_back(child)
+        self._cursors.fresh(shard)
+        if not self.revive(holding, child, record, state):
+            return
+        early = self._under_way.take_early(shard, child)
+        if early is not None and not closed_at:
+            closed_at, source = early.closed_at, early.sender
+        self._account.child(holding, child, closed_at, source, began=began)
+        self._account.runs_here(holding, child, "released")
+
+    def revive(self, holding: Holding, child: str, record: SpecRecord | None, state: Envelope | None) -> bool:
+        """Build one child in a holding that is served already; its messages are read from the first one left. False: it
+        has ended, or it cannot run here.
+        """
+        if record is None:
+            self._cursors.orphans(holding, child)
+            return False
+        states = {} if state is None else {child: state}
+        # Whether it is parked in Redis was not read: if it could not run before, it can here.
+        hosted = self._entrance.enter(holding, child, record, Coming(states, parked={child: ""}))
+        if hosted is None:
+            self._plan_due.ring()  # who cannot run here may run elsewhere
+            return False
+        self._cursors.again(hosted)
+        self._queue.changed()
+        return True

@@ -1,0 +1,174 @@
+"""How a shard comes: handed over, found in ``owners``, claimed, or built anew after a move that failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from hubq.core.handover import TargetEvent
+from hubq.core.messages import Handover
+from hubq.node.arrivals.account import Account
+from hubq.node.arrivals.ahead import AheadBuilt
+from hubq.node.arrivals.batches import Batches
+from hubq.node.arrivals.entrance import Coming, Entrance
+from hubq.node.arrivals.under_way import UnderWay
+from hubq.node.arrivals.wishes import Wishes
+from hubq.node.children.endings import Endings
+from hubq.node.children.pumps import Pumps
+from hubq.node.copies.protocol import Copies
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.holding import Holding, HostedChild, Recorder
+from hubq.node.held.register import Register
+from hubq.node.runtime.background import Background
+from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.group import Group
+from hubq.node.trials.starts import StartTrials
+from hubq.store.owners import Owner, read_owners
+from hubq.store.places import read_pins_epoch
+from hubq.store.registry import read_specs, read_states, read_texts
+from hubq.store.spec_record import SpecRecord
+from hubq.store.tries import read_tries
+
+
+class ShardArrivals:
+    """Serves shards whose token this node has."""
+
+    def __init__(
+        self, group: Group, background: Background, events: EventLog, register: Register, queue: CommitQueue,
+        plan_due: Bell, recorder: Recorder, pumps: Pumps, endings: Endings, trials: StartTrials, copies: Copies,
+        under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, batches: Batches, entrance: Entrance, account: Account,
+    ) -> None:  # fmt: skip
+        self._group = group
+        self._background = background
+        self._events = events
+        self._register = register
+        self._queue = queue
+        self._plan_due = plan_due
+        self._recorder = recorder
+        self._pumps = pumps
+        self._endings = endings
+        self._trials = trials
+        self._copies = copies
+        self._under_way = under_way
+        self._ahead = ahead
+        self._wishes = wishes
+        self._batches = batches
+        self._entrance = entrance
+        self._account = account
+
+    async def adopt(self, shard: int, owner: Owner, handover: Handover | None = None, *, claimed: bool = False) -> None:
+        """Serve a shard whose token this node has: states from ``msk``, messages from the first one left.
+
+        ``claimed``: its owner was lost, so that copies kept here are as good as the original.
+        """
+        standing, held = self._group.standing, self._register.get(shard)
+        known = owner.token <= standing.token(shard)
+        if self._under_way.has(shard) or known or (held is not None and not held.gone):
+            return
+        holding = Holding(shard, owner, self._recorder)
+        self._under_way.begin(holding)
+        self._under_way.forget_early(holding)
+        self._under_way.has_come(shard)
+        began = standing.now()
+        try:
+            self._ahead.moved(shard, TargetEvent.HANDOVER)
+            coming = await self._brought_in(holding, claimed)
+        except BaseException:
+            if self._under_way.is_current(holding):
+                self._ahead.forget_state(shard)
+                if standing.token(shard) == owner.token:
+                    standing.doubt(shard, owner.token)  # so that the next heartbeat tries again
+            raise
+        finally:
+            self._under_way.end(holding)
+            self._under_way.forget_early(holding)
+        if coming is not None:
+            await self._serve(holding, coming, handover, began)
+
+    async def _brought_in(self, holding: Holding, claimed: bool) -> Coming | None:
+        """Read what there is of the shard, put its children in, and open it. None: it is not ours, after all."""
+        group, shard, owner = self._group, holding.shard, holding.owner
+        standing = group.standing
+        copies: dict[str, HostedChild] = {}
+        if claimed:
+            copies = await self._copies.take_over(shard)
+        else:
+            self._copies.unfollow(shard)
+        # Owners first: a pin that is released between the reads is then only welcomed a little later.
+        owners, wishes, specs, states, parked, watch, marks = await group.redis.run_many(
+            [
+                read_owners(group.keys),
+                read_pins_epoch(group.keys),
+                read_specs(group.keys, shard),
+                read_states(group.keys, shard),
+                read_texts(group.keys.parked(shard)),
+                read_tries(group.keys, shard),
+                read_texts(group.keys.batches(shard)),
+            ],
+            retry_for=group.config.lease,
+        )
+        await self._wishes.refresh(wishes)
+        if holding.gone:
+            await self._drop(holding, copies)  # so was everything, meanwhile: the node was evicted
+            return None
+        if owners.shards.get(shard) != owner or owner.incarnation != standing.incarnation:
+            holding.lose()
+            self._ahead.moved(shard, TargetEvent.FENCED)
+            await self._drop(holding, copies)
+            return None
+        first = owner.token == 1 and not standing.knows(shard)  # nobody has ever had it
+        standing.learn(shard, owner.token)
+        holding.set_apart(owners.pinned(shard))
+        holding.watched(watch)
+        coming = Coming(states, parked, ahead=self._ahead.take_shard(shard), copies=copies, first=first)
+        await self._enter_all(holding, specs, coming)
+        if copies and not holding.gone and not await self._copies.taken_over(holding, coming.taken, copies):
+            self._fenced(holding)
+        if holding.gone:
+            await self._drop(holding, copies)
+            return None
+        holding.open_intake()
+        self._register.hold(holding)
+        self._batches.seen(shard, marks)
+        self._ahead.moved(shard, TargetEvent.RESTORED)
+        return coming
+
+    async def _enter_all(self, holding: Holding, specs: Mapping[str, SpecRecord], coming: Coming) -> None:
+        for number, (child, record) in enumerate(specs.items()):
+            if child in holding.apart:
+                continue
+            if record.place:
+                holding.guide(child)
+            if self._wishes.elsewhere(child, record):
+                holding.wait_for_place(child, record)
+                continue
+            await self._entrance.enter_shard(holding, child, record, coming)
+            if number % 128 == 127:
+                await asyncio.sleep(0)
+            if holding.gone:
+                return
+
+    def _fenced(self, holding: Holding) -> None:
+        """Somebody else owns the shard by now; none of its copies has been started."""
+        if holding.gone:
+            return  # the node was evicted meanwhile: what is known of its shards is forgotten
+        holding.lose()
+        self._ahead.moved(holding.shard, TargetEvent.FENCED)
+        self._events.add("fenced", shard=holding.shard, child="")
+        self._plan_due.ring()
+
+    async def _drop(self, holding: Holding, copies: Mapping[str, HostedChild]) -> None:
+        """The shard is not ours, after all: end what was built for it, and what it was to be built from."""
+        await self._endings.dispose(dict.fromkeys([*holding.children.values(), *copies.values()]), "fenced")
+
+    async def _serve(self, holding: Holding, coming: Coming, handover: Handover | None, began: float) -> None:
+        for hosted in list(holding.children.values()):
+            self._pumps.resume(hosted)
+        if holding.watch is not None:
+            self._background.run(self._trials.watch(holding, coming.later), f"watching shard {holding.shard}")
+        await self._group.wake()
+        self._account.shard(holding, handover, restored=len(coming.states), began=began)
+        self._queue.changed()
+        if holding.apart or holding.unbuilt:
+            self._plan_due.ring()  # a pin may have gone while we were busy; who cannot run here may run elsewhere

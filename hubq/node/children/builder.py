@@ -1,0 +1,49 @@
+"""Builds children: the class is found, and ``__init__`` runs."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from hubq.core.classes import ClassBook
+from hubq.errors import StartFailed
+from hubq.hooks.book import ALTER
+from hubq.node.held.holding import Holding, HostedChild, Services
+from hubq.node.runtime.hook_runner import HookRunner
+from hubq.store.codec import decode
+from hubq.store.spec_record import SpecRecord
+
+
+class Builder:
+    """Makes a hosted child of a spec."""
+
+    def __init__(self, services: Services, classes: ClassBook, hooks: HookRunner) -> None:
+        self._services = services
+        self._classes = classes
+        self._hooks = hooks
+
+    def build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
+        """Import the class and run ``__init__``. The child is not put into the holding yet.
+
+        Raises :class:`~hubq.errors.StartFailed`.
+        """
+        try:
+            return self._build(holding, child, record)
+        except StartFailed:
+            raise
+        except Exception as error:
+            raise StartFailed(
+                f"child {child!r} ({record.name}) cannot be built: {type(error).__name__}: {error}"
+            ) from error
+
+    def _build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
+        kind = self._classes.resolve(record.name, record.module)
+        args, kwargs = decode(record.arguments)
+        if self._hooks.wants(ALTER):
+            data = self._hooks.altered(child, record.name, args, kwargs, record.metadata)
+            args, kwargs = data.args, data.kwargs
+            record = replace(record, metadata=data.metadata)
+        hosted = HostedChild(self._services, holding, child, record, kind)
+        instance = kind.__new__(kind)
+        hosted.made(instance)
+        instance.__init__(*args, **kwargs)  # type: ignore[misc]
+        return hosted

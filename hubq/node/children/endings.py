@@ -1,0 +1,141 @@
+"""The end of children: for good, or only here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from hubq.core.lifecycle import Life, LifeEvent
+from hubq.node.children.outcomes import Outcomes, stopped_before
+from hubq.node.children.saver import Saver
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.cursors import Cursors
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.state import overrides
+from hubq.node.runtime.background import Background
+from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.hook_runner import HookRunner
+from hubq.store.codec import encode
+from hubq.store.mailbox import Message, reply_line
+from hubq.store.spec_record import SpecRecord
+
+log = logging.getLogger("hubq.node")
+
+
+class Endings:
+    """How children of a node end. ``quiet``: children of whose end nothing is logged. ``plan_due`` is rung when a pin has no
+    child any more.
+    """
+
+    def __init__(
+        self, group: Group, background: Background, events: EventLog, hooks: HookRunner, queue: CommitQueue,
+        cursors: Cursors, plan_due: Bell, saver: Saver, outcomes: Outcomes, quiet: set[str],
+    ) -> None:  # fmt: skip
+        self._node_name = group.node_name
+        self._stop_timeout = group.config.stop_timeout
+        self._background = background
+        self._events = events
+        self._hooks = hooks
+        self._queue = queue
+        self._cursors = cursors
+        self._plan_due = plan_due
+        self._saver = saver
+        self._outcomes = outcomes
+        self._quiet = quiet
+
+    # -- for good --------------------------------------------------------------------------------------------------
+
+    def forget(self, holding: Holding, child: str, record: SpecRecord) -> None:
+        """A child that never started, or has ended, goes with the next commit."""
+        holding.effects.ended[child] = record.start_id
+        holding.recorder.ended(holding, child, record.start_id)
+        holding.effects.states.pop(child, None)
+        holding.effects.parked.pop(child, None)
+        self._queue.changed()
+
+    def stop_requested(self, hosted: HostedChild) -> None:
+        """``self.stop()`` of a child, or the undoing of its start: it ends when its message in hand is done."""
+        hosted.stop_after_message()
+        if hosted.in_hand is None and hosted.life is not Life.BUILT:
+            self.end(hosted)
+
+    def stop_parked(self, hosted: HostedChild, message: Message) -> None:
+        """A stop message for a child that cannot run: it ends, and what waits for it is refused."""
+        holding = hosted.holding
+        holding.effects.done.setdefault(hosted.child_id, []).append(message.entry)
+        if message.reply_to:
+            line = reply_line(message.id, "ok", self._node_name, encode(True))
+            holding.effects.replies.setdefault(message.reply_to, []).append(line)
+        self.end(hosted)
+        self._cursors.orphans(holding, hosted.child_id)
+
+    def end(self, hosted: HostedChild) -> None:
+        """The child ends for good: what waits for it is refused, spec and state go with the next commit."""
+        if hosted.life is Life.ENDED:
+            return
+        holding, child = hosted.holding, hosted.child_id
+        for message in hosted.queue or ():
+            self._outcomes.fail(hosted, message, "unknown_child", stopped_before(child))
+        if hosted.unsaved:
+            holding.effects.done.setdefault(child, []).extend(hosted.unsaved)
+            hosted.drop_unsaved()
+        hosted.disarm()
+        self.forget(holding, child, hosted.record)
+        self.remove(hosted)
+        if self._has_more_to_do(hosted):
+            self._background.run(self._dispose(hosted, "stopped"), f"stopping child {child}")
+        if child not in self._quiet:
+            self._events.add("child_stopped", child=child, shard=holding.shard)
+        self._hooks.ended(holding.shard, holding.owner, child)
+        if holding.pinned is not None:
+            self._plan_due.ring()
+
+    def remove(self, hosted: HostedChild) -> None:
+        """Take a child out of its holding."""
+        if hosted.life is Life.PARKED:
+            self.forget(hosted.holding, hosted.child_id, hosted.record)
+        self._leave(hosted)
+        hosted.holding.detach(hosted.child_id)
+
+    # -- only here -------------------------------------------------------------------------------------------------
+
+    async def dispose(self, hosteds: Iterable[HostedChild], reason: str) -> None:
+        """End these children here (they live on elsewhere, or are parked), all at once."""
+        work = []
+        for hosted in hosteds:
+            hosted.disarm()
+            if hosted.in_hand is not None:
+                hosted.in_hand.cancel()
+            self._leave(hosted)
+            if self._has_more_to_do(hosted):
+                work.append(self._dispose(hosted, reason))
+        if work:
+            await asyncio.gather(*work, return_exceptions=True)
+
+    def _leave(self, hosted: HostedChild) -> None:
+        hosted.drop_queue()
+        if hosted.life is not Life.ENDED:
+            hosted.moved(LifeEvent.END)
+        hosted.tell()
+
+    def _has_more_to_do(self, hosted: HostedChild) -> bool:
+        return hosted.run_task is not None or overrides(hosted.kind, "on_stop")
+
+    async def _dispose(self, hosted: HostedChild, reason: str) -> None:
+        await self._saver.end_run(hosted)
+        await self.on_stop(hosted, reason)
+
+    async def on_stop(self, hosted: HostedChild, reason: str) -> None:
+        """Ask the child to let go of what it holds, within ``stop_timeout``."""
+        if hosted.instance is None or not overrides(hosted.kind, "on_stop"):
+            return
+        try:
+            async with asyncio.timeout(self._stop_timeout):
+                await hosted.instance.on_stop(reason)
+        except TimeoutError:
+            log.warning("on_stop of child %s took longer than %g s", hosted.child_id, self._stop_timeout)
+        except Exception as error:
+            log.warning("on_stop of child %s raised", hosted.child_id, exc_info=error)

@@ -1,0 +1,215 @@
+"""Handles one message: its method is run, and what it brings about is settled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from contextvars import copy_context
+from typing import Protocol
+
+from hubq.config import Config
+from hubq.core.child import methods_of
+from hubq.core.lifecycle import Life
+from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
+from hubq.node.children.endings import Endings
+from hubq.node.children.methods import Methods
+from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
+from hubq.node.held.holding import HostedChild
+from hubq.node.held.in_hand import InHand
+from hubq.node.held.state import envelope_of, lay_state, take_state, takes_boundaries
+from hubq.node.runtime.standing import Standing
+from hubq.store.codec import decode, encode
+from hubq.store.envelope import Envelope
+from hubq.store.mailbox import Message
+
+log = logging.getLogger("hubq.node")
+
+#: Handles a message in hand. A handler that is not begun, or is undone, ends with CancelledError.
+Handle = Callable[[HostedChild, InHand], Awaitable[None]]
+
+
+class LaysState(Protocol):
+    """Lays an original's state over its copy (``hubq.node.copies.laying``)."""
+
+    def lay(self, hosted: HostedChild, envelope: Envelope) -> None:
+        """Make the copy what the envelope says."""
+
+
+class NoCopyStates:
+    """In a hub without copies nobody is told an original's state."""
+
+    def lay(self, hosted: HostedChild, envelope: Envelope) -> None:
+        """Nothing to do."""
+
+
+class Handler:
+    """Runs the methods of children. ``handled`` and ``failed`` count messages.
+
+    ``threads`` runs plain ``def`` methods. ``quiet``: children of whose end nothing is logged.
+    """
+
+    def __init__(
+        self, standing: Standing, config: Config, methods: Methods, threads: Executor, outcomes: Outcomes,
+        endings: Endings, copy_states: LaysState, quiet: set[str],
+    ) -> None:  # fmt: skip
+        self.handled = 0
+        self.failed = 0
+        self._standing = standing
+        self._max_state_bytes = config.max_state_bytes
+        self._methods = methods
+        self._threads = threads
+        self._outcomes = outcomes
+        self._endings = endings
+        self._copy_states = copy_states
+        self._quiet = quiet
+
+    async def handle(self, hosted: HostedChild, in_hand: InHand) -> None:
+        """Handle the message in hand. If its task is cancelled, it is as if the message had never been begun."""
+        self.handled += 1
+        message = in_hand.message
+        if message.kind in ("stop", "state"):
+            self._handle_special(hosted, in_hand)
+            return
+        if message.deadline and self._is_overdue(hosted, message):
+            self._fail(hosted, in_hand, "overdue", "its deadline had passed when its turn came")
+            return
+        found = self._methods.find(hosted, message)
+        if found is None:
+            self._fail(hosted, in_hand, "unknown_method", _no_method(hosted, message.method))
+            return
+        method, is_async = found
+        instance = hosted.instance
+        eager = takes_boundaries(hosted)
+        try:
+            if eager and hosted.boundary is None:
+                hosted.taken(take_state(hosted, self._max_state_bytes))
+            args, kwargs = decode(message.payload)
+            if is_async:
+                result = await method(instance, *args, **kwargs)
+            else:
+                in_hand.threaded()
+                loop = asyncio.get_running_loop()
+                run = copy_context().run  # as asyncio.to_thread does: current_hub() works in the thread
+                result = await loop.run_in_executor(self._threads, lambda: run(method, instance, *args, **kwargs))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                self._raised(hosted, in_hand, error)  # the handler's own: something it waited for was cancelled
+                return
+            # Overdue in a handover, or the node is going away: as if the message had never been begun.
+            self._roll_back(hosted)
+            if in_hand.in_thread:
+                hosted.abandon()
+            self.unbegun(hosted, message)
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            self._raised(hosted, in_hand, error)
+            return
+        try:
+            answer = encode(result) if message.reply_to else b""
+        except Exception as error:
+            unsendable = NotSendable(f"the result of {message.method} cannot be pickled ({error})")
+            self._raised(hosted, in_hand, unsendable)
+            return
+        self._succeeded(hosted, in_hand, answer, eager)
+
+    def unbegun(self, hosted: HostedChild, message: Message) -> None:
+        """A message is not handled, after all: it is the next one again. (If its child moves, it is read there; but the
+        child may stay, since its target has gone or its state could not be taken.)
+        """
+        if hosted.queue is not None:  # else it is read again from the mailbox
+            hosted.queue.put_back(message)
+
+    # -- before its method -----------------------------------------------------------------------------------------
+
+    def _handle_special(self, hosted: HostedChild, in_hand: InHand) -> None:
+        message = in_hand.message
+        if message.kind == "state":  # a copy takes its original's state
+            self._copy_states.lay(hosted, Envelope.read(message.payload))
+            return
+        in_hand.succeeded(encode(True))
+        self._outcomes.settle(hosted, in_hand)
+        if message.method:
+            self._quiet.add(hosted.child_id)  # disable_logging
+        self._endings.end(hosted)
+        self._quiet.discard(hosted.child_id)
+
+    def _is_overdue(self, hosted: HostedChild, message: Message) -> bool:
+        if message.deadline >= self._standing.redis_now_ms():
+            return False
+        return not may_be_a_replay(hosted, message, self._standing.hub_began_ms)
+
+    # -- after its method ------------------------------------------------------------------------------------------
+
+    def _succeeded(self, hosted: HostedChild, in_hand: InHand, answer: bytes, eager: bool) -> None:
+        hosted.holds_until(in_hand.message.entry.decode())
+        if eager:
+            try:
+                state = take_state(hosted, self._max_state_bytes)
+            except HubqError as error:
+                self._raised(hosted, in_hand, error)
+                return
+            hosted.taken(state)
+        else:
+            hosted.is_changed()
+        in_hand.succeeded(answer)
+        durable = hosted.saved_with_each_message and hosted.life is not Life.ENDED
+        if durable and not hosted.saved and hosted.boundary is not None:
+            in_hand.saves(envelope_of(hosted, hosted.boundary))
+        self._outcomes.settle(hosted, in_hand)
+        if hosted.stopping:
+            self._endings.end(hosted)
+
+    def _roll_back(self, hosted: HostedChild) -> None:
+        if hosted.kind.on_error == "rollback" and hosted.boundary is not None:
+            lay_state(hosted, hosted.boundary)
+
+    def _raised(self, hosted: HostedChild, in_hand: InHand, error: BaseException) -> None:
+        self.failed += 1
+        message = in_hand.message
+        self._roll_back(hosted)
+        envelope: bytes | None = None
+        if hosted.kind.on_error == "keep":
+            try:
+                envelope = self._kept(hosted, message)
+            except HubqError as unsavable:
+                error = unsavable
+        if not message.reply_to:
+            log.warning("child %s: %s raised", hosted.child_id, message.method, exc_info=error)
+        trace = "".join(traceback.format_exception(error))
+        text = str(error) if isinstance(error, HubqError) else (str(error) or repr(error))
+        self._fail(hosted, in_hand, word_for(error), text, type(error).__name__, trace, envelope)
+        if hosted.stopping:
+            self._endings.end(hosted)
+
+    def _kept(self, hosted: HostedChild, message: Message) -> bytes | None:
+        """``on_error="keep"``: the state is what the handler has left. The envelope, if it is to be saved at once."""
+        hosted.is_changed()
+        hosted.holds_until(message.entry.decode())
+        if hosted.kind.durability != "commit" and not hosted.holding.recorder.records:
+            return None
+        state = take_state(hosted, self._max_state_bytes)
+        hosted.taken(state)
+        return envelope_of(hosted, state) if hosted.saved_with_each_message else None
+
+    def _fail(
+        self, hosted: HostedChild, in_hand: InHand, word: str, text: str, kind: str = "", trace: str = "",
+        envelope: bytes | None = None,
+    ) -> None:  # fmt: skip
+        in_hand.failed(word, error_payload(in_hand.message, text, kind, trace))
+        if envelope is not None:
+            in_hand.saves(envelope)
+        self._outcomes.settle(hosted, in_hand)
+
+
+def _no_method(hosted: HostedChild, method: str) -> str:
+    known = ", ".join(methods_of(hosted.kind)) or "none"
+    error = UnknownMethod(
+        f"child {hosted.child_id!r} ({hosted.kind.__name__}) has no method {method!r}; it has: {known}"
+    )
+    return str(error)

@@ -1,0 +1,50 @@
+"""The methods that callers may call, as the handler runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import Any
+
+from hubq.core.child import callable_method
+from hubq.node.held.holding import HostedChild
+from hubq.store.mailbox import Message
+from hubq.tracing import Tracing
+
+#: A method, and whether it is ``async def``.
+Found = tuple[Callable[..., Any], bool]
+
+
+class Methods:
+    """Finds the method that a message names."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[type, str], Found | None] = {}
+
+    def find(self, hosted: HostedChild, message: Message) -> Found | None:
+        """The method, to be called with the instance. None: callers may call none of this name."""
+        key = (hosted.kind, message.method)
+        if key not in self._known:
+            method = callable_method(*key)
+            self._known[key] = None if method is None else (method, iscoroutinefunction(method))
+        return self._known[key]
+
+
+class TracedMethods(Methods):
+    """The same for a hub that traces: each call is a span that continues its sender's trace."""
+
+    def __init__(self, node_name: str, tracing: Tracing) -> None:
+        super().__init__()
+        self._node_name = node_name
+        self._tracing = tracing
+
+    def find(self, hosted: HostedChild, message: Message) -> Found | None:
+        """The method inside a span."""
+        found = super().find(hosted, message)
+        if found is None:
+            return None
+        method, is_async = found
+        traced = self._tracing.handled(
+            method, is_async, hosted.kind, hosted.child_id, self._node_name, message.method, message.payload
+        )
+        return traced, is_async

@@ -1,0 +1,99 @@
+"""What becomes of a message that is done: it leaves the mailbox, and its reply goes out, with the next commit."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hubq.core.lifecycle import Life
+from hubq.node.children.saver import Saver
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.in_hand import InHand
+from hubq.store.mailbox import Message, reply_line
+
+#: Words of messages that were never begun: they leave no trace whatever ``on_error`` says.
+UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child"})
+
+
+class Outcomes:
+    """Puts all that a message has brought about into the effects of its holding."""
+
+    def __init__(self, node_name: str, queue: CommitQueue, saver: Saver) -> None:
+        self._node_name = node_name
+        self._queue = queue
+        self._saver = saver
+
+    def settle(self, hosted: HostedChild, in_hand: InHand) -> None:
+        """The message is done: it goes with the next commit, and with it what its handling has brought about."""
+        holding, child, message = hosted.holding, hosted.child_id, in_hand.message
+        if in_hand.state is not None:
+            # Before the recorder is asked: what it tells the followers depends on whether this commit saves the state.
+            holding.effects.states[child] = in_hand.state
+            hosted.is_saved()
+        if not holding.recorder.finished(hosted, message, in_hand.word):
+            return
+        effects = holding.effects
+        self._queue.touched(holding)
+        later = hosted.kind.durability == "interval" and not hosted.saved_with_each_message
+        if later and hosted.life is not Life.ENDED and not leaves_no_trace(hosted, in_hand.word):
+            self._saver.interval_progress(hosted, hosted.waits_for_save(message.entry))
+        else:
+            done = effects.done.get(child)
+            if done is None:
+                effects.done[child] = [message.entry]
+            else:
+                done.append(message.entry)
+        if message.reply_to:
+            line = reply_line(message.id, in_hand.word, self._node_name, in_hand.payload)
+            effects.replies.setdefault(message.reply_to, []).append(line)
+
+    def fail(
+        self, hosted: HostedChild, message: Message, word: str, text: str, kind: str = "", trace: str = ""
+    ) -> None:  # fmt: skip
+        """The message is done, though it was not in hand: there is an error for its caller."""
+        in_hand = InHand(message)
+        in_hand.failed(word, error_payload(message, text, kind, trace))
+        self.settle(hosted, in_hand)
+
+    def refuse_unknown(self, holding: Holding, message: Message) -> None:
+        """A message for a child that does not exist (any more): its sender is told."""
+        # No recorder is asked: followers are told of no message that was never begun.
+        effects = holding.effects
+        effects.done.setdefault(message.child, []).append(message.entry)
+        if message.reply_to:
+            payload = error_payload(message, stopped_before(message.child))
+            line = reply_line(message.id, "unknown_child", self._node_name, payload)
+            effects.replies.setdefault(message.reply_to, []).append(line)
+        self._queue.changed()
+
+
+def error_payload(message: Message, text: str, kind: str = "", trace: str = "") -> bytes:
+    """An error as its caller gets it. ``kind`` is the name of the exception; empty if nobody waits for a reply."""
+    if not message.reply_to:
+        return b""
+    text, trace = (part.encode("utf-8", "replace").decode() for part in (text, trace))
+    return msgspec.json.encode({"type": kind, "message": text, "traceback": trace})
+
+
+def stopped_before(child: str) -> str:
+    """What the sender of a message to a child that has ended is told."""
+    return f"child {child!r} was stopped before this message's turn"
+
+
+def leaves_no_trace(hosted: HostedChild, word: str) -> bool:
+    """Whether the state is as if the message had never been begun. (So ``durability="interval"`` need not keep it until
+    the next save, and must not: its sender has been told, and after a crash it could be run all the same.)
+    """
+    return word in UNBEGUN or (word != "ok" and hosted.kind.on_error == "rollback")
+
+
+def may_be_a_replay(hosted: HostedChild, message: Message, hub_began_ms: int) -> bool:
+    """``durability="interval"``: whether it may have been answered before a crash, and be missing in the saved state.
+
+    Such a message is handled even past its deadline: its caller may have been told that it was. (Not if its deadline
+    passed before there was any node: its caller was told that it never will be.)
+    """
+    until = hosted.holding.replays.get(hosted.child_id)
+    if until is None or int(message.entry.partition(b"-")[0]) >= until:
+        return False
+    return not message.deadline or message.deadline >= hub_began_ms

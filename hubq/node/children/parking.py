@@ -1,0 +1,51 @@
+"""Parks children that cannot run here: their messages stay in the mailbox, and whoever asks is told why."""
+
+from __future__ import annotations
+
+import logging
+
+from hubq.core.lifecycle import LifeEvent
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.holding import Holding, HostedChild, Services
+from hubq.node.runtime.event_log import EventLog
+from hubq.store.codec import sendable
+from hubq.store.spec_record import SpecRecord
+from hubq.store.tries import TOOK_DOWN
+
+log = logging.getLogger("hubq.node")
+
+
+class Parking:
+    """Writes down which children are parked, and why. ``quiet``: children of which nothing is logged."""
+
+    def __init__(self, services: Services, events: EventLog, queue: CommitQueue, quiet: set[str]) -> None:
+        self._services = services
+        self._events = events
+        self._queue = queue
+        self._quiet = quiet
+
+    def park(self, hosted: HostedChild, reason: str) -> None:
+        """Its life is PARKED by now: say why."""
+        reason = sendable(reason)
+        child, shard = hosted.child_id, hosted.holding.shard
+        quiet = child in self._quiet
+        if not quiet:
+            log.error("child %s is parked: %s", child, reason)
+        hosted.holding.effects.parked[child] = reason
+        hosted.park(reason)
+        self._queue.changed()
+        if not quiet:
+            self._events.add("child_parked", child=child, shard=shard, reason=reason)
+
+    def placeholder(self, holding: Holding, child: str, record: SpecRecord, reason: str) -> HostedChild:
+        """A child that cannot be built here: its placeholder keeps its messages in the mailbox. The caller attaches it."""
+        hosted = HostedChild(self._services, holding, child, record)
+        hosted.moved(LifeEvent.FAILED)
+        self.park(hosted, reason)
+        if reason.startswith(TOOK_DOWN):
+            # It stands in Redis, and is taken back there (`hubq dead replay`): not to be written again.
+            del holding.effects.parked[child]
+            holding.condemn(child)
+        else:
+            holding.cannot_build(child)
+        return hosted

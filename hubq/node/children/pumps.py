@@ -1,0 +1,138 @@
+"""Whose turn it is: one message at a time per child, many children at a time, no task per message.
+
+A few *pump* tasks take children from the ready queue and run their handlers. A pump whose handler suspends stays with it;
+the loop then starts another pump for the others, so there are as many pumps as suspended handlers, and one more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from hubq.config import Config
+from hubq.node.children.handler import Handle
+from hubq.node.children.outcomes import Outcomes
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.cursors import Cursors
+from hubq.node.held.holding import HostedChild
+from hubq.node.held.in_hand import InHand
+from hubq.store.mailbox import Message
+
+log = logging.getLogger("hubq.node")
+
+#: A pump lets the event loop turn after this many seconds.
+TURN = 0.004
+
+
+class Pumps:
+    """The ready queue and its pumps. ``threads`` runs plain ``def`` handlers, and ends with the pumps."""
+
+    def __init__(
+        self, handle: Handle, may_handle: Callable[[], bool], threads: Executor, config: Config, outcomes: Outcomes,
+        queue: CommitQueue, cursors: Cursors,
+    ) -> None:  # fmt: skip
+        self._handle = handle
+        self._may_handle = may_handle
+        self._threads = threads
+        self._queue_half, self._bytes_half = config.queue_limit // 2, config.queue_bytes // 2
+        self._outcomes = outcomes
+        self._queue = queue
+        self._cursors = cursors
+        self._ready: deque[HostedChild] = deque()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._turning = 0  # pumps that are not suspended in a handler
+        self._check_due = False
+
+    def offer(self, hosted: HostedChild, message: Message) -> None:
+        """Queue a message for a child (the reader keeps the bound)."""
+        if len(hosted.offer(message)) == 1 and hosted.open:
+            self._ready.append(hosted)
+            self._ensure()
+
+    def resume(self, hosted: HostedChild) -> None:
+        """The child may go on: it has started, or its holding has opened again."""
+        if hosted.queue and hosted.open:
+            self._ready.append(hosted)
+            self._ensure()
+
+    def stop(self) -> None:
+        """End all pumps and threads. Handlers that run are cancelled."""
+        self._ready.clear()
+        for pump in self._pumps:
+            pump.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def stopped(self, within: float) -> bool:
+        """Wait until the pumps have ended. False: a handler goes on though it was cancelled."""
+        if self._pumps:
+            await asyncio.wait(self._pumps, timeout=within)
+        return not self._pumps
+
+    def _ensure(self) -> None:
+        if not self._check_due:
+            self._check_due = True
+            asyncio.get_running_loop().call_soon(self._check)
+
+    def _check(self) -> None:
+        self._check_due = False
+        if self._turning > 0:
+            return
+        self._queue.due()  # the pump is suspended: what it finished before must not wait for it
+        if self._ready:
+            self._turning += 1
+            pump = asyncio.get_running_loop().create_task(self._pump())
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+    async def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        turning = True
+        try:
+            since = loop.time()
+            while self._ready and self._may_handle():
+                hosted = self._ready.popleft()
+                while hosted.queue and hosted.open and self._may_handle():
+                    queue = hosted.queue
+                    held = queue.bytes
+                    message = queue.take()
+                    if len(queue) == self._queue_half or queue.bytes <= self._bytes_half < held:
+                        self._cursors.room(hosted)
+                    in_hand = InHand(message, task)
+                    hosted.take_in_hand(in_hand)
+                    # If the handler suspends, this callback finds nobody turning and starts another pump.
+                    self._turning -= 1
+                    turning = False
+                    self._ensure()
+                    try:
+                        await self._handle(hosted, in_hand)
+                    except Exception as error:
+                        log.exception("child %s: a message could not be handled", hosted.child_id)
+                        self._outcomes.fail(hosted, message, "failed", str(error), type(error).__name__)
+                    finally:
+                        hosted.hand_empty()
+                    self._turning += 1
+                    turning = True
+                    if loop.time() - since > TURN:
+                        self._queue.due()
+                        await asyncio.sleep(0)
+                        since = loop.time()
+                        if self._ready and hosted.queue and hosted.open:
+                            self._ready.append(hosted)  # the others first: a flooded child never comes to an end
+                            break
+                if not hosted.queue:
+                    hosted.drop_queue()
+                if self._turning > 1:
+                    break  # another pump took over while this one was suspended
+        except asyncio.CancelledError:
+            return  # a straggler's handler was cancelled, or the node stops; the others get another pump
+        finally:
+            if turning:
+                self._turning -= 1
+            self._queue.due()
+            if self._ready and self._may_handle():  # else they are resumed when handlers may start again
+                self._ensure()

@@ -1,0 +1,126 @@
+"""Takes and saves children's states: at message boundaries, when a child asks, now and then, and when it moves."""
+
+from __future__ import annotations
+
+import asyncio
+from inspect import isawaitable
+
+from hubq.config import Config
+from hubq.core.lifecycle import Life
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.state import HANDED, envelope_of, overrides, take_state, takes_boundaries
+from hubq.node.runtime.background import Background
+from hubq.store.codec import encode_state
+
+
+class Saver:
+    """Puts states into the effects of holdings, for the next commit."""
+
+    def __init__(self, config: Config, background: Background, queue: CommitQueue) -> None:
+        self._config = config
+        self._background = background
+        self._queue = queue
+
+    # -- now -------------------------------------------------------------------------------------------------------
+
+    async def committed(self, holding: Holding) -> None:
+        """Wait for the holding's next commit."""
+        waiter = holding.next_commit()
+        self._queue.changed()
+        await waiter
+
+    async def commit_child(self, hosted: HostedChild) -> None:
+        """``await self.commit()`` of a child."""
+        in_hand = hosted.in_hand
+        if in_hand is not None and in_hand.task is asyncio.current_task():
+            return  # inside a handler: the commit that ends its message holds everything
+        if hosted.life is not Life.STARTING:  # on_start may commit, too
+            await hosted.at_boundary()
+        self.save(hosted)
+        await self.committed(hosted.holding)
+
+    def save(self, hosted: HostedChild) -> None:
+        """Put the child's state into the next commit, and with it the messages it holds. Call at a boundary."""
+        state = take_state(hosted, self._config.max_state_bytes)
+        unexplained = hosted.taken(state)  # no message has made it so
+        if not hosted.saved:
+            hosted.is_saved()
+            hosted.holding.effects.states[hosted.child_id] = envelope_of(hosted, state)
+            if unexplained:
+                hosted.holding.recorder.state(hosted)
+        self._holds(hosted)
+
+    def save_boundary(self, hosted: HostedChild) -> None:
+        """Put the state of the last message boundary into the next commit, and the messages it holds. At any time."""
+        if hosted.boundary is not None and not hosted.saved:
+            hosted.is_saved()
+            hosted.holding.effects.states[hosted.child_id] = envelope_of(hosted, hosted.boundary)
+        self._holds(hosted)
+
+    def _holds(self, hosted: HostedChild) -> None:
+        """The saved state holds every message that is done: they go with the commit that saves it."""
+        if hosted.unsaved:
+            hosted.holding.effects.done.setdefault(hosted.child_id, []).extend(hosted.unsaved)
+            hosted.drop_unsaved()
+        hosted.disarm()
+        self._queue.changed()
+
+    # -- now and then (durability="interval") ----------------------------------------------------------------------
+
+    def interval_progress(self, hosted: HostedChild, waiting: int) -> None:
+        """Another message is done; so many of them ``waiting`` for the next save."""
+        if waiting >= hosted.kind.save_after:
+            self._background.run(self._save_soon(hosted), "saving")
+        elif hosted.save_timer is None:
+            self._arm(hosted)
+
+    def _arm(self, hosted: HostedChild) -> None:
+        hosted.arm(asyncio.get_running_loop().call_later(hosted.kind.save_every, self._due, hosted))
+
+    def _due(self, hosted: HostedChild) -> None:
+        hosted.disarm()  # the next message sets another timer, whatever becomes of this save
+        self._background.run(self._save_soon(hosted), "saving")
+
+    async def _save_soon(self, hosted: HostedChild) -> None:
+        await hosted.at_boundary()
+        if hosted.holding.gone or hosted.life is not Life.RUNNING:
+            return
+        if not hosted.holding.frozen:
+            self.save(hosted)
+        elif hosted.save_timer is None:
+            self._arm(hosted)  # it is about to move, and may stay after all
+
+    # -- when it moves ---------------------------------------------------------------------------------------------
+
+    async def hand_over(self, hosted: HostedChild, with_state: bool) -> tuple[str, bytes | None]:
+        """End ``run()`` and take what the child hands over: (child, envelope or None if msk has it already).
+
+        Raises what ``prepare_handover_state`` raises, or that its result cannot be saved.
+        """
+        await self.end_run(hosted)
+        if not with_state:
+            return hosted.child_id, None
+        assert hosted.instance is not None
+        if hosted.abandoned and takes_boundaries(hosted):
+            # Its thread still runs and may change the instance: the last message boundary is what moves.
+            return hosted.child_id, envelope_of(hosted, hosted.boundary) if hosted.boundary is not None else None
+        if overrides(hosted.kind, "prepare_handover_state"):
+            handed = hosted.instance.prepare_handover_state()
+            if isawaitable(handed):
+                handed = await handed
+            data = encode_state(handed, self._config.max_state_bytes, hosted.child_id)
+            return hosted.child_id, envelope_of(hosted, data, HANDED)
+        data = take_state(hosted, self._config.max_state_bytes)
+        if hosted.saved and data == hosted.boundary and hosted.child_id not in hosted.holding.effects.states:
+            return hosted.child_id, None
+        return hosted.child_id, envelope_of(hosted, data)
+
+    async def end_run(self, hosted: HostedChild) -> None:
+        """Cancel the child's loop and wait until it has ended."""
+        task = hosted.run_task
+        if task is not None and task is not asyncio.current_task() and not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=self._config.stop_timeout)
+        if hosted.run_task is task and (task is None or task.done()):
+            hosted.runs(None)

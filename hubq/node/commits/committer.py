@@ -1,0 +1,178 @@
+"""Group commit: one script call, or few, for whatever has finished meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+
+from hubq.errors import RedisUnavailable
+from hubq.node.commits.confirmation import Confirmation
+from hubq.node.commits.forfeits import Forfeits
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.holding import Holding
+from hubq.node.runtime.counters import Counters
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.tasks import end_tasks
+from hubq.store.effects import Effects
+from hubq.store.owners import commit_shard, commit_shards, renew_token
+
+log = logging.getLogger("hubq.node")
+
+#: Of so many commits one is looked at to see which children are busy.
+SAMPLED = 8
+
+
+class Committer:
+    """Takes the effects of all holdings and commits them, one pipeline at a time."""
+
+    def __init__(
+        self, group: Group, queue: CommitQueue, forfeits: Forfeits, counters: Counters, confirmation: Confirmation
+    ) -> None:
+        self.commits = 0
+        self._group = group
+        self._queue = queue
+        self._forfeits = forfeits
+        self._counters = counters
+        self._confirmation = confirmation
+        self._turns = 0
+        self._reply_ttl_ms = int(group.config.reply_ttl * 1000)
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin committing."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        """Commit no more."""
+        if self._task is not None:
+            await end_tasks([self._task])
+            self._task = None
+
+    async def flush(self) -> None:
+        """Commit what there is, now (the last act of a node that leaves)."""
+        await self._commit()
+
+    async def settled(self) -> None:
+        """Wait until no commit is under way. What is frozen by then is not touched again until it is thawed."""
+        async with self._lock:
+            pass
+
+    def take(self, holding: Holding) -> Effects:
+        """The effects collected so far; the holding begins to collect anew."""
+        return holding.take_effects(self._reply_ttl_ms)
+
+    async def commit(self, holding: Holding, effects: Effects) -> str:
+        """Commit what was taken of a holding that is not served here any more: ``ok`` or ``fenced``."""
+        group = self._group
+        async with self._lock:
+            while True:
+                try:
+                    command = commit_shard(group.keys, holding.shard, holding.pinned, holding.owner, effects)
+                    return await group.redis.run(command)
+                except RedisUnavailable:
+                    if holding.gone or not group.standing.trusted():
+                        raise
+                await asyncio.sleep(0.02)
+                await self.renew([holding])
+
+    async def renew(self, holdings: Sequence[Holding]) -> None:
+        """Void what was sent and not answered: it could still arrive, after acts that follow it, and undo them.
+
+        The holdings go on under a new token; those that are owned by others already learn it from their next act.
+        """
+        group = self._group
+        before = [(holding, holding.owner) for holding in holdings]
+        for holding, owner in before:
+            # A pin's next life begins with the token of its shard: this one must not be met again.
+            token = owner.token + 1
+            if holding.pinned is not None:
+                token = max(token, int(group.standing.redis_now_ms()))
+            # Known here before it is written: nobody takes the new line for another owner's.
+            holding.owned_by(replace(owner, token=token))
+        while True:
+            commands = [renew_token(group.keys, h.shard, h.pinned, owner, h.owner) for h, owner in before if not h.gone]
+            try:
+                await group.redis.run_many(commands, retry_for=1.0)
+                return
+            except RedisUnavailable as error:
+                log.warning("commit waits: %s", error)
+                await asyncio.sleep(0.2)
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            await self._queue.waits()
+            try:
+                await self._commit()
+            except Exception:
+                log.exception("a commit failed")
+
+    async def _commit(self) -> None:
+        async with self._lock:
+            if not self._group.standing.trusted():
+                return  # the lease keeper says that all has changed if the lease comes back
+            batch = self._queue.take()
+            if not batch:
+                return
+            taken = [(holding, self.take(holding), holding.take_waiters()) for holding in batch]
+            self._sample([effects for _, effects, _ in taken])
+            began = time.perf_counter()
+            try:
+                words = await self._until_answered([(holding, effects) for holding, effects, _ in taken])
+            except Exception:
+                # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
+                for holding, _, waiters in taken:
+                    self._forfeits.given_up(holding)
+                    for waiter in waiters:
+                        waiter.cancel()
+                raise
+            self._counters.commit_seconds.add(time.perf_counter() - began)
+            error = None
+            if any(waiters for _, _, waiters in taken):
+                error = await self._confirmation.confirm()
+            for (holding, _, waiters), word in zip(taken, words, strict=True):
+                if word == "ok":
+                    self.commits += 1
+                    for waiter in waiters:
+                        if waiter.done():
+                            continue
+                        if error is not None:
+                            waiter.set_exception(error)
+                        else:
+                            waiter.set_result(None)
+                else:
+                    self._forfeits.fenced(holding)
+                    for waiter in waiters:
+                        waiter.cancel()
+
+    def _sample(self, taken: Sequence[Effects]) -> None:
+        self._turns += 1
+        if self._turns % SAMPLED == 0:
+            for effects in taken:
+                for child, entries in effects.done.items():
+                    self._counters.sampled[child] += len(entries)
+
+    async def _until_answered(self, batch: Sequence[tuple[Holding, Effects]]) -> list[str]:
+        # Losing a commit is not harmless: go on until Redis answers. If our lease is over by then, it says "fenced".
+        # But what has become void here meanwhile (another Redis answers) is not sent again: it may fit what that one
+        # has, and would put a state there whose messages are waiting again.
+        group = self._group
+        while True:
+            live = [(holding, effects) for holding, effects in batch if not holding.gone]
+            sent = [not holding.gone for holding, _ in batch]
+            commands = commit_shards(group.keys, ((h.shard, h.pinned, h.owner, effects) for h, effects in live))
+            try:
+                answers = await group.redis.run_many(commands) if commands else []
+            except RedisUnavailable as error:
+                log.log(logging.DEBUG if group.standing.trusted() else logging.WARNING, "commit waits: %s", error)
+                await asyncio.sleep(0.02)
+                await self.renew([holding for holding, _ in live])
+                continue
+            words = chain.from_iterable(answers)
+            return [next(words) if was_sent else "fenced" for was_sent in sent]

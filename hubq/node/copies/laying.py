@@ -1,0 +1,32 @@
+"""A copy takes its original's state."""
+
+from __future__ import annotations
+
+import logging
+
+from hubq.node.children.builder import Builder
+from hubq.node.held.holding import HostedChild
+from hubq.node.held.state import ATTRIBUTES, lay_state, restore
+from hubq.store.envelope import Envelope
+
+log = logging.getLogger("hubq.node")
+
+
+class CopyStates:
+    """Lays states over copies (``LaysState`` of :mod:`hubq.node.children.handler`)."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+
+    def lay(self, hosted: HostedChild, envelope: Envelope) -> None:
+        """Make a copy what the envelope says. A copy that cannot be made so is dropped."""
+        try:
+            if envelope.form == ATTRIBUTES:
+                lay_state(hosted, envelope.data)
+                hosted.laid(envelope.data, envelope.cursor)
+            else:
+                hosted.take_instance_of(self._builder.build(hosted.holding, hosted.child_id, hosted.record))
+                restore(hosted, envelope)
+        except Exception as error:
+            log.warning("the copy of child %s cannot take its state: %r", hosted.child_id, error)
+            hosted.holding.detach(hosted.child_id)

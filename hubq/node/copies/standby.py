@@ -1,0 +1,193 @@
+"""A node that has claimed a shard goes on from its copies (docs/protocol.md, section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from hubq.core.lifecycle import Life
+from hubq.core.replication import place_in_stream
+from hubq.errors import RedisUnavailable
+from hubq.node.children.lives import Lives
+from hubq.node.children.pumps import Pumps
+from hubq.node.commits.committer import Committer
+from hubq.node.copies.followed import Followed
+from hubq.node.copies.log_applier import LogApplier
+from hubq.node.copies.replica import Replica
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.state import ATTRIBUTES, envelope_of, lay_state
+from hubq.node.runtime.background import Background
+from hubq.node.runtime.group import Group
+from hubq.store.effects import Effects
+from hubq.store.envelope import Envelope
+from hubq.store.mailbox import read_range
+from hubq.store.replica_log import read_last_number, read_log
+
+#: Log entries, or messages, taken in one read.
+COUNT = 500
+#: How long a take-over waits for messages in hand of a copy whose state is in ``msk`` anyhow, seconds.
+PATIENCE = 1.0
+
+
+class Standby:
+    """Makes originals of copies."""
+
+    def __init__(
+        self, group: Group, background: Background, committer: Committer, lives: Lives, pumps: Pumps, followed: Followed,
+        applier: LogApplier,
+    ) -> None:  # fmt: skip
+        self._group = group
+        self._background = background
+        self._committer = committer
+        self._lives = lives
+        self._pumps = pumps
+        self._followed = followed
+        self._applier = applier
+
+    async def take_over(self, shard: int) -> dict[str, HostedChild]:
+        """This node has claimed the shard: the copies, each as the last commit has left it. (Nobody commits any more.)
+
+        The copies stay in their replica's holding, closed, until they are attached to the shard's.
+        """
+        replica = self._followed.get(shard)
+        if replica is None:
+            return {}
+        async with replica.lock:
+            whole = await self._reaches_the_end(replica)
+            # Dropped meanwhile, since it has lost the thread, or this node was evicted: its copies end already.
+            whole = whole and self._followed.has(replica)
+            copies = dict(replica.holding.children) if whole else {}
+            # Copies that may go on are not lost: what they have in hand is theirs to finish.
+            here = self._followed.release(shard) if whole else self._followed.forget(shard)
+        if whole:
+            await self._settle(replica, copies)
+        left = [hosted for hosted in here if copies.get(hosted.child_id) is not hosted]
+        self._background.run(self._applier.dispose(left), f"dropping copies of shard {shard}")
+        self._followed.say_goodbye(shard)
+        return copies
+
+    async def _reaches_the_end(self, replica: Replica) -> bool:
+        """Take in what is left of the log. False: the copies lack something."""
+        group, shard = self._group, replica.shard
+        if not replica.reading or not self._followed.has(replica):
+            return False
+        whole = True
+        while whole:
+            last, entries = await group.redis.run_many(
+                [read_last_number(group.keys, shard), read_log(group.keys, shard, replica.position.entry, COUNT)],
+                retry_for=group.config.lease,
+            )
+            whole = await self._applier.take_in(replica, entries)
+            if len(entries) < COUNT:
+                return whole and replica.position.number >= last
+        return False
+
+    async def _settle(self, replica: Replica, copies: dict[str, HostedChild]) -> None:
+        """Let the copies finish what they have in hand; those that cannot are taken from ``msk`` if it has their state."""
+        # (The holding is open here only if its copies handle messages.)
+        working = [hosted for hosted in copies.values() if hosted.queue or hosted.in_hand is not None]
+        if working:
+            for hosted in working:  # nobody else resumes a copy that is followed no more
+                self._pumps.resume(hosted)
+            waits = [asyncio.ensure_future(hosted.has_drained()) for hosted in working]
+            _, late = await asyncio.wait(waits, timeout=PATIENCE)
+            for wait in late:
+                wait.cancel()
+        replica.holding.close_intake()
+        for hosted in list(copies.values()):
+            late_one = bool(hosted.queue) or hosted.in_hand is not None
+            durability = hosted.kind.durability
+            if late_one and durability == "interval":
+                # What it has not handled yet is in the mailbox still, or in the state in ``msk`` (see ``adopt``).
+                hosted.drop_queue()
+                if hosted.in_hand is not None:
+                    hosted.in_hand.cancel()
+                    await hosted.at_boundary()
+            elif (
+                (late_one and durability == "commit")
+                or replica.doubts(hosted.child_id)
+                or hosted.life not in (Life.BUILT, Life.RUNNING)
+            ):
+                del copies[hosted.child_id]
+
+    def adopt(self, copy: HostedChild, saved: Envelope | None) -> bool:
+        """Whether a copy may go on as the original: it is what ``msk`` says, or can be made so."""
+        if copy.kind.durability != "commit":
+            if saved is not None and place_in_stream(saved.cursor) > place_in_stream(copy.cursor):
+                return False  # it was slow: what it has not handled yet is in msk, and in no mailbox any more
+            copy.is_changed()
+            return True  # the copy is newer than msk
+        if saved is None:
+            return copy.boundary is None or not copy.saved
+        if saved.form != ATTRIBUTES:
+            return False
+        if copy.boundary != saved.data:
+            lay_state(copy, saved.data)
+        copy.laid(saved.data, saved.cursor)
+        return True
+
+    async def taken_over(
+        self, holding: Holding, taken: Mapping[str, HostedChild], copies: Mapping[str, HostedChild]
+    ) -> bool:
+        """Start the copies that are the originals now, and end the others. Call before the holding opens. False: somebody
+        else owns the shard by now; nothing was started.
+        """
+        await self._applier.dispose([hosted for child, hosted in copies.items() if child not in taken])
+        newer = [
+            hosted for hosted in taken.values() if hosted.kind.durability != "commit" and hosted.boundary is not None
+        ]
+        if newer and not await self._save(holding, newer):
+            return False
+        for hosted in taken.values():
+            if hosted.life is Life.BUILT:
+                self._lives.begin(hosted, None)
+            else:
+                self._lives.goes_on(hosted)  # a copy, too, may lack what an owner before the last one answered
+                self._lives.began(hosted)
+        return True
+
+    async def _save(self, holding: Holding, originals: list[HostedChild]) -> bool:
+        """Copies that are newer than ``msk``: save them, and delete the messages they hold. False: fenced.
+
+        Nothing else has these states: it is tried for as long as the shard may be ours.
+        """
+        committer, standing = self._committer, self._group.standing
+        effects = await self._held_by(holding, originals)
+        while True:
+            try:
+                word = await committer.commit(holding, effects)
+                break
+            except RedisUnavailable:  # and the lease is in doubt: it may be renewed yet
+                if standing.incarnation != holding.owner.incarnation:
+                    raise
+            await committer.renew([holding])  # what was sent must not arrive late; returns when Redis answers
+        if word != "ok" or standing.incarnation != holding.owner.incarnation:
+            return False
+        for hosted in originals:
+            hosted.is_saved()
+        return True
+
+    async def _held_by(self, holding: Holding, originals: list[HostedChild]) -> Effects:
+        """The states of these children, and the messages in the mailbox that the states hold."""
+        group, effects = self._group, Effects()
+        for hosted in originals:
+            assert hosted.boundary is not None
+            effects.states[hosted.child_id] = envelope_of(hosted, hosted.boundary)
+        held = {
+            hosted.child_id: place_in_stream(hosted.cursor)
+            for hosted in originals
+            if hosted.kind.durability == "interval"
+        }
+        at, last = b"0", max(held.values(), default=(0, 0))
+        until = f"{last[0]}-{last[1]}".encode()
+        while last > (0, 0):
+            command = read_range(group.keys, holding.shard, at, until, COUNT)
+            messages = await group.redis.run(command, retry_for=group.config.lease)
+            for message in messages:
+                place = place_in_stream(message.entry.decode())
+                if message.kind in ("call", "cast") and place <= held.get(message.child, (0, 0)):
+                    effects.done.setdefault(message.child, []).append(message.entry)
+            if len(messages) < COUNT:
+                break
+            at = messages[-1].entry
+        return effects

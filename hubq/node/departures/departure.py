@@ -1,0 +1,269 @@
+"""The one routine by which children leave this node (docs/arrivals-and-departures.md).
+
+Close, collect, freeze, settle, give until answered; then one of three outcomes: given, it stays after all, or fenced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from hubq.core.lifecycle import Life
+from hubq.errors import RedisUnavailable
+from hubq.node.children.endings import Endings
+from hubq.node.children.lives import Lives
+from hubq.node.children.pumps import Pumps
+from hubq.node.children.saver import Saver
+from hubq.node.children.signals import Signals
+from hubq.node.commits.committer import Committer
+from hubq.node.commits.forfeits import Forfeits
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.state import overrides
+from hubq.node.runtime.background import Background
+from hubq.node.runtime.group import Group
+from hubq.store.command import Command
+from hubq.store.effects import Effects
+
+log = logging.getLogger("hubq.node")
+
+#: How long a message that is being undone is waited for, seconds.
+UNDONE_WITHIN = 1.0
+
+
+class Outcome(Enum):
+    """What has become of a departure."""
+
+    GIVEN = "given"  # not served here any more
+    STAYS = "stays"  # its target has gone: served on here
+    FENCED = "fenced"  # somebody else owned it already: dropped
+
+
+class Way(Protocol):
+    """One of the four ways of leaving, as the routine sees it."""
+
+    holding: Holding
+    """Under whose token the script runs."""
+    what: str
+    """For the log."""
+    has_target: bool
+    """It is given to one node that may be gone, and stays then. Without a target, the holding is not served here any more
+    whatever the answer is: a script that is repeated may be told ``fenced`` although the first try went through.
+    """
+
+    def parts(self) -> Sequence[Holding]:
+        """What goes: the holding, or the pins-to-be that were taken out of it."""
+
+    def packed(self, effects: Effects) -> Effects:
+        """The last commit, out of what the holding has collected; nothing more comes to that."""
+
+    def command(self, effects: Effects) -> Command[str]:
+        """The script that gives it away."""
+
+    def given(self) -> None:
+        """It is not served here any more."""
+
+    async def stays(self, effects: Effects) -> None:
+        """The target is gone, and nothing was written: serve on, with what was packed. Only with ``has_target``."""
+
+    def forfeited(self) -> list[HostedChild]:
+        """The holding is dropped. What was taken out of it is lost too: its children, to be disposed of."""
+
+
+@dataclass(slots=True)
+class Collected:
+    """What children hand over."""
+
+    states: dict[str, bytes] = field(default_factory=dict)
+    """Envelopes; a child whose state is in ``msk`` already is not among them."""
+    asked: set[str] = field(default_factory=set)
+    """The children that have handed over what they have."""
+    failed: dict[HostedChild, Exception] = field(default_factory=dict)
+
+    def take(self, handed: tuple[str, bytes | None]) -> None:
+        """A child has answered."""
+        child, envelope = handed
+        self.asked.add(child)
+        if envelope is not None:
+            self.states[child] = envelope
+
+    def effects(self, children: Iterable[HostedChild], forgotten: Iterable[str] = ()) -> Effects:
+        """What these children give away: their states, and the messages that these hold."""
+        handed = Effects(states=self.states, forgotten=list(forgotten))
+        for hosted in children:
+            if hosted.unsaved and hosted.child_id in self.asked:
+                handed.done[hosted.child_id] = hosted.unsaved
+        return handed
+
+
+class NoState(TimeoutError):
+    """A child did not hand its state over in time."""
+
+
+class Interrupted(RuntimeError):
+    """Handing over a state was cancelled by something else."""
+
+
+class Departures:
+    """The steps that all four ways take."""
+
+    def __init__(
+        self, group: Group, background: Background, committer: Committer, forfeits: Forfeits, saver: Saver,
+        signals: Signals, endings: Endings, lives: Lives, pumps: Pumps,
+    ) -> None:  # fmt: skip
+        self._group = group
+        self._background = background
+        self._committer = committer
+        self._forfeits = forfeits
+        self._saver = saver
+        self._signals = signals
+        self._endings = endings
+        self._lives = lives
+        self._pumps = pumps
+
+    # -- collect ---------------------------------------------------------------------------------------------------
+
+    async def collect(self, children: Iterable[HostedChild], with_state: bool, within: float) -> Collected:
+        """Ask the children that run, and have nothing in hand, for what they hand over, all at once."""
+        collected = Collected()
+        asked: dict[asyncio.Task[tuple[str, bytes | None]], HostedChild] = {}
+        ready = [hosted for hosted in children if hosted.life is Life.RUNNING and not hosted.busy]
+        for number, hosted in enumerate(ready):
+            work = self._saver.hand_over(hosted, with_state)
+            if hosted.run_task is None and not overrides(hosted.kind, "prepare_handover_state"):
+                # Nothing to wait for: no task is needed.
+                try:
+                    collected.take(await work)
+                except Exception as error:
+                    collected.failed[hosted] = error
+            else:
+                asked[asyncio.ensure_future(work)] = hosted
+            if number % 64 == 63:
+                await asyncio.sleep(0)
+        if asked:
+            await asyncio.wait(asked, timeout=within)
+            for task, hosted in asked.items():
+                if not task.done():
+                    task.cancel()
+                    collected.failed[hosted] = NoState(f"no state within {within:g} s")
+                elif task.cancelled():
+                    collected.failed[hosted] = Interrupted("prepare_handover_state was cancelled")
+                elif (raised := task.exception()) is not None:
+                    # (BaseExceptions end the loop.)
+                    collected.failed[hosted] = raised if isinstance(raised, Exception) else Interrupted(repr(raised))
+                else:
+                    collected.take(task.result())
+        return collected
+
+    async def become_passive(self, parts: Iterable[Holding]) -> None:
+        """These are not the active copies any more; each is told once."""
+        told: list[HostedChild] = []
+        for part in parts:
+            if part.active:
+                part.deactivate()
+                told += part.children.values()
+        await self._signals.announce(told, "passive")
+
+    # -- give ------------------------------------------------------------------------------------------------------
+
+    async def give(self, way: Way) -> Outcome:
+        """Give it away, with the last commit. What raises here is nothing that Redis being away explains."""
+        holding = way.holding
+        await self.become_passive(way.parts())
+        holding.freeze()
+        await self._committer.settled()
+        effects = way.packed(self._committer.take(holding))
+        try:
+            word = await self._until_answered(way, effects)
+            if word == "target_gone":
+                # An earlier try whose answer was lost may still arrive, and find the target alive again.
+                await self._committer.renew([holding])
+                word = "fenced" if holding.gone else word
+        except Exception:
+            # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
+            self._forfeits.given_up(holding)
+            self._drop(way)
+            raise
+        if way.has_target and word == "target_gone":
+            await way.stays(effects)
+            return Outcome.STAYS
+        if way.has_target and word == "fenced":
+            self._forfeits.fenced(holding)
+            self._drop(way)
+            return Outcome.FENCED
+        way.given()
+        return Outcome.GIVEN
+
+    async def _until_answered(self, way: Way, effects: Effects) -> str:
+        # What has become void here meanwhile (another Redis answers) is not sent again: it may fit what that one has.
+        group, command = self._group, way.command(effects)
+        while not group.standing.lease_over() and not way.holding.gone:
+            try:
+                return await group.redis.run(command, retry_for=1.0)
+            except RedisUnavailable as error:
+                log.warning("%s waits: %s", way.what, error)
+                await asyncio.sleep(0.2)
+        return "fenced"
+
+    def _drop(self, way: Way) -> None:
+        children = way.forfeited()
+        if children:
+            self._background.run(self._endings.dispose(children, "fenced"), "dropping children")
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+
+    async def dispose(self, children: Iterable[HostedChild], reason: str) -> None:
+        """They live on elsewhere, or are parked: end them here."""
+        await self._endings.dispose(children, reason)
+
+    async def become_active(self, children: Iterable[HostedChild]) -> None:
+        """They stay, and are the active copies again."""
+        await self._signals.announce(children, "active")
+
+    def go_on(self, children: Iterable[HostedChild]) -> None:
+        """They are served here again: their loops and their messages begin."""
+        for hosted in list(children):
+            if hosted.life is Life.RUNNING:
+                self._lives.start_run(hosted)
+                self._pumps.resume(hosted)
+
+
+def give_back(holding: Holding, effects: Effects, handed: Effects, children: Iterable[HostedChild]) -> None:
+    """What was packed was not written: it goes with a later commit, before what has been collected since. ``handed`` is
+    what the children gave away, apart from the effects.
+    """
+    if not handed.forgotten:
+        # States are saved all the same, and the messages they hold deleted: both, or neither.
+        effects.absorb(handed)
+        for hosted in children:
+            if hosted.child_id in handed.done:
+                hosted.drop_unsaved()
+    holding.give_back_effects(effects)
+
+
+def in_thread(hosted: HostedChild) -> bool:
+    """Whether a plain ``def`` handler is at work: its thread cannot be cancelled."""
+    return hosted.in_hand is not None and hosted.in_hand.in_thread
+
+
+async def at_boundaries(children: Iterable[HostedChild], within: float) -> list[HostedChild]:
+    """Wait until these are between two messages, at most so many seconds: those that are not."""
+    waits = {asyncio.ensure_future(hosted.at_boundary()): hosted for hosted in children}
+    if not waits:
+        return []
+    await asyncio.wait(waits, timeout=within)
+    late = [hosted for wait, hosted in waits.items() if not wait.done()]
+    for wait in waits:
+        wait.cancel()
+    return late
+
+
+async def undo(children: Sequence[HostedChild]) -> None:
+    """Undo the messages that these have in hand: they move with their children."""
+    for hosted in children:
+        if hosted.in_hand is not None:
+            hosted.in_hand.cancel()
+    await at_boundaries(children, UNDONE_WITHIN)

@@ -1,0 +1,342 @@
+"""The source side of a handover: the steps that a migration strategy puts in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hubq.core.handover import SOURCE, Source, SourceEvent
+from hubq.core.messages import StartChildren
+from hubq.hooks import ChildrenRedistribution, ForwardedMigration
+from hubq.node.arrivals.wishes import Wishes
+from hubq.node.children.saver import Saver
+from hubq.node.departures.answers import Answer, Answers
+from hubq.node.departures.departure import Collected, Departures, Outcome, at_boundaries, give_back
+from hubq.node.departures.moves import Moves
+from hubq.node.departures.rebuilding import Rebuilding
+from hubq.node.departures.stragglers import Stragglers
+from hubq.node.departures.turns import Turns
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.cursors import Cursors
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.pins import put_back, set_aside
+from hubq.node.held.register import Register
+from hubq.node.runtime.background import Background
+from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.counters import Counters
+from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.hook_runner import HookRunner
+from hubq.store.command import Command
+from hubq.store.control import send_control
+from hubq.store.effects import Effects, with_handed
+from hubq.store.owners import pass_token
+from hubq.strategies.migration import Migration
+
+log = logging.getLogger("hubq.node")
+
+#: How long a shard that is ready to go waits for others that are between two owners, seconds. (One of them may have a
+#: child that is slow to hand its state over.)
+PATIENCE = 0.05
+
+
+class ShardHandover:
+    """One shard on its way from this node to another (``strategies.migration.protocol.Handover``), and a way of leaving
+    (:class:`~hubq.node.departures.departure.Way`).
+    """
+
+    has_target = True
+
+    def __init__(
+        self, group: Group, background: Background, events: EventLog, hooks: HookRunner, counters: Counters,
+        plan_due: Bell, register: Register, cursors: Cursors, queue: CommitQueue, saver: Saver, wishes: Wishes,
+        departures: Departures, closing: Turns, stragglers: Stragglers, rebuilding: Rebuilding, holding: Holding,
+        answer: Answer,
+    ) -> None:  # fmt: skip
+        self.shard = holding.shard
+        self.target = answer.target
+        self.holding = holding
+        self.what = f"passing the token of shard {holding.shard}"
+        self.state = SOURCE.next(Source.SERVING, SourceEvent.BEGIN)
+        self._answer = answer
+        self._group = group
+        self._background = background
+        self._events = events
+        self._hooks = hooks
+        self._counters = counters
+        self._plan_due = plan_due
+        self._register = register
+        self._cursors = cursors
+        self._queue = queue
+        self._saver = saver
+        self._wishes = wishes
+        self._departures = departures
+        self._closing = closing
+        self._stragglers = stragglers
+        self._rebuilding = rebuilding
+        self._closed_at = 0.0
+        self._kept: set[str] = set()  # cannot start there, or could not be asked: pinned, and serving
+        self._pins: dict[str, Holding] = {}
+        self._why: dict[str, str] = {}
+        self._wanted_here: set[str] = set()
+        self._collected = Collected()
+        self._forgotten: list[str] = []
+        self._ready: list[HostedChild] = []
+        self._stopped = False
+        self._turn = False
+
+    def _moved(self, event: SourceEvent) -> None:
+        self.state = SOURCE.next(self.state, event)
+
+    # -- the steps of a strategy -----------------------------------------------------------------------------------
+
+    async def build_at_target(self, timeout: float) -> bool:
+        group, answer = self._group, self._answer
+        if self.holding.children:
+            message = StartChildren(group.node_name, self.shard, answer.handover_id)
+            await group.redis.run(send_control(group.keys, self.target, message), retry_for=timeout)
+            try:
+                async with asyncio.timeout(timeout):
+                    built = await asyncio.shield(answer.resp)
+            except TimeoutError:
+                log.warning(
+                    "shard %d: %s did not build its children within %g s; it stays", self.shard, self.target, timeout
+                )
+                self._moved(SourceEvent.START_OVERDUE)
+                self._events.add("handover_overdue", shard=self.shard, target=self.target)
+                return False
+            self._kept = {child for child in built.failed.split("\n") if child}
+        self._moved(SourceEvent.STARTED)
+        return not self.holding.gone
+
+    async def close_intake(self, grace: float) -> None:
+        if self.state is Source.STARTING:
+            self._moved(SourceEvent.STARTED)  # cold swap builds nothing ahead
+        # While the children of a shard are asked, its neighbours serve on: a pause is that of a few shards, not of all.
+        self._turn = await self._closing.take(PATIENCE)
+        holding = self.holding
+        if not self._group.standing.draining:
+            self._wanted_here = self._wishes.staying(holding)  # now: while it waited children may have begun
+        self._closed_at = self._group.standing.redis_now_ms()
+        holding.close_intake()
+        self._hooks.intake(self.shard, False, "migration")
+        await at_boundaries([hosted for hosted in holding.children.values() if hosted.settling], grace)
+        for hosted in list(holding.children.values()):
+            if hosted.child_id in self._wanted_here:
+                self._pin(hosted, "", serving=True)
+            elif hosted.settling:
+                self._pin(hosted, "it is busy with a message", serving=False)
+            elif hosted.child_id in self._kept:
+                self._pin(hosted, f"it cannot start on {self.target}: see `hubq events`", serving=True)
+        self._moved(SourceEvent.CLOSED)
+
+    def _pin(self, hosted: HostedChild, why: str, *, serving: bool) -> None:
+        """It cannot go with its shard: it stays here, under a token of its own."""
+        holding = self.holding
+        if hosted.child_id not in holding.children:
+            return  # it has ended meanwhile
+        if holding.recorder.records:
+            self._saver.save_boundary(hosted)  # as a pin it has no standby: its state must be in msk
+        self._pins[hosted.child_id] = set_aside(self._cursors, holding, hosted)
+        self._why[hosted.child_id] = why
+        if serving:
+            self._kept.add(hosted.child_id)
+
+    async def collect_states(self, timeout: float, handover: bool) -> None:
+        children = list(self.holding.children.values())
+        self._collected = await self._departures.collect(children, handover, timeout)
+        for hosted, error in self._collected.failed.items():
+            log.warning(
+                "child %s stays on %s: its state could not be handed over: %s",
+                hosted.child_id, self._group.node_name, error,
+            )  # fmt: skip
+            self._pin(hosted, f"its state could not be handed over: {error}", serving=True)
+        self._ready = list(self.holding.children.values())
+        if not handover:
+            self._forgotten = [hosted.child_id for hosted in self._ready]
+        self._moved(SourceEvent.COLLECTED)
+
+    async def stop_children(self) -> None:
+        await self._departures.become_passive([self.holding])
+        self._stopped = True
+        await self._departures.dispose(self._ready, "migrated")
+
+    async def pass_token(self) -> bool:
+        outcome = await self._departures.give(self)
+        if outcome is Outcome.FENCED:
+            self._moved(SourceEvent.FENCED)
+        return outcome is Outcome.GIVEN
+
+    async def await_confirmation(self, timeout: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(self._answer.confirmed)
+        except TimeoutError:
+            return False
+        finally:
+            self.give_turn()
+        return True
+
+    def follow(self, retention: float) -> None:
+        hooks = self._hooks
+        if hooks.wants("forwarded_migration"):
+            for child in self._pins:
+                stays = ForwardedMigration(
+                    hooks.hub_id, hooks.node, self.shard, self.target, child, serving=child in self._kept
+                )
+                hooks.fire("forwarded_migration", stays)
+        for child, pin in self._pins.items():
+            if child in self._wanted_here:
+                self._stragglers.keep(pin)
+            else:
+                self._stragglers.follow(pin, retention, serving=child in self._kept)
+
+    async def dispose(self) -> None:
+        self.give_turn()
+        if not self._stopped:
+            await self._departures.dispose(self._ready, "migrated")
+        self._moved(SourceEvent.DISPOSED)
+
+    # -- the node's, around them -----------------------------------------------------------------------------------
+
+    def give_turn(self) -> None:
+        """Nobody needs to wait for this shard any more."""
+        if self._turn:
+            self._turn = False
+            self._closing.give()
+
+    def abandon(self) -> None:
+        """Something went wrong before the token could pass: serve on."""
+        if not self.holding.gone and not self.holding.open:
+            self._serve_on(Effects())
+
+    # -- the way it leaves -----------------------------------------------------------------------------------------
+
+    def parts(self) -> Sequence[Holding]:
+        return [self.holding]
+
+    def packed(self, effects: Effects) -> Effects:
+        for pin in self._pins.values():  # a commit that was repeated has raised the token
+            pin.owned_by(replace(self.holding.owner, token=self.holding.owner.token + 1))
+        return effects
+
+    def _handed(self) -> Effects:
+        return self._collected.effects(self._ready, self._forgotten)
+
+    def command(self, effects: Effects) -> Command[str]:
+        group = self._group
+        return pass_token(
+            group.keys, self.shard, self.holding.owner, self.target, self._answer.incarnation,
+            handover_id=self._answer.handover_id, closed_at_ms=self._closed_at, pinned=self._why,
+            effects=with_handed(effects, self._handed()), events_kept=group.config.events_kept,
+        )  # fmt: skip
+
+    def given(self) -> None:
+        """The token has passed; the pins stay."""
+        self._moved(SourceEvent.PASSED)
+        holding = self.holding
+        self._group.standing.learn(holding.shard, holding.owner.token + 1)
+        self._counters.went_out()
+        for pin in self._pins.values():
+            pin.thaw()
+            self._register.hold(pin)
+            self._cursors.catch_up(pin)
+        self._register.drop(holding)
+        self._queue.changed()
+        self._plan_due.ring()
+
+    async def stays(self, effects: Effects) -> None:
+        self._moved(SourceEvent.TARGET_GONE)
+        self._serve_on(effects)
+
+    def _serve_on(self, effects: Effects) -> None:
+        """As if nothing had been begun."""
+        holding = self.holding
+        give_back(holding, effects, self._handed(), self._ready)
+        for pin in self._pins.values():
+            put_back(holding, pin)
+        self._pins.clear()
+        self._why.clear()
+        holding.thaw()
+        if not holding.active:
+            holding.activate()
+            self._background.run(self._departures.become_active(self._ready), "signals")
+        if self._stopped:
+            self._rebuilding.rebuild(holding)
+            return
+        holding.open_intake()
+        self._hooks.intake(self.shard, True, "target gone")
+        self._departures.go_on(holding.children.values())
+        self._cursors.catch_up(holding)
+        self._queue.changed()
+
+    def forfeited(self) -> list[HostedChild]:
+        children = [hosted for pin in self._pins.values() for hosted in pin.children.values()]
+        for pin in self._pins.values():
+            pin.lose()
+        return children
+
+
+class ShardHandovers:
+    """Begins handovers of shards."""
+
+    def __init__(
+        self, group: Group, background: Background, events: EventLog, hooks: HookRunner, counters: Counters,
+        plan_due: Bell, register: Register, cursors: Cursors, queue: CommitQueue, saver: Saver, wishes: Wishes,
+        migration: Migration, answers: Answers, moves: Moves, departures: Departures, closing: Turns,
+        stragglers: Stragglers, rebuilding: Rebuilding,
+    ) -> None:  # fmt: skip
+        self._group = group
+        self._background = background
+        self._events = events
+        self._hooks = hooks
+        self._counters = counters
+        self._plan_due = plan_due
+        self._register = register
+        self._cursors = cursors
+        self._queue = queue
+        self._saver = saver
+        self._wishes = wishes
+        self._migration = migration
+        self._answers = answers
+        self._moves = moves
+        self._departures = departures
+        self._closing = closing
+        self._stragglers = stragglers
+        self._rebuilding = rebuilding
+
+    def begin(self, holding: Holding, target: str, incarnation: int) -> asyncio.Task[None]:
+        """Hand a shard over to this life of a node, in the background."""
+        answer = self._answers.expect(secrets.token_hex(8), target, incarnation, watched=True)
+        handover = ShardHandover(
+            self._group, self._background, self._events, self._hooks, self._counters, self._plan_due, self._register,
+            self._cursors, self._queue, self._saver, self._wishes, self._departures, self._closing, self._stragglers,
+            self._rebuilding, holding, answer,
+        )  # fmt: skip
+        task = self._moves.begin(holding, self._hand_over(handover), f"handing over shard {holding.shard}")
+
+        def over(_: asyncio.Task[None]) -> None:
+            handover.give_turn()
+            self._answers.forget(answer)
+
+        task.add_done_callback(over)
+        return task
+
+    async def _hand_over(self, handover: ShardHandover) -> None:
+        hooks, draining = self._hooks, self._group.standing.draining
+        if hooks.wants("pre_children_redistribution"):
+            payload = ChildrenRedistribution(
+                hooks.hub_id, hooks.node, handover.shard, tuple(handover.holding.children), handover.target, draining
+            )
+            await hooks.before("pre_children_redistribution", payload)
+        try:
+            if self._group.standing.draining:
+                await self._migration.handle_shutdown(handover)
+            else:
+                await self._migration.handle_migration(handover)
+        except Exception:
+            handover.abandon()
+            raise

@@ -1,0 +1,54 @@
+"""Brings one message to its child, or leaves it in the mailbox for later."""
+
+from __future__ import annotations
+
+from hubq.config import Config
+from hubq.core.lifecycle import Life
+from hubq.node.children.endings import Endings
+from hubq.node.children.outcomes import Outcomes
+from hubq.node.children.pumps import Pumps
+from hubq.node.held.cursors import Cursors
+from hubq.node.held.holding import Holding
+from hubq.node.mailbox.starts import Starts
+from hubq.store.mailbox import Message
+
+
+class Delivery:
+    """What becomes of a message that has been read for a holding."""
+
+    def __init__(
+        self, config: Config, cursors: Cursors, pumps: Pumps, starts: Starts, outcomes: Outcomes, endings: Endings
+    ) -> None:
+        self._queue_limit = config.queue_limit
+        self._queue_bytes = config.queue_bytes
+        self._cursors = cursors
+        self._pumps = pumps
+        self._starts = starts
+        self._outcomes = outcomes
+        self._endings = endings
+
+    def deliver(self, holding: Holding, message: Message) -> None:
+        """Queue it for its child if the child is here and has room."""
+        child = message.child
+        if holding.pinned is not None and child != holding.pinned:
+            return
+        if message.kind == "start":
+            if holding.pinned is None:
+                self._starts.message(holding, message)
+            return
+        if child in holding.apart or child in holding.behind:
+            return
+        hosted = holding.children.get(child)
+        if hosted is None:
+            if holding.pinned is None:
+                self._outcomes.refuse_unknown(holding, message)
+            return
+        if hosted.life is Life.PARKED:
+            if message.kind == "stop":
+                self._endings.stop_parked(hosted, message)
+            return
+        queue = hosted.queue
+        if queue and (len(queue) >= self._queue_limit or queue.bytes >= self._queue_bytes):
+            self._cursors.set_behind(holding, child, queue[-1].entry)
+            return
+        self._pumps.offer(hosted, message)

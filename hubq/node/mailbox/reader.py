@@ -1,0 +1,97 @@
+"""Reads mailboxes: one blocking XREAD over all shards of the node. Reading changes nothing in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from hubq.errors import RedisUnavailable
+from hubq.node.held.cursors import START, Cursors
+from hubq.node.mailbox.catching_up import CatchingUp
+from hubq.node.mailbox.delivery import Delivery
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.tasks import end_tasks
+from hubq.store.connection import LOST
+from hubq.store.mailbox import Message, read_mailboxes
+
+log = logging.getLogger("hubq.node")
+
+#: Longest blocking read, seconds (well below the connection's time-out).
+BLOCK = 2.0
+#: Messages delivered before the event loop turns.
+BREATH = 200
+#: Most messages of one read while few shards are far behind. Whoever stands behind a flood waits until it has been read.
+DEEP = 2_000
+
+
+class Reader:
+    """The loop that moves the cursors of a node, and brings what it reads to the children."""
+
+    def __init__(self, group: Group, cursors: Cursors, delivery: Delivery, catching_up: CatchingUp) -> None:
+        self._group = group
+        self._cursors = cursors
+        self._delivery = delivery
+        self._catching_up = catching_up
+        self._count = group.config.read_count
+        self._queue_bytes = group.config.queue_bytes
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin reading."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._work()), loop.create_task(self._catching_up.work())]
+
+    async def stop(self) -> None:
+        """Read no more."""
+        await end_tasks(self._tasks)
+        await self._catching_up.stop()
+        self._tasks = []
+
+    async def _work(self) -> None:
+        group, cursors = self._group, self._cursors
+        wake_stream = group.keys.control(group.node_name)
+        count = self._count
+        woken = START  # not "$": a shard may be adopted, and its Wake be written, before the first read has begun
+        while True:
+            try:
+                asked = cursors.begin_read()
+                command = read_mailboxes(group.keys, asked, count, int(BLOCK * 1000), wake_stream, woken)
+                found, woken = await group.reading.run(command)
+                since = 0
+                for shard, messages in found.items():
+                    # The shard may have gone, or gone and come again, while we waited.
+                    if cursors.is_stale(shard):
+                        continue  # read it again
+                    if messages and cursors.by_shard.get(shard) == asked[shard]:
+                        cursors.by_shard[shard] = messages[-1].entry
+                        for holding in list(cursors.holdings.get(shard, ())):
+                            if holding not in cursors.late:
+                                for message in messages:
+                                    self._delivery.deliver(holding, message)
+                    since += len(messages)
+                    if since > BREATH:
+                        since = 0
+                        await asyncio.sleep(0)
+                full = [messages for messages in found.values() if len(messages) >= count]
+                count = self._next_count(full)
+                # What can be done at once is done, and its commit on its way to Redis, before the next read is: an idle
+                # call's reply need not wait for it. (The turns of: the check for pumps, the pump, the committer.) But
+                # while more is waiting a pump takes its whole time in each of them.
+                for _ in range(1 if full else 3):
+                    await asyncio.sleep(0)
+            except (*LOST, RedisUnavailable) as error:
+                log.debug("reading waits: Redis is away (%s)", error)  # the lease keeper says it once
+                await asyncio.sleep(0.1)
+            except Exception:
+                log.exception("reading failed")
+                await asyncio.sleep(0.5)
+
+    def _next_count(self, full: list[list[Message]]) -> int:
+        """How many messages of each shard to read next, after these shards had more than were read: in all no more than
+        ``DEEP``, and no more bytes than one child may have in memory; else as many as ever.
+        """
+        if not full:
+            return self._count
+        payloads = [len(message.payload) for messages in full for message in messages]
+        mean = max(1, sum(payloads) // len(payloads))
+        return max(self._count, min(DEEP, self._queue_bytes // mean) // len(full))

@@ -1,0 +1,230 @@
+"""A node's part in load balancing: it measures its shards; if it leads, it decides for all (docs/strategies.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import islice
+from typing import Protocol
+
+from hubq.core.balance import Bearer, Decision, History, Load, decide, leader_of
+from hubq.errors import HubqError
+from hubq.node.held.holding import Holding
+from hubq.node.held.register import Register
+from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.tasks import end_tasks
+from hubq.store.assignment import Assignment, LoadReport, publish_assignment, read_assignment, read_load, write_load
+from hubq.store.command import Command
+from hubq.store.connection import LOST
+from hubq.store.mailbox import mailbox_length
+from hubq.store.membership import NodeInfo, read_nodes, redis_time_ms
+from hubq.store.owners import read_owners
+from hubq.strategies.distribution import Balancing
+
+log = logging.getLogger("hubq.node")
+
+#: States that are looked at in one measurement, of all shards together, to guess the size of all.
+SAMPLED = 10_000
+#: Measurements that a leader wants before it moves anything.
+ENOUGH = 5
+#: One decision moves at most one shard in so many: the next one is upon newer measurements.
+AT_ONCE = 8
+
+
+class Balancers(Protocol):
+    """What a node does for its hub's distribution."""
+
+    def start(self) -> None:
+        """Begin to measure."""
+
+    async def stop(self) -> None:
+        """Measure no more."""
+
+    def asks(self) -> list[Command[Assignment]]:
+        """What the plan reads besides members and owners."""
+
+    def view_changed(self, nodes: dict[str, NodeInfo]) -> None:
+        """There are other members than before."""
+
+
+class NoBalancer:
+    """The hub's distribution looks at no loads."""
+
+    def start(self) -> None:
+        """Nothing is measured."""
+
+    async def stop(self) -> None:
+        """Nothing was."""
+
+    def asks(self) -> list[Command[Assignment]]:
+        """Nothing."""
+        return []
+
+    def view_changed(self, nodes: dict[str, NodeInfo]) -> None:
+        """It does not matter here."""
+
+
+class Balancer:
+    """Measures and publishes every ``push_interval``. All that a leader must not forget is in the assignment itself: its
+    successor begins with an empty history, and with the rests of its predecessor's moves.
+    """
+
+    def __init__(self, group: Group, register: Register, plan_due: Bell, strategy: Balancing) -> None:
+        self._group = group
+        self._register = register
+        self._plan_due = plan_due
+        self._strategy = strategy
+        self._history = History(strategy.max_history_size, strategy.weight_decay_factor)
+        self._latest: dict[Bearer, Load] = {}
+        self._counted: dict[Holding, tuple[int, float, float]] = {}
+        self._known: set[tuple[str, int]] = set()
+        self._joined = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        """Measure no more."""
+        await end_tasks([self._task])
+        self._task = None
+
+    def view_changed(self, nodes: dict[str, NodeInfo]) -> None:
+        """Other nodes are up than before."""
+        up = {(name, info.incarnation) for name, info in nodes.items() if info.up}
+        if self._known and up - self._known and self._strategy.nodeup_redistribution:
+            self._joined.set()
+        self._known = up
+
+    def asks(self) -> list[Command[Assignment]]:
+        """What the plan reads besides members and owners: the shards' nodes as the leader has published them."""
+        return [read_assignment(self._group.keys)]
+
+    async def _work(self) -> None:
+        standing = self._group.standing
+        due = standing.now()
+        while True:
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._joined.wait()
+            except TimeoutError:
+                due = standing.now() + self._strategy.push_interval
+            joined = self._joined.is_set()
+            self._joined.clear()
+            if not standing.incarnation or not standing.trusted():
+                self._forget()
+                continue
+            try:
+                await self._turn(joined)
+            except (*LOST, HubqError) as error:
+                log.debug("load balancing waits: %s", error)
+            except Exception:
+                log.exception("load balancing failed")
+
+    def _forget(self) -> None:
+        self._history.clear()
+        self._latest.clear()
+
+    async def _turn(self, joined: bool) -> None:
+        group, keys, standing = self._group, self._group.keys, self._group.standing
+        if joined:
+            nodes = await group.redis.run(read_nodes(keys))
+        else:
+            nodes = await self._publish_load()
+        up = {name: info.incarnation for name, info in nodes.items() if info.up}
+        if leader_of(up) != group.node_name or up[group.node_name] != standing.incarnation:
+            self._forget()
+            return
+        names = list(nodes)
+        owners, published, now, *reports = await group.redis.run_many(
+            [read_owners(keys), read_assignment(keys), redis_time_ms(), *(read_load(keys, name) for name in names)]
+        )
+        current: dict[int, str | None] = {
+            shard: owner.node if owner.node in nodes and nodes[owner.node].incarnation == owner.incarnation else None
+            for shard, owner in owners.shards.items()
+        }
+        if not joined:
+            self._learn(current, dict(zip(names, reports, strict=True)))
+            if len(self._history) < min(ENOUGH, self._strategy.max_history_size):
+                return
+
+        def decided() -> Decision:
+            return decide(
+                published.valid(nodes), current, up, group.config.shards, self._history.loads(), published.moved, now,
+                self._strategy.rest * 1000, None if joined else max(1, group.config.shards // AT_ONCE),
+            )  # fmt: skip
+
+        decision = await asyncio.to_thread(decided)  # with thousands of shards it takes longer than a child may wait
+        epoch = published.epoch + 1
+        command = publish_assignment(
+            keys, group.node_name, standing.incarnation, epoch, decision, up, group.config.events_kept
+        )
+        word = await group.redis.run(command)
+        if word != "ok":
+            log.debug("assignment %d of %s was refused: %s", epoch, group.node_name, word)
+        elif decision.moves:
+            log.info("node %s leads: %d shards are to move", group.node_name, decision.moves)
+            self._plan_due.ring()
+
+    def _learn(self, owners: dict[int, str | None], reports: dict[str, LoadReport | None]) -> None:
+        """What is not measured just now (it is moving, or has just come) counts as it did last."""
+        latest: dict[Bearer, Load] = {bearer: load for bearer, load in self._latest.items() if isinstance(bearer, int)}
+        for name, report in reports.items():
+            if report is not None:
+                latest[name] = report.pins
+                latest.update((shard, load) for shard, load in report.shards.items() if owners.get(shard) == name)
+        self._latest = latest
+        self._history.add(latest)
+
+    # -- measuring -------------------------------------------------------------------------------------------------
+
+    async def _publish_load(self) -> dict[str, NodeInfo]:
+        group, keys, standing = self._group, self._group.keys, self._group.standing
+        counted, self._counted = self._counted, {}
+        loads: dict[int, Load] = {}
+        pins = Load()
+        now = standing.now()
+        sampled = max(4, SAMPLED // max(1, len(self._register)))
+        for holding in self._register.all():
+            self._counted[holding] = holding.handled, holding.spent, now
+            before = counted.get(holding)
+            if before is None:
+                continue  # it has just come
+            load = _measured(holding, before, now, sampled)
+            if holding.pinned is None:
+                loads[holding.shard] = load
+            else:
+                pins = _sum(pins, load)
+        shards = sorted(loads)
+        nodes, *lengths = await group.redis.run_many(
+            [read_nodes(keys), *(mailbox_length(keys, shard) for shard in shards)]
+        )
+        for shard, length in zip(shards, lengths, strict=True):
+            load = loads[shard]
+            loads[shard] = Load(load.messages, load.seconds, length, load.children, load.state_bytes)
+        report = LoadReport(standing.incarnation, loads, pins)
+        await group.redis.run(write_load(keys, group.node_name, report, 3 * self._strategy.push_interval + 1.0))
+        found: dict[str, NodeInfo] = nodes
+        return found
+
+
+def _measured(holding: Holding, before: tuple[int, float, float], now: float, sampled: int) -> Load:
+    handled, spent, at = before
+    seconds = max(now - at, 1e-3)
+    sample = [
+        len(hosted.boundary) for hosted in islice(holding.children.values(), sampled) if hosted.boundary is not None
+    ]
+    state_bytes = sum(sample) * len(holding.children) // max(1, min(sampled, len(holding.children)))
+    return Load(
+        round((holding.handled - handled) / seconds, 2), round((holding.spent - spent) / seconds, 5), 0,
+        len(holding.children), state_bytes,
+    )  # fmt: skip
+
+
+def _sum(one: Load, other: Load) -> Load:
+    return Load(
+        one.messages + other.messages, one.seconds + other.seconds, one.queued + other.queued,
+        one.children + other.children, one.state_bytes + other.state_bytes,
+    )  # fmt: skip

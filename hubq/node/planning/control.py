@@ -1,0 +1,113 @@
+"""The control loop: what other nodes, clients and the events stream tell this node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import assert_never
+
+from hubq.core.messages import (
+    ChildrenPassed,
+    ChildStartResp,
+    ControlMessage,
+    Handover,
+    HandoverConfirmed,
+    PinReleased,
+    ReplicaJoined,
+    Revive,
+    StartChildren,
+    Wake,
+    Withdraw,
+)
+from hubq.errors import RedisUnavailable
+from hubq.node.arrivals.ahead import AheadBuilt
+from hubq.node.arrivals.arrivals import Arrivals
+from hubq.node.copies.protocol import Copies
+from hubq.node.departures.answers import Answers
+from hubq.node.mailbox.withdrawals import Withdrawals
+from hubq.node.planning.parked import Parked
+from hubq.node.runtime.background import Background
+from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.tasks import end_tasks
+from hubq.store.connection import LOST
+from hubq.store.control import last_event_id, read_control
+from hubq.strategies.synchronization import Synchronization
+
+BLOCK_MS = 2000
+
+
+class ControlLoop:
+    """Reads this node's control mailbox and the events, and brings each message to the part that it is for."""
+
+    def __init__(
+        self, group: Group, background: Background, plan_due: Bell, synchronization: Synchronization,
+        ahead: AheadBuilt, arrivals: Arrivals, answers: Answers, copies: Copies, withdrawals: Withdrawals,
+        parked: Parked,
+    ) -> None:  # fmt: skip
+        self._group = group
+        self._background = background
+        self._plan_due = plan_due
+        self._synchronization = synchronization
+        self._ahead = ahead
+        self._arrivals = arrivals
+        self._answers = answers
+        self._copies = copies
+        self._withdrawals = withdrawals
+        self._parked = parked
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        await end_tasks([self._task])
+        self._task = None
+
+    async def _work(self) -> None:
+        group = self._group
+        after, events_after = "0", ""
+        while True:
+            try:
+                if not events_after:
+                    events_after = await group.redis.run(last_event_id(group.keys))
+                after, messages, events_after, events = await group.redis.run(
+                    read_control(group.keys, group.node_name, after, events_after, BLOCK_MS)
+                )
+            except (*LOST, RedisUnavailable):
+                await asyncio.sleep(0.1)
+                continue
+            for message in messages:
+                self._receive(message)
+            if any(self._synchronization.propagate(event.get("type", "")) for event in events):
+                self._plan_due.ring()
+
+    def _receive(self, message: ControlMessage) -> None:
+        work: Awaitable[None] | None = None
+        match message:
+            case StartChildren():
+                work = self._ahead.start_children(message)
+            case Handover():
+                work = self._arrivals.handed_over(message)
+            case ChildrenPassed():
+                work = self._arrivals.children_passed(message)
+            case PinReleased():
+                work = self._arrivals.pin_released(message)
+            case ChildStartResp():
+                self._answers.started(message)
+            case HandoverConfirmed():
+                self._answers.confirmed(message)
+            case Revive():
+                work = self._parked.revive(message.shard, message.child)
+            case Withdraw():
+                self._withdrawals.withdraw(message)
+            case ReplicaJoined():
+                work = self._copies.snapshots(message.shard)
+            case Wake():
+                pass  # it has ended the blocking read, and that is all that it is for
+            case _:
+                assert_never(message)
+        if work is not None:
+            self._background.run(work, type(message).__name__)

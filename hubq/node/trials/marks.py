@@ -1,0 +1,73 @@
+"""Marks: what is begun in a watched shard is written down before, so that the next crash names it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from hubq.errors import RedisUnavailable
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.runtime.background import Background
+from hubq.node.runtime.group import Group
+from hubq.store.tries import mark_tries
+
+#: Whose mark it is. Of a hosted child: of the holding that it is in when the mark is written.
+Whose = Holding | HostedChild
+
+
+class Marks:
+    """Writes marks. ``alone`` is held while a suspect is on trial: there is at most one on a node at a time."""
+
+    def __init__(self, group: Group, background: Background) -> None:
+        self.alone = asyncio.Lock()
+        self._group = group
+        self._background = background
+        self._waiting: list[tuple[Whose, Mapping[str, str], asyncio.Future[str]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def me(self) -> str:
+        """This node as a mark names it."""
+        return f"{self._group.node_name}#{self._group.standing.incarnation}"
+
+    async def write(self, whose: Whose, marks: Mapping[str, str]) -> bool:
+        """Write marks; those of the same moment share a round trip. False: the holding is no longer ours.
+
+        Give a hosted child, if there is one: it may have been pinned between asking and writing.
+        """
+        written: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append((whose, marks, written))
+        if self._writer is None or self._writer.done():
+            self._writer = self._background.run(self._write(), "marking messages")
+        return await written == "ok"
+
+    async def _write(self) -> None:
+        group = self._group
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            under = [_holding(whose) for whose, _, _ in batch]
+            commands = [
+                mark_tries(group.keys, holding.shard, holding.pinned, holding.owner, marks)
+                for holding, (_, marks, _) in zip(under, batch, strict=True)
+            ]
+            try:
+                words = await group.redis.run_many(commands, retry_for=1.0)
+            except RedisUnavailable:
+                words = ["unknown"] * len(batch)
+            left = []
+            for (whose, marks, written), word in zip(batch, words, strict=True):
+                if written.done():
+                    continue
+                if word == "ok" or _holding(whose).gone or group.standing.lease_over():
+                    written.set_result(word)
+                else:
+                    # Our own token may be a new one by now (hubq.node.commits.committer), or be on its way to a pin of
+                    # ours. If it is another node's, the next commit or the next look at the plan says so.
+                    left.append((whose, marks, written))
+            if left:
+                self._waiting = left + self._waiting
+                await asyncio.sleep(0.02)
+
+
+def _holding(whose: Whose) -> Holding:
+    return whose.holding if isinstance(whose, HostedChild) else whose

@@ -1,0 +1,303 @@
+"""Makes all parts of a node, lowest first: each gets what it needs by its constructor, and nothing afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from hubq.client.hub import Hub
+from hubq.core.lease import Lease, RedisClock
+from hubq.node.arrivals.account import Account
+from hubq.node.arrivals.ahead import AheadBuilt
+from hubq.node.arrivals.arrivals import Arrivals
+from hubq.node.arrivals.batches import Batches
+from hubq.node.arrivals.entrance import Entrance
+from hubq.node.arrivals.pins import PinArrivals
+from hubq.node.arrivals.returns import Returns
+from hubq.node.arrivals.shards import ShardArrivals
+from hubq.node.arrivals.under_way import UnderWay
+from hubq.node.arrivals.wishes import Wishes
+from hubq.node.children.activity import Activity
+from hubq.node.children.builder import Builder
+from hubq.node.children.endings import Endings
+from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
+from hubq.node.children.lives import Lives
+from hubq.node.children.methods import Methods, TracedMethods
+from hubq.node.children.outcomes import Outcomes
+from hubq.node.children.parking import Parking
+from hubq.node.children.pumps import Pumps
+from hubq.node.children.saver import Saver
+from hubq.node.children.services import ChildServices
+from hubq.node.children.signals import Signals
+from hubq.node.children.timing import timed
+from hubq.node.commits.committer import Committer
+from hubq.node.commits.confirmation import Confirmation, NoConfirmation, ReplicaConfirmation
+from hubq.node.commits.forfeits import Forfeits
+from hubq.node.copies.followed import Followed
+from hubq.node.copies.laying import CopyStates
+from hubq.node.copies.log_applier import LogApplier
+from hubq.node.copies.log_reader import LogReader
+from hubq.node.copies.none import NoCopies
+from hubq.node.copies.protocol import Copies
+from hubq.node.copies.recorder import ShardRecorder
+from hubq.node.copies.replicas import MANY, Replicas
+from hubq.node.copies.standby import Standby
+from hubq.node.departures.answers import Answers
+from hubq.node.departures.child_passing import ChildPassings
+from hubq.node.departures.departure import Departures
+from hubq.node.departures.moves import Moves
+from hubq.node.departures.park import Park
+from hubq.node.departures.pin_release import PinReleases
+from hubq.node.departures.rebuilding import Rebuilding
+from hubq.node.departures.shard_handover import ShardHandovers
+from hubq.node.departures.stragglers import Stragglers
+from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
+from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.cursors import Cursors
+from hubq.node.held.holding import Recorder
+from hubq.node.held.recorder import NoRecorder
+from hubq.node.held.register import Register
+from hubq.node.mailbox.catching_up import CatchingUp
+from hubq.node.mailbox.delivery import Delivery
+from hubq.node.mailbox.reader import Reader
+from hubq.node.mailbox.starts import Starts
+from hubq.node.mailbox.withdrawals import Withdrawals
+from hubq.node.membership.lease_keeper import LeaseKeeper
+from hubq.node.membership.member import Member
+from hubq.node.membership.quorum import NoQuorum, Quorum, Quorums
+from hubq.node.membership.resuming import Resuming
+from hubq.node.membership.voiding import Voiding
+from hubq.node.planning.balancer import Balancer, Balancers, NoBalancer
+from hubq.node.planning.control import ControlLoop
+from hubq.node.planning.guide import Guide
+from hubq.node.planning.parked import Parked
+from hubq.node.planning.planner import Planner
+from hubq.node.planning.reconciler import Reconciler
+from hubq.node.planning.view_hooks import ViewHooks
+from hubq.node.runtime.background import Background
+from hubq.node.runtime.bell import Bell, News
+from hubq.node.runtime.counters import Counters
+from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.gate import Gate
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.standing import Standing
+from hubq.node.trials.marks import Marks
+from hubq.node.trials.messages import MessageTrials
+from hubq.node.trials.starts import StartTrials
+from hubq.node.vitals import Pulse
+from hubq.store.connection import AsyncRedis
+from hubq.store.primary import PrimaryWatch
+from hubq.strategies.distribution import DistributionTraits
+from hubq.strategies.migration import MigrationTraits
+from hubq.strategies.partition_tolerance import PartitionTraits
+
+#: What ``redundancy_signal`` says of which changes children hear.
+HEARD = {"all": frozenset({"active", "passive"}), "none": frozenset[str]()}
+
+
+class Wiring:
+    """The parts of one node. Only :class:`~hubq.node.node.Node` and :mod:`hubq.testing` hold it; no part does."""
+
+    def __init__(
+        self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch, *,
+        tags: Mapping[str, str], measured: bool,
+    ) -> None:  # fmt: skip
+        self._runtime(hub, name, redis, reading)
+        self._held(hub)
+        self._children(hub, measured)
+        self._commits()
+        self._copies(hub)
+        self._arrivals(hub)
+        self._departures(hub)
+        self._membership(hub, watch, tags)
+        self._planning(hub)
+        self._mailbox()
+        self.control = ControlLoop(
+            self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
+            self.copies, self.withdrawals, self.parked,
+        )  # fmt: skip
+        self.pulse = Pulse(self.group, self.register, self.handler, self.committer, self.counters, self.planner)
+
+    def _runtime(self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis) -> None:
+        config = hub.config
+        lease, now = Lease(config.lease, config.lease_margin), asyncio.get_running_loop().time
+        self.standing = Standing(name, lease, RedisClock(), now)
+        self.group = Group(redis, reading, hub.keys, config, self.standing)
+        self.background = Background()
+        self.events = EventLog(self.group, self.background)
+        self.hooks = HookRunner(hub.hook_book, hub.hub_id, name, self.background)
+        self.counters = Counters()
+        self.plan_due = Bell()
+        self.emptied = asyncio.Event()
+        self.needs_quorum = PartitionTraits.of(hub.partition_tolerance).needs_quorum
+        self.gate = Gate(self.standing, closed=self.needs_quorum)
+        self.traits = MigrationTraits.of(hub.migration)
+        self.quiet: set[str] = set()
+
+    def _held(self, hub: Hub) -> None:
+        self.replicated = hub.redundancy.replication_factor(MANY) > 1
+        self.active_active = self.replicated and hub.redundancy.replication_model == "active_active"
+        self.shard_recorder = ShardRecorder(self.active_active, hub.config.max_state_bytes)
+        self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
+        self.cursors = Cursors()
+        self.register = Register(self.cursors)
+        self.queue = CommitQueue(self.register)
+
+    def _children(self, hub: Hub, measured: bool) -> None:
+        group, background, config, name = self.group, self.background, hub.config, self.group.node_name
+        signal = hub.redundancy.redundancy_signal if self.replicated else "none"
+        heard = HEARD.get(signal, frozenset({signal}))
+        self.signals = Signals(self.standing, config, heard, self.active_active)
+        self.saver = Saver(config, background, self.queue)
+        self.outcomes = Outcomes(name, self.queue, self.saver)
+        self.endings = Endings(
+            group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
+            self.outcomes, self.quiet,
+        )  # fmt: skip
+        services = ChildServices(name, self.signals, self.saver, self.endings)
+        self.builder = Builder(services, hub.classes, self.hooks)
+        self.parking = Parking(services, self.events, self.queue, self.quiet)
+        self.copy_states = CopyStates(self.builder)
+        states: LaysState = self.copy_states if self.replicated else NoCopyStates()
+        threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
+        methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
+        self.handler = Handler(self.standing, config, methods, threads, self.outcomes, self.endings, states, self.quiet)
+        self.marks = Marks(group, background)
+        self.message_trials = MessageTrials(self.marks, self.handler)
+        self.balancing = DistributionTraits.of(hub.distribution).balancing
+        handle: Handle = self.message_trials.handle
+        if measured or self.balancing is not None:
+            handle = timed(handle, self.counters.handler_seconds)
+        may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
+        self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors)
+        self.lives = Lives(
+            group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
+            self.signals, self.endings, self.builder, self.parking, self.pumps,
+        )  # fmt: skip
+        self.start_trials = StartTrials(group, background, self.marks, self.lives)
+        self.activity = Activity(self.standing, self.signals, self.register)
+
+    def _commits(self) -> None:
+        self.forfeits = Forfeits(self.register, self.endings, self.events, self.background, self.plan_due, self.group)
+        waits = bool(self.group.config.wait_replicas)
+        confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
+        self.committer = Committer(self.group, self.queue, self.forfeits, self.counters, confirmation)
+
+    def _copies(self, hub: Hub) -> None:
+        group, background = self.group, self.background
+        self.applier = LogApplier(
+            group, background, self.builder, self.signals, self.endings, self.pumps, self.copy_states,
+            active_active=self.active_active,
+        )  # fmt: skip
+        self.followed = Followed(group, background, self.applier)
+        self.copies: Copies = NoCopies()
+        if self.replicated:
+            reader = LogReader(group, self.followed, self.applier, self.plan_due)
+            standby = Standby(group, background, self.committer, self.lives, self.pumps, self.followed, self.applier)
+            self.copies = Replicas(
+                group, background, self.register, self.queue, self.shard_recorder, hub.redundancy, hub.distribution,
+                self.followed, self.applier, reader, standby,
+            )  # fmt: skip
+
+    def _arrivals(self, hub: Hub) -> None:
+        group, background = self.group, self.background
+        self.news = News()
+        self.wishes = Wishes(group, self.news)
+        self.answers = Answers()
+        self.departures = Departures(
+            group, background, self.committer, self.forfeits, self.saver, self.signals, self.endings, self.lives,
+            self.pumps,
+        )  # fmt: skip
+        releases = PinReleases(group, self.register, self.plan_due, self.traits, self.departures)
+        self.stragglers = Stragglers(
+            group, background, self.events, self.traits, self.wishes, self.answers, self.departures, releases
+        )
+        self.batches = Batches(group, background, self.register, self.endings)
+        self.under_way = UnderWay()
+        self.ahead = AheadBuilt(group, self.events, self.builder, hub.migration)
+        account = Account(self.standing, self.events, self.hooks, self.counters)
+        self.entrance = Entrance(self.builder, self.parking, self.lives, self.start_trials, self.copies)
+        self.shard_arrivals = ShardArrivals(
+            group, background, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
+            self.endings, self.start_trials, self.copies, self.under_way, self.ahead, self.wishes, self.batches,
+            self.entrance, account,
+        )  # fmt: skip
+        pins = PinArrivals(
+            group, self.register, self.cursors, self.queue, self.plan_due, self.recorder, self.pumps, self.traits,
+            self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers,
+        )  # fmt: skip
+        returns = Returns(
+            group, background, self.register, self.cursors, self.queue, self.plan_due, self.start_trials,
+            self.under_way, self.wishes, self.entrance, account,
+        )  # fmt: skip
+        self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
+
+    def _departures(self, hub: Hub) -> None:
+        group, background = self.group, self.background
+        self.closing = Turns(CLOSED_AT_ONCE)
+        self.moves = Moves(background, self.plan_due)
+        self.rebuilding = Rebuilding(
+            self.standing, background, self.register, self.endings, self.committer, self.arrivals
+        )
+        self.handovers = ShardHandovers(
+            group, background, self.events, self.hooks, self.counters, self.plan_due, self.register, self.cursors,
+            self.queue, self.saver, self.wishes, hub.migration, self.answers, self.moves, self.departures,
+            self.closing, self.stragglers, self.rebuilding,
+        )  # fmt: skip
+        self.passings = ChildPassings(
+            group, background, self.counters, self.cursors, self.queue, self.committer, self.traits, self.answers,
+            self.departures,
+        )  # fmt: skip
+        self.park = Park(group, self.register, self.plan_due, self.traits, self.departures)
+
+    def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str]) -> None:
+        self.voiding = Voiding(
+            self.standing, self.background, self.events, self.counters, self.register, self.endings, self.copies,
+            self.wishes, self.arrivals, watch,
+        )  # fmt: skip
+        self.member = Member(
+            self.group, self.background, self.events, self.hooks, self.plan_due, self.start_trials, self.voiding,
+            self.emptied, tags=tags, address=hub.server.address,
+        )  # fmt: skip
+        self.resuming = Resuming(self.register, self.copies, self.pumps, self.queue)
+        self.keeper = LeaseKeeper(self.group, self.plan_due, self.member, self.voiding, self.resuming)
+        self.quorum: Quorums = NoQuorum(self.group)
+        if self.needs_quorum:
+            self.quorum = Quorum(
+                self.group, self.gate, self.hooks, self.plan_due, self.register, self.lives, self.resuming,
+                hub.partition_tolerance,
+            )  # fmt: skip
+
+    def _planning(self, hub: Hub) -> None:
+        group, background = self.group, self.background
+        self.guide = Guide(
+            group, background, self.register, self.cursors, self.wishes, self.arrivals, self.moves, self.passings,
+            self.stragglers,
+        )  # fmt: skip
+        self.parked = Parked(
+            group, background, self.events, self.register, self.queue, self.wishes, self.arrivals, self.guide
+        )
+        self.balancer: Balancers = NoBalancer()
+        if self.balancing is not None:
+            self.balancer = Balancer(group, self.register, self.plan_due, self.balancing)
+        reconciler = Reconciler(
+            group, background, self.register, hub.synchronization, self.arrivals, self.forfeits, self.moves
+        )
+        self.planner = Planner(
+            group, self.events, self.plan_due, self.emptied, self.register, self.cursors, hub.distribution,
+            hub.synchronization, ViewHooks(self.hooks), self.quorum, self.balancer, self.wishes, self.copies,
+            self.answers, self.moves, self.handovers, self.park, self.guide, self.parked, reconciler, self.voiding,
+        )  # fmt: skip
+
+    def _mailbox(self) -> None:
+        group, background = self.group, self.background
+        self.starts = Starts(
+            group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, self.endings, self.lives,
+            self.batches, self.wishes, self.guide, self.quiet,
+        )  # fmt: skip
+        self.delivery = Delivery(group.config, self.cursors, self.pumps, self.starts, self.outcomes, self.endings)
+        self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
+        self.reader = Reader(group, self.cursors, self.delivery, self.catching_up)
+        self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)

@@ -1,0 +1,284 @@
+"""The routine by which all four ways of leaving go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from hubq.core.child import Child
+from hubq.core.lifecycle import LifeEvent
+from hubq.core.phase import Phase
+from hubq.errors import RedisUnavailable
+from hubq.node.departures.departure import Interrupted, NoState, Outcome, at_boundaries, give_back, in_thread, undo
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.store.command import Command, plain
+from hubq.store.effects import Effects
+from tests.unit.node.fakes import a_child, a_holding
+from tests.unit.node.movers import Stage, busy, running
+
+
+class OneWay:
+    """A way of leaving that writes down what it is asked for."""
+
+    what = "leaving"
+
+    def __init__(self, holding: Holding, has_target: bool = True) -> None:
+        self.holding, self.has_target = holding, has_target
+        self.asked: list[str] = []
+        self.back: Effects | None = None
+        self.apart: list[HostedChild] = []
+
+    def parts(self) -> Sequence[Holding]:
+        assert not self.holding.frozen
+        self.asked.append("parts")
+        return [self.holding]
+
+    def packed(self, effects: Effects) -> Effects:
+        assert self.holding.frozen
+        self.asked.append("packed")
+        return effects
+
+    def command(self, effects: Effects) -> Command[str]:
+        self.asked.append("command")
+        return plain("LEAVE", self.holding.owner.token, *sorted(effects.done), read=str)
+
+    def given(self) -> None:
+        self.asked.append("given")
+
+    async def stays(self, effects: Effects) -> None:
+        self.asked.append("stays")
+        self.back = effects
+
+    def forfeited(self) -> list[HostedChild]:
+        self.asked.append("forfeited")
+        return self.apart
+
+
+def ready(has_target: bool = True) -> tuple[Stage, OneWay]:
+    """A closed shard with one child and something to commit."""
+    stage = Stage()
+    stage.child()
+    stage.shard.effects.done["room-1"] = [b"5-0"]
+    stage.shard.close_intake()
+    return stage, OneWay(stage.shard, has_target)
+
+
+def test_given_away() -> None:
+    async def scenario() -> None:
+        stage, way = ready()
+        stage.replies["LEAVE"] = "passed"
+        assert await stage.departures.give(way) is Outcome.GIVEN
+        assert way.asked == ["parts", "packed", "command", "given"]
+        assert stage.signals.told == [(["room-1"], "passive")] and not stage.shard.active
+        assert stage.replies.of("LEAVE") == [("LEAVE", 3, "room-1")] and not stage.shard.effects
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_packed_while_a_commit_is_under_way() -> None:
+    async def scenario() -> None:
+        stage, way = ready()
+        stage.redis.may_answer.clear()
+        stage.queue.changed()
+        commit = asyncio.ensure_future(stage.committer.flush())
+        await stage.redis.until_asked(1)
+        giving = asyncio.ensure_future(stage.departures.give(way))
+        await asyncio.sleep(0)
+        stage.shard.effects.done["room-2"] = [b"6-0"]
+        assert "packed" not in way.asked
+        stage.replies["commit_shards"], stage.replies["LEAVE"] = ["ok"], "passed"
+        stage.redis.may_answer.set()
+        await asyncio.wait_for(asyncio.gather(commit, giving), 5)
+        assert stage.replies.of("LEAVE") == [("LEAVE", 3, "room-2")]
+
+    asyncio.run(scenario())
+
+
+def test_a_target_that_is_gone_keeps_it_here_under_a_new_token() -> None:
+    async def scenario() -> None:
+        stage, way = ready()
+        stage.replies["LEAVE"] = "target_gone"
+        assert await stage.departures.give(way) is Outcome.STAYS
+        assert way.back is not None and way.back.done == {"room-1": [b"5-0"]}
+        assert stage.shard.owner.token == 4, "an earlier try must not arrive late"
+        assert stage.redis.names() == ["LEAVE", "renew_token"]
+
+    asyncio.run(scenario())
+
+
+def test_lost_while_the_token_was_renewed() -> None:
+    async def scenario() -> None:
+        stage, way = ready()
+        stage.replies["LEAVE"] = "target_gone"
+        stage.replies["renew_token"] = lambda command: stage.register.drop(stage.shard) or "fenced"
+        assert await stage.departures.give(way) is Outcome.FENCED
+        assert "stays" not in way.asked and way.asked[-1] == "forfeited"
+
+    asyncio.run(scenario())
+
+
+def test_fenced_drops_it_and_what_was_taken_out_of_it() -> None:
+    async def scenario() -> None:
+        stage, way = ready()
+        way.apart = [a_child(a_holding(pinned="room-2"), "room-2")]
+        stage.replies["LEAVE"] = "fenced"
+        assert await stage.departures.give(way) is Outcome.FENCED
+        await stage.endings.disposals.until(2)
+        assert stage.endings.disposed == [(["room-1"], "fenced"), (["room-2"], "fenced")]
+        assert stage.shard.gone and stage.events.added == [("fenced", {"shard": 0, "child": ""})]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("word", ["released", "fenced"])
+def test_without_a_target_every_answer_says_that_it_has_gone(word: str) -> None:
+    async def scenario() -> None:
+        stage, way = ready(has_target=False)
+        stage.replies["LEAVE"] = word
+        assert await stage.departures.give(way) is Outcome.GIVEN
+        assert not stage.events.added, "a repeated script may be told fenced: nobody else is known to own it"
+
+    asyncio.run(scenario())
+
+
+def test_it_is_repeated_until_redis_answers() -> None:
+    async def scenario() -> None:
+        stage, way = ready()
+        tries = iter([RedisUnavailable("away"), RedisUnavailable("away"), "passed"])
+        stage.replies["LEAVE"] = lambda command: next(tries)
+        assert await asyncio.wait_for(stage.departures.give(way), 5) is Outcome.GIVEN
+        assert len(stage.replies.of("LEAVE")) == 3 and way.asked.count("command") == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("why", ["lease", "loss"])
+def test_it_is_not_repeated_when_others_may_own_it(why: str) -> None:
+    async def scenario() -> None:
+        stage, way = ready()
+
+        def away(command: Any) -> RedisUnavailable:
+            if why == "lease":
+                stage.clock.now += 6.0
+            else:
+                stage.register.drop(stage.shard)
+            return RedisUnavailable("away")
+
+        stage.replies["LEAVE"] = away
+        assert await asyncio.wait_for(stage.departures.give(way), 5) is Outcome.FENCED
+        assert len(stage.replies.of("LEAVE")) == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("has_target", [True, False])
+@pytest.mark.parametrize("refuses", ["LEAVE", "renew_token"])
+def test_what_raises_is_given_up_and_adopted_again(has_target: bool, refuses: str) -> None:
+    async def scenario() -> None:
+        stage, way = ready(has_target)
+        stage.replies["LEAVE"] = "target_gone"
+        stage.replies[refuses] = ValueError("OOM command not allowed")
+        with pytest.raises(ValueError, match="OOM"):
+            await stage.departures.give(way)
+        assert stage.shard.gone and way.asked[-1] == "forfeited" and "given" not in way.asked
+        assert stage.standing.token(0) < stage.shard.owner.token, "the next look adopts it again"
+
+    asyncio.run(scenario())
+
+
+# -- collect and close -------------------------------------------------------------------------------------------------
+
+
+class Asked(Child):
+    """A child with a version of its own of what is handed over."""
+
+    def prepare_handover_state(self) -> Any:
+        return None
+
+
+def test_running_children_without_a_message_are_asked_all_at_once() -> None:
+    async def scenario() -> None:
+        stage = Stage()
+        for name in ("good", "saved", "slow", "bad", "cancelled", "inline"):
+            stage.child(name, kind=Child if name in ("saved", "inline") else Asked)
+        busy(stage.child("busy"), stubborn=True)
+        a_child(stage.shard, "built")
+        stage.saver.hands = {
+            "saved": None, "slow": asyncio.Event(), "bad": ValueError("no"), "cancelled": asyncio.CancelledError(),
+            "inline": KeyError("k"),
+        }  # fmt: skip
+        collected = await stage.departures.collect(stage.shard.children.values(), True, 0.01)
+        assert collected.states == {"good": b"state of good"} and collected.asked == {"good", "saved"}
+        kinds = {hosted.child_id: type(error) for hosted, error in collected.failed.items()}
+        assert kinds == {"inline": KeyError, "slow": NoState, "bad": ValueError, "cancelled": Interrupted}
+        assert {name for name, _ in stage.saver.asked} == {"good", "saved", "slow", "bad", "cancelled", "inline"}
+
+    asyncio.run(scenario())
+
+
+def test_only_children_that_were_asked_give_their_messages_away() -> None:
+    async def scenario() -> None:
+        stage = Stage()
+        asked, failed = stage.child("asked"), stage.child("failed")
+        asked.waits_for_save(b"5-0"), failed.waits_for_save(b"6-0")
+        stage.saver.hands = {"failed": ValueError("no")}
+        collected = await stage.departures.collect([asked, failed], True, 1.0)
+        handed = collected.effects([asked, failed], ["asked"])
+        assert handed.done == {"asked": [b"5-0"]} and handed.forgotten == ["asked"]
+
+    asyncio.run(scenario())
+
+
+def test_waiting_for_boundaries_and_undoing_what_is_late() -> None:
+    async def scenario() -> None:
+        holding = a_holding()
+        idle, late, starting = (a_child(holding, name) for name in ("idle", "late", "starting"))
+        running(idle), running(late)
+        starting.moved(LifeEvent.RESTORED)
+        in_hand = busy(late, in_thread=True)
+        await asyncio.sleep(0)
+        assert in_thread(late) and not in_thread(idle)
+        assert await at_boundaries([idle, late, starting], 0.01) == [late, starting]
+        await undo([late])
+        assert not late.busy and in_hand.task is not None and in_hand.task.cancelled()
+        assert await at_boundaries([], 1.0) == []
+
+    asyncio.run(scenario())
+
+
+def test_passive_is_told_once() -> None:
+    async def scenario() -> None:
+        stage = Stage()
+        stage.child()
+        await stage.departures.become_passive([stage.shard])
+        await stage.departures.become_passive([stage.shard])
+        assert stage.signals.told == [(["room-1"], "passive")]
+
+    asyncio.run(scenario())
+
+
+def test_those_who_go_on_are_those_who_run() -> None:
+    stage = Stage()
+    built = a_child(stage.shard, "built")
+    stage.departures.go_on([stage.child("runs"), built])
+    assert stage.lives.runs == ["runs"] and stage.pumps.resumed == ["runs"]
+
+
+@pytest.mark.parametrize("forgotten", [[], ["room-1"]])
+def test_what_was_not_written_comes_before_what_was_collected_since(forgotten: list[str]) -> None:
+    holding = a_holding()
+    hosted = a_child(holding)
+    hosted.waits_for_save(b"6-0")
+    holding.effects.done["room-1"] = [b"7-0"]
+    handed = Effects(states={"room-1": b"new"}, done={"room-1": [b"6-0"]}, forgotten=forgotten)
+    give_back(holding, Effects(done={"room-1": [b"5-0"]}), handed, [hosted])
+    if forgotten:  # the child was to start fresh there: here it goes on, and nothing of it is written
+        assert holding.effects.done == {"room-1": [b"5-0", b"7-0"]} and not holding.effects.states
+        assert hosted.unsaved == [b"6-0"] and not holding.effects.forgotten
+    else:
+        assert holding.effects.done == {"room-1": [b"5-0", b"6-0", b"7-0"]} and holding.effects.states
+        assert hosted.unsaved is None
+    assert holding.phase is Phase.OPEN
