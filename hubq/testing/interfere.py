@@ -64,6 +64,17 @@ def next_commit_raises(node: Node, error: Exception) -> Iterator[list[Exception]
         yield raised
 
 
+@contextmanager
+def commits_held(child: ChildHere) -> Iterator[None]:
+    """Nothing of its shard is committed, as while the token is being passed."""
+    holding = child.inside.holding
+    holding.frozen = True
+    try:
+        yield
+    finally:
+        holding.frozen = False
+
+
 # -- the lease ------------------------------------------------------------------------------------------------------
 
 

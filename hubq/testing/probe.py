@@ -65,6 +65,11 @@ class ChildHere:
         return self.inside.run_task is not None
 
     @property
+    def next_save(self) -> object | None:
+        """What stands for the save that is due: another object for another one; None while none is."""
+        return self.inside.save_timer
+
+    @property
     def may_handle(self) -> bool:
         """Whether handlers may start: its shard's intake is open."""
         return self.inside.holding.open

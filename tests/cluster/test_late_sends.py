@@ -13,7 +13,7 @@ from hubq.errors import AlreadyStarted, RedisUnavailable, UnknownChild
 from hubq.store.codec import encode
 from hubq.store.connection import AsyncRedis, SyncRedis
 from hubq.store.mailbox import Outgoing, send_messages, start_children, void_numbers
-from hubq.testing import Cluster, LedgerChild
+from hubq.testing import Cluster, LedgerChild, connections
 
 
 class Between:
@@ -88,8 +88,7 @@ def test_what_was_refused_in_the_end_is_not_done_by_an_earlier_try_that_is_late(
             await hub.aio.start_child("there", LedgerChild)
             flaky = Flaky(server)
             client = Hub(hub.hub_id, redis=flaky, shards=1)
-            session = await client.aio._session()
-            redis, sender = AsyncRedis(server), session.sender
+            redis, sender = AsyncRedis(server), await connections.sender_here(client)
             flaky.lose = 1
             with pytest.raises(AlreadyStarted):
                 await client.aio.start_child("there", LedgerChild)
