@@ -1,5 +1,6 @@
 """For tests: an in-process cluster, a ledger, fakeredis, pytest fixtures. Usable for your own children too."""
 
+from hubq.node.tasks import end_tasks
 from hubq.testing import connections, interfere, moments
 from hubq.testing.cluster import Cluster
 from hubq.testing.fake import FakeServer
@@ -18,6 +19,7 @@ __all__ = [
     "Load",
     "Probe",
     "connections",
+    "end_tasks",
     "eventually",
     "interfere",
     "moments",

@@ -14,10 +14,9 @@ import pytest
 
 from hubq import CallTimeout, ConfigError, Hub, HubqError, NameTaken, RedisUnavailable
 from hubq.node.node import Node
-from hubq.node.tasks import end_tasks
 from hubq.store.command import Command
 from hubq.store.connection import RedisServer
-from hubq.testing import LedgerChild, connections
+from hubq.testing import LedgerChild, connections, end_tasks
 
 
 @contextmanager
