@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from hubq.client import placing
 from hubq.client.context import HubContext
@@ -14,7 +14,7 @@ from hubq.client.operations import StartTicket
 from hubq.client.results import StartResult
 from hubq.client.steps import Operation
 from hubq.store.command import Command
-from hubq.store.connection import AsyncRedis, SyncRedis
+from hubq.store.connection import AsyncRedis, Server, SyncRedis
 from hubq.testing.patching import replaced
 
 T = TypeVar("T")
@@ -92,6 +92,32 @@ def after_each_answer(
         return heard
 
     with replaced(SyncRedis, "_send", losing), replaced(AsyncRedis, "_send", losing_async):
+        yield
+
+
+class Gated(Server, Protocol):
+    """A server that stands before another one."""
+
+    async def passed(self) -> None:
+        """Called before and after each try of a request; what it raises is what the try ends with."""
+
+
+@contextmanager
+def gate_asked(server: Gated) -> Iterator[None]:
+    """``server.passed()`` is asked before and after each try of all awaiting connections to it."""
+
+    def asking(attempt: Any) -> Any:
+        async def ask(redis: AsyncRedis, commands: Sequence[Command[Any]]) -> list[Any]:
+            if redis.server is server:
+                await server.passed()
+            answers: list[Any] = await attempt(redis, commands)
+            if redis.server is server:
+                await server.passed()
+            return answers
+
+        return ask
+
+    with replaced(AsyncRedis, "_attempt", asking):
         yield
 
 

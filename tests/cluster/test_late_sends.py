@@ -55,13 +55,15 @@ def test_tasks_that_are_the_first_at_the_same_time_share_a_session(make_hub: Any
         hub: Hub = make_hub(shards=1)
         async with Cluster(hub) as cluster:
             await cluster.start("a")
-            client = Hub(hub.hub_id, redis=Slow(server), shards=1)
-            first = asyncio.ensure_future(client.aio.nodes())
-            second = asyncio.ensure_future(client.aio.start_child("child", LedgerChild, timeout=3.0))
-            for task in (first, second):
-                with pytest.raises(RedisUnavailable):
-                    await task
-            assert (await client.aio.start_child("child", LedgerChild)).started == {"child": "a"}
+            slow = Slow(server)
+            client = Hub(hub.hub_id, redis=slow, shards=1)
+            with connections.gate_asked(slow):
+                first = asyncio.ensure_future(client.aio.nodes())
+                second = asyncio.ensure_future(client.aio.start_child("child", LedgerChild, timeout=3.0))
+                for task in (first, second):
+                    with pytest.raises(RedisUnavailable):
+                        await task
+                assert (await client.aio.start_child("child", LedgerChild)).started == {"child": "a"}
             await client.aio.close()
 
     asyncio.run(scenario())
@@ -89,12 +91,14 @@ def test_what_was_refused_in_the_end_is_not_done_by_an_earlier_try_that_is_late(
             flaky = Flaky(server)
             client = Hub(hub.hub_id, redis=flaky, shards=1)
             redis, sender = AsyncRedis(server), await connections.sender_here(client)
-            flaky.lose = 1
-            with pytest.raises(AlreadyStarted):
-                await client.aio.start_child("there", LedgerChild)
-            flaky.lose = 1
-            with pytest.raises(UnknownChild):
-                await client.aio.ref("other").cast("record", "x", 1)
+            with connections.gate_asked(flaky):
+                flaky.lose = 1
+                with pytest.raises(AlreadyStarted):
+                    await client.aio.start_child("there", LedgerChild)
+                flaky.lose = 1
+                with pytest.raises(UnknownChild):
+                    await client.aio.ref("other").cast("record", "x", 1)
+                assert flaky.lose == 0
             await hub.aio.stop_child("there")
             await hub.aio.start_child("other", LedgerChild)
             late = start_children(
