@@ -15,8 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HUBQ = ROOT / "hubq"
-#: Attributes of a node behind which its parts are.
-PARTS = {"parts", "holdings", "cells"}
+#: Attributes behind which the parts of a node are; of a ``ChildHere``, too.
+PARTS = {"parts", "holdings", "cells", "inside"}
 #: Functions to which a name is given as text.
 BY_TEXT = {"setattr", "getattr", "hasattr", "delattr", "object", "patch", "replaced"}
 #: What ``hubq.node`` is for: everything else of it is inside.
