@@ -13,6 +13,7 @@ from hubq.node.node import Node
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.primary import PrimaryWatch
+from hubq.testing.probe import probe
 from hubq.testing.waiting import eventually
 
 
@@ -114,12 +115,7 @@ class Cluster:
 
     def serving(self) -> dict[int, str]:
         """Which node serves which shard right now, as the nodes see it."""
-        return {
-            holding.shard: name
-            for name, node in self.nodes.items()
-            for holding in node.holdings
-            if holding.pinned is None and holding.open
-        }
+        return {shard: name for name, node in self.nodes.items() for shard in probe(node).shards_open}
 
     async def settled(self, within: float = 20.0) -> dict[str, int]:
         """Wait until every shard is served, no pin is left and the loads differ by one at most: shards of each node."""
@@ -127,10 +123,10 @@ class Cluster:
         def even() -> dict[str, int]:
             serving = self.serving()
             loads = {name: list(serving.values()).count(name) for name, node in self.nodes.items()}
-            pins = [h for node in self.nodes.values() for h in node.holdings if h.pinned is not None]
-            excluded = [h for node in self.nodes.values() for h in node.holdings if h.excluded]
-            moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
-            whole = len(serving) == self.hub.config.shards and not pins and not excluded and not moving
+            seen = [probe(node) for node in self.nodes.values()]
+            apart = any(node.children_apart or node.children_pinned_away for node in seen)
+            moving = any(node.shards_moving for node in seen)
+            whole = len(serving) == self.hub.config.shards and not apart and not moving
             return loads if whole and max(loads.values()) - min(loads.values()) <= 1 else {}
 
         return await eventually(even, within, f"hub {self.hub.hub_id}: every shard served and loads even")
@@ -140,7 +136,7 @@ class Cluster:
 
         def whole() -> dict[int, str]:
             serving = self.serving()
-            moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
+            moving = any(probe(node).shards_moving for node in self.nodes.values())
             return serving if len(serving) == self.hub.config.shards and not moving else {}
 
         return await eventually(whole, within, f"hub {self.hub.hub_id}: every shard served")
@@ -151,7 +147,7 @@ class Cluster:
         def as_wanted() -> dict[str, int]:
             serving = list(self.serving().values())
             found = {name: serving.count(name) for name in self.nodes}
-            moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
+            moving = any(probe(node).shards_moving for node in self.nodes.values())
             return found if found == loads and not moving else {}
 
         return await eventually(as_wanted, within, f"hub {self.hub.hub_id}: shards served as {loads}")
@@ -161,6 +157,6 @@ class Cluster:
         return [
             name
             for name, node in self.nodes.items()
-            for cell in node.cells
-            if cell.child_id == child_id and cell.life is Life.RUNNING and (cell.holding.open or cell.busy is not None)
+            for child in probe(node).children()
+            if child.child_id == child_id and child.life is Life.RUNNING and (child.may_handle or child.busy)
         ]
