@@ -11,8 +11,8 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from hubq.errors import ConfigError, HubqError
-from hubq.node.counters import BOUNDS, Seconds
 from hubq.node.node import Node
+from hubq.node.runtime.counters import BOUNDS, Seconds
 
 try:
     from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -32,16 +32,15 @@ class NodeCollector(Collector):
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._seconds = node.parts.dispatcher.seconds = Seconds()
         self._labels = {"hub": node.hub.hub_id, "node": node.name}
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of docs/metrics.md, as of now."""
         node = self._node
-        vitals, counters = node.pulse.vitals, node.parts.counters
+        vitals, counters = node.pulse.vitals, node.counters
         yield self._counter("hubq_messages", "Messages handled", vitals.handled)
         yield self._counter("hubq_messages_failed", "Messages whose handler raised", vitals.failed)
-        yield self._histogram("hubq_handler_seconds", "Time in handlers", self._seconds)
+        yield self._histogram("hubq_handler_seconds", "Time in handlers", counters.handler_seconds)
         yield self._gauge("hubq_queue_messages", "Messages read and not yet handled", vitals.queued)
         yield self._gauge(
             "hubq_mailbox_messages", "Messages waiting in Redis for this node's shards", sum(vitals.mailboxes.values())

@@ -105,7 +105,7 @@ def worker_command(
             code = runner.run(serve_jobs(hub, node_name, job_processes, drain_timeout))
         else:
             watch_condemned(hub)
-            node = Node(hub, node_name, tags=node_tags)
+            node = Node(hub, node_name, tags=node_tags, measured=metrics_port is not None)
             pages = pages_of(node, metrics_host, metrics_port)  # before it joins: a port may be taken
             code = runner.run(serve(node, drain_timeout, pages, job_processes))
         _do_not_linger(code)
@@ -170,7 +170,7 @@ async def keep_heap(node: Node) -> None:
     """See to the garbage collector while the node serves."""
     heap, loop = worker_heap(), asyncio.get_running_loop()
     while True:
-        heap.look(sum(len(holding.cells) for holding in node.holdings), loop.time())
+        heap.look(len(node.children), loop.time())
         await asyncio.sleep(EVERY)
 
 

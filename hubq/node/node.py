@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextvars import copy_context
+from typing import Protocol
 
 from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
@@ -23,6 +24,13 @@ from hubq.store.primary import PrimaryWatch
 log = logging.getLogger("hubq.node")
 
 
+class Connect(Protocol):
+    """Makes a node's connections to its hub's Redis."""
+
+    def __call__(self, server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
+        """One that asks ``watch`` who answers, if there is one."""
+
+
 class Node:
     """One member of a hub. ``start()`` joins, ``drain()`` hands everything over and leaves, ``kill()`` just ends.
 
@@ -36,14 +44,16 @@ class Node:
         name: str,
         *,
         tags: Mapping[str, str] | None = None,
-        server: Server | None = None,
+        connect: Connect = AsyncRedis,
         measured: bool = False,
     ) -> None:
         self.hub = hub
         self.tags = dict(tags or {})
         self.name = checked_name("node name", name)
+        self.counters = Counters()
+        """What has been counted since it started."""
         self.started = False
-        self._server = server if server is not None else hub.server
+        self._connect = connect
         self._measured = measured
         self._ended = asyncio.Event()
         self._wiring: Wiring | None = None
@@ -60,10 +70,10 @@ class Node:
         self.started = True
         hub = self.hub
         watch = PrimaryWatch()
-        redis, reading = AsyncRedis(self._server, watch=watch), AsyncRedis(self._server, watch=watch)
+        redis, reading = self._connect(hub.server, watch=watch), self._connect(hub.server, watch=watch)
         try:
             wiring = self._wiring = Wiring(
-                hub, self.name, redis, reading, watch, tags=self.tags, measured=self._measured
+                hub, self.name, redis, reading, watch, self.counters, tags=self.tags, measured=self._measured
             )
             await wiring.member.join(wait=hub.config.lease + 1.0)
         except BaseException:
@@ -93,7 +103,7 @@ class Node:
         wiring.control.start()
         wiring.planner.start()
         if self.hub.child_specs:
-            self._waiting = AsyncRedis(self._server)
+            self._waiting = self._connect(self.hub.server)
             wiring.background.run(start_static(self.hub, self._waiting), "starting static children")
         wiring.pulse.start()
 
@@ -205,11 +215,6 @@ class Node:
     def pulse(self) -> Pulse:
         """Whether its loop turns, and its account of itself."""
         return self.wiring.pulse
-
-    @property
-    def counters(self) -> Counters:
-        """What has been counted since it started."""
-        return self.wiring.counters
 
     @property
     def ready(self) -> bool:

@@ -101,9 +101,10 @@ class Wiring:
     """The parts of one node. Only :class:`~hubq.node.node.Node` and :mod:`hubq.testing` hold it; no part does."""
 
     def __init__(
-        self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch, *,
-        tags: Mapping[str, str], measured: bool,
+        self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch,
+        counters: Counters, *, tags: Mapping[str, str], measured: bool,
     ) -> None:  # fmt: skip
+        self.counters = counters
         self._runtime(hub, name, redis, reading)
         self._held(hub)
         self._children(hub, measured)
@@ -128,7 +129,6 @@ class Wiring:
         self.background = Background()
         self.events = EventLog(self.group, self.background)
         self.hooks = HookRunner(hub.hook_book, hub.hub_id, name, self.background)
-        self.counters = Counters()
         self.plan_due = Bell()
         self.emptied = asyncio.Event()
         self.needs_quorum = PartitionTraits.of(hub.partition_tolerance).needs_quorum
@@ -220,7 +220,7 @@ class Wiring:
         account = Account(self.standing, self.events, self.hooks, self.counters)
         self.entrance = Entrance(self.builder, self.parking, self.lives, self.start_trials, self.copies)
         self.shard_arrivals = ShardArrivals(
-            group, background, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
+            group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
             self.endings, self.start_trials, self.copies, self.under_way, self.ahead, self.wishes, self.batches,
             self.entrance, account,
         )  # fmt: skip
@@ -229,7 +229,7 @@ class Wiring:
             self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers,
         )  # fmt: skip
         returns = Returns(
-            group, background, self.register, self.cursors, self.queue, self.plan_due, self.start_trials,
+            group, self.register, self.cursors, self.queue, self.plan_due, self.start_trials,
             self.under_way, self.wishes, self.entrance, account,
         )  # fmt: skip
         self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)

@@ -1,6 +1,6 @@
 """For tests: an in-process cluster, a ledger, fakeredis, pytest fixtures. Usable for your own children too."""
 
-from hubq.node.tasks import end_tasks
+from hubq.node.runtime.tasks import end_tasks
 from hubq.testing import connections, interfere, moments
 from hubq.testing.cluster import Cluster
 from hubq.testing.fake import FakeServer

@@ -9,33 +9,34 @@ from typing import Any
 from hubq.core.child import Child
 from hubq.core.messages import ControlMessage
 from hubq.errors import StartFailed
-from hubq.node import source, target
-from hubq.node.aside import set_aside
+from hubq.node.arrivals import shards
+from hubq.node.departures import shard_handover
+from hubq.node.departures.turns import CLOSED_AT_ONCE
+from hubq.node.held.pins import set_aside
 from hubq.node.node import Node
-from hubq.node.parts import CLOSED_AT_ONCE
 from hubq.testing.patching import replaced
 from hubq.testing.probe import ChildHere, probe
 
 
 def look_at_the_plan(node: Node) -> None:
     """Have it compare what it serves with what it should serve, soon."""
-    node.parts.kick()
+    node.wiring.plan_due.ring()
 
 
 def receive(node: Node, message: ControlMessage) -> None:
     """As if this control message had come."""
-    node._coordinator._receive(message)
+    node.wiring.control._receive(message)
 
 
 def write_events(node: Node, count: int, kind: str, **fields: object) -> None:
     """As if this had happened so many times in one moment."""
     for _ in range(count):
-        node.parts.supervisor.event(kind, **fields)
+        node.wiring.events.add(kind, **fields)
 
 
 def count_pause(node: Node, seconds: float) -> None:
     """As if a child had come that was paused for so long."""
-    node.parts.counters.pauses.add(seconds)
+    node.counters.paused(seconds)
 
 
 # -- commits -------------------------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def count_pause(node: Node, seconds: float) -> None:
 
 async def commit_only_at_the_end(node: Node) -> None:
     """No commit is made any more but the last one, of a node that ends."""
-    await node.parts.committer.stop()
+    await node.wiring.committer.stop()
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def next_commit_raises(node: Node, error: Exception) -> Iterator[list[Exception]
 
         return fail_first
 
-    with replaced(node.parts.committer, "_until_answered", once):
+    with replaced(node.wiring.committer, "_until_answered", once):
         yield raised
 
 
@@ -68,11 +69,11 @@ def next_commit_raises(node: Node, error: Exception) -> Iterator[list[Exception]
 def commits_held(child: ChildHere) -> Iterator[None]:
     """Nothing of its shard is committed, as while the token is being passed."""
     holding = child.inside.holding
-    holding.frozen = True
+    holding.freeze()
     try:
         yield
     finally:
-        holding.frozen = False
+        holding.thaw()
 
 
 # -- the lease ------------------------------------------------------------------------------------------------------
@@ -81,9 +82,10 @@ def commits_held(child: ChildHere) -> Iterator[None]:
 @asynccontextmanager
 async def lease_not_renewed(node: Node, age: float) -> AsyncIterator[None]:
     """Its lease is ``age`` seconds older than it was, and is not renewed meanwhile."""
-    keeper = node._keeper
+    keeper = node.wiring.keeper
     await keeper.stop()
-    node.parts.lease.asked_at -= age
+    lease = node.wiring.standing.lease
+    lease.begin(lease.asked_at - age)
     try:
         yield
     finally:
@@ -95,7 +97,7 @@ async def lease_not_renewed(node: Node, age: float) -> AsyncIterator[None]:
 
 def begin_run(node: Node, child: ChildHere) -> None:
     """As every move does that leaves a child where it is."""
-    node.parts.supervisor.runs.start(child.inside)
+    node.wiring.lives.start_run(child.inside)
 
 
 def replace_class(child: ChildHere, kind: type[Child]) -> None:
@@ -105,7 +107,7 @@ def replace_class(child: ChildHere, kind: type[Child]) -> None:
 
 def taken_out_of_its_shard(node: Node, child: ChildHere) -> ChildHere:
     """As when its shard goes and it cannot go along: it is in a pin now (which nobody serves)."""
-    set_aside(node.parts, child.inside.holding, child.inside)
+    set_aside(node.wiring.cursors, child.inside.holding, child.inside)
     return child
 
 
@@ -123,7 +125,7 @@ def one_child_cannot_be_built(node: Node) -> Iterator[list[str]]:
 
         return refuse
 
-    with replaced(node.parts.supervisor, "build", but_one):
+    with replaced(node.wiring.builder, "build", but_one):
         yield unlucky
 
 
@@ -132,24 +134,24 @@ def one_child_cannot_be_built(node: Node) -> Iterator[list[str]]:
 
 async def forget_shards(node: Node) -> None:
     """The node does not know any more that it owns what it owns; all is committed before."""
-    parts = node.parts
-    for holding in list(parts.supervisor.holdings.values()):
-        await parts.committer.flush()
-        parts.drop(holding)
-        parts.tokens[holding.shard] = 0
+    wiring = node.wiring
+    for holding in wiring.register.all():
+        await wiring.committer.flush()
+        wiring.register.drop(holding)
+        wiring.standing.learn(holding.shard, 0)
 
 
 @asynccontextmanager
 async def no_shard_closes(node: Node) -> AsyncIterator[None]:
     """The shards that are to go wait for their turn, and serve meanwhile."""
-    with replaced(source, "PATIENCE", lambda _: 30.0):
-        turns = [await node.parts.closing.take(5.0) for _ in range(CLOSED_AT_ONCE)]
+    with replaced(shard_handover, "PATIENCE", lambda _: 30.0):
+        turns = [await node.wiring.closing.take(5.0) for _ in range(CLOSED_AT_ONCE)]
         assert all(turns)
         try:
             yield
         finally:
             for _ in turns:
-                node.parts.closing.give()
+                node.wiring.closing.give()
 
 
 @contextmanager
@@ -175,10 +177,10 @@ def first_adoption_of_each_shard_fails(node: Node, step: str) -> Iterator[list[i
         return wrap
 
     if step == "reading":
-        patch = replaced(target, "read_states", faulty(lambda keys, shard: shard))
+        patch = replaced(shards, "read_states", faulty(lambda keys, shard: shard))
     else:
         assert step == "starting"
-        patch = replaced(node.parts.supervisor, "begin", faulty(lambda cell, envelope: cell.holding.shard))
+        patch = replaced(node.wiring.lives, "begin", faulty(lambda hosted, envelope: hosted.holding.shard))
     with patch:
         yield failed
 

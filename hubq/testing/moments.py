@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hubq.core.messages import ControlMessage
-from hubq.node import hook_runner, reader
-from hubq.node.committer import Committer
-from hubq.node.coordinator import Coordinator
-from hubq.node.places import Places
-from hubq.node.reader import Reader
-from hubq.node.source import SourceHandover
-from hubq.node.target import Intake
+from hubq.node.arrivals.arrivals import Arrivals
+from hubq.node.arrivals.shards import ShardArrivals
+from hubq.node.arrivals.wishes import Wishes
+from hubq.node.commits.committer import Committer
+from hubq.node.departures.shard_handover import ShardHandover
+from hubq.node.mailbox import reader
+from hubq.node.mailbox.catching_up import CatchingUp
+from hubq.node.mailbox.delivery import Delivery
+from hubq.node.planning.control import ControlLoop
+from hubq.node.runtime import hook_runner
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis
 from hubq.store.primary import PrimaryWatch
@@ -45,14 +48,14 @@ def reading_heard() -> Iterator[Heard]:
     heard = Heard()
 
     def counting(dispatch: Any) -> Any:
-        def count(self: Reader, holding: Any, message: Any) -> None:
+        def count(self: Delivery, holding: Any, message: Any) -> None:
             heard.messages += 1
             dispatch(self, holding, message)
 
         return count
 
     def counting_again(bring: Any) -> Any:
-        def count(self: Reader, holding: Any, messages: Any, *more: Any) -> None:
+        def count(self: CatchingUp, holding: Any, messages: Any, *more: Any) -> None:
             heard.again += len(messages)
             bring(self, holding, messages, *more)
 
@@ -66,8 +69,8 @@ def reading_heard() -> Iterator[Heard]:
         return note
 
     with (
-        replaced(Reader, "dispatch", counting),
-        replaced(Reader, "_bring", counting_again),
+        replaced(Delivery, "deliver", counting),
+        replaced(CatchingUp, "_bring", counting_again),
         replaced(reader, "read_mailboxes", noting),
     ):
         yield heard
@@ -128,7 +131,7 @@ def control_messages_lost(kind: type[ControlMessage]) -> Iterator[list[ControlMe
     lost: list[ControlMessage] = []
 
     def losing(receive: Any) -> Any:
-        def take(self: Coordinator, message: ControlMessage) -> None:
+        def take(self: ControlLoop, message: ControlMessage) -> None:
             if isinstance(message, kind):
                 lost.append(message)
             else:
@@ -136,7 +139,7 @@ def control_messages_lost(kind: type[ControlMessage]) -> Iterator[list[ControlMe
 
         return take
 
-    with replaced(Coordinator, "_receive", losing):
+    with replaced(ControlLoop, "_receive", losing):
         yield lost
 
 
@@ -148,16 +151,16 @@ def straggler_released_while_adopting(node_name: str) -> Iterator[None]:
     news, adopting = asyncio.Event(), set[str]()
 
     def watched(adopt: Any) -> Any:
-        async def adopt_and_say(self: Intake, *args: Any, **options: Any) -> None:
-            adopting.add(self._parts.node_name)
+        async def adopt_and_say(self: ShardArrivals, *args: Any, **options: Any) -> None:
+            adopting.add(self._group.node_name)
             await adopt(self, *args, **options)
-            adopting.discard(self._parts.node_name)
+            adopting.discard(self._group.node_name)
 
         return adopt_and_say
 
     def slow(refresh: Any) -> Any:
-        async def refresh_late(self: Places, epoch: int) -> bool:
-            if self._parts.node_name == node_name and node_name in adopting:  # it has read who owns what
+        async def refresh_late(self: Wishes, epoch: int) -> bool:
+            if self._group.node_name == node_name and node_name in adopting:  # it has read who owns what
                 await news.wait()
             answer: bool = await refresh(self, epoch)
             return answer
@@ -165,16 +168,16 @@ def straggler_released_while_adopting(node_name: str) -> Iterator[None]:
         return refresh_late
 
     def heard(pin_released: Any) -> Any:
-        async def release(self: Intake, message: Any) -> None:
+        async def release(self: Arrivals, message: Any) -> None:
             await pin_released(self, message)
             news.set()
 
         return release
 
     with (
-        replaced(Intake, "adopt", watched),
-        replaced(Places, "refresh", slow),
-        replaced(Intake, "pin_released", heard),
+        replaced(ShardArrivals, "adopt", watched),
+        replaced(Wishes, "refresh", slow),
+        replaced(Arrivals, "pin_released", heard),
     ):
         yield
 
@@ -185,15 +188,15 @@ def straggler_released_while_adopting(node_name: str) -> Iterator[None]:
 class HandoverSeen:
     """A handover whose source waits for the target's confirmation, or has done so."""
 
-    def __init__(self, inside: SourceHandover) -> None:
+    def __init__(self, inside: ShardHandover) -> None:
         self._inside = inside
-        self.handover_id = inside.handover_id
+        self.handover_id = inside._answer.handover_id
         self.shard = inside.shard
 
     @property
     def confirmed(self) -> bool:
         """Whether the confirmation is here."""
-        return self._inside.confirmed.done()
+        return self._inside._answer.confirmed.done()
 
 
 @contextmanager
@@ -202,14 +205,14 @@ def confirmations_awaited() -> Iterator[list[HandoverSeen]]:
     seen: list[HandoverSeen] = []
 
     def watched(await_confirmation: Any) -> Any:
-        async def note(self: SourceHandover, timeout: float) -> bool:
+        async def note(self: ShardHandover, timeout: float) -> bool:
             seen.append(HandoverSeen(self))
             answer: bool = await await_confirmation(self, timeout)
             return answer
 
         return note
 
-    with replaced(SourceHandover, "await_confirmation", watched):
+    with replaced(ShardHandover, "await_confirmation", watched):
         yield seen
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from hubq.core.child import Child
 from hubq.core.lifecycle import Life
-from hubq.node.holding import Cell, Holding
+from hubq.node.copies.replica import Replica
+from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.node import Node
-from hubq.node.replica import Replica
 from hubq.store.connection import AsyncRedis
 
 
 class ChildHere:
     """A child on a node, or a copy of one. It stays the same object's view when the child goes on to another shard or pin."""
 
-    def __init__(self, cell: Cell) -> None:
-        self.inside = cell
+    def __init__(self, hosted: HostedChild) -> None:
+        self.inside = hosted
         """The node's own object: for :mod:`hubq.testing`, not for tests."""
 
     def __eq__(self, other: object) -> bool:
@@ -57,7 +57,7 @@ class ChildHere:
     @property
     def busy(self) -> bool:
         """Whether a handler runs."""
-        return self.inside.busy is not None
+        return self.inside.busy
 
     @property
     def runs(self) -> bool:
@@ -110,64 +110,64 @@ class Probe:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._parts = node.parts
+        self._wiring = node.wiring
 
     # -- the node ----------------------------------------------------------------------------------------------------
 
     @property
     def connection(self) -> AsyncRedis:
         """Its connection to Redis."""
-        return self._parts.redis
+        return self._wiring.group.redis
 
     @property
     def incarnation(self) -> int:
         """The number that it got when it joined; 0 while it is void."""
-        return self._parts.incarnation
+        return self._wiring.standing.incarnation
 
     @property
     def lease_until_ms(self) -> int:
         """The end of its lease as Redis granted it last, ms of Redis TIME."""
-        return self._parts.granted_ms
+        return self._wiring.standing.granted_ms
 
     @property
     def handled(self) -> int:
         """Messages it has handled."""
-        return self._parts.dispatcher.handled
+        return self._wiring.handler.handled
 
     @property
     def commits(self) -> int:
         """Commits it has made."""
-        return self._parts.committer.commits
+        return self._wiring.committer.commits
 
     @property
     def counts_nodes(self) -> bool:
         """Whether it looks for a quorum at all."""
-        return self._parts.quorum is not None
+        return self._wiring.needs_quorum
 
     @property
     def partitioned(self) -> bool:
         """Whether it has closed its intake for want of a quorum."""
-        return self._parts.quorum is not None and self._parts.quorum.closed
+        return self._wiring.gate.closed
 
     @property
     def members_seen(self) -> set[str]:
         """The live nodes of the view it planned with last."""
-        return {name for name, _, _ in self._node._coordinator._members}
+        return {name for name, _, _ in self._wiring.planner._members}
 
     @property
     def events_unwritten(self) -> int:
         """Events that it has told of and not written yet."""
-        return len(self._parts.supervisor._events)
+        return len(self._wiring.events._waiting)
 
     # -- shards and pins ---------------------------------------------------------------------------------------------
 
     def _held(self) -> list[Holding]:
-        return list(self._parts.supervisor.holdings.values())
+        return self._wiring.register.all()
 
     @property
     def holds(self) -> set[tuple[int, str | None]]:
         """What it owns as it knows: (shard, None), and (shard, child) for a pin."""
-        return set(self._parts.supervisor.holdings)
+        return {(holding.shard, holding.pinned) for holding in self._held()}
 
     @property
     def shards_open(self) -> list[int]:
@@ -177,7 +177,7 @@ class Probe:
     @property
     def shards_moving(self) -> list[int]:
         """The shards that it is giving away."""
-        return [holding.shard for holding in self._held() if holding.moving]
+        return [holding.shard for holding in self._held() if holding.in_motion]
 
     @property
     def children_apart(self) -> list[str]:
@@ -187,7 +187,7 @@ class Probe:
     @property
     def children_pinned_away(self) -> list[str]:
         """The children that are left out of a shard it owns, wherever they are."""
-        return [child for holding in self._held() for child in holding.excluded]
+        return [child for holding in self._held() for child in holding.apart]
 
     @property
     def uncommitted(self) -> int:
@@ -203,7 +203,7 @@ class Probe:
 
     def children(self) -> list[ChildHere]:
         """The children on this node, copies of other nodes' left out."""
-        return [ChildHere(cell) for cell in self._parts.supervisor.children()]
+        return [ChildHere(hosted) for hosted in self._wiring.register.children()]
 
     def child(self, child_id: str) -> ChildHere | None:
         """One of them."""
@@ -223,7 +223,7 @@ class Probe:
     # -- copies of other nodes' children -----------------------------------------------------------------------------
 
     def _replicas(self) -> dict[int, Replica]:
-        return {} if self._parts.replicas is None else self._parts.replicas.shards
+        return {replica.shard: replica for replica in self._wiring.followed.all()}
 
     @property
     def shards_followed(self) -> list[int]:
@@ -232,13 +232,15 @@ class Probe:
 
     def copies(self) -> list[ChildHere]:
         """All copies on this node, whether they are as far as the log or not."""
-        return [ChildHere(cell) for replica in self._replicas().values() for cell in replica.holding.cells.values()]
+        return [
+            ChildHere(hosted) for replica in self._replicas().values() for hosted in replica.holding.children.values()
+        ]
 
     def copy(self, child_id: str) -> ChildHere | None:
         """The copy of a child, once those of its shard are as far as the log."""
         for replica in self._replicas().values():
-            if replica.ready and child_id in replica.holding.cells:
-                return ChildHere(replica.holding.cells[child_id])
+            if replica.ready and child_id in replica.holding.children:
+                return ChildHere(replica.holding.children[child_id])
         return None
 
     def following(self, shard: int) -> object:

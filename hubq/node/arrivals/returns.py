@@ -10,7 +10,6 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding
 from hubq.node.held.register import Register
-from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
 from hubq.node.trials.starts import StartTrials
@@ -25,11 +24,10 @@ class Returns:
     """Children that return."""
 
     def __init__(
-        self, group: Group, background: Background, register: Register, cursors: Cursors, queue: CommitQueue,
+        self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue,
         plan_due: Bell, trials: StartTrials, under_way: UnderWay, wishes: Wishes, entrance: Entrance, account: Account,
     ) -> None:  # fmt: skip
         self._group = group
-        self._background = background
         self._register = register
         self._cursors = cursors
         self._queue = queue
@@ -77,7 +75,7 @@ class Returns:
                 self._plan_due.ring()
                 return
         if watch is not None and holding.watch is None:
-            self._background.run(self._trials.watch(holding), f"watching shard {shard}")
+            self._trials.watch(holding)
         holding.watched(watch)
         holding.take_back(child)
         self._cursors.fresh(shard)

@@ -19,7 +19,6 @@ from hubq.node.copies.protocol import Copies
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild, Recorder
 from hubq.node.held.register import Register
-from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.group import Group
@@ -35,12 +34,11 @@ class ShardArrivals:
     """Serves shards whose token this node has."""
 
     def __init__(
-        self, group: Group, background: Background, events: EventLog, register: Register, queue: CommitQueue,
+        self, group: Group, events: EventLog, register: Register, queue: CommitQueue,
         plan_due: Bell, recorder: Recorder, pumps: Pumps, endings: Endings, trials: StartTrials, copies: Copies,
         under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, batches: Batches, entrance: Entrance, account: Account,
     ) -> None:  # fmt: skip
         self._group = group
-        self._background = background
         self._events = events
         self._register = register
         self._queue = queue
@@ -166,7 +164,7 @@ class ShardArrivals:
         for hosted in list(holding.children.values()):
             self._pumps.resume(hosted)
         if holding.watch is not None:
-            self._background.run(self._trials.watch(holding, coming.later), f"watching shard {holding.shard}")
+            self._trials.watch(holding, coming.later)
         await self._group.wake()
         self._account.shard(holding, handover, restored=len(coming.states), began=began)
         self._queue.changed()

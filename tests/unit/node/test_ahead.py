@@ -9,7 +9,8 @@ import pytest
 
 from hubq.core.handover import TargetEvent
 from hubq.core.messages import StartChildren
-from hubq.errors import IllegalTransition, RedisUnavailable
+from hubq.core.state_machine import IllegalMove
+from hubq.errors import RedisUnavailable
 from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.strategies.migration import HotSwap
 from tests.unit.node.movers import Stage, a_record
@@ -138,5 +139,5 @@ def test_single_children_are_kept_apart_from_their_shard() -> None:
 
 def test_a_shard_that_nobody_hands_over_is_not_restored() -> None:
     stage = Building()
-    with pytest.raises(IllegalTransition):
+    with pytest.raises(IllegalMove):
         stage.ahead.moved(1, TargetEvent.RESTORED)
