@@ -12,17 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubq.core.handover import Source, SourceEvent
-from hubq.node import dispatcher, recorder
-from hubq.node.committer import Committer
-from hubq.node.dispatcher import Dispatcher
-from hubq.node.parts import Parts
-from hubq.node.reader import Reader
-from hubq.node.saver import Saver
-from hubq.node.source import SourceHandover
-from hubq.node.standby import Standby
-from hubq.node.target import Intake
-from hubq.node.trials import Trials
-from hubq.node.withdrawals import Withdrawals
+from hubq.core.phase import Phase
+from hubq.node.arrivals.arrivals import Arrivals
+from hubq.node.arrivals.under_way import UnderWay
+from hubq.node.children import handler, outcomes
+from hubq.node.children.handler import Handler
+from hubq.node.children.saver import Saver
+from hubq.node.commits.committer import Committer
+from hubq.node.copies import recorder
+from hubq.node.copies.standby import Standby
+from hubq.node.departures.shard_handover import ShardHandover
+from hubq.node.held.cursors import Cursors
+from hubq.node.held.holding import HostedChild
+from hubq.node.mailbox.catching_up import CatchingUp
+from hubq.node.mailbox.withdrawals import Withdrawals
+from hubq.node.membership.resuming import Resuming
+from hubq.node.trials import starts
+from hubq.node.trials.marks import Marks
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
@@ -41,25 +47,25 @@ class Target:
 
 #: mutation -> what it replaces.
 TARGETS: dict[str, Target] = {
-    "drain": Target(SourceHandover, "pass_token", "self"),
-    "in-hand": Target(SourceHandover, "close_intake", "self grace"),
+    "drain": Target(ShardHandover, "pass_token", "self"),
+    "in-hand": Target(ShardHandover, "close_intake", "self grace"),
     "early-reply": Target(Committer, "_commit", "self"),
-    "stale-read": Target(Reader, "fresh", "self shard"),
-    "stale-page": Target(Reader, "_bring", "self holding messages start end late"),
+    "stale-read": Target(Cursors, "fresh", "self shard"),
+    "stale-page": Target(CatchingUp, "_bring", "self holding messages start end late"),
     "late-commit": Target(Committer, "renew", "self holdings"),
     "early-restart": Target(Saver, "committed", "self holding"),
-    "overdue-replay": Target(dispatcher, "may_be_a_replay", "cell message"),
+    "overdue-replay": Target(handler, "may_be_a_replay", "hosted message hub_began_ms"),
     "full-queue": Target(Withdrawals, "withdraw", "self ask"),
-    "kept-refusal": Target(dispatcher, "leaves_no_trace", "cell word"),
-    "old-mark": Target(Trials, "_mark", "self holding marks"),
+    "kept-refusal": Target(outcomes, "leaves_no_trace", "hosted word"),
+    "old-mark": Target(Marks, "write", "self whose marks"),
     "unbegun-in-log": Target(recorder, "UNBEGUN", None),
-    "in-hand-lost": Target(Dispatcher, "unbegun", "self cell message"),
-    "adopted-anyway": Target(Intake, "forget_all", "self"),
-    "started-anyway": Target(Trials, "_waits_here", "self cell"),
-    "long-trial": Target(Saver, "started", "self cell"),
-    "slow-copies": Target(Standby, "adopt", "self cell saved"),
-    "early-rebuild": Target(Intake, "reserve", "self holding"),
-    "idle-copies": Target(Parts, "resume_all", "self"),
+    "in-hand-lost": Target(Handler, "unbegun", "self hosted message"),
+    "adopted-anyway": Target(UnderWay, "forget_all", "self"),
+    "started-anyway": Target(starts, "_waits_here", "hosted"),
+    "long-trial": Target(HostedChild, "has_started", "self"),
+    "slow-copies": Target(Standby, "adopt", "self copy saved"),
+    "early-rebuild": Target(Arrivals, "reserve", "self holding"),
+    "idle-copies": Target(Resuming, "resume_all", "self"),
 }
 
 #: mutation of a script -> the scripts whose text it changes.
@@ -74,42 +80,47 @@ class Inside:
     """What mutations use of the parts they break, besides the name that they replace."""
 
     @staticmethod
-    def committer_of(handover: SourceHandover) -> Committer:
-        return handover._parts.committer
+    def committer_of(handover: ShardHandover) -> Committer:
+        return handover._departures._committer
 
     @staticmethod
-    def close_at_once(handover: SourceHandover) -> None:
+    def close_at_once(handover: ShardHandover) -> None:
         if handover.state is Source.STARTING:
             handover._moved(SourceEvent.STARTED)
-        handover._closed_at = handover._parts.redis_now_ms()
-        handover._holding.open = False
+        handover._closed_at = handover._group.standing.redis_now_ms()
+        handover.holding.close_intake()
         handover._moved(SourceEvent.CLOSED)
 
     @staticmethod
     def take_replies(committer: Committer) -> Iterator[tuple[str, list[Any]]]:
         """The lists of replies that wait for a commit, and what each is to get."""
-        for holding in committer._holdings():
-            if not holding.frozen and not holding.lost and committer._trusted():
+        for holding in committer._queue._register.all():
+            if not holding.frozen and not holding.gone and committer._group.standing.trusted():
                 replies, holding.effects.replies = holding.effects.replies, {}
                 for client, lines in replies.items():
-                    yield committer._keys.reply(client), lines
+                    yield committer._group.keys.reply(client), lines
 
     @staticmethod
     def connection_of(committer: Committer) -> AsyncRedis:
-        return committer._redis
+        return committer._group.redis
 
     @staticmethod
-    def reader_of(withdrawals: Withdrawals) -> Any:
-        return withdrawals._parts.reader
+    def cursors_of(withdrawals: Withdrawals) -> Any:
+        return withdrawals._cursors
 
     @staticmethod
-    def adopting(intake: Intake) -> list[Any]:
-        return list(intake._adopting.values())
+    def adopting(under_way: UnderWay) -> list[Any]:
+        return list(under_way._shards.values())
 
     @staticmethod
-    def resume_originals(parts: Parts) -> None:
-        for cell in list(parts.supervisor.children()):
-            parts.dispatcher.resume(cell)
+    def is_coming_again(holding: Any) -> None:
+        holding._enter(Phase.COMING)
+
+    @staticmethod
+    def resume_originals(resuming: Resuming) -> None:
+        for hosted in list(resuming._register.children()):
+            resuming._pumps.resume(hosted)
+        resuming._queue.changed()
 
 
 @dataclass(frozen=True)
@@ -147,7 +158,7 @@ def _no_lease_check(text: str) -> str:
 def _undrained_effects(pass_token: Any) -> Any:
     """The token passes without what is finished and not committed yet."""
 
-    async def broken(self: SourceHandover) -> bool:
+    async def broken(self: ShardHandover) -> bool:
         committer = Inside.committer_of(self)
         kept = committer.take
 
@@ -168,7 +179,7 @@ def _undrained_effects(pass_token: Any) -> Any:
 def _undrained_handlers(close_intake: Any) -> Any:
     """Intake is closed, but nobody waits for the messages in hand, and no straggler is pinned."""
 
-    async def broken(self: SourceHandover, grace: float) -> None:
+    async def broken(self: ShardHandover, grace: float) -> None:
         Inside.close_at_once(self)
 
     return broken
@@ -194,7 +205,7 @@ def _stale_reads(fresh: Any) -> Any:
 def _stale_pages(bring: Any) -> Any:
     """A page of a mailbox that was asked for before a child came back here is believed."""
 
-    def broken(self: Reader, holding: Any, messages: Any, start: bytes, end: bytes, late: set[str]) -> None:
+    def broken(self: CatchingUp, holding: Any, messages: Any, start: bytes, end: bytes, late: set[str]) -> None:
         bring(self, holding, messages, start, end, set())
 
     return broken
@@ -221,14 +232,14 @@ def _early_restarts(committed: Any) -> Any:
 
 def _overdue_replays(may_be_a_replay: Any) -> Any:
     """``durability="interval"``: what was answered before a crash may be dropped as overdue after it."""
-    return lambda cell, message: False
+    return lambda hosted, message, hub_began_ms: False
 
 
 def _full_queues(withdraw: Any) -> Any:
     """A call that is withdrawn leaves a hole in a full queue that nobody fills."""
 
     def broken(self: Withdrawals, ask: Any) -> None:
-        with replaced(Inside.reader_of(self), "room", lambda room: lambda cell: None):
+        with replaced(Inside.cursors_of(self), "room", lambda room: lambda hosted: None):
             withdraw(self, ask)
 
     return broken
@@ -236,15 +247,16 @@ def _full_queues(withdraw: Any) -> Any:
 
 def _kept_refusals(leaves_no_trace: Any) -> Any:
     """``durability="interval"``: what was refused stays in the mailbox until the next save."""
-    return lambda cell, word: False
+    return lambda hosted, word: False
 
 
 def _old_marks(mark: Any) -> Any:
     """A mark that is fenced because the node itself has renewed its token counts as fenced by another node."""
 
-    async def broken(self: Trials, holding: Any, marks: dict[str, str]) -> bool:
-        owner = holding().owner
-        return await mark(self, holding, marks) and holding().owner == owner
+    async def broken(self: Marks, whose: Any, marks: dict[str, str]) -> bool:
+        holding = whose.holding if isinstance(whose, HostedChild) else whose
+        owner = holding.owner
+        return await mark(self, whose, marks) and holding.owner == owner
 
     return broken
 
@@ -256,17 +268,17 @@ def _unbegun_in_log(unbegun: Any) -> Any:
 
 def _forgotten_in_hand(unbegun: Any) -> Any:
     """A message whose handler is cancelled is gone from memory, also if its child stays."""
-    return lambda self, cell, message: None
+    return lambda self, hosted, message: None
 
 
 def _adopted_anyway(forget_all: Any) -> Any:
     """A node that is evicted does not tell what it is adopting."""
 
-    def broken(self: Intake) -> None:
+    def broken(self: UnderWay) -> None:
         adopting = Inside.adopting(self)
         forget_all(self)
         for holding in adopting:
-            holding.lost = False
+            Inside.is_coming_again(holding)
 
     return broken
 
@@ -274,7 +286,7 @@ def _adopted_anyway(forget_all: Any) -> Any:
 def _started_anyway(waits_here: Any) -> Any:
     """A child under watch is started in its turn, wherever it is by then."""
 
-    async def broken(self: Trials, cell: Any) -> bool:
+    async def broken(hosted: Any) -> bool:
         return True
 
     return broken
@@ -287,7 +299,7 @@ def _idle_copies(resume_all: Any) -> Any:
 
 def _trial_waits_for_messages(started: Any) -> Any:
     """The trial of a start lasts until the child's first message is done, which may wait for a trial of its own."""
-    return Saver.boundary
+    return HostedChild.at_boundary
 
 
 def _early_rebuilds(reserve: Any) -> Any:
@@ -298,8 +310,8 @@ def _early_rebuilds(reserve: Any) -> Any:
 def _slow_copies(adopt: Any) -> Any:
     """A copy of an interval child becomes the original, however far it is behind what was saved."""
 
-    def broken(self: Standby, cell: Any, saved: Any) -> bool:
-        answer: bool = adopt(self, cell, None if cell.kind.durability != "commit" else saved)
+    def broken(self: Standby, copy: Any, saved: Any) -> bool:
+        answer: bool = adopt(self, copy, None if copy.kind.durability != "commit" else saved)
         return answer
 
     return broken

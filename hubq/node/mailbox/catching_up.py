@@ -60,6 +60,12 @@ class CatchingUp:
                 return
         self._mean_bytes.pop(holding, None)
 
+    async def idle(self) -> None:
+        """Wait until nobody is being caught up with."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+            await asyncio.sleep(0)  # what they leave behind is begun again by their callbacks
+
     async def stop(self) -> None:
         """Catch up with nothing more."""
         await end_tasks(list(self._tasks.values()))

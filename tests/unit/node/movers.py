@@ -184,7 +184,7 @@ def busy(hosted: HostedChild, *, in_thread: bool = False, stubborn: bool = False
 async def until(true: Callable[[], bool]) -> None:
     """Let the other tasks run until something is so."""
     async with asyncio.timeout(5):
-        while not true():
+        while not true():  # noqa: ASYNC110  (what is waited for tells nobody)
             await asyncio.sleep(0)
 
 

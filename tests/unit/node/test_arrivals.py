@@ -98,6 +98,7 @@ class Arriving(Stage):
         super().__init__()
         self.trials, self.copies, self.straggling = Trials(), SomeCopies(), Straggling()
         self.under_way = UnderWay()
+        self.batches = Batches(self.group, self.background, self.register, cast(Any, self.endings))
         self.ahead = AheadBuilt(self.group, cast(Any, self.events), cast(Any, self.builder), HotSwap())
         account = Account(self.standing, cast(Any, self.events), self.hooks, self.counters)
         entrance = Entrance(
@@ -108,8 +109,7 @@ class Arriving(Stage):
             ShardArrivals(
                 self.group, cast(Any, self.events), self.register, self.queue, self.plan_due, NoRecorder(),
                 cast(Any, self.pumps), cast(Any, self.endings), cast(Any, self.trials), self.copies, self.under_way,
-                self.ahead, self.wishes, Batches(self.group, self.background, self.register, cast(Any, self.endings)),
-                entrance, account,
+                self.ahead, self.wishes, self.batches, entrance, account,
             ),
             PinArrivals(
                 self.group, self.register, self.cursors, self.queue, self.plan_due, NoRecorder(), cast(Any, self.pumps),
@@ -128,11 +128,12 @@ class Arriving(Stage):
         self.pins: dict[str, Owner] = {}
         self.watch: Watch | None = None
         self.moves: dict[str, Wish] = {}
+        self.marks: dict[str, str] = {}
         keys = self.keys
         for key, found in {
             keys.owners: lambda _: self.owners, keys.children(1): lambda _: self.specs,
             keys.msk(1): lambda _: self.states, keys.parked(1): lambda _: self.parked, keys.tries(1): lambda _: self.watch,
-            keys.batches(1): lambda _: {}, keys.pins: lambda _: self.moves,
+            keys.batches(1): lambda _: self.marks, keys.pins: lambda _: self.moves,
         }.items():  # fmt: skip
             self.replies["HGETALL " + key] = found
         self.replies["HMGET " + keys.owners] = lambda _: self.pins
@@ -250,6 +251,17 @@ def test_who_is_pinned_wanted_elsewhere_or_condemned_is_not_begun() -> None:
         assert held.children["condemned"].reason == TOOK_DOWN
         assert held.effects.parked == {"again": ""}, "it runs again"
         assert await stage.plan_due.heard(within=5)
+
+    asyncio.run(scenario())
+
+
+def test_undecided_batches_of_a_shard_are_watched_where_it_is() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        stage.marks = {"s:1": "b1"}
+        await stage.adopt()
+        assert stage.batches._watching
+        await stage.end()
 
     asyncio.run(scenario())
 
@@ -470,6 +482,25 @@ def test_pins_of_a_node_that_was_evicted_meanwhile_are_not_served() -> None:
     asyncio.run(scenario())
 
 
+def test_a_node_that_is_evicted_while_many_pins_come_serves_no_more_of_them() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        names = [f"room-{number}" for number in range(70)]
+        stage.specs, stage.pins = dict.fromkeys(names, a_record()), dict.fromkeys(names, stage.owner)
+        begin = stage.lives.begin
+
+        def evicted(hosted: HostedChild, *args: Any, **more: Any) -> None:
+            begin(hosted, *args, **more)
+            if hosted.child_id == "room-63":
+                stage.standing.void([0])
+
+        stage.lives.begin = evicted  # type: ignore[method-assign]
+        await stage.arrivals.adopt_pins(1, names)
+        assert [child for child, _, _ in stage.lives.begun] == names[:64] and not stage.sent()
+
+    asyncio.run(scenario())
+
+
 # -- children that return ----------------------------------------------------------------------------------------------
 
 
@@ -477,6 +508,8 @@ def test_a_child_whose_pin_is_gone_is_served_by_its_shard_again() -> None:
     async def scenario() -> None:
         stage = Arriving()
         held = stage.serves("one")
+        stage.cursors.begin_read()
+        assert not stage.cursors.is_stale(1)
         closed_at = stage.standing.redis_now_ms() - 250
         await stage.arrivals.pin_released(PinReleased("b", 1, "one", closed_at))
         assert stage.lives.begun == [("one", STATE, False)] and not held.apart

@@ -207,3 +207,33 @@ def test_without_a_handover_of_states_what_is_saved_of_them_is_removed() -> None
         assert not stage.shard.effects.forgotten and not stage.shard.effects.states, "they stay: nothing is removed"
 
     asyncio.run(scenario())
+
+
+def test_what_a_child_has_done_while_it_was_apart_goes_with_it() -> None:
+    async def scenario() -> None:
+        stage = Passings()
+        hosted = stage.child("goes")
+        busy(hosted)
+        stage.replies["pass_children"] = "passed"
+        work = asyncio.ensure_future(stage.passing("goes").run())
+        await until(lambda: hosted.holding is not stage.shard)
+        hosted.holding.effects.done["goes"] = [b"8-0"]
+        hosted.hand_empty()
+        await asyncio.wait_for(work, 5)
+        assert b"8-0" in stage.replies.of("pass_children")[0] and not stage.shard.effects
+        await stage.end()
+
+    asyncio.run(scenario())
+
+
+def test_a_passing_that_is_cut_short_leaves_the_shard_as_it_was() -> None:
+    async def scenario() -> None:
+        stage = Passings()
+        hosted = stage.child("goes")
+        work = asyncio.ensure_future(stage.passing("goes").run())
+        await until(lambda: stage.shard.phase is Phase.SPLITTING)
+        work.cancel()
+        await asyncio.wait([work])
+        assert stage.shard.phase is Phase.OPEN and hosted.holding is stage.shard and not stage.shard.departing
+
+    asyncio.run(scenario())

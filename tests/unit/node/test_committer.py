@@ -39,6 +39,7 @@ class Bench:
     def __init__(self, *holdings: Holding, confirmation: Confirmation | None = None) -> None:
         self.clock, self.redis = Clock(), FakeRedis(self.answer)
         self.owners = {owner_field(holding.shard, holding.pinned): holding.owner.line for holding in holdings}
+        self.sent: list[list[str]] = []  # of each commit: whose it is
         self.committed: list[str] = []
         self.away = 0  # so many requests are not answered
         self.register, self.counters, self.plan_due = a_register(), Counters(), Bell()
@@ -64,9 +65,11 @@ class Bench:
                 return "fenced"
             self.owners[field] = after
             return "renewed"
-        words = []
+        words: list[str] = []
+        self.sent.append([])
         for field, line in pairwise(arguments):
             if field in self.owners and line.count(" ") == 2:
+                self.sent[-1].append(field)
                 words.append("ok" if self.owners[field] == line else "fenced")
                 self.committed += [field] if words[-1] == "ok" else []
         return command.read(words)
@@ -189,7 +192,7 @@ def test_what_has_become_void_meanwhile_is_not_sent_again() -> None:
         bench.redis.may_answer.set()
         await commit
         assert bench.redis.names() == ["commit_shards", "renew_token", "commit_shards"]
-        assert bench.committed == ["1"] and bench.owners["0"] == "a 7 3"
+        assert bench.sent == [["1"]] and bench.committed == ["1"] and bench.owners["0"] == "a 7 3"
 
     asyncio.run(scenario())
 

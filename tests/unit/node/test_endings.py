@@ -73,7 +73,8 @@ def test_what_waits_for_a_child_that_ends_is_refused_and_what_it_has_done_is_del
             hosted = home.child(Tally)
             hosted.waits_for_save(b"4-0")
             hosted.arm(asyncio.get_running_loop().call_later(60, lambda: None))
-            hosted.offer(call("post", entry="5-0")), hosted.offer(cast_of("post", entry="6-0"))
+            hosted.offer(call("post", entry="5-0"))
+            hosted.offer(cast_of("post", entry="6-0"))
             home.endings.end(hosted)
             assert sorted(home.shard.effects.done["room-1"]) == [b"4-0", b"5-0", b"6-0"]
             ((word, text),) = replies(home.shard.effects)
@@ -149,7 +150,8 @@ def test_removing_a_parked_child_forgets_it_and_a_running_one_is_only_taken_out(
             running, parked = home.child(Room), home.child(Room, child="room-2")
             parked.moved(LifeEvent.FAILED)
             waits = [asyncio.ensure_future(hosted.changed()) for hosted in (running, parked)]
-            home.endings.remove(running), home.endings.remove(parked)
+            home.endings.remove(running)
+            home.endings.remove(parked)
             assert home.shard.effects.ended == {"room-2": "s:1"} and home.shard.children == {}
             await asyncio.wait_for(asyncio.gather(*waits), 5)
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -16,12 +16,14 @@ from hubq.node.children.methods import TracedMethods
 from hubq.node.held.holding import HostedChild
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
-from tests.unit.node.fakes import REDIS_MS
+from tests.unit.node.fakes import REDIS_MS, Seen
 from tests.unit.node.household import LATE, Household, call, cast_of, replies, state_in
 from tests.unit.node.test_outcomes import Witness
 
 
 class Room(Child):
+    waits: ClassVar[Seen]
+
     def __init__(self) -> None:
         self.n = 0
 
@@ -39,6 +41,7 @@ class Room(Child):
 
     async def wait(self) -> None:
         self.n = 99
+        self.waits.again()
         await asyncio.Event().wait()
 
     async def cancel_itself(self) -> None:
@@ -239,7 +242,9 @@ def test_what_is_no_method_for_callers_is_refused(method: str) -> None:
         async with Household(Room) as home:
             await home.handled(home.child(Room), call(method))
             word, said = failure(home)
-            assert word == "unknown_method" and f"has no method {method!r}; it has: add, add_in_thread" in said["message"]
+            assert (
+                word == "unknown_method" and f"has no method {method!r}; it has: add, add_in_thread" in said["message"]
+            )
             assert home.handler.failed == 0
 
     asyncio.run(scenario())
@@ -273,13 +278,14 @@ def test_what_another_node_may_have_answered_is_handled_past_its_deadline() -> N
 
 def test_a_message_that_is_undone_is_the_next_one_again() -> None:
     async def scenario() -> None:
+        Room.waits = Seen()
         async with Household(Room) as home:
             hosted = home.child(Room)
             home.pumps.offer(hosted, call("wait"))
             home.pumps.offer(hosted, call("add", 2, entry="6-0"))
-            await until(lambda: room(hosted).n == 99)
+            await Room.waits.until(1)
             home.shard.close_intake()
-            assert hosted.in_hand is not None
+            assert hosted.in_hand is not None and room(hosted).n == 99
             hosted.in_hand.cancel()
             await asyncio.wait_for(hosted.at_boundary(), 5)
             assert hosted.queue is not None and [m.method for m in hosted.queue] == ["wait", "add"]
@@ -291,16 +297,19 @@ def test_a_message_that_is_undone_is_the_next_one_again() -> None:
 def test_the_thread_of_a_message_that_is_undone_is_abandoned() -> None:
     may_end = threading.Event()
 
-    class Slow(Room):
-        def think(self) -> None:
-            self.n = 99
-            may_end.wait(10)
-
     async def scenario() -> None:
+        loop, thinks = asyncio.get_running_loop(), asyncio.Event()
+
+        class Slow(Room):
+            def think(self) -> None:
+                self.n = 99
+                loop.call_soon_threadsafe(thinks.set)
+                may_end.wait(10)
+
         async with Household(Slow) as home:
             hosted = home.child(Slow)
             home.pumps.offer(hosted, call("think"))
-            await until(lambda: room(hosted).n == 99)
+            await asyncio.wait_for(thinks.wait(), 5)
             home.shard.close_intake()
             assert hosted.in_hand is not None and hosted.in_hand.in_thread
             hosted.in_hand.cancel()
@@ -326,7 +335,8 @@ def test_stop_ends_the_child_and_says_so() -> None:
         async with Household(Room) as home:
             hosted = home.child(Room)
             stop, late = call("", kind="stop"), call("add", 1, entry="6-0")
-            home.pumps.offer(hosted, stop), home.pumps.offer(hosted, late)
+            home.pumps.offer(hosted, stop)
+            home.pumps.offer(hosted, late)
             await ended(hosted)
             assert [word for word, _ in replies(home.shard.effects)] == ["ok", "unknown_child"]
             assert home.shard.effects.ended == {"room-1": "s:1"} and len(home.events.added) == 1
@@ -396,10 +406,3 @@ async def ended(hosted: HostedChild) -> None:
     async with asyncio.timeout(5):
         while hosted.life is not Life.ENDED:
             await hosted.changed()
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    """Turn the loop until something is so that no event tells of (a handler's own doing)."""
-    async with asyncio.timeout(5):
-        while not reached():
-            await asyncio.sleep(0)

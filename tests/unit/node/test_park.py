@@ -55,3 +55,13 @@ def test_pins_and_what_is_moving_already_are_left_alone() -> None:
         assert len(stage.replies.of("park_shard")) == 1 and len(stage.register) == 2 and moving.open
 
     asyncio.run(scenario())
+
+
+def test_children_that_start_are_not_waited_for() -> None:
+    async def scenario() -> None:
+        stage = Parks(retention=600.0)
+        a_child(stage.shard, "starting").moved(LifeEvent.RESTORED)
+        await asyncio.wait_for(stage.park.park_all(), 5)
+        assert stage.shard.gone
+
+    asyncio.run(scenario())

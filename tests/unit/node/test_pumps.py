@@ -148,7 +148,8 @@ def test_nothing_begins_without_a_quorum_or_while_intake_is_closed() -> None:
             await turns()
             assert bench.hands.begun == []
             home.shard.open_intake()
-            bench.pumps.resume(bench.first), bench.pumps.resume(bench.second)
+            bench.pumps.resume(bench.first)
+            bench.pumps.resume(bench.second)
             await bench.hands.ends.until(2)
             await bench.end()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -83,7 +84,8 @@ def test_messages_go_with_the_save_that_holds_them_and_no_other_is_due() -> None
         async with Household(Hurried) as home:
             hosted = home.child(Hurried)
             hosted.arm(asyncio.get_running_loop().call_later(60, lambda: None))
-            hosted.waits_for_save(b"5-0"), hosted.waits_for_save(b"6-0")
+            hosted.waits_for_save(b"5-0")
+            hosted.waits_for_save(b"6-0")
             home.saver.save(hosted)
             assert home.shard.effects.done == {"room-1": [b"5-0", b"6-0"]}
             assert hosted.unsaved is None and hosted.save_timer is None
@@ -171,7 +173,7 @@ def test_commit_in_a_handler_returns_at_once_and_in_on_start_it_saves() -> None:
         async with Household(Starting) as home:
             home.keep_committing()
             hosted = home.child(Starting)
-            assert hosted.life is Life.STARTING
+            assert hosted.settling
             await asyncio.wait_for(hosted.has_started(), 5)
             assert hosted.life is Life.RUNNING and state_in(home.committed[0].states["room-1"]) == {"n": 9}
             commits = len(home.committed)
@@ -263,10 +265,8 @@ def test_run_that_does_not_end_is_left_behind() -> None:
             may_end = asyncio.Event()
             self.__class__.may_end = may_end  # type: ignore[attr-defined]
             while not may_end.is_set():
-                try:
+                with suppress(asyncio.CancelledError):
                     await may_end.wait()
-                except asyncio.CancelledError:
-                    pass
 
     async def scenario() -> None:
         async with Household(Stubborn, stop_timeout=0.0) as home:

@@ -15,8 +15,9 @@ from hubq.node.departures.moves import Moves
 from hubq.node.departures.shard_handover import ShardHandovers
 from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.holding import Holding
+from hubq.node.held.recorder import NoRecorder
 from hubq.strategies.migration import ColdSwap, HotSwap
-from tests.unit.node.movers import Stage, busy
+from tests.unit.node.movers import Stage, busy, until
 
 
 class Straggling:
@@ -72,8 +73,7 @@ def test_a_hot_swap() -> None:
         task = stage.handovers.begin(stage.shard, "b", 8)
         assert stage.shard.in_motion and list(stage.moves.moving) == [0]
         await stage.redis.until_asked(2)
-        while stage.register.get(0) is not None:
-            await asyncio.sleep(0)
+        await until(lambda: stage.register.get(0) is None)
         assert stage.standing.token(0) == 4 and stage.shard.gone and waiter.cancelled() and not stage.shard.active
         assert not stage.endings.disposed, "they are kept until the target serves"
         (asked,) = stage.answers._expected
@@ -105,6 +105,8 @@ def test_who_cannot_go_is_pinned_here_under_a_token_above_the_shards() -> None:
         pins = {pin.pinned: pin for pin in stage.register.all()}
         assert set(pins) == {"busy", "unbuilt", "no-state", "wanted"}
         assert all(pin.owner.token == 4 and pin.phase is Phase.CLOSED for pin in pins.values())
+        assert set(stage.cursors.take_to_catch()) == set(pins.values()), "each reads what came meanwhile by itself"
+        assert not stage.saver.saved, "nobody follows: msk is as new as it need be"
         assert stage.endings.disposed == [(["goes"], "migrated")]
         sent = stage.replies.of("pass_token")[0]
         assert "it is busy with a message" in sent and "its state could not be handed over: no" in sent
@@ -240,5 +242,21 @@ def test_a_strategy_that_raises_leaves_the_shard_open_and_gives_its_turn_back() 
         await stage.hand_over()
         assert stage.shard.open and stage.pumps.resumed == ["one"]
         assert await stage.closing.take(0.1)
+
+    asyncio.run(scenario())
+
+
+def test_with_followers_a_pin_is_saved_since_no_follower_takes_a_pin_over() -> None:
+    class Followed(NoRecorder):
+        records = True
+
+    async def scenario() -> None:
+        stage = Handovers()
+        stage.shard.recorder = Followed()
+        stage.child("goes"), stage.child("unbuilt")
+        stage.cannot_build = "unbuilt"
+        stage.replies["pass_token"] = "passed"
+        await stage.hand_over()
+        assert stage.saver.saved == ["unbuilt"]
 
     asyncio.run(scenario())

@@ -131,6 +131,8 @@ def test_children_begin_one_after_the_other_each_under_its_mark() -> None:
         bench.lives.may_start.clear()
         begin = asyncio.create_task(bench.trials.begin(holding, waiting))
         await bench.lives.begins.until(1)
+        for _ in range(50):  # however often the loop turns
+            await asyncio.sleep(0)
         assert bench.lives.begun == [("room-1", 1)] and bench.marks.alone.locked()
         bench.lives.may_start.set()
         await begin

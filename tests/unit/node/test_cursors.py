@@ -1,0 +1,103 @@
+"""How far mailboxes are read, and who is behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hubq.node.held.cursors import START, Cursors
+from tests.unit.node.fakes import a_child, a_holding
+
+
+async def heard(cursors: Cursors) -> bool:
+    """Whether there is something to catch up with."""
+    return await cursors.bell.heard(within=0.0)
+
+
+def test_the_first_holding_of_a_shard_is_read_from_the_first_message_left() -> None:
+    async def scenario() -> None:
+        cursors, shard = Cursors(), a_holding(4)
+        cursors.add(shard)
+        assert cursors.position(4) == START and cursors.in_step(shard) and not await heard(cursors)
+
+    asyncio.run(scenario())
+
+
+def test_a_shard_that_comes_after_its_pin_has_to_catch_up_but_a_pin_does_not() -> None:
+    async def scenario() -> None:
+        cursors, pin, shard, second = (
+            Cursors(),
+            a_holding(4, pinned="room-1"),
+            a_holding(4),
+            a_holding(4, pinned="room-2"),
+        )
+        cursors.add(pin)
+        cursors.by_shard[4] = b"9-0"
+        cursors.add(shard)
+        assert not cursors.in_step(shard) and cursors.position(4) == b"9-0" and await heard(cursors)
+        assert cursors.take_to_catch() == [shard] and cursors.take_to_catch() == []
+        cursors.add(second)
+        assert cursors.in_step(second) and not await heard(cursors)
+        assert cursors.holdings == {4: [pin, shard, second]}
+
+    asyncio.run(scenario())
+
+
+def test_a_shard_is_read_for_as_long_as_something_of_it_is_here() -> None:
+    cursors, pin, shard = Cursors(), a_holding(4, pinned="room-1"), a_holding(4)
+    cursors.add(shard)
+    cursors.add(pin)
+    cursors.by_shard[4] = b"9-0"
+    cursors.again(a_child(shard))
+    cursors.remove(shard)
+    cursors.remove(shard)
+    assert cursors.position(4) == b"9-0" and cursors.take_to_catch() == [] and cursors.set_back == {}
+    cursors.remove(pin)
+    assert cursors.by_shard == {} and cursors.position(4) == START
+
+
+def test_a_read_that_was_begun_before_the_shard_came_is_not_believed() -> None:
+    cursors, shard, other = Cursors(), a_holding(4), a_holding(5)
+    cursors.add(other)
+    assert cursors.begin_read() == {5: START}
+    cursors.add(shard)
+    assert cursors.is_stale(4) and not cursors.is_stale(5)
+    cursors.begin_read()
+    assert not cursors.is_stale(4)
+    cursors.fresh(5)  # a child of it has just come
+    assert cursors.is_stale(5) and not cursors.is_stale(4)
+
+
+def test_a_child_is_read_for_again_from_past_an_entry() -> None:
+    async def scenario() -> None:
+        cursors, shard = Cursors(), a_holding(4)
+        hosted = a_child(shard)
+        cursors.add(shard)
+        late = cursors.begin_page(shard)
+        cursors.again(hosted, b"7-0")
+        assert shard.behind == {"room-1": b"7-0"} and await heard(cursors) and cursors.take_to_catch() == [shard]
+        assert late == {"room-1"}  # the page under way may hold messages that have been handled since
+        assert cursors.begin_page(shard) == set()
+        cursors.again(hosted)
+        cursors.orphans(shard, "room-2")
+        assert shard.behind == {"room-1": START, "room-2": START}
+        assert cursors.set_back[shard] == {"room-1", "room-2"}
+        assert cursors.caught_up(shard, "room-1") == START and cursors.caught_up(shard, "room-1") is None
+
+    asyncio.run(scenario())
+
+
+def test_messages_that_are_left_for_later_are_not_read_before_somebody_says_so() -> None:
+    async def scenario() -> None:
+        cursors, shard = Cursors(), a_holding(4)
+        hosted = a_child(shard)
+        cursors.catch_up(shard)
+        cursors.room(hosted)
+        assert not await heard(cursors)
+        cursors.set_behind(shard, "room-1", b"7-0")
+        assert not await heard(cursors) and cursors.take_to_catch() == []
+        cursors.room(hosted)
+        assert await heard(cursors) and cursors.take_to_catch() == [shard]
+        cursors.catch_up(shard)
+        assert await heard(cursors) and cursors.take_to_catch() == [shard]
+
+    asyncio.run(scenario())
