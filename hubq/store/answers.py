@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from hubq.errors import RedisRefused, RedisUnavailable
-from hubq.store.command import Command
+from hubq.store.command import Command, text
 from hubq.store.server import Server
 
 T = TypeVar("T")
@@ -69,6 +69,16 @@ def of_replica(answer: Any) -> bool:
 def waits(commands: Sequence[Command[Any]]) -> list[int]:
     # WAIT answers for what went before it: if that must be repeated, so must it.
     return [len(commands) - 1] if commands[-1].args[0] == "WAIT" else []
+
+
+def to_repeat(commands: Sequence[Command[Any]], answers: Sequence[Any]) -> list[tuple[int, Command[Any]]]:
+    """Scripts that need more keys than they were given: at which place, and with these keys."""
+    found = [
+        (n, command.again([text(name) for name in answer[1:]]))
+        for n, (command, answer) in enumerate(zip(commands, answers, strict=True))
+        if command.again is not None and isinstance(answer, list) and text(answer[0]) == "needs"
+    ]
+    return [*found, *((n, commands[n]) for n in waits(commands))] if found else found
 
 
 def read_answer(server: Server, command: Command[T], answer: Any) -> T:

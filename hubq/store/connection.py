@@ -13,7 +13,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 
 from hubq.errors import RedisUnavailable
-from hubq.store.answers import LOST, REFUSED, NotPrimary, of_replica, read_answer, refused, unavailable, waits
+from hubq.store.answers import (
+    LOST,
+    REFUSED,
+    NotPrimary,
+    of_replica,
+    read_answer,
+    refused,
+    to_repeat,
+    unavailable,
+    waits,
+)
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import Lane, packed
 from hubq.store.primary import PrimaryWatch
@@ -92,6 +102,8 @@ class AsyncRedis:
             if isinstance(answer, NoScriptError):
                 await self._load_and_repeat(commands, answers)
                 break
+        while repeated := to_repeat(commands, answers):
+            commands, answers = await self._with_more_keys(commands, answers, repeated)
         for answer in answers:
             if isinstance(answer, ResponseError) and of_replica(answer):
                 self._hang_up()
@@ -103,6 +115,15 @@ class AsyncRedis:
         await self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
         for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
             answers[n] = answer
+
+    async def _with_more_keys(
+        self, commands: Sequence[Command[Any]], answers: list[Any], repeated: list[tuple[int, Command[Any]]]
+    ) -> tuple[list[Command[Any]], list[Any]]:
+        commands, answers = list(commands), list(answers)
+        found = await self._send([command for _, command in repeated])
+        for (n, command), answer in zip(repeated, found, strict=True):
+            commands[n], answers[n] = command, answer
+        return commands, answers
 
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if not commands:

@@ -11,7 +11,7 @@ import redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from hubq.errors import RedisUnavailable
-from hubq.store.answers import LOST, NotPrimary, of_replica, read_answer, unavailable, waits
+from hubq.store.answers import LOST, NotPrimary, of_replica, read_answer, to_repeat, unavailable, waits
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import packed
 from hubq.store.scripts import SCRIPTS
@@ -72,6 +72,8 @@ class SyncRedis:
             if isinstance(answer, NoScriptError):
                 self._load_and_repeat(commands, answers)
                 break
+        while repeated := to_repeat(commands, answers):
+            commands, answers = self._with_more_keys(commands, answers, repeated)
         for answer in answers:
             if isinstance(answer, ResponseError) and of_replica(answer):
                 self._hang_up()
@@ -83,6 +85,15 @@ class SyncRedis:
         self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
         for n, answer in zip(missing, self._send([commands[n] for n in missing]), strict=True):
             answers[n] = answer
+
+    def _with_more_keys(
+        self, commands: Sequence[Command[Any]], answers: list[Any], repeated: list[tuple[int, Command[Any]]]
+    ) -> tuple[list[Command[Any]], list[Any]]:
+        commands, answers = list(commands), list(answers)
+        found = self._send([command for _, command in repeated])
+        for (n, command), answer in zip(repeated, found, strict=True):
+            commands[n], answers[n] = command, answer
+        return commands, answers
 
     def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if not commands:
