@@ -36,6 +36,9 @@ def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
     )
 
 
+#: How often a script is sent with the keys that it has just asked for. Each time somebody else must have been quicker.
+KEY_ROUNDS = 8
+
 #: What Redis's refusal of a command looks like.
 REFUSED = ResponseError
 
@@ -71,14 +74,19 @@ def waits(commands: Sequence[Command[Any]]) -> list[int]:
     return [len(commands) - 1] if commands[-1].args[0] == "WAIT" else []
 
 
-def to_repeat(commands: Sequence[Command[Any]], answers: Sequence[Any]) -> list[tuple[int, Command[Any]]]:
-    """Scripts that need more keys than they were given: at which place, and with these keys."""
-    found = [
-        (n, command.again([text(name) for name in answer[1:]]))
-        for n, (command, answer) in enumerate(zip(commands, answers, strict=True))
-        if command.again is not None and isinstance(answer, list) and text(answer[0]) == "needs"
-    ]
-    return [*found, *((n, commands[n]) for n in waits(commands))] if found else found
+def _needs(command: Command[Any], answer: Any) -> bool:
+    return command.again is not None and isinstance(answer, list) and text(answer[0]) == "needs"
+
+
+def with_more_keys(commands: Sequence[Command[Any]], answers: Sequence[Any]) -> dict[int, Command[Any]]:
+    """What must be sent again, by its place: scripts that need more keys than they were given, now with these keys."""
+    found: dict[int, Command[Any]] = {}
+    for n, command in enumerate(commands):
+        if command.again is not None and _needs(command, answers[n]):
+            found[n] = command.again([text(name) for name in answers[n][1:]])
+    if found:
+        found.update((n, commands[n]) for n in waits(commands))
+    return found
 
 
 def read_answer(server: Server, command: Command[T], answer: Any) -> T:
@@ -86,4 +94,6 @@ def read_answer(server: Server, command: Command[T], answer: Any) -> T:
         raise answer
     if isinstance(answer, RedisError):
         raise refused(server, answer)
+    if command.again is not None and _needs(command, answer):
+        raise RedisUnavailable(f"what a script needs changed {KEY_ROUNDS} times while it was asked for: try again")
     return command.read(answer)

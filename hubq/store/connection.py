@@ -14,15 +14,16 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from hubq.errors import RedisUnavailable
 from hubq.store.answers import (
+    KEY_ROUNDS,
     LOST,
     REFUSED,
     NotPrimary,
     of_replica,
     read_answer,
     refused,
-    to_repeat,
     unavailable,
     waits,
+    with_more_keys,
 )
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import Lane, packed
@@ -92,7 +93,7 @@ class AsyncRedis:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.5)
 
-    async def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
+    async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
         if self._passed is not None:
             await self._passed()
         answers = await self._send(commands)
@@ -102,12 +103,14 @@ class AsyncRedis:
             if isinstance(answer, NoScriptError):
                 await self._load_and_repeat(commands, answers)
                 break
-        while repeated := to_repeat(commands, answers):
-            commands, answers = await self._with_more_keys(commands, answers, repeated)
         for answer in answers:
             if isinstance(answer, ResponseError) and of_replica(answer):
                 self._hang_up()
                 raise NotPrimary(str(answer))
+        if rounds and (more := with_more_keys(commands, answers)):
+            again = dict(zip(more, await self._attempt(list(more.values()), rounds - 1), strict=True))
+            places = enumerate(zip(commands, answers, strict=True))
+            return [again[n] if n in again else read_answer(self.server, *asked) for n, asked in places]
         return [read_answer(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
 
     async def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
@@ -115,15 +118,6 @@ class AsyncRedis:
         await self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
         for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
             answers[n] = answer
-
-    async def _with_more_keys(
-        self, commands: Sequence[Command[Any]], answers: list[Any], repeated: list[tuple[int, Command[Any]]]
-    ) -> tuple[list[Command[Any]], list[Any]]:
-        commands, answers = list(commands), list(answers)
-        found = await self._send([command for _, command in repeated])
-        for (n, command), answer in zip(repeated, found, strict=True):
-            commands[n], answers[n] = command, answer
-        return commands, answers
 
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if not commands:

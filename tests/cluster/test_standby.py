@@ -120,12 +120,12 @@ def test_a_follower_waits_for_redis_longer_than_a_second(make_hub: Any, monkeypa
             replica, redis, left = replicas.shards[0], cluster.nodes[follower].parts.redis, 7  # 1.12 s in all
             real = AsyncRedis._attempt
 
-            async def attempt(self: AsyncRedis, commands: Any) -> Any:
+            async def attempt(self: AsyncRedis, commands: Any, *rounds: int) -> Any:
                 nonlocal left
                 if self is redis and left and ("HMGET", hub.keys.children(0)) == tuple(commands[0].args[:2]):
                     left -= 1
                     raise ConnectionError("away")
-                return await real(self, commands)
+                return await real(self, commands, *rounds)
 
             monkeypatch.setattr(AsyncRedis, "_attempt", attempt)
             await hub.aio.start_child("late", Mover)
