@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hubq.client.classes import ClassBook
 from hubq.client.owners_view import OwnersView
 from hubq.config import Config
+from hubq.core.classes import ClassBook
 from hubq.core.hashing import shard_of
 from hubq.store.keys import Keys
 from hubq.strategies.distribution import ConsistentHashing, Distribution

@@ -11,7 +11,6 @@ from typing import Any, TypeVar, overload
 from hubq.client import casts, dead_letters, operations, partition, placing
 from hubq.client.aio import AsyncHub
 from hubq.client.casts import Cast
-from hubq.client.classes import ClassBook
 from hubq.client.context import HubContext
 from hubq.client.discovery import hubs
 from hubq.client.inspection import Inspector
@@ -24,6 +23,7 @@ from hubq.client.results import NodeStatus, Place, StartResult, StopResult
 from hubq.client.session import Session
 from hubq.client.steps import Operation
 from hubq.config import Config, checked_name, redis_url
+from hubq.core.classes import ClassBook
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import ConfigError, HubqError
 from hubq.hooks import DATA, Hook, HookBook

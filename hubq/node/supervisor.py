@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hubq.client.classes import ClassBook
 from hubq.config import Config
+from hubq.core.classes import ClassBook
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.errors import RedisUnavailable, StartFailed
 from hubq.hooks.book import ALTER
