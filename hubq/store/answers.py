@@ -74,12 +74,20 @@ def waits(commands: Sequence[Command[Any]]) -> list[int]:
     return [len(commands) - 1] if commands[-1].args[0] == "WAIT" else []
 
 
+_NONE: dict[int, Command[Any]] = {}
+
+
 def _needs(command: Command[Any], answer: Any) -> bool:
     return command.again is not None and isinstance(answer, list) and text(answer[0]) == "needs"
 
 
 def with_more_keys(commands: Sequence[Command[Any]], answers: Sequence[Any]) -> dict[int, Command[Any]]:
     """What must be sent again, by its place: scripts that need more keys than they were given, now with these keys."""
+    for command in commands:
+        if command.again is not None:
+            break
+    else:
+        return _NONE  # nearly always, and on the hot path
     found: dict[int, Command[Any]] = {}
     for n, command in enumerate(commands):
         if command.again is not None and _needs(command, answers[n]):
