@@ -10,6 +10,7 @@ from typing import Any
 from hubq.client.hub import Hub
 from hubq.core.lifecycle import Life
 from hubq.node.node import Node
+from hubq.store.answers import KEY_ROUNDS
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.primary import PrimaryWatch
@@ -43,9 +44,9 @@ class GatedRedis(AsyncRedis):
         super().__init__(server, watch=watch)
         self._gate = gate
 
-    async def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
+    async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
         await self._gate.passed()
-        answers = await super()._attempt(commands)
+        answers = await super()._attempt(commands, rounds)
         await self._gate.passed()
         return answers
 

@@ -107,10 +107,10 @@ def gate_asked(server: Gated) -> Iterator[None]:
     """``server.passed()`` is asked before and after each try of all awaiting connections to it."""
 
     def asking(attempt: Any) -> Any:
-        async def ask(redis: AsyncRedis, commands: Sequence[Command[Any]]) -> list[Any]:
+        async def ask(redis: AsyncRedis, commands: Sequence[Command[Any]], *rounds: int) -> list[Any]:
             if redis.server is server:
                 await server.passed()
-            answers: list[Any] = await attempt(redis, commands)
+            answers: list[Any] = await attempt(redis, commands, *rounds)
             if redis.server is server:
                 await server.passed()
             return answers

@@ -213,11 +213,11 @@ def tries_fail(node: Node, which: Callable[[Any], bool], error: Exception, most:
     raised: list[Exception] = []
 
     def losing(attempt: Any) -> Any:
-        async def try_it(commands: Any) -> list[Any]:
+        async def try_it(commands: Any, *rounds: int) -> list[Any]:
             if len(raised) < most and which(commands[0].args):
                 raised.append(error)
                 raise error
-            answers: list[Any] = await attempt(commands)
+            answers: list[Any] = await attempt(commands, *rounds)
             return answers
 
         return try_it

@@ -139,7 +139,7 @@ def _replaced(text: str, old: str, new: str) -> str:
 # The token check: whoever asks may commit.
 def _no_token_check(text: str) -> str:
     return _replaced(
-        text, "if redis.call('HGET', KEYS[1], ARGV[i + 1]) == ARGV[i + 2] then\n    apply", "if true then\n    apply"
+        text, "if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then\n    apply", "if true then\n    apply"
     )
 
 
