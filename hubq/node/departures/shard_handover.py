@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hubq.core.handover import SOURCE, Source, SourceEvent
 from hubq.core.messages import StartChildren
@@ -15,6 +14,7 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.saver import Saver
 from hubq.node.departures.answers import Answer, Answers
 from hubq.node.departures.departure import Collected, Departures, Outcome, at_boundaries, give_back
+from hubq.node.departures.kept_behind import KeptBehind
 from hubq.node.departures.moves import Moves
 from hubq.node.departures.rebuilding import Rebuilding
 from hubq.node.departures.stragglers import Stragglers
@@ -22,7 +22,6 @@ from hubq.node.departures.turns import Turns
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.pins import put_back, set_aside
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
@@ -71,16 +70,14 @@ class ShardHandover:
         self._register = register
         self._cursors = cursors
         self._queue = queue
-        self._saver = saver
         self._wishes = wishes
         self._departures = departures
         self._closing = closing
         self._stragglers = stragglers
         self._rebuilding = rebuilding
         self._closed_at = 0.0
-        self._kept: set[str] = set()  # cannot start there, or could not be asked: pinned, and serving
-        self._pins: dict[str, Holding] = {}
-        self._why: dict[str, str] = {}
+        self._kept = KeptBehind(holding, cursors, saver)
+        self._cannot_start: set[str] = set()
         self._wanted_here: set[str] = set()
         self._collected = Collected()
         self._forgotten: list[str] = []
@@ -108,7 +105,7 @@ class ShardHandover:
                 self._moved(SourceEvent.START_OVERDUE)
                 self._events.add("handover_overdue", shard=self.shard, target=self.target)
                 return False
-            self._kept = {child for child in built.failed.split("\n") if child}
+            self._cannot_start = {child for child in built.failed.split("\n") if child}
         self._moved(SourceEvent.STARTED)
         return not self.holding.gone
 
@@ -126,24 +123,12 @@ class ShardHandover:
         await at_boundaries([hosted for hosted in holding.children.values() if hosted.settling], grace)
         for hosted in list(holding.children.values()):
             if hosted.child_id in self._wanted_here:
-                self._pin(hosted, "", serving=True)
+                self._kept.keep(hosted, "", serving=True)
             elif hosted.settling:
-                self._pin(hosted, "it is busy with a message", serving=False)
-            elif hosted.child_id in self._kept:
-                self._pin(hosted, f"it cannot start on {self.target}: see `hubq events`", serving=True)
+                self._kept.keep(hosted, "it is busy with a message", serving=hosted.child_id in self._cannot_start)
+            elif hosted.child_id in self._cannot_start:
+                self._kept.keep(hosted, f"it cannot start on {self.target}: see `hubq events`", serving=True)
         self._moved(SourceEvent.CLOSED)
-
-    def _pin(self, hosted: HostedChild, why: str, *, serving: bool) -> None:
-        """It cannot go with its shard: it stays here, under a token of its own."""
-        holding = self.holding
-        if hosted.child_id not in holding.children:
-            return  # it has ended meanwhile
-        if holding.recorder.records:
-            self._saver.save_boundary(hosted)  # as a pin it has no standby: its state must be in msk
-        self._pins[hosted.child_id] = set_aside(self._cursors, holding, hosted)
-        self._why[hosted.child_id] = why
-        if serving:
-            self._kept.add(hosted.child_id)
 
     async def collect_states(self, timeout: float, handover: bool) -> None:
         children = list(self.holding.children.values())
@@ -153,7 +138,7 @@ class ShardHandover:
                 "child %s stays on %s: its state could not be handed over: %s",
                 hosted.child_id, self._group.node_name, error,
             )  # fmt: skip
-            self._pin(hosted, f"its state could not be handed over: {error}", serving=True)
+            self._kept.keep(hosted, f"its state could not be handed over: {error}", serving=True)
         self._ready = list(self.holding.children.values())
         if not handover:
             self._forgotten = [hosted.child_id for hosted in self._ready]
@@ -183,16 +168,16 @@ class ShardHandover:
     def follow(self, retention: float) -> None:
         hooks = self._hooks
         if hooks.wants("forwarded_migration"):
-            for child in self._pins:
+            for child in self._kept.pins:
                 stays = ForwardedMigration(
-                    hooks.hub_id, hooks.node, self.shard, self.target, child, serving=child in self._kept
+                    hooks.hub_id, hooks.node, self.shard, self.target, child, serving=child in self._kept.serving
                 )
                 hooks.fire("forwarded_migration", stays)
-        for child, pin in self._pins.items():
+        for child, pin in self._kept.pins.items():
             if child in self._wanted_here:
                 self._stragglers.keep(pin)
             else:
-                self._stragglers.follow(pin, retention, serving=child in self._kept)
+                self._stragglers.follow(pin, retention, serving=child in self._kept.serving)
 
     async def dispose(self) -> None:
         self.give_turn()
@@ -219,8 +204,7 @@ class ShardHandover:
         return [self.holding]
 
     def packed(self, effects: Effects) -> Effects:
-        for pin in self._pins.values():  # a commit that was repeated has raised the token
-            pin.owned_by(replace(self.holding.owner, token=self.holding.owner.token + 1))
+        self._kept.follow_token()
         return effects
 
     def _handed(self) -> Effects:
@@ -230,7 +214,7 @@ class ShardHandover:
         group = self._group
         return pass_token(
             group.keys, self.shard, self.holding.owner, self.target, self._answer.incarnation,
-            handover_id=self._answer.handover_id, closed_at_ms=self._closed_at, pinned=self._why,
+            handover_id=self._answer.handover_id, closed_at_ms=self._closed_at, pinned=self._kept.why,
             effects=with_handed(effects, self._handed()), events_kept=group.config.events_kept,
         )  # fmt: skip
 
@@ -240,10 +224,7 @@ class ShardHandover:
         holding = self.holding
         self._group.standing.learn(holding.shard, holding.owner.token + 1)
         self._counters.went_out()
-        for pin in self._pins.values():
-            pin.thaw()
-            self._register.hold(pin)
-            self._cursors.catch_up(pin)
+        self._kept.hold(self._register)
         self._register.drop(holding)
         self._queue.changed()
         self._plan_due.ring()
@@ -256,10 +237,7 @@ class ShardHandover:
         """As if nothing had been begun."""
         holding = self.holding
         give_back(holding, effects, self._handed(), self._ready)
-        for pin in self._pins.values():
-            put_back(holding, pin)
-        self._pins.clear()
-        self._why.clear()
+        self._kept.put_back()
         holding.thaw()
         if not holding.active:
             holding.activate()
@@ -274,10 +252,7 @@ class ShardHandover:
         self._queue.changed()
 
     def forfeited(self) -> list[HostedChild]:
-        children = [hosted for pin in self._pins.values() for hosted in pin.children.values()]
-        for pin in self._pins.values():
-            pin.lose()
-        return children
+        return self._kept.lose()
 
 
 class ShardHandovers:

@@ -14,6 +14,7 @@ from hubq.core.child import Child
 from hubq.core.lifecycle import Life
 from hubq.node.children.methods import TracedMethods
 from hubq.node.held.holding import HostedChild
+from hubq.store.codec import encode
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
 from tests.unit.node.fakes import REDIS_MS, Seen
@@ -122,7 +123,9 @@ def test_a_message_that_changes_nothing_saves_nothing() -> None:
 def test_a_child_that_is_saved_rarely_is_not_saved_with_its_message(kind: type[Room]) -> None:
     async def scenario() -> None:
         async with Household(kind) as home:
-            hosted = home.child(kind)
+            hosted = home.build(kind)
+            home.lives.begin(hosted, Envelope("attributes", "4-0", encode({"n": 0})))
+            assert hosted.saved
             await home.handled(hosted, call("add", 2))
             assert not home.shard.effects.states and replies(home.shard.effects) == [("ok", 2)]
             assert not hosted.saved and hosted.cursor == "5-0"
@@ -351,6 +354,29 @@ def test_a_stop_that_is_to_be_quiet_leaves_no_event() -> None:
             home.pumps.offer(hosted, call("quiet", kind="stop"))
             await ended(hosted)
             assert home.events.added == [] and home.quiet == set()
+
+    asyncio.run(scenario())
+
+
+def test_a_child_that_has_ended_while_its_handler_went_on_saves_nothing() -> None:
+    async def scenario() -> None:
+        may_end, begun = asyncio.Event(), asyncio.Event()
+
+        class Slow(Room):
+            async def think(self) -> None:
+                begun.set()
+                await may_end.wait()
+                self.n = 99
+
+        async with Household(Slow) as home:
+            hosted = home.child(Slow)
+            home.pumps.offer(hosted, call("think"))
+            await asyncio.wait_for(begun.wait(), 5)
+            home.endings.end(hosted)
+            may_end.set()
+            await asyncio.wait_for(hosted.at_boundary(), 5)
+            assert home.shard.effects.ended == {"room-1": "s:1"} and not home.shard.effects.states
+            assert replies(home.shard.effects) == [("ok", None)]
 
     asyncio.run(scenario())
 

@@ -122,7 +122,7 @@ def test_on_start_that_raises_parks_the_child(error: BaseException) -> None:
     asyncio.run(scenario())
 
 
-def test_a_child_that_goes_while_it_starts_does_not_run() -> None:
+def test_a_child_that_goes_while_it_starts_does_not_run(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         Slow.may_start = asyncio.Event()
         async with Household(Slow) as home:
@@ -136,6 +136,7 @@ def test_a_child_that_goes_while_it_starts_does_not_run() -> None:
             assert gone.life is Life.ENDED and home.shard.effects.ended == {"room-2": "s:1"}
 
     asyncio.run(scenario())
+    assert not caplog.records  # nothing has failed
 
 
 def test_the_followers_hear_of_a_child_that_begins() -> None:

@@ -85,14 +85,10 @@ def test_a_child_that_has_ended_ends_here_when_it_has_handled_what_it_has() -> N
         bench = Bench()
         replica = bench.follow()
         hosted = bench.copy(replica, "account-1")
-        assert await bench.applier.take_in(
-            replica,
-            [
-                entry(8, "message", "account-1", of="2-0", word="ok"),
-                entry(9, "end", "account-1", word="s:0"),  # one of before
-                entry(10, "end", "account-1", word="s:1"),
-            ],
-        )
+        entries = [entry(8, "message", "account-1", of="2-0", word="ok"), entry(9, "end", "account-1", word="s:0")]
+        assert await bench.applier.take_in(replica, entries)
+        assert replica.holding.children == {"account-1": hosted}  # that was one of before
+        assert await bench.applier.take_in(replica, [entry(10, "end", "account-1", word="s:1")])
         assert replica.holding.children == {}
         await asyncio.sleep(0)
         assert bench.endings.disposed == []

@@ -132,6 +132,7 @@ def test_a_shard_is_followed_no_more_when_another_node_should_but_not_while_it_i
         await bench.redis.until_asked(1)
         assert bench.redis.names() == ["unfollow_shard"]
         bench.replicas.unfollow(2)  # it is not followed
+        await bench.background.done()
         assert bench.redis.names() == ["unfollow_shard"]
         await bench.background.stop()
 

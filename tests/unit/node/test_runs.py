@@ -126,8 +126,11 @@ def test_an_interval_child_reads_its_messages_again_when_it_is_restarted() -> No
             await home.handled(hosted, cast_of("add", 1))
             assert hosted.unsaved == [b"5-0"]
             await kind.runs.until(1)
-            home.keep_committing()
             kind.fail.set()
+            await reaches(hosted, Life.BUILT)
+            home.pumps.offer(hosted, cast_of("add", 1, entry="6-0"))  # it is read again, too: not handled twice
+            home.keep_committing()
+            home.queue.changed()
             await kind.runs.until(2)
             assert hosted.unsaved is None and hosted.queue is None and n_of(hosted) == 40
             assert home.shard.behind == {"room-1": b"0"} and home.shard.replays

@@ -93,6 +93,8 @@ def test_children_hear_when_their_node_is_in_doubt_and_when_it_is_not_any_more()
             pin = Holding(0, home.shard.owner, home.shard.recorder, "room-2")
             pin.attach(left)
             pin.lose()
+            for _ in range(5):
+                await asyncio.sleep(0)  # it waits for the lease by now
             home.standing.renewed(home.clock.now, REDIS_MS, 5_000)
             await kind.times.until(5)
             assert kind.heard[2:] == [("room-1", "active")]
