@@ -50,6 +50,10 @@ class Load:
                 number += 1
             await asyncio.sleep(TICK)
 
+    def cancel(self) -> None:
+        """No more calls; the measurement has failed, or is over."""
+        self._task.cancel()
+
     async def stop(self) -> None:
         """No more calls; wait for the answers."""
         self._task.cancel()
@@ -152,5 +156,5 @@ async def measure(url: str, hub_id: str, children: int = 1_000, size: int = 200)
                 "failures": load.failed[:5],
             }
         finally:
-            load._task.cancel()
+            load.cancel()
             await ended(b)

@@ -1,4 +1,4 @@
-"""Every error hubq raises. All are :class:`HubqError`; each says what is wrong, with which value, and what to do."""
+"""Every error that hubq raises. All are :class:`HubqError`. Each says what happened, with which value, and what to do."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ class HubqError(Exception):
 
 
 class ConfigError(HubqError, ValueError):
-    """A setting has a value it cannot have, or does not fit what the hub was created with."""
+    """A setting has a value that it cannot have, or a value other than the hub was created with."""
 
 
 class RedisUnavailable(HubqError, ConnectionError):
-    """Redis could not be reached, or went away in the middle of a command."""
+    """Redis cannot be reached, or the connection was lost in the middle of a command."""
 
 
 class RedisRefused(RedisUnavailable):
@@ -20,22 +20,22 @@ class RedisRefused(RedisUnavailable):
 
 
 class NotReplicated(HubqError):
-    """Written, but fewer replicas than ``wait_replicas`` have confirmed it in time: a failover now may lose it.
+    """Fewer replicas than ``wait_replicas`` have confirmed a write in time: a failover now may lose it.
 
-    It is not undone: a message will be (or was) handled. Sending it again would be a second message.
+    The write is not undone. A message is handled (or was) all the same; sending it again makes a second message.
     """
 
 
 class NameTaken(HubqError):
-    """A live node of this hub already has the name."""
+    """Another live node of this hub has the name."""
 
 
 class InvalidChildId(HubqError, ValueError):
-    """A child id is empty, over 512 bytes of UTF-8, or has a character that keys cannot show."""
+    """A child id is empty, is over 512 bytes of UTF-8, or has a character that keys cannot show."""
 
 
 class UnknownChild(HubqError, LookupError):
-    """No child of this id has been started in this hub (or it has ended)."""
+    """The hub has no child of this id: it was never started, or it has ended."""
 
 
 class UnknownMethod(HubqError, AttributeError):
@@ -51,7 +51,7 @@ class NoChildren(HubqError, ValueError):
 
 
 class StartFailed(HubqError):
-    """The child could not be built on the node: its class cannot be imported, or its ``__init__`` or ``on_start`` raised."""
+    """A child could not start: its class cannot be imported, or its ``__init__`` or ``on_start`` raised."""
 
 
 class MappingError(HubqError, ValueError):
@@ -59,11 +59,11 @@ class MappingError(HubqError, ValueError):
 
 
 class NotAlive(HubqError):
-    """The node that is asked for is no live member of the hub, or the hub has none at all."""
+    """The node is not a live member of the hub, or the hub has no live node."""
 
 
 class Partitioned(HubqError):
-    """The hub has lost its quorum: starts and stops are refused until it is regained. Nothing was written."""
+    """The hub has no quorum. Starts and stops are refused until it is regained; nothing was written."""
 
 
 class StateNotSavable(HubqError, TypeError):
@@ -79,9 +79,9 @@ class NotSendable(HubqError, TypeError):
 
 
 class MailboxFull(HubqError):
-    """The child has too many messages waiting. Nothing was sent; try again later.
+    """``max_backlog`` messages wait for the child. Nothing was sent; try again later.
 
-    ``child_id`` is which child, ``waiting`` how many messages wait for it, ``most`` how many may.
+    ``child_id`` names the child, ``waiting`` is the number of messages that wait for it, ``most`` the number that may.
     """
 
     def __init__(self, message: str, *, child_id: str = "", waiting: int = 0, most: int = 0) -> None:
@@ -94,7 +94,7 @@ class MailboxFull(HubqError):
 class CallTimeout(HubqError, TimeoutError):
     """A call was not answered within its time-out.
 
-    ``may_run`` is False when it is certain that the message was not run and never will be.
+    ``may_run`` is False when the message certainly was not run and never will be. Otherwise it is True.
     """
 
     def __init__(self, message: str, *, may_run: bool = True) -> None:
@@ -103,11 +103,11 @@ class CallTimeout(HubqError, TimeoutError):
 
 
 class Poisoned(HubqError):
-    """The message was in hand each time several workers died, and is not tried again: it is a dead letter now."""
+    """The message was in hand each time that several workers died. It is now a dead letter and is not tried again."""
 
 
 class CallFailed(HubqError):
-    """The child's method raised. ``remote_type`` is the class name there, ``remote_traceback`` its traceback."""
+    """The child's method raised. ``remote_type`` is the name of the exception's class, ``remote_traceback`` its traceback."""
 
     def __init__(self, message: str, *, remote_type: str = "", remote_traceback: str = "") -> None:
         super().__init__(message)
@@ -116,15 +116,15 @@ class CallFailed(HubqError):
 
 
 class NoCurrentHub(HubqError, LookupError):
-    """``current_hub()`` was called outside of children and jobs."""
+    """``current_hub()`` was called outside a child and outside a job."""
 
 
 class InvalidJob(HubqError, ValueError):
-    """RQ refuses the options of a job, or they contradict one another. Nothing was enqueued."""
+    """The options of a job contradict one another, or RQ refuses them. Nothing was enqueued."""
 
 
 class NotImportable(InvalidJob):
-    """A worker cannot import the function of a job: it is a lambda, local, of ``__main__``, or not there."""
+    """A worker cannot import the function of a job: it is a lambda, a local function, in ``__main__``, or missing."""
 
 
 class InvalidKey(InvalidJob):
@@ -132,15 +132,15 @@ class InvalidKey(InvalidJob):
 
 
 class NoClock(HubqError):
-    """No node runs the hub's clock: scheduled jobs, children to be started later, and cron wait."""
+    """No node runs the hub's clock. Scheduled jobs, scheduled starts of children, and cron wait."""
 
 
 class NoSuchJob(HubqError, LookupError):
-    """No resumable job of this id: it never was, or its result is kept no more."""
+    """No resumable job has this id: it was never enqueued, or its result has expired."""
 
 
 class JobFailed(CallFailed):
-    """A resumable job has no result: ``status`` is ``"failed"`` or ``"canceled"``; the rest as in :class:`CallFailed`."""
+    """A resumable job has no result: ``status`` is ``"failed"`` or ``"canceled"``. The rest is as in :class:`CallFailed`."""
 
     def __init__(self, message: str, *, status: str, remote_type: str = "", remote_traceback: str = "") -> None:
         super().__init__(message, remote_type=remote_type, remote_traceback=remote_traceback)
@@ -148,15 +148,15 @@ class JobFailed(CallFailed):
 
 
 class DuplicateJob(HubqError):
-    """A job of this id exists already (``unique=True``). It is an ``rq.exceptions.DuplicateJobError``, too."""
+    """A job of this id exists already (``unique=True``). This is also an ``rq.exceptions.DuplicateJobError``."""
 
 
 class Fenced(HubqError):
-    """This node's ownership token is no longer valid: another node owns the shard now."""
+    """This node's ownership token is not the current one: another node owns the shard now."""
 
 
 class Evicted(HubqError):
-    """This node's lease ran out and the others went on without it."""
+    """This node's lease ran out, and the other nodes removed it from the hub."""
 
 
 #: The errors a node may answer with, by the word that travels on the wire.
@@ -177,7 +177,7 @@ BY_WORD: dict[str, type[HubqError]] = {
 
 
 def word_for(error: BaseException) -> str:
-    """The wire word of an error; ``"failed"`` for everything that is not hubq's own.
+    """The wire word of an error; ``"failed"`` for an error that is not hubq's.
 
     >>> word_for(StateTooLarge("x")), word_for(KeyError("x"))
     ('state_too_large', 'failed')

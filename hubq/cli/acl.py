@@ -1,4 +1,4 @@
-"""``hubq acl``: the rules for the users of Redis."""
+"""``hubq acl``: ACL rules for the users of Redis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hubq.store.permissions import acl_rules
 
 
 class Role(StrEnum):
-    """Who the rules are for."""
+    """The user for whom the rules are."""
 
     WORKER = "worker"
     CLIENT = "client"
@@ -27,13 +27,13 @@ def acl_command(
         Role | None, typer.Argument(metavar="[ROLE]", help="worker, client (a web app), or inspector (reads only).")
     ] = None,
     redis6: Annotated[
-        bool, typer.Option("--redis6", help="For Redis 6.2, which cannot tell reading a key from writing it.")
+        bool, typer.Option("--redis6", help="For Redis 6.2, whose rules cannot allow reading a key without writing it.")
     ] = False,
-    jobs: Annotated[bool, typer.Option("--jobs", help="With what jobs take: RQ's keys, rq:*.")] = False,
+    jobs: Annotated[bool, typer.Option("--jobs", help="Add the keys that jobs use: rq:*.")] = False,
 ) -> None:
     """Print ACL rules for Redis: lines for redis-cli, or for the ACL file. Replace PASSWORD.
 
-    Asks Redis nothing. `move`, `drain` and `dead replay` or `drop` take the rules of a worker.
+    It does not connect to Redis. `move`, `drain`, `dead replay` and `dead drop` need the rules of a worker.
     """
     hub_id = load_hub(hub).hub_id if ":" in hub else checked_name("hub id", hub)
     for each in [role] if role is not None else list(Role):

@@ -1,4 +1,4 @@
-"""``hubq start``, ``stop``, ``call``, ``cast``, ``where``: one child at a time."""
+"""``hubq start``, ``stop``, ``call``, ``cast``, ``where``: commands for one child."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from hubq.errors import ConfigError, HubqError
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="A public method of the child.")]
 Arguments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ARGS]...", help="Its arguments: JSON if they parse (3, true, [1,2]), else text."),
+    typer.Argument(
+        metavar="[ARGS]...", help="The arguments. Each is read as JSON (3, true, [1,2]) if it is JSON, else as text."
+    ),
 ]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the answer.")]
 
@@ -36,13 +38,13 @@ def call_command(
         raise
     except (ImportError, AttributeError) as error:
         raise HubqError(
-            f"{child}.{method} was run, but its result cannot be read here ({error}): give HUB as module:attribute"
+            f"{child}.{method} was run, but its result cannot be unpickled here ({error}): give HUB as module:attribute"
         ) from error
     print_value(result)
 
 
 def cast_command(hub: HubName, child: ChildId, method: Method, args: Arguments = None, redis: RedisUrl = None) -> None:
-    """Send a message to a child; does not wait until it has been handled."""
+    """Send a message to a child. It does not wait until the message is handled."""
     open_hub(hub, redis).ref(child).cast(method, *map(parsed, args or ()))
 
 
@@ -50,11 +52,11 @@ def start_command(
     hub: App,
     child: ChildId,
     target: Annotated[
-        str, typer.Argument(metavar="CLASS", help="module:Class, or the name of one registered with @hub.child.")
+        str, typer.Argument(metavar="CLASS", help="module:Class, or the name of a class registered with @hub.child.")
     ],
     args: Arguments = None,
     tags: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Metadata of the child; may be repeated.")
+        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Metadata of the child. May be repeated.")
     ] = None,
     timeout: Timeout = 10.0,
     redis: RedisUrl = None,
@@ -73,7 +75,7 @@ def stop_command(
     timeout: Timeout = 10.0,
     redis: RedisUrl = None,
 ) -> None:
-    """End children for good, each after the messages sent to it before."""
+    """End children for good. Each ends after the messages that were sent to it before."""
     result = open_hub(hub, redis).stop_children(children, timeout=timeout)
     for child, node in result.stopped.items():
         print(f"{child} stopped on {node}")
@@ -85,7 +87,7 @@ def stop_command(
 
 
 def where_command(hub: HubName, child: ChildId, as_json: AsJson = False, redis: RedisUrl = None) -> None:
-    """Show which worker has a child."""
+    """Show the worker that has a child."""
     place = open_hub(hub, redis).where(child)
     if as_json:
         print_json(asdict(place))
@@ -121,7 +123,7 @@ def tag(text: str) -> tuple[str, str]:
     """
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise ConfigError(f"--tag {text!r}: give KEY=VALUE")
+        raise ConfigError(f"--tag {text!r} has no key or no '=': give KEY=VALUE")
     return key, value
 
 

@@ -1,4 +1,4 @@
-"""``hubq dead``: messages and children that took their workers down again and again."""
+"""``hubq dead``: messages, and children, that took several workers down."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import decode
 from hubq.store.dead_letters import DeadLetter
 
-dead = typer.Typer(name="dead", help="Messages that took their workers down: show, replay, drop.", no_args_is_help=True)
+dead = typer.Typer(
+    name="dead", help="Show, replay or drop messages that took their workers down.", no_args_is_help=True
+)
 
-Letter = Annotated[str, typer.Argument(metavar="LETTER", help="As `hubq dead list` shows it.")]
-Letters = Annotated[list[str] | None, typer.Argument(metavar="[LETTER]...", help="As `hubq dead list` shows them.")]
-All = Annotated[bool, typer.Option("--all", help="All there are.")]
+Letter = Annotated[str, typer.Argument(metavar="LETTER", help="Its name, from `hubq dead list`.")]
+Letters = Annotated[list[str] | None, typer.Argument(metavar="[LETTER]...", help="Their names, from `hubq dead list`.")]
+All = Annotated[bool, typer.Option("--all", help="All dead letters of the hub.")]
 
 
 @dead.command("list")
 def list_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
-    """List the dead letters, the oldest first."""
+    """List the dead letters, oldest first."""
     letters = open_hub(hub, redis).dead_letters()
     if as_json:
         print_json([record(letter) for letter in letters])
@@ -42,10 +44,10 @@ def list_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) 
 
 @dead.command("show")
 def show_command(hub: HubName, letter: Letter, as_json: AsJson = False, redis: RedisUrl = None) -> None:
-    """Show all that is known of one dead letter."""
+    """Show one dead letter, with its arguments."""
     found = next((each for each in open_hub(hub, redis).dead_letters() if each.letter == letter), None)
     if found is None:
-        raise HubqError(f"no dead letter {letter}: see `hubq dead list`")
+        raise HubqError(f"no dead letter {letter} in this hub: see `hubq dead list`")
     shown = {**record(found), "arguments": arguments(found)}
     if as_json:
         print_json(shown)
@@ -56,27 +58,27 @@ def show_command(hub: HubName, letter: Letter, as_json: AsJson = False, redis: R
 
 @dead.command("replay")
 def replay_command(hub: HubName, letters: Letters = None, every: All = False, redis: RedisUrl = None) -> None:
-    """Send letters again, as new messages at the end of their child's mailbox; a child that was parked starts again."""
+    """Send dead letters again, each as a new message at the end of its mailbox. A parked child starts again."""
     for name in open_hub(hub, redis).replay_dead(chosen(letters, every)):
         print(f"{name} sent again")
 
 
 @dead.command("drop")
 def drop_command(hub: HubName, letters: Letters = None, every: All = False, redis: RedisUrl = None) -> None:
-    """Throw letters away. (A child that was parked stays parked.)"""
+    """Delete dead letters. A parked child stays parked."""
     for name in open_hub(hub, redis).drop_dead(chosen(letters, every)):
         print(f"{name} dropped")
 
 
 def chosen(letters: list[str] | None, every: bool) -> list[str] | None:
-    """The letters named, or None for all; :class:`ConfigError` if neither or both are given."""
+    """The named letters, or None for all. :class:`ConfigError` if neither names nor ``--all`` are given, or both."""
     if bool(letters) == every:
         raise ConfigError("give the letters' names, or --all")
     return None if every else letters
 
 
 def record(letter: DeadLetter) -> dict[str, Any]:
-    """A letter for people and JSON: times as text, the payload as its size."""
+    """A letter for people and JSON: times are text, the payload is its size."""
     flat = {**asdict(letter), "sent": moment(letter.sent), "died": moment(letter.died)}
     flat["deadline"] = moment(letter.deadline) if letter.deadline else ""
     flat["crashes"] = " ".join(letter.crashes)
@@ -85,7 +87,7 @@ def record(letter: DeadLetter) -> dict[str, Any]:
 
 
 def arguments(letter: DeadLetter) -> str:
-    """The arguments of the message, if they can be read here."""
+    """The arguments of the message, or why they cannot be read in this process."""
     if not letter.payload:
         return ""
     try:
@@ -96,7 +98,7 @@ def arguments(letter: DeadLetter) -> str:
 
 
 def moment(ms: int) -> str:
-    """A time of Redis, for people.
+    """A time of Redis as text.
 
     >>> moment(0)
     '1970-01-01T00:00:00+00:00'

@@ -11,8 +11,9 @@ import typer
 
 from hubq.cli.loading import App, load_hub
 from hubq.client.hub import Hub
+from hubq.strategies.migration import MigrationTraits
 
-#: What a process may take after its drain: threads that linger, the interpreter's end. Seconds.
+#: Time for a process to end after its drain (threads that linger, the end of the interpreter), seconds.
 AFTER_DRAIN = 15
 
 
@@ -39,24 +40,22 @@ class Times:
         >>> Times.of(Hub("chat"))
         Times(drain=30, grace=45, lease=5, alive_after=20)
         """
-        retention = float(getattr(hub.migration, "retention", 5.0))
-        waits = float(getattr(hub.migration, "handover_data_wait", 3.0)) + float(
-            getattr(hub.migration, "child_migration_timeout", 10.0)
-        )
-        drain = max(30, math.ceil(retention + waits + 5))
+        moves = MigrationTraits.of(hub.migration)
+        waits = moves.retention + moves.handover_data_wait + moves.child_migration_timeout
+        drain = max(30, math.ceil(waits + 5))
         lease = math.ceil(hub.config.lease)
         return cls(drain, drain + AFTER_DRAIN, lease, max(20, 2 * lease))
 
 
 def deploy_command(
-    platform: Annotated[Platform, typer.Argument(metavar="k8s|systemd", help="What to print.")],
+    platform: Annotated[Platform, typer.Argument(metavar="k8s|systemd", help="The platform to print for.")],
     app: App,
     replicas: Annotated[int, typer.Option(min=1, help="Workers (Kubernetes).")] = 3,
     image: Annotated[str, typer.Option(help="The container image (Kubernetes).")] = "registry.example.com/app:1",
-    directory: Annotated[str, typer.Option(help="Where the app and its venv are (systemd).")] = "/srv/app",
+    directory: Annotated[str, typer.Option(help="Directory of the app and its venv (systemd).")] = "/srv/app",
     jobs: Annotated[int, typer.Option(min=0, help="Job processes of each worker (`hubq worker --jobs`).")] = 0,
 ) -> None:
-    """Print a Kubernetes manifest, or a systemd unit, for the workers of a hub, with times derived from its settings."""
+    """Print a Kubernetes manifest or a systemd unit for the workers of a hub. Its times follow from the hub's settings."""
     hub = load_hub(app)
     if platform is Platform.K8S:
         print(kubernetes(app, hub, replicas, image, jobs), end="")

@@ -1,4 +1,4 @@
-"""``hubq doctor``: what is wrong, in plain words, and what to do."""
+"""``hubq doctor``: the faults of a hub, in plain words, with their remedies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hubq.jobs.attention import look
 
 
 def doctor_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
-    """Look for what is wrong with a hub, and say what to do. Exit code 1 if anything is."""
+    """Look for faults of a hub, and say what to do about each. Exit code 1 if there is one."""
     opened = open_hub(hub, redis)
     findings = [*opened.inspect.diagnosis(), *look(opened)]
     if as_json:

@@ -1,4 +1,4 @@
-"""Events for people: one line for what happened to many shards at once."""
+"""Events for people: events of many shards at once are one line."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Iterable
 
 from hubq.client.inspection import Event
 
-#: Left out: what came of it is an event of its own (shard_migrated, child_migrated).
+#: Events that are left out: their outcome is an event of its own (shard_migrated, child_migrated).
 DETAILS = frozenset({"token_passed"})
-#: One per shard, and all at once at a join, a drain or a take-over.
+#: Events that come once per shard, and all at once at a join, a drain or a take-over.
 PER_SHARD = frozenset({"shard_migrated", "shard_adopted", "shard_parked"})
 
 
 def for_people(events: Iterable[Event]) -> list[Event]:
-    """Events without details, those of many shards as one: how many ``shards`` and ``children``, the longest pause.
-
-    A join used to be 64 lines further up than a terminal is high. What is one is at the place and time of its first.
+    """The events without ``DETAILS``. Events of many shards become one: the number of ``shards`` and ``children``, and the
+    longest pause. It stands at the place and the time of the first of them. (Else a join would fill a terminal.)
 
     >>> moved = [Event(f"{n}-0", n, "shard_migrated", {"node": "b", "source": "a", "shard": f"{n}", "children": "3",
     ...     "token": "2", "seconds": "0.0010", "pause_ms": f"{n}.50"}) for n in (8, 9)]
@@ -30,7 +29,7 @@ def for_people(events: Iterable[Event]) -> list[Event]:
         if event.type in DETAILS:
             continue
         if event.type not in PER_SHARD:
-            open_lines.clear()  # nothing is drawn together over what happened in between
+            open_lines.clear()  # events on both sides of another event are not joined
             lines.append([event])
             continue
         key = (event.type, event.fields.get("node", ""), event.fields.get("source", ""))

@@ -1,4 +1,4 @@
-"""``hubq state``, ``mailbox``, ``events``, ``config``: looking without touching."""
+"""``hubq state``, ``mailbox``, ``events``, ``config``: they read a hub and change nothing."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ from hubq.errors import HubqError, RedisUnavailable
 
 #: Pause before Redis is asked again after it could not be reached, seconds.
 AGAIN = 1.0
-#: Events read to make the last few lines for people: a join alone may be some hundred.
+#: Events that are read to print a few lines: one join may be some hundred events.
 MOST_EVENTS = 5_000
 
 
 def state_command(
     hub: HubName,
     child: ChildId,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Write the stored bytes as they are, to a file or a pipe.")
-    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the stored bytes unchanged, for a file or a pipe.")] = False,
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
     """Show the saved state of a child, without asking the child.
 
-    It is what the next node would begin with: the state as of the last commit.
+    The saved state is that of the last commit. The next node would begin with it.
     """
     saved = open_hub(hub, redis).inspect.state(child)
     if saved is None:
-        raise HubqError(f"child {child!r} has not saved a state yet: it is still as its __init__ made it")
+        raise HubqError(
+            f"child {child!r} has no saved state yet: the first commit, save or move writes one. "
+            "Until then its state is only in the memory of its worker"
+        )
     if raw:
         sys.stdout.buffer.write(saved.data)
         return
@@ -59,14 +60,18 @@ def state_command(
 
 def mailbox_command(
     hub: HubName,
-    child: Annotated[str | None, typer.Argument(metavar="[CHILD]", help="Only this child's messages.")] = None,
-    count: Annotated[int, typer.Option("-n", "--count", min=0, max=10_000, help="First messages to show.")] = 10,
+    child: Annotated[
+        str | None, typer.Argument(metavar="[CHILD]", help="Show only the messages of this child.")
+    ] = None,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=0, max=10_000, help="Number of messages to show of each mailbox.")
+    ] = 10,
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
-    """Show what waits in the mailboxes. Nothing is consumed.
+    """Show the messages that wait in the mailboxes. Nothing is consumed.
 
-    Without CHILD: each mailbox in which something waits, with the children it waits for.
+    Without CHILD: one line for each mailbox that is not empty, with the children whose messages wait.
     """
     opened = open_hub(hub, redis)
     if child is not None:
@@ -110,20 +115,20 @@ def _print_waiting(heads: tuple[Waiting, ...]) -> None:
 
 def events_command(
     hub: HubName,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events as they come.")] = False,
-    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Events to begin with.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new events as they come.")] = False,
+    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Number of past events to print first.")] = 20,
     kinds: Annotated[
-        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only events of this type; may be repeated.")
+        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only events of this type. May be repeated.")
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Every event on a line of its own. (So it is with --type and --json, too.)")
+        bool, typer.Option("--all", help="Print every event on its own line, as --type and --json do.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one event per line.")] = False,
     redis: RedisUrl = None,
 ) -> None:
-    """Show what happened: joins, drains, evictions, starts, stops, moves, failures.
+    """Show the latest events: joins, drains, evictions, starts, stops, moves, failures.
 
-    What happens to many shards at once is one line, and each token that is passed is left out: see --all.
+    Events of many shards at once are one line, and passed tokens are left out. --all prints every event.
     """
     inspect = open_hub(hub, redis).inspect
     wanted = set(kinds or ())
@@ -161,7 +166,7 @@ def _print_events(events: list[Event], as_json: bool) -> None:
 
 
 def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
-    """Show the settings of a hub: those fixed in Redis, and those of the app (with HUB as module:attribute)."""
+    """Show the settings that are fixed in Redis. With HUB as module:attribute, show the settings of the app, too."""
     opened = open_hub(hub, redis)
     fixed = opened.inspect.settings()
     own = asdict(opened.config) if ":" in hub else {}

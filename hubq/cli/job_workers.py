@@ -15,7 +15,7 @@ log = logging.getLogger("hubq.worker")
 
 
 def checked_jobs(jobs: int, jobs_only: bool, children_only: bool) -> int:
-    """How many job processes; :class:`~hubq.errors.ConfigError` if the options contradict one another.
+    """The number of job processes. :class:`~hubq.errors.ConfigError` if the options contradict one another.
 
     >>> checked_jobs(0, True, False)
     1
@@ -28,15 +28,15 @@ def checked_jobs(jobs: int, jobs_only: bool, children_only: bool) -> int:
 
 
 def see_to_the_clock(hub: Hub, jobs: int) -> None:
-    """Start the hub's clock if this worker's app has something for it, or its jobs may."""
+    """Start the hub's clock if the app has cron entries or the worker runs jobs, which may be retried later."""
     if jobs or hub.has_cron:
         hub.start_clock()
 
 
 async def serve_jobs(hub: Hub, name: str, processes: JobProcesses, drain_timeout: float) -> int:
-    """Run job processes until a signal. 1: one of them did not end in time."""
+    """Run job processes until a signal comes. Returns 1 if one of them did not end in time."""
     asked = on_first_signal(name, "takes no more jobs")
-    await asyncio.to_thread(see_to_the_clock, hub, processes.count)  # tells at once of a Redis that cannot be reached
+    await asyncio.to_thread(see_to_the_clock, hub, processes.count)  # raises at once if Redis cannot be reached
     processes.start()
     try:
         await asyncio.to_thread(hub.clock)

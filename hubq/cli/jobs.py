@@ -1,4 +1,4 @@
-"""``hubq jobs``: what is queued, at work, scheduled and failed."""
+"""``hubq jobs``: the jobs that are queued, running, scheduled or failed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ def jobs_command(
         str | None,
         typer.Option(help="Only jobs in this state: queued, started, scheduled, deferred, failed, finished, canceled."),
     ] = None,
-    idle: Annotated[bool, typer.Option("--idle", help="Also keys for which no job waits.")] = False,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, help="At most so many of each kind and state.")] = 100,
+    idle: Annotated[bool, typer.Option("--idle", help="Show keys without waiting jobs, too.")] = False,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, help="Show at most this many of each kind and state.")
+    ] = 100,
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
-    """List the jobs of a hub: RQ's queue, keys and what waits for them, resumable jobs."""
-    from hubq.jobs.overview import ALL_STATES, overview  # only now: the other commands do without rq
+    """List the jobs of a hub: RQ's queue, keys with their waiting jobs, and resumable jobs."""
+    from hubq.jobs.overview import ALL_STATES, overview  # here, so that other commands do not import rq
 
     if state is not None and state not in ALL_STATES:
-        raise ConfigError(f"--state {state}: give one of {', '.join(ALL_STATES)}")
+        raise ConfigError(f"--state {state!r} is not a state of jobs: give one of {', '.join(ALL_STATES)}")
     seen = overview(open_hub(hub, redis), state=state, idle=idle, most=count)
     if as_json:
         print_json(asdict(seen))

@@ -1,4 +1,4 @@
-"""``hubq nodes`` and ``hubq ps``: what there is."""
+"""``hubq nodes`` and ``hubq ps``: the workers and the children of a hub."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hubq.errors import ConfigError
 
 
 class Status(StrEnum):
-    """The states a child may be in."""
+    """The states of a child."""
 
     RUNNING = "running"
     PARKED = "parked"
@@ -28,7 +28,7 @@ class Status(StrEnum):
 
 
 class Sort(StrEnum):
-    """What children are sorted by."""
+    """The columns by which children can be sorted."""
 
     ID = "id"
     NODE = "node"
@@ -71,29 +71,32 @@ def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None)
 def ps_command(
     hub: HubName,
     match: Annotated[
-        str | None, typer.Argument(metavar="[PATTERN]", help="Only children whose id matches, as of a shell: 'room-*'.")
+        str | None,
+        typer.Argument(
+            metavar="[PATTERN]", help="Only children whose id matches this shell pattern, such as 'room-*'."
+        ),
     ] = None,
-    node: Annotated[str | None, typer.Option(help="Only the children on this node.")] = None,
-    status: Annotated[Status | None, typer.Option(help="Only the children in this state.")] = None,
-    kind: Annotated[
-        str | None, typer.Option("--class", metavar="CLASS", help="Only the children of this class.")
-    ] = None,
+    node: Annotated[str | None, typer.Option(help="Only children on this node.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only children in this state.")] = None,
+    kind: Annotated[str | None, typer.Option("--class", metavar="CLASS", help="Only children of this class.")] = None,
     tags: Annotated[
         list[str] | None,
-        typer.Option("--tag", metavar="[KEY=]VALUE", help="Only those with this in their metadata; may be repeated."),
+        typer.Option(
+            "--tag", metavar="[KEY=]VALUE", help="Only children with this in their metadata. May be repeated."
+        ),
     ] = None,
-    sort: Annotated[Sort, typer.Option(help="What to sort by; backlog: the longest first.")] = Sort.ID,
-    count: Annotated[int | None, typer.Option("-n", "--count", min=1, help="At most so many.")] = None,
+    sort: Annotated[Sort, typer.Option(help="Column to sort by. backlog: the longest first.")] = Sort.ID,
+    count: Annotated[int | None, typer.Option("-n", "--count", min=1, help="Show at most this many.")] = None,
     after: Annotated[
-        str | None, typer.Option(metavar="CHILD", help="Only ids behind this one: the next page, sorted by id.")
+        str | None, typer.Option(metavar="CHILD", help="Only ids after this one: the next page when sorted by id.")
     ] = None,
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
-    """List the children of a hub. Reads in pages, without holding up Redis."""
+    """List the children of a hub. It reads in pages, so Redis serves others in between."""
     wanted = [tag(each) if "=" in each else ("tag", each) for each in tags or ()]
     if after is not None and sort is not Sort.ID:
-        raise ConfigError(f"--after goes by id, and you sort by {sort}: leave out one of them")
+        raise ConfigError(f"--after works with --sort id, and you gave --sort {sort}: leave one of them out")
     opened = open_hub(hub, redis)
     with reading(opened.hub_id) as progress:
         children = [
@@ -126,7 +129,7 @@ def ps_command(
 
 @contextlib.contextmanager
 def reading(hub_id: str) -> Iterator[Progress | None]:
-    """A line on the terminal that says how far a listing is; nothing in a pipe."""
+    """A line on the terminal with the progress of a listing; nothing in a pipe."""
     if not sys.stderr.isatty():
         yield None
         return

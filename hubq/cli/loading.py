@@ -16,35 +16,39 @@ from hubq.store.command import plain, text
 from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.keys import Keys
 
-App = Annotated[str, typer.Argument(metavar="HUB", help="Where your Hub is: module:attribute, as in `app:hub`.")]
-HubName = Annotated[str, typer.Argument(metavar="HUB", help="module:attribute (`app:hub`), or just the id of the hub.")]
+App = Annotated[str, typer.Argument(metavar="HUB", help="Your Hub as module:attribute, for example `app:hub`.")]
+HubName = Annotated[
+    str, typer.Argument(metavar="HUB", help="Your Hub as module:attribute (`app:hub`), or the id of the hub.")
+]
 ChildId = Annotated[str, typer.Argument(metavar="CHILD", help="The id of the child.")]
 RedisUrl = Annotated[
     str | None,
-    typer.Option("--redis", metavar="URL", help="Which Redis. Else: the app's own, or HUBQ_REDIS_URL, or localhost."),
+    typer.Option(
+        "--redis", metavar="URL", help="The Redis to use. Default: the app's own, then HUBQ_REDIS_URL, then localhost."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def load_hub(app: str, redis: str | None = None) -> Hub:
-    """The hub at ``module:attribute``, with the current directory importable, as with uvicorn.
+    """The hub at ``module:attribute``. Modules of the current directory can be imported, as with uvicorn.
 
-    Raises :class:`~hubq.errors.ConfigError` that says what is wrong with ``app``.
+    Raises :class:`~hubq.errors.ConfigError` if ``app`` does not lead to a hub.
     """
     module_name, colon, attribute = app.partition(":")
     if not colon or not module_name or not attribute:
-        raise ConfigError(f"{app!r} does not name a Hub: give module:attribute, as in `app:hub`")
+        raise ConfigError(f"{app!r} does not name a Hub: give module:attribute, for example app:hub")
     module = _import(module_name)
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
             hubs = sorted(name for name, value in vars(module).items() if isinstance(value, Hub))
-            hint = f"there is {module_name}:{hubs[0]}" if hubs else "it has no Hub at all"
+            hint = f"there is {module_name}:{hubs[0]}" if hubs else "the module has no Hub"
             raise ConfigError(f"module {module_name!r} has no attribute {attribute!r}: {hint}")
         found = getattr(found, part)
     if not isinstance(found, Hub):
         raise ConfigError(
-            f"{app!r} is of type {type(found).__name__}, not a Hub: name the attribute that holds `Hub(...)`"
+            f"{app!r} is of type {type(found).__name__}, not a Hub: name the attribute to which `Hub(...)` is assigned"
         )
     if redis is not None:
         found.server = RedisServer(redis)
@@ -52,13 +56,13 @@ def load_hub(app: str, redis: str | None = None) -> Hub:
 
 
 def open_hub(hub: str, redis: str | None = None) -> Hub:
-    """The hub at ``module:attribute``, or the one of this id, if it has been used before.
+    """The hub at ``module:attribute``, or the hub of this id if Redis knows it.
 
     Raises :class:`~hubq.errors.HubqError` if there is no hub of this id.
     """
     if ":" in hub:
         return load_hub(hub, redis)
-    _make_importable()  # results may be instances of the app's classes
+    _make_importable()  # a result may be an instance of a class of the app
     checked_name("hub id", hub)
     server = RedisServer(redis_url(redis))
     connection = SyncRedis(server)
@@ -80,13 +84,15 @@ def load_target(hub: Hub, name: str) -> Any:
         found: Any = _import(module_name)
         for part in qualname.split("."):
             if not hasattr(found, part):
-                raise ConfigError(f"module {module_name!r} has no class or function {qualname!r}")
+                raise ConfigError(f"module {module_name!r} has no class or function {qualname!r}: check the name")
             found = getattr(found, part)
         return found
     registered = hub.classes.registered
     if name not in registered:
         known = ", ".join(sorted(registered)) or "none"
-        raise ConfigError(f"no class {name!r} is registered with hub {hub.hub_id!r} (there is: {known})")
+        raise ConfigError(
+            f"no class {name!r} is registered with hub {hub.hub_id!r}: give one of these, or module:Class. Registered: {known}"
+        )
     return registered[name]
 
 
@@ -102,7 +108,7 @@ def _import(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise ConfigError(
-                f"no module {error.name!r} here: run hubq in the directory that holds it, or check its name"
+                f"no module {error.name!r} here: check its name, and run hubq in the directory that holds it"
             ) from error
         raise _broken(name, error) from error
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The ``hubq`` command: its subcommands, and what its exit codes mean."""
+"""The ``hubq`` command: its subcommands and its exit codes."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ TyperUsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="hubq",
-    help="Named, stateful jobs on Redis that move between workers with nothing lost.",
+    help="Run named, stateful jobs on Redis, and move them between workers without loss.",
     epilog="HUB is module:attribute (app:hub) or a hub's id. "
-    "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 cannot reach Redis.",
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Redis cannot be reached.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def version_command() -> None:
-    """Print the version."""
+    """Print the version of hubq."""
     typer.echo(f"hubq {__version__}")
 
 
@@ -50,16 +50,16 @@ _DASHES = {"ignore_unknown_options": True}
 
 app.command("worker", short_help="Run a worker of a hub.", rich_help_panel=_NODES)(worker_command)
 app.command("nodes", rich_help_panel=_NODES)(nodes_command)
-app.command("drain", short_help="Make a worker hand everything over and end.", rich_help_panel=_NODES)(drain_command)
+app.command("drain", short_help="Hand a worker's children over, then end it.", rich_help_panel=_NODES)(drain_command)
 app.command("ps", short_help="List the children of a hub.", rich_help_panel=_CHILDREN)(ps_command)
-app.command("move", short_help="Move a child to another worker, live.", rich_help_panel=_CHILDREN)(move_command)
+app.command("move", short_help="Move a running child to another worker.", rich_help_panel=_CHILDREN)(move_command)
 app.command("where", rich_help_panel=_CHILDREN)(where_command)
 app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_command)
 app.command("stop", short_help="End children for good.", rich_help_panel=_CHILDREN)(stop_command)
 app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_command)
 app.command(
     "cast",
-    short_help="Send a message to a child, without waiting.",
+    short_help="Send a message to a child without waiting.",
     rich_help_panel=_CHILDREN,
     context_settings=_DASHES,
 )(cast_command)
@@ -68,8 +68,10 @@ app.command("top", short_help="Watch a hub live.", rich_help_panel=_LOOK)(top_co
 app.command("doctor", short_help="Say what is wrong with a hub, and what to do.", rich_help_panel=_LOOK)(doctor_command)
 app.add_typer(dead, rich_help_panel=_CHILDREN)
 app.command("state", short_help="Show the saved state of a child.", rich_help_panel=_LOOK)(state_command)
-app.command("mailbox", short_help="Show what waits in the mailboxes.", rich_help_panel=_LOOK)(mailbox_command)
-app.command("events", short_help="Show what happened; --follow goes on.", rich_help_panel=_LOOK)(events_command)
+app.command("mailbox", short_help="Show the messages that wait.", rich_help_panel=_LOOK)(mailbox_command)
+app.command("events", short_help="Show the latest events; --follow waits for more.", rich_help_panel=_LOOK)(
+    events_command
+)
 app.command("config", short_help="Show the settings of a hub.", rich_help_panel=_LOOK)(config_command)
 app.command("deploy", short_help="Print a Kubernetes manifest or a systemd unit.", rich_help_panel=_OTHER)(
     deploy_command
@@ -81,12 +83,12 @@ app.command("version", rich_help_panel=_OTHER)(version_command)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """The entry point: runs a command, then exits. An error is one line on stderr."""
+    """The entry point: run a command, then exit. An error is one line on stderr."""
     raise SystemExit(outcome(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def outcome(arguments: list[str]) -> int:
-    """Run a command; its exit code."""
+    """Run a command and return its exit code."""
     logging.captureWarnings(True)
     try:
         code = app(arguments or ["--help"], prog_name="hubq", standalone_mode=False)
@@ -108,6 +110,6 @@ def outcome(arguments: list[str]) -> int:
 
 
 def _told(message: str, code: int) -> int:
-    if message:  # none: a group without its command has printed its help
+    if message:  # empty when a command group was called without a command: its help is printed already
         print("hubq:", " ".join(message.split()), file=sys.stderr)
     return code

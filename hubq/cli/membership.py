@@ -1,4 +1,4 @@
-"""``hubq drain``: a worker hands everything over and leaves."""
+"""``hubq drain``: a worker hands its children over, then leaves."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ POLL = 0.1
 
 def drain_command(
     hub: HubName,
-    node: Annotated[str, typer.Argument(metavar="NODE", help="The name of the worker, see `hubq nodes`.")],
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait until it has left.")] = 60.0,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has left, or return at once.")] = True,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The name of the worker. See `hubq nodes`.")],
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait until the worker has left.")] = 60.0,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the worker has left, or return at once.")
+    ] = True,
     redis: RedisUrl = None,
 ) -> None:
-    """Make a worker hand all its children over and end; waits until it has left."""
+    """Make a worker hand all its children over and end. Wait until it has left."""
     opened = open_hub(hub, redis)
     before = {each.name: each for each in opened.nodes()}
     if node not in before:
         known = ", ".join(before) or "none"
-        raise HubqError(f"no node {node!r} in hub {opened.hub_id!r} (there is: {known})")
+        raise HubqError(f"no node {node!r} in hub {opened.hub_id!r}: give one of {known}")
     incarnation = before[node].incarnation
     opened.drain(node)
     if not wait:
@@ -44,7 +46,7 @@ def drain_command(
             if time.monotonic() > give_up:
                 raise HubqError(
                     f"node {node!r} has not left within {timeout:g} s: it still has {left[0].shards} shards and "
-                    f"{left[0].pins} pinned children, and goes on handing them over; see `hubq nodes`"
+                    f"{left[0].pins} pinned children. It goes on handing them over; see `hubq nodes`"
                 )
             if status is not None:
                 status.update(f"draining {node}: {left[0].shards} shards, {left[0].pins} pinned children left")

@@ -1,4 +1,4 @@
-"""``hubq move``: a child goes to another worker, live."""
+"""``hubq move``: move a running child to another worker."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def move_command(
     hub: HubName,
     child: ChildId,
     node: Annotated[
-        str | None, typer.Argument(metavar="[NODE]", help="The worker it is to live on, see `hubq nodes`.")
+        str | None, typer.Argument(metavar="[NODE]", help="The worker to move it to. See `hubq nodes`.")
     ] = None,
-    back: Annotated[bool, typer.Option("--back", help="Back to the worker of its shard.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait until it is there.")] = 10.0,
+    back: Annotated[bool, typer.Option("--back", help="Move it back to the worker of its shard.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the move.")] = 10.0,
     redis: RedisUrl = None,
 ) -> None:
-    """Move a child to another worker, with its state, while it is in use; it stays there."""
+    """Move a running child, with its state, to another worker. It stays there."""
     if (node is None) == (not back):
-        raise ConfigError("give either the NODE the child is to live on, or --back")
+        raise ConfigError("give either NODE, the worker to move the child to, or --back")
     place = open_hub(hub, redis).move(child, node, timeout=timeout)
     print(f"{child} is on {place.node}" + (" (pinned)" if place.pinned else ""))

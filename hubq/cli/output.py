@@ -1,4 +1,4 @@
-"""What commands print: a table on a terminal, aligned text in a pipe, JSON when asked for."""
+"""Output of the commands: a table on a terminal, aligned text in a pipe, JSON with ``--json``."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
-#: Rows that rich sets in a table; more of them are printed plainly. (100,000 rows take it a minute and more.)
+#: The most rows that rich sets in a table; more are printed as plain text. (100,000 rows take rich over a minute.)
 MOST_IN_A_TABLE = 1000
 
 
 def print_json(value: Any) -> None:
-    """JSON, indented; what JSON does not know is printed as text. A value of somebody else's goes through
-    :func:`jsonable` first.
+    """Print indented JSON. A value that JSON does not know is printed as text.
+
+    The value of a child or of an app must go through :func:`jsonable` first.
     """
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False))
 
 
 def jsonable(value: Any) -> Any:
-    """The value if JSON can say it, else its ``repr``: what a child keeps may be anything.
+    """The value if JSON can represent it, else its ``repr``. (The state of a child may be any value.)
 
     >>> jsonable({"a": [1, None]}), jsonable({(1, 2): 3}), jsonable([float("nan")])
     ({'a': [1, None]}, '{(1, 2): 3}', '[nan]')
@@ -37,12 +38,12 @@ def jsonable(value: Any) -> Any:
 
 
 def print_records(records: Sequence[DataclassInstance]) -> None:
-    """Dataclasses as a JSON list of objects."""
+    """Print dataclasses as a JSON list of objects."""
     print_json([asdict(record) for record in records])
 
 
 def print_value(value: Any) -> None:
-    """A result: as JSON if it is plain, else as Python shows it."""
+    """Print a result: as JSON if possible, else as its ``repr``."""
     try:
         print(json.dumps(value, ensure_ascii=False, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
@@ -50,7 +51,7 @@ def print_value(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Rows under column names. Cells are printed as they are, never as markup."""
+    """Print rows under column names. Cells are printed literally, never as markup."""
     cells = [[str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and len(cells) <= MOST_IN_A_TABLE:
         _print_rich(columns, cells)
@@ -76,7 +77,7 @@ def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A time span for people.
+    """A time span as text.
 
     >>> duration(4.04), duration(75), duration(7500), duration(200000)
     ('4.0s', '1m15s', '2h05m', '2d07h')

@@ -1,4 +1,4 @@
-"""Several worker processes under one parent, which forwards signals and restarts what dies."""
+"""Several worker processes under one parent. The parent forwards signals and restarts a worker that dies."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from collections.abc import Mapping, Sequence
 
 log = logging.getLogger("hubq.worker")
 
-#: Pause before a worker that died is started again, seconds; doubled each time it died soon, up to LONGEST_PAUSE.
+#: Pause before a worker that died is started again, seconds. It doubles each time the worker died soon, up to LONGEST_PAUSE.
 RESTART_PAUSE = 1.0
 LONGEST_PAUSE = 8.0
-#: A worker that fails sooner than this after its start would do so again, unless one has lived for longer, seconds.
+#: A worker that fails sooner than this after its start has "died soon", seconds. While no worker has lived longer, the
+#: set-up is taken to be wrong, and the parent gives up.
 TOO_SOON = 1.0
-#: The exit code of a worker that ended by itself with an error. (What a message did to it has others, as a rule.)
+#: The exit code of a worker that ended by itself with an error. (A worker that a message took down has another one, usually.)
 FAILED = 1
-#: Exit codes that starting again would not change: wrong usage, no Redis.
+#: Exit codes after which a new start is useless: wrong usage, no Redis.
 HOPELESS = (2, 3)
 
 
 def run_processes(workers: Mapping[str, Sequence[str]]) -> int:
-    """Run ``hubq worker`` once per name, with the given arguments, until all have ended; the exit code."""
+    """Run ``hubq worker`` once per name, with the given arguments, until all have ended. Returns the exit code."""
     return asyncio.run(_Parent(workers).run())
 
 
@@ -33,7 +34,7 @@ class _Parent:
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
         self._given_up = 0
-        self._proven = False  # some worker has lived: what ends others soon is a message, not the set-up
+        self._proven = False  # True once a worker has lived: then a message ends the others soon, not the set-up
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -53,7 +54,7 @@ class _Parent:
         pause = RESTART_PAUSE
         while not self._stopping.is_set():
             began = loop.time()
-            # A session of its own: else Ctrl-C would reach it twice, from the terminal and from us.
+            # Its own session: else Ctrl-C would reach it twice, from the terminal and from this process.
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "hubq", "worker", *self._workers[name], start_new_session=True
             )
@@ -63,9 +64,9 @@ class _Parent:
             code = await process.wait()
             del self._running[name]
             if self._stopping.is_set() and code in (-signal.SIGTERM, -signal.SIGINT):
-                return 0  # our signal came before it had begun to listen for one
+                return 0  # the signal came before the worker listened for signals
             code = code if code >= 0 else 128 - code
-            if self._stopping.is_set() or code == 0:  # 0: somebody drained it from outside
+            if self._stopping.is_set() or code == 0:  # 0: it was drained with `hubq drain`
                 return code
             soon = loop.time() - began < TOO_SOON
             self._proven = self._proven or not soon

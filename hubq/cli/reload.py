@@ -1,4 +1,4 @@
-"""``hubq worker --reload``: a worker that begins anew when a source file changes. Its children keep their state."""
+"""``hubq worker --reload``: restarts the worker when a source file changes. Its children keep their state."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ log = logging.getLogger("hubq.worker")
 
 
 def run_reloading(arguments: Sequence[str], directory: Path) -> int:
-    """Run ``hubq worker`` with these arguments, again after each change of a ``.py`` file below ``directory``; the exit
-    code of the last one. A worker that ended by itself (the code is broken) is started with the next change.
+    """Run ``hubq worker`` with these arguments, and again after each change of a ``.py`` file below ``directory``.
+
+    Returns the exit code of the last worker. A worker that ended by itself, because the code is broken, is started again
+    at the next change.
     """
     stop = threading.Event()
     worker = _start(arguments)
@@ -37,7 +39,7 @@ def run_reloading(arguments: Sequence[str], directory: Path) -> int:
         signal.signal(number, on_signal)
     for changes in watch(directory, watch_filter=PythonFilter(), stop_event=stop, raise_interrupt=False):
         names = sorted({Path(path).name for _, path in changes})
-        log.info("%s changed: the worker begins anew", ", ".join(names[:3]))
+        log.info("%s changed: restarting the worker", ", ".join(names[:3]))
         if worker.poll() is None:
             worker.terminate()
             worker.wait()
@@ -48,5 +50,5 @@ def run_reloading(arguments: Sequence[str], directory: Path) -> int:
 
 
 def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    # A session of its own: else Ctrl-C would reach it twice, from the terminal and from us.
+    # Its own session: else Ctrl-C would reach it twice, from the terminal and from this process.
     return subprocess.Popen([sys.executable, "-m", "hubq", "worker", *arguments], start_new_session=True)

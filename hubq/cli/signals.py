@@ -1,4 +1,4 @@
-"""How a worker is told to end."""
+"""The signals that end a worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger("hubq.worker")
 
 
 def on_first_signal(name: str, what: str) -> asyncio.Event:
-    """Set by the first SIGTERM or Ctrl-C; the second one ends the process at once."""
+    """An event that the first SIGTERM or Ctrl-C sets. The second signal ends the process at once."""
     asked = asyncio.Event()
 
     def on_signal(number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""What a worker says of itself when it has joined."""
+"""The lines that a worker logs about itself when it has joined."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hubq.strategies.synchronization import PubSub
 
 
 def summary(hub: Hub, tags: Mapping[str, str], jobs: int, drain_timeout: float) -> list[str]:
-    """How it will behave, in a few short lines: what one looks for when it does not do as one expected. Of the strategies,
-    how children move and where they are, and others if they are not what a hub has by itself.
+    """A few short lines with the settings that explain how the worker behaves. The migration and distribution strategies
+    are always named; each other strategy only if it is not the default.
 
     >>> for line in summary(Hub("chat"), {"region": "eu"}, 2, 30.0):
     ...     print(line)

@@ -1,4 +1,4 @@
-"""``hubq worker``: one node of a hub, or several, each a process."""
+"""``hubq worker``: one node of a hub, or several nodes, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -34,45 +34,45 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hubq.worker")
 
-#: A `def` handler in a thread cannot be cancelled, and an `async def` one may not let itself be. Once its node has left, it
-#: may keep the process this long, seconds.
+#: How long a handler may keep the process after its node has left, seconds. (A thread cannot be cancelled, and an `async
+#: def` handler may swallow its cancellation.)
 MAY_LINGER = 2.0
 
 
 def worker_command(
     app: App,
     name: Annotated[str | None, typer.Option(help="Name of the node, unique in the hub. [default: host-pid]")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Worker processes, named NAME-1, NAME-2, ...")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Number of worker processes, named NAME-1, NAME-2, ...")] = 1,
     redis: RedisUrl = None,
     drain_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that a SIGTERM leaves for handing the children over.")
+        float, typer.Option(min=0.1, help="Seconds to hand the children over after SIGTERM.")
     ] = 30.0,
     tags: Annotated[
         list[str] | None,
         typer.Option(
-            "--tag", metavar="KEY=VALUE", help="A tag of the node, for distribution strategies; may be repeated."
+            "--tag", metavar="KEY=VALUE", help="A tag of the node, for distribution strategies. May be repeated."
         ),
     ] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Serve /metrics, /healthz and /readyz at this port (0: any free one)."),
+        typer.Option(min=0, max=65535, help="Serve /metrics, /healthz and /readyz at this port (0: any free port)."),
     ] = None,
     metrics_host: Annotated[str, typer.Option(help="The address for --metrics-port.")] = "127.0.0.1",
     reload: Annotated[
-        bool, typer.Option("--reload", help="For development: begin anew when the code changes.")
+        bool, typer.Option("--reload", help="For development: restart the worker when the code changes.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=0, help="RQ workers for one-off jobs, each a process.")] = 0,
-    jobs_only: Annotated[bool, typer.Option("--jobs-only", help="Run jobs, host no children.")] = False,
+    jobs: Annotated[int, typer.Option(min=0, help="Number of RQ worker processes for one-off jobs.")] = 0,
+    jobs_only: Annotated[bool, typer.Option("--jobs-only", help="Run jobs, but host no children.")] = False,
     children_only: Annotated[
-        bool, typer.Option("--children-only", help="Host children, run no jobs (default).")
+        bool, typer.Option("--children-only", help="Host children, but run no jobs (default).")
     ] = False,
-    log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.TEXT,
+    log_format: Annotated[LogFormat, typer.Option(help="Format of the log lines.")] = LogFormat.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
 ) -> None:
     """Run a worker: it joins the hub and takes its share of the children.
 
-    SIGTERM or Ctrl-C hands its children over to the other workers (or saves them, if it is the last) and ends it; a
-    second one ends it at once.
+    SIGTERM or Ctrl-C ends it: its children move to the other workers. If there is no other worker, their states are
+    saved. A second SIGTERM or Ctrl-C ends it at once.
     """
     jobs = checked_jobs(jobs, jobs_only, children_only)
     node_name = checked_name("node name", name or default_name(platform.node(), os.getpid()))
@@ -86,7 +86,7 @@ def worker_command(
         for each in tags or ():
             options += ["--tag", each]
         if processes > 1 and reload:
-            raise ConfigError("--reload and --processes do not go together: give one of them")
+            raise ConfigError(f"--reload and --processes {processes} contradict each other: give one of them")
         if reload:
             from hubq.cli.reload import run_reloading
 
@@ -106,14 +106,14 @@ def worker_command(
         else:
             watch_condemned(hub)
             node = Node(hub, node_name, tags=node_tags)
-            pages = pages_of(node, metrics_host, metrics_port)  # before it joins: a port may be taken
+            pages = pages_of(node, metrics_host, metrics_port)  # before it joins: fails if the port is taken
             code = runner.run(serve(node, drain_timeout, pages, job_processes))
         _do_not_linger(code)
     raise typer.Exit(code)
 
 
 def port_of(first: int | None, number: int) -> list[str]:
-    """The option for the metrics port of the n-th of several workers.
+    """The option for the metrics port of worker number n.
 
     >>> port_of(9100, 3), port_of(0, 3), port_of(None, 3)
     (['--metrics-port', '9102'], ['--metrics-port', '0'], [])
@@ -122,14 +122,14 @@ def port_of(first: int | None, number: int) -> list[str]:
 
 
 async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_processes: JobProcesses) -> int:
-    """Be a node until a signal, or until ``hubq drain`` has emptied it. 1: not everything was handed over in time."""
+    """Run a node until a signal comes or ``hubq drain`` has emptied it. Returns 1 if not all was handed over in time."""
     hub, name = node.hub, node.name
     asked = on_first_signal(name, "hands its children over")
     stop = asyncio.create_task(asked.wait())
     start = asyncio.create_task(node.start())
     await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not start.done():
-        # Not cancelled: it may be a member already, and the others would wait for its lease to end.
+        # Not cancelled: the node may be a member already, and the others would wait for its lease to end.
         await asyncio.wait({start}, timeout=drain_timeout)
         if not start.done() or start.exception() is not None:
             start.cancel()
@@ -153,7 +153,7 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
     try:
         await asyncio.to_thread(see_to_the_clock, hub, job_processes.count)
     except HubqError as error:
-        log.warning("the clock could not be started: %s", error)
+        log.warning("the hub's clock could not be started, so scheduled jobs and cron wait: %s", error)
     emptied = asyncio.create_task(node.drained())
     await asyncio.wait({stop, emptied}, return_when=asyncio.FIRST_COMPLETED)
     ended, done = await asyncio.gather(job_processes.stop(drain_timeout), node.drain(drain_timeout))
@@ -167,7 +167,7 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
 
 
 async def keep_heap(node: Node) -> None:
-    """See to the garbage collector while the node serves."""
+    """Tune the garbage collector while the node serves."""
     heap, loop = worker_heap(), asyncio.get_running_loop()
     while True:
         heap.look(sum(len(holding.cells) for holding in node.holdings), loop.time())
@@ -175,7 +175,7 @@ async def keep_heap(node: Node) -> None:
 
 
 def default_name(host: str, pid: int) -> str:
-    """A node name nobody else has.
+    """A node name that no other process has.
 
     >>> default_name("José's Mac.local", 17)
     'Jos-s-Mac.local-17'

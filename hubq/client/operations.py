@@ -39,6 +39,7 @@ from hubq.store.mailbox import Outgoing, StartOptions, read_started
 from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import read_owners
 from hubq.store.spec_record import SpecRecord
+from hubq.strategies.distribution import DistributionTraits
 
 
 def checked_timeout(timeout: float) -> float:
@@ -219,7 +220,7 @@ def start_children(
 
 
 def _place_line(hub: HubContext, node: str | None) -> str:
-    waits = getattr(hub.distribution, "when_gone", "shard") == "wait"
+    waits = DistributionTraits.of(hub.distribution).when_gone == "wait"
     return Wish(node, "guided", waits).line if node is not None else ""
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a hub, in plain words: a pure function from what was seen to findings."""
+"""The diagnosis of a hub, in plain words: a pure function from the facts that were seen to findings."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-#: A message that has waited longer than this for its turn is worth a word, seconds.
+#: A message that waits longer than this is a finding, seconds.
 WAITED_LONG = 30.0
-#: A node whose wall clock is off by more than this, seconds. (Leases go by the clock of Redis: it only confuses logs.)
+#: A wall clock that is off by more than this is a finding, seconds. (Leases go by the clock of Redis: only logs mislead.)
 CLOCK_OFF = 1.0
-#: A timer that had to wait longer than this share of the lease.
+#: A timer of the event loop that is late by more than this share of the lease is a finding.
 LAG_SHARE = 0.25
-#: Redis memory in use above this share of ``maxmemory``.
+#: Redis memory in use above this share of ``maxmemory`` is a finding.
 MEMORY_SHARE = 0.8
 #: Names shown before "and n more".
 SHOWN = 3
@@ -20,7 +20,7 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong: what it is (``topic``), what was seen, and what to do about it."""
+    """One fault: its name (``topic``), the facts that show it (``seen``), and the remedy (``do``)."""
 
     topic: str
     seen: str
@@ -29,7 +29,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """What was seen of a node. ``lease_left`` seconds; the rest is its own account (None: it has written none)."""
+    """One node. ``lease_left`` is in seconds. ``python``, ``clock``, ``lag`` and ``settings`` come from the node itself; a
+    node that has not written them yet has None or nothing there."""
 
     status: str
     lease_left: float
@@ -42,7 +43,7 @@ class NodeFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was seen of a hub in one look.
+    """The facts of a hub, seen at one moment.
 
     ``owners``: shard -> node (None: nobody alive); ``waited``: shard -> seconds its first message has waited;
     ``backlog``: children with the most messages waiting; ``stragglers``: child -> why it could not move with its shard;
@@ -79,8 +80,17 @@ def names(them: Iterable[object]) -> str:
     return ", ".join(every[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "child", "children"), counted(2, "child", "children")
+    ('1 child', '2 children')
+    """
+    return f"{number} {one if number == 1 else many}"
+
+
 def diagnose(facts: Facts) -> list[Finding]:
-    """Everything that is wrong, the most pressing first.
+    """All findings, the most pressing first.
 
     >>> [finding.topic for finding in diagnose(Facts(shards=2, lease=5.0, children=3))]
     ['no worker']
@@ -93,15 +103,15 @@ def _workers(facts: Facts) -> Iterable[Finding]:
         if facts.children or facts.waited or facts.nodes:
             yield Finding(
                 "no worker",
-                f"no worker runs, and there are {facts.children} children",
-                "start one: hubq worker module:hub. Nothing is lost meanwhile: states and messages wait in Redis",
+                f"no worker runs, and the hub has {counted(facts.children, 'child', 'children')}",
+                "start a worker: hubq worker module:hub. States and messages wait in Redis meanwhile; nothing is lost",
             )
         return
     if all(node.status == "draining" for node in _live(facts).values()):
         yield Finding(
             "all draining",
             f"every worker is draining: {names(_live(facts))}",
-            "start a new one, to which they can move",
+            "start a new worker: their children move to it",
         )
 
 
@@ -113,9 +123,9 @@ def _quorum(facts: Facts) -> Iterable[Finding]:
     if facts.partitioned:
         yield Finding(
             "no quorum",
-            f"intake is closed, starts and stops are refused {facts.partitioned}",
-            "start workers: everything goes on when there are enough. If the cluster was made smaller for good: "
-            "hub.reset_cluster_size() (MajorityQuorum), or another quorum in the hub's code",
+            f"intake is closed, and starts and stops are refused {facts.partitioned}",
+            "start workers: the hub goes on when there are enough. If the cluster is smaller for good: "
+            "hub.reset_cluster_size() (MajorityQuorum), or set another quorum in the hub's code",
         )
 
 
@@ -124,32 +134,32 @@ def _leases(facts: Facts) -> Iterable[Finding]:
         if node.lease_left <= 0:
             yield Finding(
                 "lease over",
-                f"the lease of {name} ran out {-node.lease_left:.1f} s ago, and nobody has evicted it",
-                "another live worker would take over: start one, and look at the process and its log",
+                f"the lease of {name} ran out {-node.lease_left:.1f} s ago, and {name} is not evicted yet",
+                f"look at the process and the log of {name}. A live worker evicts it and takes its children over: start one",
             )
         elif node.lease_left < facts.lease * 0.4:
             yield Finding(
                 "lease about to end",
                 f"{name} has {node.lease_left:.1f} s left of its lease of {facts.lease:g} s",
-                "look whether its process is stopped, overloaded (a handler that blocks the loop), or cut off from Redis",
+                "look at its process: it is stopped, overloaded (a handler that blocks the event loop), or cut off from Redis",
             )
         elif node.lag > facts.lease * LAG_SHARE:
             yield Finding(
                 "blocked loop",
-                f"the event loop of {name} stood still for {node.lag:.1f} s; at {facts.lease:g} s it loses its lease",
-                "find the async handler that blocks (make it a plain def: it runs in a thread), or give a longer lease",
+                f"the event loop of {name} stood still for {node.lag:.1f} s; after {facts.lease:g} s the node loses its lease",
+                "find the async handler that blocks and make it a plain def, which runs in a thread; or set a longer lease",
             )
 
 
 def _shards(facts: Facts) -> Iterable[Finding]:
     if not _live(facts):
-        return  # there is a finding for that
+        return  # _workers has said it
     without = [shard for shard in range(facts.shards) if facts.owners.get(shard) is None]
     if without:
         yield Finding(
             "shards without an owner",
             f"{len(without)} of {facts.shards} shards have no live owner: {names(without)}",
-            "they are claimed within a second while a worker is up; if it stays so, see the workers' logs and `hubq nodes`",
+            "wait a second: a live worker claims them. If they stay without an owner, see the workers' logs and `hubq nodes`",
         )
 
 
@@ -157,18 +167,19 @@ def _stuck(facts: Facts) -> Iterable[Finding]:
     late = {shard: waited for shard, waited in facts.waited.items() if waited > WAITED_LONG and facts.owners.get(shard)}
     if late:
         worst = max(late, key=lambda shard: late[shard])
+        more = f"{len(late) - 1} more of the {facts.shards} shards"
+        others = f"; {more} have messages that waited over {WAITED_LONG:g} s" if len(late) > 1 else ""
         yield Finding(
             "messages wait long",
-            f"in {len(late)} mailboxes the first message has waited over {WAITED_LONG:g} s, the longest {late[worst]:.0f} s "
-            f"in shard {worst} ({facts.owners[worst]})",
-            "see for whom and what: hubq mailbox; a child that is busy, slow or parked holds up only its own messages",
+            f"the first message of shard {worst} (on {facts.owners[worst]}) has waited {late[worst]:.0f} s{others}",
+            "see its child and method: hubq mailbox. A busy, slow or parked child holds up only its own messages",
         )
     full = {child: count for child, count in facts.backlog.items() if count >= facts.max_backlog * 0.5}
     for child, count in full.items():
         yield Finding(
             "mailbox filling",
             f"{count} messages wait for {child}; at {facts.max_backlog} its senders get MailboxFull",
-            "send it less, make its handlers faster, or spread its work over several children",
+            "send fewer messages to it, make its handlers faster, or spread its work over several children",
         )
 
 
@@ -177,23 +188,26 @@ def _children(facts: Facts) -> Iterable[Finding]:
         yield Finding(
             "parked child",
             f"{child} cannot run: {reason}",
-            "mend the cause and deploy: a worker that joins tries again. Its state and messages are kept",
+            "mend the cause and deploy: a worker that joins starts it again. Its state and messages are kept",
         )
     if len(facts.parked) > SHOWN:
-        yield Finding("parked child", f"and {len(facts.parked) - SHOWN} more are parked", "hubq ps --status parked")
+        yield Finding(
+            "parked child", f"{len(facts.parked) - SHOWN} more are parked", "list them: hubq ps --status parked"
+        )
     for child, reason in list(facts.stragglers.items())[:SHOWN]:
         yield Finding(
             "straggler",
             f"{child} could not move with its shard: {reason}",
-            "it follows when its message is done; one that cannot start elsewhere is tried again when nodes come: hubq ps",
+            "a busy child moves when its message is done. A child that cannot start on the other node is offered again every "
+            "15 s, and when nodes come or go. See hubq ps",
         )
     if len(facts.stragglers) > SHOWN:
-        yield Finding("straggler", f"and {len(facts.stragglers) - SHOWN} more could not move", "hubq ps")
+        yield Finding("straggler", f"{len(facts.stragglers) - SHOWN} more could not move", "list them: hubq ps")
     if facts.dead:
         yield Finding(
             "dead letters",
-            f"{facts.dead} messages were given up because they took their worker down again and again",
-            "hubq dead list, show, and then replay or drop them",
+            f"{counted(facts.dead, 'message', 'messages')} took several workers down and will not be tried again",
+            "see them with hubq dead list and hubq dead show, then use hubq dead replay or hubq dead drop",
         )
 
 
@@ -210,21 +224,23 @@ def _alike(facts: Facts) -> Iterable[Finding]:
 
     yield from differing("hubq versions", lambda node: node.version, "finish the deploy: restart the older workers")
     yield from differing(
-        "Python versions", lambda node: node.python, "pickled states move between them: use one version everywhere"
+        "Python versions",
+        lambda node: node.python,
+        "states are pickled and move between them: use one version everywhere",
     )
     known = sorted({name for node in facts.nodes.values() for name in node.settings})
     for name in known:
         yield from differing(
             f"settings: {name}",
             lambda node, name=name: node.settings.get(name),  # type: ignore[misc]
-            "the workers were started with different code or settings of the hub: deploy the same everywhere",
+            "the workers run different code or settings of the hub: deploy the same to all of them",
         )
     for name, node in facts.nodes.items():
         if node.clock is not None and abs(node.clock) > CLOCK_OFF:
             yield Finding(
                 "clock",
                 f"the clock of {name}'s machine is {abs(node.clock):.1f} s {'ahead of' if node.clock > 0 else 'behind'} Redis",
-                "hubq goes by the clock of Redis, so nothing breaks, but its logs mislead: run NTP there",
+                "run NTP there. hubq goes by the clock of Redis, so only the times in its log are wrong",
             )
 
 
@@ -234,15 +250,15 @@ def _redis(facts: Facts) -> Iterable[Finding]:
     if policy and policy != "noeviction":
         yield Finding(
             "Redis may evict",
-            f"maxmemory-policy is {policy}: when its memory is full Redis throws away mailboxes and states",
-            "CONFIG SET maxmemory-policy noeviction, and in redis.conf",
+            f"maxmemory-policy is {policy}: when its memory is full, Redis deletes mailboxes and states",
+            "CONFIG SET maxmemory-policy noeviction, and set it in redis.conf",
         )
     if said.get("appendonly") == "no":
-        saves = "only by snapshots (save)" if said.get("save") else "not at all"
+        lost = "everything since its last snapshot (save)" if said.get("save") else "every message and state"
         yield Finding(
             "Redis may forget",
-            f"appendonly is off: Redis keeps its data {saves}; a restart loses what came since",
-            "CONFIG SET appendonly yes, and in redis.conf",
+            f"appendonly is off: a restart of Redis loses {lost}",
+            "CONFIG SET appendonly yes, and set it in redis.conf",
         )
     used, most = int(said.get("used_memory") or 0), int(said.get("maxmemory") or 0)
     if most and used > most * MEMORY_SHARE:
@@ -254,7 +270,7 @@ def _redis(facts: Facts) -> Iterable[Finding]:
     if said.get("password") == "no" and not _is_private(facts.host):
         yield Finding(
             "Redis without a password",
-            f"Redis at {facts.host} lets anybody in, and hubq unpickles what it reads from there",
+            f"Redis at {facts.host} accepts connections without a password, and hubq unpickles the data that it reads there",
             "set a password or ACL users (hubq acl), and close its port to the outside",
         )
 
@@ -272,8 +288,8 @@ def _strays(facts: Facts) -> Iterable[Finding]:
     if facts.strays:
         yield Finding(
             "stray keys",
-            f"{len(facts.strays)} keys of the hub belong to nothing alive and never expire: {names(facts.strays)}",
-            "look at them in redis-cli; nothing of hubq reads them, so they can be deleted (DEL)",
+            f"{counted(len(facts.strays), 'key', 'keys')} of the hub belong to nothing alive and never expire: {names(facts.strays)}",
+            "look at them in redis-cli, then delete them (DEL): hubq does not read them",
         )
 
 

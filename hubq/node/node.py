@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Protocol
 
 from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
@@ -48,12 +48,19 @@ from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import drain_node, join_node, leave_node
 from hubq.store.primary import PrimaryWatch
 from hubq.store.replication import confirmed, shortfall
-from hubq.strategies.distribution import CentralizedLoadBalancer
-from hubq.strategies.partition_tolerance import Divergence
+from hubq.strategies.distribution import DistributionTraits
+from hubq.strategies.partition_tolerance import PartitionTraits
 
 log = logging.getLogger("hubq.node")
 
 VERSION = "0.1.0"
+
+
+class Connect(Protocol):
+    """Makes a node's connections to its hub's Redis."""
+
+    def __call__(self, server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
+        """One that asks ``watch`` who answers, if there is one."""
 
 
 class Node:
@@ -63,11 +70,11 @@ class Node:
     """
 
     def __init__(
-        self, hub: Hub, name: str, *, tags: Mapping[str, str] | None = None, server: Server | None = None
+        self, hub: Hub, name: str, *, tags: Mapping[str, str] | None = None, connect: Connect = AsyncRedis
     ) -> None:
         self.hub = hub
         self.tags = dict(tags or {})
-        self._server = server if server is not None else hub.server
+        self._connect = connect
         self.name = checked_name("node name", name)
         self.started = False
         self._waiting: AsyncRedis | None = None  # for the static children's replies
@@ -89,8 +96,8 @@ class Node:
         self.started = True
         hub, config = self.hub, self.hub.config
         watch = PrimaryWatch(self._another_redis)
-        self._redis = AsyncRedis(self._server, watch=watch)
-        self._reading = AsyncRedis(self._server, watch=watch)
+        self._redis = self._connect(hub.server, watch=watch)
+        self._reading = self._connect(hub.server, watch=watch)
         try:
             self._build(hub)
             await self._join(wait=config.lease + 1.0)
@@ -123,7 +130,7 @@ class Node:
         self._coordinator.start()
         self._coordinator.kick()
         if self.hub.child_specs:
-            self._waiting = AsyncRedis(self._server)
+            self._waiting = self._connect(self.hub.server)
             self.parts.supervisor.background(start_static(self.hub, self._waiting), "starting static children")
         self.pulse.start()
 
@@ -139,6 +146,7 @@ class Node:
             quorum = self.parts.quorum
             return quorum is not None and not quorum.closed and trusted()
 
+        needs_quorum = PartitionTraits.of(hub.partition_tolerance).needs_quorum
         counters = Counters()
         hooks = HookRunner(hub.hook_book, hub.hub_id, self.name)
         supervisor = Supervisor(self._redis, keys, self.name, hub.classes, config, hooks)
@@ -154,7 +162,7 @@ class Node:
             queue_limit=config.queue_limit,
             queue_bytes=config.queue_bytes,
             threads=config.threads,
-            trusted=trusted if isinstance(hub.partition_tolerance, Divergence) else may_handle,
+            trusted=may_handle if needs_quorum else trusted,
             redis_now_ms=lambda: clock.now_ms(loop.time()),
             touched=committer.touched,
             due=committer.due,
@@ -180,7 +188,7 @@ class Node:
             supervisor, dispatcher, committer, reader, kick=lambda: self._coordinator.kick(),
             rebuild=lambda holding: rebuild(self.parts, self._intake, holding), counters=counters, hooks=hooks, void=self._void,
         )  # fmt: skip
-        if not isinstance(hub.partition_tolerance, Divergence):
+        if needs_quorum:
             self.parts.quorum = Quorum(self.parts, hub.partition_tolerance)
         self.parts.stragglers = Stragglers(self.parts)
         self._replicate(hub, trusted)
@@ -191,8 +199,9 @@ class Node:
         self.parts.parked.begin_passing = self.parts.places.begin_passing
         self.parts.batches = Batches(self.parts)
         self.parts.withdrawals = Withdrawals(self.parts)
-        if isinstance(hub.distribution, CentralizedLoadBalancer):
-            self.parts.balancer = Balancer(self.parts, hub.distribution)
+        balancing = DistributionTraits.of(hub.distribution).balancing
+        if balancing is not None:
+            self.parts.balancer = Balancer(self.parts, balancing)
         supervisor.marked = self.parts.batches.seen
         self._intake = Intake(self.parts)
         self.parts.parked.bring = self._intake.bring

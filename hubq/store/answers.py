@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from hubq.errors import RedisRefused, RedisUnavailable
-from hubq.store.command import Command
+from hubq.store.command import Command, text
 from hubq.store.server import Server
 
 T = TypeVar("T")
@@ -35,6 +35,9 @@ def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
         f"cannot reach Redis at {server.address} ({error}): start it, or set HUBQ_REDIS_URL to where it is"
     )
 
+
+#: How often a script is sent with the keys that it has just asked for. Each time somebody else must have been quicker.
+KEY_ROUNDS = 8
 
 #: What Redis's refusal of a command looks like.
 REFUSED = ResponseError
@@ -72,9 +75,34 @@ def waits(commands: Sequence[Command[Any]]) -> list[int]:
     return [len(commands) - 1] if commands[-1].args[0] == "WAIT" else []
 
 
+_NONE: dict[int, Command[Any]] = {}
+
+
+def _needs(command: Command[Any], answer: Any) -> bool:
+    return command.again is not None and isinstance(answer, list) and text(answer[0]) == "needs"
+
+
+def with_more_keys(commands: Sequence[Command[Any]], answers: Sequence[Any]) -> dict[int, Command[Any]]:
+    """What must be sent again, by its place: scripts that need more keys than they were given, now with these keys."""
+    for command in commands:
+        if command.again is not None:
+            break
+    else:
+        return _NONE  # nearly always, and on the hot path
+    found: dict[int, Command[Any]] = {}
+    for n, command in enumerate(commands):
+        if command.again is not None and _needs(command, answers[n]):
+            found[n] = command.again([text(name) for name in answers[n][1:]])
+    if found:
+        found.update((n, commands[n]) for n in waits(commands))
+    return found
+
+
 def read_answer(server: Server, command: Command[T], answer: Any) -> T:
     if isinstance(answer, LOST):
         raise answer
     if isinstance(answer, RedisError):
         raise refused(server, answer)
+    if command.again is not None and _needs(command, answer):
+        raise RedisUnavailable(f"what a script needs changed {KEY_ROUNDS} times while it was asked for: try again")
     return command.read(answer)

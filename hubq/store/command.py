@@ -35,15 +35,28 @@ class Command(Generic[T_co]):
     blocks: bool = False
     """Whether Redis may hold the answer back (``BLOCK``, ``BLPOP``): it must not share a connection."""
 
+    again: Callable[[list[str]], Command[T_co]] | None = None
+    """For a script that may need keys which only data names: the command with the keys of these names."""
 
-def run_script(name: str, keys: Sequence[str], args: Sequence[Arg], read: Callable[[Any], T]) -> Command[T]:
+
+def run_script(
+    name: str,
+    keys: Sequence[str],
+    args: Sequence[Arg],
+    read: Callable[[Any], T],
+    again: Callable[[list[str]], Command[T]] | None = None,
+) -> Command[T]:
     """The command that runs one of our scripts.
 
-    ``keys``: those that it writes, and one at least. What it only reads it names by itself: Redis asks for the right to write
-    every key that is given to EVALSHA, and a web app has none to ``owners`` or ``partitioned`` (``hubq acl``).
+    ``keys``: every key that it writes, and one at least (docs/adr/0008). A key that a web app may only read (``owners``,
+    ``partitioned``: ``hubq acl``) goes to its scripts as an argument: Redis asks for the right to write every key that is
+    given to EVALSHA.
+
+    ``again``: a script that finds out from data what else it must write (the mailbox of an owner, the replies of a caller)
+    writes nothing and answers ``needs`` with the names; the executor then sends the command that ``again`` makes of them.
     """
     script = SCRIPTS[name]
-    return Command(("EVALSHA", script.sha, len(keys), *keys, *args), read, script)
+    return Command(("EVALSHA", script.sha, len(keys), *keys, *args), read, script, again=again)
 
 
 def plain(*args: Arg, read: Callable[[Any], T], blocks: bool = False) -> Command[T]:

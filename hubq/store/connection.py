@@ -6,14 +6,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 
 from hubq.errors import RedisUnavailable
-from hubq.store.answers import LOST, REFUSED, NotPrimary, of_replica, read_answer, refused, unavailable, waits
+from hubq.store.answers import (
+    KEY_ROUNDS,
+    LOST,
+    REFUSED,
+    NotPrimary,
+    of_replica,
+    read_answer,
+    refused,
+    unavailable,
+    waits,
+    with_more_keys,
+)
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import Lane, packed
 from hubq.store.primary import PrimaryWatch
@@ -57,7 +68,6 @@ class AsyncRedis:
         self._blocked: set[Lane] = set()
         self._connecting = asyncio.Lock()
         self._without_lanes = False
-        self._passed: Callable[[], Awaitable[None]] | None = getattr(server, "passed", None)  # tests cut connections
 
     async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
         """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
@@ -82,12 +92,8 @@ class AsyncRedis:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.5)
 
-    async def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
-        if self._passed is not None:
-            await self._passed()
+    async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
         answers = await self._send(commands)
-        if self._passed is not None:
-            await self._passed()
         for answer in answers:
             if isinstance(answer, NoScriptError):
                 await self._load_and_repeat(commands, answers)
@@ -96,6 +102,10 @@ class AsyncRedis:
             if isinstance(answer, ResponseError) and of_replica(answer):
                 self._hang_up()
                 raise NotPrimary(str(answer))
+        if rounds and (more := with_more_keys(commands, answers)):
+            again = dict(zip(more, await self._attempt(list(more.values()), rounds - 1), strict=True))
+            places = enumerate(zip(commands, answers, strict=True))
+            return [again[n] if n in again else read_answer(self.server, *asked) for n, asked in places]
         return [read_answer(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
 
     async def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any]) -> None:

@@ -59,9 +59,15 @@ def read_dead(keys: Keys, shard: int) -> Command[list[DeadLetter]]:
     return plain("XRANGE", keys.dead(shard), "-", "+", read=read)
 
 
-def replay_dead(keys: Keys, shard: int, entry: str) -> Command[str]:
+def replay_dead(keys: Keys, shard: int, entry: str, nodes: Sequence[str] = ()) -> Command[str]:
     """Send a letter again: ``ok``, ``gone`` or ``unknown``."""
-    return run_script("replay_dead", [keys.owners], [keys.prefix, shard, entry], text)
+    return run_script(
+        "replay_dead",
+        [keys.owners, *keys.crash_keys(shard), *map(keys.control, nodes)],
+        [shard, entry, *nodes],
+        lambda answer: text(answer[0]),
+        lambda nodes: replay_dead(keys, shard, entry, nodes),
+    )
 
 
 def drop_dead(keys: Keys, shard: int, entries: Sequence[str]) -> Command[int]:

@@ -67,12 +67,10 @@ class Effects:
         self.log += other.log
         self.latest.update(other.latest)
 
-    def arguments(self, keys: Keys, shard: int) -> list[Arg]:
-        """The script's arguments, in the order ``apply_effects`` reads them."""
-        args: list[Arg] = [
-            keys.mailbox(shard), keys.children(shard), keys.msk(shard), keys.backlog(shard), keys.parked(shard),
-            len(self.done),
-        ]  # fmt: skip
+    def for_script(self, keys: Keys, shard: int) -> tuple[list[str], list[Arg]]:
+        """The script's keys and arguments, both in the order in which ``apply_effects`` takes them."""
+        names = list(keys.commit_keys(shard))
+        args: list[Arg] = [len(self.done)]
         for child, entries in self.done.items():
             args += (child, len(entries), *entries)
         args.append(len(self.states))
@@ -81,19 +79,23 @@ class Effects:
         args += (len(self.forgotten), *self.forgotten, len(self.ended))
         for child, start_id in self.ended.items():
             args += (child, start_id)
+        if self.ended:
+            names += keys.ended_keys
         args.append(len(self.parked))
         for child, reason in self.parked.items():
             args += (child, reason)
         args.append(len(self.replies))
         for client, payloads in self.replies.items():
-            args += (keys.reply(client), self.reply_ttl_ms, len(payloads), *payloads)
+            names.append(keys.reply(client))
+            args += (self.reply_ttl_ms, len(payloads), *payloads)
         if self.log or self.latest:
-            args += ("log", keys.log(shard), keys.replicas(shard), LOG_KEPT)
+            names += (keys.log(shard), keys.replicas(shard))
+            args.append(LOG_KEPT)
             for item in self.log:
                 args += (item.kind, item.child, item.entry, item.method, item.word, item.payload)
             for child, state in self.latest.items():
                 args += ("state" if state else "saved", child, "", "", "", state)
-        return args
+        return names, args
 
 
 def with_handed(effects: Effects, handed: Effects) -> Effects:

@@ -61,6 +61,7 @@ class Keys:
         self.owners = self.prefix + "owners"
         self.events = self.prefix + "events"
         self._send_keys: dict[int, tuple[str, str, str]] = {}
+        self._commit_keys: dict[int, tuple[str, str, str, str, str]] = {}
         self.pins = self.prefix + "pins"
         self.pins_epoch = self.prefix + "pins_epoch"
         self.stragglers = self.prefix + "stragglers"
@@ -68,6 +69,7 @@ class Keys:
         self.quorum = self.prefix + "quorum"
         self.partitioned = self.prefix + "partitioned"
         self.assignment = self.prefix + "assignment"
+        self.ended_keys = self.pins, self.pins_epoch, self.stragglers
 
     @property
     def fixed(self) -> frozenset[str]:
@@ -120,6 +122,18 @@ class Keys:
         if known is None:
             known = self._send_keys[shard] = self.mailbox(shard), self.children(shard), self.backlog(shard)
         return known
+
+    def commit_keys(self, shard: int) -> tuple[str, str, str, str, str]:
+        """Mailbox, specs, states, backlog and parked children of a shard: what every commit needs, made once."""
+        known = self._commit_keys.get(shard)
+        if known is None:
+            mailbox, children, backlog = self.send_keys(shard)
+            known = self._commit_keys[shard] = mailbox, children, self.msk(shard), backlog, self.parked(shard)
+        return known
+
+    def crash_keys(self, shard: int) -> tuple[str, str, str, str, str, str]:
+        """What a crash or a dead letter may change of a shard, in the order of ``lua/_shard.lua``."""
+        return (*self.send_keys(shard), self.parked(shard), self.tries(shard), self.dead(shard))
 
     def log(self, shard: int) -> str:
         """What commits of a shard did, for its followers."""

@@ -84,12 +84,14 @@ def send_messages(
 ) -> Command[list[str]]:
     """Put numbered messages into the mailboxes of their shards; a status word for each, in order."""
     names = [keys.sender(sender)]
-    args: list[Arg] = [sender_ttl_ms, max_backlog]
+    args: list[Arg] = [sender_ttl_ms, max_backlog, ""]
     for shard, messages in shards.items():
         names += keys.send_keys(shard)
         args.append(len(messages))
         for seq, (kind, child, method, payload, timeout, reply) in messages:
             args += (seq, kind, child, method, sender if reply else "", int(timeout * 1000), payload)
+            if kind == "stop":
+                args[2] = keys.partitioned
     return run_script("send_messages", names, args, _words)
 
 
@@ -117,7 +119,7 @@ def start_children(
 ) -> Command[list[str]]:
     """Write specs and the start message of one shard; ``ok``, ``exists`` or ``partitioned why`` for each."""
     args: list[Arg] = [sender_ttl_ms, seq, seq, reply_to, timeout_ms, 1 if all_or_nothing else 0]
-    args += (options.words(), options.batch)
+    args += (options.words(), options.batch, keys.partitioned)
     for child, spec in specs.items():
         args += (child, spec)
     return run_script(
@@ -196,9 +198,17 @@ def mailbox_length(keys: Keys, shard: int) -> Command[int]:
     return plain("XLEN", keys.mailbox(shard), read=int)
 
 
-def withdraw_call(keys: Keys, shard: int, child: str, client: str, message_id: str) -> Command[str]:
+def withdraw_call(
+    keys: Keys, shard: int, child: str, client: str, message_id: str, nodes: Sequence[str] = ()
+) -> Command[str]:
     """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty if no node has ever joined."""
-    return run_script("withdraw_call", [keys.mailbox(shard)], [keys.prefix, shard, child, client, message_id], text)
+    return run_script(
+        "withdraw_call",
+        [keys.mailbox(shard), *map(keys.control, nodes)],
+        [keys.owners, keys.epoch, shard, child, client, message_id, *nodes],
+        lambda answer: text(answer[1]),
+        lambda nodes: withdraw_call(keys, shard, child, client, message_id, nodes),
+    )
 
 
 def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:

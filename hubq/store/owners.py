@@ -11,7 +11,7 @@ from hubq.store.command import Arg, Command, pairs, plain, run_script, text
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys, owner_field, split_owner_field
 
-#: Most arguments of one commit script with several shards: about a millisecond of Redis's time.
+#: Most keys and arguments of one commit script with several shards: about a millisecond of Redis's time.
 TOGETHER = 2_000
 
 
@@ -85,7 +85,13 @@ class Kept:
 
 
 def claim_shards(
-    keys: Keys, node: str, incarnation: int, shards: Sequence[int], pins: Sequence[tuple[int, str]], kept: Kept
+    keys: Keys,
+    node: str,
+    incarnation: int,
+    shards: Sequence[int],
+    pins: Sequence[tuple[int, str]],
+    kept: Kept,
+    callers: Sequence[str] = (),
 ) -> Command[dict[int, int] | None]:
     """Take ownerless shards: shard -> token for those taken. None: this node is no member any more.
 
@@ -97,11 +103,20 @@ def claim_shards(
             return None
         return {int(answer[i]): int(answer[i + 1]) for i in range(1, len(answer), 2)}
 
-    args: list[Arg] = [
-        node, incarnation, kept.events, keys.prefix, kept.letters, kept.reply_ttl_ms, len(shards), *shards
-    ]  # fmt: skip
-    args += [owner_field(shard, child) for shard, child in pins]
-    return run_script("claim_shards", [keys.owners, keys.nodes, keys.events, keys.epoch, keys.stragglers], args, read)
+    places = list(dict.fromkeys([*shards, *(shard for shard, _ in pins)]))
+    names = [keys.owners, keys.nodes, keys.events, keys.stragglers]
+    for shard in places:
+        names += keys.crash_keys(shard)
+    return run_script(
+        "claim_shards",
+        [*names, *map(keys.reply, callers)],
+        [
+            node, incarnation, kept.events, kept.letters, kept.reply_ttl_ms, len(shards), len(places), len(callers),
+            *places, *callers, *(owner_field(shard, child) for shard, child in pins),
+        ],
+        read,
+        lambda more: claim_shards(keys, node, incarnation, shards, pins, kept, [*callers, *more]),
+    )  # fmt: skip
 
 
 def pass_token(
@@ -118,34 +133,46 @@ def pass_token(
     events_kept: int,
 ) -> Command[str]:
     """Give the shard to the target, but for the ``pinned`` children (child -> why): ``passed``, ``fenced`` or ``target_gone``."""
+    names, arguments = effects.for_script(keys, shard)
     return run_script(
         "pass_token",
-        [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target), keys.stragglers],
+        [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target), keys.stragglers, *names],
         [
             owner_field(shard), source.line, target, incarnation, handover_id, f"{closed_at_ms:.3f}", source.node,
-            events_kept, len(pinned), *(part for pin in pinned.items() for part in pin), *effects.arguments(keys, shard),
+            events_kept, len(pinned), *(part for pin in pinned.items() for part in pin), *arguments,
         ],
         text,
     )  # fmt: skip
 
 
 def release_pin(
-    keys: Keys, shard: int, child: str, owner: Owner, *, closed_at_ms: float, effects: Effects, events_kept: int
+    keys: Keys,
+    shard: int,
+    child: str,
+    owner: Owner,
+    *,
+    closed_at_ms: float,
+    effects: Effects,
+    events_kept: int,
+    nodes: Sequence[str] = (),
 ) -> Command[str]:
     """Give a pinned child back to its shard: ``released`` or ``fenced``."""
+    names, arguments = effects.for_script(keys, shard)
     return run_script(
         "release_pin",
-        [keys.owners, keys.events, keys.stragglers],
+        [keys.owners, keys.events, keys.stragglers, *names, *map(keys.control, nodes)],
         [
-            shard, child, owner.line, keys.prefix + "node:", f"{closed_at_ms:.3f}", owner.node, events_kept,
-            *effects.arguments(keys, shard),
+            shard, child, owner.line, f"{closed_at_ms:.3f}", owner.node, events_kept, len(nodes), *nodes, *arguments
         ],
-        text,
+        lambda answer: text(answer[0]),
+        lambda nodes: release_pin(
+            keys, shard, child, owner, closed_at_ms=closed_at_ms, effects=effects, events_kept=events_kept, nodes=nodes
+        ),
     )  # fmt: skip
 
 
 def dissolve_pins(
-    keys: Keys, shard: int, owner: Owner, children: Sequence[str], kept: Kept
+    keys: Keys, shard: int, owner: Owner, children: Sequence[str], kept: Kept, callers: Sequence[str] = ()
 ) -> Command[tuple[str, ...] | None]:
     """Free pinned children whose pin's owner is gone: those freed. None: fenced."""
 
@@ -154,52 +181,53 @@ def dissolve_pins(
 
     return run_script(
         "dissolve_pins",
-        [keys.owners, keys.nodes, keys.events, keys.stragglers],
-        [owner_field(shard), owner.line, kept.events, keys.prefix, kept.letters, kept.reply_ttl_ms, *children],
+        [keys.owners, keys.nodes, keys.events, keys.stragglers, *keys.crash_keys(shard), *map(keys.reply, callers)],
+        [
+            owner_field(shard), owner.line, kept.events, kept.letters, kept.reply_ttl_ms, len(callers), *callers, *children
+        ],
         read,
-    )
+        lambda more: dissolve_pins(keys, shard, owner, children, kept, [*callers, *more]),
+    )  # fmt: skip
 
 
 def park_shard(
     keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects, events_kept: int
 ) -> Command[str]:
     """Own it no more, with everything saved: ``parked`` or ``fenced``."""
+    names, arguments = effects.for_script(keys, shard)
     return run_script(
         "park_shard",
-        [keys.owners, keys.events],
-        [owner_field(shard, pinned), owner.line, owner.node, events_kept, *effects.arguments(keys, shard)],
+        [keys.owners, keys.events, *names],
+        [owner_field(shard, pinned), owner.line, owner.node, events_kept, *arguments],
         text,
     )
 
 
 def commit_shard(keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects) -> Command[str]:
     """The commit of one shard or pin: ``ok`` or ``fenced``."""
-    return run_script(
-        "commit_shards",
-        [keys.owners],
-        _commit_arguments(keys, shard, pinned, owner, effects),
-        lambda words: text(words[0]),
-    )
+    names, arguments = _commit(keys, shard, pinned, owner, effects)
+    return run_script("commit_shards", [keys.owners, *names], arguments, lambda words: text(words[0]))
 
 
 def commit_shards(keys: Keys, commits: Iterable[tuple[int, str | None, Owner, Effects]]) -> list[Command[list[str]]]:
     """The commits of several shards or pins, in order, in few scripts: ``ok`` or ``fenced`` for each."""
-    scripts: list[list[Arg]] = []
+    scripts: list[tuple[list[str], list[Arg]]] = []
     for shard, pinned, owner, effects in commits:
-        arguments = _commit_arguments(keys, shard, pinned, owner, effects)
-        if scripts and len(scripts[-1]) + len(arguments) <= TOGETHER:
-            scripts[-1] += arguments
+        names, arguments = _commit(keys, shard, pinned, owner, effects)
+        if scripts and len(scripts[-1][0]) + len(scripts[-1][1]) + len(names) + len(arguments) <= TOGETHER:
+            scripts[-1][0].extend(names)
+            scripts[-1][1].extend(arguments)
         else:
-            scripts.append(arguments)
+            scripts.append(([keys.owners, *names], arguments))
     return [
-        run_script("commit_shards", [keys.owners], arguments, lambda words: [text(word) for word in words])
-        for arguments in scripts
+        run_script("commit_shards", names, arguments, lambda words: [text(word) for word in words])
+        for names, arguments in scripts
     ]
 
 
-def _commit_arguments(keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects) -> list[Arg]:
-    arguments = effects.arguments(keys, shard)
-    return [len(arguments) + 2, owner_field(shard, pinned), owner.line, *arguments]
+def _commit(keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects) -> tuple[list[str], list[Arg]]:
+    names, arguments = effects.for_script(keys, shard)
+    return names, [len(arguments) + 3, len(names), owner_field(shard, pinned), owner.line, *arguments]
 
 
 def renew_token(keys: Keys, shard: int, pinned: str | None, before: Owner, after: Owner) -> Command[str]:

@@ -83,12 +83,13 @@ def pass_children(
     events_kept: int,
 ) -> Command[str]:
     """Give children to the target; the shard stays with a new token: ``passed``, ``fenced`` or ``target_gone``."""
+    names, arguments = effects.for_script(keys, shard)
     return run_script(
         "pass_children",
-        [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target), keys.stragglers],
+        [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target), keys.stragglers, *names],
         [
             owner_field(shard), source.line, target, incarnation, handover_id, f"{closed_at_ms:.3f}", source.node,
-            events_kept, len(children), *children, *effects.arguments(keys, shard),
+            events_kept, len(children), *children, *arguments,
         ],
         text,
     )  # fmt: skip

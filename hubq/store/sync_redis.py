@@ -11,7 +11,7 @@ import redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from hubq.errors import RedisUnavailable
-from hubq.store.answers import LOST, NotPrimary, of_replica, read_answer, unavailable, waits
+from hubq.store.answers import KEY_ROUNDS, LOST, NotPrimary, of_replica, read_answer, unavailable, waits, with_more_keys
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import packed
 from hubq.store.scripts import SCRIPTS
@@ -66,7 +66,7 @@ class SyncRedis:
             time.sleep(pause)
             pause = min(pause * 2, 0.5)
 
-    def _attempt(self, commands: Sequence[Command[Any]]) -> list[Any]:
+    def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
         answers = self._send(commands)
         for answer in answers:
             if isinstance(answer, NoScriptError):
@@ -76,6 +76,10 @@ class SyncRedis:
             if isinstance(answer, ResponseError) and of_replica(answer):
                 self._hang_up()
                 raise NotPrimary(str(answer))
+        if rounds and (more := with_more_keys(commands, answers)):
+            again = dict(zip(more, self._attempt(list(more.values()), rounds - 1), strict=True))
+            places = enumerate(zip(commands, answers, strict=True))
+            return [again[n] if n in again else read_answer(self.server, *asked) for n, asked in places]
         return [read_answer(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
 
     def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any]) -> None:

@@ -102,6 +102,15 @@ def end_watch(keys: Keys, shard: int, owner: Owner) -> Command[str]:
     )
 
 
-def absolve_node(keys: Keys, shards: Sequence[int], node: str, incarnation: int) -> Command[int]:
+def absolve_node(
+    keys: Keys, shards: Sequence[int], node: str, incarnation: int, nodes: Sequence[str] = ()
+) -> Command[int]:
     """This incarnation of the node was only cut off: take its crashes back; how many counts that were."""
-    return run_script("absolve_node", [keys.owners], [f"{node}#{incarnation}", keys.prefix, *shards], int)
+    names = [keys.owners, *(key for shard in shards for key in keys.crash_keys(shard)), *map(keys.control, nodes)]
+    return run_script(
+        "absolve_node",
+        names,
+        [f"{node}#{incarnation}", len(shards), *shards, *nodes],
+        lambda answer: int(answer[1]),
+        lambda more: absolve_node(keys, shards, node, incarnation, [*nodes, *more]),
+    )

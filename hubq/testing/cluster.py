@@ -3,39 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 from hubq.client.hub import Hub
 from hubq.core.lifecycle import Life
 from hubq.node.node import Node
-from hubq.store.connection import Server
+from hubq.store.answers import KEY_ROUNDS
+from hubq.store.command import Command
+from hubq.store.connection import AsyncRedis, Server
+from hubq.store.primary import PrimaryWatch
+from hubq.testing.probe import probe
 from hubq.testing.waiting import eventually
 
 
 class Gate:
-    """A server whose connections can be cut or stopped for one node."""
+    """Makes connections that can be cut or stopped for one node."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self.address = server.address
+    def __init__(self) -> None:
         self.cut = False
         self.frozen = asyncio.Event()
         self.frozen.set()
 
-    def sync_client(self, timeout: float) -> Any:
-        """A blocking client (not gated)."""
-        return self._server.sync_client(timeout)
-
-    def async_client(self, timeout: float) -> Any:
-        """An asyncio client; ``AsyncRedis`` asks the gate before and after each request."""
-        return self._server.async_client(timeout)
+    def connect(self, server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
+        """A connection through this gate (``Node(connect=...)``)."""
+        return GatedRedis(self, server, watch)
 
     async def passed(self) -> None:
         """Wait while frozen; raise while cut."""
         await self.frozen.wait()
         if self.cut:
             raise ConnectionError("the network is cut (hubq.testing)")
+
+
+class GatedRedis(AsyncRedis):
+    """Asks a gate before and after each request."""
+
+    def __init__(self, gate: Gate, server: Server, watch: PrimaryWatch | None) -> None:
+        super().__init__(server, watch=watch)
+        self._gate = gate
+
+    async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
+        await self._gate.passed()
+        answers = await super()._attempt(commands, rounds)
+        await self._gate.passed()
+        return answers
 
 
 class Cluster:
@@ -69,8 +82,8 @@ class Cluster:
         """Start nodes, one after another, all with these tags; the last one is the answer."""
         node: Node | None = None
         for name in names:
-            gate = Gate(self.hub.server)
-            node = Node(self.hub, name, tags=tags, server=gate)
+            gate = Gate()
+            node = Node(self.hub, name, tags=tags, connect=gate.connect)
             await node.start()
             self.nodes[name], self._gates[name] = node, gate
         assert node is not None, "give at least one name"
@@ -103,12 +116,7 @@ class Cluster:
 
     def serving(self) -> dict[int, str]:
         """Which node serves which shard right now, as the nodes see it."""
-        return {
-            holding.shard: name
-            for name, node in self.nodes.items()
-            for holding in node.holdings
-            if holding.pinned is None and holding.open
-        }
+        return {shard: name for name, node in self.nodes.items() for shard in probe(node).shards_open}
 
     async def settled(self, within: float = 20.0) -> dict[str, int]:
         """Wait until every shard is served, no pin is left and the loads differ by one at most: shards of each node."""
@@ -116,10 +124,10 @@ class Cluster:
         def even() -> dict[str, int]:
             serving = self.serving()
             loads = {name: list(serving.values()).count(name) for name, node in self.nodes.items()}
-            pins = [h for node in self.nodes.values() for h in node.holdings if h.pinned is not None]
-            excluded = [h for node in self.nodes.values() for h in node.holdings if h.excluded]
-            moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
-            whole = len(serving) == self.hub.config.shards and not pins and not excluded and not moving
+            seen = [probe(node) for node in self.nodes.values()]
+            apart = any(node.children_apart or node.children_pinned_away for node in seen)
+            moving = any(node.shards_moving for node in seen)
+            whole = len(serving) == self.hub.config.shards and not apart and not moving
             return loads if whole and max(loads.values()) - min(loads.values()) <= 1 else {}
 
         return await eventually(even, within, f"hub {self.hub.hub_id}: every shard served and loads even")
@@ -129,7 +137,7 @@ class Cluster:
 
         def whole() -> dict[int, str]:
             serving = self.serving()
-            moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
+            moving = any(probe(node).shards_moving for node in self.nodes.values())
             return serving if len(serving) == self.hub.config.shards and not moving else {}
 
         return await eventually(whole, within, f"hub {self.hub.hub_id}: every shard served")
@@ -140,7 +148,7 @@ class Cluster:
         def as_wanted() -> dict[str, int]:
             serving = list(self.serving().values())
             found = {name: serving.count(name) for name in self.nodes}
-            moving = [h for node in self.nodes.values() for h in node.holdings if h.moving]
+            moving = any(probe(node).shards_moving for node in self.nodes.values())
             return found if found == loads and not moving else {}
 
         return await eventually(as_wanted, within, f"hub {self.hub.hub_id}: shards served as {loads}")
@@ -150,6 +158,6 @@ class Cluster:
         return [
             name
             for name, node in self.nodes.items()
-            for cell in node.cells
-            if cell.child_id == child_id and cell.life is Life.RUNNING and (cell.holding.open or cell.busy is not None)
+            for child in probe(node).children()
+            if child.child_id == child_id and child.life is Life.RUNNING and (child.may_handle or child.busy)
         ]

@@ -130,7 +130,7 @@ def test_ps_sorts_pages_and_selects_by_tag_and_pattern(shell: Shell, hub: Hub, h
     assert [line.split()[0] for line in page.stdout.splitlines()] == ["CHILD", "c-0", "c-1"]
     assert page.stderr == "2 of 3; the next ones: --after c-1\n"
     assert ids("--after", "c-1") == ["c-2"]
-    assert "leave out one" in shell.fails(2, "ps", hub_id, "--after", "c-1", "--sort", "node")
+    assert "leave one of them out" in shell.fails(2, "ps", hub_id, "--after", "c-1", "--sort", "node")
 
 
 def test_nodes_and_where(shell: Shell, hub_id: str) -> None:

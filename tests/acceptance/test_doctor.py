@@ -46,7 +46,7 @@ def test_a_hub_without_workers_and_with_a_stray_key(shell: Shell, hub: Hub, hub_
     redis.close()
     assert topics(shell, hub_id) == {"no worker", "stray keys"}
     said = shell.run("doctor", hub_id).stdout
-    assert "no worker: no worker runs, and there are 1 children\n  -> start one" in said
+    assert "no worker: no worker runs, and the hub has 1 child\n  -> start a worker" in said
 
 
 def test_a_worker_that_stands_still(shell: Shell, hub_id: str) -> None:

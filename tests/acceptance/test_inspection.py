@@ -73,7 +73,7 @@ def test_state_is_json_whatever_it_is(shell: Shell, hub_id: str, kind: str) -> N
 
 
 def test_state_of_a_child_that_has_saved_none(busy: Shell, hub_id: str) -> None:
-    assert "'c-2' has not saved a state yet" in busy.fails(1, "state", hub_id, "c-2")
+    assert "'c-2' has no saved state yet" in busy.fails(1, "state", hub_id, "c-2")
     assert "no child 'c-9'" in busy.fails(1, "state", hub_id, "c-9")
 
 

@@ -12,7 +12,7 @@ from hubq.core.hashing import shard_of
 from hubq.errors import RedisUnavailable
 from hubq.store.registry import read_texts
 from hubq.strategies.migration.protocol import Handover
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, connections, eventually, interfere, probe
 
 
 class Paused(HotSwap):
@@ -73,7 +73,7 @@ def test_messages_and_starts_in_the_middle_of_a_handover(make_hub: Any, fails: b
             held = [
                 asyncio.ensure_future(hub.aio.ref(n).call("hold", "x", 1, timeout=30)) for n in (names[0], names[1])
             ]
-            await eventually(lambda: sum(cell.busy is not None for cell in cluster.nodes["a"].cells) == 2)
+            await eventually(lambda: len(probe(cluster.nodes["a"]).busy) == 2)
             await cluster.start("b")
             await asyncio.wait_for(Paused.reached.wait(), 10)
             for name in names:
@@ -127,7 +127,7 @@ def test_a_straggler_ends_before_its_shard_has_gone(make_hub: Any) -> None:
             await cluster.start("a")
             await start(hub, Leaver, names)
             held = [asyncio.ensure_future(hub.aio.ref(name).call("leave", timeout=30)) for name in names]
-            await eventually(lambda: sum(cell.busy is not None for cell in cluster.nodes["a"].cells) == 2)
+            await eventually(lambda: len(probe(cluster.nodes["a"]).busy) == 2)
             await cluster.start("b")
             await asyncio.wait_for(Paused.reached.wait(), 10)
             Leaver.gate.set()
@@ -249,7 +249,7 @@ def test_stopping_an_interval_child_leaves_nothing_in_its_mailbox(make_hub: Any)
             stopping = asyncio.ensure_future(hub.aio.stop_child("s"))
 
             async def sent() -> bool:
-                return (await cluster.nodes["a"].parts.redis.run(read_texts(hub.keys.backlog(0)))) == {"s": "3"}
+                return (await probe(cluster.nodes["a"]).connection.run(read_texts(hub.keys.backlog(0)))) == {"s": "3"}
 
             await eventually(sent, what="the stop message is in the mailbox")
             await hub.aio.ref("s").cast("record", "x", 3)
@@ -257,7 +257,7 @@ def test_stopping_an_interval_child_leaves_nothing_in_its_mailbox(make_hub: Any)
             await stopping
 
             async def empty() -> bool:
-                return (await cluster.nodes["a"].parts.redis.run(read_texts(hub.keys.backlog(0)))) == {}
+                return (await probe(cluster.nodes["a"]).connection.run(read_texts(hub.keys.backlog(0)))) == {}
 
             await eventually(empty, what="no message is left")
             await start(hub, Saver, ["s"])
@@ -275,23 +275,14 @@ def test_a_start_outlives_an_outage_in_which_its_shard_stays(make_hub: Any, capl
         async with Cluster(hub) as cluster:
             node = await cluster.start("a")
             await cluster.settled()
-            redis, refused = node.parts.redis, 0
-            run_many = redis.run_many
-
-            async def without_specs(commands: Any, **how: Any) -> list[Any]:
-                nonlocal refused
-                if commands[0].args[0] == "HMGET" and refused < 2:
-                    refused += 1
-                    raise RedisUnavailable("no answer")
-                return await run_many(commands, **how)
-
-            redis.run_many = without_specs  # type: ignore[method-assign]
-            await start(hub, LedgerChild, ["c"])
-            assert refused == 2
+            away = RedisUnavailable("no answer")
+            with interfere.requests_fail(node, lambda words: words[0] == "HMGET", away, 2) as refused:
+                await start(hub, LedgerChild, ["c"])
+            assert len(refused) == 2
             ledger = Ledger(hub)
             await ledger.call("x", "c")
             await ledger.check()
-            assert await redis.run(read_texts(hub.keys.backlog(shard_of("c", 2)))) == {}
+            assert await probe(node).connection.run(read_texts(hub.keys.backlog(shard_of("c", 2)))) == {}
 
     asyncio.run(scenario())
 
@@ -300,7 +291,7 @@ def test_a_start_over_thousands_of_shards(make_hub: Any) -> None:
     hub: Hub = make_hub(shards=4096)
     names = [f"c{n}" for n in range(6000)]
     assert len({shard_of(name, 4096) for name in names}) > 2500
-    ticket = hub.start_children([ChildSpec(name, LedgerChild) for name in names])._ticket
+    ticket = connections.ticket_of(hub.start_children([ChildSpec(name, LedgerChild) for name in names]))
     assert sum(len(children) for children in ticket.awaited.values()) == 6000
     hub.ref("c1").cast("record", "x", 1)
     hub.close()

@@ -11,11 +11,9 @@ import pytest
 
 from hubq import Child, Hub, MailboxFull
 from hubq.core.hashing import shard_of
-from hubq.node import reader
-from hubq.node.reader import Reader
 from hubq.store.command import pairs, plain, text
 from hubq.store.connection import AsyncRedis, RedisServer
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere, moments, probe
 
 HELD: dict[str, asyncio.Event] = {}
 
@@ -108,20 +106,10 @@ def test_a_full_mailbox_says_whose_and_how_full(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-def test_neighbours_of_a_full_slow_child_are_served_as_before(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbours_of_a_full_slow_child_are_served_as_before(make_hub: Any) -> None:
     """By counting: while the slow child stands with 2,000 messages, a neighbour's call reads none of them again."""
-    read = 0
-    dispatch = Reader.dispatch
 
-    def counting(self: Reader, holding: Any, message: Any) -> None:
-        nonlocal read
-        read += 1
-        dispatch(self, holding, message)
-
-    monkeypatch.setattr(Reader, "dispatch", counting)
-
-    async def scenario() -> None:
-        nonlocal read
+    async def scenario(heard: moments.Heard) -> None:
         hub = make_hub(shards=4, max_backlog=2000, queue_limit=100)
         hub.child(Slow)
         hub.child(LedgerChild)
@@ -133,33 +121,23 @@ def test_neighbours_of_a_full_slow_child_are_served_as_before(make_hub: Any, mon
             await hub.aio.start_child(neighbour, LedgerChild)
             assert await flood(hub, "slow", "s", 2000) == 2000
             assert await hub.aio.ref(neighbour).call("record", "x", 1, timeout=20) == 1
-            read = 0
+            heard.messages = 0
             for number in range(2, 52):
                 assert await hub.aio.ref(neighbour).call("record", "x", number, timeout=20) == number
-            assert read == 50
-            (cell,) = [cell for cell in node.cells if cell.child_id == "slow"]
-            assert cell.queue is not None
-            assert len(cell.queue) <= 100
+            assert heard.messages == 50
+            assert 0 < probe(node).the_child("slow").waiting <= 100
             let_go("slow")
             assert await when_there_is_room(lambda: hub.aio.ref("slow").call("record", "s", 2001, timeout=60)) == 2001
             assert (await hub.aio.ref("slow").call("entries", timeout=60))["s"] == list(range(1, 2002))
 
-    asyncio.run(scenario())
+    with moments.reading_heard() as heard:
+        asyncio.run(scenario(heard))
 
 
-def test_many_flooded_children_are_caught_up_with_in_few_reads(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_flooded_children_are_caught_up_with_in_few_reads(make_hub: Any) -> None:
     """Twenty children of one shard, each 400 messages behind a queue of 50: not each reads what is for the others."""
-    entries = 0
-    bring = Reader._bring
 
-    def counting(self: Reader, holding: Any, messages: Any, *more: Any) -> None:
-        nonlocal entries
-        entries += len(messages)
-        bring(self, holding, messages, *more)
-
-    monkeypatch.setattr(Reader, "_bring", counting)
-
-    async def scenario() -> None:
+    async def scenario(heard: moments.Heard) -> None:
         hub = make_hub(shards=1, queue_limit=50)
         hub.child(Slow)
         names = neighbours(0, 1, 20, "slow")
@@ -177,59 +155,39 @@ def test_many_flooded_children_are_caught_up_with_in_few_reads(make_hub: Any, mo
                 assert await hub.aio.ref(name).call("record", "s", 401, timeout=60) == 401
                 assert (await hub.aio.ref(name).call("entries", timeout=60))["s"] == list(range(1, 402))
             # 8,000 messages in all. A pass for each child would be twenty times that.
-            assert entries < 4 * 8_000
+            assert heard.again < 4 * 8_000
 
-    asyncio.run(scenario())
+    with moments.reading_heard() as heard:
+        asyncio.run(scenario(heard))
 
 
 @pytest.mark.parametrize("most", [100_000, 1])
-def test_large_messages_in_memory_are_bounded_by_their_size(
-    make_hub: Any, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    entries = 0
-    bring = Reader._bring
-
-    def counting(self: Reader, holding: Any, messages: Any, *more: Any) -> None:
-        nonlocal entries
-        entries += len(messages)
-        bring(self, holding, messages, *more)
-
-    monkeypatch.setattr(Reader, "_bring", counting)
-
-    async def scenario() -> None:
+def test_large_messages_in_memory_are_bounded_by_their_size(make_hub: Any, most: int) -> None:
+    async def scenario(heard: moments.Heard) -> None:
         hub = make_hub(shards=1, queue_bytes=most)
         hub.child(Fat)
         async with Cluster(hub) as cluster:
             node = await cluster.start("a")
             await hub.aio.start_child("fat", Fat)
-            (cell,) = node.cells
+            fat = probe(node).the_child("fat")
             for number in range(1, 41):
                 await hub.aio.ref("fat").cast("fat", "s", number, bytes(20_000))
 
-            await eventually(lambda: cell.child_id in cell.holding.behind, 10, "the bound is reached")
-            assert cell.queue is not None
-            assert 0 < cell.queue.bytes < most + 21_000
-            assert cell.queue.bytes == sum(len(message.payload) for message in cell.queue)
+            await eventually(lambda: fat.left_in_mailbox, 10, "the bound is reached")
+            assert 0 < fat.accounted_bytes < most + 21_000
+            assert fat.accounted_bytes == fat.waiting_bytes
             let_go("fat")
             assert await hub.aio.ref("fat").call("record", "s", 41, timeout=60) == 41
             assert (await hub.aio.ref("fat").call("entries", timeout=60))["s"] == list(range(1, 42))
             # As many are read as there is room for: not each page of a hundred for the sake of a few.
-            assert entries < 4 * 41, entries
+            assert heard.again < 4 * 41, heard
 
-    asyncio.run(scenario())
+    with moments.reading_heard() as heard:
+        asyncio.run(scenario(heard))
 
 
-def test_whoever_stands_behind_a_flood_is_reached_in_few_reads(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    reads: list[int] = []
-    read_mailboxes = reader.read_mailboxes
-
-    def counting(keys: Any, cursors: Any, count: int, *more: Any) -> Any:
-        reads.append(count)
-        return read_mailboxes(keys, cursors, count, *more)
-
-    monkeypatch.setattr(reader, "read_mailboxes", counting)
-
-    async def scenario() -> None:
+def test_whoever_stands_behind_a_flood_is_reached_in_few_reads(make_hub: Any) -> None:
+    async def scenario(reads: list[int]) -> None:
         hub: Hub = make_hub(shards=1, queue_limit=10)
         hub.child(Slow)
         async with Cluster(hub) as cluster:
@@ -245,12 +203,13 @@ def test_whoever_stands_behind_a_flood_is_reached_in_few_reads(make_hub: Any, mo
             await cluster.start("b")
             assert await hub.aio.ref("neighbour").call("entries", timeout=60) == {"t": [1]}
             assert len(reads) < 10, reads  # 50 with a hundred each
-            assert max(reads) <= reader.DEEP
+            assert max(reads) <= moments.MOST_READ_AT_ONCE
             let_go("flooded")
             entries = await hub.aio.ref("flooded").call("entries", timeout=60)
             assert entries == {"s": list(range(5000))}
 
-    asyncio.run(scenario())
+    with moments.reading_heard() as heard:
+        asyncio.run(scenario(heard.counts))
 
 
 def test_a_neighbour_has_its_turn_while_a_flooded_child_is_busy(make_hub: Any) -> None:
@@ -266,8 +225,8 @@ def test_a_neighbour_has_its_turn_while_a_flooded_child_is_busy(make_hub: Any) -
             await hub.aio.start_child("neighbour", Counter)
             for _ in range(16):
                 await asyncio.gather(*(hub.aio.ref("flooded").cast("count") for _ in range(500)))
-            (cell,) = [cell for cell in node.cells if cell.child_id == "flooded"]
-            await eventually(lambda: cell.queue and len(cell.queue) == 7_999, 20, "all are in memory")
+            flooded = probe(node).the_child("flooded")
+            await eventually(lambda: flooded.waiting == 7_999, 20, "all are in memory")
             let_go("flooded")
             counts = await hub.aio.ref("neighbour").call("count", timeout=30)
             assert counts["flooded"] < 8_000
@@ -282,7 +241,7 @@ def test_a_flood_at_full_speed_leaves_memory_bounded(make_hub: Any, server: Any)
     offered, most = (50_000, 2_000) if isinstance(server, RedisServer) else (10_000, 1_000)
 
     async def scenario() -> None:
-        # (A long lease: the very cell that counts is looked at in the end.)
+        # (A long lease: the very object that counts is looked at in the end.)
         hub = make_hub(shards=4, max_backlog=most, queue_limit=200, lease=30.0)
         hub.child(LedgerChild)
         redis = AsyncRedis(server)
@@ -299,25 +258,25 @@ def test_a_flood_at_full_speed_leaves_memory_bounded(make_hub: Any, server: Any)
             await hub.aio.ref("c").call("record", "warm", 1)
             gc.collect()
             before, peak, longest, queued, accepted = await used(), 0, 0, 0, 0
-            (cell,) = [cell for cell in node.cells if cell.child_id == "c"]
-            cell.kind = type("Counting", (LedgerChild,), {"record": _count})
+            child = probe(node).the_child("c")
+            interfere.replace_class(child, type("Counting", (LedgerChild,), {"record": _count}))
             for first in range(0, offered, 1000):
                 casts = [hub.aio.ref("c").cast("record", "s", first + n) for n in range(1000)]
                 answers = await asyncio.gather(*casts, return_exceptions=True)
                 assert {type(answer) for answer in answers} <= {type(None), MailboxFull}
                 accepted += answers.count(None)
                 peak = max(peak, await used())
-                longest = max(longest, await redis.run(plain("XLEN", hub.keys.mailbox(cell.holding.shard), read=int)))
-                queued = max(queued, len(cell.queue or ()))
+                longest = max(longest, await redis.run(plain("XLEN", hub.keys.mailbox(child.shard), read=int)))
+                queued = max(queued, child.waiting)
             assert longest <= most
             assert queued <= 200
 
             async def handled() -> bool:
-                waiting = await redis.run(plain("HGETALL", hub.keys.backlog(cell.holding.shard), read=pairs))
+                waiting = await redis.run(plain("HGETALL", hub.keys.backlog(child.shard), read=pairs))
                 return not waiting
 
             await eventually(handled, 60, "all that was accepted is handled")
-            assert cell.instance.__dict__["counted"] == accepted  # type: ignore[union-attr]
+            assert child.instance.__dict__["counted"] == accepted
             if before:
                 # 2,000 messages of about 150 bytes, and the client's and node's own keys.
                 assert peak - before < 6_000_000, (before, peak)

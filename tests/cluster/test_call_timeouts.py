@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hubq import CallTimeout, Hub, StartFailed
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, eventually, probe
 
 HELD: dict[str, asyncio.Event] = {}
 
@@ -117,7 +117,7 @@ def test_a_call_that_was_withdrawn_is_not_run_after_a_crash(hub: Hub) -> None:
             await hub.aio.start_child("drawer", Drawer)
             assert await hub.aio.ref("drawer").call("record", "x", 1, timeout=10) == 1
             held = asyncio.ensure_future(hub.aio.ref("drawer").call("hold", "first", timeout=30))
-            await eventually(lambda: any(cell.busy is not None for cell in cluster.nodes["a"].cells))
+            await eventually(lambda: bool(probe(cluster.nodes["a"]).busy))
             with pytest.raises(CallTimeout) as waiting:
                 await hub.aio.ref("drawer").call("record", "x", 2, timeout=0.3)
             assert not waiting.value.may_run
@@ -137,10 +137,10 @@ def test_calls_withdrawn_from_a_full_queue_leave_room_for_what_waits_behind(make
             await cluster.start("a")
             await hub.aio.start_child("desk", Desk)
             held = asyncio.ensure_future(hub.aio.ref("desk").call("hold", "first", timeout=30))
-            await eventually(lambda: any(cell.busy is not None for cell in cluster.nodes["a"].cells))
+            await eventually(lambda: bool(probe(cluster.nodes["a"]).busy))
             gives_up = asyncio.ensure_future(hub.aio.ref("desk").call("record", "x", 1, timeout=0.3))
-            (cell,) = cluster.nodes["a"].cells
-            await eventually(lambda: len(cell.queue or ()) == 1)
+            desk = probe(cluster.nodes["a"]).the_child("desk")
+            await eventually(lambda: desk.waiting == 1)
             for number in (2, 3, 4):
                 await hub.aio.ref("desk").cast("record", "x", number)
             with pytest.raises(CallTimeout) as waiting:

@@ -6,13 +6,10 @@ import asyncio
 import contextlib
 from typing import Any, ClassVar
 
-import pytest
-
 from hubq import ColdSwap, Hub
 from hubq.core.hashing import shard_of
-from hubq.node.committer import Committer
 from hubq.strategies.migration.protocol import Handover
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, eventually, moments, probe
 
 
 class Paused(ColdSwap):
@@ -47,14 +44,12 @@ class Held(LedgerChild):
         return await self.record(sender, number)
 
 
-def test_what_was_finished_meanwhile_is_not_handled_once_more(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_finished_meanwhile_is_not_handled_once_more(make_hub: Any) -> None:
     """The shard was taken up again while its last commit was under way, with the state and the messages of before."""
-    commit = Committer.commit
 
-    async def late(self: Committer, *args: Any) -> str:
+    async def late() -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(Held.twice.wait(), 0.7)
-        return await commit(self, *args)
 
     async def scenario() -> None:
         Paused.reached, Paused.go_on = asyncio.Event(), asyncio.Event()
@@ -69,15 +64,15 @@ def test_what_was_finished_meanwhile_is_not_handled_once_more(make_hub: Any, mon
             await eventually(lambda: Held.begun == 2, 10, "both are held; one shard is to go")
             await cluster.start("b")
             await asyncio.wait_for(Paused.reached.wait(), 10)
-            monkeypatch.setattr(Committer, "commit", late)
-            await cluster.kill("b")
-            await eventually(lambda: len(node._coordinator._members) == 1, 20, "b is evicted")
-            Held.gate.set()
-            await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)  # the other one's commit waits for the token
-            Paused.go_on.set()
-            assert await asyncio.gather(*held) == [1, 1]
-            for name in names:
-                assert await hub.aio.ref(name).call("entries", timeout=10) == {"x": [1]}
-            assert Held.begun == 2
+            with moments.before_each_last_commit(late):
+                await cluster.kill("b")
+                await eventually(lambda: len(probe(node).members_seen) == 1, 20, "b is evicted")
+                Held.gate.set()
+                await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)  # the other's commit waits for the token
+                Paused.go_on.set()
+                assert await asyncio.gather(*held) == [1, 1]
+                for name in names:
+                    assert await hub.aio.ref(name).call("entries", timeout=10) == {"x": [1]}
+                assert Held.begun == 2
 
     asyncio.run(scenario())

@@ -10,12 +10,10 @@ import pytest
 
 from hubq import CallFailed, CallTimeout, ChildSpec, HotSwap, Hub
 from hubq.core.hashing import shard_of
-from hubq.node.aside import set_aside
-from hubq.node.holding import Cell
 from hubq.store.command import plain
 from hubq.store.registry import read_texts
 from hubq.strategies.migration.protocol import Handover
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, eventually, interfere, probe
 
 
 class Saving(LedgerChild):
@@ -54,15 +52,10 @@ async def start(hub: Hub, kind: Any, *names: str) -> None:
     assert result.status == "ok"
 
 
-def cell_of(cluster: Cluster, child: str) -> Cell:
-    (found,) = (cell for node in cluster.nodes.values() for cell in node.cells if cell.child_id == child)
-    return found
-
-
 async def waiting(cluster: Cluster, hub: Hub, child: str) -> int:
     """How many messages of a child are in its mailbox."""
     node = next(iter(cluster.nodes.values()))
-    backlog = await node.parts.redis.run(read_texts(hub.keys.backlog(shard_of(child, hub.config.shards))))
+    backlog = await probe(node).connection.run(read_texts(hub.keys.backlog(shard_of(child, hub.config.shards))))
     return int(backlog.get(child, 0))
 
 
@@ -80,13 +73,11 @@ def test_a_timer_that_fires_while_a_shard_is_being_passed_is_set_again(make_hub:
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             await start(hub, Often, "c")
-            cell = cell_of(cluster, "c")
-            cell.holding.frozen = True
-            await hub.aio.ref("c").cast("record", "x", 1)
-            await eventually(lambda: cell.save_timer is not None, what="the timer is set")
-            first = cell.save_timer
-            await eventually(lambda: cell.save_timer not in (None, first), what="it has fired, and is set again")
-            cell.holding.frozen = False
+            child = probe(cluster.nodes["a"]).the_child("c")
+            with interfere.commits_held(child):
+                await hub.aio.ref("c").cast("record", "x", 1)
+                first = await eventually(lambda: child.next_save, what="the timer is set")
+                await eventually(lambda: child.next_save not in (None, first), what="it has fired, and is set again")
 
             async def saved() -> bool:
                 return await waiting(cluster, hub, "c") == 0
@@ -144,7 +135,7 @@ def test_the_target_goes_before_the_token_passes_and_then_the_source(make_hub: A
             await cluster.start("b")
             await asyncio.wait_for(Paused.reached.wait(), 10)
             await cluster.kill("b")
-            await cluster.nodes["a"].parts.redis.run(plain("ZADD", hub.keys.leases, 1, "b", read=int))
+            await probe(cluster.nodes["a"]).connection.run(plain("ZADD", hub.keys.leases, 1, "b", read=int))
             Paused.go_on.set()
             for name in names:
                 await hub.aio.ref(name).call("record", "x", 2, timeout=20)
@@ -199,9 +190,10 @@ def test_a_pin_knows_which_messages_may_have_been_answered_before_a_crash(make_h
             await cluster.kill("a")
             await cluster.start("b")
             assert await hub.aio.ref("c").call("entries", timeout=20) == {"x": [1]}
-            cell = cell_of(cluster, "c")
-            known = cell.holding.replays["c"]
-            assert set_aside(cluster.nodes["b"].parts, cell.holding, cell).replays == {"c": known}
+            child = probe(cluster.nodes["b"]).the_child("c")
+            known = child.replays_until
+            assert known is not None
+            assert interfere.taken_out_of_its_shard(cluster.nodes["b"], child).replays_until == known
 
     asyncio.run(scenario())
 

@@ -13,7 +13,7 @@ from hubq.errors import AlreadyStarted, RedisUnavailable, UnknownChild
 from hubq.store.codec import encode
 from hubq.store.connection import AsyncRedis, SyncRedis
 from hubq.store.mailbox import Outgoing, send_messages, start_children, void_numbers
-from hubq.testing import Cluster, LedgerChild
+from hubq.testing import Cluster, LedgerChild, connections
 
 
 class Between:
@@ -55,13 +55,15 @@ def test_tasks_that_are_the_first_at_the_same_time_share_a_session(make_hub: Any
         hub: Hub = make_hub(shards=1)
         async with Cluster(hub) as cluster:
             await cluster.start("a")
-            client = Hub(hub.hub_id, redis=Slow(server), shards=1)
-            first = asyncio.ensure_future(client.aio.nodes())
-            second = asyncio.ensure_future(client.aio.start_child("child", LedgerChild, timeout=3.0))
-            for task in (first, second):
-                with pytest.raises(RedisUnavailable):
-                    await task
-            assert (await client.aio.start_child("child", LedgerChild)).started == {"child": "a"}
+            slow = Slow(server)
+            client = Hub(hub.hub_id, redis=slow, shards=1)
+            with connections.gate_asked(slow):
+                first = asyncio.ensure_future(client.aio.nodes())
+                second = asyncio.ensure_future(client.aio.start_child("child", LedgerChild, timeout=3.0))
+                for task in (first, second):
+                    with pytest.raises(RedisUnavailable):
+                        await task
+                assert (await client.aio.start_child("child", LedgerChild)).started == {"child": "a"}
             await client.aio.close()
 
     asyncio.run(scenario())
@@ -88,14 +90,15 @@ def test_what_was_refused_in_the_end_is_not_done_by_an_earlier_try_that_is_late(
             await hub.aio.start_child("there", LedgerChild)
             flaky = Flaky(server)
             client = Hub(hub.hub_id, redis=flaky, shards=1)
-            session = await client.aio._session()
-            redis, sender = AsyncRedis(server), session.sender
-            flaky.lose = 1
-            with pytest.raises(AlreadyStarted):
-                await client.aio.start_child("there", LedgerChild)
-            flaky.lose = 1
-            with pytest.raises(UnknownChild):
-                await client.aio.ref("other").cast("record", "x", 1)
+            redis, sender = AsyncRedis(server), await connections.sender_here(client)
+            with connections.gate_asked(flaky):
+                flaky.lose = 1
+                with pytest.raises(AlreadyStarted):
+                    await client.aio.start_child("there", LedgerChild)
+                flaky.lose = 1
+                with pytest.raises(UnknownChild):
+                    await client.aio.ref("other").cast("record", "x", 1)
+                assert flaky.lose == 0
             await hub.aio.stop_child("there")
             await hub.aio.start_child("other", LedgerChild)
             late = start_children(

@@ -11,7 +11,7 @@ import pytest
 from hubq import Child, HotSwap, Hub
 from hubq.core.lifecycle import Life
 from hubq.node.node import Node
-from hubq.testing import Cluster, eventually
+from hubq.testing import Cluster, eventually, probe
 
 
 class Hopeless(Child):
@@ -26,7 +26,8 @@ class Hopeless(Child):
 
 
 def life_of(node: Node, child: str) -> Life | None:
-    return next((cell.life for cell in node.cells if cell.child_id == child), None)
+    found = probe(node).child(child)
+    return None if found is None else found.life
 
 
 def test_a_hundred_restarts_are_allowed_and_no_more(make_hub: Any) -> None:
@@ -178,14 +179,14 @@ def test_a_node_ends_without_a_handler_that_does_not(
                 here = (await hub.aio.where("x")).node
                 assert here is not None and await hub.aio.ref("x").call("add") == 1
                 await hub.aio.ref("x").cast("cling")
-                (cell,) = [cell for cell in cluster.nodes[here].cells if cell.child_id == "x"]
-                await eventually(lambda: cell.busy is not None, 10.0, "it clings")
+                child = probe(cluster.nodes[here]).the_child("x")
+                await eventually(lambda: child.busy, 10.0, "it clings")
                 assert await cluster.drain(here, 20.0 if in_time else 0.2) is in_time
                 assert f"a handler on node {here} goes on though it was cancelled" in caplog.text
 
                 async def begun() -> bool:
                     (other,) = cluster.nodes.values()
-                    return any(cell.busy for cell in other.cells)
+                    return bool(probe(other).busy)
 
                 await eventually(begun, 20.0, "the message has begun anew on the other node")
                 Clinging.let_go.set()

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from hubq import CentralizedLoadBalancer, Hub
+from hubq.core.hashing import shard_of
 from hubq.store.assignment import Assignment, read_assignment
 from hubq.store.command import pairs, plain, text
 from hubq.store.connection import AsyncRedis
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually, start_children
+from hubq.testing import Cluster, Ledger, LedgerChild, eventually, probe, start_children
 
 SHARDS, HOTTER = 40, 10
 
@@ -51,9 +52,9 @@ class Skewed:
 
 async def busiest(cluster: Cluster, load: Skewed, rounds: int = 30) -> float:
     """The messages that the busiest node handles in these rounds, as a multiple of the mean."""
-    before = {name: node.parts.dispatcher.handled for name, node in cluster.nodes.items()}
+    before = {name: probe(node).handled for name, node in cluster.nodes.items()}
     await load.more(rounds)
-    handled = [node.parts.dispatcher.handled - before[name] for name, node in cluster.nodes.items()]
+    handled = [probe(node).handled - before[name] for name, node in cluster.nodes.items()]
     assert sum(handled) > 150
     return max(handled) * len(handled) / sum(handled)
 
@@ -94,7 +95,7 @@ async def moves_of(hub: Hub) -> dict[str, int]:
 async def one_child_for_each_shard(hub: Hub) -> list[str]:
     """Children, in the order of their shards."""
     names = [f"child-{n}" for n in range(SHARDS * 20)]
-    by_shard = {hub._context.shard_of(name): name for name in names}
+    by_shard = {shard_of(name, hub.config.shards): name for name in names}
     assert len(by_shard) == SHARDS
     children = [by_shard[shard] for shard in range(SHARDS)]
     for child in children:

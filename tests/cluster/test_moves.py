@@ -19,11 +19,8 @@ from hubq import (
     StartResult,
     UnknownChild,
 )
-from hubq.client import placing
 from hubq.core.hashing import shard_of
-from hubq.node import source
-from hubq.node.parts import CLOSED_AT_ONCE
-from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, start_children
+from hubq.testing import Cluster, Ledger, LedgerChild, Load, connections, eventually, interfere, probe, start_children
 
 
 async def is_at(hub: Any, child: str, node: str | None, within: float = 20.0) -> None:
@@ -35,7 +32,7 @@ async def is_at(hub: Any, child: str, node: str | None, within: float = 20.0) ->
 
 def other(hub: Any, cluster: Cluster, child: str) -> str:
     """A node that does not have the child's shard."""
-    owner = cluster.serving()[hub._context.shard_of(child)]
+    owner = cluster.serving()[shard_of(child, hub.config.shards)]
     return next(name for name in cluster.nodes if name != owner)
 
 
@@ -130,7 +127,7 @@ def test_a_node_dies_while_children_move(make_hub: Any, victim: str) -> None:
             load = Load(ledger, children)
             await load.reached(100)
             serving = cluster.serving()
-            mine = [child for child in children if serving[hub._context.shard_of(child)] == "a"]
+            mine = [child for child in children if serving[shard_of(child, hub.config.shards)] == "a"]
             moves = [asyncio.ensure_future(hub.aio.move(child, "b", timeout=30)) for child in mine]
             await asyncio.wait(moves, return_when=asyncio.FIRST_COMPLETED)
             await cluster.kill("a" if victim == "source" else "b")
@@ -283,32 +280,26 @@ def test_a_guided_child_whose_shard_comes_to_its_node_is_there(make_hub: Any) ->
             (here,) = (await cluster.settled_shards()).values()
             (there,) = {"a", "b"} - {here}
             told = StartResult({"x": there}, pids={"x": Pid(there, 1, 1)})
-            result = await hub.aio._drive(placing._with_pins(hub._context, told, {"x": here}, 0.5))
+            result = await connections.pins_awaited(hub, told, {"x": here}, 0.5)
             assert (result.errors, result.started, result.pids["x"].node) == ({}, {"x": here}, here)
             told = StartResult({"x": here}, pids={"x": Pid(here, 1, 1)})
-            result = await hub.aio._drive(placing._with_pins(hub._context, told, {"x": there}, 0.3))
+            result = await connections.pins_awaited(hub, told, {"x": there}, 0.3)
             assert f"node '{there}' has not taken it within 0.3 s" in str(result.errors["x"])
 
     asyncio.run(scenario())
 
 
-def test_a_guided_child_that_starts_while_its_shard_is_about_to_move_stays(
-    make_hub: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_guided_child_that_starts_while_its_shard_is_about_to_move_stays(make_hub: Any) -> None:
     async def scenario() -> None:
-        monkeypatch.setattr(source, "PATIENCE", 30.0)
         hub = make_hub(shards=2, distribution=Guided())
         async with Cluster(hub) as cluster:
             node = await cluster.start("a")
-            turns = [await node.parts.closing.take(5.0) for _ in range(CLOSED_AT_ONCE)]
-            assert all(turns)
-            await cluster.start("b")
-            moving = await eventually(lambda: [h for h in node.holdings if h.moving], 10.0, "a shard is about to move")
-            (child,) = [f"x{n}" for n in range(50) if shard_of(f"x{n}", 2) == moving[0].shard][:1]
-            await hub.aio.start_child(child, LedgerChild, child_mapping={child: "a"})
-            assert moving[0].open
-            for _ in turns:
-                node.parts.closing.give()
+            async with interfere.no_shard_closes(node):
+                await cluster.start("b")
+                moving = await eventually(lambda: probe(node).shards_moving, 10.0, "a shard is about to move")
+                (child,) = [f"x{n}" for n in range(50) if shard_of(f"x{n}", 2) == moving[0]][:1]
+                await hub.aio.start_child(child, LedgerChild, child_mapping={child: "a"})
+                assert moving[0] in probe(node).shards_open
             await cluster.serves({"a": 1, "b": 1})
             place = await hub.aio.where(child)
             assert (place.node, place.pinned) == ("a", True), "it has not gone along"

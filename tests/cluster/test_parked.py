@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, ClassVar
 
 import pytest
 
 from hubq.core.messages import Revive
-from hubq.node.coordinator import Coordinator
 from hubq.store.command import plain, text
 from hubq.store.connection import AsyncRedis
 from hubq.store.tries import TOOK_DOWN
-from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, moments
 
 
 class Choosy(LedgerChild):
@@ -115,21 +115,11 @@ def test_one_that_was_moved_by_hand_goes_there(make_hub: Any) -> None:
 
 @pytest.mark.parametrize("message", ["arrives", "is lost"])
 def test_a_child_whose_start_took_nodes_down_is_tried_again_when_asked_for(
-    make_hub: Any, server: Any, monkeypatch: pytest.MonkeyPatch, message: str
+    make_hub: Any, server: Any, message: str
 ) -> None:
     """`hubq dead replay`: it is Redis that says whether a child is parked, not the message that it is so no more."""
-    receive = Coordinator._receive
-    lost = []
 
-    def losing(self: Coordinator, received: Any) -> None:
-        if isinstance(received, Revive) and message == "is lost":
-            lost.append(received)
-        else:
-            receive(self, received)
-
-    monkeypatch.setattr(Coordinator, "_receive", losing)
-
-    async def scenario() -> None:
+    async def scenario(lost: list[Any]) -> None:
         hub = make_hub(shards=2)
         hub.child(LedgerChild)
         ledger, keys, redis = Ledger(hub), hub.keys, AsyncRedis(server)
@@ -155,4 +145,5 @@ def test_a_child_whose_start_took_nodes_down_is_tried_again_when_asked_for(
             await ledger.check()
         await redis.close()
 
-    asyncio.run(scenario())
+    with moments.control_messages_lost(Revive) if message == "is lost" else contextlib.nullcontext([]) as lost:
+        asyncio.run(scenario(lost))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hubq import ChildSpec, ColdSwap, DynamicQuorum, MajorityQuorum, Partitioned, Replication, StaticQuorum
-from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, start_children
+from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, probe, start_children
 
 
 class Looper(LedgerChild):
@@ -56,7 +56,7 @@ async def partitioned(hub: Any, expected: bool, within: float = 20.0) -> None:
 
 async def closed(cluster: Cluster, expected: bool) -> None:
     def as_expected() -> bool:
-        return all(node.parts.quorum.closed is expected for node in cluster.nodes.values())  # type: ignore[union-attr]
+        return all(probe(node).partitioned is expected for node in cluster.nodes.values())
 
     await eventually(as_expected, 20.0, f"every node's intake is {'closed' if expected else 'open'}")
 
@@ -79,10 +79,10 @@ def test_quorum_lost_and_regained_under_load(make_hub: Any, how: str) -> None:
             else:
                 cluster.partition("b")
             await partitioned(hub, True)
-            await eventually(lambda: cluster.nodes["a"].parts.quorum.closed, 10.0, "a has closed its intake")  # type: ignore[union-attr]
+            await eventually(lambda: probe(cluster.nodes["a"]).partitioned, 10.0, "a has closed its intake")
             # What was in hand has ended by now; from here on nothing is handled, and casts are taken all the same.
-            await eventually(lambda: all(cell.busy is None for cell in cluster.nodes["a"].cells), 10.0, "all at rest")
-            before = cluster.nodes["a"].parts.dispatcher.handled
+            await eventually(lambda: not probe(cluster.nodes["a"]).busy, 10.0, "all at rest")
+            before = probe(cluster.nodes["a"]).handled
             for child in children:
                 await ledger.cast("meanwhile", child)
             with pytest.raises(Partitioned):
@@ -92,7 +92,7 @@ def test_quorum_lost_and_regained_under_load(make_hub: Any, how: str) -> None:
             serving = await eventually(
                 lambda: len([1 for node in cluster.serving().values() if node == "a"]) == 16 or None, 20.0, "claimed"
             )
-            assert serving and cluster.nodes["a"].parts.dispatcher.handled == before
+            assert serving and probe(cluster.nodes["a"]).handled == before
             if how == "cut off":
                 cluster.heal("b")
             else:
@@ -123,9 +123,9 @@ def test_run_ends_and_begins_again_with_the_state(make_hub: Any) -> None:
             assert await cluster.drain("b")
             await closed(cluster, True)
             await eventually(lambda: Looper.loops == 0, 10.0, "no loop turns")
-            await eventually(lambda: len(cluster.nodes["a"].cells) == 8, 10.0, "all have moved")
+            await eventually(lambda: len(probe(cluster.nodes["a"]).children()) == 8, 10.0, "all have moved")
             assert Looper.loops == 0, "nor those of children that came meanwhile"
-            turns = {cell.child_id: cell.instance.turns for cell in cluster.nodes["a"].cells}  # type: ignore[union-attr]
+            turns = {child.child_id: child.instance.turns for child in probe(cluster.nodes["a"]).children()}
             await cluster.start("c")
             await eventually(lambda: Looper.loops == 8, 10.0, "all loops turn again")
             for child in children:

@@ -10,11 +10,10 @@ import pytest
 from hubq import CallTimeout, Child, HotSwap, Hub, Replication
 from hubq.core.hashing import shard_of
 from hubq.errors import HubqError
-from hubq.node.committer import Committer
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.tries import TOOK_DOWN
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, eventually, interfere, moments, probe
 
 
 class Reluctant(LedgerChild):
@@ -81,13 +80,8 @@ def test_a_message_that_was_undone_for_a_move_is_handled_if_its_child_stays(make
     asyncio.run(scenario())
 
 
-def test_what_was_never_begun_is_not_begun_after_a_crash_of_the_first_worker(
-    make_hub: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_never_begun_is_not_begun_after_a_crash_of_the_first_worker(make_hub: Any) -> None:
     """Its caller was told that it will not be run, as there was no worker; the first one dies before its first commit."""
-
-    async def nothing(self: Committer) -> None:
-        pass
 
     async def scenario() -> None:
         hub: Hub = make_hub(shards=1)
@@ -98,10 +92,9 @@ def test_what_was_never_begun_is_not_begun_after_a_crash_of_the_first_worker(
             with pytest.raises(CallTimeout, match="was not run, and will not be") as never:
                 await hub.aio.ref("drawer").call("record", "x", 1, timeout=0.05)
             assert not never.value.may_run
-            with monkeypatch.context() as patched:
-                patched.setattr(Committer, "_commit", nothing)
+            with moments.no_commits():
                 node = await cluster.start("a")
-                await eventually(lambda: node.parts.dispatcher.handled, 10, "it has read the call")
+                await eventually(lambda: probe(node).handled, 10, "it has read the call")
                 await cluster.kill("a")
             await cluster.start("b")
             assert await hub.aio.ref("drawer").call("entries", timeout=20) == {}
@@ -121,10 +114,8 @@ def test_a_new_follower_hears_of_a_child_that_lives_apart_from_its_shard(make_hu
             follower = await cluster.start("c")
 
             def followed() -> bool:
-                assert follower.parts.replicas is not None
-                replica = follower.parts.replicas.shards.get(0)
-                cell = None if replica is None or not replica.ready else replica.holding.cells.get("drawer")
-                return cell is not None and cell.instance is not None and cell.instance.applied == {"x": [1]}
+                copy = probe(follower).copy("drawer")
+                return copy is not None and copy.instance is not None and copy.instance.applied == {"x": [1]}
 
             await eventually(followed, 20, "c has a copy of the child, as it is")
 
@@ -141,11 +132,11 @@ def test_a_child_whose_run_is_to_be_restarted_has_no_other_run(make_hub: Any) ->
             node = await cluster.start("a")
             await hub.aio.start_child("worker", Worker)
             held = asyncio.ensure_future(hub.aio.ref("worker").call("held", timeout=10))
-            await eventually(lambda: node.cells and node.cells[0].busy is not None, 10, "it is busy")
+            await eventually(lambda: probe(node).busy, 10, "it is busy")
             Worker.may_fail.set()
-            (cell,) = node.cells
-            await eventually(lambda: cell.run_task is None, 10, "its run() has failed")
-            node.parts.supervisor.runs.start(cell)  # as every move does that leaves a child where it is
+            worker = probe(node).the_child("worker")
+            await eventually(lambda: not worker.runs, 10, "its run() has failed")
+            interfere.begin_run(node, worker)
             Worker.may_end.set()
             await held
             await eventually(lambda: Worker.runs == 2, 10, "it is restarted")
@@ -158,7 +149,7 @@ def test_a_child_whose_run_is_to_be_restarted_has_no_other_run(make_hub: Any) ->
 
 async def condemn(hub: Hub, child: str) -> None:
     """As if its start had taken three workers down."""
-    keys, shard = hub.keys, hub._context.shard_of(child)
+    keys, shard = hub.keys, shard_of(child, hub.config.shards)
     reason = f"{TOOK_DOWN} 3 workers (x#1 x#2 x#3): mend it, then `hubq dead replay`"
     letter = {"kind": "start", "child": child, "method": "", "id": "", "reply_to": "", "deadline": "0", "payload": ""}
     letter |= {"entry": "-", "class": "LedgerChild", "tries": "3", "crashes": "x#1 x#2 x#3"}
@@ -180,15 +171,13 @@ def test_a_new_copy_of_a_child_that_is_started_again_has_its_state(make_hub: Any
             await condemn(hub, "child")
             await cluster.start("b")
             follower = await cluster.start("c")
-            replicas = follower.parts.replicas
-            assert replicas is not None
-            await eventually(lambda: [r for r in replicas.shards.values() if r.ready], 20, "c follows")
-            assert replicas.cells() == [], "its start might take this node down, too"
+            await eventually(lambda: probe(follower).shards_followed, 20, "c follows")
+            assert probe(follower).copies() == [], "its start might take this node down, too"
             await hub.aio.replay_dead()
             assert await hub.aio.ref("child").call("entries", timeout=10) == {"x": [1]}
-            await eventually(replicas.cells, 10, "it has a copy")
-            (copy,) = replicas.cells()
-            assert copy.instance is not None and copy.instance.applied == {"x": [1]}  # type: ignore[attr-defined]
+            await eventually(probe(follower).copies, 10, "it has a copy")
+            (copy,) = probe(follower).copies()
+            assert copy.instance is not None and copy.instance.applied == {"x": [1]}
 
     asyncio.run(scenario())
 
@@ -205,11 +194,11 @@ def test_a_parked_child_that_stays_when_its_shard_goes_can_be_started_again(make
             for child in children:
                 await condemn(hub, child)
             node = await cluster.start("a")
-            await eventually(lambda: len(node.cells) == 2, 10, "a has both")
+            await eventually(lambda: len(probe(node).children()) == 2, 10, "a has both")
             for child in children:
                 await hub.aio.move(child, "a")
             await cluster.start("b")
-            await eventually(lambda: any(h.pinned for h in node.holdings), 20, "one shard goes, its child stays")
+            await eventually(lambda: probe(node).children_apart, 20, "one shard goes, its child stays")
             assert len(await hub.aio.replay_dead()) == 2
             for child in children:
                 assert await hub.aio.ref(child).call("entries", timeout=10) == {}
@@ -246,7 +235,7 @@ def test_a_child_whose_start_and_whose_message_are_both_to_be_tried_alone(make_h
             await redis.run(plain("HSET", keys.tries(0), *tries, read=int))
             await redis.close()
             node = await cluster.start("a")
-            await eventually(lambda: any(cell.queue for cell in node.cells), 10, "its message is read")
+            await eventually(lambda: any(child.waiting for child in probe(node).children()), 10, "its message is read")
             Opening.may_start.set()
             assert await hub.aio.ref("child").call("entries", timeout=10) == {"x": [1]}
 

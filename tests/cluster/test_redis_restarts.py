@@ -12,7 +12,7 @@ import pytest
 from hubq import Hub, UnknownChild
 from hubq.store.connection import RedisServer
 from hubq.store.embedded import EmbeddedServer
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, eventually, probe
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def start(redis: EmbeddedServer) -> None:
 async def outage(cluster: Cluster, redis: EmbeddedServer, until_dropped: bool) -> None:
     await stop(redis)
     if until_dropped:
-        await eventually(lambda: not any(n.holdings for n in cluster.nodes.values()), 10, "children dropped")
+        await eventually(lambda: not any(probe(node).holds for node in cluster.nodes.values()), 10, "children dropped")
     await start(redis)
 
 
@@ -72,7 +72,7 @@ def test_a_restart_without_its_data_is_a_fresh_hub_and_no_crash_loop(aof: Embedd
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             await hub.aio.start_child("c", LedgerChild)
-            incarnation = cluster.nodes["a"].parts.incarnation
+            incarnation = probe(cluster.nodes["a"]).incarnation
             assert incarnation == 1
             await stop(aof)
             await asyncio.to_thread(shutil.rmtree, f"{aof.directory}/appendonlydir", True)

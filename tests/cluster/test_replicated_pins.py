@@ -9,7 +9,7 @@ import pytest
 
 from hubq import CallFailed, HotSwap, Replication
 from hubq.core.hashing import shard_of
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, eventually, probe
 
 from .test_replication import MODELS, copies, followed, originals, play, start
 
@@ -82,10 +82,9 @@ def test_a_straggler_loses_nothing_that_was_answered_before_its_shard_moved(make
                 await hub.aio.ref(child).call("record", "x", 1)
                 await hub.aio.ref(child).call("record", "x", 2)
                 await hub.aio.ref(child).cast("hold")
-            held = [cell for cell in node.cells if cell.child_id in children.values()]
-            await eventually(lambda: all(cell.busy for cell in held), what="both are busy")
+            await eventually(lambda: {*children.values()} <= {*probe(node).busy}, what="both are busy")
             await cluster.start("b")
-            pinned = await eventually(lambda: [h.pinned for h in node.holdings if h.pinned], what="a straggler")
+            pinned = await eventually(lambda: probe(node).children_apart, what="a straggler")
             await cluster.serves({"a": 1, "b": 1})
             await cluster.kill("a")
             Mover.go.set()

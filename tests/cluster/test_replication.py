@@ -11,27 +11,22 @@ import pytest
 
 from hubq import CallFailed, ChildSpec, Hub, Replication
 from hubq.core.hashing import shard_of
-from hubq.node.holding import Cell
 from hubq.store.command import plain
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.testing import ChildHere, Cluster, Ledger, LedgerChild, eventually, probe
 
 MODELS = ["active_active", "active_passive"]
 
 
-def copies(cluster: Cluster, child: str) -> dict[str, Cell]:
+def copies(cluster: Cluster, child: str) -> dict[str, ChildHere]:
     """The copies of a child that are not the original, by node."""
-    return {
-        name: replica.holding.cells[child]
-        for name, node in cluster.nodes.items()
-        if node.parts.replicas is not None
-        for replica in node.parts.replicas.shards.values()
-        if replica.ready and child in replica.holding.cells
-    }
+    found = {name: probe(node).copy(child) for name, node in cluster.nodes.items()}
+    return {name: copy for name, copy in found.items() if copy is not None}
 
 
-def originals(cluster: Cluster, child: str) -> dict[str, Cell]:
+def originals(cluster: Cluster, child: str) -> dict[str, ChildHere]:
     """The copies of a child that commit, by node (exactly one, but for moments)."""
-    return {name: cell for name, node in cluster.nodes.items() for cell in node.cells if cell.child_id == child}
+    found = {name: probe(node).child(child) for name, node in cluster.nodes.items()}
+    return {name: original for name, original in found.items() if original is not None}
 
 
 async def followed(cluster: Cluster, children: list[str], each: int) -> None:
@@ -233,13 +228,13 @@ def test_every_kind_of_child_goes_on_from_its_copy(make_hub: Any, model: Any) ->
             for child in children:
                 for _ in range(5):
                     await ledger.call("after", child)
-            on_a = {cell.kind for cell in cluster.nodes["a"].cells}
+            on_a = {child.kind for child in probe(cluster.nodes["a"]).children()}
             assert on_a == set(KINDS)
             await cluster.kill("a")
             for child in children:
                 await ledger.call("later", child)
             # What may have been answered before a copy went on is handled again past its deadline, not refused.
-            replays = {child for holding in cluster.nodes["b"].holdings for child in holding.replays}
+            replays = probe(cluster.nodes["b"]).children_replaying
             assert replays == {child for child, kind in kinds.items() if kind is Saver}
             for child, kind in kinds.items():
                 entries = await hub.aio.ref(child).call("entries")
@@ -275,8 +270,8 @@ class Signalled(LedgerChild):
 
 
 def modes(cluster: Cluster, child: str) -> dict[str, str]:
-    cells = [*originals(cluster, child).items(), *copies(cluster, child).items()]
-    return {name: cell.redundancy_mode for name, cell in cells}
+    found = [*originals(cluster, child).items(), *copies(cluster, child).items()]
+    return {name: copy.redundancy_mode for name, copy in found}
 
 
 def test_exactly_one_is_active_across_join_drain_kill_and_freeze(make_hub: Any) -> None:
@@ -329,7 +324,7 @@ def test_exactly_one_is_active_across_join_drain_kill_and_freeze(make_hub: Any) 
             await cluster.settled()
             await one_each(2)
             cluster.freeze("b")
-            await eventually(lambda: set(cluster.nodes["c"].parts.supervisor.holdings) == {(s, None) for s in range(4)})
+            await eventually(lambda: probe(cluster.nodes["c"]).holds == {(s, None) for s in range(4)})
             await load.more(50)
             cluster.thaw("b")
             await cluster.settled()
@@ -404,16 +399,16 @@ def test_a_follower_that_lost_the_thread_begins_anew_and_leaves_nothing_behind(m
             await followed(cluster, children, 1)
             (owner,) = originals(cluster, children[0])
             (follower,) = copies(cluster, children[0])
-            redis = cluster.nodes[owner].parts.redis
-            before = cluster.nodes[follower].parts.replicas
-            assert before is not None
-            old = before.shards[0]
+            redis = probe(cluster.nodes[owner]).connection
+            following = probe(cluster.nodes[follower]).following
+            old = following(0)
+            assert old is not None
             # As if the log had been cut before it was read.
             await redis.run(plain("DEL", hub.keys.log(0), read=int))
             await redis.run(plain("HINCRBY", hub.keys.replicas(0), "#", 5, read=int))
             for child in children:
                 await hub.aio.ref(child).call("record", "x", 1)
-            await eventually(lambda: before.shards.get(0) not in (None, old), 10.0, "it begins anew")
+            await eventually(lambda: following(0) not in (None, old), 10.0, "it begins anew")
             await followed(cluster, children, 1)
             await agreed(cluster, children)
             await cluster.drain(follower)

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
 
 from hubq import ChildSpec, ColdSwap, Hub
 from hubq.core.hashing import shard_of
-from hubq.node import target
 from hubq.store.connection import AsyncRedis
 from hubq.store.mailbox import mailbox_length
-from hubq.store.registry import read_states
 from hubq.strategies.migration.protocol import Handover
-from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, start_children
-
-
-class Faulty:
-    """Fails at the first call for each shard."""
-
-    def __init__(self, works: Callable[..., Any], shard_in: Callable[..., int]) -> None:
-        self.failed: list[int] = []
-        self._works, self._shard_in = works, shard_in
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        shard = self._shard_in(*args)
-        if shard not in self.failed:
-            self.failed.append(shard)
-            raise RuntimeError("a fault in the node")
-        return self._works(*args, **options)
+from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, interfere, probe, start_children
 
 
 @pytest.mark.parametrize("step", ["reading", "starting"])
 @pytest.mark.parametrize("how", ["handed over", "claimed"])
-def test_a_failed_adoption_is_tried_again(make_hub: Any, monkeypatch: pytest.MonkeyPatch, how: str, step: str) -> None:
+def test_a_failed_adoption_is_tried_again(make_hub: Any, how: str, step: str) -> None:
     """The token is here, and what comes with it cannot be served: the next look at the plan tries again."""
 
     async def scenario() -> None:
@@ -46,21 +28,16 @@ def test_a_failed_adoption_is_tried_again(make_hub: Any, monkeypatch: pytest.Mon
             load = Load(ledger, await start_children(hub, LedgerChild, 20))
             await load.reached(50)
             b = await cluster.start("b")
-            if step == "reading":
-                faulty = Faulty(read_states, lambda keys, shard: shard)
-                monkeypatch.setattr(target, "read_states", faulty)
-            else:
-                faulty = Faulty(b.parts.supervisor.begin, lambda cell, envelope: cell.holding.shard)
-                monkeypatch.setattr(b.parts.supervisor, "begin", faulty)
-            assert await cluster.settled() == {"a": 2, "b": 2}
-            assert len(faulty.failed) == 2
-            if how == "claimed":
-                faulty.failed.clear()
-                await cluster.kill("a")
-                assert await cluster.settled() == {"b": 4}
-                assert len(faulty.failed) == 2, "both shards of the dead node failed once"
-            await load.reached(load.count + 50)
-            await load.end()
+            with interfere.first_adoption_of_each_shard_fails(b, step) as failed:
+                assert await cluster.settled() == {"a": 2, "b": 2}
+                assert len(failed) == 2
+                if how == "claimed":
+                    failed.clear()
+                    await cluster.kill("a")
+                    assert await cluster.settled() == {"b": 4}
+                    assert len(failed) == 2, "both shards of the dead node failed once"
+                await load.reached(load.count + 50)
+                await load.end()
             assert ledger.failed == []
             await ledger.check()
 
@@ -139,10 +116,10 @@ def test_a_node_that_runs_out_of_time_commits_what_it_has_done(make_hub: Any) ->
             node = await cluster.start("a")
             await hub.aio.start_children([ChildSpec("quick", LedgerChild), ChildSpec("stuck", Stuck)])
             await hub.aio.ref("stuck").cast("hold")
-            await eventually(lambda: any(cell.busy is not None for cell in node.cells))
-            await node.parts.committer.stop()  # only the last commit is left
+            await eventually(lambda: bool(probe(node).busy))
+            await interfere.commit_only_at_the_end(node)
             await hub.aio.ref("quick").cast("record", "x", 1)
-            await eventually(lambda: bool(node.holdings[0].effects.done), what="it is handled")
+            await eventually(lambda: bool(probe(node).uncommitted), what="it is handled")
             assert not await cluster.drain("a", timeout=0.3)
             redis = AsyncRedis(hub.server)
             assert await redis.run(mailbox_length(hub.keys, shard_of("quick", 1))) == 1, "the one that never ends"

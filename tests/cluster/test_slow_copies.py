@@ -6,11 +6,10 @@ import asyncio
 from typing import Any, ClassVar
 
 from hubq import Hub, Replication
-from hubq.node.holding import Cell
 from hubq.node.node import Node
 from hubq.store.connection import AsyncRedis
 from hubq.store.mailbox import mailbox_length
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import ChildHere, Cluster, LedgerChild, eventually, interfere, probe
 
 
 class Gated(LedgerChild):
@@ -31,19 +30,17 @@ class Saved(Gated):
     save_every, save_after = 60.0, 1
 
 
-async def held_copy(hub: Hub, cluster: Cluster, child: str, kind: type[Gated]) -> tuple[Node, Cell]:
+async def held_copy(hub: Hub, cluster: Cluster, child: str, kind: type[Gated]) -> tuple[Node, ChildHere]:
     """A child on node a that has handled three messages; its copy on node b is held at the first of them."""
     Gated.gates = {"b": asyncio.Event()}
     await cluster.start("a")
     await hub.aio.start_child(child, kind)
     follower = await cluster.start("b")
-    replicas = follower.parts.replicas
-    assert replicas is not None
-    await eventually(lambda: [r for r in replicas.shards.values() if r.ready], 20, "b follows")
-    (copy,) = replicas.cells()
+    await eventually(lambda: probe(follower).shards_followed, 20, "b follows")
+    (copy,) = probe(follower).copies()
     for number in range(3):
         await hub.aio.ref(child).call("through", "x", number)
-    await eventually(lambda: copy.busy is not None and len(copy.queue or ()) == 2, 10, "the copy is held")
+    await eventually(lambda: copy.busy and copy.waiting == 2, 10, "the copy is held")
     return follower, copy
 
 
@@ -52,13 +49,11 @@ def test_copies_go_on_when_the_lease_of_their_node_is_trusted_again(make_hub: An
         hub = make_hub(shards=1, lease=30.0, lease_margin=20.0, redundancy=Replication(2, "active_active"))
         async with Cluster(hub) as cluster:
             follower, copy = await held_copy(hub, cluster, "gated", Gated)
-            await follower._keeper.stop()
-            follower.parts.lease.asked_at -= 15.0  # longer ago than it may be trusted, and not over
-            Gated.gates["b"].set()
-            await eventually(lambda: copy.busy is None, 10, "it does not go on")
-            assert len(copy.queue or ()) == 2
-            follower._keeper.start()
-            await eventually(lambda: not copy.queue and copy.busy is None, 10, "it goes on")
+            async with interfere.lease_not_renewed(follower, 15.0):  # longer ago than it may be trusted, and not over
+                Gated.gates["b"].set()
+                await eventually(lambda: not copy.busy, 10, "it does not go on")
+                assert copy.waiting == 2
+            await eventually(lambda: not copy.waiting and not copy.busy, 10, "it goes on")
 
     asyncio.run(scenario())
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
 
 from hubq import Replication
 from hubq.errors import RedisUnavailable
-from hubq.store.command import Command, plain
+from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, eventually, interfere, moments, probe
 
 from .test_replication import MODELS, copies, followed, originals, play, start
 
@@ -31,23 +30,9 @@ class Saver(Mover):
     save_every = 60.0
 
 
-def before_each_commit(monkeypatch: pytest.MonkeyPatch, do: Callable[[AsyncRedis], Any]) -> None:
-    """Call something before each commit that is sent by itself, as that of a take-over is."""
-    real = AsyncRedis.run
-
-    async def run(self: AsyncRedis, command: Command[Any], **options: Any) -> Any:
-        if command.script is not None and command.script.name == "commit_shards":
-            await do(self)
-        return await real(self, command, **options)
-
-    monkeypatch.setattr(AsyncRedis, "run", run)
-
-
 @pytest.mark.parametrize("kind", [Mover, Saver])
 @pytest.mark.parametrize("model", MODELS)
-def test_a_commit_that_fails_is_tried_again_and_loses_nothing(
-    make_hub: Any, monkeypatch: pytest.MonkeyPatch, model: Any, kind: Any
-) -> None:
+def test_a_commit_that_fails_is_tried_again_and_loses_nothing(make_hub: Any, model: Any, kind: Any) -> None:
     async def scenario() -> None:
         failures = 3
 
@@ -65,16 +50,16 @@ def test_a_commit_that_fails_is_tried_again_and_loses_nothing(
             await followed(cluster, [child], 1)
             for number in range(5):
                 await hub.aio.ref(child).call("record", "x", number + 1)
-            before_each_commit(monkeypatch, stumble)
-            (owner,) = originals(cluster, child)
-            await cluster.kill(owner)
-            assert await hub.aio.ref(child).call("entries", timeout=20) == {"x": [1, 2, 3, 4, 5]}
-            assert failures == 0
+            with moments.before_each_commit_sent(stumble):
+                (owner,) = originals(cluster, child)
+                await cluster.kill(owner)
+                assert await hub.aio.ref(child).call("entries", timeout=20) == {"x": [1, 2, 3, 4, 5]}
+                assert failures == 0
 
     play(scenario)
 
 
-def test_a_standby_that_is_fenced_starts_nothing(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_standby_that_is_fenced_starts_nothing(make_hub: Any) -> None:
     """It has claimed the shard, and before it has saved its copies somebody else is the owner."""
 
     async def scenario() -> None:
@@ -94,17 +79,17 @@ def test_a_standby_that_is_fenced_starts_nothing(make_hub: Any, monkeypatch: pyt
             (child,) = await start(hub, Mover, 1)
             await followed(cluster, [child], 1)
             await hub.aio.ref(child).call("record", "x", 1)
-            before_each_commit(monkeypatch, steal)
-            (owner,) = originals(cluster, child)
-            (other,) = copies(cluster, child)
-            await cluster.kill(owner)
-            await hub.aio.ref(child).call("entries", timeout=20)  # the thief is no node: the shard is claimed again
-            assert stolen and Mover.started == [owner, other], "the fenced one was not started"
+            with moments.before_each_commit_sent(steal):
+                (owner,) = originals(cluster, child)
+                (other,) = copies(cluster, child)
+                await cluster.kill(owner)
+                await hub.aio.ref(child).call("entries", timeout=20)  # the thief is no node: the shard is claimed again
+                assert stolen and Mover.started == [owner, other], "the fenced one was not started"
 
     play(scenario)
 
 
-def test_a_follower_waits_for_redis_longer_than_a_second(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_follower_waits_for_redis_longer_than_a_second(make_hub: Any) -> None:
     """While it learns what a new child is. It would begin anew otherwise, and what only its copies hold were lost."""
 
     async def scenario() -> None:
@@ -115,21 +100,16 @@ def test_a_follower_waits_for_redis_longer_than_a_second(make_hub: Any, monkeypa
             children = await start(hub, Mover, 1)
             await followed(cluster, children, 1)
             (follower,) = copies(cluster, children[0])
-            replicas = cluster.nodes[follower].parts.replicas
-            assert replicas is not None
-            replica, redis, left = replicas.shards[0], cluster.nodes[follower].parts.redis, 7  # 1.12 s in all
-            real = AsyncRedis._attempt
+            node, tries = cluster.nodes[follower], 7  # 1.12 s in all
+            before = probe(node).following(0)
+            assert before is not None
 
-            async def attempt(self: AsyncRedis, commands: Any) -> Any:
-                nonlocal left
-                if self is redis and left and ("HMGET", hub.keys.children(0)) == tuple(commands[0].args[:2]):
-                    left -= 1
-                    raise ConnectionError("away")
-                return await real(self, commands)
+            def asks_for_specs(words: Any) -> bool:
+                return ("HMGET", hub.keys.children(0)) == tuple(words[:2])
 
-            monkeypatch.setattr(AsyncRedis, "_attempt", attempt)
-            await hub.aio.start_child("late", Mover)
-            await eventually(lambda: follower in copies(cluster, "late"), 20.0, "a copy of the late one")
-            assert left == 0 and replicas.shards[0] is replica
+            with interfere.tries_fail(node, asks_for_specs, ConnectionError("away"), tries) as failed:
+                await hub.aio.start_child("late", Mover)
+                await eventually(lambda: follower in copies(cluster, "late"), 20.0, "a copy of the late one")
+                assert len(failed) == tries and probe(node).following(0) is before
 
     play(scenario)

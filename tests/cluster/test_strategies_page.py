@@ -11,7 +11,7 @@ import pytest
 
 from hubq.core.placement import place
 from hubq.core.view import NodeView, View
-from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, start_children
+from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, interfere, start_children
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "strategies.md"
 
@@ -138,7 +138,7 @@ def test_a_strategy_that_errs_moves_nothing(make_hub: Any) -> None:
             await cluster.start("b")
             while strategy.asked <= 25:
                 for node in cluster.nodes.values():
-                    node.parts.kick()
+                    interfere.look_at_the_plan(node)
                 await asyncio.sleep(0)
             assert await cluster.serves({"a": 4, "b": 0})
             await start_children(hub, LedgerChild, 4)

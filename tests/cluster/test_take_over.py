@@ -7,7 +7,7 @@ from typing import Any
 
 from hubq.store.control import read_events
 from hubq.store.membership import read_leases
-from hubq.testing import Cluster, eventually
+from hubq.testing import Cluster, eventually, probe
 
 
 def test_a_dead_node_is_evicted_right_after_its_lease_not_at_a_heartbeat(make_hub: Any) -> None:
@@ -16,7 +16,7 @@ def test_a_dead_node_is_evicted_right_after_its_lease_not_at_a_heartbeat(make_hu
         async with Cluster(hub) as cluster:
             await cluster.start("a", "b")
             await cluster.settled()
-            redis = cluster.nodes["a"].parts.redis
+            redis = probe(cluster.nodes["a"]).connection
             await cluster.kill("b")
             lease_end = (await redis.run(read_leases(hub.keys)))["b"]
 

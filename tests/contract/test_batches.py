@@ -13,7 +13,7 @@ from hubq.client import operations
 from hubq.store.batches import end_batch, forget_mark, open_batch, read_batch, renew_batch
 from hubq.store.command import plain, text
 from hubq.store.connection import SyncRedis
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, connections, eventually, probe
 
 
 class Picky(Child):
@@ -49,7 +49,7 @@ async def nothing_left(hub: Hub, cluster: Cluster) -> None:
         return not left and not [key for key in keys_of(hub) if ":batch:" in key]
 
     await eventually(clean, 15.0, "nothing is left behind")
-    assert [cell for node in cluster.nodes.values() for cell in node.cells] == []
+    assert [child for node in cluster.nodes.values() for child in probe(node).children()] == []
 
 
 def test_ten_thousand_in_one_call_or_none(make_hub: Any) -> None:
@@ -78,7 +78,7 @@ def test_ten_thousand_in_one_call_or_none(make_hub: Any) -> None:
             redis.close()
             await cluster.drain("b")
             await cluster.settled()
-            assert len(cluster.nodes["a"].cells) == 10_000, "a batch that is sealed is never undone"
+            assert len(probe(cluster.nodes["a"]).children()) == 10_000, "a batch that is sealed is never undone"
 
     asyncio.run(scenario())
 
@@ -93,9 +93,9 @@ def test_a_caller_that_dies_half_way_leaves_nothing(make_hub: Any, moves: bool) 
             await cluster.start("a")
             await cluster.settled()
             await hub.aio.start_child("bystander", LedgerChild)
-            operation = operations.start_children(hub.aio._context, specs(100), on_failure="rollback")
-            ticket = await hub.aio._drive(operation)
-            await eventually(lambda: len(cluster.nodes["a"].cells) == 101, what="all have begun")
+            operation = operations.start_children(connections.context_of(hub), specs(100), on_failure="rollback")
+            ticket = await connections.drive_here(hub, operation)
+            await eventually(lambda: len(probe(cluster.nodes["a"]).children()) == 101, what="all have begun")
             if moves:
                 await cluster.kill("a")
                 await cluster.start("b")
@@ -104,7 +104,9 @@ def test_a_caller_that_dies_half_way_leaves_nothing(make_hub: Any, moves: bool) 
                 return [child.child_id for child in await hub.aio.children()] == ["bystander"]
 
             await eventually(only_the_bystander, 15.0, "the batch is undone")
-            result = await hub.aio._drive(operations.collect_start(hub.aio._context, ticket, 2.0))
+            result = await connections.drive_here(
+                hub, operations.collect_start(connections.context_of(hub), ticket, 2.0)
+            )
             assert result.rollback and set(map(type, result.errors.values())) == {CallTimeout}
             assert await hub.aio.ref("bystander").call("record", "s", 1) == 1
             await hub.aio.stop_child("bystander")

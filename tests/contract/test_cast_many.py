@@ -12,7 +12,7 @@ import pytest
 
 from hubq import ConfigError, Hub, InvalidChildId, MailboxFull, NotSendable, UnknownChild
 from hubq.core.send_window import WINDOW
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, eventually, probe
 from tests.contract.test_sync_client import serving
 
 
@@ -66,7 +66,7 @@ def test_a_refused_one_stops_none_of_the_others(make_hub: Any) -> None:
             )
             assert [type(answer) for answer in answers] == [NoneType, UnknownChild, NoneType, NoneType, MailboxFull]
             node = await cluster.start("b")
-            await eventually(lambda: node.parts.committer.commits, what="a commit, which makes room")
+            await eventually(lambda: probe(node).commits, what="a commit, which makes room")
             assert await hub.aio.ref("c0").call("entries") == {"s": [1, 2, 3]}
 
     asyncio.run(scenario())

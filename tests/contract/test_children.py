@@ -27,8 +27,9 @@ from hubq import (
     UnknownChild,
     UnknownMethod,
 )
+from hubq.core.hashing import shard_of
 from hubq.store.registry import read_state, read_texts
-from hubq.testing import Cluster, eventually
+from hubq.testing import Cluster, eventually, probe
 
 Scenario = Callable[[Hub, Cluster], Awaitable[None]]
 
@@ -268,7 +269,7 @@ def test_a_child_may_be_stopped_and_started_again(play: Any) -> None:
         assert await hub.aio.ref("acc").call("bye") == "bye"
         await eventually(lambda: not cluster.copies("acc"), what="the child has stopped itself")
         for shard in range(4):
-            found = await cluster.nodes["a"].parts.redis.run(read_state(hub.keys, shard, "acc"))
+            found = await probe(cluster.nodes["a"]).connection.run(read_state(hub.keys, shard, "acc"))
             assert found is None or await _still(hub, shard)
 
     async def _still(hub: Hub, shard: int) -> bool:
@@ -312,7 +313,7 @@ def test_a_call_past_its_deadline_is_not_run(play: Any) -> None:
         await hub.aio.start_child("acc", Account, 1)
         ref = hub.aio.ref("acc")
         slow = asyncio.ensure_future(ref.call("sleep", 0.4))
-        await eventually(lambda: any(cell.busy for cell in cluster.nodes["a"].cells), what="the handler runs")
+        await eventually(lambda: bool(probe(cluster.nodes["a"]).busy), what="the handler runs")
         with pytest.raises(CallTimeout, match="was not run: 1 messages were to be handled before it") as caught:
             await ref.call("add", 5, timeout=0.1)
         assert not caught.value.may_run
@@ -327,7 +328,7 @@ def test_a_full_mailbox_refuses_and_recovers(play: Any) -> None:
         await hub.aio.start_children([ChildSpec("acc", Account), ChildSpec("other", Account)])
         ref = hub.aio.ref("acc")
         slow = asyncio.ensure_future(ref.call("sleep", 0.5))
-        await eventually(lambda: any(cell.busy for cell in cluster.nodes["a"].cells), what="the handler runs")
+        await eventually(lambda: bool(probe(cluster.nodes["a"]).busy), what="the handler runs")
         await asyncio.gather(*(ref.cast("add", 1) for _ in range(49)))  # the message in hand counts as well
         with pytest.raises(MailboxFull, match=r"child 'acc' has 50 messages waiting, the most is 50"):
             await ref.cast("add", 1)
@@ -487,7 +488,9 @@ def test_durability_interval_replays_since_the_last_save(play: Any) -> None:
         await hub.aio.start_child("m", Meter)
         for n in range(25):
             await hub.aio.ref("m").call("see", n)
-        backlog = await cluster.nodes["a"].parts.redis.run(read_texts(hub.keys.backlog(hub._context.shard_of("m"))))
+        backlog = await probe(cluster.nodes["a"]).connection.run(
+            read_texts(hub.keys.backlog(shard_of("m", hub.config.shards)))
+        )
         assert 0 < int(backlog["m"]) < 25
         await crash(cluster)
         assert await hub.aio.ref("m").call("get") == list(range(25))

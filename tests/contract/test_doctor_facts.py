@@ -14,7 +14,7 @@ from hubq.core.diagnosis import diagnose
 from hubq.store.connection import RedisServer
 from hubq.store.embedded import EmbeddedServer
 from hubq.store.strangers import lets_strangers_in
-from hubq.testing import Cluster, eventually
+from hubq.testing import Cluster, connections, eventually
 
 
 class Slow(Child):
@@ -35,7 +35,7 @@ def own_server() -> Iterator[EmbeddedServer]:
 
 
 def topics(hub: Hub) -> list[str]:
-    facts = hub._drive(gather(hub._context, PUBLIC, lets_strangers_in(hub.server)))
+    facts = connections.drive(hub, gather(connections.context_of(hub), PUBLIC, lets_strangers_in(hub.server)))
     return [finding.topic for finding in diagnose(facts)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 from typing import Any
@@ -10,11 +11,8 @@ from typing import Any
 import pytest
 
 from hubq import Child, ChildSpec, Hub
-from hubq.core.messages import PinReleased
 from hubq.hooks import DATA, PAYLOADS, ChildData
-from hubq.node.places import Places
-from hubq.node.target import Intake
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, eventually, moments, probe
 
 
 class Heard:
@@ -152,28 +150,7 @@ def test_a_crash_in_hooks(make_hub: Any) -> None:
 
 
 @pytest.mark.parametrize("early", [False, True], ids=["", "while its shard is being adopted"])
-def test_stragglers_and_restarts_in_hooks(make_hub: Any, monkeypatch: pytest.MonkeyPatch, early: bool) -> None:
-    news, adopting = asyncio.Event(), set[str]()
-    adopt, refresh, pin_released = Intake.adopt, Places.refresh, Intake.pin_released
-
-    async def watched_adopt(self: Intake, *args: Any, **options: Any) -> None:
-        adopting.add(self._parts.node_name)
-        await adopt(self, *args, **options)
-        adopting.discard(self._parts.node_name)
-
-    async def slow_refresh(self: Places, epoch: int) -> bool:
-        if early and self._parts.node_name == "b" and "b" in adopting:  # it has read who owns what
-            await news.wait()
-        return await refresh(self, epoch)
-
-    async def released(self: Intake, message: PinReleased) -> None:
-        await pin_released(self, message)
-        news.set()
-
-    monkeypatch.setattr(Intake, "adopt", watched_adopt)
-    monkeypatch.setattr(Places, "refresh", slow_refresh)
-    monkeypatch.setattr(Intake, "pin_released", released)
-
+def test_stragglers_and_restarts_in_hooks(make_hub: Any, early: bool) -> None:
     async def scenario() -> None:
         global HOLD
         HOLD = asyncio.Event()
@@ -188,7 +165,7 @@ def test_stragglers_and_restarts_in_hooks(make_hub: Any, monkeypatch: pytest.Mon
             assert [(d.children, d.reason) for d in heard.of("child_process_pid_update")] == [(("feed",), "restarted")]
             await hub.aio.start_child("busy", Room, "redis")
             held = asyncio.ensure_future(hub.aio.ref("busy").call("hold", timeout=20))
-            await eventually(lambda: any(cell.busy for cell in cluster.nodes["a"].cells), what="it holds")
+            await eventually(lambda: bool(probe(cluster.nodes["a"]).busy), what="it holds")
             await cluster.start("b")
             heard.all.clear()
             draining = asyncio.ensure_future(cluster.drain("a"))
@@ -204,7 +181,8 @@ def test_stragglers_and_restarts_in_hooks(make_hub: Any, monkeypatch: pytest.Mon
             assert [d.children for d in heard.of("children_migrated")] == [("feed",), ("busy",)]
             assert [d.reason for d in heard.of("child_process_pid_update")] == ["migrated", "released"]
 
-    asyncio.run(scenario())
+    with moments.straggler_released_while_adopting("b") if early else contextlib.nullcontext():
+        asyncio.run(scenario())
 
 
 def test_child_data_is_altered_before_every_start(make_hub: Any) -> None:
@@ -238,11 +216,7 @@ def test_child_data_is_altered_before_every_start(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-def test_handlers_that_raise_or_hang_stop_nothing(
-    make_hub: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hubq.node.hook_runner.BEFORE", 0.2)
-
+def test_handlers_that_raise_or_hang_stop_nothing(make_hub: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=2)
         order: list[str] = []
@@ -269,7 +243,7 @@ def test_handlers_that_raise_or_hang_stop_nothing(
             await eventually(lambda: order == ["fails", "waits", "after"], what="all were called")
             assert await hub.aio.ref("x").call("record", "s", 1) == 1
 
-    with caplog.at_level(logging.WARNING, "hubq.node"):
+    with caplog.at_level(logging.WARNING, "hubq.node"), moments.hooks_awaited_for(0.2):
         asyncio.run(scenario())
     assert "a handler of hook pre_children_start raised" in caplog.text
     assert "handlers of hook pre_children_start took longer than 0.2 s" in caplog.text

@@ -11,7 +11,7 @@ import pytest
 from hubq import Child, ChildSpec, ConfigError, Guided, Hub, HubqError, Replication, hubs
 from hubq.store.command import plain, text
 from hubq.store.connection import AsyncRedis, SyncRedis
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere, probe
 
 
 class Broken(Child):
@@ -162,10 +162,8 @@ def test_what_expires_has_a_time_to_live(make_hub: Any, server: Any) -> None:
             assert redis.run(plain("ZSCORE", hub.keys.leases, "b", read=lambda score: score)) is None
             assert redis.run(plain("HGET", hub.keys.nodes, "b", read=lambda info: info)) is None
 
-            for _ in range(600):
-                cluster.nodes["a"].parts.supervisor.event("child_restarted", child="c")
-            supervisor = cluster.nodes["a"].parts.supervisor
-            await eventually(lambda: not supervisor._events, what="all are written")
+            interfere.write_events(cluster.nodes["a"], 600, "child_restarted", child="c")
+            await eventually(lambda: not probe(cluster.nodes["a"]).events_unwritten, what="all are written")
 
             def capped() -> bool:
                 return 0 < redis.run(plain("XLEN", hub.keys.events, read=int)) <= 300

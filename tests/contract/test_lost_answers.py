@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from hubq import CallTimeout, Hub
 from hubq.store.command import Command
-from hubq.store.connection import AsyncRedis, SyncRedis
 from hubq.store.mailbox import read_range
-from hubq.testing import Ledger, LedgerChild
+from hubq.testing import Ledger, LedgerChild, connections
 from hubq.testing.cluster import Cluster
 
 
@@ -38,25 +37,15 @@ class LosesAnswers:
 
 
 @pytest.fixture
-def lossy(server: Any, monkeypatch: pytest.MonkeyPatch) -> LosesAnswers:
+def lossy(server: Any) -> Iterator[LosesAnswers]:
     lossy = LosesAnswers(server)
-    send, send_async = SyncRedis._send, AsyncRedis._send
 
-    def losing(redis: SyncRedis, commands: Sequence[Command[Any]]) -> list[Any]:
-        answers = send(redis, commands)
+    def lose(redis: Any, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
         if redis.server is lossy:
             lossy.after(commands)
-        return answers
 
-    async def losing_async(redis: AsyncRedis, commands: Sequence[Command[Any]]) -> list[Any]:
-        answers = await send_async(redis, commands)
-        if redis.server is lossy:
-            lossy.after(commands)
-        return answers
-
-    monkeypatch.setattr(SyncRedis, "_send", losing)
-    monkeypatch.setattr(AsyncRedis, "_send", losing_async)
-    return lossy
+    with connections.after_each_answer(lose):
+        yield lossy
 
 
 def hubs(make_hub: Any, lossy: LosesAnswers) -> tuple[Hub, Hub]:
@@ -125,11 +114,8 @@ def test_what_was_sent_with_every_answer_lost_is_in_the_mailbox_once(make_hub: A
     for _ in range(4):
         seen.ref("c").cast("record", "s", 1)
     lossy.losing = False
-    found = [
-        message.kind
-        for shard in range(4)
-        for message in hub._client(__import__("os").getpid()).run(read_range(hub.keys, shard, b"0", b"+", 100))
-    ]
+    redis = connections.connection_of(hub)
+    found = [message.kind for shard in range(4) for message in redis.run(read_range(hub.keys, shard, b"0", b"+", 100))]
     assert found == ["start"] + ["cast"] * 4
     assert lossy.lost == 4
     hub.close()

@@ -10,7 +10,7 @@ import pytest
 from hubq import Hub
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis, RedisServer
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere
 
 #: What uvloop says when the other side has closed the connection between two writes.
 CLOSED = "unable to perform operation on <TCPTransport closed=True>; the handler is closed"
@@ -79,26 +79,17 @@ def test_another_runtime_error_is_not_swallowed(real_server: RedisServer) -> Non
         asyncio.run(ping(ClosingServer(real_server.url, RuntimeError("a bug"))))
 
 
-def test_a_commit_that_fails_for_no_known_reason_is_not_half_done(make_hub: Any, monkeypatch: Any) -> None:
+def test_a_commit_that_fails_for_no_known_reason_is_not_half_done(make_hub: Any) -> None:
     async def scenario(hub: Hub) -> None:
         ledger = Ledger(hub)
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             await hub.aio.start_child("c", LedgerChild)
             await ledger.call("s", "c")
-            committer = cluster.nodes["a"].parts.committer
-            good = committer._until_answered
-            failed = asyncio.Event()
-
-            async def once(*commands: Any) -> Any:
-                monkeypatch.setattr(committer, "_until_answered", good)
-                failed.set()
-                raise ValueError("nobody thought of this")
-
-            monkeypatch.setattr(committer, "_until_answered", once)
-            await ledger.call("s", "c")
-            assert failed.is_set()
-            await ledger.call("s", "c")
-            await ledger.check()
+            with interfere.next_commit_raises(cluster.nodes["a"], ValueError("nobody thought of this")) as failed:
+                await ledger.call("s", "c")
+                assert failed
+                await ledger.call("s", "c")
+                await ledger.check()
 
     asyncio.run(scenario(make_hub()))

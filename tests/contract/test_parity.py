@@ -12,8 +12,7 @@ import pytest
 import hubq
 from hubq import Child, ChildSpec, Config, HotSwap, Hub, HubqError
 from hubq.core.messages import HandoverConfirmed
-from hubq.node.source import SourceHandover
-from hubq.testing import Cluster, LedgerChild, eventually
+from hubq.testing import Cluster, LedgerChild, eventually, interfere, moments
 
 
 def play(scenario: Any) -> None:
@@ -142,22 +141,14 @@ def test_a_child_that_cannot_start_there_stays_and_its_neighbours_move(make_hub:
         async with Cluster(hub) as cluster:
             names = await one_shard(hub, cluster, LedgerChild, 8)
             node = await cluster.start("b")
-            # b cannot build one of the children, whichever shard comes to it.
-            built = node.parts.supervisor.build
-            unlucky: list[str] = []
-
-            def build(holding: Any, child_id: str, record: Any) -> Any:
-                if not unlucky or child_id in unlucky:
-                    unlucky[:] = [child_id]
-                    raise hubq.StartFailed(f"{child_id} cannot be built on b")
-                return built(holding, child_id, record)
-
-            node.parts.supervisor.build = build  # type: ignore[method-assign]
-            await eventually(lambda: list(cluster.serving().values()).count("b") == 1, what="the neighbours have moved")
-            place = await hub.aio.where(unlucky[0])
-            assert place.node == "a" and place.pinned
-            for name in names:
-                assert await hub.aio.ref(name).call("record", "s", 2) == 2
+            with interfere.one_child_cannot_be_built(node) as unlucky:  # whichever shard comes to it
+                await eventually(
+                    lambda: list(cluster.serving().values()).count("b") == 1, what="the neighbours have moved"
+                )
+                place = await hub.aio.where(unlucky[0])
+                assert place.node == "a" and place.pinned
+                for name in names:
+                    assert await hub.aio.ref(name).call("record", "s", 2) == 2
 
     play(scenario)
 
@@ -295,34 +286,27 @@ def test_one_overdue_child_does_not_shorten_anothers_time(make_hub: Any) -> None
         RELEASE.set()
 
 
-def test_a_confirmation_belongs_to_its_handover(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_confirmation_belongs_to_its_handover(make_hub: Any) -> None:
     """A confirmation names its handover; one of another is not taken for it."""
     assert "handover_id" in [field.name for field in fields(HandoverConfirmed)]
 
     async def scenario() -> None:
         hub: Hub = make_hub(shards=2)
-        handovers: list[SourceHandover] = []
-        whole = SourceHandover.await_confirmation
+        with moments.confirmations_awaited() as handovers:
+            await drained(hub, handovers)
 
-        async def watched(self: SourceHandover, timeout: float) -> bool:
-            handovers.append(self)
-            return await whole(self, timeout)
-
-        monkeypatch.setattr(SourceHandover, "await_confirmation", watched)
+    async def drained(hub: Hub, handovers: list[moments.HandoverSeen]) -> None:
         async with Cluster(hub) as cluster:
             await one_shard(hub, cluster, Story, 8)
-            coordinator = cluster.nodes["a"]._coordinator
+            source = cluster.nodes["a"]
             await cluster.start("b")
             draining = asyncio.ensure_future(cluster.drain("a"))
             await eventually(lambda: handovers, what="a handover waits for its confirmation")
             mine = handovers[0]
-            if not mine.confirmed.done():
-                coordinator._receive(HandoverConfirmed("b", mine.shard, "of another handover"))
-                assert not mine.confirmed.done()
+            if not mine.confirmed:
+                interfere.receive(source, HandoverConfirmed("b", mine.shard, "of another handover"))
+                assert not mine.confirmed
             assert await draining
-            assert (
-                all(handover.confirmed.done() for handover in handovers)
-                and len({h.handover_id for h in handovers}) == 2
-            )
+            assert all(handover.confirmed for handover in handovers) and len({h.handover_id for h in handovers}) == 2
 
     play(scenario)

@@ -13,7 +13,7 @@ from hubq.core.quorum import Roll
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis, SyncRedis
 from hubq.store.quorum import read_epoch, read_partitioned, read_roll, roll_of, settle_quorum, written
-from hubq.testing import Cluster, LedgerChild, eventually, start_children
+from hubq.testing import Cluster, LedgerChild, eventually, probe, start_children
 from hubq.testing.strays import stray_keys
 
 
@@ -103,7 +103,7 @@ def test_divergence_writes_nothing_down_and_forgets_what_others_have(make_hub: A
         await redis.run(plain("SET", hub.keys.partitioned, "since noon", read=str))
         async with Cluster(hub) as cluster:
             node = await cluster.start("a")
-            assert node.parts.quorum is None
+            assert not probe(node).counts_nodes
 
             async def forgotten() -> bool:
                 return not await hub.aio.is_partitioned()
@@ -177,7 +177,7 @@ def test_startup_confirm_waits_for_the_quorum(make_hub: Any) -> None:
             await cluster.start("a")
             await partitioned(hub, True)
             await cluster.settled_shards()
-            assert cluster.nodes["a"].cells == []
+            assert probe(cluster.nodes["a"]).children() == []
             _, (lost,) = await asyncio.to_thread(hub.inspect.events, 9, ("quorum_lost",))
             assert lost.fields["nodes"] == "1" and "the quorum is 2 (StaticQuorum)" in lost.fields["why"]
             await cluster.start("b")

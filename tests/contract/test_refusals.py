@@ -10,7 +10,7 @@ from hubq import Hub, RedisRefused
 from hubq.store.command import plain
 from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, eventually, probe
 
 
 class Steady(LedgerChild):
@@ -35,15 +35,15 @@ def test_out_of_memory_is_said_and_survived() -> None:
             await hub.aio.start_child("c", Steady)
             await ledger.call("s", "c")
             in_hand = asyncio.ensure_future(hub.aio.ref("c").call("record_when", "held", 1))
-            await eventually(lambda: any(cell.busy for cell in node.cells), 10, "the message is in hand")
+            await eventually(lambda: bool(probe(node).busy), 10, "the message is in hand")
             limit("1")
             with pytest.raises(RedisRefused, match=r"refuses .* it writes nothing until it has room again"):
                 await hub.aio.ref("c").cast("record", "s", 99)
-            granted, incarnation = node.parts.granted_ms, node.parts.incarnation
+            granted, incarnation = probe(node).lease_until_ms, probe(node).incarnation
             await eventually(
-                lambda: node.parts.granted_ms > granted + 2500, 10, "the lease was kept for longer than it is"
+                lambda: probe(node).lease_until_ms > granted + 2500, 10, "the lease was kept for longer than it is"
             )
-            assert node.parts.incarnation == incarnation and cluster.copies("c")
+            assert probe(node).incarnation == incarnation and cluster.copies("c")
             Steady.gate.set()
             assert await in_hand == 1  # what was accepted is done, committed and answered
             with pytest.raises(RedisRefused, match="refuses"):

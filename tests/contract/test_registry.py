@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from hubq import Child, ChildSpec, ConfigError, Hub, NotAlive, Pid, Polling, PubSub, UnknownChild
+from hubq.core.hashing import shard_of
 from hubq.store.command import plain, text
 from hubq.store.connection import AsyncRedis, SyncRedis
 from hubq.store.membership import living, read_members
 from hubq.store.owners import Owners, read_owners
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, connections, eventually, interfere
 
 
 class Room(Child):
@@ -191,17 +192,17 @@ def test_the_registry_follows_restarts_stops_and_moves(make_hub: Any) -> None:
 class Counting:
     """Counts a session's round trips, and tells the truth about owners over a connection of its own."""
 
-    def __init__(self, hub: Hub, session: Any) -> None:
+    def __init__(self, hub: Hub, seen: AsyncRedis) -> None:
         self.trips = 0
         self._hub = hub
         self._redis = AsyncRedis(hub.server)
-        whole = session._redis.run_many
+        whole = seen.run_many
 
         async def counted(commands: Any, **options: Any) -> Any:
             self.trips += 1
             return await whole(commands, **options)
 
-        session._redis.run_many = counted
+        seen.run_many = counted  # type: ignore[method-assign]
 
     async def truth(self) -> tuple[Owners, dict[str, int]]:
         """The owners, and which nodes live."""
@@ -229,14 +230,14 @@ def test_the_cache_of_owners_is_right_at_once(make_hub: Any, synchronization: An
             children = [f"c{n}" for n in range(40)]
             await hub.aio.start_children([ChildSpec(child, LedgerChild) for child in children])
             web = Hub(hub.hub_id, redis=hub.server, shards=8, synchronization=synchronization)
-            counting = Counting(web, await web.aio._session())
+            counting = Counting(web, await connections.connection_here(web))
 
             async def check() -> int:
                 before, lived = await counting.truth()
                 answer, trips = await counting.ask(children)
                 after, live = await counting.truth()
                 for child in children:
-                    shard = hub._context.shard_of(child)
+                    shard = shard_of(child, 8)
                     lines = [owners.pins.get((shard, child)) or owners.shards[shard] for owners in (before, after)]
                     low, high = (line.token for line in lines)
                     assert [low <= pid.token <= high for pid in answer[child]] in ([True], []), (
@@ -295,7 +296,7 @@ def test_more_events_than_are_read_at_once_make_the_cache_look_again(make_hub: A
     hub.start_child("c", LedgerChild)
     redis = SyncRedis(server)
     assert hub.where("c").node is None
-    view = hub._context.view
+    view = connections.context_of(hub).view
     assert view.reloads == 1
     redis.run(plain("XADD", hub.keys.events, "*", "type", "child_stopped", read=text))
     assert hub.where("c").node is None and view.reloads == 1
@@ -317,7 +318,7 @@ def test_large_listings_do_not_block_redis(make_hub: Any, server: Any) -> None:
     hub: Hub = make_hub(shards=2)
     names = [f"room-{n}" for n in range(3000)]
     hub.start_children([ChildSpec(name, Room) for name in names])
-    redis = hub._session()._redis
+    redis = connections.connection_of(hub)
     seen: list[tuple[str, int]] = []
     whole = redis.run_many
 
@@ -363,11 +364,7 @@ def test_a_damaged_view_is_repaired_by_the_interval(make_hub: Any) -> None:
             await ledger.check()
 
     async def forget(hub: Hub, cluster: Cluster) -> None:
-        parts = cluster.nodes["a"].parts
-        for holding in cluster.nodes["a"].holdings:
-            await parts.committer.flush()
-            parts.drop(holding)
-            parts.tokens[holding.shard] = 0
+        await interfere.forget_shards(cluster.nodes["a"])
         assert "a" not in cluster.serving().values()
 
     async def take_away(hub: Hub, cluster: Cluster) -> None:

@@ -154,4 +154,5 @@ def test_the_log_goes_with_its_last_follower_and_by_itself(desk: Desk) -> None:
 
 
 def test_effects_without_replication_carry_nothing_of_it() -> None:
-    assert "log" not in Effects(done={"a": [b"1-0"]}).arguments(Keys("chat"), 0)
+    names, _ = Effects(done={"a": [b"1-0"]}).for_script(Keys("chat"), 0)
+    assert Keys("chat").log(0) not in names

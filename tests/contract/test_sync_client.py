@@ -14,10 +14,9 @@ import pytest
 
 from hubq import CallTimeout, ConfigError, Hub, HubqError, NameTaken, RedisUnavailable
 from hubq.node.node import Node
-from hubq.node.tasks import end_tasks
 from hubq.store.command import Command
-from hubq.store.connection import RedisServer, SyncRedis
-from hubq.testing import LedgerChild
+from hubq.store.connection import RedisServer
+from hubq.testing import LedgerChild, connections, end_tasks
 
 
 @contextmanager
@@ -109,20 +108,17 @@ def test_a_hub_survives_fork(real_server: RedisServer) -> None:
 def test_a_send_whose_answer_was_lost_is_not_applied_twice(make_hub: Any) -> None:
     hub: Hub = make_hub(shards=2)
     hub.start_child("one", LedgerChild)
-    redis = hub._session()._redis
+    redis = connections.connection_of(hub)
     lost: list[Any] = []
 
-    def lose_the_answer(commands: Sequence[Command[Any]]) -> list[Any]:
-        answers = SyncRedis._send(redis, commands)
-        if commands[0].args[0] == "EVALSHA" and len(lost) < 3:
+    def lose_the_answer(heard: Any, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
+        if heard is redis and commands[0].args[0] == "EVALSHA" and len(lost) < 3:
             lost.extend(answers)
             raise ConnectionError("the answer was lost")
-        return answers
 
-    redis._send = lose_the_answer  # type: ignore[method-assign]
-    for number in range(1, 6):
-        hub.ref("one").cast("record", "s", number)
-    del redis._send  # type: ignore[method-assign]
+    with connections.after_each_answer(lose_the_answer):
+        for number in range(1, 6):
+            hub.ref("one").cast("record", "s", number)
     assert lost == [[b"ok"], [b"duplicate"], [b"duplicate"]]
     with serving(hub):
         assert hub.ref("one").call("entries", timeout=10) == {"s": [1, 2, 3, 4, 5]}

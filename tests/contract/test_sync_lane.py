@@ -23,6 +23,7 @@ from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.embedded import find_server
 from hubq.store.keys import Keys
 from hubq.testing import FakeServer
+from hubq.testing.connections import lanes_idle, lanes_standing, led_elsewhere_before
 
 KEYS = Keys("sync-lane")
 
@@ -43,11 +44,6 @@ def other(real_server: RedisServer) -> Iterator[SyncRedis]:
     other = SyncRedis(real_server)
     yield other
     other.close()
-
-
-def connections(redis: SyncRedis) -> list[Any]:
-    """The connections of redis-py's pool that are in use: the lanes that stand."""
-    return list(redis._client.connection_pool._in_use_connections)
 
 
 class Scripted:
@@ -107,14 +103,14 @@ def test_each_request_under_way_has_a_connection_of_its_own(redis: SyncRedis) ->
                 assert redis.run_many([asked("ECHO", word) for word in wanted]) == [word.encode() for word in wanted]
 
         list(pool.map(work, range(8)))
-    assert len(connections(redis)) <= 8
+    assert len(lanes_standing(redis)) <= 8
 
 
 def test_a_refusal_is_the_answer_of_its_own_command(redis: SyncRedis) -> None:
     with pytest.raises(RedisUnavailable, match="unknown command"):
         redis.run_many([asked("ECHO", "hi"), asked("NO-SUCH-COMMAND"), asked("ECHO", "ho")])
     assert redis.run(asked("ECHO", "hi")) == b"hi"
-    assert len(connections(redis)) == 1
+    assert len(lanes_standing(redis)) == 1
 
 
 def test_flushed_scripts_are_loaded_again(redis: SyncRedis) -> None:
@@ -130,7 +126,7 @@ def test_a_connection_that_died_while_idle_is_made_anew_before_it_is_used(redis:
         was, number = number, redis.run(asked("CLIENT", "ID"))  # which is not repeated: it would fail
         assert number != was
     assert redis.repeated == 0
-    assert len(connections(redis)) == 1
+    assert len(lanes_standing(redis)) == 1
 
 
 def test_a_connection_with_something_left_to_read_is_not_used_again() -> None:
@@ -182,10 +178,10 @@ def test_silence_closes_the_connection(real_server: RedisServer, other: SyncRedi
     assert redis.run(asked("ECHO", "before")) == b"before"
     with pytest.raises(RedisUnavailable, match=r"no answer within 0\.2 s"):
         redis.run(asked("BLPOP", "sync-lane:nothing", 1))
-    assert connections(redis) == []
+    assert lanes_standing(redis) == []
     other.run(asked("RPUSH", "sync-lane:nothing", "late"))
     assert redis.run(asked("ECHO", "after")) == b"after", "the late answer is not taken for this one"
-    assert len(connections(redis)) == 1
+    assert len(lanes_standing(redis)) == 1
     redis.close()
     other.run(asked("DEL", "sync-lane:nothing"))
 
@@ -205,7 +201,7 @@ def test_an_interrupted_request_closes_its_connection(redis: SyncRedis, other: S
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, was)
-    assert connections(redis) == []
+    assert lanes_standing(redis) == []
     other.run(asked("RPUSH", "sync-lane:empty", "for nobody"))
     assert redis.run(asked("ECHO", "after")) == b"after"
     other.run(asked("DEL", "sync-lane:empty"))
@@ -245,12 +241,11 @@ def test_another_address_closes_the_idle_connections_to_the_former_one(redis: Sy
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda _: redis.run(asked("BLPOP", "sync-lane:wait", 0.2)), range(2))
     assert first is second is None
-    old, gone = redis._idle
-    redis._place = ("former", 6379)
-    gone.connection._sock.shutdown(socket.SHUT_RDWR)
+    old, gone = lanes_idle(redis)
+    led_elsewhere_before(redis)
     assert redis.run(asked("ECHO", "hi")) == b"hi"
     assert old.lost and gone.lost
-    assert len(connections(redis)) == 1
+    assert len(lanes_standing(redis)) == 1
 
 
 def test_the_pools_limit_counts_what_stands_not_what_ever_stood(real_server: RedisServer, other: SyncRedis) -> None:
@@ -269,7 +264,7 @@ def test_the_pools_limit_counts_what_stands_not_what_ever_stood(real_server: Red
 def test_redis_pys_health_checks_keep_redis_pys_way(real_server: RedisServer) -> None:
     redis = SyncRedis(RedisServer(f"{real_server.url}?health_check_interval=10"))
     assert redis.run_many([asked("ECHO", "hi"), asked("ECHO", "ho")]) == [b"hi", b"ho"]
-    assert redis._idle == []
+    assert lanes_idle(redis) == []
     redis.close()
 
 
@@ -283,7 +278,7 @@ def test_closed_connections_are_closed_and_the_next_request_makes_new_ones(redis
 def test_fakeredis_keeps_redis_pys_way() -> None:
     redis = SyncRedis(FakeServer())
     assert redis.run_many([asked("ECHO", "hi"), asked("ECHO", "ho")]) == [b"hi", b"ho"]
-    assert redis._idle == []
+    assert lanes_idle(redis) == []
     redis.close()
 
 

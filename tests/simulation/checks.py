@@ -9,9 +9,9 @@ from hubq import Hub
 from hubq.errors import HubqError, UnknownChild
 from hubq.store.codec import decode
 from hubq.store.envelope import Envelope
+from hubq.testing import ChildHere, probe
 
 if TYPE_CHECKING:
-    from hubq.node.holding import Cell
     from tests.simulation.world import World
 
 #: After the faults stop: every shard has a live owner within this many simulated seconds,
@@ -77,17 +77,16 @@ def _copies(world: World, children: list[str]) -> list[str]:
     wanted = world.redundancy.replication_factor(len(up)) - 1
     found: list[str] = []
     for child in children:
-        originals = {name: cell for name, node in nodes.items() for cell in node.cells if cell.child_id == child}
+        here = {name: probe(node).child(child) for name, node in nodes.items()}
+        originals = {name: original for name, original in here.items() if original is not None}
         if len(originals) != 1:
             found.append(f"{child} has originals on {sorted(originals)}")
             continue
         (original,) = originals.values()
         copies = {
-            name: replica.holding.cells.get(child)
+            name: probe(node).copy(child)
             for name, node in nodes.items()
-            if node.parts.replicas is not None
-            for shard, replica in node.parts.replicas.shards.items()
-            if shard == original.holding.shard and replica.ready
+            if original.shard in probe(node).shards_followed
         }
         if len(copies) < wanted:
             found.append(f"{child} has copies on {sorted(copies)} only; nodes: {up}")
@@ -98,9 +97,9 @@ def _copies(world: World, children: list[str]) -> list[str]:
     return found
 
 
-def _applied(cell: Cell) -> dict[str, list[int]]:
+def _applied(child: ChildHere) -> dict[str, list[int]]:
     # Without the marks: in active_active each copy is an execution of its own.
-    return {sender: [number for number, _ in entries] for sender, entries in cell.instance.applied.items()}  # type: ignore[union-attr]
+    return {sender: [number for number, _ in entries] for sender, entries in child.instance.applied.items()}
 
 
 def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:

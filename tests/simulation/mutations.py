@@ -1,4 +1,8 @@
-"""Breaking hubq on purpose, outside of ``hubq/``: each mutation removes one thing that a guarantee rests on."""
+"""Breaking hubq on purpose, outside of ``hubq/``: each mutation removes one thing that a guarantee rests on.
+
+What they take hold of in hubq stands in one table, ``TARGETS``, and below it in ``Inside``: a part that gets another name
+or place is changed there, in one line. ``test_mutations.py`` says which line is wrong.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hubq.core.handover import Source, SourceEvent
 from hubq.node import dispatcher, recorder
 from hubq.node.committer import Committer
+from hubq.node.dispatcher import Dispatcher
 from hubq.node.parts import Parts
 from hubq.node.reader import Reader
 from hubq.node.saver import Saver
@@ -17,17 +23,102 @@ from hubq.node.standby import Standby
 from hubq.node.target import Intake
 from hubq.node.trials import Trials
 from hubq.node.withdrawals import Withdrawals
+from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
+from hubq.testing.patching import replaced
+
+
+@dataclass(frozen=True)
+class Target:
+    """A name in hubq that a mutation puts something else behind."""
+
+    owner: Any
+    attribute: str
+    takes: str | None
+    """The names of its parameters; None: it is no function."""
+
+
+#: mutation -> what it replaces.
+TARGETS: dict[str, Target] = {
+    "drain": Target(SourceHandover, "pass_token", "self"),
+    "in-hand": Target(SourceHandover, "close_intake", "self grace"),
+    "early-reply": Target(Committer, "_commit", "self"),
+    "stale-read": Target(Reader, "fresh", "self shard"),
+    "stale-page": Target(Reader, "_bring", "self holding messages start end late"),
+    "late-commit": Target(Committer, "renew", "self holdings"),
+    "early-restart": Target(Saver, "committed", "self holding"),
+    "overdue-replay": Target(dispatcher, "may_be_a_replay", "cell message"),
+    "full-queue": Target(Withdrawals, "withdraw", "self ask"),
+    "kept-refusal": Target(dispatcher, "leaves_no_trace", "cell word"),
+    "old-mark": Target(Trials, "_mark", "self holding marks"),
+    "unbegun-in-log": Target(recorder, "UNBEGUN", None),
+    "in-hand-lost": Target(Dispatcher, "unbegun", "self cell message"),
+    "adopted-anyway": Target(Intake, "forget_all", "self"),
+    "started-anyway": Target(Trials, "_waits_here", "self cell"),
+    "long-trial": Target(Saver, "started", "self cell"),
+    "slow-copies": Target(Standby, "adopt", "self cell saved"),
+    "early-rebuild": Target(Intake, "reserve", "self holding"),
+    "idle-copies": Target(Parts, "resume_all", "self"),
+}
+
+#: mutation of a script -> the scripts whose text it changes.
+SCRIPT_TARGETS: dict[str, set[str]] = {
+    "token": {"commit_shards"},
+    "duplicate": {"send_messages", "start_children", "void_numbers"},
+    "lease": {"pass_token", "pass_children"},
+}
+
+
+class Inside:
+    """What mutations use of the parts they break, besides the name that they replace."""
+
+    @staticmethod
+    def committer_of(handover: SourceHandover) -> Committer:
+        return handover._parts.committer
+
+    @staticmethod
+    def close_at_once(handover: SourceHandover) -> None:
+        if handover.state is Source.STARTING:
+            handover._moved(SourceEvent.STARTED)
+        handover._closed_at = handover._parts.redis_now_ms()
+        handover._holding.open = False
+        handover._moved(SourceEvent.CLOSED)
+
+    @staticmethod
+    def take_replies(committer: Committer) -> Iterator[tuple[str, list[Any]]]:
+        """The lists of replies that wait for a commit, and what each is to get."""
+        for holding in committer._holdings():
+            if not holding.frozen and not holding.lost and committer._trusted():
+                replies, holding.effects.replies = holding.effects.replies, {}
+                for client, lines in replies.items():
+                    yield committer._keys.reply(client), lines
+
+    @staticmethod
+    def connection_of(committer: Committer) -> AsyncRedis:
+        return committer._redis
+
+    @staticmethod
+    def reader_of(withdrawals: Withdrawals) -> Any:
+        return withdrawals._parts.reader
+
+    @staticmethod
+    def adopting(intake: Intake) -> list[Any]:
+        return list(intake._adopting.values())
+
+    @staticmethod
+    def resume_originals(parts: Parts) -> None:
+        for cell in list(parts.supervisor.children()):
+            parts.dispatcher.resume(cell)
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """What is removed; ``script`` changes the text of the Lua scripts, ``patch`` a method."""
+    """What is removed; ``script`` changes the text of the Lua scripts, ``broken`` makes what stands behind the target."""
 
     what: str
     script: Callable[[str], str] = lambda text: text
-    patch: Callable[[], list[tuple[Any, str, Any]]] = list
+    broken: Callable[[Any], Any] | None = None
 
 
 def _replaced(text: str, old: str, new: str) -> str:
@@ -37,7 +128,7 @@ def _replaced(text: str, old: str, new: str) -> str:
 # The token check: whoever asks may commit.
 def _no_token_check(text: str) -> str:
     return _replaced(
-        text, "if redis.call('HGET', KEYS[1], ARGV[i + 1]) == ARGV[i + 2] then\n    apply", "if true then\n    apply"
+        text, "if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then\n    apply", "if true then\n    apply"
     )
 
 
@@ -53,12 +144,11 @@ def _no_lease_check(text: str) -> str:
     )
 
 
-def _undrained_effects() -> list[tuple[Any, str, Any]]:
+def _undrained_effects(pass_token: Any) -> Any:
     """The token passes without what is finished and not committed yet."""
-    take = SourceHandover.pass_token
 
-    async def pass_token(self: SourceHandover) -> bool:
-        committer = self._parts.committer
+    async def broken(self: SourceHandover) -> bool:
+        committer = Inside.committer_of(self)
         kept = committer.take
 
         def nothing(holding: Any) -> Effects:
@@ -67,202 +157,177 @@ def _undrained_effects() -> list[tuple[Any, str, Any]]:
 
         committer.take = nothing  # type: ignore[method-assign]
         try:
-            return await take(self)
+            answer: bool = await pass_token(self)
+            return answer
         finally:
             committer.take = kept  # type: ignore[method-assign]
 
-    return [(SourceHandover, "pass_token", pass_token)]
+    return broken
 
 
-def _undrained_handlers() -> list[tuple[Any, str, Any]]:
+def _undrained_handlers(close_intake: Any) -> Any:
     """Intake is closed, but nobody waits for the messages in hand, and no straggler is pinned."""
-    from hubq.core.handover import Source, SourceEvent
 
-    async def close_intake(self: SourceHandover, grace: float) -> None:
-        if self.state is Source.STARTING:
-            self._moved(SourceEvent.STARTED)
-        self._closed_at = self._parts.redis_now_ms()
-        self._holding.open = False
-        self._moved(SourceEvent.CLOSED)
+    async def broken(self: SourceHandover, grace: float) -> None:
+        Inside.close_at_once(self)
 
-    return [(SourceHandover, "close_intake", close_intake)]
+    return broken
 
 
-def _early_reply() -> list[tuple[Any, str, Any]]:
+def _early_reply(commit: Any) -> Any:
     """Replies go out before the commit that they belong to."""
-    commit = Committer._commit
 
-    async def early(self: Committer) -> None:
-        from hubq.store.command import plain
-
-        for holding in self._holdings():
-            if not holding.frozen and not holding.lost and self._trusted():
-                replies, holding.effects.replies = holding.effects.replies, {}
-                for client, lines in replies.items():
-                    key = self._keys.reply(client)
-                    redis: AsyncRedis = self._redis
-                    await redis.run(plain("RPUSH", key, *lines, read=lambda answer: answer), retry_for=5.0)
+    async def broken(self: Committer) -> None:
+        for key, lines in Inside.take_replies(self):
+            redis = Inside.connection_of(self)
+            await redis.run(plain("RPUSH", key, *lines, read=lambda answer: answer), retry_for=5.0)
         await commit(self)
 
-    return [(Committer, "_commit", early)]
+    return broken
 
 
-def _stale_reads() -> list[tuple[Any, str, Any]]:
+def _stale_reads(fresh: Any) -> Any:
     """What was being read when a child came here is believed."""
-    return [(Reader, "fresh", lambda self, shard: None)]
+    return lambda self, shard: None
 
 
-def _stale_pages() -> list[tuple[Any, str, Any]]:
+def _stale_pages(bring: Any) -> Any:
     """A page of a mailbox that was asked for before a child came back here is believed."""
-    bring = Reader._bring
 
-    def at_once(self: Reader, holding: Any, messages: Any, start: bytes, end: bytes, late: set[str]) -> None:
+    def broken(self: Reader, holding: Any, messages: Any, start: bytes, end: bytes, late: set[str]) -> None:
         bring(self, holding, messages, start, end, set())
 
-    return [(Reader, "_bring", at_once)]
+    return broken
 
 
-def _late_commits() -> list[tuple[Any, str, Any]]:
+def _late_commits(renew: Any) -> Any:
     """A commit is repeated under the old token."""
 
-    async def renew(self: Committer, holdings: Any) -> None:
+    async def broken(self: Committer, holdings: Any) -> None:
         pass
 
-    return [(Committer, "renew", renew)]
+    return broken
 
 
-def _early_restarts() -> list[tuple[Any, str, Any]]:
+def _early_restarts(committed: Any) -> Any:
     """A restart does not wait for the commit that is under way."""
-    committed = Saver.committed
 
-    async def changed(self: Saver, holding: Any) -> None:
+    async def broken(self: Saver, holding: Any) -> None:
         if holding.effects:
             await committed(self, holding)
 
-    return [(Saver, "committed", changed)]
+    return broken
 
 
-def _overdue_replays() -> list[tuple[Any, str, Any]]:
+def _overdue_replays(may_be_a_replay: Any) -> Any:
     """``durability="interval"``: what was answered before a crash may be dropped as overdue after it."""
-    return [(dispatcher, "may_be_a_replay", lambda cell, message: False)]
+    return lambda cell, message: False
 
 
-def _full_queues() -> list[tuple[Any, str, Any]]:
+def _full_queues(withdraw: Any) -> Any:
     """A call that is withdrawn leaves a hole in a full queue that nobody fills."""
-    withdraw = Withdrawals.withdraw
 
-    def quietly(self: Withdrawals, ask: Any) -> None:
-        reader: Any = self._parts.reader
-        reader.room = lambda cell: None
-        try:
+    def broken(self: Withdrawals, ask: Any) -> None:
+        with replaced(Inside.reader_of(self), "room", lambda room: lambda cell: None):
             withdraw(self, ask)
-        finally:
-            del reader.room
 
-    return [(Withdrawals, "withdraw", quietly)]
+    return broken
 
 
-def _kept_refusals() -> list[tuple[Any, str, Any]]:
+def _kept_refusals(leaves_no_trace: Any) -> Any:
     """``durability="interval"``: what was refused stays in the mailbox until the next save."""
-    return [(dispatcher, "leaves_no_trace", lambda cell, word: False)]
+    return lambda cell, word: False
 
 
-def _old_marks() -> list[tuple[Any, str, Any]]:
+def _old_marks(mark: Any) -> Any:
     """A mark that is fenced because the node itself has renewed its token counts as fenced by another node."""
-    mark = Trials._mark
 
-    async def once(self: Trials, holding: Any, marks: dict[str, str]) -> bool:
+    async def broken(self: Trials, holding: Any, marks: dict[str, str]) -> bool:
         owner = holding().owner
         return await mark(self, holding, marks) and holding().owner == owner
 
-    return [(Trials, "_mark", once)]
+    return broken
 
 
-def _unbegun_in_log() -> list[tuple[Any, str, Any]]:
+def _unbegun_in_log(unbegun: Any) -> Any:
     """Followers hear of messages that were withdrawn, before those in front of them."""
-    return [(recorder, "UNBEGUN", frozenset())]
+    return frozenset()
 
 
-def _forgotten_in_hand() -> list[tuple[Any, str, Any]]:
+def _forgotten_in_hand(unbegun: Any) -> Any:
     """A message whose handler is cancelled is gone from memory, also if its child stays."""
-    return [(dispatcher.Dispatcher, "unbegun", lambda self, cell, message: None)]
+    return lambda self, cell, message: None
 
 
-def _adopted_anyway() -> list[tuple[Any, str, Any]]:
+def _adopted_anyway(forget_all: Any) -> Any:
     """A node that is evicted does not tell what it is adopting."""
-    forget_all = Intake.forget_all
 
-    def quietly(self: Intake) -> None:
-        adopting = list(self._adopting.values())
+    def broken(self: Intake) -> None:
+        adopting = Inside.adopting(self)
         forget_all(self)
         for holding in adopting:
             holding.lost = False
 
-    return [(Intake, "forget_all", quietly)]
+    return broken
 
 
-def _started_anyway() -> list[tuple[Any, str, Any]]:
+def _started_anyway(waits_here: Any) -> Any:
     """A child under watch is started in its turn, wherever it is by then."""
 
-    async def always(self: Trials, cell: Any) -> bool:
+    async def broken(self: Trials, cell: Any) -> bool:
         return True
 
-    return [(Trials, "_waits_here", always)]
+    return broken
 
 
-def _idle_copies() -> list[tuple[Any, str, Any]]:
+def _idle_copies(resume_all: Any) -> Any:
     """When handlers may start again, those of the copies do not."""
-
-    def originals(self: Parts) -> None:
-        for cell in list(self.supervisor.children()):
-            self.dispatcher.resume(cell)
-
-    return [(Parts, "resume_all", originals)]
+    return lambda self: Inside.resume_originals(self)
 
 
-def _trial_waits_for_messages() -> list[tuple[Any, str, Any]]:
+def _trial_waits_for_messages(started: Any) -> Any:
     """The trial of a start lasts until the child's first message is done, which may wait for a trial of its own."""
-    return [(Saver, "started", Saver.boundary)]
+    return Saver.boundary
 
 
-def _early_rebuilds() -> list[tuple[Any, str, Any]]:
+def _early_rebuilds(reserve: Any) -> Any:
     """A shard whose move has failed after its children were stopped is adopted while its last commit is under way."""
-    return [(Intake, "reserve", lambda self, holding: None)]
+    return lambda self, holding: None
 
 
-def _slow_copies() -> list[tuple[Any, str, Any]]:
+def _slow_copies(adopt: Any) -> Any:
     """A copy of an interval child becomes the original, however far it is behind what was saved."""
-    adopt = Standby.adopt
 
-    def always(self: Standby, cell: Any, saved: Any) -> bool:
-        return adopt(self, cell, None if cell.kind.durability != "commit" else saved)
+    def broken(self: Standby, cell: Any, saved: Any) -> bool:
+        answer: bool = adopt(self, cell, None if cell.kind.durability != "commit" else saved)
+        return answer
 
-    return [(Standby, "adopt", always)]
+    return broken
 
 
 MUTATIONS: dict[str, Mutation] = {
     "token": Mutation("the token check of commit_shards.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
     "lease": Mutation("the lease check of pass_token.lua", _no_lease_check),
-    "drain": Mutation("the drain in a handover: what is finished, not committed", patch=_undrained_effects),
-    "in-hand": Mutation("the drain in a handover: waiting for (or pinning) who is busy", patch=_undrained_handlers),
-    "early-reply": Mutation("the order: reply after commit", patch=_early_reply),
-    "stale-read": Mutation("reading anew what was being read when a child came", patch=_stale_reads),
-    "stale-page": Mutation("reading anew a page that was being read when a child came back", patch=_stale_pages),
-    "late-commit": Mutation("the new token under which a commit is repeated", patch=_late_commits),
-    "early-restart": Mutation("that a restart waits for the commit under way", patch=_early_restarts),
-    "overdue-replay": Mutation("that interval children handle overdue messages again", patch=_overdue_replays),
-    "full-queue": Mutation("that a withdrawn call leaves room for what waits behind", patch=_full_queues),
-    "kept-refusal": Mutation("that interval children delete what they refuse at once", patch=_kept_refusals),
-    "old-mark": Mutation("that a mark outlives the renewal of its token", patch=_old_marks),
-    "unbegun-in-log": Mutation("that withdrawn calls are not in the followers' log", patch=_unbegun_in_log),
-    "in-hand-lost": Mutation("that a cancelled message is the next one again", patch=_forgotten_in_hand),
-    "adopted-anyway": Mutation("that an evicted node drops what it is adopting", patch=_adopted_anyway),
-    "started-anyway": Mutation("that a child under watch may be elsewhere in its turn", patch=_started_anyway),
-    "long-trial": Mutation("that the trial of a start ends with the start", patch=_trial_waits_for_messages),
-    "slow-copies": Mutation("that a copy behind the saved state is not taken", patch=_slow_copies),
-    "early-rebuild": Mutation("that a shard is rebuilt after its last commit", patch=_early_rebuilds),
-    "idle-copies": Mutation("that copies go on after a time without trust", patch=_idle_copies),
+    "drain": Mutation("the drain in a handover: what is finished, not committed", broken=_undrained_effects),
+    "in-hand": Mutation("the drain in a handover: waiting for (or pinning) who is busy", broken=_undrained_handlers),
+    "early-reply": Mutation("the order: reply after commit", broken=_early_reply),
+    "stale-read": Mutation("reading anew what was being read when a child came", broken=_stale_reads),
+    "stale-page": Mutation("reading anew a page that was being read when a child came back", broken=_stale_pages),
+    "late-commit": Mutation("the new token under which a commit is repeated", broken=_late_commits),
+    "early-restart": Mutation("that a restart waits for the commit under way", broken=_early_restarts),
+    "overdue-replay": Mutation("that interval children handle overdue messages again", broken=_overdue_replays),
+    "full-queue": Mutation("that a withdrawn call leaves room for what waits behind", broken=_full_queues),
+    "kept-refusal": Mutation("that interval children delete what they refuse at once", broken=_kept_refusals),
+    "old-mark": Mutation("that a mark outlives the renewal of its token", broken=_old_marks),
+    "unbegun-in-log": Mutation("that withdrawn calls are not in the followers' log", broken=_unbegun_in_log),
+    "in-hand-lost": Mutation("that a cancelled message is the next one again", broken=_forgotten_in_hand),
+    "adopted-anyway": Mutation("that an evicted node drops what it is adopting", broken=_adopted_anyway),
+    "started-anyway": Mutation("that a child under watch may be elsewhere in its turn", broken=_started_anyway),
+    "long-trial": Mutation("that the trial of a start ends with the start", broken=_trial_waits_for_messages),
+    "slow-copies": Mutation("that a copy behind the saved state is not taken", broken=_slow_copies),
+    "early-rebuild": Mutation("that a shard is rebuilt after its last commit", broken=_early_rebuilds),
+    "idle-copies": Mutation("that copies go on after a time without trust", broken=_idle_copies),
 }
 
 
@@ -273,12 +338,9 @@ def mutated(name: str) -> Iterator[Mutation | None]:
         yield None
         return
     mutation = MUTATIONS[name]
-    kept = []
-    for owner, attribute, changed in mutation.patch():
-        kept.append((owner, attribute, getattr(owner, attribute)))
-        setattr(owner, attribute, changed)
-    try:
+    if mutation.broken is None:
         yield mutation
-    finally:
-        for owner, attribute, before in kept:
-            setattr(owner, attribute, before)
+        return
+    target = TARGETS[name]
+    with replaced(target.owner, target.attribute, mutation.broken):
+        yield mutation

@@ -108,6 +108,7 @@ class Store:
         self._socket: Any = self._connection._sock
         self._server.lock.acquire()  # fakeredis wants it held while a command runs; nobody else is here
         self._scripts: dict[bytes, str] = {}
+        self._declared: frozenset[bytes] = frozenset()  # KEYS of the script that runs
         self._commands: dict[tuple[bytes, int], Command] = {}
 
     def flush_scripts(self) -> None:
@@ -198,6 +199,7 @@ class Store:
             return NoScriptError("NOSCRIPT No matching script. Please use EVAL.")
         state, n = lua(), int(fields[2])
         state.call = self._from_lua
+        self._declared = frozenset(fields[3 : 3 + n])
         table = state.runtime.table_from
         try:
             answer = state.function(text)(table(fields[3 : 3 + n]), table(fields[3 + n :]))
@@ -206,7 +208,10 @@ class Store:
         return self._socket._decode_result(self._socket._convert_lua_result(answer, nested=False))
 
     def _from_lua(self, name: bytes, *args: Any) -> Any:
-        answer = self._run(name, [_bytes(arg) for arg in args])
+        words = [_bytes(arg) for arg in args]
+        if name not in READS:
+            assert words[0] in self._declared, f"a script writes {words[0]!r}, which is none of its KEYS"
+        answer = self._run(name, words)
         kind = type(answer)
         if kind is bytes or kind is int:
             return answer

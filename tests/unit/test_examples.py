@@ -54,6 +54,34 @@ def test_relative_links_lead_to_files(path: Path) -> None:
     assert [target for target in targets if target and not (path.parent / target).exists()] == []
 
 
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("path", [*DOCS, ROOT / "CHANGELOG.md"], ids=name_of)
+def test_anchors_lead_to_headings(path: Path) -> None:
+    links = [
+        link.partition("#")
+        for link in LINK.findall(FENCE.sub("", path.read_text(encoding="utf-8")))
+        if "://" not in link
+    ]
+    aimed = [((path.parent / target).resolve() if target else path, anchor) for target, _, anchor in links if anchor]
+    assert [
+        f"{page.name}#{anchor}" for page, anchor in aimed if page.suffix == ".md" and anchor not in anchors(page)
+    ] == []
+
+
+def test_anchors_are_made_as_github_makes_them(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Long loops: `run()`\n\n## One [of](x.md) your own\n\n```sh\n# no heading\n```\n", encoding="utf-8"
+    )
+    assert anchors(page) == {"long-loops-run", "one-of-your-own"}
+
+
 def test_the_index_links_every_document() -> None:
     docs = ROOT / "docs"
     linked = {link.partition("#")[0] for link in LINK.findall((docs / "index.md").read_text(encoding="utf-8"))}

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hubq import Hub
 from hubq.cli.metrics import NodeCollector
 from hubq.node.node import Node
-from hubq.testing import FakeServer
+from hubq.testing import FakeServer, interfere
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
@@ -26,7 +26,7 @@ async def exposed() -> dict[str, tuple[str, frozenset[str]]]:
     node = Node(Hub("metrics", redis=FakeServer()), "a")
     await node.start()
     try:
-        node.parts.counters.pauses.add(0.004)
+        interfere.count_pause(node, 0.004)
         registry = CollectorRegistry()
         registry.register(NodeCollector(node))
         found: dict[str, tuple[str, frozenset[str]]] = {}

@@ -1,6 +1,8 @@
--- after_crash(hub, shard, node, incarnation): the owner of a shard (or of a pin in it) is gone without having given it
--- up. What it had in hand is counted; what was in hand at three crashes goes to the dead letters. docs/poison.md.
---   hub: {prefix, nodes, events, events kept, letters kept, reply ttl ms}
+-- The owner of a shard (or of a pin in it) is gone without having given it up. What it had in hand is counted; what was in
+-- hand at three crashes goes to the dead letters. docs/poison.md.
+--   hub: {nodes, events, kept = events kept, letters = letters kept, reply_ttl in ms, replies = caller -> key}
+-- crash_of(hub, at, node, incarnation): what that changes of the shard with the keys "at"; nil if the node is alive.
+-- callers_of(crashes): who is told that their message is a dead letter. write_crash(hub, crash): counts, and sets aside.
 -- The hash "tries": watch -> "last-entry stage crash..."; "message <child>" -> "entry count marked-by crash...";
 -- "start <child>" -> the same with entry "-". A crash is written node#incarnation; the last five are kept.
 local MOST_TRIES = 3
@@ -11,32 +13,52 @@ local function with_crash(crashes, crash)
   while #kept > 5 do table.remove(kept, 1) end
   return table.concat(kept, ' ')
 end
-local function after_crash(hub, shard, node, incarnation)
-  local info = redis.call('HGET', hub[2], node)
+local function crash_of(hub, at, node, incarnation)
+  local info = redis.call('HGET', hub.nodes, node)
   local was = info and string.match(info, '"was": ?"([^"]*)"') or ''
   if string.find(' ' .. was .. ' ', ' ' .. incarnation .. ' ', 1, true) then return end -- cut off, but alive
-  local crash = node .. '#' .. incarnation
-  local tries, mailbox = hub[1] .. 'shard:' .. shard .. ':tries', hub[1] .. 'shard:' .. shard .. ':mailbox'
-  local before = redis.call('HGET', tries, 'watch')
-  local _, stage, crashes = string.match(before or '0-0 open ', '^(%S+) (%S+) ?(.*)$')
-  stage = stage == 'open' and 'starting' or 'careful'
-  local last = redis.call('XREVRANGE', mailbox, '+', '-', 'COUNT', 1)[1]
-  redis.call('HSET', tries, 'watch', (last and last[1] or '0-0') .. ' ' .. stage .. ' ' .. with_crash(crashes, crash))
-  local marks = redis.call('HGETALL', tries)
-  for i = 1, #marks, 2 do
-    local what, child = string.match(marks[i], '^(%a+) (.*)$')
+  local crash = {name = node .. '#' .. incarnation, at = at, done = {}, marks = {}}
+  local fields = redis.call('HGETALL', at.tries)
+  for i = 1, #fields, 2 do
+    local what, child = string.match(fields[i], '^(%a+) (.*)$')
     if what then
-      local entry, count, by, them = string.match(marks[i + 1], '^(%S+) (%d+) (%S+) ?(.*)$')
-      if what == 'message' and not redis.call('XRANGE', mailbox, entry, entry)[1] then
-        redis.call('HDEL', tries, marks[i]) -- it was done after all
-      elseif by == crash then
-        count, them = tonumber(count) + 1, with_crash(them, crash)
-        if count >= MOST_TRIES then
-          convict(hub, shard, tries, what, child, entry, count, them)
-        else
-          redis.call('HSET', tries, marks[i], entry .. ' ' .. count .. ' - ' .. them)
-        end
+      local entry, count, by, them = string.match(fields[i + 1], '^(%S+) (%d+) (%S+) ?(.*)$')
+      local message = what == 'message' and redis.call('XRANGE', at.mailbox, entry, entry)[1]
+      if what == 'message' and not message then
+        crash.done[#crash.done + 1] = fields[i] -- it was done after all
+      elseif by == crash.name then
+        crash.marks[#crash.marks + 1] = {field = fields[i], what = what, child = child, entry = entry,
+          count = tonumber(count) + 1, crashes = with_crash(them, crash.name), message = message and message[2]}
       end
+    end
+  end
+  return crash
+end
+local function callers_of(crashes)
+  local callers = {}
+  for _, crash in ipairs(crashes) do
+    for _, mark in ipairs(crash.marks) do
+      local fields = mark.count >= MOST_TRIES and mark.message or {}
+      for i = 1, #fields, 2 do
+        if fields[i] == 'reply_to' and fields[i + 1] ~= '' then callers[#callers + 1] = fields[i + 1] end
+      end
+    end
+  end
+  return callers
+end
+local function write_crash(hub, crash)
+  local at = crash.at
+  local _, stage, crashes = string.match(redis.call('HGET', at.tries, 'watch') or '0-0 open ', '^(%S+) (%S+) ?(.*)$')
+  stage = stage == 'open' and 'starting' or 'careful'
+  local last = redis.call('XREVRANGE', at.mailbox, '+', '-', 'COUNT', 1)[1]
+  local until_entry = last and last[1] or '0-0'
+  redis.call('HSET', at.tries, 'watch', until_entry .. ' ' .. stage .. ' ' .. with_crash(crashes, crash.name))
+  for _, field in ipairs(crash.done) do redis.call('HDEL', at.tries, field) end
+  for _, mark in ipairs(crash.marks) do
+    if mark.count >= MOST_TRIES then
+      convict(hub, at, mark)
+    else
+      redis.call('HSET', at.tries, mark.field, mark.entry .. ' ' .. mark.count .. ' - ' .. mark.crashes)
     end
   end
 end

@@ -1,36 +1,28 @@
--- apply_effects(args, i, last): what a commit changes, idempotent. Reads from args[i] to args[last]:
---   mailbox, children, msk, backlog, parked: keys
+-- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. Takes from keys[k] on:
+--   mailbox, children, msk, backlog, parked
+--   pins, pins epoch, stragglers                         only if children have ended
+--   the reply list of each client
+--   log, replicas                                        only with replication
+-- Reads from args[i] to args[last]:
 --   n, then n times: child, m, m entry ids               messages that are done
 --   n, then n times: child, state                        states to save
 --   n, then n times: child                               states to forget (handover=false)
 --   n, then n times: child, start id                     children that have ended (unless started anew since)
 --   n, then n times: child, reason                       children that are parked ('' = no longer)
---   n, then n times: reply key, ttl ms, m, m payloads    replies
---   and at the end, only with replication: 'log', log key, replicas key, entries kept,
---   then kind, child, entry, method, word, payload of each
+--   n, then n times: ttl ms, m, m payloads               replies
+--   and at the end, only with replication: entries kept, then kind, child, entry, method, word, payload of each
 -- include: _backlog
-local function append_log(args, i, last)
-  local log, replicas, kept = args[i], args[i + 1], args[i + 2]
-  local number = tonumber(redis.call('HGET', replicas, '#'))
-  if not number then return end -- nobody follows
-  for k = i + 3, last, 6 do
-    number = number + 1
-    redis.call('XADD', log, 'MAXLEN', '~', kept, '*', 'n', string.format('%d', number), 'kind', args[k],
-      'child', args[k + 1], 'entry', args[k + 2], 'method', args[k + 3], 'word', args[k + 4], 'payload', args[k + 5])
-  end
-  redis.call('HSET', replicas, '#', string.format('%d', number))
-  redis.call('PEXPIRE', log, 3600000)
-end
-local function apply_effects(args, i, last)
-  local mailbox, children, msk, backlog, parked = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
-  i = i + 5
+-- include: _log
+local function apply_effects(keys, k, args, i, last)
+  local mailbox, children, msk, backlog, parked = keys[k], keys[k + 1], keys[k + 2], keys[k + 3], keys[k + 4]
+  k = k + 5
   local function count() i = i + 1; return tonumber(args[i - 1]) end
   local function take() i = i + 1; return args[i - 1] end
   local names, done, entries, removed = {}, {}, {}, 0
-  for k = 1, count() do
-    names[k], done[k] = take(), count()
-    for j = i, i + done[k] - 1 do entries[#entries + 1] = args[j] end
-    i = i + done[k]
+  for d = 1, count() do
+    names[d], done[d] = take(), count()
+    for j = i, i + done[d] - 1 do entries[#entries + 1] = args[j] end
+    i = i + done[d]
   end
   -- A script that has written once may go on when the memory is full: commits make room.
   if #entries == 0 then redis.call('XDEL', mailbox, '0-0') end
@@ -42,16 +34,18 @@ local function apply_effects(args, i, last)
   n = count()
   each_part(args, i, i + n - 1, function(...) redis.call('HDEL', msk, ...) end)
   i = i + n
-  for _ = 1, count() do
+  n = count()
+  local pins, pins_epoch, stragglers = keys[k], keys[k + 1], keys[k + 2]
+  if n > 0 then k = k + 3 end
+  for _ = 1, n do
     local child, start_id = take(), take()
     local spec = redis.call('HGET', children, child)
     if spec and string.find(spec, '"start_id":"' .. start_id .. '"', 1, true) then
       redis.call('HDEL', children, child)
       redis.call('HDEL', msk, child)
       redis.call('HDEL', parked, child)
-      local hub = string.match(children, '^.*}:')
-      if redis.call('HDEL', hub .. 'pins', child) == 1 then redis.call('INCR', hub .. 'pins_epoch') end
-      redis.call('HDEL', hub .. 'stragglers', child)
+      if redis.call('HDEL', pins, child) == 1 then redis.call('INCR', pins_epoch) end
+      redis.call('HDEL', stragglers, child)
     end
   end
   for _ = 1, count() do
@@ -59,10 +53,10 @@ local function apply_effects(args, i, last)
     if reason == '' then redis.call('HDEL', parked, child) else redis.call('HSET', parked, child, reason) end
   end
   for _ = 1, count() do
-    local key, ttl, m = take(), take(), count()
-    each_part(args, i, i + m - 1, function(...) redis.call('RPUSH', key, ...) end)
-    redis.call('PEXPIRE', key, ttl)
-    i = i + m
+    local replies, ttl, m = keys[k], take(), count()
+    each_part(args, i, i + m - 1, function(...) redis.call('RPUSH', replies, ...) end)
+    redis.call('PEXPIRE', replies, ttl)
+    i, k = i + m, k + 1
   end
-  if i <= last then append_log(args, i + 1, last) end
+  if i <= last then append_log(keys[k], keys[k + 1], args, i, last) end
 end

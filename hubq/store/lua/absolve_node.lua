@@ -1,21 +1,31 @@
 -- A node that was taken for dead was only cut off: what counted as its crash counts no more, and what was condemned for
 -- it is sent (or started) again.
--- KEYS: owners
--- ARGV: the crash that was none ("node#incarnation"), prefix of keys, then the shards
--- Returns: how many counts were taken back
+-- KEYS: owners, six of each shard (see _shard), then the control mailbox of each node that is named
+-- ARGV: the crash that was none ("node#incarnation"), how many shards, the shards, then nodes
+-- Returns: {"ok", how many counts were taken back} | {"needs", nodes...} (see _named)
 -- include: _owner
+-- include: _named
+-- include: _shard
 -- include: _replay
-local taken = 0
-for s = 3, #ARGV do
-  local tries, dead = ARGV[2] .. 'shard:' .. ARGV[s] .. ':tries', ARGV[2] .. 'shard:' .. ARGV[s] .. ':dead'
-  for _, letter in ipairs(redis.call('XRANGE', dead, '-', '+')) do
-    for i = 1, #letter[2], 2 do
-      if letter[2][i] == 'crashes' and string.find(letter[2][i + 1] .. ' ', ARGV[1] .. ' ', 1, true) then
-        taken = taken + (replay(ARGV[2], KEYS[1], ARGV[s], letter[1]) == 'ok' and 1 or 0)
-      end
+local shards, taken, places, letters, told = tonumber(ARGV[2]), 0, {}, {}, {}
+local controls = named_keys(3 + shards, #ARGV, 2 + 6 * shards)
+for n = 1, shards do
+  places[n] = shard_keys(ARGV[2 + n], 6 * n - 4)
+  for _, letter in ipairs(redis.call('XRANGE', places[n].dead, '-', '+')) do
+    local crashes = letter_fields(letter).crashes or ''
+    if string.find(' ' .. crashes .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
+      letters[#letters + 1] = {at = places[n], letter = letter}
+      told[#told + 1] = reviver(KEYS[1], places[n], letter)
     end
   end
-  local fields = redis.call('HGETALL', tries)
+end
+local needs = lacking(controls, told)
+if needs then return needs end
+for _, one in ipairs(letters) do
+  taken = taken + (replay(KEYS[1], one.at, one.letter, controls) == 'ok' and 1 or 0)
+end
+for _, at in ipairs(places) do
+  local fields = redis.call('HGETALL', at.tries)
   for i = 1, #fields, 2 do
     local field, text, head = fields[i], fields[i + 1], nil
     local first, second, third, rest = string.match(text, '^(%S+) (%S+) (%S+) ?(.*)$')
@@ -30,11 +40,11 @@ for s = 3, #ARGV do
       taken = taken + 1
       head = head or first .. ' ' .. string.format('%d', tonumber(second) - 1) .. ' ' .. third
       if #kept == 0 then
-        redis.call('HDEL', tries, field)
+        redis.call('HDEL', at.tries, field)
       else
-        redis.call('HSET', tries, field, head .. ' ' .. table.concat(kept, ' '))
+        redis.call('HSET', at.tries, field, head .. ' ' .. table.concat(kept, ' '))
       end
     end
   end
 end
-return taken
+return {'ok', taken}

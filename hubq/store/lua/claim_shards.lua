@@ -1,42 +1,54 @@
 -- Takes shards whose owner is no longer a member. An owner that is gone without having parked them has crashed.
--- KEYS: owners, nodes, events, epoch, stragglers
--- ARGV: node, incarnation, kept events, prefix of keys, kept dead letters, reply ttl ms,
---       n shards, then the shards, then fields of pins ("shard/child") that may be dead
--- Returns: "evicted" alone, or "ok" and then shard, token of each one taken (the others have a live owner)
+-- KEYS: owners, nodes, events, stragglers, then six for each shard with keys (see _shard), then the reply list of each caller
+-- ARGV: node, incarnation, kept events, kept dead letters, reply ttl ms, n shards, how many shards with keys (the n, and those
+--       of the pins), how many callers, then the shards, then the callers, then fields of pins ("shard/child") that may be dead
+-- Returns: "evicted" alone, or "ok" and then shard, token of each one taken (the others have a live owner); or "needs" and
+--          then callers (see _named)
 -- include: _time
 -- include: _owner
+-- include: _named
+-- include: _shard
 -- include: _convict
 -- include: _crash
 if not alive(KEYS[2], ARGV[1], ARGV[2]) then return {'evicted'} end
-redis.call('HDEL', KEYS[1], '')  -- a script that has written once may go on when the memory is full
-local hub = {ARGV[4], KEYS[2], KEYS[3], ARGV[3], ARGV[5], ARGV[6]}
-local taken, names, counted, freed, count = {'ok'}, {}, {}, false, tonumber(ARGV[7])
+local count, shards, callers = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local hub = {nodes = KEYS[2], events = KEYS[3], kept = ARGV[3], letters = ARGV[4], reply_ttl = ARGV[5],
+  replies = named_keys(9 + shards, 8 + shards + callers, 5 + 6 * shards)}
+local places, seen, crashes, free, dead = {}, {}, {}, {}, {}
+for n = 1, shards do places[ARGV[8 + n]] = shard_keys(ARGV[8 + n], 6 * n - 1) end
 local function crashed(shard, node, incarnation)
   local crash = shard .. ' ' .. node .. ' ' .. incarnation
-  if not counted[crash] then after_crash(hub, shard, node, incarnation) end
-  counted[crash] = true
+  if not seen[crash] then crashes[#crashes + 1] = crash_of(hub, places[shard], node, incarnation) end
+  seen[crash] = true
 end
-for i = 8, 7 + count do
+for i = 9, 8 + count do
   local node, incarnation, token = split_owner(redis.call('HGET', KEYS[1], ARGV[i]))
   if node == '-' or not alive(KEYS[2], node, incarnation) then
-    local next_token = integer(tonumber(token) + 1)
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. next_token)
-    taken[#taken + 1] = ARGV[i]
-    taken[#taken + 1] = next_token
-    names[#names + 1] = ARGV[i]
+    free[#free + 1] = {shard = ARGV[i], token = integer(tonumber(token) + 1)}
     if node ~= '-' then crashed(ARGV[i], node, incarnation) end
   end
 end
-for i = 8 + count, #ARGV do
+for i = 9 + shards + callers, #ARGV do
   local node, incarnation = split_owner(redis.call('HGET', KEYS[1], ARGV[i]))
   if node ~= '-' and not alive(KEYS[2], node, incarnation) then
-    redis.call('HDEL', KEYS[1], ARGV[i])
-    freed = true
+    dead[#dead + 1] = ARGV[i]
     crashed(string.match(ARGV[i], '^(%d+)/'), node, incarnation)
-    redis.call('HDEL', KEYS[5], string.match(ARGV[i], '/(.*)$'))
   end
 end
-if #names > 0 or freed then
+local needs = lacking(hub.replies, callers_of(crashes))
+if needs then return needs end
+redis.call('HDEL', KEYS[1], '')  -- a script that has written once may go on when the memory is full
+local taken, names = {'ok'}, {}
+for n, one in ipairs(free) do
+  redis.call('HSET', KEYS[1], one.shard, ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. one.token)
+  taken[2 * n], taken[2 * n + 1], names[n] = one.shard, one.token, one.shard
+end
+for _, pin in ipairs(dead) do
+  redis.call('HDEL', KEYS[1], pin)
+  redis.call('HDEL', KEYS[4], string.match(pin, '/(.*)$'))
+end
+for _, crash in ipairs(crashes) do write_crash(hub, crash) end
+if #free > 0 or #dead > 0 then
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'type', 'shards_claimed', 'node', ARGV[1],
     'shards', table.concat(names, ','))
 end

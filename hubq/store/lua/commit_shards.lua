@@ -1,18 +1,19 @@
 -- The single act that changes anything: fenced by the ownership tokens. What is fenced changes nothing; the others go on.
--- KEYS: owners
--- ARGV: per shard or pin: how many arguments follow for it; owner field, owner line ("node incarnation token"), then
---       effects (see _effects)
+-- KEYS: owners, then per shard or pin those of its effects (see _effects)
+-- ARGV: per shard or pin: how many arguments follow for it; how many keys it has; owner field, owner line
+--       ("node incarnation token"), then effects
 -- Returns: per shard or pin "ok" | "fenced"
 -- include: _effects
-local answers, i = {}, 1
-while i <= #ARGV do
-  local last = i + tonumber(ARGV[i])
-  if redis.call('HGET', KEYS[1], ARGV[i + 1]) == ARGV[i + 2] then
-    apply_effects(ARGV, i + 3, last)
+local keys, args = KEYS, ARGV
+local answers, i, k = {}, 1, 2
+while i <= #args do
+  local last = i + tonumber(args[i])
+  if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then
+    apply_effects(keys, k, args, i + 4, last)
     answers[#answers + 1] = 'ok'
   else
     answers[#answers + 1] = 'fenced'
   end
-  i = last + 1
+  i, k = last + 1, k + tonumber(args[i + 1])
 end
 return answers

@@ -1,6 +1,6 @@
 -- Nobody is left to take a shard: the last commit of its owner, which then owns it no more.
--- KEYS: owners, events
--- ARGV: owner field, owner line, node, kept events, then effects (see _effects)
+-- KEYS: owners, events, then of the effects (see _effects)
+-- ARGV: owner field, owner line, node, kept events, then effects
 -- Returns: "parked" | "fenced"
 -- include: _owner
 -- include: _effects
@@ -10,7 +10,7 @@ local pin = string.find(ARGV[1], '/', 1, true)
 local after = '- 0 ' .. token
 if line == after or (pin and not line) then return 'parked' end
 if line ~= ARGV[2] then return 'fenced' end
-apply_effects(ARGV, 5, #ARGV)
+apply_effects(KEYS, 3, ARGV, 5, #ARGV)
 if pin then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], after) end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'type', 'shard_parked', 'node', ARGV[3], 'shard', ARGV[1])
 return 'parked'

@@ -1,8 +1,8 @@
 -- Gives children of a shard to another node: each becomes a pin there. The shard stays, with a new token, so that no late
 -- commit of it can touch the children that have gone.
--- KEYS: owners, nodes, leases, events, control mailbox of the target, stragglers
+-- KEYS: owners, nodes, leases, events, control mailbox of the target, stragglers, then of the effects (see _effects)
 -- ARGV: shard, source line, target node, target incarnation, handover id, closed at (Redis ms), source node, kept events,
---       n, then n children; then effects (see _effects)
+--       n, then n children; then effects
 -- Returns: "passed" | "fenced" | "target_gone"
 -- include: _time
 -- include: _owner
@@ -17,7 +17,7 @@ if line ~= source then return 'fenced' end
 local lease = redis.call('ZSCORE', KEYS[3], target)
 if not lease or tonumber(lease) <= now_ms() or not alive(KEYS[2], target, incarnation) then return 'target_gone' end
 local count = tonumber(ARGV[9])
-apply_effects(ARGV, 10 + count, #ARGV)
+apply_effects(KEYS, 7, ARGV, 10 + count, #ARGV)
 redis.call('HSET', KEYS[1], field, after)
 local children = {}
 for i = 10, 9 + count do

@@ -1,7 +1,7 @@
 -- Gives a shard to another node: the last commit of the source and the change of owner, in one.
--- KEYS: owners, nodes, leases, events, control mailbox of the target, stragglers
+-- KEYS: owners, nodes, leases, events, control mailbox of the target, stragglers, then of the effects (see _effects)
 -- ARGV: shard, source line, target node, target incarnation, handover id, closed at (Redis ms), source node, kept events,
---       n, then n times: pinned child, why ('' = it is wanted there); then effects (see _effects)
+--       n, then n times: pinned child, why ('' = it is wanted there); then effects
 -- Returns: "passed" | "fenced" | "target_gone"
 -- include: _time
 -- include: _owner
@@ -16,7 +16,7 @@ if line ~= source then return 'fenced' end
 local lease = redis.call('ZSCORE', KEYS[3], target)
 if not lease or tonumber(lease) <= now_ms() or not alive(KEYS[2], target, incarnation) then return 'target_gone' end
 local pins = tonumber(ARGV[9])
-apply_effects(ARGV, 10 + 2 * pins, #ARGV)
+apply_effects(KEYS, 7, ARGV, 10 + 2 * pins, #ARGV)
 redis.call('HSET', KEYS[1], field, wanted)
 for i = 10, 9 + 2 * pins, 2 do
   redis.call('HSET', KEYS[1], field .. '/' .. ARGV[i], node .. ' ' .. own .. ' ' .. next_token)

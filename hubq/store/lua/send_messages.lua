@@ -1,14 +1,15 @@
 -- Puts messages of one sender into the mailboxes of one or more shards.
 -- KEYS: sender, then per shard: mailbox, children, backlog
--- ARGV: sender ttl ms, max backlog, then per shard: n, then n times: seq, kind, child, method, reply_to, timeout ms,
+-- ARGV: sender ttl ms, max backlog, key of `partitioned` if there is a stop among them, else '' (only read: as one of KEYS it
+--       would take the right to write it), then per shard: n, then n times: seq, kind, child, method, reply_to, timeout ms,
 --       payload (a message's id is its seq)
 -- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>" |
 --          "partitioned <why>" (a stop while the hub has no quorum; calls and casts wait)
 -- include: _time
 -- include: _window
-local function partitioned(sender) return redis.call('GET', string.match(sender, '^.-}:') .. 'partitioned') end
+local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
 local window = window_load(KEYS[1])
-local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 3
+local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 4
 for k = 2, #KEYS, 3 do
   local first, n = i + 1, tonumber(ARGV[i])
   local names = {}
@@ -24,8 +25,8 @@ for k = 2, #KEYS, 3 do
         answer = 'unknown'
       elseif waiting[child] >= limit then
         answer = 'full ' .. integer(waiting[child])
-      elseif ARGV[at + 1] == 'stop' and partitioned(KEYS[1]) then
-        answer = 'partitioned ' .. partitioned(KEYS[1])
+      elseif partitioned and ARGV[at + 1] == 'stop' then
+        answer = 'partitioned ' .. partitioned
       else
         local timeout, deadline = tonumber(ARGV[at + 5]), '0'
         if timeout > 0 then

@@ -1,7 +1,7 @@
 -- Writes the specs of new children of one shard, and one start message for all of them.
--- KEYS: sender, mailbox, children, backlog, batches (`partitioned` is only read: as a key it would take the right to write it)
--- ARGV: sender ttl ms, seq, id, reply_to, timeout ms, all-or-nothing (1|0), options, batch ('' for none),
---       then per child: child, spec
+-- KEYS: sender, mailbox, children, backlog, batches
+-- ARGV: sender ttl ms, seq, id, reply_to, timeout ms, all-or-nothing (1|0), options, batch ('' for none), key of
+--       `partitioned` (only read: as one of KEYS it would take the right to write it), then per child: child, spec
 -- Returns: per child "ok" | "exists" | "partitioned <why>" (nothing is written then); for a repeated request what the first one did. "stale" alone: too old to judge.
 -- With all-or-nothing, one "exists" writes nothing. A spec is unique to its request (it carries the request's id).
 -- include: _time
@@ -11,7 +11,7 @@ local seq = tonumber(ARGV[2])
 local verdict = window_judge(window, seq)
 if verdict == 'stale' then return {'stale'} end
 local answers, fresh, clash = {}, {}, false
-for i = 9, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   local there = redis.call('HGET', KEYS[3], ARGV[i])
   if (verdict == 'new' and not there) or (verdict == 'duplicate' and (not there or there == ARGV[i + 1])) then
     answers[#answers + 1] = 'ok'
@@ -22,7 +22,7 @@ for i = 9, #ARGV, 2 do
   end
 end
 if verdict == 'duplicate' or #fresh == 0 or (clash and ARGV[6] == '1') then return answers end
-local why = redis.call('GET', string.match(KEYS[1], '^.-}:') .. 'partitioned')
+local why = redis.call('GET', ARGV[9])
 if why then
   for n, answer in ipairs(answers) do
     if answer == 'ok' then answers[n] = 'partitioned ' .. why end

@@ -1,16 +1,18 @@
 -- A caller has waited for long enough: asks the owner of the child whether the call was begun.
--- KEYS: mailbox of the shard (it names the slot. What is only read is no key here: that would take the right to write it)
--- ARGV: prefix of keys, shard, child, client, message id
--- Returns: the node that was asked | "-" (no node has it now) | "" (no node has ever been there)
+-- KEYS: mailbox of the shard (it names the slot), then the control mailbox of the node that is named, if one is
+-- ARGV: keys of owners and epoch (only read. As KEYS they would take the right to write them, which no web app has),
+--       shard, child, client, message id, node ('' = none is known yet)
+-- Returns: {"ok", node that was asked} | {"ok", "-"} (no node has it now) | {"ok", ""} (no node has ever been there) |
+--          {"needs", node} (see _named)
 -- include: _owner
-local owners = ARGV[1] .. 'owners'
-local line = redis.call('HGET', owners, ARGV[2] .. '/' .. ARGV[3]) or redis.call('HGET', owners, ARGV[2])
-if not line then return redis.call('EXISTS', ARGV[1] .. 'epoch') == 0 and '' or '-' end
-local owner = split_owner(line)
-if owner ~= '-' then
-  local control = ARGV[1] .. 'node:' .. owner .. ':mailbox'
-  redis.call('XADD', control, 'MAXLEN', '~', 10000, '*', 'kind', 'withdraw', 'from', ARGV[4], 'shard', ARGV[2],
-    'child', ARGV[3], 'message_id', ARGV[5])
-  redis.call('PEXPIRE', control, 3600000)
-end
-return owner
+-- include: _named
+local line = redis.call('HGET', ARGV[1], ARGV[3] .. '/' .. ARGV[4]) or redis.call('HGET', ARGV[1], ARGV[3])
+if not line then return {'ok', redis.call('EXISTS', ARGV[2]) == 0 and '' or '-'} end
+local owner, controls = split_owner(line), named_keys(7, #ARGV, 2)
+if owner == '-' then return {'ok', owner} end
+local needs = lacking(controls, {owner})
+if needs then return needs end
+redis.call('XADD', controls[owner], 'MAXLEN', '~', 10000, '*', 'kind', 'withdraw', 'from', ARGV[5], 'shard', ARGV[3],
+  'child', ARGV[4], 'message_id', ARGV[6])
+redis.call('PEXPIRE', controls[owner], 3600000)
+return {'ok', owner}

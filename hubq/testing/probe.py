@@ -1,0 +1,251 @@
+"""What is inside a node, for tests to look at: ``probe(node).children()``. Nothing here changes anything.
+
+With ``interfere``, ``moments`` and ``connections`` beside it, this is all of hubq's tests that knows how a node is made
+inside. It is no public interface: it may change with every version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hubq.core.child import Child
+from hubq.core.lifecycle import Life
+from hubq.node.holding import Cell, Holding
+from hubq.node.node import Node
+from hubq.node.replica import Replica
+from hubq.store.connection import AsyncRedis
+
+
+class ChildHere:
+    """A child on a node, or a copy of one. It stays the same object's view when the child goes on to another shard or pin."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.inside = cell
+        """The node's own object: for :mod:`hubq.testing`, not for tests."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ChildHere) and other.inside is self.inside
+
+    def __hash__(self) -> int:
+        return id(self.inside)
+
+    @property
+    def child_id(self) -> str:
+        """Its name."""
+        return self.inside.child_id
+
+    @property
+    def shard(self) -> int:
+        """Its shard."""
+        return self.inside.holding.shard
+
+    @property
+    def life(self) -> Life:
+        """How far it is in its life here."""
+        return self.inside.life
+
+    @property
+    def kind(self) -> type[Child]:
+        """Its class."""
+        return self.inside.kind
+
+    @property
+    def instance(self) -> Any:
+        """The object of the class; None if it could not be built."""
+        return self.inside.instance
+
+    @property
+    def busy(self) -> bool:
+        """Whether a handler runs."""
+        return self.inside.busy is not None
+
+    @property
+    def runs(self) -> bool:
+        """Whether its ``run()`` is under way."""
+        return self.inside.run_task is not None
+
+    @property
+    def next_save(self) -> object | None:
+        """What stands for the save that is due: another object for another one; None while none is."""
+        return self.inside.save_timer
+
+    @property
+    def may_handle(self) -> bool:
+        """Whether handlers may start: its shard's intake is open."""
+        return self.inside.holding.open
+
+    @property
+    def redundancy_mode(self) -> str:
+        """``"active"`` or ``"passive"``."""
+        return self.inside.redundancy_mode
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are in memory and not begun."""
+        return len(self.inside.queue or ())
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Their payloads, counted one by one."""
+        return sum(len(message.payload) for message in self.inside.queue or ())
+
+    @property
+    def accounted_bytes(self) -> int:
+        """Their payloads, as the node has counted them while they came and went."""
+        return self.inside.queue.bytes if self.inside.queue is not None else 0
+
+    @property
+    def left_in_mailbox(self) -> bool:
+        """Whether there was no room in memory for messages of it: they are read again later."""
+        return self.child_id in self.inside.holding.behind
+
+    @property
+    def replays_until(self) -> float | None:
+        """``durability="interval"``: messages older than this (Redis ms) may have been answered before a crash."""
+        return self.inside.holding.replays.get(self.child_id)
+
+
+class Probe:
+    """What one node has and does right now."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._parts = node.parts
+
+    # -- the node ----------------------------------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> AsyncRedis:
+        """Its connection to Redis."""
+        return self._parts.redis
+
+    @property
+    def incarnation(self) -> int:
+        """The number that it got when it joined; 0 while it is void."""
+        return self._parts.incarnation
+
+    @property
+    def lease_until_ms(self) -> int:
+        """The end of its lease as Redis granted it last, ms of Redis TIME."""
+        return self._parts.granted_ms
+
+    @property
+    def handled(self) -> int:
+        """Messages it has handled."""
+        return self._parts.dispatcher.handled
+
+    @property
+    def commits(self) -> int:
+        """Commits it has made."""
+        return self._parts.committer.commits
+
+    @property
+    def counts_nodes(self) -> bool:
+        """Whether it looks for a quorum at all."""
+        return self._parts.quorum is not None
+
+    @property
+    def partitioned(self) -> bool:
+        """Whether it has closed its intake for want of a quorum."""
+        return self._parts.quorum is not None and self._parts.quorum.closed
+
+    @property
+    def members_seen(self) -> set[str]:
+        """The live nodes of the view it planned with last."""
+        return {name for name, _, _ in self._node._coordinator._members}
+
+    @property
+    def events_unwritten(self) -> int:
+        """Events that it has told of and not written yet."""
+        return len(self._parts.supervisor._events)
+
+    # -- shards and pins ---------------------------------------------------------------------------------------------
+
+    def _held(self) -> list[Holding]:
+        return list(self._parts.supervisor.holdings.values())
+
+    @property
+    def holds(self) -> set[tuple[int, str | None]]:
+        """What it owns as it knows: (shard, None), and (shard, child) for a pin."""
+        return set(self._parts.supervisor.holdings)
+
+    @property
+    def shards_open(self) -> list[int]:
+        """The shards, pins left out, whose intake is open."""
+        return [holding.shard for holding in self._held() if holding.pinned is None and holding.open]
+
+    @property
+    def shards_moving(self) -> list[int]:
+        """The shards that it is giving away."""
+        return [holding.shard for holding in self._held() if holding.moving]
+
+    @property
+    def children_apart(self) -> list[str]:
+        """The children that it owns as pins."""
+        return [holding.pinned for holding in self._held() if holding.pinned is not None]
+
+    @property
+    def children_pinned_away(self) -> list[str]:
+        """The children that are left out of a shard it owns, wherever they are."""
+        return [child for holding in self._held() for child in holding.excluded]
+
+    @property
+    def uncommitted(self) -> int:
+        """Messages that are done and not committed."""
+        return sum(len(done) for holding in self._held() for done in holding.effects.done.values())
+
+    @property
+    def children_replaying(self) -> set[str]:
+        """The interval children that a node had before, and that are not saved since."""
+        return {child for holding in self._held() for child in holding.replays}
+
+    # -- children ----------------------------------------------------------------------------------------------------
+
+    def children(self) -> list[ChildHere]:
+        """The children on this node, copies of other nodes' left out."""
+        return [ChildHere(cell) for cell in self._parts.supervisor.children()]
+
+    def child(self, child_id: str) -> ChildHere | None:
+        """One of them."""
+        return next((child for child in self.children() if child.child_id == child_id), None)
+
+    def the_child(self, child_id: str) -> ChildHere:
+        """One of them, that is here."""
+        found = self.child(child_id)
+        assert found is not None, f"child {child_id!r} is not on node {self._node.name!r}"
+        return found
+
+    @property
+    def busy(self) -> list[str]:
+        """The children whose handler runs."""
+        return [child.child_id for child in self.children() if child.busy]
+
+    # -- copies of other nodes' children -----------------------------------------------------------------------------
+
+    def _replicas(self) -> dict[int, Replica]:
+        return {} if self._parts.replicas is None else self._parts.replicas.shards
+
+    @property
+    def shards_followed(self) -> list[int]:
+        """The shards whose copies are as far as the log."""
+        return [shard for shard, replica in self._replicas().items() if replica.ready]
+
+    def copies(self) -> list[ChildHere]:
+        """All copies on this node, whether they are as far as the log or not."""
+        return [ChildHere(cell) for replica in self._replicas().values() for cell in replica.holding.cells.values()]
+
+    def copy(self, child_id: str) -> ChildHere | None:
+        """The copy of a child, once those of its shard are as far as the log."""
+        for replica in self._replicas().values():
+            if replica.ready and child_id in replica.holding.cells:
+                return ChildHere(replica.holding.cells[child_id])
+        return None
+
+    def following(self, shard: int) -> object:
+        """What stands for the following of a shard: another object once it began anew; None while it does not follow."""
+        return self._replicas().get(shard)
+
+
+def probe(node: Node) -> Probe:
+    """What is inside a node that was started."""
+    return Probe(node)

@@ -1,0 +1,392 @@
+"""A run of each script that gets to every place at which it writes: docs/adr/0008 is checked with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hubq.core.balance import Decision
+from hubq.core.messages import HandoverConfirmed
+from hubq.core.quorum import Roll
+from hubq.core.replication import LogPosition
+from hubq.core.wish import Wish
+from hubq.store.assignment import publish_assignment
+from hubq.store.batches import end_batch, forget_mark, open_batch
+from hubq.store.command import plain
+from hubq.store.connection import SyncRedis
+from hubq.store.control import send_control
+from hubq.store.dead_letters import read_dead, replay_dead
+from hubq.store.effects import Effects
+from hubq.store.keys import Keys
+from hubq.store.mailbox import (
+    Outgoing,
+    StartOptions,
+    read_range,
+    send_messages,
+    start_children,
+    void_numbers,
+    withdraw_call,
+)
+from hubq.store.membership import check_config, drain_node, evict_node, join_node, leave_node, renew_lease
+from hubq.store.owners import (
+    Kept,
+    Owner,
+    claim_shards,
+    commit_shards,
+    dissolve_pins,
+    park_shard,
+    pass_token,
+    release_pin,
+    renew_token,
+)
+from hubq.store.places import pass_children, want_place
+from hubq.store.quorum import settle_quorum
+from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
+from hubq.store.results import keep_job, keep_result
+from hubq.store.tries import absolve_node, end_watch, mark_tries
+
+KEPT = Kept(1000, 10, 60_000)
+
+
+class World:
+    """A hub with a node ``a`` that owns the shards 0 and 1, and some children with all that a child may have."""
+
+    def __init__(self, keys: Keys, redis: SyncRedis) -> None:
+        self.keys, self.redis = keys, redis
+        self._seq = 0
+        self.a = self.join("a")
+        self.run(claim_shards(keys, "a", self.a, [0, 1], [], KEPT))
+        self.owner = Owner("a", self.a, 1)
+
+    def run(self, command: Any) -> Any:
+        return self.redis.run(command)
+
+    def raw(self, *args: Any) -> Any:
+        return self.run(plain(*args, read=lambda answer: answer))
+
+    def join(self, node: str) -> int:
+        return int(self.run(join_node(self.keys, node, {"life": "ab12"}, 60_000, 1000, 4)).incarnation)
+
+    def die(self, node: str) -> None:
+        self.raw("HDEL", self.keys.nodes, node)
+        self.raw("ZREM", self.keys.leases, node)
+
+    def start(self, shard: int, *children: str, batch: str = "") -> Any:
+        self._seq += 1
+        command = start_children(
+            self.keys, shard, "s", self._seq, dict.fromkeys(children, b'{"name":"Room","start_id":"s:1"}\n'),
+            reply_to="s", timeout_ms=0, all_or_nothing=False, sender_ttl_ms=60_000, options=StartOptions(batch=batch),
+        )  # fmt: skip
+        return self.run(command)
+
+    def send(self, shard: int, child: str, kind: str = "call") -> bytes:
+        """The entry of a new message."""
+        self._seq += 1
+        messages = {shard: [(self._seq, Outgoing(kind, child, "post", b"p", 5.0, True))]}
+        self.run(send_messages(self.keys, "s", messages, sender_ttl_ms=60_000, max_backlog=100))
+        return bytes(self.run(read_range(self.keys, shard, b"0", b"+", 99))[-1].entry)
+
+    def pin(self, shard: int, child: str, node: str, incarnation: int, token: int = 2) -> Owner:
+        owner = Owner(node, incarnation, token)
+        self.raw("HSET", self.keys.owners, f"{shard}/{child}", owner.line)
+        return owner
+
+    def everything(self) -> list[tuple[int, Effects]]:
+        """For each of two shards effects: all there can be, and those without a message that is done."""
+        for shard in (0, 1):
+            self.start(shard, f"old{shard}", f"busy{shard}", f"idle{shard}")
+            self.run(want_place(self.keys, shard, f"old{shard}", Wish("a", "moved"), 1000))
+        self.run(follow_shard(self.keys, 0, "a", self.a, 60_000))
+        busy, idle = [self.send(0, "busy0") for _ in range(2)], self.send(0, "idle0")
+        effects = Effects(
+            done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
+            ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
+            log=[LogItem("end", "old0", word="s:1")],
+        )  # fmt: skip
+        return [(0, effects), (1, Effects(states={"busy1": b"1 attributes 0\ns"}))]
+
+    def in_hand(self, node: str, incarnation: int) -> None:
+        """Marks of shard 0: of what the crash of the node makes a dead letter, of what it counts, and of what was done."""
+        self.start(0, "bad", "fresh", "lame")
+        bad, fresh = self.send(0, "bad").decode(), self.send(0, "fresh").decode()
+        self.raw("HSET", self.keys.backlog(0), "bad", 1)
+        by = f"{node}#{incarnation}"
+        marks = {
+            "watch": "0-0 starting x#8 y#9", "message bad": f"{bad} 2 {by} x#8 y#9", "message fresh": f"{fresh} 1 {by} y#9",
+            "message done": f"1-0 1 {by} y#9", "start lame": f"- 2 {by} x#8 y#9",
+        }  # fmt: skip
+        self.raw("HSET", self.keys.tries(0), *(part for mark in marks.items() for part in mark))
+
+    def letters(self) -> dict[str, str]:
+        """Dead letters of shard 0, of a message and of a start: kind -> entry. Node ``b`` is said to have owned it."""
+        b = self.join("b")
+        self.pin(0, "bad", "b", b)
+        self.in_hand("b", b)
+        self.die("b")
+        self.run(dissolve_pins(self.keys, 0, self.owner, ["bad"], KEPT))
+        return {letter.kind: letter.letter.partition("/")[2] for letter in self.run(read_dead(self.keys, 0))}
+
+
+DRIVES: dict[str, Callable[[World], None]] = {}
+
+
+def drive(act: Callable[[World], None]) -> Callable[[World], None]:
+    """The function is named after the script that it drives."""
+    DRIVES[act.__name__.removeprefix("drive_")] = act
+    return act
+
+
+# -- members --------------------------------------------------------------------------------------------------------
+
+
+@drive
+def drive_check_config(world: World) -> None:
+    world.run(check_config(world.keys, 4))
+
+
+@drive
+def drive_join_node(world: World) -> None:
+    world.raw("DEL", world.keys.epoch)  # as for the hub's first node
+    world.join("b")
+
+
+@drive
+def drive_renew_lease(world: World) -> None:
+    assert world.run(renew_lease(world.keys, "a", world.a, 1000)).ok
+
+
+@drive
+def drive_drain_node(world: World) -> None:
+    assert world.run(drain_node(world.keys, "a", None, 1000)) == "draining"
+
+
+@drive
+def drive_leave_node(world: World) -> None:
+    world.pin(2, "c", "a", world.a)
+    assert world.run(leave_node(world.keys, "a", world.a, 1000, force=True)) == "left"
+
+
+@drive
+def drive_evict_node(world: World) -> None:
+    world.raw("ZADD", world.keys.leases, 1, "a")
+    assert world.run(evict_node(world.keys, "a", "b", 1000)) == "evicted"
+
+
+@drive
+def drive_settle_quorum(world: World) -> None:
+    event = {"type": "quorum_lost"}
+    epoch = int(world.raw("GET", world.keys.epoch))
+    assert world.run(settle_quorum(world.keys, epoch, b"", Roll(changes=1), "no quorum", event, 1000))
+
+
+@drive
+def drive_publish_assignment(world: World) -> None:
+    decision = Decision({0: "a"}, {0: 1.0}, 1)
+    assert world.run(publish_assignment(world.keys, "a", world.a, 5, decision, {"a": world.a}, 1000)) == "ok"
+
+
+@drive
+def drive_send_control(world: World) -> None:
+    world.run(send_control(world.keys, "a", HandoverConfirmed("b", 0, "h")))
+
+
+# -- owners ---------------------------------------------------------------------------------------------------------
+
+
+@drive
+def drive_claim_shards(world: World) -> None:
+    b = world.join("b")
+    world.in_hand("a", world.a)
+    world.pin(0, "pinned", "a", world.a)
+    world.die("a")
+    assert world.run(claim_shards(world.keys, "b", b, [0, 3], [(0, "pinned")], KEPT)) == {0: 2, 3: 1}
+
+
+@drive
+def drive_dissolve_pins(world: World) -> None:
+    assert set(world.letters()) == {"call", "start"}
+
+
+@drive
+def drive_renew_token(world: World) -> None:
+    assert world.run(renew_token(world.keys, 0, None, world.owner, Owner("a", world.a, 2))) == "renewed"
+
+
+@drive
+def drive_commit_shards(world: World) -> None:
+    commits = [(shard, None, world.owner, effects) for shard, effects in world.everything()]
+    fenced = (1, "c", world.owner, commits[0][3])
+    (command,) = commit_shards(world.keys, [fenced, *commits])
+    assert world.run(command) == ["fenced", "ok", "ok"]
+    for key in (world.keys.pins, world.keys.children(0)):
+        assert world.raw("HEXISTS", key, "old0") == 0
+    assert [world.raw("LLEN", world.keys.reply(client)) for client in "st"] == [1, 1]
+    assert world.raw("XLEN", world.keys.log(0)) == 1
+
+
+@drive
+def drive_park_shard(world: World) -> None:
+    for shard, effects in world.everything():
+        assert world.run(park_shard(world.keys, shard, None, world.owner, effects, 1000)) == "parked"
+    assert world.run(park_shard(world.keys, 2, "c", world.pin(2, "c", "a", world.a), Effects(), 1000)) == "parked"
+
+
+@drive
+def drive_pass_token(world: World) -> None:
+    b = world.join("b")
+    for shard, effects in world.everything():
+        command = pass_token(
+            world.keys, shard, world.owner, "b", b, handover_id="h", closed_at_ms=1.0, pinned={f"busy{shard}": "busy"},
+            effects=effects, events_kept=1000,
+        )  # fmt: skip
+        assert world.run(command) == "passed"
+
+
+@drive
+def drive_pass_children(world: World) -> None:
+    b = world.join("b")
+    for shard, effects in world.everything():
+        command = pass_children(
+            world.keys, shard, world.owner, "b", b, [f"busy{shard}"], handover_id="h", closed_at_ms=1.0,
+            effects=effects, events_kept=1000,
+        )  # fmt: skip
+        assert world.run(command) == "passed"
+
+
+@drive
+def drive_release_pin(world: World) -> None:
+    b = world.join("b")
+    for shard, effects in world.everything():
+        pin = world.pin(shard, f"idle{shard}", "b", b)
+        command = release_pin(
+            world.keys, shard, f"idle{shard}", pin, closed_at_ms=1.0, effects=effects, events_kept=1000
+        )
+        assert world.run(command) == "released"
+    assert world.raw("XLEN", world.keys.control("a")) == 2
+
+
+@drive
+def drive_want_place(world: World) -> None:
+    world.start(0, "c")
+    for wish in (Wish("a", "moved"), None):
+        assert world.run(want_place(world.keys, 0, "c", wish, 1000)) == "ok"
+
+
+# -- messages -------------------------------------------------------------------------------------------------------
+
+
+@drive
+def drive_send_messages(world: World) -> None:
+    world.start(0, "c")
+    world.start(1, "d")
+    world.raw("SET", world.keys.partitioned, "since 5")
+    messages = {
+        0: [(n, Outgoing(kind, "c", "m", b"p", 1.0, True)) for n, kind in ((11, "call"), (12, "stop"))],
+        1: [(13, Outgoing("cast", "d", "m", b"p", 0.0, False))],
+    }
+    command = send_messages(world.keys, "s", messages, sender_ttl_ms=60_000, max_backlog=100)
+    assert world.run(command) == ["ok", "partitioned since 5", "ok"]
+
+
+@drive
+def drive_void_numbers(world: World) -> None:
+    assert world.run(void_numbers(world.keys, "s", [1], 60_000)) == ["void"]
+
+
+@drive
+def drive_start_children(world: World) -> None:
+    assert world.start(0, "c", batch="one") == ["ok"]
+
+
+@drive
+def drive_withdraw_call(world: World) -> None:
+    assert world.run(withdraw_call(world.keys, 0, "c", "s", "1")) == "a"
+    assert world.raw("XLEN", world.keys.control("a")) == 1
+    assert world.run(withdraw_call(world.keys, 3, "c", "s", "1")) == "-"
+
+
+@drive
+def drive_end_batch(world: World) -> None:
+    for batch, decision in (("one", "seal"), ("two", "undo")):
+        world.run(open_batch(world.keys, batch, 60_000))
+        assert world.run(end_batch(world.keys, batch, decision, 1)) in ("sealed", "undone")
+
+
+@drive
+def drive_forget_mark(world: World) -> None:
+    world.start(0, "c", batch="one")
+    world.run(open_batch(world.keys, "one", 60_000))
+    world.run(end_batch(world.keys, "one", "seal", 1))
+    world.run(forget_mark(world.keys, 0, "s:1", "one"))
+    assert world.raw("PTTL", world.keys.batch("one")) > 0
+
+
+@drive
+def drive_keep_job(world: World) -> None:
+    key = world.keys.result("rq")
+    world.raw("HSET", key, "status", "queued", "ttl", "60")
+    assert world.run(keep_job(key)) == "kept"
+
+
+@drive
+def drive_keep_result(world: World) -> None:
+    assert world.run(keep_result(world.keys, "job", "finished", b"p", 60_000)) == "ok"
+
+
+# -- after crashes --------------------------------------------------------------------------------------------------
+
+
+@drive
+def drive_mark_tries(world: World) -> None:
+    world.raw("HSET", world.keys.tries(0), "watch", "0-0 open x#9")
+    marks = {"message c": "1-0 1 a#1", "message d": ""}
+    assert world.run(mark_tries(world.keys, 0, None, world.owner, marks)) == "ok"
+
+
+@drive
+def drive_end_watch(world: World) -> None:
+    assert world.run(end_watch(world.keys, 0, world.owner)) == "over"
+    world.start(0, "c")
+    for last, word in (("+", "watching"), ("0-1", "over")):
+        entry = world.run(read_range(world.keys, 0, b"0", b"+", 9))[-1].entry.decode() if last == "+" else last
+        world.raw("HSET", world.keys.tries(0), "watch", f"{entry} starting x#9")
+        assert world.run(end_watch(world.keys, 0, world.owner)) == word
+
+
+@drive
+def drive_replay_dead(world: World) -> None:
+    for entry in world.letters().values():
+        assert world.run(replay_dead(world.keys, 0, entry)) == "ok"
+    assert world.raw("XLEN", world.keys.control("a")) == 1
+
+
+@drive
+def drive_absolve_node(world: World) -> None:
+    world.letters()
+    world.raw("HSET", world.keys.tries(0), "start lame", f"- 1 - b#{world.a + 1}")
+    assert world.run(absolve_node(world.keys, [0, 1], "b", world.a + 1)) > 2
+    assert world.raw("XLEN", world.keys.control("a")) == 1
+
+
+# -- followers ------------------------------------------------------------------------------------------------------
+
+
+@drive
+def drive_follow_shard(world: World) -> None:
+    assert world.run(follow_shard(world.keys, 0, "a", world.a, 60_000)) is not None
+
+
+@drive
+def drive_report_replica(world: World) -> None:
+    b = world.join("b")
+    for node, incarnation in (("a", world.a), ("b", b)):
+        world.run(follow_shard(world.keys, 0, node, incarnation, 60_000))
+    world.die("b")
+    assert world.run(report_replica(world.keys, 0, "a", world.a, 60_000, LogPosition(1, "1-0"), True)) is not None
+    assert world.raw("HEXISTS", world.keys.replicas(0), "b") == 0
+
+
+@drive
+def drive_unfollow_shard(world: World) -> None:
+    world.run(follow_shard(world.keys, 0, "a", world.a, 60_000))
+    assert world.run(unfollow_shard(world.keys, 0, "a", world.a)) == "left"
