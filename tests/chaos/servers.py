@@ -35,8 +35,8 @@ class Failover:
 
     def __enter__(self) -> Failover:
         try:
-            self._start(self.primary_port)
-            self._start(self.replica_port, "--replicaof", "127.0.0.1", str(self.primary_port))
+            self.start(self.primary_port)
+            self.start(self.replica_port, "--replicaof", "127.0.0.1", str(self.primary_port))
             until(lambda: self.info(self.replica_port)["master_link_status"] == "up", "the replica is in step")
             self._start_sentinel()
             until(self._sentinel_knows, "the Sentinel knows the replica")
@@ -84,7 +84,8 @@ class Failover:
         """Whether the replica is the primary now."""
         return self.info(self.replica_port)["role"] == "master"
 
-    def _start(self, port: int, *options: str) -> None:
+    def start(self, port: int, *options: str) -> None:
+        """Start one more server; returns once it answers."""
         binary, _ = find_server()
         assert binary is not None
         directory = Path(self._directory.name, str(port))

