@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import itertools
 import os
 import platform
@@ -28,6 +29,14 @@ from hubq.store.embedded import EmbeddedServer
 
 PARTS = ("messages", "casts", "starts", "migration", "take-over", "memory", "growth", "peers")
 Work = Callable[[], Awaitable[dict[str, Any]]]
+
+#: How long one measurement of a part may take, seconds: several times what it takes on two slow cores.
+LIMITS = {
+    "messages": 240.0, "casts": 300.0, "starts": 240.0, "migration": 300.0, "take-over": 300.0, "memory": 900.0,
+    "growth": 900.0, "peers": 300.0,
+}  # fmt: skip
+#: How long its processes may take to end then. After that everything is stuck, and ends with a traceback.
+LAST = 90.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,22 @@ def _in_settings(
     ]
 
 
+async def in_time(work: Work, what: str, limit: float, late: list[str]) -> dict[str, Any]:
+    """The figures; none, and a word on stderr and in ``late``, if they take longer than ``limit`` seconds."""
+    faulthandler.dump_traceback_later(limit + LAST, exit=True)  # for work that blocks the loop
+    try:
+        async with asyncio.timeout(limit) as timer:
+            return await work()
+    except TimeoutError:
+        if not timer.expired():
+            raise
+        late.append(f"{what}: not done within {limit:g} s")
+        print(late[-1], file=sys.stderr)
+        return {}
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 async def machine(url: str) -> dict[str, str]:
     """Where this ran."""
     async with Redis.from_url(url) as redis:
@@ -109,25 +134,27 @@ async def machine(url: str) -> dict[str, str]:
     }
 
 
-async def main(parts: list[str], rounds: int, sizes: Sizes, results: Path) -> int:
-    """Measure and tell. 1 if a child's state was wrong or a call failed in a move."""
+async def main(parts: list[str], rounds: int, sizes: Sizes, results: Path, limit: float | None = None) -> int:
+    """Measure and tell. 1 if a child's state was wrong, a call failed in a move, or a part was not done in time."""
     began = time.perf_counter()
     found: report.Found = {}
+    late: list[str] = []
     versions, missing = peer_jobs.present() if "peers" in parts else ({}, {})
     with EmbeddedServer() as server:
         assert server.pid is not None, "benchmarks need a real Redis: install redis-server"
         about = await machine(server.url)
         for turn in range(1, rounds + 1):
             for part, whose, work in works(parts, sizes, server.url, server.pid, list(versions), turn):
-                print(f"round {turn} of {rounds}: {part}, {whose}", file=sys.stderr)
+                what = f"round {turn} of {rounds}: {part}, {whose}"
+                print(what, file=sys.stderr)
                 await empty(server.url)
-                if figures := await work():
+                if figures := await in_time(work, what, limit or LIMITS[part], late):
                     found.setdefault(part, {}).setdefault(whose, []).append(figures)
     processes.LOG.unlink(missing_ok=True)
     peer_jobs.LOG.unlink(missing_ok=True)
-    report.show(found, about, versions, missing, rounds, time.perf_counter() - began, results)
+    report.show(found, about, versions, missing, late, rounds, time.perf_counter() - began, results)
     moves = [figures for every in found.get("migration", {}).values() for figures in every]
-    return int(any(figures["failed_calls"] or figures["wrong_states"] for figures in moves))
+    return int(bool(late) or any(figures["failed_calls"] or figures["wrong_states"] for figures in moves))
 
 
 if __name__ == "__main__":
@@ -140,6 +167,7 @@ if __name__ == "__main__":
     parser.add_argument("--tiny", action="store_true", help="just to see that it runs")
     parser.add_argument("--children", type=int, help="children of the memory part (default: 100,000)")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="where every figure is written, as JSON")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="for one measurement (default: by its part)")
     given = parser.parse_args()
     chosen = given.only.split(",")
     if unknown := set(chosen) - set(PARTS):
@@ -149,5 +177,13 @@ if __name__ == "__main__":
         sizes = replace(sizes, children=given.children)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         sys.exit(
-            runner.run(main(chosen, given.rounds or (1 if given.quick or given.tiny else 3), sizes, given.results))
+            runner.run(
+                main(
+                    chosen,
+                    given.rounds or (1 if given.quick or given.tiny else 3),
+                    sizes,
+                    given.results,
+                    given.limit,
+                )
+            )
         )

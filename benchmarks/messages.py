@@ -11,12 +11,13 @@ from redis.asyncio import Redis
 
 from benchmarks import bare_loop
 from benchmarks.app import Account, Idle
-from benchmarks.casts import CHILDREN, Send, casts_per_second
+from benchmarks.casts import CHILDREN, IN_FLIGHT, Send, casts_per_second
+from benchmarks.pace import Pace
 from benchmarks.processes import served_hub, start_children
 
 WARM_UP_CALLS = 100
-#: Half load: casts per second meanwhile, the same for both; about half of what hubq takes on two cores.
-HALF_LOAD = 15_000
+#: Half load: casts meanwhile, as this part of the casts per second that were measured just before.
+HALF_LOAD = 0.5
 TICK = 0.005
 
 Call = Callable[[str], Awaitable[object]]
@@ -35,30 +36,32 @@ async def call_times(call: Call, calls: int, name: str) -> dict[str, float]:
 
 
 @contextlib.asynccontextmanager
-async def half_load(send: Send) -> AsyncIterator[None]:
+async def half_load(send: Send, rate: float) -> AsyncIterator[Pace]:
     """Casts at a steady rate meanwhile, as a tick's worth at a time."""
+    pace, over = Pace(rate, IN_FLIGHT, time.perf_counter()), asyncio.Event()
 
     async def offer() -> None:
-        began, sent = time.perf_counter(), 0
-        while True:
-            due = int((time.perf_counter() - began) * HALF_LOAD)
-            if due > sent:
-                await send([f"c{number * 7 % CHILDREN}" for number in range(sent, due)])
-            sent = due
+        while not over.is_set():
+            before, due = pace.total, pace.due(time.perf_counter())
+            if due:
+                await send([f"c{number * 7 % CHILDREN}" for number in range(before, before + due)])
             await asyncio.sleep(TICK)
 
     task = asyncio.create_task(offer())
     try:
-        yield
+        yield pace
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # Not cancelled: redis-py's pipelines may lose that, and the load would go on for ever.
+        over.set()
+        await asyncio.wait([task])
+    task.result()  # if it has failed, there was no load, and nothing was measured
 
 
-async def _calls(call: Call, send: Send, calls: int) -> dict[str, float]:
+async def _calls(call: Call, send: Send, calls: int, casts_per_s: float) -> dict[str, float]:
     found = await call_times(call, calls, "call")
-    async with half_load(send):
-        return found | await call_times(call, calls, "busy_call")
+    async with half_load(send, HALF_LOAD * casts_per_s) as pace:
+        found |= await call_times(call, calls, "busy_call")
+        return found | {"busy_casts_per_s": pace.achieved(time.perf_counter())}
 
 
 async def measure_hubq(url: str, hub_id: str, casts: int, calls: int) -> dict[str, float]:
@@ -72,7 +75,7 @@ async def measure_hubq(url: str, hub_id: str, casts: int, calls: int) -> dict[st
 
         streams = [hub.keys.mailbox(shard) for shard in range(hub.config.shards)]
         found = {"casts_per_s": await casts_per_second(redis, streams, send, casts)}
-        return found | await _calls(lambda name: refs[name].call("touch"), send, calls)
+        return found | await _calls(lambda name: refs[name].call("touch"), send, calls, found["casts_per_s"])
 
 
 async def measure_bare(url: str, casts: int, calls: int) -> dict[str, float]:
@@ -83,7 +86,7 @@ async def measure_bare(url: str, casts: int, calls: int) -> dict[str, float]:
             await bare_loop.cast_all(redis, names)
 
         found = {"casts_per_s": await casts_per_second(redis, bare_loop.STREAMS, send, casts)}
-        return found | await _calls(lambda name: bare_loop.call(redis, name), send, calls)
+        return found | await _calls(lambda name: bare_loop.call(redis, name), send, calls, found["casts_per_s"])
 
 
 async def measure_starts(url: str, hub_id: str, starts: int) -> dict[str, float]:

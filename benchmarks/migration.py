@@ -9,16 +9,19 @@ from typing import Any
 from redis.asyncio import Redis
 
 from benchmarks.app import Account
+from benchmarks.pace import Pace
 from benchmarks.processes import ended, served_hub, start_children, start_worker, wait_for_node
 from hubq import Hub
 
 RATE = 2_000
 TICK = 0.01
+#: Calls begun at once, and calls that wait for their answers: no more on a machine that cannot keep the rate up.
+LARGEST, IN_HAND = 200, 2_000
 SETTLE = 1.5
 
 
 class Load:
-    """Calls at a fixed rate, whether or not the answers keep up: each child in turn."""
+    """Calls at a fixed rate, whether or not the answers keep up (within bounds): each child in turn."""
 
     def __init__(self, hub: Hub, names: list[str]) -> None:
         self.refs = [hub.aio.ref(name) for name in names]
@@ -38,14 +41,13 @@ class Load:
         self.times.append((began, (time.perf_counter() - began) * 1000))
 
     async def _run(self) -> None:
-        began, sent = time.perf_counter(), 0
+        pace, number = Pace(RATE, LARGEST, time.perf_counter()), 0
         while True:
-            due = int((time.perf_counter() - began) * RATE)
-            for number in range(sent, due):
+            for _ in range(min(pace.due(time.perf_counter()), IN_HAND - len(self._calls))):
                 task = asyncio.create_task(self._call(number % len(self.refs)))
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
-            sent = due
+                number += 1
             await asyncio.sleep(TICK)
 
     def cancel(self) -> None:

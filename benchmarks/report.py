@@ -24,6 +24,7 @@ FIGURES: dict[str, dict[str, str]] = {
         "call_p50_ms": "call, idle, p50 (ms)",
         "call_p99_ms": "call, idle, p99 (ms)",
         "call_p999_ms": "call, idle, p99.9 (ms)",
+        "busy_casts_per_s": "half load: casts per second",
         "busy_call_p50_ms": "call, half load, p50 (ms)",
         "busy_call_p99_ms": "call, half load, p99 (ms)",
         "busy_call_p999_ms": "call, half load, p99.9 (ms)",
@@ -140,6 +141,7 @@ def show(
     machine: dict[str, str],
     versions: dict[str, str],
     missing: dict[str, str],
+    late: list[str],
     rounds: int,
     seconds: float,
     results: Path,
@@ -153,11 +155,14 @@ def show(
     for text in (*settings.values(), *(f"{name} does not install: {reason}" for name, reason in missing.items())):
         console.print(text, highlight=False)
     written = {
-        "machine": machine, "seconds": round(seconds, 1), "peers": settings, "missing": missing, "rounds": found,
+        "machine": machine, "seconds": round(seconds, 1), "peers": settings, "missing": missing, "late": late,
+        "rounds": found,
     }  # fmt: skip
     results.write_text(json.dumps(written, indent=1))
-    if "peers" in found and "messages" in found:
+    if "peers" in found and "hubq" in found.get("messages", {}):
         draw(found)
+    for what in late:
+        print(f"not measured: {what}")
     print(f"{seconds:.0f} s; every figure of every round is in {results}")
 
 

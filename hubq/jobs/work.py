@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any, ClassVar
 
+import redis
 from rq import Queue, Worker
 from rq.exceptions import DequeueTimeout, StopRequested
 from rq.executions import Execution
@@ -25,6 +26,12 @@ from hubq.errors import NotImportable
 
 #: How long an idle worker waits in Redis before it looks whether it has been told to end, seconds.
 SLICE = 0.5
+
+#: The longest pause of an idle worker before it tries a lost Redis again, seconds. (RQ's is a minute.)
+RECONNECT = 2.0
+
+#: How long a worker that is to end, and has nothing in hand, may wait for Redis, seconds.
+PARTING = 5.0
 
 #: ``prctl`` option (Linux): the signal a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
@@ -75,6 +82,7 @@ class HubWorker(Worker):
 
     queue_class = HubQueue
     job_class = HubJob
+    max_connection_wait_time = RECONNECT
     grace = 30.0
 
     def _shutdown(self) -> None:
@@ -82,6 +90,7 @@ class HubWorker(Worker):
         self._stop_requested = True
         HubQueue.stopping.set()
         threading.Thread(target=self._end_in_time, daemon=True, name="hubq-grace").start()
+        threading.Thread(target=self._end_without_redis, daemon=True, name="hubq-parting").start()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """Nothing: service managers signal the node and its processes, and the node passes its own signal on.
@@ -99,6 +108,33 @@ class HubWorker(Worker):
             time.sleep(0.05)
 
     _giving_back = False
+
+    def _end_without_redis(self) -> None:
+        """End this process by force: with Redis away or silent, RQ might never end it."""
+        waits_since = time.monotonic()
+        while time.monotonic() < waits_since + PARTING:
+            if self.horse_pid and not self._giving_back:
+                waits_since = time.monotonic()  # a job is in hand, and has its time
+            time.sleep(0.05)
+        self.log.error("Worker %s: Redis did not answer within %g s: it is not told of the end", self.name, PARTING)
+        os._exit(1)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """As RQ's. But RQ's wait for a lost Redis has no end, and each of its rounds begins here."""
+        try:
+            super().heartbeat(timeout, pipeline)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            if HubQueue.stopping.is_set():
+                raise StopRequested from error
+            raise
+
+    def teardown(self) -> None:
+        """As RQ's, with a line instead of a traceback when Redis is away."""
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            self.log.error("Worker %s: Redis is not told of the end: %s", self.name, error)
+            sys.exit(1)
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """As RQ's, but never the group of this process: a horse that was forked just now has no group of its own yet."""

@@ -47,7 +47,8 @@ def refused(server: Server, error: RedisError) -> RedisUnavailable:
     said = str(error)
     if isinstance(error, AuthenticationError | NoPermissionError) or said.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
         hint = "check the user, the password and the user's permissions"
-    elif isinstance(error, OutOfMemoryError) or said.startswith(("OOM", "MISCONF")):
+    elif isinstance(error, OutOfMemoryError) or "OOM command not allowed" in said or "MISCONF" in said:
+        # (Redis 6 wraps the refusal of a command in a script: "Error running script (...): ... -OOM command not ...".)
         hint = "it writes nothing until it has room again"
     elif isinstance(error, ReadOnlyError | NotPrimary) or "READONLY" in said:
         hint = "it is a replica: use the URL of the primary"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from hubq.errors import ConfigError
@@ -15,6 +17,14 @@ from hubq.store.sentinel import SCHEMES, SentinelAddress
 
 #: How long one answer may take before the connection counts as lost, seconds.
 ANSWER_TIMEOUT = 5.0
+
+#: Makes redis-py send no CLIENT SETINFO with each connection: a user of ``hubq acl`` may not, and needs not, send it.
+#: (Older redis-py has two parameters for it, which newer ones call deprecated.)
+UNANNOUNCED: dict[str, Any] = (
+    {"driver_info": None}
+    if "driver_info" in signature(AbstractConnection.__init__).parameters
+    else {"lib_name": None, "lib_version": None}
+)
 
 
 class Server(Protocol):
@@ -57,6 +67,7 @@ class RedisServer:
             "socket_timeout": timeout,
             "socket_connect_timeout": ANSWER_TIMEOUT,
             "retry": Retry(NoBackoff(), 0),
+            **UNANNOUNCED,
         }
 
     def sync_client(self, timeout: float) -> Any:

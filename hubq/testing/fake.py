@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
-import fakeredis
+from hubq.errors import ConfigError
+
+
+def imported_fakeredis() -> ModuleType:
+    """fakeredis, imported only when somebody wants one: pytest loads hubq's plugin wherever hubq is installed."""
+    try:
+        import fakeredis
+    except ImportError:
+        raise ConfigError("FakeServer needs fakeredis: pip install 'hubq[testing]'") from None
+    return fakeredis
 
 
 class FakeServer:
@@ -16,16 +26,17 @@ class FakeServer:
     """
 
     def __init__(self) -> None:
-        self._server = fakeredis.FakeServer()
+        self._fakeredis = imported_fakeredis()
+        self._server = self._fakeredis.FakeServer()
         self.address = "fakeredis"
 
     def sync_client(self, timeout: float) -> Any:
         """A blocking client."""
-        return fakeredis.FakeRedis(server=self._server, protocol=2)
+        return self._fakeredis.FakeRedis(server=self._server, protocol=2)
 
     def async_client(self, timeout: float) -> Any:
         """An asyncio client."""
-        return fakeredis.FakeAsyncRedis(server=self._server, protocol=2)
+        return self._fakeredis.FakeAsyncRedis(server=self._server, protocol=2)
 
     @property
     def connected(self) -> bool:

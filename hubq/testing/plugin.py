@@ -1,4 +1,4 @@
-"""pytest fixtures for users of hubq (loaded by itself once hubq is installed with ``hubq[testing]``).
+"""pytest fixtures for users of hubq. pytest loads them wherever hubq is installed; fakeredis comes with ``hubq[testing]``.
 
 ``hubq_server``: a fakeredis server. Override it in your ``conftest.py`` to run the same tests on a real one.
 ``hubq_run``: runs a coroutine to its end with all pending work cancelled after.

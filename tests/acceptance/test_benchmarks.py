@@ -28,8 +28,28 @@ def test_the_benchmarks_run(tmp_path: Path, real_server: RedisServer) -> None:
     rounds = json.loads(results.read_text())["rounds"]
     assert set(rounds) == set(parts.split(","))
     assert set(rounds["messages"]) == {"hubq", "bare loop"}
+    for figures in (*rounds["messages"]["hubq"], *rounds["messages"]["bare loop"]):
+        assert 0 < figures["busy_casts_per_s"] <= figures["casts_per_s"]  # half, or as much as went out in time
     (moved,) = rounds["migration"]["20 of 200 B"]
     assert moved["failed_calls"] == moved["wrong_states"] == 0
+
+
+def test_a_part_that_takes_too_long_is_named_and_the_others_are_measured(
+    tmp_path: Path, real_server: RedisServer
+) -> None:
+    results = tmp_path / "results.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--tiny", "--only", "messages,starts", "--results", str(results),
+         "--limit", "0.05"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    late = [
+        f"round 1 of 1: {what}: not done within 0.05 s"
+        for what in ("messages, hubq", "messages, bare loop", "starts, hubq")
+    ]
+    assert json.loads(results.read_text())["late"] == late
+    assert [line for line in done.stderr.splitlines() if "not done" in line] == late
 
 
 def test_hubq_bench_measures_and_leaves_nothing_behind(real_server: RedisServer) -> None:

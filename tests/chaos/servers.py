@@ -35,8 +35,8 @@ class Failover:
 
     def __enter__(self) -> Failover:
         try:
-            self._start(self.primary_port)
-            self._start(self.replica_port, "--replicaof", f"127.0.0.1 {self.primary_port}")
+            self.start(self.primary_port)
+            self.start(self.replica_port, "--replicaof", "127.0.0.1", str(self.primary_port))
             until(lambda: self.info(self.replica_port)["master_link_status"] == "up", "the replica is in step")
             self._start_sentinel()
             until(self._sentinel_knows, "the Sentinel knows the replica")
@@ -84,7 +84,8 @@ class Failover:
         """Whether the replica is the primary now."""
         return self.info(self.replica_port)["role"] == "master"
 
-    def _start(self, port: int, *options: str) -> None:
+    def start(self, port: int, *options: str) -> None:
+        """Start one more server; returns once it answers."""
         binary, _ = find_server()
         assert binary is not None
         directory = Path(self._directory.name, str(port))
@@ -104,10 +105,16 @@ class Failover:
         self._run(self.sentinel_port, [binary, str(config), "--sentinel"])
 
     def _run(self, port: int, arguments: list[str]) -> None:
-        self._processes[port] = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        until(lambda: answers_ping(port), f"{arguments[0]} answers on port {port}")
+        log = Path(self._directory.name, f"{port}.log")
+        with log.open("wb") as out:
+            process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        self._processes[port] = process
+
+        def answers() -> bool:
+            assert process.poll() is None, f"{' '.join(arguments)} ended with {process.returncode}: {log.read_text()}"
+            return answers_ping(port)
+
+        until(answers, f"{arguments[0]} answers on port {port}")
 
     def _sentinel_knows(self) -> bool:
         with self.client(self.sentinel_port) as client:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from hubq import Child, Hub
 from hubq.testing import Cluster, FakeServer
@@ -30,3 +35,24 @@ def test_a_users_own_child(hubq_server: FakeServer, hubq_run: Callable[[Any], An
             return [first, await hub.aio.ref("hall").call("press")]
 
     assert hubq_run(scenario()) == [True, False]
+
+
+#: pytest as it runs where hubq is installed without its extras.
+WITHOUT_FAKEREDIS = "import sys; sys.modules['fakeredis'] = None; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize(
+    ("test", "code", "says"),
+    [
+        ("def test_mine(): pass", 0, "1 passed"),
+        ("def test_mine(hubq_server): pass", 1, "FakeServer needs fakeredis: pip install 'hubq[testing]'"),
+    ],
+)
+def test_pytest_runs_where_fakeredis_is_not_installed(tmp_path: Path, test: str, code: int, says: str) -> None:
+    (tmp_path / "test_mine.py").write_text(test)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FAKEREDIS, "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert says in done.stdout

