@@ -59,9 +59,6 @@ class Scripted:
         for answer in self._answer:
             connection, _ = self._listening.accept()
             with connection, contextlib.suppress(OSError):
-                for _ in range(2):  # redis-py tells its name and version
-                    connection.recv(4096)
-                    connection.sendall(b"+OK\r\n")
                 answer(connection)
 
     def __enter__(self) -> Scripted:

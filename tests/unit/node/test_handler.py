@@ -119,7 +119,7 @@ def test_a_message_that_changes_nothing_saves_nothing() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("kind", [Rarely, Tally])
+@pytest.mark.parametrize("kind", [Rarely, RarelyKeeps, Tally])
 def test_a_child_that_is_saved_rarely_is_not_saved_with_its_message(kind: type[Room]) -> None:
     async def scenario() -> None:
         async with Household(kind) as home:
