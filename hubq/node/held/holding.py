@@ -6,6 +6,7 @@ Everything here is passive: no tasks, no Redis. Each field has the methods of it
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -13,7 +14,6 @@ from hubq.core.child import Child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
 from hubq.core.phase import PHASES, Phase, PhaseEvent
 from hubq.node.held.in_hand import InHand
-from hubq.node.held.queue import Queue
 from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
@@ -60,7 +60,7 @@ class HostedChild:
 
     __slots__ = (
         "_changed", "abandoned", "boundary", "budget", "child_id", "cursor", "holding", "in_hand", "instance", "kind",
-        "life", "queue", "reason", "record", "run_task", "save_timer", "saved", "services", "stopping", "unsaved",
+        "life", "queue", "queued_bytes", "reason", "record", "run_task", "save_timer", "saved", "services", "stopping", "unsaved",
     )  # fmt: skip
 
     def __init__(
@@ -73,7 +73,10 @@ class HostedChild:
         self.kind = kind
         self.instance: Child | None = None
         self.life = Life.BUILT
-        self.queue: Queue | None = None
+        self.queue: deque[Message] | None = None
+        """The messages that are in memory, in the order of the mailbox. (An empty queue is half a kilobyte: None.)"""
+        self.queued_bytes = 0
+        """The size of their payloads."""
         self.in_hand: InHand | None = None
         self.abandoned = False
         """A thread of a cancelled message may still be changing the instance."""
@@ -120,7 +123,7 @@ class HostedChild:
     def park(self, reason: str) -> None:
         """It cannot run here. Its messages stay in the mailbox."""
         self.reason = reason
-        self.queue = None
+        self.drop_queue()
         self.tell()
 
     def stop_after_message(self) -> None:
@@ -154,26 +157,45 @@ class HostedChild:
         """Whether it is not between two messages: one is in hand, or it is just starting."""
         return self.in_hand is not None or self.life is Life.STARTING
 
-    def offer(self, message: Message) -> Queue:
-        """Queue a message behind the others."""
+    def offer(self, message: Message) -> bool:
+        """Queue a message behind the others. True: it is the first one, and may be handled."""
         queue = self.queue
         if queue is None:
-            queue = self.queue = Queue()
-        queue.add(message)
-        return queue
+            self.queue = queue = deque()
+        queue.append(message)
+        self.queued_bytes += len(message.payload)
+        return len(queue) == 1 and self.open
+
+    def put_back(self, message: Message) -> None:
+        """A message that was in hand is the first one again."""
+        if self.queue is not None:  # else it is read again from the mailbox
+            self.queue.appendleft(message)
+            self.queued_bytes += len(message.payload)
+
+    def withdraw(self, place: int) -> None:
+        """Take out the message at a place, counted from the first one."""
+        assert self.queue is not None
+        self.queued_bytes -= len(self.queue[place].payload)
+        del self.queue[place]
 
     def drop_queue(self) -> None:
-        """What is queued is read again, or not needed. (An empty queue is three quarters of a kilobyte.)"""
+        """What is queued is read again, or not needed."""
         self.queue = None
+        self.queued_bytes = 0
 
-    def take_in_hand(self, in_hand: InHand) -> None:
-        """A message's handling begins."""
-        self.in_hand = in_hand
+    def take_in_hand(self, task: asyncio.Task[Any] | None) -> InHand:
+        """The handling of the first message begins, in this task."""
+        assert self.queue is not None
+        message = self.queue.popleft()
+        self.queued_bytes -= len(message.payload)
+        self.in_hand = in_hand = InHand(message, task)
+        return in_hand
 
     def hand_empty(self) -> None:
         """A message's handling is over."""
         self.in_hand = None
-        self.tell()
+        if self._changed is not None:
+            self.tell()
 
     def abandon(self) -> None:
         """The thread of a message that was undone may still change the instance."""
@@ -201,6 +223,24 @@ class HostedChild:
         self.boundary, self.saved = state, True
         if cursor is not None:
             self.cursor = cursor
+
+    def reached(self, cursor: str, state: bytes, saves: bool) -> bool:
+        """The state at a message boundary: it holds the messages up to ``cursor``. True: it goes into the next commit
+        (``saves``), because it is not saved yet.
+        """
+        self.cursor = cursor
+        if state != self.boundary:
+            self.boundary, self.saved = state, saves
+            return saves
+        if self.saved or not saves:
+            return False
+        self.saved = True
+        return True
+
+    def reached_unseen(self, cursor: str) -> None:
+        """A message boundary at which the state was not taken."""
+        self.cursor = cursor
+        self.saved = False
 
     def holds_until(self, cursor: str) -> None:
         """The state holds the messages up to this entry."""
