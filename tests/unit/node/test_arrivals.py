@@ -624,6 +624,21 @@ def test_one_that_has_ended_or_cannot_run_here_is_not_begun() -> None:
     asyncio.run(scenario())
 
 
+def test_one_whose_start_took_nodes_down_returns_condemned() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        held = stage.serves("one", "two")
+        stage.parked = {"one": TOOK_DOWN, "two": "no module"}
+        await stage.arrivals.welcome(1, "one", closed_at=1.0, source="b")
+        assert held.children["one"].life is Life.PARKED and held.children["one"].reason == TOOK_DOWN
+        assert not stage.builder.built and not stage.lives.begun and not held.apart - {"two"}
+        assert not held.effects.parked and not stage.events.added, "it stands in Redis, and has not moved in"
+        await stage.arrivals.welcome(1, "two")
+        assert stage.builder.built == ["two"] and held.effects.parked == {"two": ""}
+
+    asyncio.run(scenario())
+
+
 def test_the_reads_of_a_return_may_fail() -> None:
     async def scenario() -> None:
         stage = Arriving()
