@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hubq.node.arrivals.account import Account
+from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.entrance import Coming, Entrance
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
@@ -25,7 +26,8 @@ class Returns:
 
     def __init__(
         self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue,
-        plan_due: Bell, trials: StartTrials, under_way: UnderWay, wishes: Wishes, entrance: Entrance, account: Account,
+        plan_due: Bell, trials: StartTrials, under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, entrance: Entrance,
+        account: Account,
     ) -> None:  # fmt: skip
         self._group = group
         self._register = register
@@ -34,6 +36,7 @@ class Returns:
         self._plan_due = plan_due
         self._trials = trials
         self._under_way = under_way
+        self._ahead = ahead
         self._wishes = wishes
         self._entrance = entrance
         self._account = account
@@ -99,7 +102,8 @@ class Returns:
             return False
         states = {} if state is None else {child: state}
         # It is parked no more with the next commit, whether it was or not: the word may be on its way to Redis still.
-        hosted = self._entrance.enter(holding, child, record, Coming(states, parked={child: parked}))
+        coming = Coming(states, parked={child: parked}, ahead=self._ahead.take_single(holding.shard, child))
+        hosted = self._entrance.enter(holding, child, record, coming)
         if hosted is None:
             self._plan_due.ring()  # who cannot run here may run elsewhere
             return False
