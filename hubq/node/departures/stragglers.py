@@ -117,9 +117,11 @@ class Stragglers:
         self, *waits: Coroutine[Any, Any, object], within: float | None = None
     ) -> None:  # fmt: skip
         tasks = [asyncio.ensure_future(wait) for wait in waits]
-        await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
+        try:
+            await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        finally:  # also if the node ends meanwhile
+            for task in tasks:
+                task.cancel()
 
     async def _can_start(self, pin: Holding, hosted: HostedChild) -> bool:
         """Whether the owner of the shard can run the child."""

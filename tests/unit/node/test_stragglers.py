@@ -246,3 +246,17 @@ def test_a_pin_that_is_being_given_back_already_is_not_followed_as_well(caplog: 
 
     asyncio.run(scenario())
     assert not caplog.records
+
+
+def test_a_node_that_ends_leaves_nobody_waiting_for_news() -> None:
+    async def scenario() -> None:
+        stage = Pins()
+        before = asyncio.all_tasks()
+        stage.stragglers.follow(stage.room, 5.0, serving=True)
+        await until(lambda: len(asyncio.all_tasks() - before) == 3)
+        begun = asyncio.all_tasks() - before
+        await stage.end()
+        done, left = await asyncio.wait(begun, timeout=1)
+        assert not left and len(done) == 3
+
+    asyncio.run(scenario())
