@@ -30,7 +30,8 @@ class Outcomes:
             # Before the recorder is asked: what it tells the followers depends on whether this commit saves the state.
             holding.effects.states[child] = in_hand.state
             hosted.is_saved()
-        if not holding.recorder.finished(hosted, message, in_hand.word):
+        recorder = holding.recorder
+        if recorder.records and not recorder.finished(hosted, message, in_hand.word):
             return
         effects = holding.effects
         self._queue.touched(holding)

@@ -91,12 +91,13 @@ class Pumps:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
+        handle, may_handle = self._handle, self._may_handle  # (read once: this loop turns once per message)
         turning = True
         try:
             since = loop.time()
-            while self._ready and self._may_handle():
+            while self._ready and may_handle():
                 hosted = self._ready.popleft()
-                while hosted.queue and hosted.open and self._may_handle():
+                while hosted.queue and hosted.open and may_handle():
                     queue = hosted.queue
                     held = queue.bytes
                     message = queue.take()
@@ -109,7 +110,7 @@ class Pumps:
                     turning = False
                     self._ensure()
                     try:
-                        await self._handle(hosted, in_hand)
+                        await handle(hosted, in_hand)
                     except Exception as error:
                         log.exception("child %s: a message could not be handled", hosted.child_id)
                         self._outcomes.fail(hosted, message, "failed", str(error), type(error).__name__)

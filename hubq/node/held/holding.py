@@ -173,7 +173,8 @@ class HostedChild:
     def hand_empty(self) -> None:
         """A message's handling is over."""
         self.in_hand = None
-        self.tell()
+        if self._changed is not None:  # (once per message: no call for nobody)
+            self.tell()
 
     def abandon(self) -> None:
         """The thread of a message that was undone may still change the instance."""

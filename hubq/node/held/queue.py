@@ -13,8 +13,7 @@ class Queue(deque[Message]):
     __slots__ = ("bytes",)
 
     def __init__(self) -> None:
-        super().__init__()
-        self.bytes = 0
+        self.bytes = 0  # (an empty deque needs no more)
 
     def add(self, message: Message) -> None:
         """Behind all others."""

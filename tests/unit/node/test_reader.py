@@ -19,6 +19,7 @@ from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import Clock, FakeRedis, a_group
+from tests.unit.node.movers import until
 
 
 class Offers:
@@ -171,8 +172,7 @@ def test_nobody_catches_up_after_the_end() -> None:
         cursors.again(late)
         await redis.until_asked(1)
         cursors.again(late)  # its task looks again when it has ended
-        while not any(task.done() for task in catching_up._tasks.values()):
-            await asyncio.sleep(0)
+        await until(lambda: any(task.done() for task in catching_up._tasks.values()))
         work.cancel()
         await catching_up.stop()
         await asyncio.sleep(0)
