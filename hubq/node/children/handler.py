@@ -173,7 +173,7 @@ class Handler:
         message = in_hand.message
         self._roll_back(hosted)
         envelope: bytes | None = None
-        if hosted.kind.on_error == "keep":
+        if hosted.kind.on_error == "keep" and hosted.life is not Life.ENDED:
             try:
                 envelope = self._kept(hosted, message)
             except HubqError as unsavable:

@@ -91,11 +91,12 @@ class Pumps:
         task = asyncio.current_task()
         assert task is not None
         turning = True
+        handle, may_handle = self._handle, self._may_handle  # (read once: this loop turns once per message)
         try:
             since = loop.time()
             while self._ready:
                 hosted = self._ready.popleft()
-                while hosted.queue and hosted.open and self._may_handle():
+                while hosted.queue and hosted.open and may_handle():
                     held = hosted.queued_bytes
                     in_hand = hosted.take_in_hand(task)
                     if len(hosted.queue) == self._queue_half or hosted.queued_bytes <= self._bytes_half < held:
@@ -105,7 +106,7 @@ class Pumps:
                     turning = False
                     self._ensure()
                     try:
-                        await self._handle(hosted, in_hand)
+                        await handle(hosted, in_hand)
                     except Exception as error:
                         log.exception("child %s: a message could not be handled", hosted.child_id)
                         self._outcomes.fail(hosted, in_hand.message, "failed", str(error), type(error).__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from hubq.core.lifecycle import Life
 from hubq.errors import RedisUnavailable
@@ -35,7 +36,8 @@ class CatchingUp:
         self._queue_bytes = group.config.queue_bytes
         self._tasks: dict[Holding, asyncio.Task[None]] = {}
         self._again: set[Holding] = set()  # behind with something else since their task looked
-        self._mean_bytes: dict[Holding, float] = {}  # of the messages that were read again last
+        # Of the messages that were read again last. It outlives the task: the next page is as small as they ask for, too.
+        self._mean_bytes: WeakKeyDictionary[Holding, float] = WeakKeyDictionary()
 
     async def work(self) -> None:
         """Begin to catch up whenever somebody is behind; for ever."""
@@ -57,8 +59,6 @@ class CatchingUp:
             self._again.discard(holding)
             if not task.cancelled() and not holding.gone:
                 self._begin(holding)
-                return
-        self._mean_bytes.pop(holding, None)
 
     async def idle(self) -> None:
         """Wait until nobody is being caught up with."""
@@ -68,7 +68,9 @@ class CatchingUp:
 
     async def stop(self) -> None:
         """Catch up with nothing more."""
-        await end_tasks(list(self._tasks.values()))
+        while self._tasks:
+            await end_tasks(list(self._tasks.values()))
+            await asyncio.sleep(0)  # one that had just ended may have been begun again by its callback
 
     async def _catch(self, holding: Holding) -> None:
         while not holding.gone and holding.shard in self._cursors.by_shard:
