@@ -5,11 +5,11 @@ from typing import Any
 
 from hubq.client.current import current_hub
 from hubq.client.discovery import HubInfo, hubs
+from hubq.client.faces.jobs import provide_jobs
+from hubq.client.faces.ref import AsyncChildRef, ChildRef
+from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.client.hub import Hub, StartFuture
-from hubq.client.jobs import provide_jobs
-from hubq.client.ref import AsyncChildRef, ChildRef
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
-from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.config import Config
 from hubq.core.child import Child, State
 from hubq.core.pid import Pid

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from hubq.client import casts, dead_letters, operations, partition, placing
-from hubq.client.async_session import AsyncSession
-from hubq.client.casts import Cast
-from hubq.client.jobs import AsyncJobMethods
-from hubq.client.queries import AsyncQueries
-from hubq.client.ref import AsyncChildRef
+from hubq.client import operations
+from hubq.client.asking.async_session import AsyncSession
+from hubq.client.asking.steps import Operation
+from hubq.client.faces.jobs import AsyncJobMethods
+from hubq.client.faces.queries import AsyncQueries
+from hubq.client.faces.ref import AsyncChildRef
+from hubq.client.operations import casts, dead_letters, partition, placing
+from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StartResult, StopResult
-from hubq.client.steps import Operation
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
 from hubq.store.connection import AsyncRedis

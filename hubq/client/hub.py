@@ -8,20 +8,20 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
-from hubq.client import casts, dead_letters, operations, partition, placing
+from hubq.client import operations
 from hubq.client.aio import AsyncHub
-from hubq.client.casts import Cast
-from hubq.client.context import HubContext
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.owners_view import OwnersView
+from hubq.client.asking.session import Session
+from hubq.client.asking.steps import Operation
 from hubq.client.discovery import hubs
-from hubq.client.inspection import Inspector
-from hubq.client.jobs import JobMethods
-from hubq.client.operations import StartTicket
-from hubq.client.owners_view import OwnersView
-from hubq.client.queries import Queries
-from hubq.client.ref import ChildRef
+from hubq.client.faces.jobs import JobMethods
+from hubq.client.faces.queries import Queries
+from hubq.client.faces.ref import ChildRef
+from hubq.client.operations import StartTicket, casts, dead_letters, partition, placing
+from hubq.client.operations.casts import Cast
+from hubq.client.operations.inspection import Inspector
 from hubq.client.results import NodeStatus, Place, StartResult, StopResult
-from hubq.client.session import Session
-from hubq.client.steps import Operation
 from hubq.config import Config, checked_name, redis_url
 from hubq.core.classes import ClassBook
 from hubq.core.spec import ChildSpec, Restart

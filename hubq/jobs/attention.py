@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.diagnosis import Finding
 from hubq.errors import RedisRefused, UnknownChild
 from hubq.store.command import plain

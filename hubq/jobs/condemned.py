@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.hooks import ProcessStartups
 from hubq.store.codec import decode
 from hubq.store.dead_letters import DeadLetter, read_dead

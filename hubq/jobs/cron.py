@@ -10,8 +10,8 @@ from rq import Queue, get_current_job
 from rq.cron import CronJob, CronScheduler
 
 from hubq.client import operations
+from hubq.client.asking.steps import Collect, Operation, Start
 from hubq.client.current import current_hub
-from hubq.client.steps import Collect, Operation, Start
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, DuplicateJob, Partitioned
 from hubq.jobs.checks import checked_function, name_for

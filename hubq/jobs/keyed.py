@@ -19,7 +19,7 @@ from rq.job import Job, JobStatus
 from rq.scripts import save_unique_job
 from rq.timeouts import TimerDeathPenalty
 
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.child import Child
 from hubq.errors import AlreadyStarted, InvalidJob, UnknownChild
 from hubq.jobs.checks import checked_key

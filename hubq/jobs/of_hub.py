@@ -1,4 +1,4 @@
-"""The jobs of one hub: what ``hub.enqueue`` and its like do (``hubq.client.jobs.Jobs``)."""
+"""The jobs of one hub: what ``hub.enqueue`` and its like do (``hubq.client.faces.jobs.Jobs``)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rq import Queue
 from rq.job import Job
 
 from hubq.client import operations
-from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
+from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, NoClock, UnknownChild
 from hubq.jobs import resumable

@@ -12,8 +12,8 @@ from rq import Queue, Worker
 from rq.job import Job
 from rq.registry import BaseRegistry, ScheduledJobRegistry
 
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus
-from hubq.client.steps import Fetch, Operation
 from hubq.errors import InvalidJob, NoClock
 from hubq.jobs.checks import translated
 from hubq.jobs.clock import clock_queue_name

@@ -21,8 +21,8 @@ from rq.job import Retry
 from rq.utils import parse_timeout
 
 from hubq.client import operations
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.current import current_hub
-from hubq.client.steps import Fetch, Operation
 from hubq.core.child import FunctionChild, State
 from hubq.core.spec import ChildSpec
 from hubq.errors import AlreadyStarted, ConfigError, HubqError, InvalidJob, NotSendable, RedisUnavailable

@@ -19,7 +19,7 @@ from hubq import (
     StartResult,
     UnknownChild,
 )
-from hubq.client import placing
+from hubq.client.operations import placing
 from hubq.core.hashing import shard_of
 from hubq.node import source
 from hubq.node.parts import CLOSED_AT_ONCE

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hubq.client.context import HubContext
-from hubq.client.partition import partitioned
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.partition import partitioned
 from hubq.core.diagnosis import Finding, diagnose
 from hubq.core.hashing import checked_child_id
 from hubq.core.messages import entry_ms
@@ -27,7 +27,7 @@ from hubq.store.vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
-    from hubq.client.overview import Glance
+    from hubq.client.operations.overview import Glance
 
 #: Entries of one mailbox read at a time, and read at most, when looking for the messages of one child.
 PAGE, MOST_READ = 500, 50_000
@@ -191,7 +191,7 @@ def _event(entry: str, fields: dict[str, str]) -> Event:
 
 
 class Inspector:
-    """``hub.inspect``: see the functions of :mod:`hubq.client.inspection`. All of it waits for Redis."""
+    """``hub.inspect``: see the functions of :mod:`hubq.client.operations.inspection`. All of it waits for Redis."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -232,13 +232,13 @@ class Inspector:
 
     def glance(self, events: int = 10) -> Glance:
         """The hub at one glance (``hubq top``), with its last events."""
-        from hubq.client.overview import glance
+        from hubq.client.operations.overview import glance
 
         return self._hub._drive(glance(self._hub._context, events))
 
     def diagnosis(self) -> list[Finding]:
         """What is wrong with the hub (``hubq doctor``), the most pressing first; empty if nothing is."""
-        from hubq.client.diagnosis import gather
+        from hubq.client.operations.diagnosis import gather
 
         server = self._hub.server
         facts = self._hub._drive(gather(self._hub._context, server.address, lets_strangers_in(server)))

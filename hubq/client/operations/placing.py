@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hubq.client.context import HubContext
-from hubq.client.operations import StartTicket, checked_timeout, collect_start, start_children
-from hubq.client.registry import where
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation, Pause
+from hubq.client.operations.registry import where
+from hubq.client.operations.starts import StartTicket, checked_timeout, collect_start, start_children
 from hubq.client.results import Place, StartResult
-from hubq.client.steps import Fetch, Operation, Pause
 from hubq.config import checked_name
 from hubq.core.hashing import checked_child_id
 from hubq.core.pid import Pid

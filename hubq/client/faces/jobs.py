@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
+from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import InvalidJob
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from hubq.client.batch import Batch
-from hubq.client.context import HubContext
-from hubq.client.registry import get_pids
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Collect, Fetch, Operation, Reply, Send, Start, Withdraw
+from hubq.client.operations.batch import Batch
+from hubq.client.operations.registry import get_pids
 from hubq.client.results import NodeStatus, StartResult, StopResult
-from hubq.client.steps import Collect, Fetch, Operation, Reply, Send, Start, Withdraw
 from hubq.core.classes import ClassBook, as_child_class, name_of
 from hubq.core.hashing import checked_child_id
 from hubq.core.pid import Pid

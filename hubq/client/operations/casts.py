@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hubq.client.context import HubContext
-from hubq.client.operations import refusal
-from hubq.client.steps import Operation, Send
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Operation, Send
+from hubq.client.operations.starts import refusal
 from hubq.core.hashing import checked_child_id
 from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import encode_arguments

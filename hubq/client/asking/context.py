@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hubq.client.owners_view import OwnersView
+from hubq.client.asking.owners_view import OwnersView
 from hubq.config import Config
 from hubq.core.classes import ClassBook
 from hubq.core.hashing import shard_of

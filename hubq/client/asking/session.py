@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from hubq.client.context import HubContext
-from hubq.client.refusals import accepted, refused_sends, refused_starts, void_command
-from hubq.client.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.refusals import accepted, refused_sends, refused_starts, void_command
+from hubq.client.asking.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command

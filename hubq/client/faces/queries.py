@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hubq.client import partition, registry
-from hubq.client.registry import Listing, Progress, Query
+from hubq.client.operations import partition, registry
+from hubq.client.operations.registry import Listing, Progress, Query
 from hubq.client.results import ChildStatus, Place
 from hubq.core.pid import Pid
 from hubq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hubq.client.context import HubContext
+    from hubq.client.asking.context import HubContext
+    from hubq.client.asking.steps import Operation
     from hubq.client.hub import Hub
-    from hubq.client.steps import Operation
 
 T = TypeVar("T")
 

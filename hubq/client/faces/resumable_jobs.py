@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hubq.client import operations
-from hubq.client.context import HubContext
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations import checked_timeout
-from hubq.client.steps import Fetch, Operation
 from hubq.core.hashing import checked_child_id
 from hubq.errors import CallTimeout, JobFailed, NoSuchJob, UnknownChild
 from hubq.store.codec import decode, encode_arguments
