@@ -89,7 +89,7 @@ def start_from_record(child_id: str, written: bytes) -> str:
     """Start a child whose spec was written down when it was asked for."""
     hub = current_hub()
     try:
-        return hub._drive(_start(hub, child_id, SpecRecord.read(written)))
+        return hub.driver.drive(_start(hub, child_id, SpecRecord.read(written)))
     except Partitioned as error:
         return _again(error)
 
@@ -105,7 +105,7 @@ def _again(error: Partitioned) -> str:
 
 
 def _start(hub: Hub, child_id: str, record: SpecRecord) -> Operation[str]:
-    answers = yield Start({hub._context.shard_of(child_id): {child_id: record}}, True)
+    answers = yield Start({hub.driver.context.shard_of(child_id): {child_id: record}}, True)
     ((message_id, (word,)),) = answers.values()
     yield Collect([message_id], 0)
     if word.startswith("partitioned"):

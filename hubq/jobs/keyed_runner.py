@@ -11,14 +11,14 @@ import contextlib
 import logging
 import os
 import threading
-from typing import Any
 
 import msgspec
 
 from hubq.client.current import current_hub
 from hubq.client.hub import Hub
-from hubq.jobs.keyed import KeyedQueue, KeyedThread, KeyedWorker, fail, perform
-from hubq.jobs.processes import spawn, task_for
+from hubq.jobs.keyed_work import KeyedQueue, KeyedThread, KeyedWorker, fail, perform
+from hubq.jobs.processes import spawn
+from hubq.jobs.task import Task, task_for
 from hubq.store.connection import ANSWER_TIMEOUT, RedisServer
 
 log = logging.getLogger("hubq.jobs")
@@ -118,7 +118,7 @@ class _Slot:
         self._line = line
 
     @classmethod
-    async def start(cls, task: Any) -> _Slot:
+    async def start(cls, task: Task) -> _Slot:
         process, ours = await spawn(task)
         return cls(process, *await asyncio.open_connection(sock=ours))
 

@@ -88,7 +88,7 @@ def test_what_was_refused_in_the_end_is_not_done_by_an_earlier_try_that_is_late(
             await hub.aio.start_child("there", LedgerChild)
             flaky = Flaky(server)
             client = Hub(hub.hub_id, redis=flaky, shards=1)
-            session = await client.aio._session()
+            session = await client.aio.driver.asker()
             redis, sender = AsyncRedis(server), session.sender
             flaky.lose = 1
             with pytest.raises(AlreadyStarted):

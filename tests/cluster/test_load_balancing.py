@@ -94,7 +94,7 @@ async def moves_of(hub: Hub) -> dict[str, int]:
 async def one_child_for_each_shard(hub: Hub) -> list[str]:
     """Children, in the order of their shards."""
     names = [f"child-{n}" for n in range(SHARDS * 20)]
-    by_shard = {hub._context.shard_of(name): name for name in names}
+    by_shard = {hub.driver.context.shard_of(name): name for name in names}
     assert len(by_shard) == SHARDS
     children = [by_shard[shard] for shard in range(SHARDS)]
     for child in children:

@@ -35,7 +35,7 @@ async def is_at(hub: Any, child: str, node: str | None, within: float = 20.0) ->
 
 def other(hub: Any, cluster: Cluster, child: str) -> str:
     """A node that does not have the child's shard."""
-    owner = cluster.serving()[hub._context.shard_of(child)]
+    owner = cluster.serving()[hub.driver.context.shard_of(child)]
     return next(name for name in cluster.nodes if name != owner)
 
 
@@ -130,7 +130,7 @@ def test_a_node_dies_while_children_move(make_hub: Any, victim: str) -> None:
             load = Load(ledger, children)
             await load.reached(100)
             serving = cluster.serving()
-            mine = [child for child in children if serving[hub._context.shard_of(child)] == "a"]
+            mine = [child for child in children if serving[hub.driver.context.shard_of(child)] == "a"]
             moves = [asyncio.ensure_future(hub.aio.move(child, "b", timeout=30)) for child in mine]
             await asyncio.wait(moves, return_when=asyncio.FIRST_COMPLETED)
             await cluster.kill("a" if victim == "source" else "b")
@@ -283,10 +283,10 @@ def test_a_guided_child_whose_shard_comes_to_its_node_is_there(make_hub: Any) ->
             (here,) = (await cluster.settled_shards()).values()
             (there,) = {"a", "b"} - {here}
             told = StartResult({"x": there}, pids={"x": Pid(there, 1, 1)})
-            result = await hub.aio._drive(placing._with_pins(hub._context, told, {"x": here}, 0.5))
+            result = await hub.aio.driver.drive(placing._with_pins(hub.driver.context, told, {"x": here}, 0.5))
             assert (result.errors, result.started, result.pids["x"].node) == ({}, {"x": here}, here)
             told = StartResult({"x": here}, pids={"x": Pid(here, 1, 1)})
-            result = await hub.aio._drive(placing._with_pins(hub._context, told, {"x": there}, 0.3))
+            result = await hub.aio.driver.drive(placing._with_pins(hub.driver.context, told, {"x": there}, 0.3))
             assert f"node '{there}' has not taken it within 0.3 s" in str(result.errors["x"])
 
     asyncio.run(scenario())

@@ -158,7 +158,7 @@ def test_a_child_whose_run_is_to_be_restarted_has_no_other_run(make_hub: Any) ->
 
 async def condemn(hub: Hub, child: str) -> None:
     """As if its start had taken three workers down."""
-    keys, shard = hub.keys, hub._context.shard_of(child)
+    keys, shard = hub.keys, hub.driver.context.shard_of(child)
     reason = f"{TOOK_DOWN} 3 workers (x#1 x#2 x#3): mend it, then `hubq dead replay`"
     letter = {"kind": "start", "child": child, "method": "", "id": "", "reply_to": "", "deadline": "0", "payload": ""}
     letter |= {"entry": "-", "class": "LedgerChild", "tries": "3", "crashes": "x#1 x#2 x#3"}

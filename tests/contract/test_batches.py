@@ -93,8 +93,8 @@ def test_a_caller_that_dies_half_way_leaves_nothing(make_hub: Any, moves: bool) 
             await cluster.start("a")
             await cluster.settled()
             await hub.aio.start_child("bystander", LedgerChild)
-            operation = operations.start_children(hub.aio._context, specs(100), on_failure="rollback")
-            ticket = await hub.aio._drive(operation)
+            operation = operations.start_children(hub.aio.driver.context, specs(100), on_failure="rollback")
+            ticket = await hub.aio.driver.drive(operation)
             await eventually(lambda: len(cluster.nodes["a"].cells) == 101, what="all have begun")
             if moves:
                 await cluster.kill("a")
@@ -104,7 +104,7 @@ def test_a_caller_that_dies_half_way_leaves_nothing(make_hub: Any, moves: bool) 
                 return [child.child_id for child in await hub.aio.children()] == ["bystander"]
 
             await eventually(only_the_bystander, 15.0, "the batch is undone")
-            result = await hub.aio._drive(operations.collect_start(hub.aio._context, ticket, 2.0))
+            result = await hub.aio.driver.drive(operations.collect_start(hub.aio.driver.context, ticket, 2.0))
             assert result.rollback and set(map(type, result.errors.values())) == {CallTimeout}
             assert await hub.aio.ref("bystander").call("record", "s", 1) == 1
             await hub.aio.stop_child("bystander")

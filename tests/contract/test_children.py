@@ -487,7 +487,9 @@ def test_durability_interval_replays_since_the_last_save(play: Any) -> None:
         await hub.aio.start_child("m", Meter)
         for n in range(25):
             await hub.aio.ref("m").call("see", n)
-        backlog = await cluster.nodes["a"].parts.redis.run(read_texts(hub.keys.backlog(hub._context.shard_of("m"))))
+        backlog = await cluster.nodes["a"].parts.redis.run(
+            read_texts(hub.keys.backlog(hub.driver.context.shard_of("m")))
+        )
         assert 0 < int(backlog["m"]) < 25
         await crash(cluster)
         assert await hub.aio.ref("m").call("get") == list(range(25))

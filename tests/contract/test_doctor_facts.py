@@ -35,7 +35,7 @@ def own_server() -> Iterator[EmbeddedServer]:
 
 
 def topics(hub: Hub) -> list[str]:
-    facts = hub._drive(gather(hub._context, PUBLIC, lets_strangers_in(hub.server)))
+    facts = hub.driver.drive(gather(hub.driver.context, PUBLIC, lets_strangers_in(hub.server)))
     return [finding.topic for finding in diagnose(facts)]
 
 

@@ -128,7 +128,7 @@ def test_what_was_sent_with_every_answer_lost_is_in_the_mailbox_once(make_hub: A
     found = [
         message.kind
         for shard in range(4)
-        for message in hub._client(__import__("os").getpid()).run(read_range(hub.keys, shard, b"0", b"+", 100))
+        for message in hub.driver.asker().redis.run(read_range(hub.keys, shard, b"0", b"+", 100))
     ]
     assert found == ["start"] + ["cast"] * 4
     assert lossy.lost == 4

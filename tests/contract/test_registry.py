@@ -195,13 +195,13 @@ class Counting:
         self.trips = 0
         self._hub = hub
         self._redis = AsyncRedis(hub.server)
-        whole = session._redis.run_many
+        whole = session.redis.run_many
 
         async def counted(commands: Any, **options: Any) -> Any:
             self.trips += 1
             return await whole(commands, **options)
 
-        session._redis.run_many = counted
+        session.redis.run_many = counted
 
     async def truth(self) -> tuple[Owners, dict[str, int]]:
         """The owners, and which nodes live."""
@@ -229,14 +229,14 @@ def test_the_cache_of_owners_is_right_at_once(make_hub: Any, synchronization: An
             children = [f"c{n}" for n in range(40)]
             await hub.aio.start_children([ChildSpec(child, LedgerChild) for child in children])
             web = Hub(hub.hub_id, redis=hub.server, shards=8, synchronization=synchronization)
-            counting = Counting(web, await web.aio._session())
+            counting = Counting(web, await web.aio.driver.asker())
 
             async def check() -> int:
                 before, lived = await counting.truth()
                 answer, trips = await counting.ask(children)
                 after, live = await counting.truth()
                 for child in children:
-                    shard = hub._context.shard_of(child)
+                    shard = hub.driver.context.shard_of(child)
                     lines = [owners.pins.get((shard, child)) or owners.shards[shard] for owners in (before, after)]
                     low, high = (line.token for line in lines)
                     assert [low <= pid.token <= high for pid in answer[child]] in ([True], []), (
@@ -295,7 +295,7 @@ def test_more_events_than_are_read_at_once_make_the_cache_look_again(make_hub: A
     hub.start_child("c", LedgerChild)
     redis = SyncRedis(server)
     assert hub.where("c").node is None
-    view = hub._context.view
+    view = hub.driver.context.view
     assert view.reloads == 1
     redis.run(plain("XADD", hub.keys.events, "*", "type", "child_stopped", read=text))
     assert hub.where("c").node is None and view.reloads == 1
@@ -317,7 +317,7 @@ def test_large_listings_do_not_block_redis(make_hub: Any, server: Any) -> None:
     hub: Hub = make_hub(shards=2)
     names = [f"room-{n}" for n in range(3000)]
     hub.start_children([ChildSpec(name, Room) for name in names])
-    redis = hub._session()._redis
+    redis = hub.driver.asker().redis
     seen: list[tuple[str, int]] = []
     whole = redis.run_many
 

@@ -109,7 +109,7 @@ def test_a_hub_survives_fork(real_server: RedisServer) -> None:
 def test_a_send_whose_answer_was_lost_is_not_applied_twice(make_hub: Any) -> None:
     hub: Hub = make_hub(shards=2)
     hub.start_child("one", LedgerChild)
-    redis = hub._session()._redis
+    redis = hub.driver.asker().redis
     lost: list[Any] = []
 
     def lose_the_answer(commands: Sequence[Command[Any]]) -> list[Any]:

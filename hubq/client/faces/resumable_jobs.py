@@ -1,90 +1,20 @@
-"""Handles of resumable jobs: how they stand, and what came out."""
+"""Handles of resumable jobs."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
-
-from hubq.client import operations
-from hubq.client.asking.context import HubContext
-from hubq.client.asking.steps import Fetch, Operation
-from hubq.client.operations import checked_timeout
+from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.operations.resumable_jobs import cancel_of, result_of, status_of
 from hubq.core.hashing import checked_child_id
-from hubq.errors import CallTimeout, JobFailed, NoSuchJob, UnknownChild
-from hubq.store.codec import decode, encode_arguments
-from hubq.store.command import plain
-from hubq.store.keys import owner_field
-from hubq.store.owners import Owner
-from hubq.store.results import read_result
-
-if TYPE_CHECKING:
-    from hubq.client.aio import AsyncHub
-    from hubq.client.hub import Hub
-
-#: The longest single wait in Redis, seconds: shorter than what a connection waits for an answer.
-SLICE = 1.0
-
-
-def status_of(hub: HubContext, job_id: str) -> Operation[str]:
-    """``queued``, ``started``, ``finished``, ``failed`` or ``canceled``."""
-    shard = hub.shard_of(job_id)
-    there, line, kept = yield Fetch(
-        [
-            plain("HEXISTS", hub.keys.children(shard), job_id, read=int),
-            plain("HGET", hub.keys.owners, owner_field(shard), read=lambda found: found),
-            read_result(hub.keys, job_id),
-        ]
-    )
-    if kept is not None:
-        return str(kept[0])
-    if not there:
-        raise NoSuchJob(f"no job {job_id!r} in hub {hub.keys.hub_id!r}: it never was, or its result is kept no more")
-    return "started" if line and Owner.read(line).node != "-" else "queued"
-
-
-def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
-    """Wait for the result; the value, or the error."""
-    left = checked_timeout(timeout)
-    while True:
-        wait = min(left, SLICE)
-        (kept,) = yield Fetch([read_result(hub.keys, job_id, max(1, math.ceil(wait * 1000)))])
-        if kept is not None:
-            return _value(job_id, *kept)
-        left -= wait
-        if left <= 0:
-            status = yield from status_of(hub, job_id)
-            raise CallTimeout(f"job {job_id} has not ended within {timeout:g} s; it is {status}")
-        yield from status_of(hub, job_id)  # raises if there is nothing to wait for
-
-
-def _value(job_id: str, status: str, payload: bytes) -> Any:
-    if status == "finished":
-        return decode(payload)
-    error = msgspec.json.decode(payload)
-    said = (
-        f"job {job_id} {status}: {error['type']}: {error['message']}" if error["type"] else f"job {job_id} was canceled"
-    )
-    raise JobFailed(said, status=status, remote_type=error["type"], remote_traceback=error.get("traceback", ""))
-
-
-def cancel_of(hub: HubContext, job_id: str) -> Operation[bool]:
-    """Ask for the end of a job. False: it has ended already."""
-    try:
-        yield from operations.send(hub, job_id, "cancel", encode_arguments((), {}, job_id), timeout=0, reply=False)
-    except UnknownChild:
-        yield from status_of(hub, job_id)
-        return False
-    return True
 
 
 class ResumableJob:
     """A resumable job by its id, for code that waits."""
 
-    def __init__(self, hub: Hub, job_id: str) -> None:
+    def __init__(self, driver: Driver, job_id: str) -> None:
         self.id = checked_child_id(job_id)
-        self._hub = hub
+        self._driver = driver
 
     @property
     def status(self) -> str:
@@ -92,7 +22,7 @@ class ResumableJob:
 
         Raises :class:`~hubq.errors.NoSuchJob` when its result is kept no more.
         """
-        return self._hub._drive(status_of(self._hub._context, self.id))
+        return self._driver.drive(status_of(self._driver.context, self.id))
 
     def result(self, timeout: float = 60.0) -> Any:
         """Wait for what the function returns, at most ``timeout`` seconds.
@@ -100,34 +30,34 @@ class ResumableJob:
         Raises :class:`~hubq.errors.JobFailed` (it raised, took too long, or was canceled),
         :class:`~hubq.errors.CallTimeout` (it goes on), :class:`~hubq.errors.NoSuchJob`.
         """
-        return self._hub._drive(result_of(self._hub._context, self.id, timeout))
+        return self._driver.drive(result_of(self._driver.context, self.id, timeout))
 
     def cancel(self) -> bool:
         """End the job where it stands; False if it has ended already. Returns when the order is safe in its mailbox."""
-        return self._hub._drive(cancel_of(self._hub._context, self.id))
+        return self._driver.drive(cancel_of(self._driver.context, self.id))
 
     def __repr__(self) -> str:
-        return f"<ResumableJob {self.id!r} of hub {self._hub.hub_id!r}>"
+        return f"<ResumableJob {self.id!r} of hub {self._driver.context.keys.hub_id!r}>"
 
 
 class AsyncResumableJob:
     """The same, awaiting."""
 
-    def __init__(self, hub: AsyncHub, job_id: str) -> None:
+    def __init__(self, driver: AsyncDriver, job_id: str) -> None:
         self.id = checked_child_id(job_id)
-        self._hub = hub
+        self._driver = driver
 
     async def status(self) -> str:
         """See :attr:`ResumableJob.status`."""
-        return await self._hub._drive(status_of(self._hub._context, self.id))
+        return await self._driver.drive(status_of(self._driver.context, self.id))
 
     async def result(self, timeout: float = 60.0) -> Any:
         """See :meth:`ResumableJob.result`."""
-        return await self._hub._drive(result_of(self._hub._context, self.id, timeout))
+        return await self._driver.drive(result_of(self._driver.context, self.id, timeout))
 
     async def cancel(self) -> bool:
         """See :meth:`ResumableJob.cancel`."""
-        return await self._hub._drive(cancel_of(self._hub._context, self.id))
+        return await self._driver.drive(cancel_of(self._driver.context, self.id))
 
     def __repr__(self) -> str:
-        return f"<AsyncResumableJob {self.id!r} of hub {self._hub.hub_id!r}>"
+        return f"<AsyncResumableJob {self.id!r} of hub {self._driver.context.keys.hub_id!r}>"

@@ -1,31 +1,9 @@
-"""Every question to a hub, once: generators over steps, without a word of waiting or awaiting."""
+"""Every question to a hub, once: generators over steps, without a word of waiting or awaiting.
 
-from hubq.client.operations.starts import (
-    StartTicket,
-    answer_of,
-    call,
-    checked_timeout,
-    collect_start,
-    drain,
-    nodes,
-    record_of,
-    refusal,
-    send,
-    start_children,
-    stop_children,
-)
+A driver (:mod:`hubq.client.asking.driver`) runs them. Named here are those that the layers above build their own upon.
+"""
 
-__all__ = [
-    "StartTicket",
-    "answer_of",
-    "call",
-    "checked_timeout",
-    "collect_start",
-    "drain",
-    "nodes",
-    "record_of",
-    "refusal",
-    "send",
-    "start_children",
-    "stop_children",
-]
+from hubq.client.operations.calls import send
+from hubq.client.operations.starts import collect_start, record_of, start_children
+
+__all__ = ["collect_start", "record_of", "send", "start_children"]

@@ -2,7 +2,16 @@
 
 from hubq.strategies.distribution.centralized_load_balancer import CentralizedLoadBalancer
 from hubq.strategies.distribution.consistent_hashing import ConsistentHashing, refuse_mapping
+from hubq.strategies.distribution.guidance import Guidance
 from hubq.strategies.distribution.guided import Guided
 from hubq.strategies.distribution.protocol import ChildMapping, Distribution
 
-__all__ = ["CentralizedLoadBalancer", "ChildMapping", "ConsistentHashing", "Distribution", "Guided", "refuse_mapping"]
+__all__ = [
+    "CentralizedLoadBalancer",
+    "ChildMapping",
+    "ConsistentHashing",
+    "Distribution",
+    "Guidance",
+    "Guided",
+    "refuse_mapping",
+]
