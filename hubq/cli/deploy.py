@@ -11,6 +11,7 @@ import typer
 
 from hubq.cli.loading import App, load_hub
 from hubq.client.hub import Hub
+from hubq.strategies.migration import MigrationTraits
 
 #: What a process may take after its drain: threads that linger, the interpreter's end. Seconds.
 AFTER_DRAIN = 15
@@ -39,11 +40,9 @@ class Times:
         >>> Times.of(Hub("chat"))
         Times(drain=30, grace=45, lease=5, alive_after=20)
         """
-        retention = float(getattr(hub.migration, "retention", 5.0))
-        waits = float(getattr(hub.migration, "handover_data_wait", 3.0)) + float(
-            getattr(hub.migration, "child_migration_timeout", 10.0)
-        )
-        drain = max(30, math.ceil(retention + waits + 5))
+        moves = MigrationTraits.of(hub.migration)
+        waits = moves.retention + moves.handover_data_wait + moves.child_migration_timeout
+        drain = max(30, math.ceil(waits + 5))
         lease = math.ceil(hub.config.lease)
         return cls(drain, drain + AFTER_DRAIN, lease, max(20, 2 * lease))
 

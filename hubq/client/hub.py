@@ -28,7 +28,7 @@ from hubq.hooks.book import checked_hook_id
 from hubq.store.connection import RedisServer, Server
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.keys import Keys
-from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, Guidance
+from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, DistributionTraits
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.partition_tolerance import Divergence, PartitionTolerance
 from hubq.strategies.redundancy import Redundancy, Singularity
@@ -95,7 +95,7 @@ class Hub(Queries, JobMethods):
             self.hook_book.add(hook)
         context = HubContext(
             self.keys, self.config, self.classes, OwnersView(self.keys, self.synchronization), self.distribution,
-            Guidance.of(self.distribution), self.tracing,
+            DistributionTraits.of(self.distribution), self.tracing,
         )  # fmt: skip
         server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         driver = ThreadDriver(context, server)

@@ -17,7 +17,7 @@ from hubq.store.connection import LOST
 from hubq.store.mailbox import mailbox_length
 from hubq.store.membership import NodeInfo, read_nodes, redis_time_ms
 from hubq.store.owners import read_owners
-from hubq.strategies.distribution import CentralizedLoadBalancer
+from hubq.strategies.distribution import Balancing
 
 if TYPE_CHECKING:
     from hubq.node.parts import Parts
@@ -37,7 +37,7 @@ class Balancer:
     successor begins with an empty history, and with the rests of its predecessor's moves.
     """
 
-    def __init__(self, parts: Parts, strategy: CentralizedLoadBalancer) -> None:
+    def __init__(self, parts: Parts, strategy: Balancing) -> None:
         self._parts = parts
         self._strategy = strategy
         self._history = History(strategy.max_history_size, strategy.weight_decay_factor)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from hubq.core.lifecycle import Life
 from hubq.core.messages import (
@@ -19,6 +19,7 @@ from hubq.core.messages import (
     ReplicaJoined,
     Revive,
     StartChildren,
+    Wake,
     Withdraw,
 )
 from hubq.core.placement import plan
@@ -130,10 +131,13 @@ class Coordinator:
                 handover = self._handovers.get(message.handover_id)
                 if handover is not None and not handover.confirmed.done():
                     handover.confirmed.set_result(None)
-            case ReplicaJoined() if self._parts.recorder is not None:
-                work = self._snapshots(message.shard, self._parts.recorder)
+            case ReplicaJoined():
+                if self._parts.recorder is not None:
+                    work = self._snapshots(message.shard, self._parts.recorder)
+            case Wake():
+                pass  # it has ended the blocking read, and that is all that it is for
             case _:
-                pass
+                assert_never(message)
         if work is not None:
             self._parts.supervisor.background(work, type(message).__name__)
 
@@ -355,8 +359,8 @@ class Coordinator:
     async def _park(self, holding: Holding) -> None:
         parts, supervisor = self._parts, self._parts.supervisor
         holding.open = False
-        retention = float(getattr(parts.migration, "retention", 5.0))
-        data_wait = float(getattr(parts.migration, "handover_data_wait", 3.0))
+        retention = parts.moves.retention
+        data_wait = parts.moves.handover_data_wait
         cells = list(holding.cells.values())
         busy = [cell for cell in cells if cell.busy is not None]
         if busy:

@@ -48,8 +48,8 @@ from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import drain_node, join_node, leave_node
 from hubq.store.primary import PrimaryWatch
 from hubq.store.replication import confirmed, shortfall
-from hubq.strategies.distribution import CentralizedLoadBalancer
-from hubq.strategies.partition_tolerance import Divergence
+from hubq.strategies.distribution import DistributionTraits
+from hubq.strategies.partition_tolerance import PartitionTraits
 
 log = logging.getLogger("hubq.node")
 
@@ -139,6 +139,7 @@ class Node:
             quorum = self.parts.quorum
             return quorum is not None and not quorum.closed and trusted()
 
+        needs_quorum = PartitionTraits.of(hub.partition_tolerance).needs_quorum
         counters = Counters()
         hooks = HookRunner(hub.hook_book, hub.hub_id, self.name)
         supervisor = Supervisor(self._redis, keys, self.name, hub.classes, config, hooks)
@@ -154,7 +155,7 @@ class Node:
             queue_limit=config.queue_limit,
             queue_bytes=config.queue_bytes,
             threads=config.threads,
-            trusted=trusted if isinstance(hub.partition_tolerance, Divergence) else may_handle,
+            trusted=may_handle if needs_quorum else trusted,
             redis_now_ms=lambda: clock.now_ms(loop.time()),
             touched=committer.touched,
             due=committer.due,
@@ -180,7 +181,7 @@ class Node:
             supervisor, dispatcher, committer, reader, kick=lambda: self._coordinator.kick(),
             rebuild=lambda holding: rebuild(self.parts, self._intake, holding), counters=counters, hooks=hooks, void=self._void,
         )  # fmt: skip
-        if not isinstance(hub.partition_tolerance, Divergence):
+        if needs_quorum:
             self.parts.quorum = Quorum(self.parts, hub.partition_tolerance)
         self.parts.stragglers = Stragglers(self.parts)
         self._replicate(hub, trusted)
@@ -191,8 +192,9 @@ class Node:
         self.parts.parked.begin_passing = self.parts.places.begin_passing
         self.parts.batches = Batches(self.parts)
         self.parts.withdrawals = Withdrawals(self.parts)
-        if isinstance(hub.distribution, CentralizedLoadBalancer):
-            self.parts.balancer = Balancer(self.parts, hub.distribution)
+        balancing = DistributionTraits.of(hub.distribution).balancing
+        if balancing is not None:
+            self.parts.balancer = Balancer(self.parts, balancing)
         supervisor.marked = self.parts.batches.seen
         self._intake = Intake(self.parts)
         self.parts.parked.bring = self._intake.bring

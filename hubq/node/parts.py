@@ -24,7 +24,7 @@ from hubq.store.effects import Effects
 from hubq.store.keys import Keys
 from hubq.store.owners import release_pin
 from hubq.strategies.distribution import Distribution
-from hubq.strategies.migration import Migration
+from hubq.strategies.migration import Migration, MigrationTraits
 from hubq.strategies.synchronization import Synchronization
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Parts:
     counters: Counters
     hooks: HookRunner
     void: Callable[[str], None]
+    moves: MigrationTraits = field(init=False)
+    """What the migration strategy says of itself."""
     stragglers: Stragglers = field(init=False)
     places: Places = field(init=False)
     parked: Parked = field(init=False)
@@ -92,6 +94,9 @@ class Parts:
     """The highest token known of each shard: an older sight of ``owners`` is not believed."""
     former_tokens: dict[int, int] = field(default_factory=dict)
     """What was known when the node had to join anew."""
+
+    def __post_init__(self) -> None:
+        self.moves = MigrationTraits.of(self.migration)
 
     def now(self) -> float:
         """Monotonic seconds."""

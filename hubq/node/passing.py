@@ -43,11 +43,10 @@ class Passing:
         self._aside: dict[str, Holding] = {}
         self._states: dict[str, bytes] = {}
         self._asked: set[str] = set()
-        migration = parts.migration
-        self._retention = float(getattr(migration, "retention", 5.0))
-        self._data_wait = float(getattr(migration, "handover_data_wait", 3.0))
-        self._build_wait = float(getattr(migration, "child_migration_timeout", 10.0))
-        self._with_state = bool(getattr(migration, "handover", True))
+        self._retention = parts.moves.retention
+        self._data_wait = parts.moves.handover_data_wait
+        self._build_wait = parts.moves.child_migration_timeout
+        self._with_state = parts.moves.handover
 
     async def run(self) -> None:
         """Pass them, or leave each of them where it is with a reason in ``failed``."""
@@ -219,7 +218,7 @@ class Passing:
         self._aside.clear()
 
     async def _dispose(self, gone: list[Cell]) -> None:
-        if getattr(self._parts.migration, "confirm_handover", True):
+        if self._parts.moves.confirm_handover:
             await asyncio.wait([self.confirmed], timeout=self._build_wait)
         await self._parts.supervisor.endings.dispose(gone, "migrated")
 

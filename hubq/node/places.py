@@ -269,7 +269,7 @@ class Places:
                 parts.dispatcher.resume(cell)
                 if child in parked and not self.here(cell):
                     # Its shard's owner cannot run it. It goes back when an owner can.
-                    parts.stragglers.follow(pin, float(getattr(parts.migration, "retention", 5.0)), serving=True)
+                    parts.stragglers.follow(pin, parts.moves.retention, serving=True)
                 if closed_at:
                     pause = max(0.0, parts.redis_now_ms() - closed_at)
                     parts.counters.moved_in += 1

@@ -53,7 +53,7 @@ class Stragglers:
     async def give_back(self, pin: Holding) -> None:
         """A pin that is wanted here no more returns to its shard, with its state."""
         pin.open = False
-        await self._when_done(pin, float(getattr(self._parts.migration, "retention", 5.0)))
+        await self._when_done(pin, self._parts.moves.retention)
 
     async def _when_done(self, pin: Holding, retention: float) -> None:
         cell = next(iter(pin.cells.values()), None)
@@ -140,7 +140,7 @@ class Stragglers:
             return
         try:
             if cell is not None and cell.busy is None and cell.life is Life.RUNNING:
-                data_wait = float(getattr(parts.migration, "handover_data_wait", 3.0))
+                data_wait = parts.moves.handover_data_wait
                 child, envelope = await asyncio.wait_for(parts.supervisor.saver.hand_over(cell, True), data_wait)
                 if envelope is not None:
                     pin.effects.states[child] = envelope

@@ -11,7 +11,7 @@ from hubq.core.hashing import shard_of
 from hubq.errors import ConfigError
 from hubq.store.keys import Keys
 from hubq.store.membership import WIRE
-from hubq.strategies.distribution import Distribution, Guidance
+from hubq.strategies.distribution import Distribution, DistributionTraits
 from hubq.tracing import Tracing
 
 
@@ -24,7 +24,7 @@ class HubContext:
     classes: ClassBook
     view: OwnersView
     distribution: Distribution
-    guidance: Guidance
+    traits: DistributionTraits
     tracing: Tracing | None
 
     def shard_of(self, child_id: str) -> int:

@@ -20,7 +20,7 @@ from hubq.store.control import last_event_id, read_events
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.owners import Owner
 from hubq.store.places import read_pin_owners, read_shard_owners, read_why, want_place
-from hubq.strategies.distribution import ChildMapping, Distribution, Guidance
+from hubq.strategies.distribution import ChildMapping, Distribution, DistributionTraits
 from hubq.strategies.redundancy import Redundancy
 
 #: As many nodes as no hub has.
@@ -34,7 +34,7 @@ def checked_together(distribution: Distribution, redundancy: Redundancy) -> None
     """:class:`~hubq.errors.ConfigError` for a distribution that gives children places of their own in a hub with copies: who
     follows a shard does not follow what has a place apart from it, so there would be no copies.
     """
-    if Guidance.of(distribution).guides and redundancy.replication_factor(MANY) > 1:
+    if DistributionTraits.of(distribution).guides and redundancy.replication_factor(MANY) > 1:
         raise ConfigError(
             f"distribution={type(distribution).__name__}() does not go with {type(redundancy).__name__} (several copies of "
             "each child): a child with a place of its own has one copy; use one of the two"
@@ -103,7 +103,7 @@ def _places_for(
 ) -> Operation[Mapping[str, str]]:
     """Ask the distribution strategy which of these children have a place of their own: child -> node."""
     nodes: list[str] = []
-    if child_mapping is not None or hub.guidance.guides:
+    if child_mapping is not None or hub.traits.guides:
         (members,) = yield Fetch([read_nodes(hub.keys)])
         nodes = [name for name, info in members.items() if info.up]
     return hub.distribution.children_init(specs, child_mapping, nodes)

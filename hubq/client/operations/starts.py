@@ -114,7 +114,7 @@ def start_children(
 
 
 def _place_line(hub: HubContext, node: str | None) -> str:
-    return Wish(node, "guided", hub.guidance.waits).line if node is not None else ""
+    return Wish(node, "guided", hub.traits.when_gone == "wait").line if node is not None else ""
 
 
 def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:

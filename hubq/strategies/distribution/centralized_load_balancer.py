@@ -48,6 +48,11 @@ class CentralizedLoadBalancer:
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= 86400:
                 raise ConfigError(f"{name}={value!r}: give seconds from {low:g} to 86400")
 
+    @property
+    def balancing(self) -> CentralizedLoadBalancer:
+        """By these options."""
+        return self
+
     def init(self, hub_id: str) -> None:
         """Nothing to prepare."""
 

@@ -5,7 +5,10 @@ The steps themselves (control messages, scripts, pins) are the node's; a strateg
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+from hubq.strategies.traits import Traits
 
 
 class Handover(Protocol):
@@ -43,8 +46,35 @@ class Handover(Protocol):
         """End the children here: ``on_stop("migrated")``, all at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class MigrationTraits(Traits):
+    """How the node moves what no :class:`Handover` is for: single children, stragglers, a shard that is parked.
+
+    >>> MigrationTraits.of(object()).retention
+    5.0
+    """
+
+    retention: float = 5.0
+    """How long a busy child may take to finish its message, seconds."""
+
+    handover: bool = True
+    """Whether the state is handed over."""
+
+    confirm_handover: bool = True
+    """Whether the old child is kept until the target says that it serves."""
+
+    handover_data_wait: float = 3.0
+    """How long taking a state may take, seconds."""
+
+    child_migration_timeout: float = 10.0
+    """How long the target may take to build a child, seconds."""
+
+
 class Migration(Protocol):
-    """A migration strategy. One object serves all hubs and nodes it is given to; it keeps no state of its own."""
+    """A migration strategy. One object serves all hubs and nodes it is given to; it keeps no state of its own.
+
+    It may have the attributes of :class:`MigrationTraits`, too.
+    """
 
     def init(self, hub_id: str) -> None:
         """Called when a node of the hub starts."""

@@ -17,6 +17,7 @@ class Divergence:
     """
 
     threshold_time: ClassVar[float] = 0.0
+    needs_quorum: ClassVar[bool] = False
 
     def init(self, hub_id: str) -> None:
         """Nothing to prepare."""

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from hubq.core.quorum import ClusterSize
+from hubq.strategies.traits import Traits
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionTraits(Traits):
+    """Whether nodes are counted at all."""
+
+    needs_quorum: bool = True
+    """False: the hub works with any number of nodes, and the strategy is never asked."""
 
 
 class PartitionTolerance(Protocol):
     """A partition tolerance strategy. One object serves all nodes of a hub it is given to; it keeps no state of its own,
-    and its answers depend on its arguments alone, so that every node decides the same.
+    and its answers depend on its arguments alone, so that every node decides the same. It may have the attributes of
+    :class:`PartitionTraits`, too.
     """
 
     @property
