@@ -14,7 +14,7 @@ from hubq.client.asking.steps import Collect, Operation, Start
 from hubq.client.current import current_hub
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, DuplicateJob, Partitioned
-from hubq.jobs.checks import checked_function, name_for
+from hubq.jobs.checks import checked_function, name_for, own_options
 from hubq.store.spec_record import SpecRecord
 
 if TYPE_CHECKING:
@@ -48,13 +48,12 @@ class CronEntry:
 
 
 def entry_of(
-    hub: Hub, clock_queue: str, cron: Any, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any],
+    hub: Hub, clock_queue: str, cron: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any],
     *, name: str | None, child_id: str | None,
 ) -> CronEntry:  # fmt: skip
     """A checked entry, or :class:`~hubq.errors.ConfigError`."""
     name = name or child_id or name_for(target)
-    own = dict(getattr(target, "hubq_job_options", {}))
-    given = {**own, **kwargs} if child_id is None else kwargs
+    given = {**own_options(target), **kwargs} if child_id is None else kwargs
     direct = child_id is None and not hasattr(target, "hubq_child_class") and "key" not in kwargs
     if direct:
         for option in NOT_FOR_CRON:

@@ -36,15 +36,17 @@ class HubqKeyedJobs(Child):
         await runner_of(self.node_name).run(job_id)
 
 
-def enqueue_keyed(hub: Hub, queue: KeyedQueue, key: Any, function: Any, args: Any, kwargs: dict[str, Any]) -> Job:
+def enqueue_keyed(
+    hub: Hub, queue: KeyedQueue, key: object, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Job:
     """Keep the job, then send its id to the child of its key (which is started if there is none)."""
-    key = checked_key(key)
+    name = checked_key(key)
     for option in CONTRADICT:
         if kwargs.get(option):
             raise InvalidJob(f"key={key!r} and {option}={kwargs[option]!r} contradict each other: leave one out")
     job = queue.enqueue(function, *args, **kwargs)
     try:
-        deliver(hub, key, job.id)
+        deliver(hub, name, job.id)
     except BaseException:
         with contextlib.suppress(Exception):
             job.delete(remove_from_queue=False)

@@ -7,7 +7,7 @@ import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rq import Queue
+from rq import Queue, Repeat, Retry
 from rq.job import Job
 
 from hubq.client import operations
@@ -15,7 +15,7 @@ from hubq.client.faces.resumable_jobs import ResumableJob
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, NoClock, UnknownChild
 from hubq.jobs import resumable
-from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, translated
+from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, own_options, translated
 from hubq.jobs.clock import start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
 from hubq.jobs.keyed import enqueue_keyed
@@ -148,9 +148,10 @@ class JobsOfHub:
 
 def _with_own_options(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Those of ``@hub.job(...)``, and what this call overrides."""
-    return {**getattr(function, "hubq_job_options", {}), **kwargs}
+    return {**own_options(function), **kwargs}
 
 
 def _needs_clock(kwargs: dict[str, Any]) -> bool:
     """A retry or repetition after an interval is a scheduled job."""
-    return any(any(getattr(kwargs.get(name), "intervals", ())) for name in ("retry", "repeat"))
+    given: tuple[Retry | Repeat | None, ...] = (kwargs.get("retry"), kwargs.get("repeat"))
+    return any(each is not None and any(each.intervals) for each in given)

@@ -91,6 +91,8 @@ def work_keys(hub: Hub, task: Task, told: BinaryIO, line: socket.socket) -> None
     worker = KeyedWorker([queue], name=task.name, connection=connection)
     worker.register_birth()  # type: ignore[no-untyped-call]
     asked: Queue[str | None] = Queue()
+    idle = threading.Event()
+    idle.set()
 
     def listen() -> None:
         for name in told:
@@ -100,8 +102,6 @@ def work_keys(hub: Hub, task: Task, told: BinaryIO, line: socket.socket) -> None
             os._exit(1)
         asked.put(None)
 
-    idle = threading.Event()
-    idle.set()
     threading.Thread(target=listen, daemon=True, name="hubq-node").start()
     while True:
         try:

@@ -136,7 +136,7 @@ class ResumableRun(FunctionChild):
             now = time.monotonic()
             self.spent, self._began = self.spent + now - self._began, now
 
-    def _encoded(self, value: Any) -> bytes:
+    def _encoded(self, value: object) -> bytes:
         try:
             return encode(value)
         except Exception as error:

@@ -15,13 +15,23 @@ from hubq.store.membership import check_config, read_config
 T = TypeVar("T")
 
 
+class _OfThread(threading.local):
+    """The session of each thread, and the process in which it was made."""
+
+    session: Session | None = None
+    pid = 0
+
+    def keep(self, session: Session, pid: int) -> None:
+        self.session, self.pid = session, pid
+
+
 class ThreadDriver:
     """Runs operations by waiting (a :class:`~hubq.client.asking.driver.Driver`). Connects at the first of them."""
 
     def __init__(self, context: HubContext, server: Server) -> None:
         self.context = context
         self.server = server
-        self._local = threading.local()
+        self._here = _OfThread()
         self._lock = threading.Lock()
         self._redis: tuple[int, SyncRedis] | None = None
 
@@ -32,12 +42,10 @@ class ThreadDriver:
     def asker(self) -> Session:
         """The session of this thread."""
         pid = os.getpid()
-        known = getattr(self._local, "session", None)
-        if known is not None and known[0] == pid:
-            session: Session = known[1]
-            return session
-        session = Session(self.context, self._connection(pid))
-        self._local.session = (pid, session)
+        session = self._here.session
+        if session is None or self._here.pid != pid:
+            session = Session(self.context, self._connection(pid))
+            self._here.keep(session, pid)
         return session
 
     def _connection(self, pid: int) -> SyncRedis:
@@ -68,4 +76,4 @@ class ThreadDriver:
             if self._redis is not None and self._redis[0] == os.getpid():
                 self._redis[1].close()
             self._redis = None
-            self._local = threading.local()
+            self._here = _OfThread()
