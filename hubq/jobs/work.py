@@ -83,7 +83,15 @@ class HubWorker(Worker):
     queue_class = HubQueue
     job_class = HubJob
     max_connection_wait_time = RECONNECT
-    grace = 30.0
+
+    def __init__(self, *args: Any, grace: float = 30.0, **kwargs: Any) -> None:
+        self._grace = grace
+        self._giving_back = False
+        super().__init__(*args, **kwargs)
+
+    def hurry(self) -> None:
+        """Let the job in hand go on no longer."""
+        self._grace = 0.0
 
     def _shutdown(self) -> None:
         # RQ's raises from the signal handler when idle (see HubQueue), and writes to Redis from it.
@@ -95,19 +103,17 @@ class HubWorker(Worker):
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """Nothing: service managers signal the node and its processes, and the node passes its own signal on.
 
-        A node that ends at once closes its line to us; that makes ``grace`` 0.
+        A node that ends at once closes its line to us; that makes it hurry.
         """
 
     def _end_in_time(self) -> None:
         began = time.monotonic()
-        while time.monotonic() < began + self.grace:
+        while time.monotonic() < began + self._grace:
             time.sleep(0.05)
         self._giving_back = True
         while True:  # until this process ends: a horse may be about to be forked
             self.kill_horse(signal.SIGKILL)
             time.sleep(0.05)
-
-    _giving_back = False
 
     def _end_without_redis(self) -> None:
         """End this process by force: with Redis away or silent, RQ might never end it."""
