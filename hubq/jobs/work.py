@@ -16,13 +16,13 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any, ClassVar
 
-import redis
 from rq import Queue, Worker
 from rq.exceptions import DequeueTimeout, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 
 from hubq.errors import NotImportable
+from hubq.store.connection import LOST
 
 #: How long an idle worker waits in Redis before it looks whether it has been told to end, seconds.
 SLICE = 0.5
@@ -129,7 +129,7 @@ class HubWorker(Worker):
         """As RQ's. But RQ's wait for a lost Redis has no end, and each of its rounds begins here."""
         try:
             super().heartbeat(timeout, pipeline)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except LOST as error:
             if HubQueue.stopping.is_set():
                 raise StopRequested from error
             raise
@@ -138,7 +138,7 @@ class HubWorker(Worker):
         """As RQ's, with a line instead of a traceback when Redis is away."""
         try:
             super().teardown()  # type: ignore[no-untyped-call]
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except LOST as error:
             self.log.error("Worker %s: Redis is not told of the end: %s", self.name, error)
             sys.exit(1)
 

@@ -10,7 +10,8 @@ import pytest
 from hubq.core.child import Child
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.core.state_machine import IllegalMove
-from hubq.node.held.holding import Holding, HostedChild, first_of
+from hubq.node.held.changing import first_of
+from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.state import lay_state, restore, take_state
