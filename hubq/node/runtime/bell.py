@@ -1,4 +1,4 @@
-"""A bell: a mark that one loop waits for, or several; whoever has news rings it."""
+"""A bell: a mark that one loop waits for, or several. A part that has news rings it."""
 
 from __future__ import annotations
 

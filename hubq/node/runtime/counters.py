@@ -75,9 +75,9 @@ class Counters:
         self.leases_lost += 1
 
     def paused(self, seconds: float, times: int = 1) -> None:
-        """So many children came here, and were not served for so long."""
+        """So many children (``times``) came here, each after a pause of so many seconds."""
         self.pauses.add(seconds, times)
 
     def sampled_message(self, child: str, times: int) -> None:
-        """A commit that was looked at holds so many messages of this child."""
+        """One of the commits that were sampled holds so many messages of this child."""
         self.sampled[child] += times
