@@ -1,4 +1,4 @@
-"""Starting children: what is written down of them, and what the nodes answer."""
+"""Starting children: their specs are written, and the answers of the nodes are read."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def start_children(
         if fresh and not (clash and check_existing and rollback):
             awaited[message_id] = fresh
         else:
-            yield Collect([message_id], 0)  # nobody will answer it
+            yield Collect([message_id], 0)  # no node will answer it
     if len(errors) == len(specs):
         if batch is not None:
             yield from batch.undo([], 0)
