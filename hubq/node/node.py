@@ -117,8 +117,8 @@ class Node:
     # -- ending ----------------------------------------------------------------------------------------------------
 
     async def drain(self, timeout: float = 30.0) -> bool:
-        """Leave: hand every shard over (or park them, with nobody left), then end. False: not done in time; what was
-        left is taken over by the others as after a crash, with nothing lost but the time.
+        """Leave: hand every shard over (or park them, if no node is left), then end. False: not done in time. The other
+        nodes take the rest over as after a crash; nothing is lost but time.
         """
         if self._ended.is_set():
             return True

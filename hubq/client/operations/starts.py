@@ -153,7 +153,7 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Opera
         yield from batch.undo(written, timeout)
         for child in started if not errors else ():
             errors[child] = CallTimeout(
-                f"child {child!r} is undone: nobody asked for the result of its start within "
+                f"child {child!r} is undone: the result of its start was not asked for within "
                 f"{hub.config.batch_lease:g} s (batch_lease)"
             )
         return StartResult({}, errors, rollback=True)

@@ -45,7 +45,7 @@ class Standby:
         self._applier = applier
 
     async def take_over(self, shard: int) -> dict[str, HostedChild]:
-        """This node has claimed the shard: the copies, each as the last commit has left it. (Nobody commits any more.)
+        """This node has claimed the shard: the copies, each as the last commit has left it. (The log has ended.)
 
         The copies stay in their replica's holding, closed, until they are attached to the shard's.
         """

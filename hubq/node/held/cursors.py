@@ -12,7 +12,7 @@ START = b"0"
 class Cursors:
     """The cursor of each shard, and the holdings and children that have to catch up with it.
 
-    The reader moves ``by_shard`` and takes ``to_catch``; nobody else does.
+    Only the reader moves ``by_shard``, and only its catching up takes the holdings that have to catch up.
     """
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ log = logging.getLogger("hubq.node")
 
 
 class Reconciler:
-    """Adopts what Redis says is here, drops what it says is not, and claims what nobody owns."""
+    """Adopts the shards that Redis says are here, drops those that it says are not, and claims those without an owner."""
 
     def __init__(
         self, group: Group, background: Background, register: Register, synchronization: Synchronization,
@@ -69,7 +69,7 @@ class Reconciler:
             await self._arrivals.welcome(holding.shard, child)
 
     async def claim(self, shards: list[int], nodes: Mapping[str, NodeInfo], owners: Owners) -> None:
-        """Take these shards, which nobody owns, with the pins of dead nodes."""
+        """Claim these shards, which have no owner, and dissolve their pins of dead nodes."""
         group, standing = self._group, self._group.standing
         wanted = set(shards)
         dead = [pin for pin, owner in owners.pins.items() if pin[0] in wanted and not is_alive(nodes, owner)]

@@ -51,7 +51,7 @@ class Counters:
     def __init__(self) -> None:
         self.moved_in = 0  # shards and pins handed over to this node, and by it
         self.moved_out = 0
-        self.taken_over = 0  # shards taken from a node that had gone, or from nobody
+        self.taken_over = 0  # shards that were claimed, since they had no live owner
         self.leases_lost = 0
         self.pauses = Seconds()  # of each child that came here, from closing there to opening here
         self.commit_seconds = Seconds()
@@ -67,7 +67,7 @@ class Counters:
         self.moved_out += times
 
     def took_over(self) -> None:
-        """A shard was taken from a node that had gone, or from nobody."""
+        """A shard was claimed, since it had no live owner."""
         self.taken_over += 1
 
     def lease_lost(self) -> None:
