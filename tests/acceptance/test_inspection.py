@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubq import Child, Hub
-from tests.unit.test_json_page import documented
+from tests.unit.pages.test_json_page import documented
 
 from .test_workers import eventually
 
