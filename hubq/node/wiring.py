@@ -230,7 +230,7 @@ class Wiring:
         )  # fmt: skip
         returns = Returns(
             group, self.register, self.cursors, self.queue, self.plan_due, self.start_trials,
-            self.under_way, self.wishes, self.entrance, account,
+            self.under_way, self.ahead, self.wishes, self.entrance, account,
         )  # fmt: skip
         self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hubq.node.arrivals.account import Account
+from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.entrance import Coming, Entrance
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
@@ -15,7 +16,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.trials.starts import StartTrials
 from hubq.store.envelope import Envelope
 from hubq.store.places import read_pin_owners, read_pins_epoch
-from hubq.store.registry import read_some_specs, read_state
+from hubq.store.registry import read_some_specs, read_state, read_texts
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import read_tries
 
@@ -25,7 +26,8 @@ class Returns:
 
     def __init__(
         self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue,
-        plan_due: Bell, trials: StartTrials, under_way: UnderWay, wishes: Wishes, entrance: Entrance, account: Account,
+        plan_due: Bell, trials: StartTrials, under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, entrance: Entrance,
+        account: Account,
     ) -> None:  # fmt: skip
         self._group = group
         self._register = register
@@ -34,6 +36,7 @@ class Returns:
         self._plan_due = plan_due
         self._trials = trials
         self._under_way = under_way
+        self._ahead = ahead
         self._wishes = wishes
         self._entrance = entrance
         self._account = account
@@ -49,12 +52,13 @@ class Returns:
             return  # whoever adopts the shard sees that the pin is gone
         began = group.standing.now()
         owner = holding.owner
-        pins, wishes, specs, state, watch = await group.redis.run_many(
+        pins, wishes, specs, state, parked, watch = await group.redis.run_many(
             [
                 read_pin_owners(group.keys, shard, [child]),
                 read_pins_epoch(group.keys),
                 read_some_specs(group.keys, shard, [child]),
                 read_state(group.keys, shard, child),
+                read_texts(group.keys.parked(shard)),
                 read_tries(group.keys, shard),
             ],
             retry_for=group.config.lease,
@@ -79,7 +83,7 @@ class Returns:
         holding.watched(watch)
         holding.take_back(child)
         self._cursors.fresh(shard)
-        if not self.revive(holding, child, record, state):
+        if not self.revive(holding, child, record, state, parked.get(child, "")):
             return
         early = self._under_way.take_early(shard, child)
         if early is not None and not closed_at:
@@ -87,16 +91,19 @@ class Returns:
         self._account.child(holding, child, closed_at, source, began=began)
         self._account.runs_here(holding, child, "released")
 
-    def revive(self, holding: Holding, child: str, record: SpecRecord | None, state: Envelope | None) -> bool:
-        """Build one child in a holding that is served already; its messages are read from the first one left. False: it
-        has ended, or it cannot run here.
+    def revive(
+        self, holding: Holding, child: str, record: SpecRecord | None, state: Envelope | None, parked: str = ""
+    ) -> bool:
+        """Build one child in a holding that is served already; its messages are read from the first one left. ``parked``:
+        why it could not run where it was. False: it has ended, or it cannot run here.
         """
         if record is None:
             self._cursors.orphans(holding, child)
             return False
         states = {} if state is None else {child: state}
-        # Whether it is parked in Redis was not read: if it could not run before, it can here.
-        hosted = self._entrance.enter(holding, child, record, Coming(states, parked={child: ""}))
+        # It is parked no more with the next commit, whether it was or not: the word may be on its way to Redis still.
+        coming = Coming(states, parked={child: parked}, ahead=self._ahead.take_single(holding.shard, child))
+        hosted = self._entrance.enter(holding, child, record, coming)
         if hosted is None:
             self._plan_due.ring()  # who cannot run here may run elsewhere
             return False

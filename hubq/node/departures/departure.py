@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from hubq.core.lifecycle import Life
 from hubq.errors import RedisUnavailable
@@ -144,10 +144,9 @@ class Departures:
             if number % 64 == 63:
                 await asyncio.sleep(0)
         if asked:
-            await asyncio.wait(asked, timeout=within)
+            late = await _until_done(asked, within)
             for task, hosted in asked.items():
-                if not task.done():
-                    task.cancel()
+                if task in late:
                     collected.failed[hosted] = NoState(f"no state within {within:g} s")
                 elif task.cancelled():
                     collected.failed[hosted] = Interrupted("prepare_handover_state was cancelled")
@@ -254,10 +253,20 @@ async def at_boundaries(children: Iterable[HostedChild], within: float) -> list[
     waits = {asyncio.ensure_future(hosted.at_boundary()): hosted for hosted in children}
     if not waits:
         return []
-    await asyncio.wait(waits, timeout=within)
-    late = [hosted for wait, hosted in waits.items() if not wait.done()]
-    for wait in waits:
-        wait.cancel()
+    late = await _until_done(waits, within)
+    return [hosted for wait, hosted in waits.items() if wait in late]
+
+
+async def _until_done(tasks: Collection[asyncio.Task[Any]], within: float) -> set[asyncio.Task[Any]]:
+    """Wait for tasks at most so many seconds; those that are not done by then are cancelled. If whoever waits is
+    cancelled (the node ends), all of them are.
+    """
+    try:
+        await asyncio.wait(tasks, timeout=within)
+    finally:
+        late = {task for task in tasks if not task.done()}
+        for task in late:
+            task.cancel()
     return late
 
 

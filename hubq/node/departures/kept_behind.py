@@ -61,4 +61,5 @@ class KeptBehind:
         children = [hosted for pin in self.pins.values() for hosted in pin.children.values()]
         for pin in self.pins.values():
             pin.lose()
+        self.pins.clear()
         return children

@@ -194,8 +194,11 @@ class ShardHandover:
             self._closing.give()
 
     def abandon(self) -> None:
-        """Something went wrong before the token could pass: serve on."""
-        if not self.holding.gone and not self.holding.open:
+        """Something went wrong. If it was before the token could pass: serve on."""
+        if self.holding.gone:
+            if self.state is not Source.DISPOSING:
+                self._drop_kept()
+        elif not self.holding.open:
             self._serve_on(Effects())
 
     # -- the way it leaves -----------------------------------------------------------------------------------------
@@ -224,7 +227,10 @@ class ShardHandover:
         holding = self.holding
         self._group.standing.learn(holding.shard, holding.owner.token + 1)
         self._counters.went_out()
-        self._kept.hold(self._register)
+        if holding.gone:
+            self._drop_kept()  # the node was evicted before it heard of it: its pins are void, too
+        else:
+            self._kept.hold(self._register)
         self._register.drop(holding)
         self._queue.changed()
         self._plan_due.ring()
@@ -253,6 +259,12 @@ class ShardHandover:
 
     def forfeited(self) -> list[HostedChild]:
         return self._kept.lose()
+
+    def _drop_kept(self) -> None:
+        """Whoever dropped the shard did not find these children in it."""
+        children = self._kept.lose()
+        if children:
+            self._background.run(self._departures.dispose(children, "fenced"), "dropping children")
 
 
 class ShardHandovers:

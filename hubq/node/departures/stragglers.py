@@ -45,6 +45,8 @@ class Stragglers:
 
     def follow(self, pin: Holding, retention: float, *, serving: bool) -> None:
         """Let a pinned child return to its shard: when its message is done, or, if it serves on, when it can start there."""
+        if pin.gone or pin.in_motion:
+            return  # lost, or given back already: a strategy may have waited since the token has passed
         pin.straggle()
         self._events.add("child_pinned", shard=pin.shard, child=pin.pinned or "", serving=int(serving))
         work = self._serve_until_possible(pin, retention) if serving else self._when_done(pin, retention)
@@ -52,6 +54,8 @@ class Stragglers:
 
     def keep(self, pin: Holding) -> None:
         """A child that is wanted here stays when its shard goes: serve on."""
+        if pin.gone or pin.in_motion:
+            return
         self._events.add("child_pinned", shard=pin.shard, child=pin.pinned or "", serving=1)
         self._serve(pin)
 
@@ -87,6 +91,8 @@ class Stragglers:
         await undo([hosted])
 
     async def _serve_until_possible(self, pin: Holding, retention: float) -> None:
+        if pin.gone:
+            return  # before the first step of this task
         self._serve(pin)
         while not pin.gone and pin.children:
             (hosted,) = pin.children.values()
@@ -111,9 +117,11 @@ class Stragglers:
         self, *waits: Coroutine[Any, Any, object], within: float | None = None
     ) -> None:  # fmt: skip
         tasks = [asyncio.ensure_future(wait) for wait in waits]
-        await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
+        try:
+            await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        finally:  # also if the node ends meanwhile
+            for task in tasks:
+                task.cancel()
 
     async def _can_start(self, pin: Holding, hosted: HostedChild) -> bool:
         """Whether the owner of the shard can run the child."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from hubq.core.lifecycle import Life
 from hubq.errors import RedisUnavailable
@@ -35,7 +36,8 @@ class CatchingUp:
         self._queue_bytes = group.config.queue_bytes
         self._tasks: dict[Holding, asyncio.Task[None]] = {}
         self._again: set[Holding] = set()  # behind with something else since their task looked
-        self._mean_bytes: dict[Holding, float] = {}  # of the messages that were read again last
+        # Of the messages that were read again last. It outlives the task: the next page is as small as they ask for, too.
+        self._mean_bytes: WeakKeyDictionary[Holding, float] = WeakKeyDictionary()
 
     async def work(self) -> None:
         """Begin to catch up whenever somebody is behind; for ever."""
@@ -57,8 +59,6 @@ class CatchingUp:
             self._again.discard(holding)
             if not task.cancelled() and not holding.gone:
                 self._begin(holding)
-                return
-        self._mean_bytes.pop(holding, None)
 
     async def idle(self) -> None:
         """Wait until nobody is being caught up with."""
@@ -68,7 +68,9 @@ class CatchingUp:
 
     async def stop(self) -> None:
         """Catch up with nothing more."""
-        await end_tasks(list(self._tasks.values()))
+        while self._tasks:
+            await end_tasks(list(self._tasks.values()))
+            await asyncio.sleep(0)  # one that had just ended may have been begun again by its callback
 
     async def _catch(self, holding: Holding) -> None:
         while not holding.gone and holding.shard in self._cursors.by_shard:
@@ -84,13 +86,12 @@ class CatchingUp:
     def _room(self, holding: Holding, child: str) -> int:
         """How many messages of a child may be queued; less than half while it has more than half of its bytes."""
         hosted = holding.children.get(child)
-        queue = hosted.queue if hosted is not None else None
-        if not queue:
+        if hosted is None or not hosted.queue:
             return self._queue_limit
-        if queue.bytes >= self._queue_bytes:
+        if hosted.queued_bytes >= self._queue_bytes:
             return 0
-        room = self._queue_limit - len(queue)
-        return min(room, self._queue_limit // 2 - 1) if queue.bytes > self._queue_bytes // 2 else room
+        room = self._queue_limit - len(hosted.queue)
+        return min(room, self._queue_limit // 2 - 1) if hosted.queued_bytes > self._queue_bytes // 2 else room
 
     def _page(self, holding: Holding) -> int:
         """How many messages to read at once: not more than there will be room for, if they are large."""

@@ -116,6 +116,8 @@ class Parked:
         )
         if holding.gone or holding.in_motion or not is_parked(holding, child):
             return  # if it is being moved: the next look, here or there, finds it again
+        if holding.straggles and not holding.open:
+            return  # the same: it is on its way back to its shard
         if holding.pinned is not None:
             holding.open_intake()
         elif not holding.open:

@@ -117,7 +117,7 @@ class Arriving(Stage):
             ),
             Returns(
                 self.group, self.register, self.cursors, self.queue, self.plan_due, cast(Any, self.trials),
-                self.under_way, self.wishes, entrance, account,
+                self.under_way, self.ahead, self.wishes, entrance, account,
             ),
         )  # fmt: skip
         self.owner = Owner("a", 7, 5)
@@ -620,6 +620,34 @@ def test_one_that_has_ended_or_cannot_run_here_is_not_begun() -> None:
         await stage.arrivals.welcome(1, "one")
         assert held.children["one"].life is Life.PARKED and await stage.plan_due.heard(within=5)
         assert not stage.lives.begun and not stage.events.added
+
+    asyncio.run(scenario())
+
+
+def test_one_that_was_built_here_when_it_was_offered_is_taken() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        held = stage.serves("one")
+        stage.specs = {"one": a_record()}
+        await stage.ahead.start_children(StartChildren("b", 1, "id", "one"))
+        await stage.arrivals.welcome(1, "one")
+        assert stage.builder.built == ["one"] and held.children["one"].holding is held
+        assert stage.lives.begun == [("one", STATE, False)]
+
+    asyncio.run(scenario())
+
+
+def test_one_whose_start_took_nodes_down_returns_condemned() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        held = stage.serves("one", "two")
+        stage.parked = {"one": TOOK_DOWN, "two": "no module"}
+        await stage.arrivals.welcome(1, "one", closed_at=1.0, source="b")
+        assert held.children["one"].life is Life.PARKED and held.children["one"].reason == TOOK_DOWN
+        assert not stage.builder.built and not stage.lives.begun and not held.apart - {"two"}
+        assert not held.effects.parked and not stage.events.added, "it stands in Redis, and has not moved in"
+        await stage.arrivals.welcome(1, "two")
+        assert stage.builder.built == ["two"] and held.effects.parked == {"two": ""}
 
     asyncio.run(scenario())
 

@@ -381,6 +381,31 @@ def test_a_child_that_has_ended_while_its_handler_went_on_saves_nothing() -> Non
     asyncio.run(scenario())
 
 
+def test_a_child_that_has_ended_keeps_nothing_of_a_handler_that_raises() -> None:
+    async def scenario() -> None:
+        may_end, begun = asyncio.Event(), asyncio.Event()
+
+        class Slow(Keeps):
+            async def think(self) -> None:
+                begun.set()
+                await may_end.wait()
+                self.n = 99
+                raise ValueError("spoilt")
+
+        witness = Witness()
+        async with Household(Slow, recorder=witness) as home:
+            hosted = home.child(Slow)
+            home.pumps.offer(hosted, call("think"))
+            await asyncio.wait_for(begun.wait(), 5)
+            home.endings.end(hosted)
+            may_end.set()
+            await asyncio.wait_for(hosted.at_boundary(), 5)
+            assert home.shard.effects.ended == {"room-1": "s:1"} and not home.shard.effects.states
+            assert failure(home)[0] == "failed"
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(("method", "word"), [("leave", "ok"), ("leave_badly", "failed")])
 def test_a_child_that_stops_itself_answers_first(method: str, word: str) -> None:
     async def scenario() -> None:

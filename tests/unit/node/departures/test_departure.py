@@ -282,3 +282,26 @@ def test_what_was_not_written_comes_before_what_was_collected_since(forgotten: l
         assert holding.effects.done == {"room-1": [b"5-0", b"6-0", b"7-0"]} and holding.effects.states
         assert hosted.unsaved is None
     assert holding.phase is Phase.OPEN
+
+
+def test_a_departure_that_is_cancelled_waits_for_nothing_any_more() -> None:
+    async def scenario() -> None:
+        stage = Stage()
+        asked, late = stage.child("asked"), stage.child("late")
+        asked.kind = type("Slow", (Child,), {"prepare_handover_state": lambda self: None})
+        stage.saver.hands["asked"] = asyncio.Event()
+        in_hand = busy(late)
+        before = asyncio.all_tasks()
+        collecting = asyncio.ensure_future(stage.departures.collect([asked], True, 60.0))
+        waiting = asyncio.ensure_future(at_boundaries([late], 60.0))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        begun = asyncio.all_tasks() - before
+        assert len(begun) == 4 and stage.saver.asked == [("asked", True)]
+        collecting.cancel()
+        waiting.cancel()
+        done, left = await asyncio.wait(begun, timeout=1)
+        assert not left and all(task.cancelled() for task in done)
+        in_hand.cancel()
+
+    asyncio.run(scenario())

@@ -260,3 +260,54 @@ def test_with_followers_a_pin_is_saved_since_no_follower_takes_a_pin_over() -> N
         assert stage.saver.saved == ["unbuilt"]
 
     asyncio.run(scenario())
+
+
+def test_a_node_that_is_evicted_before_it_hears_that_the_token_has_passed_holds_no_pins() -> None:
+    async def scenario() -> None:
+        stage = Handovers()
+        stage.child("goes"), stage.child("unbuilt")
+        stage.cannot_build = "unbuilt"
+
+        def evicted(command: Any) -> str:
+            stage.register.drop(stage.shard)
+            return "passed"
+
+        stage.replies["pass_token"] = evicted
+        await stage.hand_over()
+        await stage.endings.disposals.until(2)
+        assert not stage.register.all() and sorted(stage.endings.disposed) == [
+            (["goes"], "migrated"), (["unbuilt"], "fenced")
+        ]  # fmt: skip
+        await stage.end()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("passes", [False, True])
+def test_a_strategy_that_raises_when_the_shard_was_lost_leaves_nobody_running_in_its_pins(passes: bool) -> None:
+    class Raises(HotSwap):
+        async def handle_migration(self, handover: Any) -> None:
+            await handover.build_at_target(1.0)
+            await handover.close_intake(0.0)
+            if passes:
+                await handover.collect_states(1.0, True)
+                assert await handover.pass_token()
+            else:
+                stage.register.drop(stage.shard)
+            raise RuntimeError("meant")
+
+    async def scenario() -> None:
+        nonlocal stage
+        stage = Handovers(Raises())
+        stage.child("goes"), stage.child("unbuilt")
+        stage.cannot_build = "unbuilt"
+        stage.replies["pass_token"] = "passed"
+        await stage.hand_over()
+        await until(lambda: not stage.background._tasks)
+        if passes:
+            assert [pin.pinned for pin in stage.register.all()] == ["unbuilt"] and not stage.endings.disposed
+        else:
+            assert stage.endings.disposed == [(["unbuilt"], "fenced")]
+
+    stage: Handovers = cast(Any, None)
+    asyncio.run(scenario())

@@ -198,3 +198,65 @@ def test_one_that_is_kept_serves_and_is_no_straggler() -> None:
         assert stage.events.added == [("child_pinned", {"shard": 0, "child": "room-1", "serving": 1})]
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("serving", [False, True])
+def test_a_pin_that_was_lost_before_it_is_followed_is_nobodys(serving: bool) -> None:
+    async def scenario() -> None:
+        stage = Pins()
+        stage.register.drop(stage.room)  # the node was evicted while a strategy waited for something
+        stage.stragglers.follow(stage.room, 5.0, serving=serving)
+        stage.stragglers.keep(stage.room)
+        await until(lambda: not stage.background._tasks)
+        assert stage.room.gone and not stage.pumps.resumed and not stage.events.added
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("serving", [False, True])
+def test_a_pin_that_is_lost_before_its_first_step_is_not_opened(
+    serving: bool, caplog: pytest.LogCaptureFixture
+) -> None:  # fmt: skip
+    async def scenario() -> None:
+        stage = Pins()
+        stage.stragglers.follow(stage.room, 5.0, serving=serving)
+        stage.register.drop(stage.room)
+        await until(lambda: not stage.background._tasks)
+        assert stage.room.gone and not stage.pumps.resumed and not stage.replies.of("release_pin")
+
+    asyncio.run(scenario())
+    assert not caplog.records
+
+
+def test_a_pin_that_is_being_given_back_already_is_not_followed_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        stage = Pins()
+        stage.room.begin_motion()  # the plan was looked at before the strategy let it follow
+        stage.room.straggle()
+        stage.redis.may_answer.clear()
+        giving_back = asyncio.ensure_future(stage.stragglers.give_back(stage.room))
+        await stage.redis.until_asked(1)
+        stage.stragglers.follow(stage.room, 5.0, serving=False)
+        stage.stragglers.follow(stage.room, 5.0, serving=True)
+        stage.stragglers.keep(stage.room)
+        stage.redis.may_answer.set()
+        await asyncio.wait_for(giving_back, 5)
+        await until(lambda: not stage.background._tasks)
+        assert stage.room.gone and len(stage.replies.of("release_pin")) == 1 and not stage.pumps.resumed
+
+    asyncio.run(scenario())
+    assert not caplog.records
+
+
+def test_a_node_that_ends_leaves_nobody_waiting_for_news() -> None:
+    async def scenario() -> None:
+        stage = Pins()
+        before = asyncio.all_tasks()
+        stage.stragglers.follow(stage.room, 5.0, serving=True)
+        await until(lambda: len(asyncio.all_tasks() - before) == 3)
+        begun = asyncio.all_tasks() - before
+        await stage.end()
+        done, left = await asyncio.wait(begun, timeout=1)
+        assert not left and len(done) == 3
+
+    asyncio.run(scenario())

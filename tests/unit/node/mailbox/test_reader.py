@@ -19,16 +19,20 @@ from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import Clock, FakeRedis, a_group
+from tests.unit.node.movers import until
 
 
 class Offers:
-    """Pumps that only listen."""
+    """Pumps that only listen, and keep what they hear if they are told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: bool = False) -> None:
         self.offered: list[tuple[str, bytes]] = []
+        self._keep = keep
 
     def offer(self, hosted: HostedChild, message: Message) -> None:
         self.offered.append((hosted.child_id, message.entry))
+        if self._keep:
+            hosted.offer(message)
 
 
 def message(entry: bytes, child: str, size: int = 0) -> Message:
@@ -120,5 +124,58 @@ def test_nothing_is_brought_to_a_holding_that_went_while_its_page_was_read() -> 
         await catching_up.idle()
         assert offers.offered == []
         work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_pages_are_as_small_as_large_messages_ask_for_also_when_its_queue_has_room_again() -> None:
+    async def scenario() -> None:
+        asked: list[int] = []
+
+        def page(command: Any) -> list[Message]:
+            asked.append(int(command.args[-1]))
+            return [message(b"%d-0" % (1000 * len(asked) + number), "large", 250) for number in range(asked[-1])]
+
+        redis = FakeRedis(page)
+        group = a_group(redis, Clock(), read_count=100, queue_limit=1000, queue_bytes=1000)
+        cursors, offers = Cursors(), Offers(keep=True)
+        catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        large = running(holding, "large")
+        Register(cursors).hold(holding)
+        cursors.by_shard[0] = b"9999-0"
+        work = asyncio.create_task(catching_up.work())
+        cursors.again(large)
+        await redis.until_asked(1)
+        await catching_up.idle()
+        for times in (2, 3):
+            large.drop_queue()
+            cursors.room(large)
+            await redis.until_asked(times)
+            await catching_up.idle()
+        assert asked[0] == 100 and set(asked[1:]) == {4}, asked
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_nobody_catches_up_after_the_end() -> None:
+    async def scenario() -> None:
+        redis = FakeRedis(lambda command: [])
+        group, cursors = a_group(redis, Clock(), read_count=100, queue_limit=10), Cursors()
+        catching_up = CatchingUp(group, cursors, cast(Any, Offers()), cast(Any, None), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        late = running(holding, "late")
+        Register(cursors).hold(holding)
+        cursors.by_shard[0] = b"9-0"
+        work = asyncio.create_task(catching_up.work())
+        cursors.again(late)
+        await redis.until_asked(1)
+        cursors.again(late)  # its task looks again when it has ended
+        await until(lambda: any(task.done() for task in catching_up._tasks.values()))
+        work.cancel()
+        await catching_up.stop()
+        await asyncio.sleep(0)
+        assert not catching_up._tasks
 
     asyncio.run(scenario())
