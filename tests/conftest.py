@@ -30,11 +30,13 @@ WITHOUT_SERVER = {"unit", "simulation"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what depends on the Redis server at hand, and put those last that want to be alone."""
+    """Mark what depends on the Redis server at hand and what is long, and put those last that want to be alone."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder not in WITHOUT_SERVER and not on_fakeredis(item):
             item.add_marker("server")
+        if on_fakeredis(item) and item.get_closest_marker("long_on_fakeredis") is not None:
+            item.add_marker("long")
     items.sort(key=wants_to_be_alone)
 
 

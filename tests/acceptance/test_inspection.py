@@ -20,7 +20,7 @@ from .test_workers import eventually
 if TYPE_CHECKING:
     from conftest import Shell
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 APP = "basic:hub"
 

@@ -12,6 +12,7 @@ from hubq import ColdSwap, HotSwap, Hub
 from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, probe, start_children
 
 
+@pytest.mark.long_on_fakeredis
 def test_join_and_drain_under_load(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=32)
@@ -36,6 +37,7 @@ def test_join_and_drain_under_load(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_killed_node_is_taken_over_with_nothing_lost(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=16)

@@ -134,6 +134,7 @@ def test_neighbours_of_a_full_slow_child_are_served_as_before(make_hub: Any) -> 
         asyncio.run(scenario(heard))
 
 
+@pytest.mark.long_on_fakeredis
 def test_many_flooded_children_are_caught_up_with_in_few_reads(make_hub: Any) -> None:
     """Twenty children of one shard, each 400 messages behind a queue of 50: not each reads what is for the others."""
 
@@ -186,6 +187,7 @@ def test_large_messages_in_memory_are_bounded_by_their_size(make_hub: Any, most:
         asyncio.run(scenario(heard))
 
 
+@pytest.mark.long_on_fakeredis
 def test_whoever_stands_behind_a_flood_is_reached_in_few_reads(make_hub: Any) -> None:
     async def scenario(reads: list[int]) -> None:
         hub: Hub = make_hub(shards=1, queue_limit=10)

@@ -209,6 +209,7 @@ def test_with_replication_the_standby_waits_for_the_quorum(make_hub: Any, model:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_dynamic_quorum_goes_on_with_those_that_are_left(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=8, partition_tolerance=DynamicQuorum(70, threshold_time=4.0), migration=ColdSwap())

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from hubq import CentralizedLoadBalancer, Hub
 from hubq.core.hashing import shard_of
 from hubq.store.assignment import Assignment, read_assignment
@@ -103,6 +105,7 @@ async def one_child_for_each_shard(hub: Hub) -> list[str]:
     return children
 
 
+@pytest.mark.long
 def test_a_skewed_load_is_evened_out_and_goes_on_when_the_leader_dies(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=SHARDS, distribution=CentralizedLoadBalancer(push_interval=0.3, rest=3600.0))

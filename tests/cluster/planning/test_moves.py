@@ -36,6 +36,7 @@ def other(hub: Any, cluster: Cluster, child: str) -> str:
     return next(name for name in cluster.nodes if name != owner)
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_child_moves_and_comes_back_under_load(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=8)

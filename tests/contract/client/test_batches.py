@@ -52,6 +52,7 @@ async def nothing_left(hub: Hub, cluster: Cluster) -> None:
     assert [child for node in cluster.nodes.values() for child in probe(node).children()] == []
 
 
+@pytest.mark.long_on_fakeredis
 def test_ten_thousand_in_one_call_or_none(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=64)
