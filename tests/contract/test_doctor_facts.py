@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from hubq.client.diagnosis import gather
 
 from hubq import Child, Hub
+from hubq.client.operations.diagnosis import gather
 from hubq.core.diagnosis import diagnose
 from hubq.store.connection import RedisServer
 from hubq.store.embedded import EmbeddedServer
