@@ -1,15 +1,13 @@
 """hubq: a job system on Redis whose jobs live for months and move between workers with nothing lost."""
 
-from importlib import import_module
-from typing import Any
-
 from hubq.client.current import current_hub
 from hubq.client.discovery import HubInfo, hubs
-from hubq.client.hub import Hub, StartFuture
-from hubq.client.jobs import provide_jobs
-from hubq.client.ref import AsyncChildRef, ChildRef
+from hubq.client.faces.jobs import Jobs
+from hubq.client.faces.ref import AsyncChildRef, ChildRef
+from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
+from hubq.client.faces.start_future import StartFuture
+from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
-from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.config import Config
 from hubq.core.child import Child, State
 from hubq.core.pid import Pid
@@ -56,9 +54,10 @@ from hubq.strategies.synchronization import Polling, PubSub
 __version__ = "0.1.0"
 
 
-def _jobs_of(hub: Hub) -> Any:
-    # Imported at the first use: what never enqueues a job never pays for rq.
-    return import_module("hubq.jobs.of_hub").JobsOfHub(hub)
+def _jobs_of(hub: Hub) -> Jobs:
+    from hubq.jobs.of_hub import JobsOfHub  # at the first use: what never enqueues a job never pays for rq
+
+    return JobsOfHub(hub)
 
 
 provide_jobs(_jobs_of)

@@ -14,7 +14,7 @@ import typer
 from hubq.cli.event_lines import for_people
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, jsonable, print_json, print_table, print_value
-from hubq.client.inspection import Event, Mailbox, Waiting
+from hubq.client.operations.inspection import Event, Mailbox, Waiting
 from hubq.config import Config
 from hubq.errors import HubqError, RedisUnavailable
 

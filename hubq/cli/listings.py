@@ -14,7 +14,7 @@ import typer
 from hubq.cli.children import tag
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_records, print_table
-from hubq.client.registry import Progress
+from hubq.client.operations.registry import Progress
 from hubq.client.results import ChildStatus
 from hubq.errors import ConfigError
 

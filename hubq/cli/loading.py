@@ -51,7 +51,7 @@ def load_hub(app: str, redis: str | None = None) -> Hub:
             f"{app!r} is of type {type(found).__name__}, not a Hub: name the attribute to which `Hub(...)` is assigned"
         )
     if redis is not None:
-        found.server = RedisServer(redis)
+        found.connect_to(RedisServer(redis))
     return found
 
 

@@ -15,7 +15,7 @@ import typer
 from hubq.cli.loading import HubName, RedisUrl, open_hub
 from hubq.cli.top_view import View, plain
 from hubq.client.hub import Hub
-from hubq.client.overview import Glance
+from hubq.client.operations.overview import Glance
 from hubq.errors import ConfigError, HubqError
 
 #: Events looked at, and lines of them shown.

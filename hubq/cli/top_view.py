@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hubq.cli.event_lines import for_people
 from hubq.cli.output import duration
-from hubq.client.overview import Glance, NodeGlance, NodeRates, rates
+from hubq.client.operations.overview import Glance, NodeGlance, NodeRates, rates
 
 #: One colour per node, in the order of their names; they repeat after that.
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red", "bright_cyan", "bright_green", "bright_yellow")

@@ -97,7 +97,7 @@ def worker_command(
             run_processes({each: [app, "--name", each, *options, *port] for each, port in workers.items()})
         )
     hub = load_hub(app, redis)
-    hub.app = app
+    hub.loaded_from(app)
     set_up_logging(verbose, log_format)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         job_processes = JobProcesses(hub, node_name, jobs, app=app, drain_timeout=drain_timeout, verbose=verbose)

@@ -2,78 +2,48 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
-from hubq.client import casts, dead_letters, operations, partition, placing
 from hubq.client.aio import AsyncHub
-from hubq.client.casts import Cast
-from hubq.client.context import HubContext
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.loop_driver import LoopDriver
+from hubq.client.asking.owners_view import OwnersView
+from hubq.client.asking.thread_driver import ThreadDriver
 from hubq.client.discovery import hubs
-from hubq.client.inspection import Inspector
-from hubq.client.jobs import JobMethods
-from hubq.client.operations import StartTicket
-from hubq.client.owners_view import OwnersView
-from hubq.client.queries import Queries
-from hubq.client.ref import ChildRef
-from hubq.client.results import NodeStatus, Place, StartResult, StopResult
-from hubq.client.session import Session
-from hubq.client.steps import Operation
+from hubq.client.faces.inspector import Inspector
+from hubq.client.faces.jobs import JobMethods, Jobs
+from hubq.client.faces.queries import Queries
+from hubq.client.faces.ref import ChildRef
+from hubq.client.faces.start_future import StartFuture
+from hubq.client.operations import casts, dead_letters, members, partition, placing, stops
+from hubq.client.operations.casts import Cast
+from hubq.client.results import NodeStatus, Place, StopResult
 from hubq.config import Config, checked_name, redis_url
 from hubq.core.classes import ClassBook
 from hubq.core.spec import ChildSpec, Restart
-from hubq.errors import ConfigError, HubqError
+from hubq.errors import HubqError
 from hubq.hooks import DATA, Hook, HookBook
 from hubq.hooks.book import checked_hook_id
-from hubq.store.connection import RedisServer, Server, SyncRedis
+from hubq.store.connection import RedisServer, Server
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.keys import Keys
-from hubq.store.membership import WIRE, check_config, read_config
-from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution
+from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, DistributionTraits
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.partition_tolerance import Divergence, PartitionTolerance
 from hubq.strategies.redundancy import Redundancy, Singularity
 from hubq.strategies.synchronization import PubSub, Synchronization
 from hubq.tracing import Tracing
 
-T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
 
+_make_jobs: Callable[[Hub], Jobs]
 
-class StartFuture:
-    """A start on its way. The child exists already: messages to it may be sent before this is done."""
 
-    def __init__(self, hub: Hub, session: Session, ticket: StartTicket, timeout: float, single: bool) -> None:
-        self._hub = hub
-        self._session = session
-        self._ticket = ticket
-        self._timeout = timeout
-        self._single = single
-        self._result: StartResult | None = None
-        self._lock = threading.Lock()
-
-    def __await__(self) -> Generator[Any, None, StartResult]:
-        """``await future``: the same as :meth:`result`, in a thread of its own."""
-        return asyncio.to_thread(self.result).__await__()
-
-    def result(self, timeout: float | None = None) -> StartResult:
-        """Wait until the children run, at most ``timeout`` seconds (default: the start's own).
-
-        Raises :class:`~hubq.errors.StartFailed` if a single child could not start (for several, see
-        ``StartResult.errors``), :class:`~hubq.errors.CallTimeout` if no node took it in time.
-        """
-        with self._lock:
-            if self._result is None:
-                wait = self._timeout if timeout is None else timeout
-                operation = placing.collect_placed(self._hub._context, self._ticket, wait)
-                self._result = self._hub._drive_in(self._session, operation)
-        if self._single:
-            for error in self._result.errors.values():
-                raise error
-        return self._result
+def provide_jobs(make: Callable[[Hub], Jobs]) -> None:
+    """Say how the jobs of a hub are made (once, by ``hubq/__init__.py``, which is above all layers)."""
+    global _make_jobs
+    _make_jobs = make
 
 
 class Hub(Queries, JobMethods):
@@ -88,6 +58,8 @@ class Hub(Queries, JobMethods):
     >>> hub.hub_id, hub.config.shards
     ('chat', 64)
     """
+
+    driver: ThreadDriver
 
     def __init__(
         self,
@@ -113,24 +85,24 @@ class Hub(Queries, JobMethods):
             partition_tolerance if partition_tolerance is not None else Divergence()
         )
         self.child_specs = tuple(child_specs)
-        self.local_nodes: set[str] = set()  # those of this process, kept by themselves
         self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
         placing.checked_together(self.distribution, self.redundancy)
-        self.server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         self.classes = ClassBook()
         self.tracing = Tracing(hub_id) if tracing else None
         self.keys = Keys(hub_id)
         self.hook_book = HookBook()
         for hook in hooks:
             self.hook_book.add(hook)
-        view = OwnersView(self.keys, self.synchronization)
-        self._context = HubContext(self.keys, self.config, self.classes, view, self.distribution)
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._redis: tuple[int, SyncRedis] | None = None
-        self._checked = False
-        self.aio = AsyncHub(self)
-        self.inspect = Inspector(self)
+        context = HubContext(
+            self.keys, self.config, self.classes, OwnersView(self.keys, self.synchronization), self.distribution,
+            DistributionTraits.of(self.distribution), self.tracing,
+        )  # fmt: skip
+        server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
+        driver = ThreadDriver(context, server)
+        Queries.__init__(self, driver)
+        JobMethods.__init__(self, driver, lambda: _make_jobs(self))
+        self.aio = AsyncHub(LoopDriver(context, server), self.local_nodes, self)
+        self.inspect = Inspector(driver)
 
     @classmethod
     def open(cls, hub_id: str, *, redis: str | Server | None = None, **settings: Any) -> Hub:
@@ -260,11 +232,9 @@ class Hub(Queries, JobMethods):
         check_existing: bool,
         disable_logging: bool,
     ) -> StartFuture:
-        session = self._session()
-        operation = placing.start_placed(
-            self._context, specs, on_failure, child_mapping, check_existing, disable_logging
-        )
-        return StartFuture(self, session, self._drive_in(session, operation), timeout, single)
+        context, asker = self.driver.context, self.driver.asker()
+        operation = placing.start_placed(context, specs, on_failure, child_mapping, check_existing, disable_logging)
+        return StartFuture(context, asker, asker.drive(operation), timeout, single)
 
     def stop_child(self, child_id: str, *, timeout: float = 10.0, disable_logging: bool = False) -> StopResult:
         """End a child for good, after the messages sent to it before; waits. Raises what went wrong."""
@@ -277,12 +247,12 @@ class Hub(Queries, JobMethods):
         self, children: Sequence[str], *, timeout: float = 10.0, disable_logging: bool = False
     ) -> StopResult:
         """End several children; what went wrong is in the result's ``errors``."""
-        operation = operations.stop_children(self._context, children, timeout, disable_logging=disable_logging)
-        return self._drive(operation)
+        operation = stops.stop_children(self.driver.context, children, timeout, disable_logging=disable_logging)
+        return self.driver.drive(operation)
 
     def ref(self, child_id: str) -> ChildRef:
         """A child by its name."""
-        return ChildRef(self, child_id)
+        return ChildRef(self.driver, child_id)
 
     def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
         """Send many messages in few requests; returns when they are safe in their mailboxes. Each is a tuple: child id,
@@ -295,26 +265,26 @@ class Hub(Queries, JobMethods):
         Raises :class:`~hubq.errors.NotSendable` and :class:`~hubq.errors.InvalidChildId` before anything is sent, and
         :class:`~hubq.errors.RedisUnavailable`: then some may have been sent.
         """
-        return self._drive(casts.cast_many(self._context, messages, self.tracing))
+        return self.driver.drive(casts.cast_many(self.driver.context, messages))
 
     def nodes(self) -> list[NodeStatus]:
         """The worker nodes of this hub."""
-        return self._drive(operations.nodes(self._context))
+        return self.driver.drive(members.nodes(self.driver.context))
 
     def dead_letters(self) -> list[DeadLetter]:
         """Messages and children that took their nodes down again and again, the oldest first."""
-        return self._drive(dead_letters.dead_letters(self._context))
+        return self.driver.drive(dead_letters.dead_letters(self.driver.context))
 
     def replay_dead(self, letters: Sequence[str] | None = None) -> list[str]:
         """Send dead letters again, as new messages, each once (None: all); the names of those sent.
 
         Raises :class:`~hubq.errors.UnknownChild` if the child of a named one is no more.
         """
-        return self._drive(dead_letters.replay(self._context, letters))
+        return self.driver.drive(dead_letters.replay(self.driver.context, letters))
 
     def drop_dead(self, letters: Sequence[str] | None = None) -> list[str]:
         """Throw dead letters away (None: all); the names of those that were there."""
-        return self._drive(dead_letters.drop(self._context, letters))
+        return self.driver.drive(dead_letters.drop(self.driver.context, letters))
 
     def move(self, child_id: str, node: str | None, *, timeout: float = 10.0) -> Place:
         """Move a child to a node, live and with its state, and wait until it is there; it stays there. None: back to where
@@ -324,7 +294,7 @@ class Hub(Queries, JobMethods):
         :class:`~hubq.errors.HubqError` (it cannot start there), :class:`~hubq.errors.CallTimeout` (not there yet; it will
         be, once it can).
         """
-        return self._drive(placing.move(self._context, child_id, node, timeout))
+        return self.driver.drive(placing.move(self.driver.context, child_id, node, timeout))
 
     def reset_cluster_size(self) -> int:
         """Forget that the hub ever had more nodes than now, after it was made smaller for good: the quorum of
@@ -332,62 +302,30 @@ class Hub(Queries, JobMethods):
 
         Raises :class:`~hubq.errors.HubqError` if the hub keeps no quorum.
         """
-        return self._drive(partition.reset_cluster_size(self._context))
+        return self.driver.drive(partition.reset_cluster_size(self.driver.context))
 
     def drain(self, node: str) -> None:
         """Tell a node to hand over everything and leave; returns at once."""
-        self._drive(operations.drain(self._context, node))
+        self.driver.drive(members.drain(self.driver.context, node))
 
-    # -- running them ----------------------------------------------------------------------------------------------
+    # -- its Redis -------------------------------------------------------------------------------------------------
 
-    def _drive(self, operation: Operation[T]) -> T:
-        return self._session().drive(operation)
+    @property
+    def server(self) -> Server:
+        """Where the Redis of this hub is."""
+        return self.driver.server
 
-    def _drive_in(self, session: Session, operation: Operation[T]) -> T:
-        return session.drive(operation)
+    @property
+    def _context(self) -> HubContext:
+        # To be removed when hubq.node.static reads hub.driver.context.
+        return self.driver.context
 
-    def _session(self) -> Session:
-        pid = os.getpid()
-        known = getattr(self._local, "session", None)
-        if known is not None and known[0] == pid:
-            session: Session = known[1]
-            return session
-        session = Session(self._context, self._client(pid))
-        self._local.session = (pid, session)
-        return session
-
-    def _client(self, pid: int) -> SyncRedis:
-        # A forked child must not share its parent's sockets, sender ids or checks.
-        with self._lock:
-            if self._redis is None or self._redis[0] != pid:
-                redis = SyncRedis(self.server)
-                try:
-                    # Reading first: who may only read can look at a hub that exists.
-                    fixed = redis.run(read_config(self.keys))
-                    raise_mismatch(self, fixed or redis.run(check_config(self.keys, self.config.shards)))
-                except BaseException:
-                    redis.close()
-                    raise
-                self._redis = (pid, redis)
-            return self._redis[1]
+    def connect_to(self, server: Server) -> None:
+        """Ask another Redis from now on: that of ``--redis``, or of the node whose job process this is."""
+        self.driver.connect_to(server)
+        self.aio.driver.connect_to(server)
 
     def close(self) -> None:
         """Close the connections; the next operation opens new ones."""
-        if self._jobs_made is not None:
-            self._jobs_made.close()
-        with self._lock:
-            if self._redis is not None and self._redis[0] == os.getpid():
-                self._redis[1].close()
-            self._redis = None
-            self._local = threading.local()
-
-
-def raise_mismatch(hub: Hub, fixed: tuple[str, str]) -> None:
-    """A clear error if the hub was created with other fixed settings."""
-    shards, wire = fixed
-    if (shards, wire) != (str(hub.config.shards), WIRE):
-        raise ConfigError(
-            f"hub {hub.hub_id!r} at {hub.server.address} was created with shards={shards} (wire version {wire}), "
-            f"not shards={hub.config.shards}: the number of shards is fixed for the life of a hub; "
-            f"use Hub({hub.hub_id!r}, shards={shards}), or another hub id"
-        )
+        self.close_jobs()
+        self.driver.close()

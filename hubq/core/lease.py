@@ -21,18 +21,21 @@ class Lease:
     seconds: float
     margin: float
     asked_at: float = float("-inf")
+    trusted_until: float = float("-inf")
+    """The end of the trust, kept because it is asked for with every message."""
 
     def begin(self, asked_at: float) -> None:
         """A new lease, asked for at ``asked_at``, has been granted."""
         self.asked_at = asked_at
+        self.trusted_until = asked_at + self.seconds - self.margin
 
     def renewed(self, asked_at: float) -> None:
         """A renewal that was sent at ``asked_at`` has been granted."""
-        self.asked_at = max(self.asked_at, asked_at)
+        self.begin(max(self.asked_at, asked_at))
 
     def trusted(self, now: float) -> bool:
         """Whether handlers may start and commits may be sent."""
-        return now < self.asked_at + self.seconds - self.margin
+        return now < self.trusted_until
 
     def left(self, now: float) -> float:
         """Seconds until it may be over (negative: since then)."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.diagnosis import Finding
 from hubq.errors import RedisRefused, UnknownChild
+from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
 from hubq.store.command import plain
 
 if TYPE_CHECKING:
@@ -59,32 +61,32 @@ def findings(facts: JobFacts) -> list[Finding]:
 def look(hub: Hub) -> list[Finding]:
     """What is wrong with the jobs of this hub. Nothing is said where RQ's keys may not be read."""
     try:
-        return findings(hub._drive(_gather(hub)))
+        return findings(hub.driver.drive(_gather(hub)))
     except RedisRefused:
         return []
 
 
 def _gather(hub: Hub) -> Operation[JobFacts]:
-    name = f"hubq-{hub.hub_id}"  # the names are RQ's
+    name, clock = queue_name(hub.hub_id), clock_queue_name(hub.hub_id)
     counts: tuple[int, ...] = yield Fetch(
         [
             plain("LLEN", f"rq:queue:{name}", read=int),
             plain("ZCARD", f"rq:scheduled:{name}", read=int),
-            plain("ZCARD", f"rq:scheduled:{name}-clock", read=int),
+            plain("ZCARD", f"rq:scheduled:{clock}", read=int),
             plain("SMEMBERS", f"rq:workers:{name}", read=_queue_workers),
         ]
     )
     queued, later, clock_later, workers = counts
-    return JobFacts(queued, later + clock_later, workers, len(hub._jobs.crons) if hub.has_cron else 0, _has_clock(hub))
+    return JobFacts(queued, later + clock_later, workers, len(hub.jobs.crons) if hub.has_cron else 0, _has_clock(hub))
 
 
-def _queue_workers(names: Any) -> int:
+def _queue_workers(names: Iterable[bytes]) -> int:
     return sum(b".key-" not in bytes(name) for name in names)  # those that run jobs of keys take none from the queue
 
 
 def _has_clock(hub: Hub) -> bool:
     try:
-        node = hub.where("hubq-clock").node
+        node = hub.where(CLOCK).node
     except UnknownChild:
         return False
     return any(each.name == node and each.lease > 0 for each in hub.nodes())

@@ -55,7 +55,7 @@ def checked_function(function: Any) -> Any:
     return function
 
 
-def checked_key(key: Any) -> str:
+def checked_key(key: object) -> str:
     """The key of a job, or :class:`~hubq.errors.InvalidKey`.
 
     >>> checked_key("account-7")
@@ -91,7 +91,12 @@ def checked_options(kwargs: Mapping[str, Any]) -> None:
             raise InvalidJob(f"{name}={value!r} is a {type(value).__name__}: give rq.{kind.__name__}(...)")
 
 
-def checked_time(when: Any) -> datetime:
+def own_options(function: Any) -> dict[str, Any]:
+    """The options that ``@hub.job(...)`` has left at a function."""
+    return dict(getattr(function, "hubq_job_options", {}))
+
+
+def checked_time(when: object) -> datetime:
     """A time, or :class:`~hubq.errors.InvalidJob`.
 
     >>> checked_time("soon")

@@ -12,8 +12,9 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from rq import Queue, SimpleWorker
 from rq.cron import CronJob, CronScheduler
@@ -24,20 +25,21 @@ from rq.scripts import release_lock
 from rq.timeouts import TimerDeathPenalty
 
 from hubq.client.current import current_hub
+from hubq.client.faces.jobs import CronLine
 from hubq.core.child import Child
 from hubq.errors import AlreadyStarted
-from hubq.jobs.cron import CronEntry
-from hubq.jobs.keyed import forget_executions
+from hubq.jobs.keyed_work import forget_executions
+from hubq.jobs.names import CLOCK, clock_queue_name
 from hubq.jobs.work import HubJob
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
 
+T = TypeVar("T")
+
 log = logging.getLogger("hubq.jobs")
 
-#: The id of the child.
-CLOCK = "hubq-clock"
 #: How often the clock looks what is due, seconds.
 INTERVAL = 0.5
 
@@ -82,7 +84,7 @@ class HubqClock(Child):
         return Wheels(current_hub(), self.node_name, self.leader, self.ticks)
 
 
-async def _in_thread(work: Any) -> Any:
+async def _in_thread(work: Callable[[], T]) -> T:
     # A thread cannot be cancelled: the clock must not move on while it is still turning here.
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
@@ -101,7 +103,7 @@ class Wheels:
             logging.getLogger(name).setLevel(logging.WARNING)
         self.ticks = ticks
         self._connection = hub.server.sync_client(ANSWER_TIMEOUT)
-        names = [hub.queue_name, clock_queue_name(hub)]
+        names = [hub.queue_name, clock_queue_name(hub.hub_id)]
         self._scheduler = RQScheduler(
             names, connection=self._connection, interval=1, name=self.name, logging_level="ERROR"
         )
@@ -115,13 +117,13 @@ class Wheels:
         self._worker = ClockWorker([self._queue], name=worker_name, connection=self._connection)
         self._cron = CronScheduler(self._connection, logging_level="ERROR", name=self.name)
         self._hub_id = hub.hub_id
-        for entry in hub._jobs.crons:
+        for entry in hub.jobs.crons:
             self._register(entry)
         if self._cron.get_jobs():
             self._cron.register_birth()
         self._recover()
 
-    def _register(self, entry: CronEntry) -> None:
+    def _register(self, entry: CronLine) -> None:
         job = entry.registered_with(self._cron)
         last = self.ticks.setdefault(entry.name, time.time())
         job.latest_enqueue_time = datetime.fromtimestamp(last, UTC)
@@ -190,11 +192,6 @@ def as_id(name: str) -> str:
     'app-report'
     """
     return re.sub(r"[^A-Za-z0-9_-]", "-", name)
-
-
-def clock_queue_name(hub: Hub) -> str:
-    """The queue of jobs that the clock itself runs."""
-    return f"{hub.queue_name}-clock"
 
 
 _starting = threading.Lock()

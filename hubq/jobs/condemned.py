@@ -10,8 +10,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.hooks import ProcessStartups
+from hubq.jobs.names import PREFIX, RUN_JOB
 from hubq.store.codec import decode
 from hubq.store.dead_letters import DeadLetter, read_dead
 
@@ -23,10 +24,9 @@ log = logging.getLogger("hubq.jobs")
 
 def watch_condemned(hub: Hub) -> None:
     """Have this process's nodes fail the jobs of condemned messages, whenever they come to serve a shard with keys."""
-    prefix = "job:"  # hubq.jobs.keyed.PREFIX: not imported before it is needed, a node without jobs does without rq
 
     async def look(data: ProcessStartups) -> None:
-        if any(child.startswith(prefix) for child in data.children):
+        if any(child.startswith(PREFIX) for child in data.children):
             await asyncio.to_thread(fail_condemned, hub, data.shard)
 
     hub.add_hook("process_startups", look)
@@ -34,11 +34,11 @@ def watch_condemned(hub: Hub) -> None:
 
 def fail_condemned(hub: Hub, shard: int) -> list[str]:
     """Fail, in RQ, the jobs whose message is a dead letter of this shard; their ids. Those known already are left alone."""
-    from hubq.jobs.keyed import PREFIX, condemn
+    from hubq.jobs.keyed_work import condemn  # only now: a node without jobs does without rq
 
     failed = []
-    for letter in hub._drive(_letters(hub, shard)):
-        if not letter.child.startswith(PREFIX) or letter.method != "run_job":
+    for letter in hub.driver.drive(_letters(hub, shard)):
+        if not letter.child.startswith(PREFIX) or letter.method != RUN_JOB:
             continue
         job_id = decode(letter.payload)[0][0]
         why = (

@@ -10,11 +10,11 @@ from rq import Queue, get_current_job
 from rq.cron import CronJob, CronScheduler
 
 from hubq.client import operations
+from hubq.client.asking.steps import Collect, Operation, Start
 from hubq.client.current import current_hub
-from hubq.client.steps import Collect, Operation, Start
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, DuplicateJob, Partitioned
-from hubq.jobs.checks import checked_function, name_for
+from hubq.jobs.checks import checked_function, name_for, own_options
 from hubq.store.spec_record import SpecRecord
 
 if TYPE_CHECKING:
@@ -48,13 +48,12 @@ class CronEntry:
 
 
 def entry_of(
-    hub: Hub, clock_queue: str, cron: Any, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any],
+    hub: Hub, clock_queue: str, cron: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any],
     *, name: str | None, child_id: str | None,
 ) -> CronEntry:  # fmt: skip
     """A checked entry, or :class:`~hubq.errors.ConfigError`."""
     name = name or child_id or name_for(target)
-    own = dict(getattr(target, "hubq_job_options", {}))
-    given = {**own, **kwargs} if child_id is None else kwargs
+    given = {**own_options(target), **kwargs} if child_id is None else kwargs
     direct = child_id is None and not hasattr(target, "hubq_child_class") and "key" not in kwargs
     if direct:
         for option in NOT_FOR_CRON:
@@ -89,7 +88,7 @@ def start_from_record(child_id: str, written: bytes) -> str:
     """Start a child whose spec was written down when it was asked for."""
     hub = current_hub()
     try:
-        return hub._drive(_start(hub, child_id, SpecRecord.read(written)))
+        return hub.driver.drive(_start(hub, child_id, SpecRecord.read(written)))
     except Partitioned as error:
         return _again(error)
 
@@ -105,7 +104,7 @@ def _again(error: Partitioned) -> str:
 
 
 def _start(hub: Hub, child_id: str, record: SpecRecord) -> Operation[str]:
-    answers = yield Start({hub._context.shard_of(child_id): {child_id: record}}, True)
+    answers = yield Start({hub.driver.context.shard_of(child_id): {child_id: record}}, True)
     ((message_id, (word,)),) = answers.values()
     yield Collect([message_id], 0)
     if word.startswith("partitioned"):

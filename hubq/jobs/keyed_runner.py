@@ -11,20 +11,29 @@ import contextlib
 import logging
 import os
 import threading
-from typing import Any
 
 import msgspec
 
 from hubq.client.current import current_hub
 from hubq.client.hub import Hub
-from hubq.jobs.keyed import KeyedQueue, KeyedThread, KeyedWorker, fail, perform
-from hubq.jobs.processes import spawn, task_for
+from hubq.jobs.keyed_work import KeyedQueue, KeyedThread, KeyedWorker, fail, perform
+from hubq.jobs.processes import spawn
+from hubq.jobs.task import Task, task_for
 from hubq.store.connection import ANSWER_TIMEOUT, RedisServer
 
 log = logging.getLogger("hubq.jobs")
 
 #: Pause after something that is not the job's fault (Redis is away, no process can be started), seconds.
 PAUSE = 0.5
+
+
+class _OfThread(threading.local):
+    """The worker of each thread."""
+
+    worker: KeyedWorker | None = None
+
+    def keep(self, worker: KeyedWorker) -> None:
+        self.worker = worker
 
 
 class Runner:
@@ -37,7 +46,7 @@ class Runner:
         self._idle: list[_Slot] = []
         self._slots: set[_Slot] = set()
         self._started = 0
-        self._own = threading.local()
+        self._own = _OfThread()
         self._in_threads = not isinstance(hub.server, RedisServer)
 
     async def run(self, job_id: str) -> None:
@@ -79,12 +88,13 @@ class Runner:
 
     def _worker(self) -> KeyedWorker:
         """The one of this thread: RQ's are not made to be shared."""
-        worker: KeyedWorker | None = getattr(self._own, "worker", None)
+        worker = self._own.worker
         if worker is None:
             connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
             queue = KeyedQueue(self._hub.queue_name, connection=connection)
             name = f"{self._hub.hub_id}.{self._name}.thread-{os.getpid()}-{threading.get_ident()}"
-            worker = self._own.worker = KeyedThread([queue], name=name, connection=connection)
+            worker = KeyedThread([queue], name=name, connection=connection)
+            self._own.keep(worker)
         return worker
 
     async def _new_slot(self) -> _Slot:
@@ -118,7 +128,7 @@ class _Slot:
         self._line = line
 
     @classmethod
-    async def start(cls, task: Any) -> _Slot:
+    async def start(cls, task: Task) -> _Slot:
         process, ours = await spawn(task)
         return cls(process, *await asyncio.open_connection(sock=ours))
 

@@ -1,4 +1,4 @@
-"""The jobs of one hub: what ``hub.enqueue`` and its like do (``hubq.client.jobs.Jobs``)."""
+"""The jobs of one hub: what ``hub.enqueue`` and its like do (``hubq.client.faces.jobs.Jobs``)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rq import Queue
+from rq import Queue, Repeat, Retry
 from rq.job import Job
 
 from hubq.client import operations
-from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
+from hubq.client.faces.resumable_jobs import ResumableJob
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, NoClock, UnknownChild
 from hubq.jobs import resumable
-from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, translated
-from hubq.jobs.clock import CLOCK, clock_queue_name, start_clock
+from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, own_options, translated
+from hubq.jobs.clock import start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
-from hubq.jobs.keyed import KeyedQueue, enqueue_keyed
+from hubq.jobs.keyed import enqueue_keyed
+from hubq.jobs.keyed_work import KeyedQueue
+from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class JobsOfHub:
     """Enqueues to the hub's RQ queue. Safe under threads and after fork."""
 
     def __init__(self, hub: Hub) -> None:
-        self.queue_name = f"hubq-{hub.hub_id}"
+        self.queue_name = queue_name(hub.hub_id)
         self._hub = hub
         self._lock = threading.Lock()
         self.crons: list[CronEntry] = []
@@ -45,8 +47,7 @@ class JobsOfHub:
         with self._lock:
             if self._known is None or self._known[0] != os.getpid():
                 connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
-                keyed = KeyedQueue(self.queue_name, connection=connection)
-                keyed.provisional = True
+                keyed = KeyedQueue(self.queue_name, connection=connection, provisional=True)
                 self._known = (os.getpid(), Queue(self.queue_name, connection=connection), keyed)
             return self._known
 
@@ -61,7 +62,7 @@ class JobsOfHub:
         """See :meth:`hubq.Hub.enqueue`."""
         kwargs = _with_own_options(function, kwargs)
         if hasattr(function, "hubq_child_class"):
-            return ResumableJob(self._hub, resumable.start(self._hub, function, args, kwargs))
+            return ResumableJob(self._hub.driver, resumable.start(self._hub, function, args, kwargs))
         checked_function(function)
         checked_options(kwargs)
         key = kwargs.pop("key", None)
@@ -97,7 +98,7 @@ class JobsOfHub:
         checked_time(when)
         self.start_clock()
         with translated(self._hub.server):
-            queue = Queue(clock_queue_name(self._hub), connection=self.rq_queue.connection)
+            queue = Queue(clock_queue_name(self._hub.hub_id), connection=self.rq_queue.connection)
             job: Job = queue.enqueue_at(when, function, args=args, kwargs={})
             return job
 
@@ -111,7 +112,7 @@ class JobsOfHub:
         child_id: str | None,
     ) -> None:
         """See :meth:`hubq.Hub.cron`."""
-        queue = clock_queue_name(self._hub)
+        queue = clock_queue_name(self._hub.hub_id)
         entry = entry_of(self._hub, queue, cron, target, args, kwargs, name=name, child_id=child_id)
         if any(entry.name == other.name for other in self.crons):
             raise ConfigError(
@@ -144,20 +145,13 @@ class JobsOfHub:
         """``@hub.job(resumable=True)``."""
         resumable.make_resumable(self._hub, function)
 
-    def resumable_job(self, job_id: str) -> ResumableJob:
-        """See :meth:`hubq.Hub.resumable_job`."""
-        return ResumableJob(self._hub, job_id)
-
-    def async_resumable_job(self, job_id: str) -> AsyncResumableJob:
-        """See :meth:`hubq.client.aio.AsyncHub.resumable_job`."""
-        return AsyncResumableJob(self._hub.aio, job_id)
-
 
 def _with_own_options(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Those of ``@hub.job(...)``, and what this call overrides."""
-    return {**getattr(function, "hubq_job_options", {}), **kwargs}
+    return {**own_options(function), **kwargs}
 
 
 def _needs_clock(kwargs: dict[str, Any]) -> bool:
     """A retry or repetition after an interval is a scheduled job."""
-    return any(any(getattr(kwargs.get(name), "intervals", ())) for name in ("retry", "repeat"))
+    given: tuple[Retry | Repeat | None, ...] = (kwargs.get("retry"), kwargs.get("repeat"))
+    return any(each is not None and any(each.intervals) for each in given)

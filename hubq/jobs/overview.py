@@ -12,13 +12,11 @@ from rq import Queue, Worker
 from rq.job import Job
 from rq.registry import BaseRegistry, ScheduledJobRegistry
 
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus
-from hubq.client.steps import Fetch, Operation
 from hubq.errors import InvalidJob, NoClock
 from hubq.jobs.checks import translated
-from hubq.jobs.clock import clock_queue_name
-from hubq.jobs.keyed import PREFIX
-from hubq.jobs.resumable import MARK
+from hubq.jobs.names import MARK, PREFIX, clock_queue_name
 from hubq.store.command import plain, text
 from hubq.store.results import read_result
 
@@ -76,7 +74,7 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
     states = PRESSING if state is None else (state,)
     with translated(hub.server):
         queue = hub.rq_queue
-        clock_queue = Queue(clock_queue_name(hub), connection=queue.connection)
+        clock_queue = Queue(clock_queue_name(hub.hub_id), connection=queue.connection)
         counts = {each: _count(queue, each) for each in STATES}
         counts["scheduled"] += _count(clock_queue, "scheduled")
         lines = [line for each in states for line in _of_queue(queue, "queue", each, most)]
@@ -94,7 +92,7 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
         lines += [_key(child) for child in busy if child.backlog or idle][:most]
     lines += [line for line in map(_resumable, resumable) if line.state in states][:most]
     if state in (None, "finished", "failed", "canceled"):
-        ended = hub._drive(_ended(hub, {child.child_id for child in resumable}))
+        ended = hub.driver.drive(_ended(hub, {child.child_id for child in resumable}))
         lines += [line for line in ended if line.state in states][:most]
     clock = None
     with contextlib.suppress(NoClock):

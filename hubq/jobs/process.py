@@ -14,32 +14,18 @@ import socket
 import sys
 import threading
 from queue import Empty, Queue
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
-from hubq.logs import LogFormat, set_up_logging
+from hubq.jobs.task import Task
+from hubq.logs import set_up_logging
 from hubq.store.connection import ANSWER_TIMEOUT, RedisServer
 
 #: How often an idle worker of keyed jobs tells RQ that it is there, seconds.
 HEARTBEAT = 60.0
-
-
-class Task(msgspec.Struct, frozen=True):
-    """What a job process is to do. ``app``: ``module:attribute`` of the hub, empty if the node does not know it."""
-
-    work: str
-    name: str
-    path: list[str]
-    app: str
-    hub_id: str
-    shards: int
-    url: str
-    grace: float
-    log_format: LogFormat = LogFormat.TEXT
-    verbose: bool = False
 
 
 def hub_of(task: Task) -> Hub:
@@ -50,8 +36,8 @@ def hub_of(task: Task) -> Hub:
     hub: Any = importlib.import_module(module)
     for part in attribute.split("."):
         hub = getattr(hub, part)
-    hub.server = RedisServer(task.url)
     assert isinstance(hub, Hub)
+    hub.connect_to(RedisServer(task.url))
     return hub
 
 
@@ -73,19 +59,18 @@ def main() -> None:
         work_keys(hub, task, told, line)
 
 
-def work_queue(hub: Hub, task: Task, told: Any) -> None:
+def work_queue(hub: Hub, task: Task, told: BinaryIO) -> None:
     """Be an RQ worker of the hub's queue."""
     from hubq.jobs.work import HubQueue, HubWorker
 
     connection = hub.server.sync_client(ANSWER_TIMEOUT)
     queue = HubQueue(hub.queue_name, connection=connection)
-    worker = HubWorker([queue], name=task.name, connection=connection)
-    worker.grace = task.grace
+    worker = HubWorker([queue], name=task.name, connection=connection, grace=task.grace)
 
     def watch_node() -> None:
         told.read()  # returns when the node has ended, or has closed the line
         if HubQueue.stopping.is_set():
-            worker.grace = 0.0
+            worker.hurry()
         os.kill(os.getpid(), signal.SIGTERM)
 
     worker._install_signal_handlers()  # type: ignore[no-untyped-call]  # before anybody can send one
@@ -93,9 +78,9 @@ def work_queue(hub: Hub, task: Task, told: Any) -> None:
     worker.work(logging_level="DEBUG" if task.verbose else "WARNING")
 
 
-def work_keys(hub: Hub, task: Task, told: Any, line: socket.socket) -> None:
+def work_keys(hub: Hub, task: Task, told: BinaryIO, line: socket.socket) -> None:
     """Perform jobs of keys, as the node names them, and say of each how it went."""
-    from hubq.jobs.keyed import KeyedQueue, KeyedWorker, perform
+    from hubq.jobs.keyed_work import KeyedQueue, KeyedWorker, perform
     from hubq.jobs.work import end_with_parent, go_on
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,6 +91,8 @@ def work_keys(hub: Hub, task: Task, told: Any, line: socket.socket) -> None:
     worker = KeyedWorker([queue], name=task.name, connection=connection)
     worker.register_birth()  # type: ignore[no-untyped-call]
     asked: Queue[str | None] = Queue()
+    idle = threading.Event()
+    idle.set()
 
     def listen() -> None:
         for name in told:
@@ -115,8 +102,6 @@ def work_keys(hub: Hub, task: Task, told: Any, line: socket.socket) -> None:
             os._exit(1)
         asked.put(None)
 
-    idle = threading.Event()
-    idle.set()
     threading.Thread(target=listen, daemon=True, name="hubq-node").start()
     while True:
         try:

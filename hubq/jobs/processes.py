@@ -14,10 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from hubq.client.hub import Hub
-from hubq.errors import ConfigError
-from hubq.jobs.process import Task
-from hubq.logs import log_format
-from hubq.store.connection import RedisServer
+from hubq.jobs.task import Task, task_for
 
 log = logging.getLogger("hubq.jobs")
 
@@ -30,15 +27,6 @@ RESERVE, RESERVED_PART = 3.0, 0.4
 
 #: How long they may stay beyond the drain's time, seconds: a machine may be slow just when a job is given back.
 LINGER = 2.0
-
-
-def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float, verbose: bool) -> Task:
-    """What to tell a job process of this hub. It logs in the form in which this one does."""
-    if not isinstance(hub.server, RedisServer):
-        raise ConfigError(f"job processes cannot reach {hub.server.address}: give the hub the URL of a Redis")
-    path = [entry or os.getcwd() for entry in sys.path]
-    url, shards = hub.server.url, hub.config.shards
-    return Task(work, name, path, app, hub.hub_id, shards, url, grace, log_format(), verbose)
 
 
 async def spawn(task: Task) -> tuple[asyncio.subprocess.Process, socket.socket]:

@@ -21,12 +21,13 @@ from rq.job import Retry
 from rq.utils import parse_timeout
 
 from hubq.client import operations
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.current import current_hub
-from hubq.client.steps import Fetch, Operation
 from hubq.core.child import FunctionChild, State
 from hubq.core.spec import ChildSpec
 from hubq.errors import AlreadyStarted, ConfigError, HubqError, InvalidJob, NotSendable, RedisUnavailable
 from hubq.jobs.checks import DuplicateJob, checked_function, translated
+from hubq.jobs.names import MARK
 from hubq.store.codec import decode, encode
 from hubq.store.results import forget_result, keep_result, read_result
 
@@ -42,8 +43,6 @@ UNKNOWN = (
     "key", "depends_on", "at_front", "repeat", "rate_limit", "pipeline", "on_success", "on_failure", "on_stopped", "ttl",
     "webhooks", "description",
 )  # fmt: skip
-#: In the metadata of a resumable job's child: by this `hubq jobs` knows it.
-MARK = ("job", "resumable")
 #: Pause before something is tried again that Redis did not answer, seconds.
 PAUSE = 0.5
 
@@ -137,7 +136,7 @@ class ResumableRun(FunctionChild):
             now = time.monotonic()
             self.spent, self._began = self.spent + now - self._began, now
 
-    def _encoded(self, value: Any) -> bytes:
+    def _encoded(self, value: object) -> bytes:
         try:
             return encode(value)
         except Exception as error:
@@ -153,7 +152,7 @@ class ResumableRun(FunctionChild):
         ttl = self._terms.result_ttl if status == "finished" else self._terms.failure_ttl
         while True:
             try:
-                await current_hub().aio._drive(_keep(self.child_id, status, payload, ttl))
+                await current_hub().aio.driver.drive(_keep(self.child_id, status, payload, ttl))
                 return
             except RedisUnavailable as error:
                 log.warning("the result of job %s waits: %s", self.child_id, error)
@@ -225,7 +224,7 @@ def _terms(options: dict[str, Any]) -> Terms:
 def start(hub: Hub, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Start a resumable job; its id."""
     spec, unique = spec_of(hub, function, args, kwargs)
-    hub._drive(_begin(hub, spec, unique))
+    hub.driver.drive(_begin(hub, spec, unique))
     return spec.child_id
 
 
@@ -236,7 +235,7 @@ def _begin(hub: Hub, spec: ChildSpec, unique: bool) -> Operation[None]:
         raise DuplicateJob(f"job {job_id!r} exists already: its result is still kept")
     if kept is not None:
         yield Fetch([forget_result(hub.keys, job_id)])
-    ticket = yield from operations.start_children(hub._context, [spec], on_failure="continue")
+    ticket = yield from operations.start_children(hub.driver.context, [spec], on_failure="continue")
     for error in ticket.errors.values():
         if isinstance(error, AlreadyStarted):
             raise DuplicateJob(f"job {job_id!r} exists already: it runs, or waits") from error

@@ -16,13 +16,13 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any, ClassVar
 
-import redis
 from rq import Queue, Worker
 from rq.exceptions import DequeueTimeout, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 
 from hubq.errors import NotImportable
+from hubq.store.connection import LOST
 
 #: How long an idle worker waits in Redis before it looks whether it has been told to end, seconds.
 SLICE = 0.5
@@ -83,7 +83,15 @@ class HubWorker(Worker):
     queue_class = HubQueue
     job_class = HubJob
     max_connection_wait_time = RECONNECT
-    grace = 30.0
+
+    def __init__(self, *args: Any, grace: float = 30.0, **kwargs: Any) -> None:
+        self._grace = grace
+        self._giving_back = False
+        super().__init__(*args, **kwargs)
+
+    def hurry(self) -> None:
+        """Let the job in hand go on no longer."""
+        self._grace = 0.0
 
     def _shutdown(self) -> None:
         # RQ's raises from the signal handler when idle (see HubQueue), and writes to Redis from it.
@@ -95,19 +103,17 @@ class HubWorker(Worker):
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """Nothing: service managers signal the node and its processes, and the node passes its own signal on.
 
-        A node that ends at once closes its line to us; that makes ``grace`` 0.
+        A node that ends at once closes its line to us; that makes it hurry.
         """
 
     def _end_in_time(self) -> None:
         began = time.monotonic()
-        while time.monotonic() < began + self.grace:
+        while time.monotonic() < began + self._grace:
             time.sleep(0.05)
         self._giving_back = True
         while True:  # until this process ends: a horse may be about to be forked
             self.kill_horse(signal.SIGKILL)
             time.sleep(0.05)
-
-    _giving_back = False
 
     def _end_without_redis(self) -> None:
         """End this process by force: with Redis away or silent, RQ might never end it."""
@@ -123,7 +129,7 @@ class HubWorker(Worker):
         """As RQ's. But RQ's wait for a lost Redis has no end, and each of its rounds begins here."""
         try:
             super().heartbeat(timeout, pipeline)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except LOST as error:
             if HubQueue.stopping.is_set():
                 raise StopRequested from error
             raise
@@ -132,7 +138,7 @@ class HubWorker(Worker):
         """As RQ's, with a line instead of a traceback when Redis is away."""
         try:
             super().teardown()  # type: ignore[no-untyped-call]
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except LOST as error:
             self.log.error("Worker %s: Redis is not told of the end: %s", self.name, error)
             sys.exit(1)
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
 
-from hubq.client import operations
-from hubq.client.async_session import AsyncSession
+from hubq.client.asking.async_session import AsyncSession
+from hubq.client.hub import Hub
+from hubq.client.operations import starts
 from hubq.errors import Partitioned
 from hubq.store.command import plain
+from hubq.store.connection import AsyncRedis
 from hubq.store.registry import read_texts
-
-if TYPE_CHECKING:
-    from hubq.client.hub import Hub
-    from hubq.store.connection import AsyncRedis
 
 log = logging.getLogger("hubq.node")
 
@@ -31,14 +28,14 @@ async def start_static(hub: Hub, redis: AsyncRedis) -> None:
 
     ``redis`` is this function's own: it waits for replies, and closes it.
     """
-    session = AsyncSession(hub._context, redis)
+    session = AsyncSession(hub.driver.context, redis)
     key = hub.keys.static
     try:
         known = await redis.run(read_texts(key), retry_for=hub.config.lease)
         specs = [spec for spec in hub.child_specs if spec.child_id not in known]
         if not specs:
             return
-        start = partial(operations.start_children, hub._context, specs, on_failure="continue", check_existing=False)
+        start = partial(starts.start_children, hub.driver.context, specs, on_failure="continue", check_existing=False)
         while True:
             try:
                 ticket = await session.drive(start())
@@ -48,7 +45,7 @@ async def start_static(hub: Hub, redis: AsyncRedis) -> None:
         now = await redis.run(plain("TIME", read=lambda answer: int(answer[0])))
         for spec in specs:
             await redis.run(plain("HSETNX", key, spec.child_id, now, read=int), retry_for=hub.config.lease)
-        result = await session.drive(operations.collect_start(hub._context, ticket, PATIENCE))
+        result = await session.drive(starts.collect_start(hub.driver.context, ticket, PATIENCE))
         for child, error in result.errors.items():
             log.error("static child %s: %s", child, error)
             await redis.run(plain("HDEL", key, child, read=int), retry_for=hub.config.lease)

@@ -54,6 +54,11 @@ class Effects:
             or self.log or self.latest
         )  # fmt: skip
 
+    def keep_replies(self, ttl_ms: int) -> Effects:
+        """Replies wait so long for their clients."""
+        self.reply_ttl_ms = ttl_ms
+        return self
+
     def absorb(self, other: Effects) -> None:
         """Take in what another holding of the same shard has collected (a pin that never came to be)."""
         for child, entries in other.done.items():

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from hubq.client import placing
-from hubq.client.context import HubContext
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Operation
 from hubq.client.hub import Hub
-from hubq.client.operations import StartTicket
+from hubq.client.operations import placing
+from hubq.client.operations.starts import StartTicket
 from hubq.client.results import StartResult
-from hubq.client.steps import Operation
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis, Server, SyncRedis
 from hubq.testing.patching import replaced
@@ -25,32 +25,32 @@ T = TypeVar("T")
 
 def context_of(hub: Hub) -> HubContext:
     """What the operations of a hub are made with."""
-    return hub._context
+    return hub.driver.context
 
 
 def drive(hub: Hub, operation: Operation[T]) -> T:
     """Run an operation as the hub's methods do."""
-    return hub._drive(operation)
+    return hub.driver.drive(operation)
 
 
 async def drive_here(hub: Hub, operation: Operation[T]) -> T:
     """The same, as the methods of ``hub.aio`` do."""
-    return await hub.aio._drive(operation)
+    return await hub.aio.driver.drive(operation)
 
 
 def connection_of(hub: Hub) -> SyncRedis:
     """The connection of this thread's session."""
-    return hub._session()._redis
+    return hub.driver.asker().redis
 
 
 async def connection_here(hub: Hub) -> AsyncRedis:
     """The connection of this event loop's session."""
-    return (await hub.aio._session())._redis
+    return (await hub.aio.driver.asker()).redis
 
 
 async def sender_here(hub: Hub) -> str:
     """The sender id of this event loop's session."""
-    return (await hub.aio._session()).sender
+    return (await hub.aio.driver.asker()).sender
 
 
 def ticket_of(started: object) -> StartTicket:
@@ -61,7 +61,7 @@ def ticket_of(started: object) -> StartTicket:
 
 async def pins_awaited(hub: Hub, told: StartResult, places: dict[str, str], timeout: float) -> StartResult:
     """What ``start_children`` makes of the nodes' answers when children have a place of their own."""
-    return await hub.aio._drive(placing._with_pins(hub._context, told, places, timeout))
+    return await hub.aio.driver.drive(placing._with_pins(hub.driver.context, told, places, timeout))
 
 
 # -- requests ------------------------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ class ChildHere:
     @property
     def accounted_bytes(self) -> int:
         """Their payloads, as the node has counted them while they came and went."""
-        return self.inside.queue.bytes if self.inside.queue is not None else 0
+        return self.inside.queued_bytes
 
     @property
     def left_in_mailbox(self) -> bool:

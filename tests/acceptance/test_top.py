@@ -14,7 +14,7 @@ from textual.widgets import DataTable, Static
 from hubq import Child, Hub
 from hubq.cli.top import make_app
 from hubq.cli.top_view import Order, View
-from hubq.client.overview import Glance, NodeGlance
+from hubq.client.operations.overview import Glance, NodeGlance
 from hubq.store.embedded import EmbeddedServer
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from hubq import Child, Hub
-from hubq.client.diagnosis import gather
+from hubq.client.operations.diagnosis import gather
 from hubq.core.diagnosis import diagnose
 from hubq.store.connection import RedisServer
 from hubq.store.embedded import EmbeddedServer

@@ -30,7 +30,7 @@ def test_the_table_is_that_of_the_code() -> None:
 
 def test_every_hook_is_fired_somewhere() -> None:
     node = Path(__file__).resolve().parents[2] / "hubq" / "node"
-    text = "".join(path.read_text("utf-8") for path in node.glob("*.py"))
+    text = "".join(path.read_text("utf-8") for path in node.rglob("*.py"))
     assert [name for name in PAYLOADS if f'"{name}"' not in text] == ["child_data_alter"]  # by the name ALTER
     assert "hooks.wants(ALTER)" in text
 

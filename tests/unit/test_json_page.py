@@ -17,7 +17,7 @@ from hubq.cli.bench import Figures
 from hubq.cli.dead import record
 from hubq.cli.demo_report import Report
 from hubq.cli.main import app
-from hubq.client.inspection import Event, Mailbox, SavedState, Waiting
+from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
 from hubq.jobs.overview import JobLine, JobsOverview

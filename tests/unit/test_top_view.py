@@ -7,8 +7,8 @@ import dataclasses
 from msgspec.structs import replace
 
 from hubq.cli.top_view import Order, View, plain
-from hubq.client.inspection import Event
-from hubq.client.overview import Glance, NodeGlance, rates
+from hubq.client.operations.inspection import Event
+from hubq.client.operations.overview import Glance, NodeGlance, rates
 from hubq.store.vitals import Vitals
 
 IDLE = Vitals(incarnation=1, at=100.0, ready=True, children=10, shards=32, memory=50 * 2**20)

@@ -122,8 +122,7 @@ class Handler:
         """A message is not handled, after all: it is the next one again. (If its child moves, it is read there; but the
         child may stay, since its target has gone or its state could not be taken.)
         """
-        if hosted.queue is not None:  # else it is read again from the mailbox
-            hosted.queue.put_back(message)
+        hosted.put_back(message)
 
     # -- before its method -----------------------------------------------------------------------------------------
 
@@ -147,20 +146,20 @@ class Handler:
     # -- after its method ------------------------------------------------------------------------------------------
 
     def _succeeded(self, hosted: HostedChild, in_hand: InHand, answer: bytes, eager: bool) -> None:
-        hosted.holds_until(in_hand.message.entry.decode())
+        cursor = in_hand.message.entry.decode()
         if eager:
             try:
                 state = take_state(hosted, self._max_state_bytes)
             except HubqError as error:
+                hosted.holds_until(cursor)
                 self._raised(hosted, in_hand, error)
                 return
-            hosted.taken(state)
+            saves = hosted.saved_with_each_message and hosted.life is not Life.ENDED
+            envelope = envelope_of(hosted, state) if hosted.reached(cursor, state, saves) else None
         else:
-            hosted.is_changed()
-        in_hand.succeeded(answer)
-        durable = hosted.saved_with_each_message and hosted.life is not Life.ENDED
-        if durable and not hosted.saved and hosted.boundary is not None:
-            in_hand.saves(envelope_of(hosted, hosted.boundary))
+            envelope = None  # (what is saved with each message is taken at each boundary)
+            hosted.reached_unseen(cursor)
+        in_hand.succeeded(answer, envelope)
         self._outcomes.settle(hosted, in_hand)
         if hosted.stopping:
             self._endings.end(hosted)
@@ -195,15 +194,16 @@ class Handler:
             return None
         state = take_state(hosted, self._max_state_bytes)
         hosted.taken(state)
-        return envelope_of(hosted, state) if hosted.saved_with_each_message else None
+        if not hosted.saved_with_each_message:
+            return None
+        hosted.is_saved()
+        return envelope_of(hosted, state)
 
     def _fail(
         self, hosted: HostedChild, in_hand: InHand, word: str, text: str, kind: str = "", trace: str = "",
         envelope: bytes | None = None,
     ) -> None:  # fmt: skip
-        in_hand.failed(word, error_payload(in_hand.message, text, kind, trace))
-        if envelope is not None:
-            in_hand.saves(envelope)
+        in_hand.failed(word, error_payload(in_hand.message, text, kind, trace), envelope)
         self._outcomes.settle(hosted, in_hand)
 
 

@@ -29,14 +29,12 @@ class Outcomes:
         if in_hand.state is not None:
             # Before the recorder is asked: what it tells the followers depends on whether this commit saves the state.
             holding.effects.states[child] = in_hand.state
-            hosted.is_saved()
         recorder = holding.recorder
         if recorder.records and not recorder.finished(hosted, message, in_hand.word):
             return
         effects = holding.effects
         self._queue.touched(holding)
-        later = hosted.kind.durability == "interval" and not hosted.saved_with_each_message
-        if later and hosted.life is not Life.ENDED and not leaves_no_trace(hosted, in_hand.word):
+        if hosted.kind.durability == "interval" and self._waits_for_save(hosted, in_hand.word):
             self._saver.interval_progress(hosted, hosted.waits_for_save(message.entry))
         else:
             done = effects.done.get(child)
@@ -47,6 +45,11 @@ class Outcomes:
         if message.reply_to:
             line = reply_line(message.id, in_hand.word, self._node_name, in_hand.payload)
             effects.replies.setdefault(message.reply_to, []).append(line)
+
+    def _waits_for_save(self, hosted: HostedChild, word: str) -> bool:
+        if hosted.saved_with_each_message or hosted.life is Life.ENDED:
+            return False
+        return not leaves_no_trace(hosted, word)
 
     def fail(
         self, hosted: HostedChild, message: Message, word: str, text: str, kind: str = "", trace: str = ""

@@ -18,7 +18,6 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
-from hubq.node.held.in_hand import InHand
 from hubq.store.mailbox import Message
 
 log = logging.getLogger("hubq.node")
@@ -48,7 +47,7 @@ class Pumps:
 
     def offer(self, hosted: HostedChild, message: Message) -> None:
         """Queue a message for a child (the reader keeps the bound)."""
-        if len(hosted.offer(message)) == 1 and hosted.open:
+        if hosted.offer(message):
             self._ready.append(hosted)
             self._ensure()
 
@@ -91,20 +90,17 @@ class Pumps:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
-        handle, may_handle = self._handle, self._may_handle  # (read once: this loop turns once per message)
         turning = True
+        handle, may_handle = self._handle, self._may_handle  # (read once: this loop turns once per message)
         try:
             since = loop.time()
-            while self._ready and may_handle():
+            while self._ready:
                 hosted = self._ready.popleft()
                 while hosted.queue and hosted.open and may_handle():
-                    queue = hosted.queue
-                    held = queue.bytes
-                    message = queue.take()
-                    if len(queue) == self._queue_half or queue.bytes <= self._bytes_half < held:
+                    held = hosted.queued_bytes
+                    in_hand = hosted.take_in_hand(task)
+                    if len(hosted.queue) == self._queue_half or hosted.queued_bytes <= self._bytes_half < held:
                         self._cursors.room(hosted)
-                    in_hand = InHand(message, task)
-                    hosted.take_in_hand(in_hand)
                     # If the handler suspends, this callback finds nobody turning and starts another pump.
                     self._turning -= 1
                     turning = False
@@ -113,7 +109,7 @@ class Pumps:
                         await handle(hosted, in_hand)
                     except Exception as error:
                         log.exception("child %s: a message could not be handled", hosted.child_id)
-                        self._outcomes.fail(hosted, message, "failed", str(error), type(error).__name__)
+                        self._outcomes.fail(hosted, in_hand.message, "failed", str(error), type(error).__name__)
                     finally:
                         hosted.hand_empty()
                     self._turning += 1

@@ -110,13 +110,13 @@ class Replica:
     def queued(self, hosted: HostedChild, queue_limit: int, queue_bytes: int) -> None:
         """A message was queued for a copy."""
         queue = hosted.queue
-        if queue and (len(queue) >= queue_limit or queue.bytes >= queue_bytes):
+        if queue and (len(queue) >= queue_limit or hosted.queued_bytes >= queue_bytes):
             self._full.add(hosted)
 
     def has_room(self, queue_limit: int, queue_bytes: int) -> bool:
         """Whether entries may be read: no copy that was full has still more than half of what it may have."""
         count, size = queue_limit // 2, queue_bytes // 2
-        self._full = {c for c in self._full if c.queue and (len(c.queue) > count or c.queue.bytes > size)}
+        self._full = {c for c in self._full if c.queue and (len(c.queue) > count or c.queued_bytes > size)}
         return not self._full
 
     # -- what it has said of itself --------------------------------------------------------------------------------

@@ -6,14 +6,17 @@ Everything here is passive: no tasks, no Redis. Each field has the methods of it
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Protocol
 
 from hubq.core.child import Child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
-from hubq.core.phase import PHASES, Phase, PhaseEvent
+from hubq.core.phase import Phase
+from hubq.node.held.changing import first_of
 from hubq.node.held.in_hand import InHand
-from hubq.node.held.queue import Queue
+from hubq.node.held.kept_state import KeptState
+from hubq.node.held.phased import Phased
 from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
@@ -55,17 +58,18 @@ class Recorder(Protocol):
         """A child is no more."""
 
 
-class HostedChild:
+class HostedChild(KeptState):
     """One child on this node. An idle child costs this object and its instance: no task, no queue."""
 
     __slots__ = (
-        "_changed", "abandoned", "boundary", "budget", "child_id", "cursor", "holding", "in_hand", "instance", "kind",
-        "life", "queue", "reason", "record", "run_task", "save_timer", "saved", "services", "stopping", "unsaved",
+        "abandoned", "budget", "child_id", "holding", "in_hand", "instance", "kind", "life", "queue", "queued_bytes",
+        "reason", "record", "run_task", "services", "stopping",
     )  # fmt: skip
 
     def __init__(
         self, services: Services, holding: Holding, child_id: str, record: SpecRecord, kind: type[Child] = Child
     ) -> None:
+        super().__init__()
         self.services = services
         self.holding = holding
         self.child_id = child_id
@@ -73,26 +77,19 @@ class HostedChild:
         self.kind = kind
         self.instance: Child | None = None
         self.life = Life.BUILT
-        self.queue: Queue | None = None
+        self.queue: deque[Message] | None = None
+        """The messages that are in memory, in the order of the mailbox. (An empty queue is half a kilobyte: None.)"""
+        self.queued_bytes = 0
+        """The size of their payloads."""
         self.in_hand: InHand | None = None
         self.abandoned = False
         """A thread of a cancelled message may still be changing the instance."""
         self.run_task: asyncio.Task[Any] | None = None
-        self.boundary: bytes | None = None
-        """The state at the last message boundary, encoded."""
-        self.saved = False
-        """That state is in ``msk``, or will be with the next commit."""
-        self.cursor = "0"
-        """The entry of the last message that the state holds."""
-        self.unsaved: list[bytes] | None = None
-        """``durability="interval"``: messages that are done and wait for the next save."""
-        self.save_timer: asyncio.TimerHandle | None = None
         self.budget: RestartBudget | None = None
         self.stopping = False
         """It ends when its message in hand is done."""
         self.reason = ""
         """Why it is parked."""
-        self._changed: asyncio.Future[None] | None = None
 
     # -- its life --------------------------------------------------------------------------------------------------
 
@@ -105,7 +102,7 @@ class HostedChild:
         """This is its instance; ``__init__`` has still to run. What was known of an earlier one's state is void."""
         self.instance = instance
         instance._host = self
-        self.boundary, self.saved = None, False
+        self.begin_anew()
 
     def take_instance_of(self, fresh: HostedChild) -> None:
         """Go on with the instance that was built anew for it."""
@@ -120,7 +117,7 @@ class HostedChild:
     def park(self, reason: str) -> None:
         """It cannot run here. Its messages stay in the mailbox."""
         self.reason = reason
-        self.queue = None
+        self.drop_queue()
         self.tell()
 
     def stop_after_message(self) -> None:
@@ -154,26 +151,44 @@ class HostedChild:
         """Whether it is not between two messages: one is in hand, or it is just starting."""
         return self.in_hand is not None or self.life is Life.STARTING
 
-    def offer(self, message: Message) -> Queue:
-        """Queue a message behind the others."""
+    def offer(self, message: Message) -> bool:
+        """Queue a message behind the others. True: it is the first one, and may be handled."""
         queue = self.queue
         if queue is None:
-            queue = self.queue = Queue()
-        queue.add(message)
-        return queue
+            self.queue = queue = deque()
+        queue.append(message)
+        self.queued_bytes += len(message.payload)
+        return len(queue) == 1 and self.open
+
+    def put_back(self, message: Message) -> None:
+        """A message that was in hand is the first one again."""
+        if self.queue is not None:  # else it is read again from the mailbox
+            self.queue.appendleft(message)
+            self.queued_bytes += len(message.payload)
+
+    def withdraw(self, place: int) -> None:
+        """Take out the message at a place, counted from the first one."""
+        assert self.queue is not None
+        self.queued_bytes -= len(self.queue[place].payload)
+        del self.queue[place]
 
     def drop_queue(self) -> None:
-        """What is queued is read again, or not needed. (An empty queue is three quarters of a kilobyte.)"""
+        """What is queued is read again, or not needed."""
         self.queue = None
+        self.queued_bytes = 0
 
-    def take_in_hand(self, in_hand: InHand) -> None:
-        """A message's handling begins."""
-        self.in_hand = in_hand
+    def take_in_hand(self, task: asyncio.Task[Any] | None) -> InHand:
+        """The handling of the first message begins, in this task."""
+        assert self.queue is not None
+        message = self.queue.popleft()
+        self.queued_bytes -= len(message.payload)
+        self.in_hand = in_hand = InHand(message, task)
+        return in_hand
 
     def hand_empty(self) -> None:
         """A message's handling is over."""
         self.in_hand = None
-        if self._changed is not None:  # (once per message: no call for nobody)
+        if self._changed is not None:
             self.tell()
 
     def abandon(self) -> None:
@@ -190,66 +205,7 @@ class HostedChild:
         holding = self.holding
         return self.kind.durability == "commit" or (holding.pinned is not None and holding.recorder.records)
 
-    def taken(self, state: bytes) -> bool:
-        """The state at this message boundary. True: it is another one than before, and not saved yet."""
-        if state == self.boundary:
-            return False
-        self.boundary, self.saved = state, False
-        return True
-
-    def laid(self, state: bytes, cursor: str | None = None) -> None:
-        """The state of ``msk`` has been laid over the instance; it holds the messages up to ``cursor``."""
-        self.boundary, self.saved = state, True
-        if cursor is not None:
-            self.cursor = cursor
-
-    def holds_until(self, cursor: str) -> None:
-        """The state holds the messages up to this entry."""
-        self.cursor = cursor
-
-    def is_saved(self) -> None:
-        """The state at the last boundary is in ``msk``, or goes there with the next commit."""
-        self.saved = True
-
-    def is_changed(self) -> None:
-        """The instance is not what is saved."""
-        self.saved = False
-
-    def waits_for_save(self, entry: bytes) -> int:
-        """``durability="interval"``: a message is done that no saved state holds. How many there are now."""
-        if self.unsaved is None:
-            self.unsaved = []
-        self.unsaved.append(entry)
-        return len(self.unsaved)
-
-    def drop_unsaved(self) -> None:
-        """A saved state holds these messages now, or they are read again."""
-        self.unsaved = None
-
-    def arm(self, timer: asyncio.TimerHandle) -> None:
-        """The next save is due when this timer ends."""
-        self.save_timer = timer
-
-    def disarm(self) -> None:
-        """No save is due."""
-        if self.save_timer is not None:
-            self.save_timer.cancel()
-            self.save_timer = None
-
     # -- waiting for it --------------------------------------------------------------------------------------------
-
-    def tell(self) -> None:
-        """Tell those who wait for a change of this child."""
-        if self._changed is not None:
-            if not self._changed.done():
-                self._changed.set_result(None)
-            self._changed = None
-
-    def changed(self) -> asyncio.Future[None]:
-        """Done at the next change: a message's end, another life, another holding. Several wait for the same one."""
-        if self._changed is None:
-            self._changed = asyncio.get_running_loop().create_future()
-        return self._changed
 
     async def at_boundary(self) -> None:
         """Wait until the child is between two messages (or has started)."""
@@ -294,7 +250,7 @@ class HostedChild:
             self.services.stop(self)
 
 
-class Holding:
+class Holding(Phased):
     """A shard, or a pin (a shard of one), on this node."""
 
     def __init__(
@@ -308,6 +264,7 @@ class Holding:
         watch: Watch | None = None,
         is_copy: bool = False,
     ) -> None:
+        super().__init__(phase)
         self.shard = shard
         self.owner = owner
         self.pinned = pinned
@@ -335,8 +292,6 @@ class Holding:
         """A pin that returns to its shard as soon as it can."""
         self.active = True
         """Its children are the active copies (``hubq.strategies.redundancy``)."""
-        self.in_motion = False
-        """It is being moved, wholly or in part; nothing else is begun with it."""
         self.watch = watch
         """It was taken over after a crash (``hubq.node.trials``)."""
         self.effects = Effects()
@@ -344,90 +299,16 @@ class Holding:
         """Messages, and seconds in their handlers; counted where the load balancer asks for it."""
         self.spent = 0.0
         self._waiters: list[asyncio.Future[None]] = []
-        self._changed: asyncio.Future[None] | None = None
-        self._enter(phase)
 
     def __repr__(self) -> str:
         pin = f"/{self.pinned}" if self.pinned else ""
         return f"<Holding {self.shard}{pin} {self.owner.line!r} {self.phase.value}>"
 
-    # -- its phase -------------------------------------------------------------------------------------------------
-
-    def _enter(self, phase: Phase) -> None:
-        self.phase = phase
-        # Read with every message: attributes, not properties.
-        self.open = phase is Phase.OPEN or phase is Phase.SPLITTING
-        self.frozen = phase is Phase.PASSING or phase is Phase.SPLITTING
-        self.gone = phase is Phase.GONE
-
-    def moved(self, event: PhaseEvent) -> None:
-        """Take a row of the phase table."""
-        self._enter(PHASES.next(self.phase, event))
-        self._tell()
-
-    def open_intake(self) -> None:
-        """Handlers may start."""
-        self.moved(PhaseEvent.OPENED)
-
-    def close_intake(self) -> None:
-        """No handler starts from now on."""
-        self.moved(PhaseEvent.CLOSED)
-
-    def freeze(self) -> None:
-        """Nothing is committed until it is thawed."""
-        self.moved(PhaseEvent.FROZEN)
-
-    def thaw(self) -> None:
-        """Commits go on, if they were waiting."""
-        if self.frozen:
-            self.moved(PhaseEvent.THAWED)
-
     def lose(self) -> None:
         """It is not ours any more: nothing of it is handled or committed here. Whoever waits for its commit is told."""
-        if self.gone:
-            return
-        self.moved(PhaseEvent.LOST)
+        super().lose()
         for waiter in self.take_waiters():
             waiter.cancel()
-
-    def begin_motion(self) -> None:
-        """It is being moved: nothing else is begun with it."""
-        self.in_motion = True
-
-    def end_motion(self) -> None:
-        """The move has come to an end, whichever."""
-        self.in_motion = False
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._changed is not None:
-            if not self._changed.done():
-                self._changed.set_result(None)
-            self._changed = None
-
-    def changed(self) -> asyncio.Future[None]:
-        """Done when it enters its next phase, or a motion ends. Several wait for the same one."""
-        if self._changed is None:
-            self._changed = asyncio.get_running_loop().create_future()
-        return self._changed
-
-    async def is_open(self) -> bool:
-        """Wait out a move. True: it is (still, or again) open here; False: it is gone."""
-        while not self.open and not self.gone:
-            await asyncio.shield(self.changed())
-        return not self.gone
-
-    async def is_at_rest(self) -> bool:
-        """Wait until it is not in motion. False: it is gone."""
-        while self.in_motion and not self.gone:
-            await asyncio.shield(self.changed())
-        return not self.gone
-
-    async def has_opened_once(self) -> bool:
-        """Wait until it is not coming any more: whether it is here."""
-        while self.phase is Phase.COMING:
-            await asyncio.shield(self.changed())
-        return not self.gone
 
     # -- its owner -------------------------------------------------------------------------------------------------
 
@@ -524,8 +405,7 @@ class Holding:
     def take_effects(self, reply_ttl_ms: int) -> Effects:
         """What has been collected so far; it begins to collect anew."""
         effects, self.effects = self.effects, Effects()
-        effects.reply_ttl_ms = reply_ttl_ms
-        return effects
+        return effects.keep_replies(reply_ttl_ms)
 
     def give_back_effects(self, effects: Effects) -> None:
         """They were not committed: they come before what has been collected since."""
@@ -556,8 +436,3 @@ class Holding:
         """A handler took so long."""
         self.handled += 1
         self.spent += seconds
-
-
-async def first_of(*changes: asyncio.Future[None]) -> None:
-    """Wait for whichever comes first; none of them is cancelled, as others wait for them too."""
-    await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)

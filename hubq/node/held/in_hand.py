@@ -18,29 +18,27 @@ class InHand:
 
     __slots__ = ("in_thread", "message", "payload", "state", "task", "word")
 
+    word: str
+    """How it ended, once it has: ``ok``, or the word of an error."""
+    payload: bytes
+    """The encoded reply."""
+    state: bytes | None
+    """The envelope to save with it; None: the saved state stays as it is."""
+
     def __init__(self, message: Message, task: asyncio.Task[Any] | None = None) -> None:
         self.message = message
         self.task = task
         self.in_thread = False
-        self.word = ""
-        """How it ended: ``ok``, or the word of an error. Empty: not yet."""
-        self.payload = b""
-        """The encoded reply."""
-        self.state: bytes | None = None
-        """The envelope to save with it; None: the saved state stays as it is."""
 
-    def succeeded(self, payload: bytes) -> None:
-        """The handler has returned; ``payload`` is its encoded result."""
-        self.word, self.payload = "ok", payload
+    def succeeded(self, payload: bytes, state: bytes | None = None) -> None:
+        """The handler has returned. ``payload`` is its encoded result, ``state`` the envelope to save with it."""
+        self.word, self.payload, self.state = "ok", payload, state
 
-    def failed(self, word: str, payload: bytes) -> None:
-        """The handler was not begun, or has raised. What it brought about is thrown away."""
-        self.state = None
-        self.word, self.payload = word, payload
-
-    def saves(self, envelope: bytes) -> None:
-        """The state that its handling has left goes into the same commit."""
-        self.state = envelope
+    def failed(self, word: str, payload: bytes, state: bytes | None = None) -> None:
+        """The handler was not begun, or has raised. What it brought about is thrown away, but for the ``state`` that
+        ``on_error="keep"`` keeps.
+        """
+        self.word, self.payload, self.state = word, payload, state
 
     def threaded(self) -> None:
         """The handler goes on in a thread."""

@@ -86,13 +86,12 @@ class CatchingUp:
     def _room(self, holding: Holding, child: str) -> int:
         """How many messages of a child may be queued; less than half while it has more than half of its bytes."""
         hosted = holding.children.get(child)
-        queue = hosted.queue if hosted is not None else None
-        if not queue:
+        if hosted is None or not hosted.queue:
             return self._queue_limit
-        if queue.bytes >= self._queue_bytes:
+        if hosted.queued_bytes >= self._queue_bytes:
             return 0
-        room = self._queue_limit - len(queue)
-        return min(room, self._queue_limit // 2 - 1) if queue.bytes > self._queue_bytes // 2 else room
+        room = self._queue_limit - len(hosted.queue)
+        return min(room, self._queue_limit // 2 - 1) if hosted.queued_bytes > self._queue_bytes // 2 else room
 
     def _page(self, holding: Holding) -> int:
         """How many messages to read at once: not more than there will be room for, if they are large."""

@@ -48,7 +48,7 @@ class Delivery:
                 self._endings.stop_parked(hosted, message)
             return
         queue = hosted.queue
-        if queue and (len(queue) >= self._queue_limit or queue.bytes >= self._queue_bytes):
+        if queue and (len(queue) >= self._queue_limit or hosted.queued_bytes >= self._queue_bytes):
             self._cursors.set_behind(holding, child, queue[-1].entry)
             return
         self._pumps.offer(hosted, message)

@@ -57,6 +57,15 @@ class Start:
     records: dict[str, SpecRecord] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
+    def found(self, records: Mapping[str, SpecRecord]) -> None:
+        """The specs of those that were missing have been read."""
+        self.records.update(records)
+
+    def undone(self) -> None:
+        """It belongs to an all-or-nothing start that was undone: nothing of it begins."""
+        self.records.clear()
+        self.failed.update(dict.fromkeys(self.missing, UNDONE))
+
 
 class Starts:
     """Carries out start messages."""
@@ -117,7 +126,8 @@ class Starts:
             commands += [read_texts(group.keys.batches(holding.shard)), read_batch(group.keys, batch)]
         while not holding.gone:
             try:
-                start.records, *marks = await group.redis.run_many(commands, retry_for=group.config.lease)
+                records, *marks = await group.redis.run_many(commands, retry_for=group.config.lease)
+                start.found(records)
                 break
             except RedisUnavailable as error:  # the reader is past the message: nobody else here brings it again
                 log.warning("the start of %s waits: %s", start.message.child, error)
@@ -127,8 +137,7 @@ class Starts:
         if marks and batch in marks[0].values():
             self._batches.seen(holding.shard, marks[0])
             if not marks[1]:
-                # It is undone already: nothing of it begins, and its specs are seen to by those who watch batches.
-                start.records, start.failed = {}, dict.fromkeys(start.missing, UNDONE)
+                start.undone()  # (its specs are seen to by those who watch batches)
         return True
 
     async def _build(self, start: Start) -> bool:
@@ -145,7 +154,7 @@ class Starts:
             if record.place and self._wishes.elsewhere(name, record)
         }
         if away:
-            start.failed |= await self._begin_elsewhere(holding, away)
+            start.failed.update(await self._begin_elsewhere(holding, away))
             if not await holding.is_open():
                 return False
         for name in start.missing:

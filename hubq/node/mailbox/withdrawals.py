@@ -45,8 +45,7 @@ class Withdrawals:
             if _is_meant(message, ask):
                 if may_be_a_replay(hosted, message, self._group.standing.hub_began_ms):
                     return  # it was answered by another node, perhaps
-                assert hosted.queue is not None
-                hosted.queue.withdraw(before)
+                hosted.withdraw(before)
                 self._cursors.room(hosted)
                 behind = before + hosted.busy
                 self._refuse(hosted, message, f"{behind} messages were to be handled before it")

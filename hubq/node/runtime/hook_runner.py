@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
@@ -69,7 +70,9 @@ class HookRunner:
             except Exception:
                 log.exception("a handler of hook %s raised: %r", hook.hook_id, hook.handler)
 
-    def altered(self, child_id: str, kind: str, args: Any, kwargs: Any, metadata: dict[str, Any]) -> ChildData:
+    def altered(
+        self, child_id: str, kind: str, args: Sequence[object], kwargs: Mapping[str, object], metadata: dict[str, Any]
+    ) -> ChildData:
         """What the child is built with after every ``child_data_alter`` handler had its turn."""
         data = ChildData(self.hub_id, self.node, child_id, kind, tuple(args), dict(kwargs), dict(metadata))
         for hook in self._heard.get(ALTER, ()):

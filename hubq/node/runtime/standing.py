@@ -51,7 +51,7 @@ class Standing:
 
     def trusted(self) -> bool:
         """Whether handlers may start and commits may be sent."""
-        return self.lease.trusted(self.now())
+        return self.now() < self.lease.trusted_until
 
     async def until_trusted(self) -> None:
         """Wait until handlers may start and commits may be sent."""

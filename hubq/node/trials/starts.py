@@ -14,7 +14,8 @@ from typing import Any
 from hubq.core.lifecycle import Life
 from hubq.errors import RedisUnavailable
 from hubq.node.children.lives import Lives
-from hubq.node.held.holding import Holding, HostedChild, first_of
+from hubq.node.held.changing import first_of
+from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.state import overrides
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group

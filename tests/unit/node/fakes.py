@@ -11,12 +11,14 @@ from hubq.core.child import Child
 from hubq.core.lease import Lease, RedisClock
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.in_hand import InHand
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.standing import Standing
 from hubq.store.command import Command
 from hubq.store.keys import Keys
+from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
 
@@ -146,3 +148,12 @@ def a_child(holding: Holding, child: str = "room-1", kind: type[Child] = Child, 
     hosted.made(kind())
     holding.attach(hosted)
     return hosted
+
+
+def in_hand_of(hosted: HostedChild, message: Message, task: asyncio.Task[Any] | None = None) -> InHand:
+    """The child has this message in hand, before any that is queued."""
+    if hosted.queue is None:
+        hosted.offer(message)
+    else:
+        hosted.put_back(message)
+    return hosted.take_in_hand(task)

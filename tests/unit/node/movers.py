@@ -30,7 +30,17 @@ from hubq.store.command import Command
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
 from hubq.store.spec_record import SpecRecord
-from tests.unit.node.fakes import Clock, FakeEndings, FakeEvents, FakeRedis, a_child, a_group, a_holding, name_of
+from tests.unit.node.fakes import (
+    Clock,
+    FakeEndings,
+    FakeEvents,
+    FakeRedis,
+    a_child,
+    a_group,
+    a_holding,
+    in_hand_of,
+    name_of,
+)
 
 
 class Replies:
@@ -174,10 +184,10 @@ def busy(hosted: HostedChild, *, in_thread: bool = False, stubborn: bool = False
             if not stubborn:
                 hosted.hand_empty()
 
-    in_hand = InHand(a_message(child=hosted.child_id), asyncio.get_running_loop().create_task(handle()))
+    task = asyncio.get_running_loop().create_task(handle())
+    in_hand = in_hand_of(hosted, a_message(child=hosted.child_id), task)
     if in_thread:
         in_hand.threaded()
-    hosted.take_in_hand(in_hand)
     return in_hand
 
 

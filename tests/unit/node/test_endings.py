@@ -11,10 +11,9 @@ from hubq.core.child import Child
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.hooks.book import Hook
 from hubq.node.held.holding import Holding
-from hubq.node.held.in_hand import InHand
 from hubq.node.held.recorder import NoRecorder
 from hubq.store.owners import Owner
-from tests.unit.node.fakes import Seen
+from tests.unit.node.fakes import Seen, in_hand_of
 from tests.unit.node.household import Household, call, cast_of, replies
 from tests.unit.node.test_outcomes import Witness
 
@@ -119,7 +118,7 @@ def test_stop_waits_for_the_message_in_hand_and_for_the_state() -> None:
     async def scenario() -> None:
         async with Household(Room) as home:
             idle, busy, built = home.child(Room), home.child(Room, child="room-2"), home.build(Room, child="room-3")
-            busy.take_in_hand(InHand(cast_of("post")))
+            in_hand_of(busy, cast_of("post"))
             for hosted in (idle, busy, built):
                 home.endings.stop_requested(hosted)
             assert [h.life for h in (idle, busy, built)] == [Life.ENDED, Life.RUNNING, Life.BUILT]
@@ -166,7 +165,7 @@ def test_disposing_undoes_the_message_in_hand_and_keeps_the_child_in_redis() -> 
         async with Household(Room, kind) as home:
             busy, parting = home.child(Room), home.child(kind, child="room-2")
             message = asyncio.ensure_future(asyncio.Event().wait())
-            busy.take_in_hand(InHand(cast_of("post"), message))
+            in_hand_of(busy, cast_of("post"), message)
             busy.offer(cast_of("post", entry="6-0"))
             busy.arm(asyncio.get_running_loop().call_later(60, lambda: None))
             await home.endings.dispose([busy, parting], "migrated")

@@ -10,14 +10,15 @@ import pytest
 from hubq.core.child import Child
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.core.state_machine import IllegalMove
-from hubq.node.held.holding import Holding, HostedChild, first_of
+from hubq.node.held.changing import first_of
+from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.state import lay_state, restore, take_state
 from hubq.store.codec import encode
 from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner
-from tests.unit.node.fakes import a_child, a_holding
+from tests.unit.node.fakes import a_child, a_holding, in_hand_of
 from tests.unit.node.household import cast_of
 from tests.unit.node.test_outcomes import Witness
 
@@ -121,7 +122,7 @@ def test_a_copy_neither_commits_nor_stops_by_itself() -> None:
 def test_the_next_message_may_be_handled_only_between_two_while_all_is_open() -> None:
     hosted = running()
     assert hosted.open and not hosted.busy and not hosted.settling
-    hosted.take_in_hand(InHand(cast_of("post")))
+    in_hand_of(hosted, cast_of("post"))
     assert not hosted.open and hosted.busy and hosted.settling
     hosted.hand_empty()
     hosted.holding.close_intake()
@@ -135,19 +136,29 @@ def test_the_next_message_may_be_handled_only_between_two_while_all_is_open() ->
 def test_its_queue_knows_its_size() -> None:
     hosted = running()
     one, two = cast_of("post", "x" * 10, entry="5-0"), cast_of("post", "x" * 20, entry="6-0")
-    queue = hosted.offer(one)
-    assert hosted.offer(two) is queue and queue.bytes == len(one.payload) + len(two.payload)
-    assert queue.take() is one and queue.bytes == len(two.payload)
-    queue.put_back(one)
-    assert list(queue) == [one, two] and queue.withdraw(1) is two and queue.bytes == len(one.payload)
+    assert hosted.offer(one) and not hosted.offer(two), "the first one may be handled"
+    assert hosted.queue is not None and hosted.queued_bytes == len(one.payload) + len(two.payload)
+    in_hand = hosted.take_in_hand(None)
+    assert in_hand.message is one and hosted.in_hand is in_hand and hosted.queued_bytes == len(two.payload)
+    hosted.put_back(one)
+    assert list(hosted.queue) == [one, two] and hosted.queued_bytes == len(one.payload) + len(two.payload)
+    hosted.withdraw(1)
+    assert list(hosted.queue) == [one] and hosted.queued_bytes == len(one.payload)
     hosted.drop_queue()
-    assert hosted.queue is None
+    assert hosted.queue is None and hosted.queued_bytes == 0
+    hosted.put_back(one)
+    assert hosted.queue is None, "it is read again from the mailbox"
+
+
+def test_a_message_offered_to_a_busy_child_waits() -> None:
+    hosted = running()
+    in_hand_of(hosted, cast_of("post"))
+    assert not hosted.offer(cast_of("post", entry="6-0"))
 
 
 def test_what_a_message_in_hand_gathers_is_thrown_away_when_it_fails() -> None:
     in_hand = InHand(cast_of("post"))
-    in_hand.saves(b"state")
-    in_hand.succeeded(b"reply")
+    in_hand.succeeded(b"reply", b"state")
     assert (in_hand.word, in_hand.payload, in_hand.state) == ("ok", b"reply", b"state")
     in_hand.failed("failed", b"error")
     assert (in_hand.word, in_hand.payload, in_hand.state) == ("failed", b"error", None)
@@ -163,6 +174,16 @@ def test_what_a_message_in_hand_gathers_is_thrown_away_when_it_fails() -> None:
 
 
 # -- its state -----------------------------------------------------------------------------------------------------
+
+
+def test_a_state_at_a_boundary_is_saved_once_if_it_is_another_one() -> None:
+    hosted = running()
+    assert hosted.reached("5-0", b"one", saves=True) and hosted.saved and hosted.cursor == "5-0"
+    assert not hosted.reached("6-0", b"one", saves=True) and hosted.saved and hosted.cursor == "6-0"
+    assert not hosted.reached("7-0", b"two", saves=False) and not hosted.saved and hosted.boundary == b"two"
+    assert hosted.reached("8-0", b"two", saves=True) and hosted.saved
+    hosted.reached_unseen("9-0")
+    assert not hosted.saved and hosted.cursor == "9-0" and hosted.boundary == b"two"
 
 
 def test_a_boundary_that_is_another_one_is_not_saved_yet() -> None:
@@ -230,7 +251,7 @@ def test_the_boundary_comes_with_the_end_of_the_message() -> None:
     async def scenario() -> None:
         hosted = running()
         await asyncio.wait_for(hosted.at_boundary(), 5)
-        hosted.take_in_hand(InHand(cast_of("post")))
+        in_hand_of(hosted, cast_of("post"))
         waits = [asyncio.create_task(hosted.at_boundary()) for _ in range(2)]
         await settled()
         hosted.offer(cast_of("post", entry="6-0"))
@@ -263,7 +284,7 @@ def test_waiting_for_the_start_ends_however_it_goes(event: LifeEvent) -> None:
 def test_its_first_message_does_not_hide_that_it_has_started() -> None:
     async def scenario() -> None:
         hosted = running()
-        hosted.take_in_hand(InHand(cast_of("post")))
+        in_hand_of(hosted, cast_of("post"))
         await asyncio.wait_for(hosted.has_started(), 5)
 
     asyncio.run(scenario())
@@ -291,10 +312,10 @@ def test_a_copy_has_drained_when_it_has_nothing_left_or_may_do_nothing_more() ->
     async def scenario() -> None:
         hosted = running()
         await asyncio.wait_for(hosted.has_drained(), 5)
-        queue = hosted.offer(cast_of("post"))
+        hosted.offer(cast_of("post"))
         wait = asyncio.create_task(hosted.has_drained())
         await settled()
-        hosted.take_in_hand(InHand(queue.take()))
+        hosted.take_in_hand(None)
         hosted.tell()
         await settled()
         assert not wait.done()

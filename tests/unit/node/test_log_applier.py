@@ -93,7 +93,7 @@ def test_a_child_that_has_ended_ends_here_when_it_has_handled_what_it_has() -> N
         await asyncio.sleep(0)
         assert bench.endings.disposed == []
         assert hosted.queue is not None
-        hosted.queue.take()
+        hosted.withdraw(0)
         hosted.tell()
         await bench.endings.disposals.until(1)
         assert bench.endings.disposed == [(["account-1"], "stopped")]

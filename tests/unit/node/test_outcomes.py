@@ -55,9 +55,7 @@ class Witness:
 
 def done(message: Message, payload: bytes = b"", state: bytes | None = None) -> InHand:
     in_hand = InHand(message)
-    in_hand.succeeded(payload)
-    if state is not None:
-        in_hand.saves(state)
+    in_hand.succeeded(payload, state)
     return in_hand
 
 
@@ -68,7 +66,7 @@ def test_message_reply_and_state_go_together() -> None:
             home.outcomes.settle(hosted, done(call("post"), encode(7), b"state"))
             effects = home.shard.effects
             assert effects.done == {"room-1": [b"5-0"]} and effects.states == {"room-1": b"state"}
-            assert replies(effects) == [("ok", 7)] and hosted.saved
+            assert replies(effects) == [("ok", 7)]
             home.outcomes.settle(hosted, done(cast_of("post", entry="6-0")))
             assert effects.done == {"room-1": [b"5-0", b"6-0"]} and len(replies(effects)) == 1
 

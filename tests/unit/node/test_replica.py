@@ -73,14 +73,15 @@ def test_a_full_copy_stops_the_reading_until_half_of_it_is_done() -> None:
     hosted = a_child(replica.holding)
     for number in range(4):
         assert replica.has_room(queue_limit=4, queue_bytes=100)
-        queue = hosted.offer(a_message())
+        hosted.offer(a_message())
         replica.queued(hosted, queue_limit=4, queue_bytes=100)
-        assert len(queue) == number + 1
-    queue.take()
+        assert hosted.queue is not None and len(hosted.queue) == number + 1
+    hosted.withdraw(0)
     assert not replica.has_room(4, 100)
-    queue.take()
+    hosted.withdraw(0)
     assert replica.has_room(4, 100)
-    queue.take(), queue.take()
+    hosted.withdraw(0)
+    hosted.withdraw(0)
     hosted.offer(a_message(size=100))
     replica.queued(hosted, 4, 100)
     assert not replica.has_room(4, 100)

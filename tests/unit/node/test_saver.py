@@ -11,9 +11,9 @@ import pytest
 from hubq.core.child import Child
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.errors import StateTooLarge
-from hubq.node.held.in_hand import InHand
 from hubq.node.held.state import HANDED
 from hubq.store.envelope import Envelope
+from tests.unit.node.fakes import in_hand_of
 from tests.unit.node.household import Household, cast_of, state_in
 from tests.unit.node.test_outcomes import Witness
 
@@ -97,7 +97,7 @@ def test_enough_messages_are_saved_at_the_next_boundary() -> None:
     async def scenario() -> None:
         async with Household(Hurried) as home:
             hosted = home.child(Hurried)
-            hosted.take_in_hand(InHand(cast_of("post")))
+            in_hand_of(hosted, cast_of("post"))
             home.saver.interval_progress(hosted, hosted.waits_for_save(b"5-0"))
             hosted.disarm()  # not the timer: the number of messages
             home.saver.interval_progress(hosted, hosted.waits_for_save(b"6-0"))
@@ -148,7 +148,7 @@ def test_commit_waits_for_the_boundary_and_for_the_commit() -> None:
     async def scenario() -> None:
         async with Household(Room) as home:
             hosted = home.child(Room)
-            hosted.take_in_hand(InHand(cast_of("post")))
+            in_hand_of(hosted, cast_of("post"))
             commit = asyncio.create_task(attributes(hosted).commit())
             await asyncio.sleep(0)
             assert not home.shard.effects

@@ -12,13 +12,12 @@ from hubq.core.lifecycle import LifeEvent
 from hubq.core.phase import Phase
 from hubq.errors import RedisUnavailable
 from hubq.node.copies import standby
-from hubq.node.held.in_hand import InHand
 from hubq.node.held.state import take_state
 from hubq.store.command import Command
 from hubq.store.mailbox import Message
 from hubq.store.replica_log import LogEntry
 from tests.unit.node.copies_bench import Account, Bench, Diary, Room, a_state, entry
-from tests.unit.node.fakes import a_holding
+from tests.unit.node.fakes import a_holding, in_hand_of
 
 
 def with_log(entries: Sequence[LogEntry] = (), last: int = 7, active_active: bool = True) -> Bench:
@@ -46,7 +45,7 @@ def test_what_is_left_of_the_log_is_taken_in_and_the_holding_is_not_lost() -> No
         take_over = asyncio.create_task(bench.standby.take_over(0))
         await bench.pumps.resumes.until(1)  # it may finish what it has
         assert replica.holding.open and hosted.queue is not None and bench.followed.get(0) is None
-        hosted.queue.take()
+        hosted.withdraw(0)
         hosted.tell()
         assert await take_over == {"account-1": hosted}
         assert replica.holding.phase is Phase.CLOSED
@@ -108,7 +107,7 @@ def test_of_copies_that_do_not_finish_those_are_taken_whose_state_is_nowhere_els
         )
         for hosted in (account, room, diary):
             hosted.offer(a_message())
-            hosted.take_in_hand(InHand(a_message(b"4-0"), asyncio.create_task(ends_with(hosted))))
+            in_hand_of(hosted, a_message(b"4-0"), asyncio.create_task(ends_with(hosted)))
         waiting, doubted = bench.copy(replica, "waiting"), bench.copy(replica, "doubted", Room)
         replica.waits_for("waiting")
         replica.doubted.add("doubted")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hubq.client.context import HubContext
-from hubq.client.operations import StartTicket, checked_timeout, collect_start, start_children
-from hubq.client.registry import where
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation, Pause
+from hubq.client.operations.calls import checked_timeout
+from hubq.client.operations.registry import where
+from hubq.client.operations.starts import StartTicket, collect_start, start_children
 from hubq.client.results import Place, StartResult
-from hubq.client.steps import Fetch, Operation, Pause
 from hubq.config import checked_name
 from hubq.core.hashing import checked_child_id
 from hubq.core.pid import Pid
@@ -102,7 +103,7 @@ def _places_for(
 ) -> Operation[Mapping[str, str]]:
     """Ask the distribution strategy which of these children have a place of their own: child -> node."""
     nodes: list[str] = []
-    if child_mapping is not None or DistributionTraits.of(hub.distribution).guides:
+    if child_mapping is not None or hub.traits.guides:
         (members,) = yield Fetch([read_nodes(hub.keys)])
         nodes = [name for name, info in members.items() if info.up]
     return hub.distribution.children_init(specs, child_mapping, nodes)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Iterable, Iterator, Set
+from typing import Any
 
-from hubq.client import partition, registry
-from hubq.client.registry import Listing, Progress, Query
+from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.operations import partition, registry
+from hubq.client.operations.registry import Listing, Progress, Query
 from hubq.client.results import ChildStatus, Place
 from hubq.core.pid import Pid
 from hubq.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hubq.client.context import HubContext
-    from hubq.client.hub import Hub
-    from hubq.client.steps import Operation
-
-T = TypeVar("T")
 
 
 class Queries:
     """What :class:`~hubq.client.hub.Hub` can be asked. All raise :class:`~hubq.errors.RedisUnavailable`."""
 
-    if TYPE_CHECKING:
-        _context: HubContext
-        local_nodes: set[str]
-
-        def _drive(self, operation: Operation[T]) -> T: ...
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.local_nodes: set[str] = set()  # those of this process, kept by themselves
 
     def children(self, *, progress: Progress | None = None, **query: Any) -> list[ChildStatus]:
         """Children by id: all, or those for which everything given holds: ``match="room-*"``, ``tag="vip"``,
@@ -35,21 +27,21 @@ class Queries:
         Read in pages, so that Redis goes on serving others. ``progress(shards read, shards, children found)`` is called
         after each.
         """
-        return self._drive(registry.children(self._context, query_of(query), progress))
+        return self.driver.drive(registry.children(self.driver.context, query_of(query), progress))
 
     def iter_children(self, *, progress: Progress | None = None, **query: Any) -> Iterator[ChildStatus]:
         """The same, one by one as they are read, shard by shard: for more children than one wants in memory."""
-        listing = Listing(self._context, query_of(query), progress)
+        listing = Listing(self.driver.context, query_of(query), progress)
         while not listing.done:
-            yield from self._drive(listing.page())
+            yield from self.driver.drive(listing.page())
 
     def child_lookup(self, child_id: str) -> ChildStatus:
         """All there is to know of one child. Raises :class:`~hubq.errors.UnknownChild`."""
-        return self._drive(registry.child_lookup(self._context, child_id))
+        return self.driver.drive(registry.child_lookup(self.driver.context, child_id))
 
     def where(self, child_id: str) -> Place:
         """The node of a child. Raises :class:`~hubq.errors.UnknownChild`."""
-        return self._drive(registry.where(self._context, child_id))
+        return self.driver.drive(registry.where(self.driver.context, child_id))
 
     def get_pid(self, child_id: str) -> Pid | None:
         """Where a child runs; None if it does not exist, or no live node owns it now."""
@@ -61,7 +53,7 @@ class Queries:
 
     def pids_of(self, child_ids: Iterable[str]) -> dict[str, list[Pid]]:
         """The pids of many children at once; those that do not exist are left out."""
-        return self._drive(registry.get_pids(self._context, child_ids))
+        return self.driver.drive(registry.get_pids(self.driver.context, child_ids))
 
     def process_list(self, scope: str = "global") -> dict[str, list[Pid]]:
         """Every child that runs, and where (copies behind the original): in the whole hub, or on the nodes of this process
@@ -69,7 +61,7 @@ class Queries:
 
         Raises :class:`~hubq.errors.NotAlive` for ``"local"`` in a process without a node.
         """
-        return self._drive(registry.process_list(self._context, scope, frozenset(self.local_nodes)))
+        return self.driver.drive(registry.process_list(self.driver.context, scope, frozenset(self.local_nodes)))
 
     def registry_dump(self) -> dict[str, ChildStatus]:
         """Everything the registry knows, by child."""
@@ -87,48 +79,46 @@ class Queries:
 
     def is_alive(self, node: str | None = None) -> bool:
         """Whether a node is a live member; without a name: whether the hub has any."""
-        return self._drive(registry.is_alive(self._context, node))
+        return self.driver.drive(registry.is_alive(self.driver.context, node))
 
     def is_locked(self) -> bool:
         """Whether starts and messages for some children have to wait just now, because a shard has no live owner: it is
         being claimed, or no worker is there. (There is no other lock: a shard that moves is never without an owner.)
         """
-        return self._drive(registry.is_locked(self._context))
+        return self.driver.drive(registry.is_locked(self.driver.context))
 
     def is_partitioned(self) -> bool:
         """Whether the hub has lost its quorum: children handle nothing, and starts and stops are refused with
         :class:`~hubq.errors.Partitioned`. Never with ``Divergence``.
         """
-        return bool(self._drive(partition.partitioned(self._context)))
+        return bool(self.driver.drive(partition.partitioned(self.driver.context)))
 
 
 class AsyncQueries:
     """The same under ``hub.aio``."""
 
-    if TYPE_CHECKING:
-        _context: HubContext
-        _hub: Hub
-
-        async def _drive(self, operation: Operation[T]) -> T: ...
+    def __init__(self, driver: AsyncDriver, local_nodes: Set[str]) -> None:
+        self.driver = driver
+        self.local_nodes = local_nodes
 
     async def children(self, *, progress: Progress | None = None, **query: Any) -> list[ChildStatus]:
         """See :meth:`Queries.children`."""
-        return await self._drive(registry.children(self._context, query_of(query), progress))
+        return await self.driver.drive(registry.children(self.driver.context, query_of(query), progress))
 
     async def iter_children(self, *, progress: Progress | None = None, **query: Any) -> AsyncIterator[ChildStatus]:
         """See :meth:`Queries.iter_children`."""
-        listing = Listing(self._context, query_of(query), progress)
+        listing = Listing(self.driver.context, query_of(query), progress)
         while not listing.done:
-            for child in await self._drive(listing.page()):
+            for child in await self.driver.drive(listing.page()):
                 yield child
 
     async def child_lookup(self, child_id: str) -> ChildStatus:
         """See :meth:`Queries.child_lookup`."""
-        return await self._drive(registry.child_lookup(self._context, child_id))
+        return await self.driver.drive(registry.child_lookup(self.driver.context, child_id))
 
     async def where(self, child_id: str) -> Place:
         """See :meth:`Queries.where`."""
-        return await self._drive(registry.where(self._context, child_id))
+        return await self.driver.drive(registry.where(self.driver.context, child_id))
 
     async def get_pid(self, child_id: str) -> Pid | None:
         """See :meth:`Queries.get_pid`."""
@@ -140,11 +130,11 @@ class AsyncQueries:
 
     async def pids_of(self, child_ids: Iterable[str]) -> dict[str, list[Pid]]:
         """See :meth:`Queries.pids_of`."""
-        return await self._drive(registry.get_pids(self._context, child_ids))
+        return await self.driver.drive(registry.get_pids(self.driver.context, child_ids))
 
     async def process_list(self, scope: str = "global") -> dict[str, list[Pid]]:
         """See :meth:`Queries.process_list`."""
-        return await self._drive(registry.process_list(self._context, scope, frozenset(self._hub.local_nodes)))
+        return await self.driver.drive(registry.process_list(self.driver.context, scope, frozenset(self.local_nodes)))
 
     async def registry_dump(self) -> dict[str, ChildStatus]:
         """See :meth:`Queries.registry_dump`."""
@@ -160,15 +150,15 @@ class AsyncQueries:
 
     async def is_alive(self, node: str | None = None) -> bool:
         """See :meth:`Queries.is_alive`."""
-        return await self._drive(registry.is_alive(self._context, node))
+        return await self.driver.drive(registry.is_alive(self.driver.context, node))
 
     async def is_locked(self) -> bool:
         """See :meth:`Queries.is_locked`."""
-        return await self._drive(registry.is_locked(self._context))
+        return await self.driver.drive(registry.is_locked(self.driver.context))
 
     async def is_partitioned(self) -> bool:
         """See :meth:`Queries.is_partitioned`."""
-        return bool(await self._drive(partition.partitioned(self._context)))
+        return bool(await self.driver.drive(partition.partitioned(self.driver.context)))
 
 
 def query_of(given: dict[str, Any]) -> Query:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from hubq.client.context import HubContext
-from hubq.client.refusals import accepted, refused_sends, refused_starts, void_command
-from hubq.client.session import (
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.refusals import accepted, refused_sends, refused_starts, void_command
+from hubq.client.asking.requests import (
     RETRY_FOR,
     STARTS,
     WAIT_SLICE,
@@ -17,7 +17,7 @@ from hubq.client.session import (
     send_commands,
     start_command,
 )
-from hubq.client.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
+from hubq.client.asking.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
@@ -35,7 +35,7 @@ class AsyncSession:
     def __init__(self, hub: HubContext, redis: AsyncRedis) -> None:
         self.hub = hub
         self.sender = new_sender()
-        self._redis = redis
+        self.redis = redis
         self._loop = asyncio.get_running_loop()
         self._window = SendWindow()
         self._outbox: list[tuple[int, Outgoing, asyncio.Future[str]]] = []
@@ -77,7 +77,7 @@ class AsyncSession:
             case Collect(ids, timeout):
                 return await self._collect(ids, timeout)
             case Fetch(commands):
-                return await self._redis.run_many(commands)
+                return await self.redis.run_many(commands)
 
     async def close(self) -> None:
         """Send what is waiting, end the tasks, close the connections."""
@@ -86,7 +86,7 @@ class AsyncSession:
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
-        await self._redis.close()
+        await self.redis.close()
 
     async def _number(self) -> int:
         while (seq := self._window.take()) is None:
@@ -167,10 +167,10 @@ class AsyncSession:
 
     async def _flush_batch(self, batch: list[tuple[int, Outgoing, asyncio.Future[str]]]) -> None:
         groups = send_commands(self.hub, self.sender, [(seq, message) for seq, message, _ in batch])
-        settle, repeated = self._window.settle, self._redis.repeated
+        settle, repeated = self._window.settle, self.redis.repeated
         try:
             answers = await self._written([command for _, command in groups], "sent")
-            if self._redis.repeated != repeated:
+            if self.redis.repeated != repeated:
                 await self._void_refused(batch, [places for places, _ in groups], answers)
         except Exception as error:
             for seq, _, done in batch:
@@ -200,13 +200,13 @@ class AsyncSession:
         if not numbers:
             return set()
         command = void_command(self.hub, self.sender, numbers)
-        return accepted(numbers, await self._redis.run(command, retry_for=RETRY_FOR))
+        return accepted(numbers, await self.redis.run(command, retry_for=RETRY_FOR))
 
     async def _written(self, commands: Sequence[Command[Any]], what: str) -> list[Any]:
         config = self.hub.config
         if not config.wait_replicas:
-            return await self._redis.run_many(commands, retry_for=RETRY_FOR)
-        *found, confirmed = await self._redis.run_many(with_wait(commands, config), retry_for=RETRY_FOR)
+            return await self.redis.run_many(commands, retry_for=RETRY_FOR)
+        *found, confirmed = await self.redis.run_many(with_wait(commands, config), retry_for=RETRY_FOR)
         error = shortfall(confirmed, config, what)
         if error is not None:
             raise error
@@ -233,13 +233,13 @@ class AsyncSession:
             ]
             for seq in numbers.values():
                 self._expect(str(seq))
-            repeated, found = self._redis.repeated, await self._written(commands, "started")
-            if self._redis.repeated != repeated:
+            repeated, found = self.redis.repeated, await self._written(commands, "started")
+            if self.redis.repeated != repeated:
                 refused = refused_starts(numbers, found, start.all_or_nothing)
                 done = await self._void(list(refused.values()))
                 for place, (seq, command) in enumerate(zip(numbers.values(), commands, strict=True)):
                     if seq in done:
-                        found[place] = await self._redis.run(command, retry_for=RETRY_FOR)
+                        found[place] = await self.redis.run(command, retry_for=RETRY_FOR)
         except BaseException:
             for seq in numbers.values():
                 self._forget(str(seq))
@@ -253,7 +253,7 @@ class AsyncSession:
         self._expect(message_id)
         self._listen_soon()
         try:
-            node = await self._redis.run(withdraw_call(self.hub.keys, shard, child, self.sender, message_id))
+            node = await self.redis.run(withdraw_call(self.hub.keys, shard, child, self.sender, message_id))
         except BaseException:
             self._forget(message_id)
             raise
@@ -299,10 +299,10 @@ class AsyncSession:
                     if config.wait_replicas:
                         await self._listen_with_wait()
                         continue
-                    first = await self._redis.run(await_reply(self.hub.keys, self.sender, WAIT_SLICE))
+                    first = await self.redis.run(await_reply(self.hub.keys, self.sender, WAIT_SLICE))
                     self._deliver(first)
                     while first is not None and self._due:
-                        batch = await self._redis.run(more_replies(self.hub.keys, self.sender, 1000))
+                        batch = await self.redis.run(more_replies(self.hub.keys, self.sender, 1000))
                         for data in batch:
                             self._deliver(data)
                         if len(batch) < 1000:
@@ -316,7 +316,7 @@ class AsyncSession:
 
     async def _listen_with_wait(self) -> None:
         command, config = await_reply(self.hub.keys, self.sender, WAIT_SLICE), self.hub.config
-        first, _, confirmed = await self._redis.run_many(with_wait([command], config))
+        first, _, confirmed = await self.redis.run_many(with_wait([command], config))
         self._deliver(first, shortfall(confirmed, config, "done and answered"))
 
     def _deliver(self, data: bytes | None, error: NotReplicated | None = None) -> None:

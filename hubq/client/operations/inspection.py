@@ -5,14 +5,12 @@ Nothing here consumes or changes anything, and nothing asks the children themsel
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hubq.client.context import HubContext
-from hubq.client.partition import partitioned
-from hubq.client.steps import Fetch, Operation
-from hubq.core.diagnosis import Finding, diagnose
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.hashing import checked_child_id
 from hubq.core.messages import entry_ms
 from hubq.errors import HubqError, UnknownChild
@@ -22,12 +20,7 @@ from hubq.store.control import last_event_id, read_events, read_events_back
 from hubq.store.mailbox import Message, mailbox_length, read_range
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.registry import read_spec, read_state, read_texts
-from hubq.store.strangers import lets_strangers_in
 from hubq.store.vitals import Vitals, read_vitals
-
-if TYPE_CHECKING:
-    from hubq.client.hub import Hub
-    from hubq.client.overview import Glance
 
 #: Entries of one mailbox read at a time, and read at most, when looking for the messages of one child.
 PAGE, MOST_READ = 500, 50_000
@@ -163,7 +156,7 @@ def node_vitals(hub: HubContext) -> Operation[dict[str, Vitals | None]]:
 
 
 def last_events(hub: HubContext, last: int, types: Collection[str]) -> Operation[tuple[str, list[Event]]]:
-    """See :meth:`Inspector.events`. Reads back as far as it must."""
+    """The last events (of these types), oldest first, and the id of the newest. Reads back as far as it must."""
     (newest,) = yield Fetch([last_event_id(hub.keys)])
     found: list[Event] = []
     until = newest
@@ -190,65 +183,19 @@ def _event(entry: str, fields: dict[str, str]) -> Event:
     )
 
 
-class Inspector:
-    """``hub.inspect``: see the functions of :mod:`hubq.client.inspection`. All of it waits for Redis."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-
-    def state(self, child_id: str) -> SavedState | None:
-        """The saved state of a child; None if it has not committed one. Raises :class:`~hubq.errors.UnknownChild`."""
-        return self._hub._drive(saved_state(self._hub._context, child_id))
-
-    def partitioned(self) -> str:
-        """Since when the hub has no quorum, with how many nodes, and how many it needs; empty while it has one."""
-        return self._hub._drive(partitioned(self._hub._context))
-
-    def mailbox(self, child_id: str, count: int = 10) -> Mailbox:
-        """What waits for a child. Raises :class:`~hubq.errors.UnknownChild`."""
-        return self._hub._drive(child_mailbox(self._hub._context, child_id, count))
-
-    def mailboxes(self, count: int = 1) -> list[Mailbox]:
-        """The mailboxes in which something waits."""
-        return self._hub._drive(mailboxes(self._hub._context, count))
-
-    def events(self, last: int = 20, types: Collection[str] = ()) -> tuple[str, list[Event]]:
-        """The last events (of these types), oldest first; and the id from which to :meth:`follow`."""
-        return self._hub._drive(last_events(self._hub._context, last, types))
-
-    def follow(self, after: str | None = None, *, wait: float = 1.0) -> Iterator[list[Event]]:
-        """New events as they come, for ever; an empty list after ``wait`` seconds (below 5) without any."""
-        keys = self._hub.keys
-        last = after if after is not None else self._hub._drive(_fetch_one(last_event_id(keys)))
-        while True:
-            found = self._hub._drive(_fetch_one(read_events(keys, last, 500, int(wait * 1000))))
-            if found:
-                last = found[-1][0]
-            yield [_event(entry, fields) for entry, fields in found]
-
-    def vitals(self) -> dict[str, Vitals | None]:
-        """Each node's account of itself; None for a node that has not written one lately."""
-        return self._hub._drive(node_vitals(self._hub._context))
-
-    def glance(self, events: int = 10) -> Glance:
-        """The hub at one glance (``hubq top``), with its last events."""
-        from hubq.client.overview import glance
-
-        return self._hub._drive(glance(self._hub._context, events))
-
-    def diagnosis(self) -> list[Finding]:
-        """What is wrong with the hub (``hubq doctor``), the most pressing first; empty if nothing is."""
-        from hubq.client.diagnosis import gather
-
-        server = self._hub.server
-        facts = self._hub._drive(gather(self._hub._context, server.address, lets_strangers_in(server)))
-        return diagnose(facts)
-
-    def settings(self) -> dict[str, str]:
-        """The settings fixed in Redis when the hub was first used."""
-        return self._hub._drive(_fetch_one(read_texts(self._hub.keys.config)))
+def newest_event(hub: HubContext) -> Operation[str]:
+    """The id of the newest event."""
+    (newest,) = yield Fetch([last_event_id(hub.keys)])
+    return str(newest)
 
 
-def _fetch_one(command: Any) -> Operation[Any]:
-    (answer,) = yield Fetch([command])
-    return answer
+def next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Event]]:
+    """The events after this one, as soon as there are any; none after ``wait`` seconds."""
+    (found,) = yield Fetch([read_events(hub.keys, after, 500, int(wait * 1000))])
+    return [_event(entry, fields) for entry, fields in found]
+
+
+def fixed_settings(hub: HubContext) -> Operation[dict[str, str]]:
+    """The settings fixed in Redis when the hub was first used."""
+    (settings,) = yield Fetch([read_texts(hub.keys.config)])
+    return dict(settings)

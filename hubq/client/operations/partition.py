@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hubq.client.context import HubContext
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.errors import HubqError
 from hubq.store.membership import read_nodes
 from hubq.store.quorum import read_epoch, read_partitioned, read_roll, roll_of, settle_quorum

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hubq.client.context import HubContext
+from hubq.client.asking.context import HubContext
 from hubq.store.command import Command
 from hubq.store.mailbox import void_numbers
 

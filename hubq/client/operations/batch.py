@@ -5,14 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from hubq.client.steps import Collect, Fetch, Operation, Pause, Reply
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Collect, Fetch, Operation, Pause, Reply
 from hubq.store.batches import end_batch, open_batch, renew_batch
 from hubq.store.registry import read_texts
-
-if TYPE_CHECKING:
-    from hubq.client.context import HubContext
 
 #: How often it is looked whether the nodes have undone a batch, seconds.
 LOOK = 0.05

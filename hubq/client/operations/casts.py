@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hubq.client.context import HubContext
-from hubq.client.operations import refusal
-from hubq.client.steps import Operation, Send
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Operation, Send
+from hubq.client.operations.calls import refusal
 from hubq.core.hashing import checked_child_id
 from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import encode_arguments
@@ -18,9 +18,9 @@ from hubq.tracing import Tracing
 Cast = tuple[Any, ...]
 
 
-def cast_many(hub: HubContext, messages: Iterable[Cast], tracing: Tracing | None) -> Operation[list[HubqError | None]]:
+def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqError | None]]:
     """Put messages into their children's mailboxes, in order; for each None, or why it was refused."""
-    drafts = [_draft(message, tracing) for message in messages]
+    drafts = [_draft(message, hub.tracing) for message in messages]
     if not drafts:
         return []
     answers = yield Send(drafts)

@@ -1,8 +1,8 @@
 """One-off jobs, as a hub offers them. What does the work lies above this layer (``hubq.jobs``, the only importer of rq).
 
-This module knows it as the :class:`Jobs` protocol only. The top package, which is above all layers, tells it with
-:func:`provide_jobs` how to get one; ``rq`` is imported when the first job is enqueued, not by ``import hubq``
-(docs/adr/0005-jobs-through-rq.md).
+This module knows it as the :class:`Jobs` protocol only. The top package, which is above all layers, tells the hub with
+:func:`~hubq.client.hub.provide_jobs` how to get one; ``rq`` is imported when the first job is enqueued, not by
+``import hubq`` (docs/adr/0005-jobs-through-rq.md).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from hubq.client.resumable_jobs import AsyncResumableJob, ResumableJob
+from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import InvalidJob
 
 if TYPE_CHECKING:
     from rq import Queue
+    from rq.cron import CronJob, CronScheduler
     from rq.job import Job
-
-    from hubq.client.hub import Hub
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -64,6 +64,15 @@ class ResumableFunction(Protocol[R_co]):
     def enqueue_at(self, when: datetime, *args: Any, **kwargs: Any) -> Job: ...
 
 
+class CronLine(Protocol):
+    """A line of the crontab."""
+
+    @property
+    def name(self) -> str: ...
+
+    def registered_with(self, scheduler: CronScheduler) -> CronJob: ...
+
+
 class Jobs(Protocol):
     """What ``hubq.jobs`` does for one hub."""
 
@@ -75,7 +84,7 @@ class Jobs(Protocol):
     def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | ResumableJob: ...
 
     @property
-    def crons(self) -> Sequence[Any]: ...
+    def crons(self) -> Sequence[CronLine]: ...
 
     def cron(
         self,
@@ -97,20 +106,7 @@ class Jobs(Protocol):
 
     def make_resumable(self, function: Any) -> None: ...
 
-    def resumable_job(self, job_id: str) -> ResumableJob: ...
-
-    def async_resumable_job(self, job_id: str) -> AsyncResumableJob: ...
-
     def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job: ...
-
-
-_make: Callable[[Hub], Jobs]
-
-
-def provide_jobs(make: Callable[[Hub], Jobs]) -> None:
-    """Say how the jobs of a hub are made (once, by ``hubq/__init__.py``)."""
-    global _make
-    _make = make
 
 
 def _after(delay: timedelta | float) -> datetime:
@@ -122,26 +118,38 @@ def _after(delay: timedelta | float) -> datetime:
 class JobMethods:
     """The part of :class:`~hubq.client.hub.Hub` that is about jobs."""
 
-    app: str = ""
-    """Where this hub is found, ``module:attribute``; set by ``hubq worker``, for the job processes it starts."""
-
-    _jobs_made: Jobs | None = None
+    def __init__(self, driver: Driver, make: Callable[[], Jobs]) -> None:
+        self.driver = driver
+        self.app = ""
+        """Where this hub is found, ``module:attribute``, for the job processes that a worker starts; empty if not known."""
+        self._make = make
+        self._made: Jobs | None = None
 
     @property
-    def _jobs(self) -> Jobs:
-        if self._jobs_made is None:
-            self._jobs_made = _make(self)  # type: ignore[arg-type]  # only Hub derives from this class
-        return self._jobs_made
+    def jobs(self) -> Jobs:
+        """What does the work, made at the first use."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def close_jobs(self) -> None:
+        """Close its connection, if it has one; the next job opens a new one."""
+        if self._made is not None:
+            self._made.close()
+
+    def loaded_from(self, app: str) -> None:
+        """Say where this hub is found (``hubq worker``)."""
+        self.app = app
 
     @property
     def queue_name(self) -> str:
         """The name of this hub's RQ queue: ``hubq-`` and the hub's id. Any RQ client may enqueue to it."""
-        return self._jobs.queue_name
+        return self.jobs.queue_name
 
     @property
     def rq_queue(self) -> Queue:
         """This hub's ``rq.Queue``: its counts, registries and whatever else RQ offers."""
-        return self._jobs.rq_queue
+        return self.jobs.rq_queue
 
     @overload
     def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> ResumableJob: ...
@@ -162,15 +170,15 @@ class JobMethods:
         :class:`~hubq.errors.InvalidKey`, :class:`~hubq.errors.DuplicateJob`, :class:`~hubq.errors.MailboxFull`,
         :class:`~hubq.errors.RedisUnavailable`.
         """
-        return self._jobs.enqueue(function, args, kwargs)
+        return self.jobs.enqueue(function, args, kwargs)
 
     def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a job after a ``timedelta``, or so many seconds. See :meth:`enqueue`."""
-        return self._jobs.enqueue_at(_after(delay), function, args, kwargs)
+        return self.jobs.enqueue_at(_after(delay), function, args, kwargs)
 
     def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a job at a time (without a time zone: local time). See :meth:`enqueue`."""
-        return self._jobs.enqueue_at(when, function, args, kwargs)
+        return self.jobs.enqueue_at(when, function, args, kwargs)
 
     def start_child_in(
         self,
@@ -184,7 +192,7 @@ class JobMethods:
     ) -> Job:
         """Start a child after a ``timedelta``, or so many seconds. The answer is the RQ ``Job`` that will do so."""
         spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
-        return self._jobs.start_child_at(_after(delay), spec)
+        return self.jobs.start_child_at(_after(delay), spec)
 
     def start_child_at(
         self,
@@ -197,7 +205,7 @@ class JobMethods:
         **kwargs: Any,
     ) -> Job:
         """Start a child at a time (without a time zone: local time). See :meth:`start_child_in`."""
-        return self._jobs.start_child_at(when, ChildSpec(child_id, target, args, kwargs, metadata or {}, restart))
+        return self.jobs.start_child_at(when, ChildSpec(child_id, target, args, kwargs, metadata or {}, restart))
 
     def cron(
         self, cron: str, target: Any, *args: Any, name: str | None = None, child_id: str | None = None, **kwargs: Any
@@ -211,26 +219,26 @@ class JobMethods:
 
         Raises :class:`~hubq.errors.ConfigError`.
         """
-        self._jobs.cron(cron, target, args, kwargs, name, child_id)
+        self.jobs.cron(cron, target, args, kwargs, name, child_id)
 
     @property
     def has_cron(self) -> bool:
         """Whether there are cron entries."""
-        return self._jobs_made is not None and bool(self._jobs_made.crons)
+        return self._made is not None and bool(self._made.crons)
 
     def start_clock(self) -> None:
         """Start what runs scheduled jobs and cron, if this hub has not got it yet. Scheduling a job does so, and so does
         ``hubq worker`` where there are cron entries or job processes.
         """
-        self._jobs.start_clock()
+        self.jobs.start_clock()
 
     def clock(self) -> str:
         """The node that runs the clock. Raises :class:`~hubq.errors.NoClock`: what is scheduled waits."""
-        return self._jobs.clock()
+        return self.jobs.clock()
 
     def resumable_job(self, job_id: str) -> ResumableJob:
         """A resumable job by its id: its ``status``, ``result(timeout)`` and ``cancel()``."""
-        return self._jobs.resumable_job(job_id)
+        return ResumableJob(self.driver, job_id)
 
     @overload
     def job(self, function: Callable[P, R_co]) -> JobFunction[P, R_co]: ...
@@ -264,7 +272,7 @@ class JobMethods:
                 return self.enqueue_at(when, it, *args, **kwargs)
 
             if resumable:
-                self._jobs.make_resumable(it)
+                self.jobs.make_resumable(it)
             it.hubq_job_options = {
                 ("job_timeout" if name == "timeout" else name): value for name, value in options.items()
             }
@@ -278,11 +286,13 @@ class JobMethods:
 class AsyncJobMethods:
     """The same for :class:`~hubq.client.aio.AsyncHub`."""
 
-    _hub: Hub
+    def __init__(self, driver: AsyncDriver, waiting: JobMethods) -> None:
+        self.driver = driver
+        self._waiting = waiting
 
     def resumable_job(self, job_id: str) -> AsyncResumableJob:
         """See :meth:`Hub.resumable_job`; all of it awaits (``await job.status()``)."""
-        return self._hub._jobs.async_resumable_job(job_id)
+        return AsyncResumableJob(self.driver, job_id)
 
     @overload
     async def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> AsyncResumableJob: ...
@@ -292,23 +302,23 @@ class AsyncJobMethods:
 
     async def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> Job | AsyncResumableJob:
         """See :meth:`Hub.enqueue`. (RQ waits for Redis; it does so in a thread.)"""
-        job: Job | ResumableJob = await asyncio.to_thread(self._hub._jobs.enqueue, function, args, kwargs)
+        job: Job | ResumableJob = await asyncio.to_thread(self._waiting.jobs.enqueue, function, args, kwargs)
         return self.resumable_job(job.id) if isinstance(job, ResumableJob) else job
 
     async def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Job:
         """See :meth:`Hub.enqueue_in`."""
-        return await asyncio.to_thread(self._hub.enqueue_in, delay, function, *args, **kwargs)
+        return await asyncio.to_thread(self._waiting.enqueue_in, delay, function, *args, **kwargs)
 
     async def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Job:
         """See :meth:`Hub.enqueue_at`."""
-        return await asyncio.to_thread(self._hub.enqueue_at, when, function, *args, **kwargs)
+        return await asyncio.to_thread(self._waiting.enqueue_at, when, function, *args, **kwargs)
 
     async def start_child_in(
         self, delay: timedelta | float, child_id: str, target: Any, *args: Any, **kwargs: Any
     ) -> Job:
         """See :meth:`Hub.start_child_in`."""
-        return await asyncio.to_thread(self._hub.start_child_in, delay, child_id, target, *args, **kwargs)
+        return await asyncio.to_thread(self._waiting.start_child_in, delay, child_id, target, *args, **kwargs)
 
     async def start_child_at(self, when: datetime, child_id: str, target: Any, *args: Any, **kwargs: Any) -> Job:
         """See :meth:`Hub.start_child_at`."""
-        return await asyncio.to_thread(self._hub.start_child_at, when, child_id, target, *args, **kwargs)
+        return await asyncio.to_thread(self._waiting.start_child_at, when, child_id, target, *args, **kwargs)

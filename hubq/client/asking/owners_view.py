@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.store.command import Command
 from hubq.store.control import last_event_id, read_events
 from hubq.store.keys import Keys

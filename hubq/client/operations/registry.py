@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hubq.client.context import HubContext
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus, Place
-from hubq.client.steps import Fetch, Operation
 from hubq.core.hashing import checked_child_id
 from hubq.core.pid import Pid
 from hubq.core.wish import Wish

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from hubq.client.context import HubContext
-from hubq.client.inspection import mailboxes, node_vitals
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.inspection import mailboxes, node_vitals
 from hubq.core.diagnosis import Facts, NodeFacts
 from hubq.errors import RedisRefused
 from hubq.store.dead_letters import count_dead

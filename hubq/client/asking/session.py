@@ -2,99 +2,33 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from msgspec.structs import replace
-
-from hubq.client.context import HubContext
-from hubq.client.refusals import accepted, refused_sends, refused_starts, void_command
-from hubq.client.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.refusals import accepted, refused_sends, refused_starts, void_command
+from hubq.client.asking.requests import (
+    IN_FLIGHT,
+    RETRY_FOR,
+    STARTS,
+    WAIT_SLICE,
+    WITHDRAW_WAIT,
+    new_sender,
+    send_commands,
+    start_command,
+)
+from hubq.client.asking.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
-from hubq.store.mailbox import (
-    Outgoing,
-    await_reply,
-    more_replies,
-    read_reply,
-    send_messages,
-    start_children,
-    withdraw_call,
-)
+from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply, withdraw_call
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
-
-#: A wait for a reply is cut into slices of this many seconds, so that a dead connection is noticed.
-WAIT_SLICE = 2.0
-#: How long a send is repeated while Redis cannot be reached, seconds.
-RETRY_FOR = 10.0
-#: Most messages in one script call: half a millisecond of Redis's time.
-BATCH = 128
-#: Most messages in one request.
-IN_FLIGHT = 512
-#: Most shards in one request of a start.
-STARTS = 500
-
-#: How long the node of a call that has had its time may take to say whether it was begun, seconds.
-WITHDRAW_WAIT = 0.25
-
-
-def new_sender() -> str:
-    """A sender id that nobody had before: 64 random bits."""
-    return secrets.token_hex(8)
-
-
-def send_commands(
-    hub: HubContext, sender: str, numbered: Sequence[tuple[int, Outgoing]]
-) -> list[tuple[list[int], Command[list[str]]]]:
-    """Messages grouped by shard, several shards to a script call: (places in the list, the command that sends them)."""
-    by_shard: dict[int, list[int]] = {}
-    for place, (_, message) in enumerate(numbered):
-        shard = hub.shard_of(message.child)
-        if shard in by_shard:
-            by_shard[shard].append(place)
-        else:
-            by_shard[shard] = [place]
-    groups: list[tuple[list[int], Command[list[str]]]] = []
-    shards: dict[int, list[tuple[int, Outgoing]]] = {}
-    together: list[int] = []
-    for shard, places in by_shard.items():
-        for first in range(0, len(places), BATCH):
-            batch = places[first : first + BATCH]
-            if len(together) + len(batch) > BATCH:
-                groups.append((together, _send_command(hub, sender, shards)))
-                shards, together = {}, []
-            shards[shard] = [numbered[place] for place in batch]
-            together += batch
-    groups.append((together, _send_command(hub, sender, shards)))
-    return groups
-
-
-def _send_command(
-    hub: HubContext, sender: str, shards: Mapping[int, Sequence[tuple[int, Outgoing]]]
-) -> Command[list[str]]:
-    return send_messages(
-        hub.keys, sender, shards, sender_ttl_ms=int(hub.config.sender_ttl * 1000), max_backlog=hub.config.max_backlog
-    )
-
-
-def start_command(
-    hub: HubContext, sender: str, seq: int, shard: int, specs: Mapping[str, SpecRecord], start: Start
-) -> Command[list[str]]:
-    """The command that writes the specs of one shard; their start id is the request's."""
-    start_id = f"{sender}:{seq}"
-    written = {child: replace(record, start_id=start_id).written() for child, record in specs.items()}
-    return start_children(
-        hub.keys, shard, sender, seq, written, reply_to=sender, timeout_ms=0, all_or_nothing=start.all_or_nothing,
-        sender_ttl_ms=int(hub.config.sender_ttl * 1000), options=start.options,
-    )  # fmt: skip
 
 
 class Session:
@@ -103,7 +37,7 @@ class Session:
     def __init__(self, hub: HubContext, redis: SyncRedis) -> None:
         self.hub = hub
         self.sender = new_sender()
-        self._redis = redis
+        self.redis = redis
         self._window = SendWindow()
         self._replies: dict[str, Reply] = {}
         self._wanted: set[str] = set()
@@ -142,7 +76,7 @@ class Session:
             case Collect(ids, timeout):
                 return self._collect(ids, timeout)
             case Fetch(commands):
-                return self._redis.run_many(commands)
+                return self.redis.run_many(commands)
 
     def _number(self) -> int:
         # One thread sends at a time and settles before it goes on: the window is never full.
@@ -155,13 +89,13 @@ class Session:
         for first in range(0, len(drafts), IN_FLIGHT):
             numbered = [(self._number(), draft) for draft in drafts[first : first + IN_FLIGHT]]
             try:
-                repeated, words = self._redis.repeated, [""] * len(numbered)
+                repeated, words = self.redis.repeated, [""] * len(numbered)
                 groups = send_commands(self.hub, self.sender, numbered)
                 found = self._written([command for _, command in groups], "sent")
                 for (places, _), batch in zip(groups, found, strict=True):
                     for place, word in zip(places, batch, strict=True):
                         words[place] = word
-                if self._redis.repeated != repeated:
+                if self.redis.repeated != repeated:
                     numbers = [seq for seq, _ in numbered]
                     done = self._void(refused_sends(numbers, words))
                     words = ["ok" if seq in done else word for seq, word in zip(numbers, words, strict=True)]
@@ -190,13 +124,13 @@ class Session:
                 start_command(self.hub, self.sender, numbers[shard], shard, specs, start)
                 for shard, specs in shards.items()
             ]
-            repeated, found = self._redis.repeated, self._written(commands, "started")
-            if self._redis.repeated != repeated:
+            repeated, found = self.redis.repeated, self._written(commands, "started")
+            if self.redis.repeated != repeated:
                 refused = refused_starts(numbers, found, start.all_or_nothing)
                 done = self._void(list(refused.values()))
                 for place, (seq, command) in enumerate(zip(numbers.values(), commands, strict=True)):
                     if seq in done:
-                        found[place] = self._redis.run(command, retry_for=RETRY_FOR)
+                        found[place] = self.redis.run(command, retry_for=RETRY_FOR)
         finally:
             for seq in numbers.values():
                 self._window.settle(seq)
@@ -208,19 +142,19 @@ class Session:
         if not numbers:
             return set()
         command = void_command(self.hub, self.sender, numbers)
-        return accepted(numbers, self._redis.run(command, retry_for=RETRY_FOR))
+        return accepted(numbers, self.redis.run(command, retry_for=RETRY_FOR))
 
     def _withdraw(self, shard: int, child: str, message_id: str) -> tuple[str, Reply | None]:
         self._wanted.add(message_id)
-        node = self._redis.run(withdraw_call(self.hub.keys, shard, child, self.sender, message_id))
+        node = self.redis.run(withdraw_call(self.hub.keys, shard, child, self.sender, message_id))
         wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
         return node, self._collect([message_id], wait).get(message_id)
 
     def _written(self, commands: Sequence[Command[Any]], what: str) -> list[Any]:
         config = self.hub.config
         if not config.wait_replicas:
-            return self._redis.run_many(commands, retry_for=RETRY_FOR)
-        *found, confirmed = self._redis.run_many(with_wait(commands, config), retry_for=RETRY_FOR)
+            return self.redis.run_many(commands, retry_for=RETRY_FOR)
+        *found, confirmed = self.redis.run_many(with_wait(commands, config), retry_for=RETRY_FOR)
         error = shortfall(confirmed, config, what)
         if error is not None:
             raise error
@@ -240,10 +174,10 @@ class Session:
                     continue
                 batch = [first]
                 if len(missing) > 1 and not config.wait_replicas:
-                    batch += self._redis.run(more_replies(self.hub.keys, self.sender, 1000))
+                    batch += self.redis.run(more_replies(self.hub.keys, self.sender, 1000))
             except LOST as error:
                 if time.monotonic() >= until:
-                    raise unavailable(self._redis.server, error) from error
+                    raise unavailable(self.redis.server, error) from error
                 time.sleep(0.05)
                 continue
             for data in batch:
@@ -263,6 +197,6 @@ class Session:
     def _await_reply(self, timeout: float) -> tuple[bytes | None, int]:
         command, config = await_reply(self.hub.keys, self.sender, timeout), self.hub.config
         if not config.wait_replicas:
-            return self._redis.run(command), 0
-        first, _, confirmed = self._redis.run_many(with_wait([command], config))
+            return self.redis.run(command), 0
+        first, _, confirmed = self.redis.run_many(with_wait([command], config))
         return first, confirmed

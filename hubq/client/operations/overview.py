@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hubq.client.context import HubContext
-from hubq.client.inspection import Event, last_events, node_vitals
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.inspection import Event, last_events, node_vitals
 from hubq.store.assignment import read_leader
 from hubq.store.membership import living, read_members
 from hubq.store.owners import read_owners

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hubq.client.context import HubContext
-from hubq.client.steps import Fetch, Operation
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.errors import ConfigError, HubqError, UnknownChild
 from hubq.store.dead_letters import DeadLetter, drop_dead, read_dead, replay_dead
 

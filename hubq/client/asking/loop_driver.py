@@ -1,0 +1,86 @@
+"""The driver for code that awaits: a session for each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from hubq.client.asking.async_session import AsyncSession
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Operation
+from hubq.store.connection import AsyncRedis, Server
+from hubq.store.membership import check_config, read_config
+
+T = TypeVar("T")
+
+
+class LoopDriver:
+    """Runs operations by awaiting (an :class:`~hubq.client.asking.driver.AsyncDriver`). Connects at the first of them."""
+
+    def __init__(self, context: HubContext, server: Server) -> None:
+        self.context = context
+        self._server = server
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, AsyncSession]] = WeakKeyDictionary()
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[AsyncSession]] = WeakKeyDictionary()
+
+    def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
+        """Run an operation to its end. (Not ``async``: what the session answers is awaited, without one more around it.)"""
+        session = self._here()
+        return session.drive(operation) if session is not None else self._drive_first(operation)
+
+    async def asker(self) -> AsyncSession:
+        """The session of this event loop."""
+        return self._here() or await self._new_session()
+
+    async def _drive_first(self, operation: Operation[T]) -> T:
+        session = await self._new_session()
+        return await session.drive(operation)
+
+    def _here(self) -> AsyncSession | None:
+        known = self._sessions.get(asyncio.get_running_loop())
+        return known[1] if known is not None and known[0] == os.getpid() else None
+
+    async def _new_session(self) -> AsyncSession:
+        loop = asyncio.get_running_loop()
+        # Several tasks may be the first at the same time: one of them opens it, and nobody uses it before it is known to be
+        # good. (Each would have a sender id of its own, and wait for the answers to another one's numbers.)
+        opening = self._opening.get(loop)
+        if opening is None:
+            opening = self._opening[loop] = loop.create_task(self._open())
+            opening.add_done_callback(lambda task: self._opened(loop, task))
+        return await asyncio.shield(opening)
+
+    def _opened(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[AsyncSession]) -> None:
+        if self._opening.get(loop) is task:
+            del self._opening[loop]
+        if not task.cancelled() and task.exception() is None:
+            self._sessions[loop] = (os.getpid(), task.result())
+
+    async def _open(self) -> AsyncSession:
+        redis, context = AsyncRedis(self._server), self.context
+        try:
+            fixed = await redis.run(read_config(context.keys))
+            if fixed is None:
+                fixed = await redis.run(check_config(context.keys, context.config.shards))
+            context.check(fixed, self._server.address)
+        except BaseException:
+            await redis.close()
+            raise
+        return AsyncSession(context, redis)
+
+    def connect_to(self, server: Server) -> None:
+        """Ask another Redis in sessions that are opened from now on."""
+        self._server = server
+
+    async def close(self) -> None:
+        """Close this event loop's session."""
+        opening = self._opening.pop(asyncio.get_running_loop(), None)
+        if opening is not None:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+        known = self._sessions.pop(asyncio.get_running_loop(), None)
+        if known is not None:
+            await known[1].close()

@@ -1,0 +1,79 @@
+"""Messages and starts as script calls: how they are grouped, and how large a request may be."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Start
+from hubq.store.command import Command
+from hubq.store.mailbox import Outgoing, send_messages, start_children
+from hubq.store.spec_record import SpecRecord
+
+#: A wait for a reply is cut into slices of this many seconds, so that a dead connection is noticed.
+WAIT_SLICE = 2.0
+#: How long a send is repeated while Redis cannot be reached, seconds.
+RETRY_FOR = 10.0
+#: Most messages in one script call: half a millisecond of Redis's time.
+BATCH = 128
+#: Most messages in one request.
+IN_FLIGHT = 512
+#: Most shards in one request of a start.
+STARTS = 500
+
+#: How long the node of a call that has had its time may take to say whether it was begun, seconds.
+WITHDRAW_WAIT = 0.25
+
+
+def new_sender() -> str:
+    """A sender id that nobody had before: 64 random bits."""
+    return secrets.token_hex(8)
+
+
+def send_commands(
+    hub: HubContext, sender: str, numbered: Sequence[tuple[int, Outgoing]]
+) -> list[tuple[list[int], Command[list[str]]]]:
+    """Messages grouped by shard, several shards to a script call: (places in the list, the command that sends them)."""
+    by_shard: dict[int, list[int]] = {}
+    for place, (_, message) in enumerate(numbered):
+        shard = hub.shard_of(message.child)
+        if shard in by_shard:
+            by_shard[shard].append(place)
+        else:
+            by_shard[shard] = [place]
+    groups: list[tuple[list[int], Command[list[str]]]] = []
+    shards: dict[int, list[tuple[int, Outgoing]]] = {}
+    together: list[int] = []
+    for shard, places in by_shard.items():
+        for first in range(0, len(places), BATCH):
+            batch = places[first : first + BATCH]
+            if len(together) + len(batch) > BATCH:
+                groups.append((together, _send_command(hub, sender, shards)))
+                shards, together = {}, []
+            shards[shard] = [numbered[place] for place in batch]
+            together += batch
+    groups.append((together, _send_command(hub, sender, shards)))
+    return groups
+
+
+def _send_command(
+    hub: HubContext, sender: str, shards: Mapping[int, Sequence[tuple[int, Outgoing]]]
+) -> Command[list[str]]:
+    return send_messages(
+        hub.keys, sender, shards, sender_ttl_ms=int(hub.config.sender_ttl * 1000), max_backlog=hub.config.max_backlog
+    )
+
+
+def start_command(
+    hub: HubContext, sender: str, seq: int, shard: int, specs: Mapping[str, SpecRecord], start: Start
+) -> Command[list[str]]:
+    """The command that writes the specs of one shard; their start id is the request's."""
+    start_id = f"{sender}:{seq}"
+    written = {child: replace(record, start_id=start_id).written() for child, record in specs.items()}
+    return start_children(
+        hub.keys, shard, sender, seq, written, reply_to=sender, timeout_ms=0, all_or_nothing=start.all_or_nothing,
+        sender_ttl_ms=int(hub.config.sender_ttl * 1000), options=start.options,
+    )  # fmt: skip

@@ -1,0 +1,79 @@
+"""The driver for code that waits: a session for each thread. Safe under threads, and after a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TypeVar
+
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.session import Session
+from hubq.client.asking.steps import Operation
+from hubq.store.connection import Server, SyncRedis
+from hubq.store.membership import check_config, read_config
+
+T = TypeVar("T")
+
+
+class _OfThread(threading.local):
+    """The session of each thread, and the process in which it was made."""
+
+    session: Session | None = None
+    pid = 0
+
+    def keep(self, session: Session, pid: int) -> None:
+        self.session, self.pid = session, pid
+
+
+class ThreadDriver:
+    """Runs operations by waiting (a :class:`~hubq.client.asking.driver.Driver`). Connects at the first of them."""
+
+    def __init__(self, context: HubContext, server: Server) -> None:
+        self.context = context
+        self.server = server
+        self._here = _OfThread()
+        self._lock = threading.Lock()
+        self._redis: tuple[int, SyncRedis] | None = None
+
+    def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end."""
+        return self.asker().drive(operation)
+
+    def asker(self) -> Session:
+        """The session of this thread."""
+        pid = os.getpid()
+        session = self._here.session
+        if session is None or self._here.pid != pid:
+            session = Session(self.context, self._connection(pid))
+            self._here.keep(session, pid)
+        return session
+
+    def _connection(self, pid: int) -> SyncRedis:
+        # A forked child must not share its parent's sockets, sender ids or checks.
+        with self._lock:
+            if self._redis is None or self._redis[0] != pid:
+                redis, context = SyncRedis(self.server), self.context
+                try:
+                    # Reading first: who may only read can look at a hub that exists.
+                    fixed = redis.run(read_config(context.keys))
+                    context.check(
+                        fixed or redis.run(check_config(context.keys, context.config.shards)), self.server.address
+                    )
+                except BaseException:
+                    redis.close()
+                    raise
+                self._redis = (pid, redis)
+            return self._redis[1]
+
+    def connect_to(self, server: Server) -> None:
+        """Ask another Redis from the next operation on."""
+        self.close()
+        self.server = server
+
+    def close(self) -> None:
+        """Close the connections; the next operation opens new ones."""
+        with self._lock:
+            if self._redis is not None and self._redis[0] == os.getpid():
+                self._redis[1].close()
+            self._redis = None
+            self._here = _OfThread()

@@ -1,0 +1,76 @@
+"""``hub.inspect``: looking at a hub without touching it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from hubq.client.asking.driver import Driver
+from hubq.client.operations import inspection
+from hubq.client.operations.inspection import Event, Mailbox, SavedState
+from hubq.client.operations.partition import partitioned
+from hubq.core.diagnosis import Finding, diagnose
+from hubq.store.strangers import lets_strangers_in
+from hubq.store.vitals import Vitals
+
+if TYPE_CHECKING:
+    from hubq.client.operations.overview import Glance
+
+
+class Inspector:
+    """``hub.inspect``: see the functions of :mod:`hubq.client.operations.inspection`. All of it waits for Redis."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def state(self, child_id: str) -> SavedState | None:
+        """The saved state of a child; None if it has not committed one. Raises :class:`~hubq.errors.UnknownChild`."""
+        return self._driver.drive(inspection.saved_state(self._driver.context, child_id))
+
+    def partitioned(self) -> str:
+        """Since when the hub has no quorum, with how many nodes, and how many it needs; empty while it has one."""
+        return self._driver.drive(partitioned(self._driver.context))
+
+    def mailbox(self, child_id: str, count: int = 10) -> Mailbox:
+        """What waits for a child. Raises :class:`~hubq.errors.UnknownChild`."""
+        return self._driver.drive(inspection.child_mailbox(self._driver.context, child_id, count))
+
+    def mailboxes(self, count: int = 1) -> list[Mailbox]:
+        """The mailboxes in which something waits."""
+        return self._driver.drive(inspection.mailboxes(self._driver.context, count))
+
+    def events(self, last: int = 20, types: Collection[str] = ()) -> tuple[str, list[Event]]:
+        """The last events (of these types), oldest first; and the id from which to :meth:`follow`."""
+        return self._driver.drive(inspection.last_events(self._driver.context, last, types))
+
+    def follow(self, after: str | None = None, *, wait: float = 1.0) -> Iterator[list[Event]]:
+        """New events as they come, for ever; an empty list after ``wait`` seconds (below 5) without any."""
+        context = self._driver.context
+        last = after if after is not None else self._driver.drive(inspection.newest_event(context))
+        while True:
+            found = self._driver.drive(inspection.next_events(context, last, wait))
+            if found:
+                last = found[-1].id
+            yield found
+
+    def vitals(self) -> dict[str, Vitals | None]:
+        """Each node's account of itself; None for a node that has not written one lately."""
+        return self._driver.drive(inspection.node_vitals(self._driver.context))
+
+    def glance(self, events: int = 10) -> Glance:
+        """The hub at one glance (``hubq top``), with its last events."""
+        from hubq.client.operations.overview import glance  # for people who look; not for every import of hubq
+
+        return self._driver.drive(glance(self._driver.context, events))
+
+    def diagnosis(self) -> list[Finding]:
+        """What is wrong with the hub (``hubq doctor``), the most pressing first; empty if nothing is."""
+        from hubq.client.operations.diagnosis import gather  # as above
+
+        server = self._driver.server
+        facts = self._driver.drive(gather(self._driver.context, server.address, lets_strangers_in(server)))
+        return diagnose(facts)
+
+    def settings(self) -> dict[str, str]:
+        """The settings fixed in Redis when the hub was first used."""
+        return self._driver.drive(inspection.fixed_settings(self._driver.context))

@@ -1,0 +1,109 @@
+"""Messages to children: calls and casts, and what a reply or a refusal says."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Collect, Operation, Send, Withdraw
+from hubq.core.hashing import checked_child_id
+from hubq.errors import (
+    BY_WORD,
+    CallFailed,
+    CallTimeout,
+    ConfigError,
+    HubqError,
+    MailboxFull,
+    Partitioned,
+    RedisUnavailable,
+    UnknownChild,
+)
+from hubq.store.codec import decode
+from hubq.store.mailbox import Outgoing
+
+
+def checked_timeout(timeout: float) -> float:
+    """Seconds above 0, or :class:`ConfigError`."""
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout) or timeout <= 0:
+        raise ConfigError(f"timeout={timeout!r}: give seconds above 0")
+    return timeout
+
+
+def send(hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool) -> Operation[str]:
+    """Put one message into a child's mailbox; its id."""
+    draft = Outgoing("call" if reply else "cast", checked_child_id(child_id), method, payload, timeout, reply)
+    ((message_id, word),) = yield Send([draft])
+    _raise_refusal(hub, child_id, word)
+    return str(message_id)
+
+
+def call(hub: HubContext, child_id: str, method: str, payload: bytes, timeout: float) -> Operation[Any]:
+    """Send a message and wait for its reply."""
+    message_id = yield from send(hub, child_id, method, payload, timeout=checked_timeout(timeout), reply=True)
+    replies = yield Collect([message_id], timeout)
+    if message_id in replies:
+        return answer_of(*replies[message_id], what=f"{child_id}.{method}")
+    what = f"{child_id}.{method} did not answer within {timeout:g} s"
+    try:
+        node, late = yield Withdraw(hub.shard_of(child_id), child_id, message_id)
+    except RedisUnavailable as error:
+        raise CallTimeout(f"{what}; it may have been run, or be running still ({error})") from error
+    if late is not None:
+        return answer_of(*late, what=f"{child_id}.{method}")
+    if not node:
+        raise CallTimeout(f"{what}; it was not run, and will not be: no node serves it, start a worker", may_run=False)
+    place = f"its node is {node!r}" if node != "-" else "no node serves it: start a worker"
+    raise CallTimeout(f"{what}; it may have been run, or be running still ({place})")
+
+
+def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:
+    """The value of a reply, or the error it carries."""
+    if status == "ok":
+        return decode(payload)
+    error = msgspec.json.decode(payload)
+    message = error["message"]
+    if status == "overdue":
+        raise CallTimeout(f"{what} was not run: {message}", may_run=False)
+    if status in BY_WORD:
+        raise BY_WORD[status](message)
+    raise CallFailed(
+        f"{what} raised {error['type']}: {message} (on node {node})",
+        remote_type=error["type"],
+        remote_traceback=error.get("traceback", ""),
+    )
+
+
+def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
+    """The error for what the send script says of a message; None if it was accepted."""
+    if word in ("ok", "duplicate"):
+        return None
+    if word == "unknown":
+        return UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
+    if word.startswith("full"):
+        waiting, most = int(word.partition(" ")[2]), hub.config.max_backlog
+        return MailboxFull(
+            f"child {child_id!r} has {waiting} messages waiting, the most is {most} (max_backlog): send less, or later",
+            child_id=child_id,
+            waiting=waiting,
+            most=most,
+        )
+    if word.startswith("partitioned"):
+        return no_quorum(hub, f"child {child_id!r} is not stopped", word)
+    return HubqError(
+        f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered"
+    )
+
+
+def no_quorum(hub: HubContext, what: str, word: str) -> Partitioned:
+    """The error for what the scripts refuse while the hub has no quorum."""
+    why = word.partition(" ")[2]
+    return Partitioned(f"{what}: hub {hub.keys.hub_id!r} has no quorum {why}; start workers, or see `hubq nodes`")
+
+
+def _raise_refusal(hub: HubContext, child_id: str, word: str) -> None:
+    error = refusal(hub, child_id, word)
+    if error is not None:
+        raise error

@@ -1,0 +1,73 @@
+"""Resumable jobs by their id: how they stand, what came out, and ending them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.calls import checked_timeout, send
+from hubq.errors import CallTimeout, JobFailed, NoSuchJob, UnknownChild
+from hubq.store.codec import decode, encode_arguments
+from hubq.store.command import plain
+from hubq.store.keys import owner_field
+from hubq.store.owners import Owner
+from hubq.store.results import read_result
+
+#: The longest single wait in Redis, seconds: shorter than what a connection waits for an answer.
+SLICE = 1.0
+
+
+def status_of(hub: HubContext, job_id: str) -> Operation[str]:
+    """``queued``, ``started``, ``finished``, ``failed`` or ``canceled``."""
+    shard = hub.shard_of(job_id)
+    there, line, kept = yield Fetch(
+        [
+            plain("HEXISTS", hub.keys.children(shard), job_id, read=int),
+            plain("HGET", hub.keys.owners, owner_field(shard), read=lambda found: found),
+            read_result(hub.keys, job_id),
+        ]
+    )
+    if kept is not None:
+        return str(kept[0])
+    if not there:
+        raise NoSuchJob(f"no job {job_id!r} in hub {hub.keys.hub_id!r}: it never was, or its result is kept no more")
+    return "started" if line and Owner.read(line).node != "-" else "queued"
+
+
+def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
+    """Wait for the result; the value, or the error."""
+    left = checked_timeout(timeout)
+    while True:
+        wait = min(left, SLICE)
+        (kept,) = yield Fetch([read_result(hub.keys, job_id, max(1, math.ceil(wait * 1000)))])
+        if kept is not None:
+            return _value(job_id, *kept)
+        left -= wait
+        if left <= 0:
+            status = yield from status_of(hub, job_id)
+            raise CallTimeout(f"job {job_id} has not ended within {timeout:g} s; it is {status}")
+        yield from status_of(hub, job_id)  # raises if there is nothing to wait for
+
+
+def _value(job_id: str, status: str, payload: bytes) -> Any:
+    if status == "finished":
+        return decode(payload)
+    error = msgspec.json.decode(payload)
+    said = (
+        f"job {job_id} {status}: {error['type']}: {error['message']}" if error["type"] else f"job {job_id} was canceled"
+    )
+    raise JobFailed(said, status=status, remote_type=error["type"], remote_traceback=error.get("traceback", ""))
+
+
+def cancel_of(hub: HubContext, job_id: str) -> Operation[bool]:
+    """Ask for the end of a job. False: it has ended already."""
+    try:
+        yield from send(hub, job_id, "cancel", encode_arguments((), {}, job_id), timeout=0, reply=False)
+    except UnknownChild:
+        yield from status_of(hub, job_id)
+        return False
+    return True

@@ -1,0 +1,170 @@
+"""Starting children: what is written down of them, and what the nodes answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Collect, Operation, Reply, Start
+from hubq.client.operations.batch import Batch
+from hubq.client.operations.calls import checked_timeout, no_quorum
+from hubq.client.operations.registry import get_pids
+from hubq.client.results import StartResult
+from hubq.core.classes import ClassBook, as_child_class, name_of
+from hubq.core.pid import Pid
+from hubq.core.spec import ChildSpec
+from hubq.core.wish import Wish
+from hubq.errors import AlreadyStarted, CallTimeout, ConfigError, HubqError, NoChildren, StartFailed
+from hubq.store.codec import encode_arguments
+from hubq.store.mailbox import StartOptions, read_started
+from hubq.store.spec_record import SpecRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StartTicket:
+    """A start on its way: the children awaited by message id, what has failed already, who was there before."""
+
+    awaited: dict[str, list[str]]
+    errors: dict[str, HubqError]
+    present: tuple[str, ...] = ()
+    batch: Batch | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
+
+
+def record_of(spec: ChildSpec, classes: ClassBook, place: str = "") -> SpecRecord:
+    """The stored form of a spec, but for its start id."""
+    kind = as_child_class(spec.target)
+    module = spec.target.__module__
+    try:
+        msgspec.json.encode(spec.metadata)
+    except Exception as error:
+        raise ConfigError(f"metadata of child {spec.child_id!r} is not JSON ({error}): use plain values") from None
+    return SpecRecord(
+        name=name_of(spec.target),
+        module=module,
+        start_id="",
+        restart=spec.restart or ("permanent" if isinstance(spec.target, type) else "transient"),
+        metadata=dict(spec.metadata),
+        arguments=encode_arguments(spec.args, spec.kwargs, f"child {spec.child_id!r} ({kind.__name__})"),
+        place=place,
+    )
+
+
+def start_children(
+    hub: HubContext,
+    specs: Sequence[ChildSpec],
+    *,
+    on_failure: str,
+    check_existing: bool = True,
+    disable_logging: bool = False,
+    places: Mapping[str, str] | None = None,
+) -> Operation[StartTicket]:
+    """Write specs and start messages; does not wait for the nodes. ``places``: child -> node, for those with a place of
+    their own.
+    """
+    if on_failure not in ("continue", "rollback"):
+        raise ConfigError(f"on_failure={on_failure!r}: give 'continue' or 'rollback'")
+    if not specs:
+        raise NoChildren("no children to start: give at least one ChildSpec")
+    shards: dict[int, dict[str, SpecRecord]] = {}
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.child_id in seen:
+            raise AlreadyStarted(f"child {spec.child_id!r} is twice in the list: give each child once")
+        seen.add(spec.child_id)
+        shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record_of(
+            spec, hub.classes, _place_line(hub, places.get(spec.child_id)) if places else ""
+        )
+    rollback = on_failure == "rollback"
+    batch = (yield from Batch.begin(hub)) if rollback else None
+    options = StartOptions(disable_logging, batch.name if batch is not None else "")
+    answers = yield Start(shards, rollback and check_existing, options)
+    awaited: dict[str, list[str]] = {}
+    present: list[str] = []
+    errors: dict[str, HubqError] = {}
+    for shard, (message_id, words) in answers.items():
+        fresh = [child for child, word in zip(shards[shard], words, strict=False) if word == "ok"]
+        clash = []
+        for child, word in zip(shards[shard], words, strict=False):
+            if word.startswith("partitioned"):
+                errors[child] = no_quorum(hub, f"child {child!r} is not started", word)
+            elif word != "ok":
+                clash.append(child)
+        present += clash
+        if fresh and not (clash and check_existing and rollback):
+            awaited[message_id] = fresh
+        else:
+            yield Collect([message_id], 0)  # nobody will answer it
+    if len(errors) == len(specs):
+        if batch is not None:
+            yield from batch.undo([], 0)
+        raise next(iter(errors.values()))
+    if not present or not check_existing:
+        return StartTicket(awaited, errors, tuple(present), batch, places or {})
+    errors |= {
+        child: AlreadyStarted(
+            f"child {child!r} exists already in hub {hub.keys.hub_id!r}: use another name, or stop it first"
+        )
+        for child in present
+    }
+    return StartTicket(awaited, errors, (), batch, places or {})
+
+
+def _place_line(hub: HubContext, node: str | None) -> str:
+    return Wish(node, "guided", hub.traits.when_gone == "wait").line if node is not None else ""
+
+
+def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
+    """Wait for the nodes' answers to a start, and decide it if it is all or nothing."""
+    checked_timeout(timeout)
+    batch = ticket.batch
+    started: dict[str, str] = {}
+    pids: dict[str, Pid] = {}
+    errors = dict(ticket.errors)
+    ids = list(ticket.awaited)
+    written = [child for children in ticket.awaited.values() for child in children]
+    if batch is not None and errors:
+        yield Collect(ids, 0)
+        yield from batch.undo(written, timeout)
+        return StartResult({}, errors, rollback=True)
+    replies = yield from batch.collect(ids, timeout) if batch is not None else _collected(ids, timeout)
+    late = [child for message_id, them in ticket.awaited.items() if message_id not in replies for child in them]
+    if late:
+        outcome = "they will, when a node serves them"
+        if batch is not None:
+            undone = yield from batch.undo(written, 2.0)
+            outcome = f"all {len(written)} {'are' if undone else 'will be'} undone"
+        raise CallTimeout(
+            f"{len(late)} of the children (first: {late[0]!r}) did not start within {timeout:g} s; {outcome}"
+        )
+    for message_id, children in ticket.awaited.items():
+        _status, node, payload = replies[message_id]
+        line, failed = read_started(payload)
+        pid = Pid.read(line)
+        for child in children:
+            if child in failed:
+                errors[child] = StartFailed(failed[child])
+            else:
+                started[child], pids[child] = node, pid
+    if batch is not None and (errors or not (yield from batch.seal(len(ids)))):
+        yield from batch.undo(written, timeout)
+        for child in started if not errors else ():
+            errors[child] = CallTimeout(
+                f"child {child!r} is undone: nobody asked for the result of its start within "
+                f"{hub.config.batch_lease:g} s (batch_lease)"
+            )
+        return StartResult({}, errors, rollback=True)
+    if ticket.present:
+        found = yield from get_pids(hub, ticket.present)
+        for child in ticket.present:
+            for pid in found.get(child, ())[:1]:
+                started[child], pids[child] = pid.node, pid
+    return StartResult(started, errors, pids=pids)
+
+
+def _collected(ids: Sequence[str], timeout: float) -> Operation[dict[str, Reply]]:
+    replies: dict[str, Reply] = yield Collect(ids, timeout)
+    return replies

@@ -1,0 +1,30 @@
+"""The names by which jobs are known in Redis. Imports nothing: who only has to know a name does without rq."""
+
+from __future__ import annotations
+
+#: The id of the child that is the clock.
+CLOCK = "hubq-clock"
+#: Before the key in the id of the child of a key.
+PREFIX = "job:"
+#: The method of that child which is sent a job.
+RUN_JOB = "run_job"
+#: In the metadata of a resumable job's child: by this `hubq jobs` knows it.
+MARK = ("job", "resumable")
+
+
+def queue_name(hub_id: str) -> str:
+    """The RQ queue of a hub.
+
+    >>> queue_name("chat")
+    'hubq-chat'
+    """
+    return f"hubq-{hub_id}"
+
+
+def clock_queue_name(hub_id: str) -> str:
+    """The RQ queue of jobs that the clock itself runs.
+
+    >>> clock_queue_name("chat")
+    'hubq-chat-clock'
+    """
+    return f"{queue_name(hub_id)}-clock"

@@ -1,0 +1,37 @@
+"""What a job process is told when it is started."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import msgspec
+
+from hubq.client.hub import Hub
+from hubq.errors import ConfigError
+from hubq.logs import LogFormat, log_format
+from hubq.store.connection import RedisServer
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a job process is to do. ``app``: ``module:attribute`` of the hub, empty if the node does not know it."""
+
+    work: str
+    name: str
+    path: list[str]
+    app: str
+    hub_id: str
+    shards: int
+    url: str
+    grace: float
+    log_format: LogFormat = LogFormat.TEXT
+    verbose: bool = False
+
+
+def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float, verbose: bool) -> Task:
+    """What to tell a job process of this hub. It logs in the form in which this one does."""
+    if not isinstance(hub.server, RedisServer):
+        raise ConfigError(f"job processes cannot reach {hub.server.address}: give the hub the URL of a Redis")
+    path = [entry or os.getcwd() for entry in sys.path]
+    url, shards = hub.server.url, hub.config.shards
+    return Task(work, name, path, app, hub.hub_id, shards, url, grace, log_format(), verbose)

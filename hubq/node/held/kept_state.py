@@ -1,0 +1,93 @@
+"""The state of a hosted child, as the node knows it: at the last message boundary, and what of it is saved."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hubq.node.held.changing import Changing
+
+
+class KeptState(Changing):
+    """What is known of a child's state, and which messages wait for it to be saved."""
+
+    __slots__ = ("boundary", "cursor", "save_timer", "saved", "unsaved")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.boundary: bytes | None = None
+        """The state at the last message boundary, encoded."""
+        self.saved = False
+        """That state is in ``msk``, or will be with the next commit."""
+        self.cursor = "0"
+        """The entry of the last message that the state holds."""
+        self.unsaved: list[bytes] | None = None
+        """``durability="interval"``: messages that are done and wait for the next save."""
+        self.save_timer: asyncio.TimerHandle | None = None
+
+    def begin_anew(self) -> None:
+        """There is another instance: nothing is known of its state."""
+        self.boundary, self.saved = None, False
+
+    def taken(self, state: bytes) -> bool:
+        """The state at this message boundary. True: it is another one than before, and not saved yet."""
+        if state == self.boundary:
+            return False
+        self.boundary, self.saved = state, False
+        return True
+
+    def laid(self, state: bytes, cursor: str | None = None) -> None:
+        """The state of ``msk`` has been laid over the instance; it holds the messages up to ``cursor``."""
+        self.boundary, self.saved = state, True
+        if cursor is not None:
+            self.cursor = cursor
+
+    def reached(self, cursor: str, state: bytes, saves: bool) -> bool:
+        """The state at a message boundary: it holds the messages up to ``cursor``. True: it goes into the next commit
+        (``saves``), because it is not saved yet.
+        """
+        self.cursor = cursor
+        if state != self.boundary:
+            self.boundary, self.saved = state, saves
+            return saves
+        if self.saved or not saves:
+            return False
+        self.saved = True
+        return True
+
+    def reached_unseen(self, cursor: str) -> None:
+        """A message boundary at which the state was not taken."""
+        self.cursor = cursor
+        self.saved = False
+
+    def holds_until(self, cursor: str) -> None:
+        """The state holds the messages up to this entry."""
+        self.cursor = cursor
+
+    def is_saved(self) -> None:
+        """The state at the last boundary is in ``msk``, or goes there with the next commit."""
+        self.saved = True
+
+    def is_changed(self) -> None:
+        """The instance is not what is saved."""
+        self.saved = False
+
+    def waits_for_save(self, entry: bytes) -> int:
+        """``durability="interval"``: a message is done that no saved state holds. How many there are now."""
+        if self.unsaved is None:
+            self.unsaved = []
+        self.unsaved.append(entry)
+        return len(self.unsaved)
+
+    def drop_unsaved(self) -> None:
+        """A saved state holds these messages now, or they are read again."""
+        self.unsaved = None
+
+    def arm(self, timer: asyncio.TimerHandle) -> None:
+        """The next save is due when this timer ends."""
+        self.save_timer = timer
+
+    def disarm(self) -> None:
+        """No save is due."""
+        if self.save_timer is not None:
+            self.save_timer.cancel()
+            self.save_timer = None
