@@ -113,6 +113,15 @@ def test_one_that_was_moved_by_hand_goes_there(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+async def condemn(redis: AsyncRedis, keys: Any, shard: int, child: str) -> None:
+    """As the scripts leave it after the third crash (tests/contract/store/test_poison_scripts.py has them)."""
+    await redis.run(plain("HSET", keys.parked(shard), child, f"{TOOK_DOWN} 3 workers", read=int))
+    fields = {"kind": "start", "child": child, "class": "LedgerChild", "method": "", "id": "", "reply_to": ""}
+    fields |= {"deadline": "0", "payload": "", "entry": "-", "tries": "3", "crashes": "x#1 y#2 x#3"}
+    flat = [word for pair in fields.items() for word in pair]
+    await redis.run(plain("XADD", keys.dead(shard), "*", *flat, read=text))
+
+
 @pytest.mark.parametrize("message", ["arrives", "is lost"])
 def test_a_child_whose_start_took_nodes_down_is_tried_again_when_asked_for(
     make_hub: Any, server: Any, message: str
@@ -129,12 +138,7 @@ def test_a_child_whose_start_took_nodes_down_is_tried_again_when_asked_for(
             await ledger.call("s", "p")
             shard = (await hub.aio.where("p")).shard
             await cluster.drain("a")
-            # As the scripts leave it after the third crash (tests/contract/store/test_poison_scripts.py has them).
-            await redis.run(plain("HSET", keys.parked(shard), "p", f"{TOOK_DOWN} 3 workers", read=int))
-            fields = {"kind": "start", "child": "p", "class": "LedgerChild", "method": "", "id": "", "reply_to": ""}
-            fields |= {"deadline": "0", "payload": "", "entry": "-", "tries": "3", "crashes": "x#1 y#2 x#3"}
-            flat = [word for pair in fields.items() for word in pair]
-            await redis.run(plain("XADD", keys.dead(shard), "*", *flat, read=text))
+            await condemn(redis, keys, shard, "p")
             await cluster.start("b")
             await ledger.cast("s", "p")
             assert (await becomes(hub, "p", "b", "parked")).reason == f"{TOOK_DOWN} 3 workers"
@@ -147,3 +151,30 @@ def test_a_child_whose_start_took_nodes_down_is_tried_again_when_asked_for(
 
     with moments.control_messages_lost(Revive) if message == "is lost" else contextlib.nullcontext([]) as lost:
         asyncio.run(scenario(lost))
+
+
+def test_a_child_whose_start_took_nodes_down_is_not_started_when_its_pin_returns(make_hub: Any, server: Any) -> None:
+    async def scenario() -> None:
+        hub = make_hub(shards=1)
+        hub.child(LedgerChild)
+        ledger, redis = Ledger(hub), AsyncRedis(server)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a", "b")
+            await hub.aio.start_child("p", LedgerChild)
+            (owner,) = cluster.serving().values()
+            other = "b" if owner == "a" else "a"
+            await hub.aio.move("p", other)
+            await becomes(hub, "p", other, "running", "moved")
+            await ledger.call("s", "p")
+            await condemn(redis, hub.keys, 0, "p")
+            await cluster.kill(other)
+            await ledger.cast("s", "p")
+            assert (await becomes(hub, "p", owner, "parked", "moved")).reason == f"{TOOK_DOWN} 3 workers"
+            assert cluster.copies("p") == []
+            assert await hub.aio.replay_dead()
+            await becomes(hub, "p", owner, "running", "moved")
+            await ledger.call("s", "p")
+            await ledger.check()
+        await redis.close()
+
+    asyncio.run(scenario())
