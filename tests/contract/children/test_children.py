@@ -135,7 +135,9 @@ def test_a_handler_that_raises_is_undone(play: Any) -> None:
     async def scenario(hub: Hub, cluster: Cluster) -> None:
         await hub.aio.start_child("acc", Account, 10)
         ref = hub.aio.ref("acc")
-        with pytest.raises(CallFailed, match=r"acc.add_then_fail raised ValueError on node a: no more than 7$") as caught:
+        with pytest.raises(
+            CallFailed, match=r"acc.add_then_fail raised ValueError on node a: no more than 7$"
+        ) as caught:
             await ref.call("add_then_fail", 7)
         assert caught.value.remote_type == "ValueError"
         assert "add_then_fail" in caught.value.remote_traceback
