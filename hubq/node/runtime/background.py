@@ -43,6 +43,11 @@ class Background:
         task.add_done_callback(done)
         return task
 
+    async def idle(self) -> None:
+        """Wait until nothing goes on."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def stop(self) -> None:
         """Cancel all tasks. The node does not wait for a child's code that goes on all the same."""
         left = await end_tasks(list(self._tasks), LETTING_GO)
