@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, cast
+
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from hubq.node.copies.none import NoCopies
 from hubq.node.membership.voiding import Voiding
@@ -25,8 +28,10 @@ class Watch(PrimaryWatch):
     """Another Redis answers when the test says so."""
 
     def another(self, was: str, now: str) -> None:
-        for subscriber in self._subscribers:
-            subscriber(was, now)
+        """As its connections find it: what INFO says, before and now."""
+        for run_id, replid in (was.split(" "), now.split(" ")):
+            with suppress(RedisConnectionError):
+                self.seen(f"run_id:{run_id}\r\nrole:master\r\nmaster_replid:{replid}\r\n".encode())
 
 
 class Voided(Stage):
