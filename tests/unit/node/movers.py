@@ -198,6 +198,12 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+def under_way(what: str = "") -> bool:
+    """Whether there is work of this name in the background; without a name: any task but the one that asks."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    return any(task.get_name() == what for task in others) if what else bool(others)
+
+
 class Stage:
     """A node's lower parts, with stand-ins for those that run users' code. It holds shard 0 with token 3, open."""
 
@@ -249,6 +255,11 @@ class Stage:
             return "ok"
 
         self.replies["send_control"] = built
+
+    def asked_last(self) -> str:
+        """The id of the handover that another node was told of last."""
+        fields = [str(part) for part in self.replies.of("send_control")[-1]]
+        return fields[fields.index("handover_id") + 1]
 
     cannot_build = ""
     """What the other nodes cannot build: ids, one per line."""

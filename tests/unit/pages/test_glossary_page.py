@@ -12,7 +12,9 @@ from hubq.core.phase import Phase
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-TABLES = [re.findall(r"^\| (?!word \||---)([^|]+) \| ([^|]+) \|$", part, re.MULTILINE) for part in PAGE.split("\n## ")[1:]]
+TABLES = [
+    re.findall(r"^\| (?!word \||---)([^|]+) \| ([^|]+) \|$", part, re.MULTILINE) for part in PAGE.split("\n## ")[1:]
+]
 MEANINGS = {word: meaning for table in TABLES for word, meaning in table}
 
 #: Names of parts that a node does not have any more.

@@ -28,11 +28,12 @@ from hubq.node.copies.none import NoCopies
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.recorder import NoRecorder
 from hubq.store.envelope import Envelope
+from hubq.store.membership import NodeInfo
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
 from hubq.strategies.migration import HotSwap, MigrationTraits
 from tests.unit.node.fakes import a_child, a_holding
-from tests.unit.node.movers import Stage, a_record
+from tests.unit.node.movers import Stage, a_record, under_way
 
 STATE = Envelope("attributes", "5-0", b"state")
 TOOK_DOWN = "starting it took down b and c"
@@ -233,7 +234,7 @@ def test_the_first_token_of_a_shard_means_that_nobody_ever_had_its_children() ->
 def test_who_is_pinned_wanted_elsewhere_or_condemned_is_not_begun() -> None:
     async def scenario() -> None:
         stage = Arriving()
-        stage.wishes._ups = {"a": 7, "b": 8}
+        stage.wishes.seen({"a": NodeInfo(7, "up", 0), "b": NodeInfo(8, "up", 0)})
         stage.specs = {
             "pinned": a_record(), "elsewhere": a_record(place="b guided"), "waits": a_record(place="c guided waits"),
             "guided": a_record(place="a guided"), "condemned": a_record(), "broken": a_record(), "again": a_record(),
@@ -260,7 +261,7 @@ def test_undecided_batches_of_a_shard_are_watched_where_it_is() -> None:
         stage = Arriving()
         stage.marks = {"s:1": "b1"}
         await stage.adopt()
-        assert stage.batches._watching
+        assert under_way("watching batches")
         await stage.end()
 
     asyncio.run(scenario())
@@ -588,7 +589,7 @@ def test_news_that_is_old_by_the_time_it_was_looked_up_is_dropped(why: str) -> N
 def test_one_that_is_wanted_elsewhere_waits_for_its_node_unless_it_is_to_stay(stay: bool) -> None:
     async def scenario() -> None:
         stage = Arriving()
-        stage.wishes._ups = {"a": 7, "b": 8}
+        stage.wishes.seen({"a": NodeInfo(7, "up", 0), "b": NodeInfo(8, "up", 0)})
         held = stage.serves("one")
         stage.specs = {"one": a_record(place="b guided")}
         await stage.arrivals.welcome(1, "one", stay=stay)

@@ -11,11 +11,13 @@ import pytest
 from hubq.core.child import Child
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.errors import StateTooLarge
+from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import HANDED
 from hubq.store.envelope import Envelope
 from tests.unit.node.children.test_outcomes import Witness
 from tests.unit.node.fakes import in_hand_of
 from tests.unit.node.household import Household, cast_of, state_in
+from tests.unit.node.movers import under_way, until
 
 
 class Room(Child):
@@ -123,6 +125,12 @@ def test_few_messages_are_saved_when_their_time_has_come() -> None:
     asyncio.run(scenario())
 
 
+async def saved_soon(home: Household, hosted: HostedChild) -> None:
+    """So many messages wait that a save is due: it has been tried."""
+    home.saver.interval_progress(hosted, hosted.kind.save_after)
+    await until(lambda: not under_way("saving"))
+
+
 def test_while_the_token_passes_nothing_is_saved_and_it_is_tried_again() -> None:
     async def scenario() -> None:
         async with Household(Hurried) as home:
@@ -130,7 +138,7 @@ def test_while_the_token_passes_nothing_is_saved_and_it_is_tried_again() -> None
             home.shard.close_intake()
             home.shard.freeze()
             hosted.waits_for_save(b"5-0")
-            await home.saver._save_soon(hosted)
+            await saved_soon(home, hosted)
             assert hosted.save_timer is not None and not home.shard.effects
             home.shard.thaw()
             await asyncio.wait_for(home.queue.waits(), 5)
@@ -138,7 +146,7 @@ def test_while_the_token_passes_nothing_is_saved_and_it_is_tried_again() -> None
             home.commit()
             home.shard.lose()
             hosted.waits_for_save(b"6-0")
-            await home.saver._save_soon(hosted)
+            await saved_soon(home, hosted)
             assert not home.shard.effects and hosted.save_timer is None
 
     asyncio.run(scenario())
@@ -289,7 +297,7 @@ def test_a_child_that_is_not_running_any_more_is_not_saved() -> None:
             hosted = home.child(Hurried)
             hosted.waits_for_save(b"5-0")
             hosted.moved(LifeEvent.END)
-            await home.saver._save_soon(hosted)
+            await saved_soon(home, hosted)
             assert not home.shard.effects
 
     asyncio.run(scenario())

@@ -109,8 +109,9 @@ def test_nobody_watches_the_lease_where_nobody_hears_of_it() -> None:
             async with Household(Room, heard=heard, all_active=all_active) as home:
                 assert not home.signals.follow_trust
                 activity = Activity(home.standing, home.signals, home.register)
+                before = asyncio.all_tasks()
                 activity.start()
-                assert activity._task is None
+                assert asyncio.all_tasks() == before
                 await activity.stop()
 
     asyncio.run(scenario())

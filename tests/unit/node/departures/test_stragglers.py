@@ -10,9 +10,10 @@ import pytest
 from hubq.core.wish import Wish
 from hubq.node.departures.pin_release import PinReleases
 from hubq.node.departures.stragglers import Stragglers
+from hubq.store.membership import NodeInfo
 from hubq.store.owners import Owner, Owners
 from hubq.strategies.migration import MigrationTraits
-from tests.unit.node.movers import Stage, busy, until
+from tests.unit.node.movers import Stage, busy, under_way, until
 
 
 class Pins(Stage):
@@ -144,7 +145,9 @@ def test_whether_it_can_start_there(owner: str) -> None:
         stage.replies["HGETALL " + stage.keys.owners] = Owners({0: Owner(owner, 8, 9)}, {})
         stage.replies["HGETALL " + stage.keys.pins] = {"room-1": Wish("b", "moved")}
         await stage.wishes.refresh(1)
-        stage.wishes._ups = {"b": 8}  # wanted on a node that is neither here nor the owner: its way is by its shard
+        stage.wishes.seen(
+            {"b": NodeInfo(8, "up", 0)}
+        )  # wanted on a node that is neither here nor the owner: its way is by its shard
         can = await stage.stragglers._can_start(stage.room, stage.hosted)
         assert can is (owner != "-") and not stage.replies.of("send_control")
 
@@ -207,7 +210,7 @@ def test_a_pin_that_was_lost_before_it_is_followed_is_nobodys(serving: bool) -> 
         stage.register.drop(stage.room)  # the node was evicted while a strategy waited for something
         stage.stragglers.follow(stage.room, 5.0, serving=serving)
         stage.stragglers.keep(stage.room)
-        await until(lambda: not stage.background._tasks)
+        await until(lambda: not under_way())
         assert stage.room.gone and not stage.pumps.resumed and not stage.events.added
 
     asyncio.run(scenario())
@@ -221,7 +224,7 @@ def test_a_pin_that_is_lost_before_its_first_step_is_not_opened(
         stage = Pins()
         stage.stragglers.follow(stage.room, 5.0, serving=serving)
         stage.register.drop(stage.room)
-        await until(lambda: not stage.background._tasks)
+        await until(lambda: not under_way())
         assert stage.room.gone and not stage.pumps.resumed and not stage.replies.of("release_pin")
 
     asyncio.run(scenario())
@@ -241,7 +244,7 @@ def test_a_pin_that_is_being_given_back_already_is_not_followed_as_well(caplog: 
         stage.stragglers.keep(stage.room)
         stage.redis.may_answer.set()
         await asyncio.wait_for(giving_back, 5)
-        await until(lambda: not stage.background._tasks)
+        await until(lambda: not under_way())
         assert stage.room.gone and len(stage.replies.of("release_pin")) == 1 and not stage.pumps.resumed
 
     asyncio.run(scenario())

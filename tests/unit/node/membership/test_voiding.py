@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 from hubq.node.copies.none import NoCopies
 from hubq.node.membership.voiding import Voiding
-from hubq.store.primary import PrimaryWatch
 from tests.unit.node.fakes import a_holding
 from tests.unit.node.movers import Stage
 
@@ -21,12 +21,14 @@ class Arrivals:
         self.forgotten = True
 
 
-class Watch(PrimaryWatch):
+class Watch:
     """Another Redis answers when the test says so."""
 
-    def another(self, was: str, now: str) -> None:
-        for subscriber in self._subscribers:
-            subscriber(was, now)
+    def __init__(self) -> None:
+        self.another: Callable[[str, str], None] = lambda was, now: None
+
+    def subscribe(self, changed: Callable[[str, str], None]) -> None:
+        self.another = changed
 
 
 class Voided(Stage):
@@ -37,7 +39,7 @@ class Voided(Stage):
         self.arrivals, self.watch = Arrivals(), Watch()
         self.voiding = Voiding(
             self.standing, self.background, cast(Any, self.events), self.counters, self.register,
-            cast(Any, self.endings), NoCopies(), self.wishes, cast(Any, self.arrivals), self.watch,
+            cast(Any, self.endings), NoCopies(), self.wishes, cast(Any, self.arrivals), cast(Any, self.watch),
         )  # fmt: skip
         self.child("room-1")
         self.apart = a_holding(1, 4, "room-2")
