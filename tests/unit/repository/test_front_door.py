@@ -38,23 +38,6 @@ ALLOWED_NAMES = {
         "tests/unit/cli/test_output.py",
         "_print_rich",
     ): "a string: the way of a terminal with rich is not installed everywhere",
-    **dict.fromkeys(
-        [
-            ("tests/unit/node/arrivals/test_ahead.py", name)
-            for name in ("_overdue", "_single_overdue", "_shards", "_single")
-        ],
-        "its timers, at the moment that the test wants",
-    ),
-    ("tests/unit/node/copies/test_replica.py", "_host"): "what a child of a user is served by",
-    ("tests/unit/node/held/test_hosted_child.py", "_host"): "the same",
-    ("tests/unit/node/departures/test_stragglers.py", "_message_done"): "one step of following, without the others",
-    ("tests/unit/node/departures/test_stragglers.py", "_can_start"): "the same",
-    (
-        "tests/unit/node/departures/test_stragglers.py",
-        "_expected",
-    ): "an offer has been answered, which changes nothing else",
-    ("tests/unit/node/mailbox/test_reader.py", "_next_count"): "how much is read next, for all floods",
-    ("tests/unit/node/mailbox/test_reader.py", "_tasks"): "the moment between the end of a task and what follows it",
 }
 
 
@@ -92,7 +75,7 @@ def touched(source: str) -> list[tuple[int, str]]:
     inside = of_hubq() - frozenset(defined(tree))
     found: list[tuple[int, str]] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and (node.attr in inside or (node.attr in PARTS and not of_path(node))):
+        if isinstance(node, ast.Attribute) and (node.attr in inside or node.attr in PARTS):
             found.append((node.lineno, node.attr))
         elif isinstance(node, ast.Call) and called(node) in BY_TEXT:
             texts = [word.value for word in node.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
@@ -110,19 +93,6 @@ def touched(source: str) -> list[tuple[int, str]]:
 def called(call: ast.Call) -> str:
     """The last word of what is called."""
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
-def called_or_named(node: ast.Name | ast.Call) -> str:
-    return node.id if isinstance(node, ast.Name) else called(node)
-
-
-def of_path(node: ast.Attribute) -> bool:
-    """``file.parts``, ``Path(...).parts``: of a path."""
-    return isinstance(node.value, ast.Name | ast.Call) and called_or_named(node.value) in (
-        "file",
-        "path",
-        "relative_to",
-    )
 
 
 def files() -> list[str]:
@@ -155,10 +125,11 @@ def test_no_permission_outlives_its_use() -> None:
 @pytest.mark.parametrize(
     ("line", "name"),
     [
-        ("node._planner.kick()", "_planner"),
+        ("probe(node)._wiring.plan_due.ring()", "_wiring"),
         ("def f(self): return self._group", "_group"),
-        ("node.wiring.kick()", "wiring"),
-        ("any(node.holdings)", "holdings"),
+        ("node.wiring.plan_due.ring()", "wiring"),
+        ("any(cursors.holdings)", "holdings"),
+        ("child.inside.park(why)", "inside"),
         ("monkeypatch.setattr(x, '_until_answered', y)", "_until_answered"),
         ("monkeypatch.setattr('hubq.node.hook_runner.BEFORE', 1)", "hubq.node.hook_runner.BEFORE"),
         ("from hubq.node.reader import Reader", "Reader"),
@@ -176,7 +147,6 @@ def test_it_would_be_seen(line: str, name: str) -> None:
     [
         "os._exit(7)",
         "from hubq.node.node import Node",
-        "file.parts",
         "class Mine:\n    def __init__(self): self._group = 1\n    def f(self): return self._group",
         "logging.getLogger('hubq.node')",
         "from hubq.testing import probe",

@@ -13,6 +13,7 @@ from hubq.core.state_machine import IllegalMove
 from hubq.errors import RedisUnavailable
 from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.strategies.migration import HotSwap
+from tests.unit.node.fakes import run_forward, time_passes
 from tests.unit.node.movers import Stage, a_record
 
 
@@ -21,7 +22,9 @@ class Building(Stage):
 
     def __init__(self, migration: Any = None) -> None:
         super().__init__()
-        self.ahead = AheadBuilt(self.group, cast(Any, self.events), cast(Any, self.builder), migration or HotSwap())
+        migration = migration or HotSwap()
+        self.patience = migration.handle_process_startups(self.group.config.lease)
+        self.ahead = AheadBuilt(self.group, cast(Any, self.events), cast(Any, self.builder), migration)
         self.specs = {"one": a_record(), "two": a_record()}
         self.replies["HGETALL " + self.keys.children(1)] = self.specs
         self.replies["HMGET"] = lambda command: {name: self.specs[name] for name in command.args[2:]}
@@ -103,11 +106,12 @@ def test_what_does_not_come_is_dropped() -> None:
         stage = Building()
         await stage.start()
         await stage.start("one")
-        stage.ahead._overdue(1, stage.ahead._shards[1])
-        stage.ahead._single_overdue(1, {"one": stage.ahead._single[1, "one"]})
+        await time_passes(stage.patience / 2)
+        assert stage.ahead.announced(1)
+        await time_passes(stage.patience / 2)
         assert not stage.ahead.announced(1) and not stage.ahead.take_shard(1) and not stage.ahead.take_single(1, "one")
 
-    asyncio.run(scenario())
+    run_forward(scenario())
 
 
 def test_what_was_built_anew_is_not_dropped_for_the_first() -> None:
@@ -115,14 +119,13 @@ def test_what_was_built_anew_is_not_dropped_for_the_first() -> None:
         stage = Building()
         await stage.start()
         await stage.start("one")
-        shard, single = stage.ahead._shards[1], {"one": stage.ahead._single[1, "one"]}
+        await time_passes(stage.patience / 2)
         await stage.start()
         await stage.start("one")
-        stage.ahead._overdue(1, shard)
-        stage.ahead._single_overdue(1, single)
+        await time_passes(stage.patience / 2)  # the first ones are overdue
         assert stage.ahead.take_shard(1) and stage.ahead.take_single(1, "one")
 
-    asyncio.run(scenario())
+    run_forward(scenario())
 
 
 def test_single_children_are_kept_apart_from_their_shard() -> None:

@@ -15,6 +15,7 @@ from hubq.core.messages import ChildrenPassed, Handover, PinReleased, StartChild
 from hubq.core.phase import Phase
 from hubq.core.wish import Wish
 from hubq.errors import RedisUnavailable
+from hubq.node.arrivals import batches
 from hubq.node.arrivals.account import Account
 from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.arrivals import Arrivals
@@ -28,12 +29,11 @@ from hubq.node.copies.none import NoCopies
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.recorder import NoRecorder
 from hubq.store.envelope import Envelope
-from hubq.store.membership import NodeInfo
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
 from hubq.strategies.migration import HotSwap, MigrationTraits
 from tests.unit.node.fakes import a_child, a_holding
-from tests.unit.node.movers import Stage, a_record, under_way
+from tests.unit.node.movers import Stage, a_record, nodes, until
 
 STATE = Envelope("attributes", "5-0", b"state")
 TOOK_DOWN = "starting it took down b and c"
@@ -234,7 +234,7 @@ def test_the_first_token_of_a_shard_means_that_nobody_ever_had_its_children() ->
 def test_who_is_pinned_wanted_elsewhere_or_condemned_is_not_begun() -> None:
     async def scenario() -> None:
         stage = Arriving()
-        stage.wishes.seen({"a": NodeInfo(7, "up", 0), "b": NodeInfo(8, "up", 0)})
+        stage.wishes.seen(nodes(a=7, b=8))
         stage.specs = {
             "pinned": a_record(), "elsewhere": a_record(place="b guided"), "waits": a_record(place="c guided waits"),
             "guided": a_record(place="a guided"), "condemned": a_record(), "broken": a_record(), "again": a_record(),
@@ -256,12 +256,16 @@ def test_who_is_pinned_wanted_elsewhere_or_condemned_is_not_begun() -> None:
     asyncio.run(scenario())
 
 
-def test_undecided_batches_of_a_shard_are_watched_where_it_is() -> None:
+def test_undecided_batches_of_a_shard_are_watched_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "LOOK", 0.0)
+
     async def scenario() -> None:
         stage = Arriving()
         stage.marks = {"s:1": "b1"}
+        look = ("GET", stage.keys.batch("b1"))
+        stage.replies[" ".join(look)] = "open"
         await stage.adopt()
-        assert under_way("watching batches")
+        await until(lambda: stage.replies.of("GET").count(look) > 1)
         await stage.end()
 
     asyncio.run(scenario())
@@ -589,7 +593,7 @@ def test_news_that_is_old_by_the_time_it_was_looked_up_is_dropped(why: str) -> N
 def test_one_that_is_wanted_elsewhere_waits_for_its_node_unless_it_is_to_stay(stay: bool) -> None:
     async def scenario() -> None:
         stage = Arriving()
-        stage.wishes.seen({"a": NodeInfo(7, "up", 0), "b": NodeInfo(8, "up", 0)})
+        stage.wishes.seen(nodes(a=7, b=8))
         held = stage.serves("one")
         stage.specs = {"one": a_record(place="b guided")}
         await stage.arrivals.welcome(1, "one", stay=stay)

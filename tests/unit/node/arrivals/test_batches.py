@@ -10,7 +10,7 @@ import pytest
 from hubq.node.arrivals import batches
 from hubq.node.arrivals.batches import Batches
 from hubq.node.held.holding import HostedChild
-from tests.unit.node.movers import Stage, a_record, under_way, until
+from tests.unit.node.movers import Stage, a_record, until
 
 
 class Ends:
@@ -59,7 +59,7 @@ def test_a_sealed_batch_is_forgotten() -> None:
         await until(lambda: stage.looks() > 2)
         stage.state = "sealed 1"
         await until(lambda: bool(stage.replies.of("forget_mark")))
-        await until(lambda: not under_way("watching batches"))
+        await stage.idle()
         assert not stage.ends.stopped
 
     asyncio.run(scenario())
@@ -75,7 +75,7 @@ def test_children_of_an_undone_batch_are_ended_until_nothing_is_left_of_them() -
         assert set(stage.ends.stopped) == {"here"} and set(stage.ends.forgotten) == {"never-begun"}
         assert not stage.replies.of("forget_mark"), "their end is not committed yet"
         stage.specs = {"other": a_record("s:2")}
-        await until(lambda: not under_way("watching batches"))
+        await stage.idle()
         assert len(stage.replies.of("forget_mark")) == 1
 
     asyncio.run(scenario())
@@ -105,7 +105,7 @@ def test_nothing_is_undone_during_a_handover_and_a_shard_that_has_gone_is_no_mat
         await until(lambda: stage.looks() > 2)
         assert not stage.ends.stopped
         stage.register.drop(stage.shard)
-        await until(lambda: not under_way("watching batches"))
+        await stage.idle()
         assert not stage.replies.of("forget_mark")
 
     asyncio.run(scenario())

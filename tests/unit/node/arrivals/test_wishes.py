@@ -8,14 +8,8 @@ from hubq.core.hashing import shard_of
 from hubq.core.wish import Wish
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.runtime.bell import News
-from hubq.store.membership import NodeInfo
 from tests.unit.node.fakes import FakeRedis, a_child, a_group, a_holding
-from tests.unit.node.movers import a_record
-
-
-def nodes(**incarnations: int) -> dict[str, NodeInfo]:
-    """These nodes are up."""
-    return {name: NodeInfo(number, "up", 0) for name, number in incarnations.items()}
+from tests.unit.node.movers import a_record, nodes
 
 
 def wishes_with(moves: dict[str, Wish], **ups: int) -> Wishes:

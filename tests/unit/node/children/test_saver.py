@@ -15,9 +15,8 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import HANDED
 from hubq.store.envelope import Envelope
 from tests.unit.node.children.test_outcomes import Witness
-from tests.unit.node.fakes import in_hand_of
+from tests.unit.node.fakes import in_hand_of, run_forward, time_passes
 from tests.unit.node.household import Household, cast_of, state_in
-from tests.unit.node.movers import under_way, until
 
 
 class Room(Child):
@@ -33,8 +32,22 @@ class Hurried(Room):
     save_every = 0.0
 
 
+class Patient(Room):
+    """Saved after a while."""
+
+    durability = "interval"
+    save_after = 2
+    save_every = 60.0
+
+
 def attributes(hosted: Any) -> Room:
     return hosted.instance  # type: ignore[no-any-return]
+
+
+async def save_is_due(home: Household, hosted: HostedChild) -> None:
+    """Enough messages are done, and what is made of that."""
+    home.saver.interval_progress(hosted, hosted.kind.save_after)
+    await asyncio.wait_for(home.background.idle(), 5)
 
 
 class StateWitness(Witness):
@@ -125,31 +138,26 @@ def test_few_messages_are_saved_when_their_time_has_come() -> None:
     asyncio.run(scenario())
 
 
-async def saved_soon(home: Household, hosted: HostedChild) -> None:
-    """So many messages wait that a save is due: it has been tried."""
-    home.saver.interval_progress(hosted, hosted.kind.save_after)
-    await until(lambda: not under_way("saving"))
-
-
 def test_while_the_token_passes_nothing_is_saved_and_it_is_tried_again() -> None:
     async def scenario() -> None:
-        async with Household(Hurried) as home:
-            hosted = home.child(Hurried)
+        async with Household(Patient) as home:
+            hosted = home.child(Patient)
             home.shard.close_intake()
             home.shard.freeze()
             hosted.waits_for_save(b"5-0")
-            await saved_soon(home, hosted)
+            await save_is_due(home, hosted)
             assert hosted.save_timer is not None and not home.shard.effects
             home.shard.thaw()
+            await time_passes(Patient.save_every)
             await asyncio.wait_for(home.queue.waits(), 5)
             assert home.shard.effects.done == {"room-1": [b"5-0"]}
             home.commit()
             home.shard.lose()
             hosted.waits_for_save(b"6-0")
-            await saved_soon(home, hosted)
+            await save_is_due(home, hosted)
             assert not home.shard.effects and hosted.save_timer is None
 
-    asyncio.run(scenario())
+    run_forward(scenario())
 
 
 def test_commit_waits_for_the_boundary_and_for_the_commit() -> None:
@@ -297,7 +305,7 @@ def test_a_child_that_is_not_running_any_more_is_not_saved() -> None:
             hosted = home.child(Hurried)
             hosted.waits_for_save(b"5-0")
             hosted.moved(LifeEvent.END)
-            await saved_soon(home, hosted)
+            await save_is_due(home, hosted)
             assert not home.shard.effects
 
     asyncio.run(scenario())

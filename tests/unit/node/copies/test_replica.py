@@ -100,6 +100,12 @@ def test_it_reports_soon_if_there_is_news_and_now_and_then_if_there_is_none() ->
     assert not replica.report_is_due(100.0 + REPORT_NEWS) and replica.report_is_due(100.1 + REPORT_NEWS)
 
 
+class Here:
+    """Services that know their node. (A builder's children have none.)"""
+
+    node_name = "a"
+
+
 class FakeBuilder:
     """Builds rooms; raises if it may not."""
 
@@ -129,12 +135,15 @@ def test_a_copy_takes_the_attributes_of_its_original() -> None:
 
 def test_a_copy_is_built_anew_for_a_state_that_was_handed_over() -> None:
     replica = Replica(0, "b")
-    hosted = a_child(replica.holding, kind=Room)
+    hosted = HostedChild(cast(Any, Here()), replica.holding, "room-1", SpecRecord("Room", "tests", "s:1"), Room)
+    hosted.made(Room())
+    replica.holding.attach(hosted)
     hosted.taken(b"of before")
     before = hosted.instance
     data = take_state(hosted, 1000)
     CopyStates(cast(Any, FakeBuilder())).lay(hosted, Envelope("handed", "7-0", data))
-    assert hosted.instance is not before and hosted.instance is not None and hosted.instance._host is hosted
+    assert hosted.instance is not before and hosted.instance is not None
+    assert hosted.instance.node_name == "a", "it is the copy's own instance, not the builder's"
     assert (hosted.boundary, hosted.cursor) == (None, "7-0")
 
 

@@ -48,7 +48,8 @@ def test_children_pass_and_their_shard_serves_on_under_the_next_token() -> None:
         assert not waiter.done(), "it waits for a commit of the shard, which goes on"
         assert b"state of goes" in stage.replies.of("pass_children")[0]
         assert not stage.endings.disposed, "the old child is kept until the target serves"
-        stage.answers.confirmed(HandoverConfirmed("b", 0, stage.asked_last()))
+        (asked,) = stage.answers.expected
+        stage.answers.confirmed(HandoverConfirmed("b", 0, asked))
         await stage.endings.disposals.until(1)
         assert stage.endings.disposed == [(["goes"], "migrated")] and passing.confirmed.done()
         await stage.end()

@@ -17,7 +17,7 @@ from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.holding import Holding
 from hubq.node.held.recorder import NoRecorder
 from hubq.strategies.migration import ColdSwap, HotSwap
-from tests.unit.node.movers import Stage, busy, under_way, until
+from tests.unit.node.movers import Stage, busy, until
 
 
 class Straggling:
@@ -76,10 +76,11 @@ def test_a_hot_swap() -> None:
         await until(lambda: stage.register.get(0) is None)
         assert stage.standing.token(0) == 4 and stage.shard.gone and waiter.cancelled() and not stage.shard.active
         assert not stage.endings.disposed, "they are kept until the target serves"
-        stage.answers.confirmed(HandoverConfirmed("b", 0, stage.asked_last()))
+        (asked,) = stage.answers.expected
+        stage.answers.confirmed(HandoverConfirmed("b", 0, asked))
         await asyncio.wait_for(task, 5)
         assert stage.endings.disposed == [(["one", "two"], "migrated")] and stage.counters.moved_out == 1
-        assert not stage.moves.moving
+        assert not stage.answers.expected and not stage.moves.moving
         (sent,) = stage.replies.of("pass_token")
         assert b"state of one" in sent and b"5-0" in sent and "b" in sent
 
@@ -302,7 +303,7 @@ def test_a_strategy_that_raises_when_the_shard_was_lost_leaves_nobody_running_in
         stage.cannot_build = "unbuilt"
         stage.replies["pass_token"] = "passed"
         await stage.hand_over()
-        await until(lambda: not under_way())
+        await stage.idle()
         if passes:
             assert [pin.pinned for pin in stage.register.all()] == ["unbuilt"] and not stage.endings.disposed
         else:

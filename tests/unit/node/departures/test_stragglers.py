@@ -10,10 +10,10 @@ import pytest
 from hubq.core.wish import Wish
 from hubq.node.departures.pin_release import PinReleases
 from hubq.node.departures.stragglers import Stragglers
-from hubq.store.membership import NodeInfo
 from hubq.store.owners import Owner, Owners
 from hubq.strategies.migration import MigrationTraits
-from tests.unit.node.movers import Stage, busy, under_way, until
+from tests.unit.node.fakes import run_forward, time_passes
+from tests.unit.node.movers import Stage, busy, nodes, until
 
 
 class Pins(Stage):
@@ -77,14 +77,17 @@ def test_a_thread_is_waited_for_until_the_node_leaves() -> None:
         stage = Pins()
         in_hand = busy(stage.hosted, in_thread=True)
         await asyncio.sleep(0)
-        message_done = asyncio.ensure_future(stage.stragglers._message_done(stage.hosted, 0.01))
-        done, _ = await asyncio.wait([message_done], timeout=0.1)
-        assert not done and in_hand.task is not None and not in_hand.task.done()
+        stage.stragglers.follow(stage.room, 5.0, serving=False)
+        await asyncio.sleep(0)
+        await time_passes(60.0)
+        for _ in range(10):
+            await asyncio.sleep(0)  # it is not done by the time-out alone
+        assert in_hand.task is not None and not in_hand.task.done() and not stage.replies.of("release_pin")
         stage.standing.drain()
-        await asyncio.wait_for(message_done, 5)
+        await stage.released()
         assert in_hand.task.cancelled()
 
-    asyncio.run(scenario())
+    run_forward(scenario())
 
 
 def test_a_child_whose_state_cannot_be_taken_goes_with_its_last_commit() -> None:
@@ -129,7 +132,7 @@ def test_one_that_serves_on_is_offered_when_there_is_news_and_goes_when_it_can_s
         for offers in (1, 2):
             stage.wishes.news.ring()
             await until(lambda offers=offers: len(stage.replies.of("send_control")) == offers)  # type: ignore[misc]
-            await until(lambda: not stage.answers._expected)
+            await until(lambda: not stage.answers.expected)
             assert stage.room.open
         stage.cannot_build = ""
         await until(lambda: stage.wishes.news.ring() is None and stage.room.gone)
@@ -145,11 +148,17 @@ def test_whether_it_can_start_there(owner: str) -> None:
         stage.replies["HGETALL " + stage.keys.owners] = Owners({0: Owner(owner, 8, 9)}, {})
         stage.replies["HGETALL " + stage.keys.pins] = {"room-1": Wish("b", "moved")}
         await stage.wishes.refresh(1)
-        stage.wishes.seen(
-            {"b": NodeInfo(8, "up", 0)}
-        )  # wanted on a node that is neither here nor the owner: its way is by its shard
-        can = await stage.stragglers._can_start(stage.room, stage.hosted)
-        assert can is (owner != "-") and not stage.replies.of("send_control")
+        stage.wishes.seen(nodes(b=8))  # wanted on a node that is neither here nor the owner: its way is by its shard
+        stage.stragglers.follow(stage.room, 5.0, serving=True)
+        owners = ("HGETALL", stage.keys.owners)
+        if owner == "-":
+            await until(lambda: stage.wishes.news.ring() is None and stage.replies.of("HGETALL").count(owners) > 2)
+            assert stage.room.open and not stage.replies.of("release_pin")
+        else:
+            await until(lambda: stage.wishes.news.ring() is None and stage.room.gone)
+            await stage.released()
+        assert not stage.replies.of("send_control"), "nobody is asked"
+        await stage.end()
 
     asyncio.run(scenario())
 
@@ -210,7 +219,7 @@ def test_a_pin_that_was_lost_before_it_is_followed_is_nobodys(serving: bool) -> 
         stage.register.drop(stage.room)  # the node was evicted while a strategy waited for something
         stage.stragglers.follow(stage.room, 5.0, serving=serving)
         stage.stragglers.keep(stage.room)
-        await until(lambda: not under_way())
+        await stage.idle()
         assert stage.room.gone and not stage.pumps.resumed and not stage.events.added
 
     asyncio.run(scenario())
@@ -224,7 +233,7 @@ def test_a_pin_that_is_lost_before_its_first_step_is_not_opened(
         stage = Pins()
         stage.stragglers.follow(stage.room, 5.0, serving=serving)
         stage.register.drop(stage.room)
-        await until(lambda: not under_way())
+        await stage.idle()
         assert stage.room.gone and not stage.pumps.resumed and not stage.replies.of("release_pin")
 
     asyncio.run(scenario())
@@ -244,7 +253,7 @@ def test_a_pin_that_is_being_given_back_already_is_not_followed_as_well(caplog: 
         stage.stragglers.keep(stage.room)
         stage.redis.may_answer.set()
         await asyncio.wait_for(giving_back, 5)
-        await until(lambda: not under_way())
+        await stage.idle()
         assert stage.room.gone and len(stage.replies.of("release_pin")) == 1 and not stage.pumps.resumed
 
     asyncio.run(scenario())

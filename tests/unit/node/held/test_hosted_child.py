@@ -75,11 +75,11 @@ def test_its_life_is_the_table() -> None:
 
 def test_a_new_instance_knows_nothing_of_the_old_ones_state() -> None:
     holding = a_holding()
-    hosted, fresh = running(holding), a_child(a_holding())
+    hosted, fresh = running(holding), a_child(a_holding(), "fresh")
     hosted.laid(b"state", "5-0")
     hosted.take_instance_of(fresh)
     assert hosted.instance is fresh.instance and hosted.instance is not None
-    assert hosted.instance._host is hosted  # a call of self.commit() goes to the one that is served
+    assert hosted.instance.child_id == "room-1"  # a call of self.commit() goes to the one that is served
     assert hosted.boundary is None and not hosted.saved and hosted.cursor == "5-0"
 
 

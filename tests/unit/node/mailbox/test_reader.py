@@ -14,7 +14,7 @@ from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.catching_up import CatchingUp
-from hubq.node.mailbox.reader import Reader
+from hubq.node.mailbox.reader import next_count
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
@@ -53,9 +53,7 @@ def running(holding: Holding, child: str) -> HostedChild:
     [(0, 10, 100), (1, 10, 2000), (4, 10, 500), (50, 10, 100), (1, 10_000, 100), (1, 1000, 1000), (2, 0, 1000)],
 )
 def test_more_is_read_at_once_behind_a_flood_within_bounds(full: int, bytes_each: int, count: int) -> None:
-    group = a_group(FakeRedis(), Clock(), read_count=100, queue_limit=10, queue_bytes=1_000_000)
-    made = Reader(group, Cursors(), cast(Any, None), cast(Any, None))
-    assert made._next_count([[message(b"5-0", "late", bytes_each)] * 100] * full) == count
+    assert next_count([[bytes_each] * 100] * full, usual=100, most_bytes=1_000_000) == count
 
 
 def test_a_page_that_was_asked_for_before_a_child_came_back_tells_nothing_about_it() -> None:
@@ -168,14 +166,16 @@ def test_nobody_catches_up_after_the_end() -> None:
         late = running(holding, "late")
         Register(cursors).hold(holding)
         cursors.by_shard[0] = b"9-0"
+        before = asyncio.all_tasks()
         work = asyncio.create_task(catching_up.work())
         cursors.again(late)
         await redis.until_asked(1)
+        (catching,) = asyncio.all_tasks() - before - {work}
         cursors.again(late)  # its task looks again when it has ended
-        await until(lambda: any(task.done() for task in catching_up._tasks.values()))
+        await until(catching.done)
         work.cancel()
         await catching_up.stop()
         await asyncio.sleep(0)
-        assert not catching_up._tasks
+        assert asyncio.all_tasks() == before
 
     asyncio.run(scenario())
