@@ -316,7 +316,7 @@ def test_a_call_past_its_deadline_is_not_run(play: Any) -> None:
         ref = hub.aio.ref("acc")
         slow = asyncio.ensure_future(ref.call("sleep", 0.4))
         await eventually(lambda: bool(probe(cluster.nodes["a"]).busy), what="the handler runs")
-        with pytest.raises(CallTimeout, match="was not run: it still waited behind 1 message$") as caught:
+        with pytest.raises(CallTimeout, match=r"was not run: it still waited behind 1 message$") as caught:
             await ref.call("add", 5, timeout=0.1)
         assert not caught.value.may_run
         await slow

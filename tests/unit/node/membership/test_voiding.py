@@ -8,12 +8,13 @@ from typing import Any, cast
 
 from hubq.node.copies.none import NoCopies
 from hubq.node.membership.voiding import Voiding
+from hubq.store.membership import NodeInfo
 from tests.unit.node.fakes import a_holding
 from tests.unit.node.movers import Stage
 
 
-class Arrivals:
-    """Remembers that it was to forget all."""
+class Forgetful(NoCopies):
+    """Arrivals, or copies: remembers that it was to forget all."""
 
     forgotten = False
 
@@ -36,10 +37,10 @@ class Voided(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.arrivals, self.watch = Arrivals(), Watch()
+        self.arrivals, self.copies, self.watch = Forgetful(), Forgetful(), Watch()
         self.voiding = Voiding(
             self.standing, self.background, cast(Any, self.events), self.counters, self.register,
-            cast(Any, self.endings), NoCopies(), self.wishes, cast(Any, self.arrivals), cast(Any, self.watch),
+            cast(Any, self.endings), self.copies, self.wishes, cast(Any, self.arrivals), cast(Any, self.watch),
         )  # fmt: skip
         self.child("room-1")
         self.apart = a_holding(1, 4, "room-2")
@@ -50,11 +51,14 @@ class Voided(Stage):
 def test_all_is_dropped_and_its_children_end_as_fenced() -> None:
     async def scenario() -> None:
         stage = Voided()
+        stage.wishes.seen({"b": NodeInfo(9, "up", 0)})
+        stage.wishes.put_off("room-1", "b", stage.clock.now + 60)
         stage.voiding.void("evicted")
+        assert stage.wishes.may_go("room-1", "b", stage.clock.now), "whatever failed may be tried again"
         assert stage.register.all() == [] and stage.shard.gone and stage.apart.gone
         await stage.endings.disposals.until(2)
         assert sorted(stage.endings.disposed) == [(["room-1"], "fenced"), (["room-2"], "fenced")]
-        assert stage.arrivals.forgotten
+        assert stage.arrivals.forgotten and stage.copies.forgotten
         assert stage.counters.leases_lost == 1
 
     asyncio.run(scenario())
