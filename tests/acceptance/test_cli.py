@@ -289,7 +289,7 @@ def test_unknown_names(shell: Shell, hub_id: str) -> None:
 def test_a_method_that_raises(shell: Shell, hub_id: str) -> None:
     shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")
-    assert "raised ValueError: it is broken on two lines" in shell.fails(1, "call", hub_id, "c-1", "fail")
+    assert "raised ValueError on node a: it is broken on two lines" in shell.fails(1, "call", hub_id, "c-1", "fail")
 
 
 @pytest.mark.long

@@ -123,6 +123,11 @@ def name_of(command: Command[Any]) -> str:
     return command.script.name if command.script is not None else str(command.args[0])
 
 
+def words_of(command: Command[Any]) -> tuple[Any, ...]:
+    """What a script is given besides its keys."""
+    return tuple(command.args[3 + int(command.args[2]) :])
+
+
 class FakeEndings:
     """Remembers which children were disposed of."""
 
