@@ -173,6 +173,8 @@ def test_nobody_catches_up_after_the_end() -> None:
         (catching,) = asyncio.all_tasks() - before - {work}
         cursors.again(late)  # its task looks again when it has ended
         await until(catching.done)
+        redis.may_answer.clear()  # what is read from here on does not end by itself
+        cursors.again(late)
         work.cancel()
         await catching_up.stop()
         await asyncio.sleep(0)
