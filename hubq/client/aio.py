@@ -21,7 +21,7 @@ from hubq.strategies.distribution import ChildMapping
 
 
 class Resource(Protocol):
-    """Something that is kept per event loop."""
+    """An object that is kept for each event loop."""
 
     async def close(self) -> None: ...
 
@@ -32,7 +32,7 @@ R = TypeVar("R", bound=Resource)
 class AsyncHub(AsyncQueries, AsyncJobMethods):
     """The async half of a :class:`~hubq.client.hub.Hub`. One session per event loop; ``close()`` when done.
 
-    ``local_nodes``: the names of the nodes of this process. ``jobs``: the half that waits, in which RQ does its work.
+    ``local_nodes``: the names of the nodes of this process. ``jobs``: the half of the hub that waits, since RQ does.
     """
 
     driver: LoopDriver
@@ -138,13 +138,13 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         await self.driver.drive(members.drain(self.driver.context, node))
 
     async def close(self) -> None:
-        """Close this event loop's session, and what else was kept for it."""
+        """Close this event loop's session, and all else that is kept for it."""
         for resource in self._resources.pop(asyncio.get_running_loop(), {}).values():
             await resource.close()
         await self.driver.close()
 
     def resource(self, name: str, make: Callable[[], R]) -> R:
-        """Something for this event loop that :meth:`close` closes; made at the first use."""
+        """An object for this event loop. It is made at the first use, and :meth:`close` closes it."""
         kept = self._resources.setdefault(asyncio.get_running_loop(), {})
         if name not in kept:
             kept[name] = make()

@@ -1,4 +1,4 @@
-"""What the hub answers: plain frozen records."""
+"""The answers of a hub: plain frozen records."""
 
 from __future__ import annotations
 

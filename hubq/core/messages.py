@@ -100,7 +100,7 @@ class ReplicaJoined:
 
 @dataclass(frozen=True, slots=True)
 class Revive:
-    """Whoever replays a dead letter → owner of the shard, written by that script: start the parked child again.
+    """Client that replays a dead letter → owner of the shard, written by that script: start the parked child again.
 
     No answer. If it is lost, the owner sees within a while that the child is no longer meant to be parked.
     """

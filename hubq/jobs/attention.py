@@ -1,4 +1,4 @@
-"""What ``hubq doctor`` says of jobs. Reads RQ's counts itself: a hub without jobs does not pay for importing rq."""
+"""The findings of ``hubq doctor`` about jobs. Reads RQ's counts itself: a hub without jobs does not pay for importing rq."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """What was seen: jobs queued and scheduled, RQ workers, cron entries of the app, and whether somebody runs the clock."""
+    """Jobs queued and scheduled, RQ workers, cron entries of the app, and whether a node runs the clock."""
 
     queued: int = 0
     scheduled: int = 0
@@ -81,7 +81,7 @@ def _gather(hub: Hub) -> Operation[JobFacts]:
 
 
 def _queue_workers(names: Iterable[bytes]) -> int:
-    return sum(b".key-" not in bytes(name) for name in names)  # those that run jobs of keys take none from the queue
+    return sum(b".key-" not in bytes(name) for name in names)  # workers of keyed jobs take none from the queue
 
 
 def _has_clock(hub: Hub) -> bool:

@@ -1,4 +1,4 @@
-"""What may be enqueued: one clear error for everything else, and RQ's own refusals in hubq's words."""
+"""Checks what is enqueued: one clear error for each thing that cannot be, and RQ's own refusals in hubq's words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_KEY_BYTES = 500
 
 
 class DuplicateJob(errors.DuplicateJob, DuplicateJobError):
-    """The error of both worlds: hubq's, and the one RQ's users catch."""
+    """hubq's error, which is also the error that users of RQ catch."""
 
 
 def checked_function(function: Any) -> Any:
@@ -79,7 +79,7 @@ def checked_key(key: object) -> str:
 
 
 def checked_options(kwargs: Mapping[str, Any]) -> None:
-    """RQ takes ``retry`` and ``repeat`` as they are, and stumbles over what they are not.
+    """RQ does not check ``retry`` and ``repeat``, and fails later with an error that names neither.
 
     >>> checked_options({"retry": 3})
     Traceback (most recent call last):

@@ -1,7 +1,7 @@
 """What runs by the clock: scheduled jobs, retries with an interval, children started later, cron.
 
 The clock of a hub is one of its children, ``hubq-clock``: it runs on one node, moves when that node drains, and is taken over
-when it dies. It turns RQ's own wheels: ``RQScheduler`` for what is due once, ``CronScheduler`` for what comes again.
+when it dies. It runs RQ's own schedulers: ``RQScheduler`` for jobs that are due once, ``CronScheduler`` for cron entries.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ T = TypeVar("T")
 
 log = logging.getLogger("hubq.jobs")
 
-#: How often the clock looks what is due, seconds.
+#: How often the clock looks for jobs that are due, seconds.
 INTERVAL = 0.5
 
 
 class ClockWorker(SimpleWorker):
-    """Runs, in the clock, the jobs whose work is to start something: a few milliseconds each."""
+    """Runs in the clock itself the jobs that start a child or another job: a few milliseconds each."""
 
     job_class = HubJob
     death_penalty_class = TimerDeathPenalty  # it runs in a thread
@@ -59,7 +59,7 @@ class HubqClock(Child):
         self.ticks: dict[str, float] = {}  # cron entry -> when it was last enqueued, seconds since 1970
 
     async def run(self) -> None:
-        """Turn the wheels. Cancelled in a move, it returns only when they stand still."""
+        """Run the schedulers. If it is cancelled (a move), it returns when they have ended."""
         wheels: Wheels | None = None
         try:
             while True:
@@ -85,7 +85,7 @@ class HubqClock(Child):
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    # A thread cannot be cancelled: the clock must not move on while it is still turning here.
+    # A thread cannot be cancelled: the clock must not move while the schedulers still run here.
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)
@@ -109,7 +109,7 @@ class Wheels:
         )
         self._scheduler._connection = self._connection
         for name in names:
-            # The clock's former node held these locks. It is no leader any more, dead or alive: the hub has seen to that.
+            # The clock's former node held these locks. Dead or alive, it has the clock no more: this node owns it.
             release_lock(self._connection, RQScheduler.get_locking_key(name), before)
         self._scheduler.register_birth()
         self._queue = Queue(names[1], connection=self._connection)
@@ -130,7 +130,7 @@ class Wheels:
         job.next_enqueue_time = job.get_next_enqueue_time()  # in the past, if it fell between two nodes
 
     def _recover(self) -> None:
-        """What a former node of the clock had in hand when it died. (Only the clock takes jobs from this queue.)"""
+        """Put back the job that a former node of the clock had in hand when it died. (Only the clock takes jobs from this queue.)"""
         ids = self._queue.intermediate_queue.get_job_ids() + self._queue.started_job_registry.get_job_ids(cleanup=False)
         for job_id in dict.fromkeys(ids):
             with contextlib.suppress(NoSuchJobError):
@@ -142,7 +142,7 @@ class Wheels:
                     pipeline.execute()
 
     def turn(self) -> None:
-        """Enqueue what is due, and run what starts something."""
+        """Enqueue the jobs that are due, and run those that start a child or another job."""
         if self._scheduler.acquired_locks != self._scheduler._queue_names:
             self._scheduler.acquire_locks()
         self._scheduler.heartbeat()
@@ -154,7 +154,7 @@ class Wheels:
             self._worker.perform_job(job, queue, self._worker.prepare_execution(job))
 
     def close(self) -> None:
-        """Give the locks back, strike the clock off RQ's lists."""
+        """Release the locks, and remove the clock from RQ's lists."""
         with contextlib.suppress(Exception):  # Redis may be away; the locks end by themselves, or with the next clock
             self._scheduler.stop()
             self._cron.register_death()
@@ -181,7 +181,7 @@ class Wheels:
         except DuplicateJobError:
             log.info("cron %s: %d was enqueued before", job.name, tick)
         now = datetime.now(UTC)
-        job.set_enqueue_time(now)  # of several ticks that nobody was there for, one is made up for
+        job.set_enqueue_time(now)  # of several ticks that were missed, one is made up for
         self.ticks[job.name] = now.timestamp()
 
 

@@ -1,7 +1,7 @@
 """Jobs of keys that took their nodes down: their message is a dead letter (docs/poison.md), and RQ has to know.
 
-The script that condemns a message knows nothing of RQ, and the job would be shown as started for ever. So whoever serves the
-shard from then on looks through its letters.
+The script that condemns a message knows nothing of RQ, and RQ would show the job as started for ever. So the next node that
+serves the shard looks through its letters.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger("hubq.jobs")
 
 
 def watch_condemned(hub: Hub) -> None:
-    """Have this process's nodes fail the jobs of condemned messages, whenever they come to serve a shard with keys."""
+    """Have the nodes of this process fail the jobs of condemned messages, whenever a shard with keys comes to them."""
 
     async def look(data: ProcessStartups) -> None:
         if any(child.startswith(PREFIX) for child in data.children):
@@ -33,7 +33,7 @@ def watch_condemned(hub: Hub) -> None:
 
 
 def fail_condemned(hub: Hub, shard: int) -> list[str]:
-    """Fail, in RQ, the jobs whose message is a dead letter of this shard; their ids. Those known already are left alone."""
+    """Fail, in RQ, the jobs whose message is a dead letter of this shard; their ids. Jobs that have failed already are left alone."""
     from hubq.jobs.keyed_work import condemn  # only now: a node without jobs does without rq
 
     failed = []

@@ -1,4 +1,4 @@
-"""What comes again by the clock: cron entries, declared in the app."""
+"""Cron entries, declared in the app."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: RQ's options of a cron job.
 OPTIONS = ("job_timeout", "result_ttl", "ttl", "failure_ttl", "meta", "webhooks")
-#: RQ's other options of a job: they would go unheard.
+#: RQ's other options of a job: a cron entry would ignore them.
 NOT_FOR_CRON = ("job_id", "unique", "depends_on", "at_front", "retry", "repeat", "rate_limit", "pipeline", "on_success",
                 "on_failure", "on_stopped", "description")  # fmt: skip
 
@@ -81,7 +81,7 @@ def entry_of(
     return entry
 
 
-# -- what the clock itself runs ----------------------------------------------------------------------------------------
+# -- run by the clock itself -------------------------------------------------------------------------------------------
 
 
 def start_from_record(child_id: str, written: bytes) -> str:
@@ -94,7 +94,7 @@ def start_from_record(child_id: str, written: bytes) -> str:
 
 
 def _again(error: Partitioned) -> str:
-    """What the clock's job could not do without a quorum is done by another one, a little later."""
+    """A job of the clock that failed for want of a quorum is enqueued again, for a little later."""
     this = get_current_job()
     assert this is not None
     queue = Queue(this.origin, connection=this.connection)

@@ -23,7 +23,7 @@ from hubq.store.connection import ANSWER_TIMEOUT, RedisServer
 
 log = logging.getLogger("hubq.jobs")
 
-#: Pause after something that is not the job's fault (Redis is away, no process can be started), seconds.
+#: Pause before another try when the fault is not the job's (Redis is away, no process can be started), seconds.
 PAUSE = 0.5
 
 
@@ -59,7 +59,7 @@ class Runner:
                 wait = await self._until_answered(job_id)
 
     async def _until_answered(self, job_id: str) -> float | None:
-        # An error that escaped from here would end the message, and with it the job.
+        # An error raised here would end the message, and with it the job.
         while True:
             try:
                 if self._in_threads:
@@ -112,7 +112,7 @@ class Runner:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a process says of a job: ``again`` None, it has ended; else try again after so many seconds."""
+    """The answer of a process about a job. ``again``: None, it has ended; else try it again after so many seconds."""
 
     again: float | None
 

@@ -1,4 +1,4 @@
-"""What RQ does with a job of a key: it keeps it, counts it, runs it, retries it, and fails it."""
+"""RQ's part in a job of a key: it is kept, counted, run, retried and failed by RQ."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 RETRY_AT = "hubq_retry_at"
 #: Field of RQ's job hash: the dead letter that its message has become.
 CONDEMNED = "hubq_letter"
-#: A job whose sender is cut off before it has sent the message is kept so long, seconds. (It will never be run; a sender that
-#: is cut off just after it has, loses a job that has not had its turn by then: `enqueue` never returned.)
+#: How long a job is kept whose sender was cut off before its message was sent, seconds. (It will never be run. If the sender was
+#: cut off just after that, the job is lost if it has not had its turn by then: its `enqueue` never returned.)
 CUT_OFF = 7 * 86_400
 #: States of a job that has not ended.
 ALIVE = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED)
@@ -42,7 +42,7 @@ class KeyedQueue(Queue):
         self._provisional = provisional
 
     def push_job_id(self, job_id: str, pipeline: Any = None, at_front: bool = False) -> Any:
-        """Nothing: the message to the child is what brings the job to its turn."""
+        """Nothing to do: the message to the child brings the job to its turn."""
 
     def _persist_job(self, job: Job, pipeline: Any, status: JobStatus = JobStatus.QUEUED) -> None:
         super()._persist_job(job, pipeline, status)
@@ -50,7 +50,7 @@ class KeyedQueue(Queue):
             pipeline.expire(job.key, CUT_OFF)
 
     def schedule_job(self, job: Job, datetime: datetime, pipeline: Any = None, unique: bool = False) -> Job:
-        """A retry with an interval: the key waits for it, since what comes after it must."""
+        """A retry with an interval: the key waits for it, since the jobs behind it must wait."""
         pipe = pipeline if pipeline is not None else self.connection.pipeline()
         self._persist_job(job, pipe, status=JobStatus.SCHEDULED)
         pipe.hset(job.key, RETRY_AT, datetime.timestamp())
@@ -83,7 +83,7 @@ class KeyedThread(KeyedWorker):
 
 
 def perform(worker: KeyedWorker, job_id: str) -> float | None:
-    """Run a job through RQ. None: it has ended; else it is to be tried again, after so many seconds.
+    """Run a job through RQ. None: it has ended. A number: try it again after so many seconds.
 
     A job that has ended already is left alone: its node was lost after the job, and before the commit that says so. One
     that is "started" was in hand when its node was lost, or was interrupted by a move: it is run again.
@@ -107,7 +107,7 @@ def perform(worker: KeyedWorker, job_id: str) -> float | None:
 
 
 def outcome(worker: KeyedWorker, job: Job) -> float | None:
-    """What becomes of a job that has just been run, or whose process has died."""
+    """Whether a job that was just run, or whose process has died, is to be tried again."""
     try:
         status = job.get_status()
     except InvalidJobOperation:
@@ -155,7 +155,7 @@ def condemn(hub: Hub, job_id: str, letter: str, why: str) -> bool:
 
 
 def forget_executions(job: Job) -> None:
-    """Remove what an interrupted run has left: else RQ takes the job for abandoned later on."""
+    """Remove the execution of an interrupted run: RQ would take the job for abandoned later on."""
     with job.connection.pipeline() as pipeline:
         for execution in job.get_executions():
             execution.delete(job=job, pipeline=pipeline)

@@ -1,4 +1,4 @@
-"""The names by which jobs are known in Redis. Imports nothing: who only has to know a name does without rq."""
+"""The names by which jobs are known in Redis. Imports nothing, so that a name can be known without importing rq."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ CLOCK = "hubq-clock"
 PREFIX = "job:"
 #: The method of that child which is sent a job.
 RUN_JOB = "run_job"
-#: In the metadata of a resumable job's child: by this `hubq jobs` knows it.
+#: The metadata of a resumable job's child has this key: `hubq jobs` knows it by that.
 MARK = ("job", "resumable")
 
 

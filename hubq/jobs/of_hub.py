@@ -147,7 +147,7 @@ class JobsOfHub:
 
 
 def _with_own_options(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Those of ``@hub.job(...)``, and what this call overrides."""
+    """The options of ``@hub.job(...)``, overridden by those of this call."""
     return {**own_options(function), **kwargs}
 
 

@@ -1,4 +1,4 @@
-"""What jobs a hub has: those of its RQ queue, keys with what waits for them, and resumable ones. Changes nothing."""
+"""The jobs of a hub: those of its RQ queue, keys and the jobs that wait for them, resumable jobs. Changes nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: States of RQ's jobs, in the order in which they are shown.
 STATES = ("queued", "started", "scheduled", "deferred", "failed", "finished")
-#: Those that are listed if nobody asks for one. (What has finished is many, and as it should be.)
+#: The states that are listed if none is asked for. (Finished jobs are many, and need no attention.)
 PRESSING = STATES[:-1]
 #: All states by which one may ask.
 ALL_STATES = (*STATES, "canceled")
@@ -33,7 +33,7 @@ ALL_STATES = (*STATES, "canceled")
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """A job, or a key with all that waits for it.
+    """A job, or a key with all jobs that wait for it.
 
     ``kind``: "queue" (RQ's), "clock" (what the hub's clock itself will run), "key" or "resumable". ``id``: of the job; for a
     key that of its child, ``job:<key>``. ``state``: as RQ has it; a key is "started" while something waits for it, else "idle".

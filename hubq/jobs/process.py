@@ -84,7 +84,7 @@ def work_keys(hub: Hub, task: Task, told: BinaryIO, line: socket.socket) -> None
     from hubq.jobs.work import end_with_parent, go_on
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, go_on)  # meant for the node; whether the job may go on, the node says
+        signal.signal(number, go_on)  # the signal is meant for the node, which says whether the job may go on
     end_with_parent(signal.SIGKILL)
     connection = hub.server.sync_client(ANSWER_TIMEOUT)
     queue = KeyedQueue(hub.queue_name, connection=connection)
@@ -97,7 +97,7 @@ def work_keys(hub: Hub, task: Task, told: BinaryIO, line: socket.socket) -> None
     def listen() -> None:
         for name in told:
             asked.put(name.decode().strip())
-        # The node is gone, or wants no more of us: a job in hand is run again by whoever has its key now.
+        # The node is gone, or ends this process. A job in hand is run again by the next owner of its key.
         if not idle.is_set():
             os._exit(1)
         asked.put(None)

@@ -22,10 +22,10 @@ log = logging.getLogger("hubq.jobs")
 PAUSE, LONGEST_PAUSE = 0.5, 30.0
 #: A process that lived for so long was not young, seconds.
 YOUNG = 5.0
-#: What is kept of the drain's time for giving a job back, seconds, or as this part of it if that is less.
+#: The part of the drain's time that is kept for giving a job back: so many seconds, or this share of it if that is less.
 RESERVE, RESERVED_PART = 3.0, 0.4
 
-#: How long they may stay beyond the drain's time, seconds: a machine may be slow just when a job is given back.
+#: How long processes may stay beyond the drain's time, seconds: the machine may be slow while a job is given back.
 LINGER = 2.0
 
 
@@ -90,7 +90,7 @@ class JobProcesses:
             _signal(process, signal.SIGTERM)
 
     async def stop(self, timeout: float) -> bool:
-        """Wait for their end; what is left a while after ``timeout`` seconds is killed. False: something was."""
+        """Wait for their end. A process that is left a while after ``timeout`` seconds is killed. False: one was."""
         self.ask_to_stop()
         if self._looking is not None:
             self._looking.cancel()

@@ -1,4 +1,4 @@
-"""What becomes of the job that a job process had in hand when it was killed: its node gives it back.
+"""A job process was killed with a job in hand: its node gives the job back.
 
 RQ would find it a minute after its last heartbeat, at the next maintenance, and fail it. The node knows at once.
 """
@@ -23,12 +23,12 @@ TRIES = 3
 KILLED = "hubq_killed"
 
 
-#: How long a job may have been taken from the queue by nobody who has begun it, seconds. A live worker needs milliseconds.
+#: How long a job may be taken from the queue and not begun, seconds. A live worker needs milliseconds.
 LIMBO = 5.0
 
 
 def taken(hub: Hub) -> list[str]:
-    """The jobs that some worker has just taken from the queue (RQ's intermediate queue), and perhaps not begun."""
+    """The jobs that a worker has just taken from the queue (RQ's intermediate queue). Perhaps they are not begun."""
     connection = hub.server.sync_client(ANSWER_TIMEOUT)
     try:
         return HubQueue(hub.queue_name, connection=connection).intermediate_queue.get_job_ids()
@@ -37,7 +37,7 @@ def taken(hub: Hub) -> list[str]:
 
 
 def give_back_taken(hub: Hub, job_ids: list[str]) -> None:
-    """Give back those of them that nobody has begun, ``LIMBO`` seconds later: whoever took them was killed right then."""
+    """Give back the jobs among these that are not begun ``LIMBO`` seconds later: their worker was killed in that moment."""
     connection = hub.server.sync_client(ANSWER_TIMEOUT)
     try:
         queue = HubQueue(hub.queue_name, connection=connection)
@@ -57,7 +57,7 @@ def give_back_taken(hub: Hub, job_ids: list[str]) -> None:
 
 
 def reclaim(hub: Hub, worker_name: str) -> None:
-    """Give back what this RQ worker, which is dead, had in hand, and strike it off RQ's list."""
+    """Give back the job that this dead RQ worker had in hand, and remove the worker from RQ's list."""
     if sys.platform != "linux":
         return  # the job may still be running: elsewhere it does not end with its worker
     connection = hub.server.sync_client(ANSWER_TIMEOUT)

@@ -38,17 +38,17 @@ log = logging.getLogger("hubq.jobs")
 
 #: RQ's options that a resumable job has, under RQ's names.
 KNOWN = ("job_timeout", "result_ttl", "failure_ttl", "retry", "job_id", "meta", "unique")
-#: Those that it does not have.
+#: RQ's options that it does not have.
 UNKNOWN = (
     "key", "depends_on", "at_front", "repeat", "rate_limit", "pipeline", "on_success", "on_failure", "on_stopped", "ttl",
     "webhooks", "description",
 )  # fmt: skip
-#: Pause before something is tried again that Redis did not answer, seconds.
+#: Pause before another try when Redis did not answer, seconds.
 PAUSE = 0.5
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True):
-    """What was agreed at the start: time limit of one try (None: none), how long results are kept (-1: for ever), retries."""
+    """The terms of a start: time limit of one try (None: none), how long results are kept (-1: for ever), retries."""
 
     timeout: float | None
     result_ttl: int

@@ -1,4 +1,4 @@
-"""What a job process is told when it is started."""
+"""The task that a job process gets when it is started."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hubq.store.connection import RedisServer
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a job process is to do. ``app``: ``module:attribute`` of the hub, empty if the node does not know it."""
+    """The task of a job process. ``app``: ``module:attribute`` of the hub, empty if the node does not know it."""
 
     work: str
     name: str
@@ -29,7 +29,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float, verbose: bool) -> Task:
-    """What to tell a job process of this hub. It logs in the form in which this one does."""
+    """The task for a job process of this hub. It logs in the same form as this process."""
     if not isinstance(hub.server, RedisServer):
         raise ConfigError(f"job processes cannot reach {hub.server.address}: give the hub the URL of a Redis")
     path = [entry or os.getcwd() for entry in sys.path]

@@ -1,6 +1,6 @@
-"""RQ's worker, as a node runs it: it ends in time, and a job that cannot is given back to the front of its queue.
+"""RQ's worker, as a node runs it: it ends in time. A job that cannot end in time goes back to the front of its queue.
 
-Everything else is RQ's own. What is changed, and why, is in docs/guide-jobs.md ("Deploys").
+All else is RQ's own. docs/guide-jobs.md ("Deploys") says what is changed, and why.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class HubQueue(Queue):
     """RQ's queue, from which a worker that has been told to end takes nothing more.
 
     RQ ends an idle worker by raising in its signal handler. If that interrupts the very moment in which Redis hands a
-    job out, the job is in nobody's hands, and fails after a minute. Here the wait is cut into slices, and the end is
-    looked for between them.
+    job out, no worker has the job, and it fails after a minute. Here the wait is cut into slices, and the worker looks
+    between them whether it is to end.
     """
 
     stopping: ClassVar[threading.Event] = threading.Event()  # of this process: it has one worker
@@ -171,7 +171,7 @@ class HubWorker(Worker):
 
 
 def go_on(number: int, frame: FrameType | None) -> None:
-    """The signal is meant for somebody else."""
+    """The signal is meant for another process."""
 
 
 def give_back(worker: Worker, job: Job, queue: Queue, execution: Execution | None) -> None:

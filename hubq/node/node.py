@@ -87,7 +87,7 @@ class Node:
         hub.redundancy.init(hub.hub_id)
         hub.distribution.init(hub.hub_id)
         hub.partition_tolerance.init(hub.hub_id)
-        # Its tasks, and all tasks and handlers that come of them, have the hub at hand; our caller does not.
+        # current_hub() works in its tasks, and in all tasks and handlers that they begin; not in the code that called start().
         context = copy_context()
         context.run(set_current_hub, hub)
         context.run(self._start_parts, wiring)
@@ -117,8 +117,8 @@ class Node:
     # -- ending ----------------------------------------------------------------------------------------------------
 
     async def drain(self, timeout: float = 30.0) -> bool:
-        """Leave: hand every shard over (or park them, with nobody left), then end. False: not done in time; what was
-        left is taken over by the others as after a crash, with nothing lost but the time.
+        """Leave: hand every shard over (or park them, if no node is left), then end. False: not done in time. The other
+        nodes take the rest over as after a crash; nothing is lost but time.
         """
         if self._ended.is_set():
             return True
@@ -167,11 +167,11 @@ class Node:
         await wiring.reader.stop()
         await wiring.copies.stop()
         pumps.stop()
-        # What does not let go is not waited for while others may have to wait for the lease. Its effects are void.
+        # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.
         await pumps.stopped(LETTING_GO)
         await wiring.background.stop()
         if leave:
-            # Only what an answered commit is followed by may be committed: never what comes after a lost one.
+            # The last commit may only follow a commit that was answered, never one whose answer was lost.
             try:
                 async with asyncio.timeout(2.0):
                     await wiring.committer.flush()

@@ -1,4 +1,4 @@
-"""Static children: those given to the hub itself are started once in the life of the hub, by whichever node is first."""
+"""Static children: they are given to the hub itself. The first node starts them, once in the life of the hub."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ QUORUM_LOOK = 0.5
 
 
 async def start_static(hub: Hub, redis: AsyncRedis) -> None:
-    """Start what has not been started before, and write down that it was: ``static`` remembers it when all nodes are
-    gone, and when somebody stops the child. One that could not be started is tried again by the next node.
+    """Start the static children that were never started, and write down in ``static`` that they were. A child that
+    somebody has stopped is not started again. A child that could not start is tried again by the next node.
 
     ``redis`` is this function's own: it waits for replies, and closes it.
     """

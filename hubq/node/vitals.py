@@ -87,7 +87,7 @@ class Pulse:
             self._lag = max(self._lag, now - asked - BEAT)
             if now >= census_due:
                 await self._census()
-                # Of a million children a census takes its time: spend a hundredth of it all on them.
+                # A census of a million children takes its time: it may take a hundredth of all time.
                 census_due = standing.now() + max(EVERY, 100 * (standing.now() - now))
             self.vitals = self._account()
             if now >= account_due and standing.incarnation:

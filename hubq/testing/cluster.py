@@ -94,7 +94,7 @@ class Cluster:
         return await self.nodes.pop(name).drain(timeout)
 
     async def kill(self, name: str) -> None:
-        """End a node without a word, as SIGKILL does."""
+        """End a node at once, as SIGKILL does: it saves and says nothing."""
         self._gates[name].cut = True
         await self.nodes.pop(name).kill()
 
@@ -103,7 +103,7 @@ class Cluster:
         self._gates[name].frozen.clear()
 
     def thaw(self, name: str) -> None:
-        """Let it pass again."""
+        """Let the traffic of a frozen node pass again."""
         self._gates[name].frozen.set()
 
     def partition(self, name: str) -> None:

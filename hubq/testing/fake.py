@@ -9,7 +9,7 @@ from hubq.errors import ConfigError
 
 
 def imported_fakeredis() -> ModuleType:
-    """fakeredis, imported only when somebody wants one: pytest loads hubq's plugin wherever hubq is installed."""
+    """fakeredis, imported at the first use: pytest loads hubq's plugin wherever hubq is installed."""
     try:
         import fakeredis
     except ImportError:

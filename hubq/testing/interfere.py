@@ -1,4 +1,4 @@
-"""Making things happen inside one node that seldom happen by themselves. See :mod:`hubq.testing.probe`."""
+"""Makes rare things happen inside one node. See :mod:`hubq.testing.probe`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hubq.testing.probe import ChildHere, probe
 
 
 def look_at_the_plan(node: Node) -> None:
-    """Have it compare what it serves with what it should serve, soon."""
+    """Make its next look at the plan due."""
     node.wiring.plan_due.ring()
 
 
@@ -106,7 +106,7 @@ def replace_class(child: ChildHere, kind: type[Child]) -> None:
 
 
 def taken_out_of_its_shard(node: Node, child: ChildHere) -> ChildHere:
-    """As when its shard goes and it cannot go along: it is in a pin now (which nobody serves)."""
+    """As when its shard goes and it cannot go along: it is in a pin now (which no node serves)."""
     set_aside(node.wiring.cursors, child.inside.holding, child.inside)
     return child
 
@@ -189,7 +189,7 @@ def first_adoption_of_each_shard_fails(node: Node, step: str) -> Iterator[list[i
 def requests_fail(node: Node, which: Callable[[Any], bool], error: Exception, most: int) -> Iterator[list[Exception]]:
     """The first ``most`` requests of this node that begin with such a command fail; each error is in the list then.
 
-    Whatever repeats a request by itself gives up at once.
+    Parts that repeat a request by themselves give up at once.
     """
     raised: list[Exception] = []
 

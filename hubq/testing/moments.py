@@ -30,7 +30,7 @@ MOST_READ_AT_ONCE = reader.DEEP
 
 @dataclass
 class Heard:
-    """What the nodes have read."""
+    """Counts of the messages that the nodes have read."""
 
     messages: int = 0
     """Messages read for the first time."""

@@ -1,4 +1,4 @@
-"""Putting something in the place of a part, for a while."""
+"""Replacing an attribute for a while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
-    """In the place of ``owner.name`` stands what ``make`` makes of it. It must be there, and comes back at the end.
+    """``owner.name`` is replaced by ``make(owner.name)``, and comes back at the end. It must exist.
 
     >>> class Clock:
     ...     def time(self):

@@ -1,4 +1,4 @@
-"""What is inside a node, for tests to look at: ``probe(node).children()``. Nothing here changes anything.
+"""Looks into a node, for tests: ``probe(node).children()``. Nothing here changes anything.
 
 With ``interfere``, ``moments`` and ``connections`` beside it, this is all of hubq's tests that knows how a node is made
 inside. It is no public interface: it may change with every version.
@@ -106,7 +106,7 @@ class ChildHere:
 
 
 class Probe:
-    """What one node has and does right now."""
+    """The inside of one node, as it is right now."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

@@ -43,7 +43,7 @@ def _run(redis: SyncRedis, *args: Any) -> Any:
 
 
 def _held(redis: SyncRedis, key: str) -> str:
-    """What is in it, if it is a hash: for whoever looks for the reason."""
+    """The content of a hash, to help to find the reason."""
     if text(_run(redis, "TYPE", key)) != "hash":
         return ""
     return (

@@ -1,1 +1,1 @@
-"""How a hub is asked: steps, and what runs them. Knows nothing of what is asked (:mod:`hubq.client.operations`)."""
+"""How a hub is asked: the steps of operations, and the sessions that run them (:mod:`hubq.client.operations` asks)."""

@@ -43,7 +43,7 @@ class AsyncSession:
         self._flusher: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
         self._waiting: dict[str, asyncio.Future[Reply | None]] = {}  # by message id
-        self._due: set[str] = set()  # those among them that have not come yet
+        self._due: set[str] = set()  # message ids whose reply has not come yet
 
     async def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end."""
@@ -57,7 +57,7 @@ class AsyncSession:
                 return result
             answer, error = None, None
             try:
-                if type(step) is Send and len(step.messages) == 1:  # the hot path: no coroutine more than needed
+                if type(step) is Send and len(step.messages) == 1:  # the common case: no more coroutines than needed
                     answer = (await self._send_one(step.messages[0]),)
                 else:
                     answer = await self._perform(step)
@@ -119,7 +119,7 @@ class AsyncSession:
         except BaseException:
             for seq, message, done in posted:
                 if not done.cancel() and not done.cancelled():
-                    done.exception()  # heard
+                    done.exception()  # so that asyncio does not warn of an exception that was never read
                 if message.reply:
                     self._forget(str(seq))
             raise
@@ -129,7 +129,7 @@ class AsyncSession:
         return [(str(seq), word) for (seq, _, _), word in zip(posted, words, strict=True)]
 
     def _post(self, seq: int, message: Outgoing) -> asyncio.Future[str]:
-        """The message goes out with the next flush; the word for it."""
+        """Put a message into the next flush. The answer: a future of its status word."""
         done: asyncio.Future[str] = self._loop.create_future()
         self._outbox.append((seq, message, done))
         if self._flusher is None:
@@ -189,14 +189,14 @@ class AsyncSession:
     async def _void_refused(
         self, batch: list[tuple[int, Outgoing, asyncio.Future[str]]], places: list[list[int]], answers: list[list[str]]
     ) -> None:
-        """What was refused in the end must not be done by an earlier try that is late."""
+        """A message that was refused in the end must not be done by an earlier try that arrives late."""
         for of, words in zip(places, answers, strict=True):
             numbers = [batch[place][0] for place in of]
             done = await self._void(refused_sends(numbers, words))
             words[:] = ["ok" if seq in done else word for seq, word in zip(numbers, words, strict=True)]
 
     async def _void(self, numbers: list[int]) -> set[int]:
-        """Make these numbers void: those that were done already."""
+        """Make these numbers void. The answer: the numbers that were done already."""
         if not numbers:
             return set()
         command = void_command(self.hub, self.sender, numbers)

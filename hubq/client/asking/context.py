@@ -1,4 +1,4 @@
-"""What every operation needs to know of its hub."""
+"""The facts of a hub that every operation needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hubq.tracing import Tracing
 
 @dataclass(frozen=True, slots=True)
 class HubContext:
-    """What the operations need to know of a hub. ``tracing``: None if it does not trace."""
+    """The facts of one hub. ``tracing``: None if it does not trace."""
 
     keys: Keys
     config: Config

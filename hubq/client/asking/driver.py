@@ -1,4 +1,4 @@
-"""What runs operations: all that a face needs of its hub, whether it waits or awaits."""
+"""Drivers run operations, waiting or awaiting. A face needs nothing else of its hub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Asker(Protocol):
-    """One sender: replies to what it has sent come to it alone. An operation in two parts is given to one asker."""
+    """One sender: the replies to its messages come to it alone. Both halves of an operation in two go to the same asker."""
 
     def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end, and answer with its result."""
@@ -27,11 +27,11 @@ class AsyncAsker(Protocol):
 
 
 class Driver(Asker, Protocol):
-    """Runs the operations of one hub in whichever thread asks."""
+    """Runs the operations of one hub, in any thread."""
 
     @property
     def context(self) -> HubContext:
-        """What operations are given to know of their hub."""
+        """The facts of the hub, for operations."""
 
     @property
     def server(self) -> Server:
@@ -42,7 +42,7 @@ class Driver(Asker, Protocol):
 
 
 class AsyncDriver(AsyncAsker, Protocol):
-    """The same for whichever event loop asks."""
+    """The same for any event loop."""
 
     @property
     def context(self) -> HubContext:

@@ -27,7 +27,7 @@ class LoopDriver:
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[AsyncSession]] = WeakKeyDictionary()
 
     def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
-        """Run an operation to its end. (Not ``async``: what the session answers is awaited, without one more around it.)"""
+        """Run an operation to its end. (Not ``async``: the caller awaits the coroutine of the session itself.)"""
         session = self._here()
         return session.drive(operation) if session is not None else self._drive_first(operation)
 
@@ -45,7 +45,7 @@ class LoopDriver:
 
     async def _new_session(self) -> AsyncSession:
         loop = asyncio.get_running_loop()
-        # Several tasks may be the first at the same time: one of them opens it, and nobody uses it before it is known to be
+        # Several tasks may be the first at the same time: one of them opens it, and none uses it before it is known to be
         # good. (Each would have a sender id of its own, and wait for the answers to another one's numbers.)
         opening = self._opening.get(loop)
         if opening is None:

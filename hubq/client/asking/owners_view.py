@@ -12,7 +12,7 @@ from hubq.store.keys import Keys
 from hubq.store.owners import Owners, read_owners
 from hubq.strategies.synchronization import Synchronization
 
-#: Events that leave the owners as they are. Whatever is not named here makes the cache look again.
+#: Events that leave the owners as they are. All others make the cache look again.
 HARMLESS = frozenset(
     {"child_stopped", "child_parked", "child_restarted", "child_start_failed", "child_migrated", "child_pinned",
      "shard_migrated", "shard_adopted", "handover_overdue", "fenced", "node_joined", "node_draining"}
@@ -25,15 +25,15 @@ EVENTS = 100
 class OwnersView:
     """The owners as of the event ``seen``.
 
-    Every script that changes an owner writes an event in the same act. So a question asks, along with what else it wants
-    to know, for the events since: none that matters, and the owners are as they were; else they are read again.
+    Every script that changes an owner writes an event in the same act. So each question also reads the events since. If
+    none of them matters, the owners are as they were; if one does, they are read again.
     """
 
     def __init__(self, keys: Keys, synchronization: Synchronization) -> None:
         self.reloads = 0
         self._keys = keys
         self._synchronization = synchronization
-        self._known: tuple[str, Owners] | None = None  # replaced as a whole: threads may share it
+        self._known: tuple[str, Owners] | None = None  # it is replaced as a whole, since threads may share it
 
     def look(self, also: Sequence[Command[Any]] = ()) -> Operation[tuple[Owners, list[Any]]]:
         """The owners as they are now, and the answers to the commands asked along."""
@@ -44,7 +44,7 @@ class OwnersView:
         seen, owners = known
         events, *answers = yield Fetch([read_events(self._keys, seen, EVENTS), *also])
         if len(events) == EVENTS or any(event.get("type", "") not in HARMLESS for _, event in events):
-            # What was asked along is asked again: a node that has joined since may own something by now.
+            # The commands are run again, too: a node that has joined since may own a shard by now.
             owners, answers = yield from self._reload(also)
         elif events:
             self._known = (events[-1][0], owners)

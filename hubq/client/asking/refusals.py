@@ -1,8 +1,9 @@
 """Sends and starts that were repeated, and then refused.
 
-The first try of such a one may be on its way still. When it arrives there may be no reason left to refuse it: the child that
-did not exist is there, the mailbox has room, the child that was there has ended. But its sender has been told that nothing
-was done. So its number is made void; if the first try was quicker, it was done after all, and that is the answer.
+The first try of a request may still be on its way when its repetition is refused. When it arrives, there may be no reason to
+refuse it any more: the child exists now, or has ended, or the mailbox has room. But its sender has been told that nothing was
+done. So the number of a refused message is made void before its sender is told. If the first try has arrived before that, it was
+done, and its outcome is the answer.
 """
 
 from __future__ import annotations

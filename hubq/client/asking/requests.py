@@ -24,12 +24,12 @@ IN_FLIGHT = 512
 #: Most shards in one request of a start.
 STARTS = 500
 
-#: How long the node of a call that has had its time may take to say whether it was begun, seconds.
+#: How long a node may take to answer whether a call that has timed out was begun, seconds.
 WITHDRAW_WAIT = 0.25
 
 
 def new_sender() -> str:
-    """A sender id that nobody had before: 64 random bits."""
+    """A new sender id: 64 random bits."""
     return secrets.token_hex(8)
 
 

@@ -138,7 +138,9 @@ class Session:
         return {shard: (str(seq), words) for (shard, seq), words in zip(numbers.items(), found, strict=True)}
 
     def _void(self, numbers: list[int]) -> set[int]:
-        """What was refused in the end must not be done by an earlier try that is late: those that were done already."""
+        """A message that was refused in the end must not be done by an earlier try that arrives late. The answer: the numbers
+        that were done already.
+        """
         if not numbers:
             return set()
         command = void_command(self.hub, self.sender, numbers)

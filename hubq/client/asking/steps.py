@@ -51,8 +51,8 @@ class Collect:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Take back a call that has had its time. The answer: (the child's node, "-" for none now, "" for none ever; its
-    reply, if one came after all: its result, or that it was not run).
+    """Withdraw a call that has timed out. The answer: (the child's node, "-" for none now, "" for none ever; its reply, if
+    one came meanwhile: its result, or that it was not run).
     """
 
     shard: int

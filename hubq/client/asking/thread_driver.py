@@ -54,7 +54,7 @@ class ThreadDriver:
             if self._redis is None or self._redis[0] != pid:
                 redis, context = SyncRedis(self.server), self.context
                 try:
-                    # Reading first: who may only read can look at a hub that exists.
+                    # Reading first: a user who may only read can look at a hub that exists.
                     fixed = redis.run(read_config(context.keys))
                     context.check(
                         fixed or redis.run(check_config(context.keys, context.config.shards)), self.server.address

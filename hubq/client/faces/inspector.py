@@ -32,11 +32,11 @@ class Inspector:
         return self._driver.drive(partitioned(self._driver.context))
 
     def mailbox(self, child_id: str, count: int = 10) -> Mailbox:
-        """What waits for a child. Raises :class:`~hubq.errors.UnknownChild`."""
+        """The messages that wait for a child. Raises :class:`~hubq.errors.UnknownChild`."""
         return self._driver.drive(inspection.child_mailbox(self._driver.context, child_id, count))
 
     def mailboxes(self, count: int = 1) -> list[Mailbox]:
-        """The mailboxes in which something waits."""
+        """The mailboxes in which messages wait."""
         return self._driver.drive(inspection.mailboxes(self._driver.context, count))
 
     def events(self, last: int = 20, types: Collection[str] = ()) -> tuple[str, list[Event]]:
@@ -59,7 +59,7 @@ class Inspector:
 
     def glance(self, events: int = 10) -> Glance:
         """The hub at one glance (``hubq top``), with its last events."""
-        from hubq.client.operations.overview import glance  # for people who look; not for every import of hubq
+        from hubq.client.operations.overview import glance  # imported here: only people who look need it
 
         return self._driver.drive(glance(self._driver.context, events))
 

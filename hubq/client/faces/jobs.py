@@ -1,4 +1,4 @@
-"""One-off jobs, as a hub offers them. What does the work lies above this layer (``hubq.jobs``, the only importer of rq).
+"""One-off jobs, as a hub offers them. ``hubq.jobs`` does the work; it is above this layer, and the only importer of rq.
 
 This module knows it as the :class:`Jobs` protocol only. The top package, which is above all layers, tells the hub with
 :func:`~hubq.client.hub.provide_jobs` how to get one; ``rq`` is imported when the first job is enqueued, not by
@@ -127,7 +127,7 @@ class JobMethods:
 
     @property
     def jobs(self) -> Jobs:
-        """What does the work, made at the first use."""
+        """The object that does the work; it is made at the first use."""
         if self._made is None:
             self._made = self._make()
         return self._made

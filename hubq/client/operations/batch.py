@@ -52,7 +52,7 @@ class Batch:
         return bool(word == "sealed")
 
     def undo(self, children: Sequence[str], timeout: float) -> Operation[bool]:
-        """Nothing of it stays. True: the nodes have undone it; False: they will (none is up, or they are slow)."""
+        """Undo the start. True: the nodes have undone it. False: they will do so later (no node is up, or they are slow)."""
         yield Fetch([end_batch(self.hub.keys, self.name, "undo", 0)])
         shards, left = {self.hub.shard_of(child) for child in children}, timeout
         while shards and left > 0:

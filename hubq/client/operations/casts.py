@@ -1,4 +1,4 @@
-"""Many casts at once: one request for hundreds of messages, whoever waits for it or awaits it."""
+"""Many casts at once: one request for hundreds of messages."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ MOST_KEYS = 100_000
 
 
 def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Operation[Facts]:
-    """Everything ``hubq doctor`` looks at. Changes nothing. ``open_to_all``: whether Redis at this address lets in who has
-    no password (None: not known).
+    """Everything ``hubq doctor`` looks at. Changes nothing. ``open_to_all``: whether Redis at this address lets in clients
+    without a password (None: not known).
     """
     keys, shards = hub.keys, hub.config.shards
     owners, members, leases, now, partitioned = yield Fetch(
@@ -52,7 +52,7 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         shard: owner.node if lives.get(owner.node) == owner.incarnation else None
         for shard, owner in owners.shards.items()
     }
-    # The settings that the workers go by: who asks may know no more of the hub than its id.
+    # The settings of the workers: the user who asks may know the id of the hub only.
     settings = [account.settings for account in accounts.values() if account]
     leased = max((each["lease"] for each in settings if "lease" in each), default=hub.config.lease)
     most = min((each["max_backlog"] for each in settings if "max_backlog" in each), default=hub.config.max_backlog)
@@ -84,7 +84,7 @@ def _server() -> Operation[dict[str, str]]:
         try:
             (some,) = yield Fetch([read_server_settings(name)])
         except RedisRefused:
-            continue  # a managed Redis, or an ACL user: what may not be read is not judged
+            continue  # a managed Redis, or an ACL user: a fact that may not be read is not judged
         found |= some
     try:
         (memory,) = yield Fetch([read_server_info("memory")])

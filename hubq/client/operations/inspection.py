@@ -104,7 +104,7 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
 
 
 def child_mailbox(hub: HubContext, child_id: str, count: int) -> Operation[Mailbox]:
-    """What waits for one child, with its first ``count`` messages."""
+    """How much waits for one child, and the first ``count`` messages of it."""
     shard = hub.shard_of(checked_child_id(child_id))
     exists, length, waiting, now = yield Fetch(
         [
@@ -129,7 +129,7 @@ def child_mailbox(hub: HubContext, child_id: str, count: int) -> Operation[Mailb
 
 
 def mailboxes(hub: HubContext, count: int) -> Operation[list[Mailbox]]:
-    """Every mailbox in which something waits, each with its first ``count`` messages."""
+    """Every mailbox in which messages wait, each with the first ``count`` of them."""
     shards = range(hub.config.shards)
     lengths = yield Fetch([mailbox_length(hub.keys, shard) for shard in shards])
     busy = [(shard, length) for shard, length in zip(shards, lengths, strict=True) if length]
@@ -149,7 +149,7 @@ def mailboxes(hub: HubContext, count: int) -> Operation[list[Mailbox]]:
 
 
 def node_vitals(hub: HubContext) -> Operation[dict[str, Vitals | None]]:
-    """What the members say of themselves."""
+    """Each member's account of itself."""
     (members,) = yield Fetch([read_nodes(hub.keys)])
     accounts = yield Fetch([read_vitals(hub.keys, name) for name in members])
     return dict(zip(members, accounts, strict=True))

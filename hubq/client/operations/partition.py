@@ -18,7 +18,7 @@ def partitioned(hub: HubContext) -> Operation[str]:
 
 
 def reset_cluster_size(hub: HubContext) -> Operation[int]:
-    """The largest cluster that is remembered becomes the present one; its nodes look at once what follows."""
+    """Forget that the hub ever had more nodes than now. The nodes look at once whether there is a quorum."""
     keys = hub.keys
     while True:
         epoch, nodes, before, why = yield Fetch(

@@ -23,7 +23,7 @@ from hubq.store.places import read_pin_owners, read_shard_owners, read_why, want
 from hubq.strategies.distribution import ChildMapping, Distribution, DistributionTraits
 from hubq.strategies.redundancy import Redundancy
 
-#: As many nodes as no hub has.
+#: More nodes than any hub has.
 MANY = 1 << 16
 
 #: How long one look at the events may wait while a move is under way, ms.
@@ -31,8 +31,8 @@ LOOK_MS = 250
 
 
 def checked_together(distribution: Distribution, redundancy: Redundancy) -> None:
-    """:class:`~hubq.errors.ConfigError` for a distribution that gives children places of their own in a hub with copies: who
-    follows a shard does not follow what has a place apart from it, so there would be no copies.
+    """:class:`~hubq.errors.ConfigError` for a distribution that gives children places of their own in a hub with copies.
+    Followers of a shard do not follow its pins, so such a child would have no copies.
     """
     if DistributionTraits.of(distribution).guides and redundancy.replication_factor(MANY) > 1:
         raise ConfigError(
@@ -154,6 +154,6 @@ def _owners_of(
     )
     owners = {child: owner for some in found for child, owner in some.items()}
     for shard, owner in of_shards.items():
-        # A shard that has come to the very node brings them along: they need no pin.
+        # If their shard has come to that node, they came with it, and need no pin.
         owners |= {child: owner for child in shards[shard] if child not in owners and places[child] == owner.node}
     return owners, {name for name, info in nodes.items() if info.up}

@@ -163,7 +163,7 @@ def _statuses(
         pin = wish.why if wish is not None else ""
         if line and (wish is None or wish.node != owner.node):
             pin = "straggler"
-        has = copies if node and not line else ()  # (nobody who follows the shard would take a pin over)
+        has = copies if node and not line else ()  # (no follower of the shard would take a pin over)
         status = "parked" if reason is not None else "running" if node else "waiting"
         found.append(
             ChildStatus(
@@ -262,7 +262,7 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
         for child, exists in zip(some, exist, strict=True):
             if exists:
                 owner = owner_of(owners, shard, child)
-                pinned = (shard, child) in owners.pins  # nobody who follows the shard would take it over
+                pinned = (shard, child) in owners.pins  # no follower of the shard would take it over
                 copying = [] if pinned else copies_of(owner, followers, lives)
                 copies = [Pid(f.node, f.incarnation, owner.token) for f in copying]
                 there_is = lives.get(owner.node) == owner.incarnation

@@ -1,4 +1,4 @@
-"""Resumable jobs by their id: how they stand, what came out, and ending them."""
+"""Resumable jobs by their id: status, result, cancel."""
 
 from __future__ import annotations
 

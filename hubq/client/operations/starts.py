@@ -1,4 +1,4 @@
-"""Starting children: what is written down of them, and what the nodes answer."""
+"""Starting children: their specs are written, and the answers of the nodes are read."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def start_children(
         if fresh and not (clash and check_existing and rollback):
             awaited[message_id] = fresh
         else:
-            yield Collect([message_id], 0)  # nobody will answer it
+            yield Collect([message_id], 0)  # no node will answer it
     if len(errors) == len(specs):
         if batch is not None:
             yield from batch.undo([], 0)
@@ -153,7 +153,7 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Opera
         yield from batch.undo(written, timeout)
         for child in started if not errors else ():
             errors[child] = CallTimeout(
-                f"child {child!r} is undone: nobody asked for the result of its start within "
+                f"child {child!r} is undone: the result of its start was not asked for within "
                 f"{hub.config.batch_lease:g} s (batch_lease)"
             )
         return StartResult({}, errors, rollback=True)

@@ -1,4 +1,4 @@
-"""What an arrival leaves in the counters, in the events and with hooks."""
+"""Counts an arrival, writes its event and calls its hooks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hubq.node.runtime.standing import Standing
 
 
 class Account:
-    """Tells of what has come. ``began`` is when its adoption began, monotonic seconds."""
+    """Tells of arrivals. ``began`` is when the adoption began, monotonic seconds."""
 
     def __init__(self, standing: Standing, events: EventLog, hooks: HookRunner, counters: Counters) -> None:
         self._standing = standing
@@ -44,8 +44,8 @@ class Account:
         self._events.add("shard_migrated", **fields)
 
     def child(self, holding: Holding, child: str, closed_at: float, source: str, *, began: float) -> None:
-        """A single child has come from ``source``, where it was closed at ``closed_at`` (Redis ms). 0: nobody has told of
-        its coming, so its pause is not known, and it is no migration.
+        """A single child has come from ``source``, where it was closed at ``closed_at`` (Redis ms). 0: no message has told of
+        it, so its pause is not known, and it does not count as a migration.
         """
         if not closed_at:
             return

@@ -1,4 +1,4 @@
-"""Children that are built before their token comes, so that nobody waits for ``__init__`` when it does."""
+"""Children that are built before their token comes, so that no message waits for ``__init__``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BUILD_BATCH = 16
 
 
 class AheadBuilt:
-    """What was built ahead, and where each shard that comes stands (the TARGET table)."""
+    """The children that were built ahead, and where the arrival of each shard stands (the TARGET table)."""
 
     def __init__(self, group: Group, events: EventLog, builder: Builder, migration: Migration) -> None:
         self._group = group
@@ -96,8 +96,8 @@ class AheadBuilt:
         built: dict[str, HostedChild] = {}
         failed: list[str] = []
         reasons: list[str] = []
-        # One shard after another: several at once would take a turn of the event loop each, and a shard whose token has
-        # come, whose children pause, would wait for all of them.
+        # One shard after another. Several at once would each take turns of the event loop, and a shard whose token has come,
+        # and whose children pause, would wait for all of them.
         async with self._building:
             for number, (child, record) in enumerate(specs.items()):
                 try:
@@ -124,7 +124,9 @@ class AheadBuilt:
 
     def _overdue(self, shard: int, built: dict[str, HostedChild]) -> None:
         if self._shards.get(shard) is built and self._states.get(shard) is Target.READY:
-            log.warning("shard %d was announced but did not come: its children are dropped again", shard)
+            log.warning(
+                "shard %d was announced and did not come: the children that were built for it are dropped", shard
+            )
             del self._shards[shard]
             self.moved(shard, TargetEvent.OVERDUE)
 
@@ -145,6 +147,6 @@ class AheadBuilt:
         return self._shards.pop(shard, {})
 
     def take_single(self, shard: int, child: str) -> dict[str, HostedChild]:
-        """A child that was built ahead to be pinned here: by its name, or nothing."""
+        """A child that was built ahead to be pinned here, by its name; empty if there is none."""
         hosted = self._single.pop((shard, child), None)
         return {} if hosted is None else {child: hosted}

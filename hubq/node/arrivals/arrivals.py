@@ -42,13 +42,13 @@ class Arrivals:
     # -- shards ----------------------------------------------------------------------------------------------------
 
     def coming(self, shard: int) -> bool:
-        """Whether the shard is being adopted right now, or its ``handover`` can be expected any moment."""
+        """Whether the shard is being adopted right now, or its ``handover`` message can be expected any moment."""
         if self._under_way.has(shard):
             return True
         return self._ahead.announced(shard) and self._under_way.message_may_come(shard, self._group.standing.now())
 
     def reserve(self, holding: Holding) -> None:
-        """Adopt this shard from nowhere until :meth:`release`. (If the node is evicted meanwhile, the holding is lost.)"""
+        """No adoption of this shard begins until :meth:`release`. (If the node is evicted meanwhile, the holding is lost.)"""
         self._under_way.begin(holding)
 
     def release(self, holding: Holding) -> None:

@@ -61,7 +61,7 @@ class Batches:
     async def _settle(self, shard: int, start_id: str, batch: str, *, sealed: bool) -> None:
         group, here = self._group, self._register.of_shard(shard)
         if not here:
-            del self._undecided[shard, start_id]  # whoever owns the shard now has read its marks
+            del self._undecided[shard, start_id]  # the owner of the shard has read its marks
         elif sealed or await self._undone(shard, start_id, here):
             owned = any(holding.pinned is None for holding in here)
             if owned:
@@ -71,7 +71,7 @@ class Batches:
                 log.info("shard %d: children of batch %s are undone", shard, batch)
 
     async def _undone(self, shard: int, start_id: str, here: list[Holding]) -> bool:
-        """End what is left of a batch here. True: nothing is left of it, and that is committed."""
+        """End the children of a batch that are left here. True: none is left, and that is committed."""
         if not all(holding.open for holding in here):
             return False  # a handover is going on
         specs = await self._group.redis.run(read_specs(self._group.keys, shard))
@@ -82,6 +82,6 @@ class Batches:
                 if hosted is not None:
                     self._endings.stop_requested(hosted)
                 elif holding.pinned is None and child not in holding.apart and child not in holding.behind:
-                    # (In ``behind`` it is being started this moment.)
+                    # (If it is in ``behind``, it is being started in this moment.)
                     self._endings.forget(holding, child, record)
         return not left

@@ -19,22 +19,22 @@ from hubq.store.tries import TOOK_DOWN
 
 @dataclass(slots=True)
 class Coming:
-    """What is known of the children that come to one holding, and what has become of some of them."""
+    """What is known of the children that come to one holding, and what the entrance has done with some of them."""
 
     states: Mapping[str, Envelope]
     """Their saved states."""
     parked: Mapping[str, str]
-    """Those that could not run where they were, and why. Whoever begins here is parked no more."""
+    """Children that could not run where they were, and why. A child that begins here is parked no more."""
     ahead: Mapping[str, HostedChild] = field(default_factory=dict)
-    """Those that were built before the token came."""
+    """Children that were built ahead."""
     copies: Mapping[str, HostedChild] = field(default_factory=dict)
-    """Copies that this node kept of them, if they may take the originals' place."""
+    """Copies that this node has of them, if they may go on as the originals."""
     first: bool = False
     """No node has ever had them."""
     taken: dict[str, HostedChild] = field(default_factory=dict)
     """The copies that go on as the originals: they are begun when all have been put in."""
     later: list[tuple[HostedChild, Envelope | None]] = field(default_factory=list)
-    """Those that wait for their trial, and the state that each begins with."""
+    """Children that wait for their trial, and the state that each begins with."""
 
 
 class Entrance:

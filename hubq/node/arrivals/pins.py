@@ -75,7 +75,7 @@ class PinArrivals:
         self._plan_due.ring()
 
     async def _brought_in(self, shard: int, names: Sequence[str], closed_at: float, source: str) -> bool:
-        """Serve those of the pins that are ours. False: the node was evicted meanwhile."""
+        """Serve the pins among these that are ours. False: the node was evicted meanwhile."""
         group, standing = self._group, self._group.standing
         began, incarnation = standing.now(), standing.incarnation
         owners, specs, states, parked, watch = await group.redis.run_many(
@@ -98,7 +98,7 @@ class PinArrivals:
             coming = Coming(states, parked, ahead=self._ahead.take_single(shard, child))
             if self._serves(pin, child, specs.get(child), coming):
                 if child in parked and not self._wishes.here(pin.children[child]):
-                    # Its shard's owner cannot run it. It goes back when an owner can.
+                    # The owner of its shard cannot run it: it is a straggler, and returns when an owner can.
                     self._stragglers.follow(pin, self._traits.retention, serving=True)
                 if closed_at:
                     self._account.runs_here(pin, child, "migrated")
@@ -113,7 +113,7 @@ class PinArrivals:
         """Hold the pin, with its child. False: nothing runs in it."""
         hosted = None if record is None else self._entrance.enter(pin, child, record, coming)
         if hosted is None:
-            # It has ended, and the next look gives the pin back; or it cannot run here, either.
+            # It has ended, and the next look at the plan gives the pin back. Or it cannot run here, either.
             pin.close_intake()
             self._register.hold(pin)
             return False

@@ -1,4 +1,4 @@
-"""How a single child comes back to a holding that is served here: its pin is gone, or it is parked no more."""
+"""How a single child returns to a holding that is served here: its pin is gone, or it is parked no more."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Returns:
         """
         group, holding = self._group, self._register.get(shard)
         if holding is None or child not in holding.apart:
-            return  # whoever adopts the shard sees that the pin is gone
+            return  # the node that adopts the shard sees that the pin is gone
         began = group.standing.now()
         owner = holding.owner
         pins, wishes, specs, state, parked, watch = await group.redis.run_many(
@@ -65,11 +65,11 @@ class Returns:
         )
         await self._wishes.refresh(wishes)
         if pins or holding.owner != owner or child in holding.departing or child in holding.unplaced:
-            return  # this news is old: it has been passed on meanwhile
+            return  # the news is old: the child has been passed on meanwhile
         if holding.gone or child not in holding.apart:
             return
         if holding.in_motion and not holding.open:
-            return  # it leaves this minute; the next owner sees that the pin is gone
+            return  # the shard is leaving; its next owner sees that the pin is gone
         record: SpecRecord | None = specs.get(child)
         if record is not None:
             if record.place:
@@ -101,11 +101,11 @@ class Returns:
             self._cursors.orphans(holding, child)
             return False
         states = {} if state is None else {child: state}
-        # It is parked no more with the next commit, whether it was or not: the word may be on its way to Redis still.
+        # The next commit says that it is parked no more, even if Redis does not say so now: the reason may be on its way there.
         coming = Coming(states, parked={child: parked}, ahead=self._ahead.take_single(holding.shard, child))
         hosted = self._entrance.enter(holding, child, record, coming)
         if hosted is None:
-            self._plan_due.ring()  # who cannot run here may run elsewhere
+            self._plan_due.ring()  # it is offered to other nodes
             return False
         self._cursors.again(hosted)
         self._queue.changed()

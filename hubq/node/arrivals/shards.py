@@ -93,7 +93,7 @@ class ShardArrivals:
             copies = await self._copies.take_over(shard)
         else:
             self._copies.unfollow(shard)
-        # Owners first: a pin that is released between the reads is then only welcomed a little later.
+        # Owners first: a child whose pin is released between the reads then only returns a little later.
         owners, wishes, specs, states, parked, watch, marks = await group.redis.run_many(
             [
                 read_owners(group.keys),
@@ -108,14 +108,14 @@ class ShardArrivals:
         )
         await self._wishes.refresh(wishes)
         if holding.gone:
-            await self._drop(holding, copies)  # so was everything, meanwhile: the node was evicted
+            await self._drop(holding, copies)  # the node was evicted meanwhile
             return None
         if owners.shards.get(shard) != owner or owner.incarnation != standing.incarnation:
             holding.lose()
             self._ahead.moved(shard, TargetEvent.FENCED)
             await self._drop(holding, copies)
             return None
-        first = owner.token == 1 and not standing.knows(shard)  # nobody has ever had it
+        first = owner.token == 1 and not standing.knows(shard)  # no node has ever had it
         standing.learn(shard, owner.token)
         holding.set_apart(owners.pinned(shard))
         holding.watched(watch)
@@ -148,16 +148,16 @@ class ShardArrivals:
                 return
 
     def _fenced(self, holding: Holding) -> None:
-        """Somebody else owns the shard by now; none of its copies has been started."""
+        """Another node owns the shard by now; none of the copies has been started."""
         if holding.gone:
-            return  # the node was evicted meanwhile: what is known of its shards is forgotten
+            return  # the node was evicted meanwhile: all about its shards is forgotten already
         holding.lose()
         self._ahead.moved(holding.shard, TargetEvent.FENCED)
         self._events.add("fenced", shard=holding.shard, child="")
         self._plan_due.ring()
 
     async def _drop(self, holding: Holding, copies: Mapping[str, HostedChild]) -> None:
-        """The shard is not ours, after all: end what was built for it, and what it was to be built from."""
+        """The shard is not ours, after all: end the children that were built for it, and its copies."""
         await self._endings.dispose(dict.fromkeys([*holding.children.values(), *copies.values()]), "fenced")
 
     async def _serve(self, holding: Holding, coming: Coming, handover: Handover | None, began: float) -> None:
@@ -169,4 +169,4 @@ class ShardArrivals:
         self._account.shard(holding, handover, restored=len(coming.states), began=began)
         self._queue.changed()
         if holding.apart or holding.unbuilt:
-            self._plan_due.ring()  # a pin may have gone while we were busy; who cannot run here may run elsewhere
+            self._plan_due.ring()  # a pin may have gone meanwhile; children that cannot run here are offered to other nodes

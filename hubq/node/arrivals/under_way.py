@@ -1,4 +1,4 @@
-"""What is being adopted right now, and what has been heard of it meanwhile."""
+"""The shards and pins that are being adopted right now, and the messages about them that came meanwhile."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MESSAGE_PATIENCE = 0.5
 
 
 class UnderWay:
-    """Shards and pins between the sight of their token and their opening: none of them is adopted twice at once."""
+    """Shards and pins from the moment their token is seen until they open. None of them is adopted twice at once."""
 
     def __init__(self) -> None:
         self._shards: dict[int, Holding] = {}
         self._pins: set[tuple[int, str]] = set()
         self._early: dict[tuple[int, str], PinReleased] = {}  # pins that went while their shard was being adopted
-        self._expected: dict[int, float] = {}  # seen in ``owners`` before the ``handover`` message, since when
+        self._expected: dict[int, float] = {}  # shard -> when it was seen in ``owners`` before its ``handover`` message
         self._settled = News()
 
     def forget_all(self) -> None:
@@ -34,7 +34,7 @@ class UnderWay:
     # -- shards ----------------------------------------------------------------------------------------------------
 
     def begin(self, holding: Holding) -> None:
-        """This shard is being adopted, by nobody else until :meth:`end`."""
+        """This shard is being adopted. No other adoption of it begins until :meth:`end`."""
         self._shards[holding.shard] = holding
 
     def end(self, holding: Holding) -> None:
@@ -67,7 +67,7 @@ class UnderWay:
     # -- pins ------------------------------------------------------------------------------------------------------
 
     def pins_begin(self, shard: int, children: Iterable[str]) -> set[tuple[int, str]]:
-        """Pins of these children are being adopted, by nobody else until :meth:`pins_end`."""
+        """The pins of these children are being adopted. No other adoption of them begins until :meth:`pins_end`."""
         mine = {(shard, child) for child in children}
         self._pins |= mine
         return mine
@@ -99,7 +99,7 @@ class UnderWay:
         return self._early.pop((shard, child), None)
 
     def forget_early(self, holding: Holding) -> None:
-        """Of the shard's early messages only those of children that turned out to be apart matter."""
+        """Drop the early messages of the shard, but for those of children that are apart: only these matter."""
         for shard, child in list(self._early):
             if shard == holding.shard and child not in holding.apart:
                 del self._early[shard, child]

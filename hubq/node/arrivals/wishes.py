@@ -40,7 +40,7 @@ class Wishes:
         for child in self._moves:
             self._by_shard.setdefault(shard_of(child, self._group.config.shards), []).append(child)
         self._epoch = epoch
-        self._not_before.clear()  # somebody has asked again
+        self._not_before.clear()  # a new wish asks for another try
         self.news.ring()
         return True
 
@@ -97,5 +97,5 @@ class Wishes:
         self._not_before[child] = (target, self._ups.get(target, 0), until)
 
     def forget_put_offs(self) -> None:
-        """The node was evicted: whatever failed may be tried again."""
+        """The node was evicted: all that failed may be tried again."""
         self._not_before.clear()

@@ -33,7 +33,7 @@ class Activity:
     async def _work(self) -> None:
         standing, lease = self._standing, self._standing.lease
         while True:
-            while lease.trusted(now := standing.now()):  # noqa: ASYNC110  (it is the time that is waited for)
+            while lease.trusted(now := standing.now()):  # noqa: ASYNC110  (the wait is for a time, not for an event)
                 await asyncio.sleep(lease.asked_at + lease.seconds - lease.margin - now)
             told = self._active()
             await self._signals.announce(told, "passive")

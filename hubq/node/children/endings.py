@@ -26,8 +26,8 @@ log = logging.getLogger("hubq.node")
 
 
 class Endings:
-    """How children of a node end. ``quiet``: children of whose end nothing is logged. ``plan_due`` is rung when a pin has no
-    child any more.
+    """How children of a node end. ``quiet``: children whose end is not logged. ``plan_due`` is rung when a pin has no child
+    any more.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Endings:
     # -- for good --------------------------------------------------------------------------------------------------
 
     def forget(self, holding: Holding, child: str, record: SpecRecord) -> None:
-        """A child that never started, or has ended, goes with the next commit."""
+        """The next commit deletes a child that never started, or has ended."""
         holding.effects.ended[child] = record.start_id
         holding.recorder.ended(holding, child, record.start_id)
         holding.effects.states.pop(child, None)
@@ -63,7 +63,7 @@ class Endings:
             self.end(hosted)
 
     def stop_parked(self, hosted: HostedChild, message: Message) -> None:
-        """A stop message for a child that cannot run: it ends, and what waits for it is refused."""
+        """A stop message for a child that cannot run: it ends, and the messages that wait for it are refused."""
         holding = hosted.holding
         holding.effects.done.setdefault(hosted.child_id, []).append(message.entry)
         if message.reply_to:
@@ -73,7 +73,7 @@ class Endings:
         self._cursors.orphans(holding, hosted.child_id)
 
     def end(self, hosted: HostedChild) -> None:
-        """The child ends for good: what waits for it is refused, spec and state go with the next commit."""
+        """The child ends for good: the messages that wait for it are refused, and the next commit deletes spec and state."""
         if hosted.life is Life.ENDED:
             return
         holding, child = hosted.holding, hosted.child_id
@@ -129,7 +129,7 @@ class Endings:
         await self.on_stop(hosted, reason)
 
     async def on_stop(self, hosted: HostedChild, reason: str) -> None:
-        """Ask the child to let go of what it holds, within ``stop_timeout``."""
+        """Ask the child to release its resources, within ``stop_timeout``."""
         if hosted.instance is None or not overrides(hosted.kind, "on_stop"):
             return
         try:

@@ -1,4 +1,4 @@
-"""Handles one message: its method is run, and what it brings about is settled."""
+"""Handles one message: runs its method, and settles its effects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LaysState(Protocol):
 
 
 class NoCopyStates:
-    """In a hub without copies nobody is told an original's state."""
+    """In a hub without copies no copy takes a state."""
 
     def lay(self, hosted: HostedChild, envelope: Envelope) -> None:
         """Nothing to do."""
@@ -48,7 +48,7 @@ class NoCopyStates:
 class Handler:
     """Runs the methods of children. ``handled`` and ``failed`` count messages.
 
-    ``threads`` runs plain ``def`` methods. ``quiet``: children of whose end nothing is logged.
+    ``threads`` runs plain ``def`` methods. ``quiet``: children whose end is not logged.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Handler:
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
-                self._raised(hosted, in_hand, error)  # the handler's own: something it waited for was cancelled
+                self._raised(hosted, in_hand, error)  # not ours: something that the handler waited for was cancelled
                 return
             # Overdue in a handover, or the node is going away: as if the message had never been begun.
             self._roll_back(hosted)
@@ -119,8 +119,8 @@ class Handler:
         self._succeeded(hosted, in_hand, answer, eager)
 
     def unbegun(self, hosted: HostedChild, message: Message) -> None:
-        """A message is not handled, after all: it is the next one again. (If its child moves, it is read there; but the
-        child may stay, since its target has gone or its state could not be taken.)
+        """A message is not handled, after all: it is the next one again. (If its child moves, its next node reads it. But
+        the child may stay: its target has gone, or its state could not be taken.)
         """
         hosted.put_back(message)
 
@@ -157,7 +157,7 @@ class Handler:
             saves = hosted.saved_with_each_message and hosted.life is not Life.ENDED
             envelope = envelope_of(hosted, state) if hosted.reached(cursor, state, saves) else None
         else:
-            envelope = None  # (what is saved with each message is taken at each boundary)
+            envelope = None  # (a child whose state is saved with each message is eager)
             hosted.reached_unseen(cursor)
         in_hand.succeeded(answer, envelope)
         self._outcomes.settle(hosted, in_hand)
@@ -187,7 +187,7 @@ class Handler:
             self._endings.end(hosted)
 
     def _kept(self, hosted: HostedChild, message: Message) -> bytes | None:
-        """``on_error="keep"``: the state is what the handler has left. The envelope, if it is to be saved at once."""
+        """``on_error="keep"``: the state stays as the handler has left it. The answer: the envelope, if it is saved at once."""
         hosted.is_changed()
         hosted.holds_until(message.entry.decode())
         if hosted.kind.durability != "commit" and not hosted.holding.recorder.records:

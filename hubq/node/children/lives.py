@@ -1,4 +1,4 @@
-"""The lives of children: begun with their state, started, their own loop ``run()``, restarted by their policy."""
+"""The lives of children: they get their state, start, have their own loop ``run()``, and are restarted by their policy."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from hubq.store.registry import read_state
 
 log = logging.getLogger("hubq.node")
 
-#: How much later than this node's idea of Redis TIME a message of an earlier owner may be, ms: more than any clock is wrong.
+#: A message of an earlier owner may be this much later than Redis TIME as this node knows it, ms: more than clocks differ.
 CLOCKS_DIFFER = 1000
 
 
 class Lives:
-    """Begins children, and sees to their loops."""
+    """Begins children, and runs their loops."""
 
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, gate: Gate, register: Register,
@@ -83,7 +83,9 @@ class Lives:
             self._started(hosted)
 
     def goes_on(self, hosted: HostedChild) -> None:
-        """Another node had it before: of an interval child, what that one answered since its last save comes again."""
+        """Another node had the child before. With ``durability="interval"``, messages that it has answered since its last save
+        come again.
+        """
         if hosted.kind.durability == "interval":
             now_ms = self._group.standing.redis_now_ms()
             hosted.holding.replays_before(hosted.child_id, now_ms + CLOCKS_DIFFER)
@@ -123,8 +125,8 @@ class Lives:
     # -- its run() -------------------------------------------------------------------------------------------------
 
     def start_run(self, hosted: HostedChild) -> None:
-        """Start the child's own loop, if it has one. One that is slow to end after a cancellation is waited for: a child
-        never has two.
+        """Start the child's own loop, if it has one. A child never has two: a loop that was cancelled and has not ended yet
+        is waited for.
         """
         if not hasattr(hosted.kind, "run") or hosted.life is not Life.RUNNING:
             return
@@ -140,7 +142,7 @@ class Lives:
             self.start_run(hosted)
 
     def hold_back(self) -> None:
-        """The hub has no quorum: every ``run()`` is cancelled, as for a handover, and none begins."""
+        """The hub has no quorum: every ``run()`` is cancelled, as in a handover, and none begins."""
         self._gate.close()
         running = [h for h in self._register.children() if h.run_task is not None and not h.run_task.done()]
         for hosted in running:
@@ -191,7 +193,7 @@ class Lives:
         await hosted.at_boundary()
         if not _still_restarting(hosted):
             return
-        # Not only what is to be committed: a commit that is under way must be in Redis before its state is read.
+        # A commit that is under way must be in Redis before the state is read: wait for the next one, even if it is empty.
         await self._saver.committed(hosted.holding)
         group = self._group
         command = read_state(group.keys, hosted.holding.shard, hosted.child_id)
@@ -199,7 +201,7 @@ class Lives:
             try:
                 envelope = await group.redis.run(command, retry_for=group.config.lease)
                 break
-            except RedisUnavailable as error:  # no reason to park it: it may go on when Redis does
+            except RedisUnavailable as error:  # no reason to park it: it goes on when Redis is back
                 log.warning("the restart of child %s waits: %s", hosted.child_id, error)
                 await asyncio.sleep(0.2)
         else:
@@ -219,7 +221,7 @@ class Lives:
         hosted.take_instance_of(fresh)
         self._events.add("child_restarted", child=child, shard=holding.shard)
         if hosted.unsaved:
-            # durability="interval": what it did since its last save is undone, and its messages come again.
+            # durability="interval": the messages since its last save are undone, and come again.
             hosted.drop_unsaved()
             hosted.drop_queue()
             self._cursors.again(hosted)

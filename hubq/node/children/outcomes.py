@@ -1,4 +1,4 @@
-"""What becomes of a message that is done: it leaves the mailbox, and its reply goes out, with the next commit."""
+"""The outcome of a message: with the next commit it leaves the mailbox, and its reply goes out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.store.mailbox import Message, reply_line
 
-#: Words of messages that were never begun: they leave no trace whatever ``on_error`` says.
+#: Words of messages that were never begun. They change no state, whatever ``on_error`` is.
 UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child"})
 
 
 class Outcomes:
-    """Puts all that a message has brought about into the effects of its holding."""
+    """Puts the outcome of a message into the effects of its holding."""
 
     def __init__(self, node_name: str, queue: CommitQueue, saver: Saver) -> None:
         self._node_name = node_name
@@ -24,10 +24,10 @@ class Outcomes:
         self._saver = saver
 
     def settle(self, hosted: HostedChild, in_hand: InHand) -> None:
-        """The message is done: it goes with the next commit, and with it what its handling has brought about."""
+        """The message is done. It goes with the next commit, and all that its handling has brought about goes with it."""
         holding, child, message = hosted.holding, hosted.child_id, in_hand.message
         if in_hand.state is not None:
-            # Before the recorder is asked: what it tells the followers depends on whether this commit saves the state.
+            # Before the recorder is asked: it tells followers another thing if this commit saves the state.
             holding.effects.states[child] = in_hand.state
         recorder = holding.recorder
         if recorder.records and not recorder.finished(hosted, message, in_hand.word):
@@ -54,7 +54,7 @@ class Outcomes:
     def fail(
         self, hosted: HostedChild, message: Message, word: str, text: str, kind: str = "", trace: str = ""
     ) -> None:  # fmt: skip
-        """The message is done, though it was not in hand: there is an error for its caller."""
+        """A message that was not in hand is done: its caller gets an error."""
         in_hand = InHand(message)
         in_hand.failed(word, error_payload(message, text, kind, trace))
         self.settle(hosted, in_hand)
@@ -72,7 +72,7 @@ class Outcomes:
 
 
 def error_payload(message: Message, text: str, kind: str = "", trace: str = "") -> bytes:
-    """An error as its caller gets it. ``kind`` is the name of the exception; empty if nobody waits for a reply."""
+    """An error as its caller gets it (empty if there is no caller). ``kind`` is the name of the exception."""
     if not message.reply_to:
         return b""
     text, trace = (part.encode("utf-8", "replace").decode() for part in (text, trace))
@@ -80,22 +80,22 @@ def error_payload(message: Message, text: str, kind: str = "", trace: str = "") 
 
 
 def stopped_before(child: str) -> str:
-    """What the sender of a message to a child that has ended is told."""
+    """The error for a message whose child ended before its turn."""
     return f"child {child!r} was stopped before this message's turn"
 
 
 def leaves_no_trace(hosted: HostedChild, word: str) -> bool:
-    """Whether the state is as if the message had never been begun. (So ``durability="interval"`` need not keep it until
-    the next save, and must not: its sender has been told, and after a crash it could be run all the same.)
+    """Whether the state is as if the message had never been begun. ``durability="interval"`` must not keep such a message
+    until the next save: its sender has been told that it failed, and after a crash it would be run all the same.
     """
     return word in UNBEGUN or (word != "ok" and hosted.kind.on_error == "rollback")
 
 
 def may_be_a_replay(hosted: HostedChild, message: Message, hub_began_ms: int) -> bool:
-    """``durability="interval"``: whether it may have been answered before a crash, and be missing in the saved state.
+    """``durability="interval"``: whether the message may have been answered before a crash, and be missing in the saved state.
 
-    Such a message is handled even past its deadline: its caller may have been told that it was. (Not if its deadline
-    passed before there was any node: its caller was told that it never will be.)
+    It is handled even past its deadline then: its caller may have got its result. (Not if its deadline passed before
+    there was any node: its caller was told that it will never be run.)
     """
     until = hosted.holding.replays.get(hosted.child_id)
     if until is None or int(message.entry.partition(b"-")[0]) >= until:

@@ -1,4 +1,4 @@
-"""Parks children that cannot run here: their messages stay in the mailbox, and whoever asks is told why."""
+"""Parks children that cannot run here: their messages stay in the mailbox, and the reason is shown to users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("hubq.node")
 
 
 class Parking:
-    """Writes down which children are parked, and why. ``quiet``: children of which nothing is logged."""
+    """Writes down which children are parked, and why. ``quiet``: children that are not logged."""
 
     def __init__(self, services: Services, events: EventLog, queue: CommitQueue, quiet: set[str]) -> None:
         self._services = services
@@ -25,7 +25,7 @@ class Parking:
         self._quiet = quiet
 
     def park(self, hosted: HostedChild, reason: str) -> None:
-        """Its life is PARKED by now: say why."""
+        """Write down why a child is parked. (Its life is PARKED by now.)"""
         reason = sendable(reason)
         child, shard = hosted.child_id, hosted.holding.shard
         quiet = child in self._quiet
@@ -43,7 +43,7 @@ class Parking:
         hosted.moved(LifeEvent.FAILED)
         self.park(hosted, reason)
         if reason.startswith(TOOK_DOWN):
-            # It stands in Redis, and is taken back there (`hubq dead replay`): not to be written again.
+            # The reason is in Redis, and is taken back there (`hubq dead replay`): it must not be written again.
             del holding.effects.parked[child]
             holding.condemn(child)
         else:

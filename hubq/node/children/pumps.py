@@ -79,7 +79,7 @@ class Pumps:
         self._check_due = False
         if self._turning > 0:
             return
-        self._queue.due()  # the pump is suspended: what it finished before must not wait for it
+        self._queue.due()  # the pump is suspended: the messages that it has finished must not wait for it
         if self._ready:
             self._turning += 1
             pump = asyncio.get_running_loop().create_task(self._pump())
@@ -131,5 +131,5 @@ class Pumps:
             if turning:
                 self._turning -= 1
             self._queue.due()
-            if self._ready and self._may_handle():  # else they are resumed when handlers may start again
+            if self._ready and self._may_handle():  # if not, they are resumed when handlers may start again
                 self._ensure()

@@ -41,7 +41,7 @@ class Saver:
         await self.committed(hosted.holding)
 
     def save(self, hosted: HostedChild) -> None:
-        """Put the child's state into the next commit, and with it the messages it holds. Call at a boundary."""
+        """Put the child's state, and the messages that it holds, into the next commit. Call at a boundary."""
         state = take_state(hosted, self._config.max_state_bytes)
         unexplained = hosted.taken(state)  # no message has made it so
         if not hosted.saved:
@@ -52,7 +52,7 @@ class Saver:
         self._holds(hosted)
 
     def save_boundary(self, hosted: HostedChild) -> None:
-        """Put the state of the last message boundary into the next commit, and the messages it holds. At any time."""
+        """The same with the state of the last boundary. May be called at any time."""
         if hosted.boundary is not None and not hosted.saved:
             hosted.is_saved()
             hosted.holding.effects.states[hosted.child_id] = envelope_of(hosted, hosted.boundary)
@@ -79,7 +79,7 @@ class Saver:
         hosted.arm(asyncio.get_running_loop().call_later(hosted.kind.save_every, self._due, hosted))
 
     def _due(self, hosted: HostedChild) -> None:
-        hosted.disarm()  # the next message sets another timer, whatever becomes of this save
+        hosted.disarm()  # the next message sets another timer, even if this save does not happen
         self._background.run(self._save_soon(hosted), "saving")
 
     async def _save_soon(self, hosted: HostedChild) -> None:
@@ -94,7 +94,7 @@ class Saver:
     # -- when it moves ---------------------------------------------------------------------------------------------
 
     async def hand_over(self, hosted: HostedChild, with_state: bool) -> tuple[str, bytes | None]:
-        """End ``run()`` and take what the child hands over: (child, envelope or None if msk has it already).
+        """End ``run()`` and take the state that the child hands over: (child, envelope; None: msk has it already).
 
         Raises what ``prepare_handover_state`` raises, or that its result cannot be saved.
         """

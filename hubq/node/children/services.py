@@ -1,4 +1,4 @@
-"""What the node does for its hosted children: the acts behind a child's ``self``."""
+"""What a child can ask of its node: ``self.commit()``, ``self.stop()`` and ``self.redundancy_mode``."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Signals:
 
     @property
     def follow_trust(self) -> bool:
-        """Whether children hear of it when their node is not sure any more that it owns them."""
+        """Whether children are told when the lease of their node is not trusted any more."""
         return bool(self._heard) and not self._all_active
 
     def active(self, hosted: HostedChild) -> bool:

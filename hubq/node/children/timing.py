@@ -11,7 +11,7 @@ from hubq.node.runtime.counters import Seconds
 
 
 def timed(handle: Handle, seconds: Seconds) -> Handle:
-    """The same, counted in ``seconds`` and in the child's holding. A message that is not handled is not counted."""
+    """``handle``, with its time counted in ``seconds`` and in the child's holding. A message that is undone is not counted."""
 
     async def measured(hosted: HostedChild, in_hand: InHand) -> None:
         began = perf_counter()

@@ -1,4 +1,4 @@
-"""Group commit: one script call, or few, for whatever has finished meanwhile."""
+"""Group commit: one script call, or few, for all effects of the moment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hubq.store.owners import commit_shard, commit_shards, renew_token
 
 log = logging.getLogger("hubq.node")
 
-#: Of so many commits one is looked at to see which children are busy.
+#: One commit of so many is sampled, to see which children are busy.
 SAMPLED = 8
 
 
@@ -58,16 +58,16 @@ class Committer:
         await self._commit()
 
     async def settled(self) -> None:
-        """Wait until no commit is under way. What is frozen by then is not touched again until it is thawed."""
+        """Wait until no commit is under way. A holding that is frozen by then is not committed until it is thawed."""
         async with self._lock:
             pass
 
     def take(self, holding: Holding) -> Effects:
-        """The effects collected so far; the holding begins to collect anew."""
+        """The effects gathered so far; the holding begins to gather anew."""
         return holding.take_effects(self._reply_ttl_ms)
 
     async def commit(self, holding: Holding, effects: Effects) -> str:
-        """Commit what was taken of a holding that is not served here any more: ``ok`` or ``fenced``."""
+        """Commit effects that were taken of a holding which is not served here now. The answer: ``ok`` or ``fenced``."""
         group = self._group
         async with self._lock:
             while True:
@@ -81,9 +81,9 @@ class Committer:
                 await self.renew([holding])
 
     async def renew(self, holdings: Sequence[Holding]) -> None:
-        """Void what was sent and not answered: it could still arrive, after acts that follow it, and undo them.
+        """Make a commit void that was sent and not answered: it could arrive late, and undo later commits.
 
-        The holdings go on under a new token; those that are owned by others already learn it from their next act.
+        The holdings go on under a new token. A holding that another node owns already finds out with its next commit.
         """
         group = self._group
         before = [(holding, holding.owner) for holding in holdings]
@@ -92,7 +92,7 @@ class Committer:
             token = owner.token + 1
             if holding.pinned is not None:
                 token = max(token, int(group.standing.redis_now_ms()))
-            # Known here before it is written: nobody takes the new line for another owner's.
+            # Known here before it is written, so that no part here takes the new line for that of another owner.
             holding.owned_by(replace(owner, token=token))
         while True:
             commands = [renew_token(group.keys, h.shard, h.pinned, owner, h.owner) for h, owner in before if not h.gone]
@@ -116,7 +116,7 @@ class Committer:
     async def _commit(self) -> None:
         async with self._lock:
             if not self._group.standing.trusted():
-                return  # the lease keeper says that all has changed if the lease comes back
+                return  # when the lease is renewed, Resuming marks everything as changed
             batch = self._queue.take()
             if not batch:
                 return
@@ -126,7 +126,7 @@ class Committer:
             try:
                 words = await self._until_answered([(holding, effects) for holding, effects, _ in taken])
             except Exception:
-                # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
+                # It is not known whether these effects were written. The states in memory must not be saved without them.
                 for holding, _, waiters in taken:
                     self._forfeits.given_up(holding)
                     for waiter in waiters:
@@ -159,9 +159,9 @@ class Committer:
                     self._counters.sampled[child] += len(entries)
 
     async def _until_answered(self, batch: Sequence[tuple[Holding, Effects]]) -> list[str]:
-        # Losing a commit is not harmless: go on until Redis answers. If our lease is over by then, it says "fenced".
-        # But what has become void here meanwhile (another Redis answers) is not sent again: it may fit what that one
-        # has, and would put a state there whose messages are waiting again.
+        # A commit must not be lost: go on until Redis answers. If our lease is over by then, the answer is "fenced".
+        # But effects that have become void meanwhile (another Redis answers) are not sent again. That Redis may have the
+        # same token, and messages that wait again: their effects would then be applied twice.
         group = self._group
         while True:
             live = [(holding, effects) for holding, effects in batch if not holding.gone]

@@ -10,7 +10,7 @@ from hubq.store.replication import confirmed, shortfall
 
 
 class Confirmation(Protocol):
-    """Awaited before those who wait for a commit are told of it."""
+    """Awaited before a wait for a commit ends."""
 
     async def confirm(self) -> NotReplicated | None:
         """The error if too few replicas have it."""
@@ -31,6 +31,6 @@ class ReplicaConfirmation:
         self._group = group
 
     async def confirm(self) -> NotReplicated | None:
-        """All that was written on this node's connection counts, the commit among it."""
+        """Redis counts all that was written on this node's connection, and so the commit."""
         config = self._group.config
         return shortfall(await confirmed(self._group.redis, config), config, "committed")

@@ -1,4 +1,4 @@
-"""What follows when a holding is forfeited: its token is another node's, or what is in memory is not to be trusted."""
+"""A holding is forfeited: its token is another node's, or its state in memory is not to be trusted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Forfeits:
         self._group = group
 
     def fenced(self, holding: Holding) -> None:
-        """Another node owns it: stop its children here. What they did since the last commit is void."""
+        """Another node owns it: end its children here. What they did since the last commit is void."""
         if holding.gone:
             return
         self._register.drop(holding)
@@ -37,7 +37,7 @@ class Forfeits:
         self._plan_due.ring()
 
     def given_up(self, holding: Holding) -> None:
-        """What is in memory is not to be trusted, but the token is still here: adopt it again from Redis."""
+        """Its state in memory is not to be trusted, but the token is still here: it is adopted again from Redis."""
         group, standing = self._group, self._group.standing
         self.fenced(holding)
         if holding.pinned is not None:

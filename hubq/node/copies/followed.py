@@ -11,7 +11,7 @@ from hubq.node.runtime.group import Group
 from hubq.store.control import send_control
 from hubq.store.replica_log import unfollow_shard
 
-#: How long followers are remembered that say nothing, seconds (more than a lease).
+#: How long a follower that reports nothing is remembered, seconds (more than a lease).
 TTL = 60.0
 
 
@@ -48,8 +48,8 @@ class Followed:
     # -- and no more -----------------------------------------------------------------------------------------------
 
     def release(self, shard: int) -> list[HostedChild]:
-        """Take nothing more in for a shard whose copies are to go on as the originals: its copies. They may still handle
-        what they have.
+        """Take nothing more in for a shard whose copies are to go on as the originals. The answer: its copies. They may
+        still handle the messages that they have.
         """
         replica = self._shards.pop(shard, None)
         if replica is None:
@@ -58,7 +58,7 @@ class Followed:
         return list(replica.holding.children.values())
 
     def forget(self, shard: int) -> list[HostedChild]:
-        """Take nothing more in for a shard: its copies, which are to be ended."""
+        """Take nothing more in for a shard. The answer: its copies, which the caller has to end."""
         replica = self._shards.pop(shard, None)
         return [] if replica is None else replica.end()
 
@@ -78,10 +78,10 @@ class Followed:
         command = unfollow_shard(group.keys, shard, group.node_name, group.standing.incarnation)
         self._background.run(group.redis.run(command, retry_for=1.0), f"unfollowing shard {shard}")
 
-    # -- what others have to tell ----------------------------------------------------------------------------------
+    # -- what only others know --------------------------------------------------------------------------------------
 
     def ask(self, replica: Replica) -> None:
-        """Ask for the states that neither ``msk`` nor the log can tell: the primary, and those who hold a child apart."""
+        """Ask the primary, and the nodes with pins of the shard, for the states that are neither in ``msk`` nor in the log."""
         group = self._group
         if replica.waiting or replica.doubted:
             message = ReplicaJoined(group.node_name, replica.shard)

@@ -19,7 +19,7 @@ class CopyStates:
         self._builder = builder
 
     def lay(self, hosted: HostedChild, envelope: Envelope) -> None:
-        """Make a copy what the envelope says. A copy that cannot be made so is dropped."""
+        """Give a copy the state of the envelope. A copy that cannot take it is dropped."""
         try:
             if envelope.form == ATTRIBUTES:
                 lay_state(hosted, envelope.data)

@@ -1,4 +1,4 @@
-"""What the entries of a shard's log do to the copies of its children (docs/protocol.md, section 7)."""
+"""Applies the entries of a shard's log to the copies of its children (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("hubq.node")
 
 
 class LogApplier:
-    """Builds copies, and does to them what was done to their originals."""
+    """Builds copies, and makes them follow their originals."""
 
     def __init__(
         self, group: Group, background: Background, builder: Builder, signals: Signals, endings: Endings, pumps: Pumps,
@@ -56,7 +56,7 @@ class LogApplier:
     # -- building --------------------------------------------------------------------------------------------------
 
     async def build(self, replica: Replica, child: str, record: SpecRecord, envelope: Envelope | None) -> None:
-        """A copy of one child, as its envelope says."""
+        """Build a copy of one child, with the state of its envelope."""
         holding = replica.holding
         try:
             hosted = self._builder.build(holding, child, record)
@@ -98,7 +98,7 @@ class LogApplier:
     # -- entries of the log ----------------------------------------------------------------------------------------
 
     async def take_in(self, replica: Replica, entries: Iterable[LogEntry]) -> bool:
-        """Do to the copies what the entries say was done to the originals. False: something is missing, begin anew."""
+        """Apply entries of the log to the copies. False: an entry is missing, and the follower must begin anew."""
         try:
             return await self._take_in(replica, entries)
         except (*LOST, RedisUnavailable) as error:
@@ -153,7 +153,7 @@ class LogApplier:
             retry_for=group.config.lease,
         )
         if child in specs and specs[child].start_id == start_id:
-            # A child that was parked until now, say, is new here and has a state.
+            # A child that is new here may have a state: it was parked until now, for example.
             await self.build(replica, child, specs[child], Envelope.read(states[child]) if child in states else None)
 
     def _ended(self, replica: Replica, hosted: HostedChild) -> None:
@@ -178,7 +178,7 @@ class LogApplier:
     def _state(self, replica: Replica, hosted: HostedChild, envelope: bytes) -> None:
         replica.holds_until(hosted.child_id, Envelope.read(envelope).cursor)
         if self.active_active:
-            # In its turn: behind the messages that came before it.
+            # Queued like a message, behind the messages that came before it.
             self._pumps.offer(hosted, Message(b"0", "state", hosted.child_id, "", "0", "", 0, envelope))
         else:
             self._states.lay(hosted, Envelope.read(envelope))

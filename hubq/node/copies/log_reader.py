@@ -78,7 +78,9 @@ class LogReader:
 
     def _begin_anew(self, replica: Replica) -> None:
         follower = self._group.node_name
-        log.warning("shard %d: its follower %s has lost the thread and begins anew", replica.shard, follower)
+        log.warning(
+            "shard %d: its follower %s has missed an entry of its log, and begins anew", replica.shard, follower
+        )
         self._followed.drop(replica.shard)
         self._plan_due.ring()
 

@@ -44,7 +44,7 @@ class NoCopies:
         return {}
 
     def adopt(self, copy: HostedChild, saved: Envelope | None) -> bool:
-        """There is no copy that could go on."""
+        """There is no copy."""
         return False
 
     async def taken_over(

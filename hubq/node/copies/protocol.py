@@ -1,4 +1,4 @@
-"""What the rest of a node asks of its copies of other nodes' children."""
+"""What the other parts of a node ask of its copies."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Copies(Protocol):
         """This node has claimed the shard: the copies, each as the last commit has left it."""
 
     def adopt(self, copy: HostedChild, saved: Envelope | None) -> bool:
-        """Whether a copy may go on as the original: it is what ``msk`` says, or can be made so."""
+        """Whether a copy may go on as the original: it has the state of ``msk``, or can be given it."""
 
     async def taken_over(
         self, holding: Holding, taken: Mapping[str, HostedChild], copies: Mapping[str, HostedChild]

@@ -1,4 +1,4 @@
-"""What a commit tells the followers of its shard: the primary's half of the log (docs/protocol.md, section 7)."""
+"""Writes the log of a shard for its followers, as effects of its commits (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("hubq.node")
 
 
 class ShardRecorder:
-    """Puts what happens to the children of a shard into the effects of their holding, in the order it happened."""
+    """Puts all that happens to the children of a shard into the effects of their holding, in the order in which it happens."""
 
     records = True
 
@@ -30,7 +30,7 @@ class ShardRecorder:
         If the message's commit saves the state, the envelope stands in the effects by now.
         """
         if hosted.life is Life.ENDED or message.kind not in ("call", "cast") or word in UNBEGUN:
-            # (A withdrawn message is finished before those in front of it: its place says nothing to the followers.)
+            # (A withdrawn message is finished before the messages in front of it: its place would mislead the followers.)
             return True
         applied = word == "ok"
         kept = not applied and hosted.kind.on_error == "keep"
@@ -64,8 +64,8 @@ class ShardRecorder:
             effects.latest[hosted.child_id] = b""
 
     def begun(self, hosted: HostedChild) -> None:
-        """A child runs here from now on. The followers may not know it, even if it has only moved: if the old owner had not
-        handled its start message yet, the new one is the first to see it. Or they have an older state, or another one.
+        """A child runs here from now on. The followers may not know it, even if it has only moved: perhaps the old owner
+        had not handled its start message yet. Or they have another state of it.
         """
         hosted.holding.effects.log.append(LogItem("start", hosted.child_id, word=hosted.record.start_id))
         if hosted.in_hand is None and moves_by_itself(hosted):
@@ -91,10 +91,10 @@ class ShardRecorder:
 
 
 class Silence:
-    """The recorder of copies: nothing of what they do goes to Redis."""
+    """The recorder of copies: nothing that they do goes to Redis."""
 
     records = True
-    """Their boundaries are taken, as those of the originals are: a copy may become the original at any of them."""
+    """Their states are taken at each boundary, as those of the originals are: a copy may become the original at any time."""
 
     def finished(self, hosted: HostedChild, message: Message, word: str) -> bool:
         """Redis is not told."""

@@ -29,11 +29,11 @@ class Replica:
         self.waiting: set[str] = set()
         """Children whose state the primary has been asked for: there is none here yet."""
         self.doubted: set[str] = set()
-        """The same, after another node has become the primary: the state here may be old."""
+        """Children whose state the new primary has been asked for: the state here may be old."""
         self.lock = asyncio.Lock()
         """Held while entries are taken in: one batch after the other."""
         self._queued: dict[str, tuple[int, int]] = {}  # child -> the last message that was queued here
-        self._full: set[HostedChild] = set()  # copies with as many messages in hand as there may be
+        self._full: set[HostedChild] = set()  # copies with as many messages queued as there may be
         self._reported = (0, False, 0.0)
 
     # -- its way ---------------------------------------------------------------------------------------------------
@@ -59,7 +59,9 @@ class Replica:
         return list(self.holding.children.values())
 
     def owned_by(self, owner: str) -> None:
-        """Another node is the primary. Only msk and the log tell of it; of these children they may not tell all."""
+        """Another node is the primary. What it has done is known from msk and the log; they may lack the state of children
+        whose durability is not "commit".
+        """
         self.owner = owner
         self.doubted |= {child for child, hosted in self.holding.children.items() if hosted.kind.durability != "commit"}
 
@@ -69,7 +71,7 @@ class Replica:
 
     @property
     def ready(self) -> bool:
-        """Whether every child's copy is as the last entry read has left it (but for messages in hand)."""
+        """Whether every copy is as its original was at the last entry that was read (but for messages in hand)."""
         return self.reading and not self.waiting and not self.doubted
 
     # -- one child -------------------------------------------------------------------------------------------------
@@ -94,7 +96,7 @@ class Replica:
         self._queued[child] = place_in_stream(cursor)
 
     def is_next(self, child: str, entry: str) -> bool:
-        """Whether a message comes after all that the child has had here; it is the last one then."""
+        """Whether a message comes after all messages that the child has had here. If so, it is the last one from now on."""
         place = place_in_stream(entry)
         if place <= self._queued.get(child, (0, 0)):
             return False
@@ -102,7 +104,7 @@ class Replica:
         return True
 
     def doubts(self, child: str) -> bool:
-        """Whether what is here of the child may not be what the log has made of it."""
+        """Whether the state here may not be the one that the log leads to."""
         return child in self.waiting or child in self.doubted
 
     # -- how much it has in hand -----------------------------------------------------------------------------------
@@ -114,12 +116,12 @@ class Replica:
             self._full.add(hosted)
 
     def has_room(self, queue_limit: int, queue_bytes: int) -> bool:
-        """Whether entries may be read: no copy that was full has still more than half of what it may have."""
+        """Whether entries may be read: each copy whose queue was full has room for half of it again."""
         count, size = queue_limit // 2, queue_bytes // 2
         self._full = {c for c in self._full if c.queue and (len(c.queue) > count or c.queued_bytes > size)}
         return not self._full
 
-    # -- what it has said of itself --------------------------------------------------------------------------------
+    # -- its reports -----------------------------------------------------------------------------------------------
 
     def report_is_due(self, now: float) -> bool:
         """Whether to tell Redis how far it is."""

@@ -30,14 +30,14 @@ from hubq.strategies.redundancy import Redundancy
 
 log = logging.getLogger("hubq.node")
 
-#: As many nodes as no hub has.
+#: More nodes than any hub has.
 MANY = 1 << 16
 #: Copies are built this many at a time, so that the node goes on serving meanwhile.
 BUILD_BATCH = 32
 
 
 class Replicas:
-    """What this node follows, and what it tells those who follow its own shards."""
+    """The shards that this node follows; and what it tells the followers of its own shards."""
 
     def __init__(
         self, group: Group, background: Background, register: Register, queue: CommitQueue, recorder: ShardRecorder,
@@ -87,7 +87,7 @@ class Replicas:
         wanted = {shard for shard, names in found.items() if me in names}
         for replica in followed.all():
             shard, owner = replica.shard, current.get(replica.shard)
-            # A shard without an owner, or one that is just coming here, may need its copies in a moment.
+            # The copies of a shard without an owner, or of a shard that is arriving here, may be needed in a moment.
             coming = owner == me and self._register.get(shard) is None
             if shard not in wanted and owner is not None and not coming:
                 followed.unfollow(shard)
@@ -151,7 +151,7 @@ class Replicas:
             if not followed.has(replica):
                 break
             if parked.get(child, "").startswith(TOOK_DOWN):
-                continue  # a copy's start would take this node down as well; if it is revived, the log says so
+                continue  # the start of its copy would take this node down, too; if it is revived, the log says so
             await self._applier.build(replica, child, record, states.get(child))
             hosted = replica.holding.children.get(child)
             if hosted is not None and hosted.kind.durability != "commit":
@@ -172,7 +172,7 @@ class Replicas:
         for holding in self._register.of_shard(shard):
             for hosted in [hosted for hosted in holding.children.values() if moves_by_itself(hosted)]:
                 await hosted.at_boundary()
-                # (In the holding that it is in by then.)
+                # (Its holding may have changed while it was waited for.)
                 if not hosted.holding.gone and not hosted.holding.frozen and hosted.life is not Life.ENDED:
                     self._recorder.snapshot(hosted)
         self._queue.changed()
@@ -184,7 +184,7 @@ class Replicas:
         return await self._standby.take_over(shard)
 
     def adopt(self, copy: HostedChild, saved: Envelope | None) -> bool:
-        """Whether a copy may go on as the original: it is what ``msk`` says, or can be made so."""
+        """Whether a copy may go on as the original: it has the state of ``msk``, or can be given it."""
         return self._standby.adopt(copy, saved)
 
     async def taken_over(

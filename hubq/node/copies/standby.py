@@ -25,7 +25,7 @@ from hubq.store.replica_log import read_last_number, read_log
 
 #: Log entries, or messages, taken in one read.
 COUNT = 500
-#: How long a take-over waits for messages in hand of a copy whose state is in ``msk`` anyhow, seconds.
+#: How long a take-over waits for copies to finish the messages that they have, seconds.
 PATIENCE = 1.0
 
 
@@ -45,7 +45,7 @@ class Standby:
         self._applier = applier
 
     async def take_over(self, shard: int) -> dict[str, HostedChild]:
-        """This node has claimed the shard: the copies, each as the last commit has left it. (Nobody commits any more.)
+        """This node has claimed the shard: the copies, each as the last commit has left it. (The log has ended.)
 
         The copies stay in their replica's holding, closed, until they are attached to the shard's.
         """
@@ -54,10 +54,10 @@ class Standby:
             return {}
         async with replica.lock:
             whole = await self._reaches_the_end(replica)
-            # Dropped meanwhile, since it has lost the thread, or this node was evicted: its copies end already.
+            # It may have been dropped meanwhile: it missed an entry, or this node was evicted. Then its copies are ending.
             whole = whole and self._followed.has(replica)
             copies = dict(replica.holding.children) if whole else {}
-            # Copies that may go on are not lost: what they have in hand is theirs to finish.
+            # Copies that may go on finish the messages that they have.
             here = self._followed.release(shard) if whole else self._followed.forget(shard)
         if whole:
             await self._settle(replica, copies)
@@ -83,11 +83,11 @@ class Standby:
         return False
 
     async def _settle(self, replica: Replica, copies: dict[str, HostedChild]) -> None:
-        """Let the copies finish what they have in hand; those that cannot are taken from ``msk`` if it has their state."""
+        """Let the copies finish the messages that they have. A child whose copy cannot is taken from ``msk``, if that has its state."""
         # (The holding is open here only if its copies handle messages.)
         working = [hosted for hosted in copies.values() if hosted.queue or hosted.in_hand is not None]
         if working:
-            for hosted in working:  # nobody else resumes a copy that is followed no more
+            for hosted in working:  # no other part resumes a copy whose shard is followed no more
                 self._pumps.resume(hosted)
             waits = [asyncio.ensure_future(hosted.has_drained()) for hosted in working]
             _, late = await asyncio.wait(waits, timeout=PATIENCE)
@@ -98,7 +98,7 @@ class Standby:
             late_one = bool(hosted.queue) or hosted.in_hand is not None
             durability = hosted.kind.durability
             if late_one and durability == "interval":
-                # What it has not handled yet is in the mailbox still, or in the state in ``msk`` (see ``adopt``).
+                # The messages that it has not handled are still in the mailbox, or in the state in ``msk`` (see ``adopt``).
                 hosted.drop_queue()
                 if hosted.in_hand is not None:
                     hosted.in_hand.cancel()
@@ -111,10 +111,10 @@ class Standby:
                 del copies[hosted.child_id]
 
     def adopt(self, copy: HostedChild, saved: Envelope | None) -> bool:
-        """Whether a copy may go on as the original: it is what ``msk`` says, or can be made so."""
+        """Whether a copy may go on as the original: it has the state of ``msk``, or can be given it."""
         if copy.kind.durability != "commit":
             if saved is not None and place_in_stream(saved.cursor) > place_in_stream(copy.cursor):
-                return False  # it was slow: what it has not handled yet is in msk, and in no mailbox any more
+                return False  # it was slow: the messages that it has not handled are in msk, and in no mailbox any more
             copy.is_changed()
             return True  # the copy is newer than msk
         if saved is None:
@@ -129,8 +129,8 @@ class Standby:
     async def taken_over(
         self, holding: Holding, taken: Mapping[str, HostedChild], copies: Mapping[str, HostedChild]
     ) -> bool:
-        """Start the copies that are the originals now, and end the others. Call before the holding opens. False: somebody
-        else owns the shard by now; nothing was started.
+        """Start the copies that are the originals now, and end the others. Call before the holding opens. False: another
+        node owns the shard by now; nothing was started.
         """
         await self._applier.dispose([hosted for child, hosted in copies.items() if child not in taken])
         newer = [
@@ -142,14 +142,16 @@ class Standby:
             if hosted.life is Life.BUILT:
                 self._lives.begin(hosted, None)
             else:
-                self._lives.goes_on(hosted)  # a copy, too, may lack what an owner before the last one answered
+                self._lives.goes_on(
+                    hosted
+                )  # a copy, too, may lack messages that an owner before the last one has answered
                 self._lives.began(hosted)
         return True
 
     async def _save(self, holding: Holding, originals: list[HostedChild]) -> bool:
-        """Copies that are newer than ``msk``: save them, and delete the messages they hold. False: fenced.
+        """Save copies that are newer than ``msk``, and delete the messages that they hold. False: fenced.
 
-        Nothing else has these states: it is tried for as long as the shard may be ours.
+        These states are nowhere else: the save is tried for as long as the shard may be ours.
         """
         committer, standing = self._committer, self._group.standing
         effects = await self._held_by(holding, originals)
@@ -157,10 +159,12 @@ class Standby:
             try:
                 word = await committer.commit(holding, effects)
                 break
-            except RedisUnavailable:  # and the lease is in doubt: it may be renewed yet
+            except RedisUnavailable:  # the lease is not trusted, but may still be renewed
                 if standing.incarnation != holding.owner.incarnation:
                     raise
-            await committer.renew([holding])  # what was sent must not arrive late; returns when Redis answers
+            await committer.renew(
+                [holding]
+            )  # the commit that was sent must not arrive late; returns when Redis answers
         if word != "ok" or standing.incarnation != holding.owner.incarnation:
             return False
         for hosted in originals:

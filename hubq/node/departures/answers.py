@@ -1,4 +1,4 @@
-"""Answers of other nodes to what this one has asked them in a move, by the id of the move."""
+"""Answers of other nodes to the requests of this one, by the id of the move."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hubq.store.membership import NodeInfo
 
 
 class Answer:
-    """What is expected of one node: that it has built children, and that it serves them."""
+    """Two answers are expected of a target: that it has built the children, and that it serves them."""
 
     def __init__(self, handover_id: str, target: str, incarnation: int, *, watched: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class Answers:
         return answer
 
     def forget(self, answer: Answer, after: float = 0.0) -> None:
-        """Nobody waits for it any more, ``after`` so many seconds."""
+        """Take in no answer any more, ``after`` so many seconds."""
         if after:
             asyncio.get_running_loop().call_later(after, self._expected.pop, answer.handover_id, None)
         else:
@@ -70,7 +70,7 @@ class Answers:
             answer.confirm()
 
     def members_seen(self, nodes: Mapping[str, NodeInfo]) -> None:
-        """A target that has left answers nothing more: do not wait for it. (Whether it got the token, Redis says.)"""
+        """A target that has left does not answer any more: end the wait. (Redis knows whether it got the token.)"""
         for answer in self._expected.values():
             info = nodes.get(answer.target)
             if answer.watched and (info is None or info.incarnation != answer.incarnation):

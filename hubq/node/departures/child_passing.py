@@ -38,7 +38,7 @@ from hubq.strategies.migration import MigrationTraits
 
 log = logging.getLogger("hubq.node")
 
-#: How long the confirmation of a passing is taken in after its end, seconds: whoever began it may still wait for it.
+#: How long the confirmation is taken in after the end of a passing, seconds: the start of a child may still wait for it.
 CONFIRMED_WITHIN = 30.0
 
 
@@ -150,7 +150,10 @@ class ChildPassing:
             if in_thread(hosted) or not hosted.busy:
                 self._stays(hosted.child_id, f"busy for longer than retention={retention:g} s")
                 continue
-            log.warning("child %s is busy for too long: its message is undone and moves with it", hosted.child_id)
+            log.warning(
+                "child %s is busy for longer than retention=%g s: its message is undone and moves with it",
+                hosted.child_id, retention,
+            )  # fmt: skip
             late.append(hosted)
         await undo(late)
 
@@ -174,7 +177,7 @@ class ChildPassing:
             self._back(self._aside.pop(child))
 
     def _drop(self) -> None:
-        """The shard was lost before they could be passed. Whoever dropped it did not find these children in it."""
+        """The shard was lost before the children could be passed. They were not in it when it was dropped: end them here."""
         children = [hosted for pin in self._aside.values() for hosted in pin.children.values()]
         self._let_go()
         if children:
@@ -247,7 +250,7 @@ class ChildPassing:
         return self._leaving
 
     def _let_go(self) -> None:
-        """The children are here no more, and what still waits for them here must know."""
+        """The children are not here any more. Waits for their pins-to-be end."""
         for pin in self._aside.values():
             pin.lose()
         self._aside.clear()
@@ -272,7 +275,7 @@ class ChildPassings:
 
     def make(self, holding: Holding, target: str, incarnation: int, children: Sequence[str]) -> ChildPassing:
         """A passing of these children to this life of a node; it begins with :meth:`ChildPassing.run`."""
-        # (Whether the target has left is not looked at: its silence is waited out.)
+        # (Not watched: if the target leaves, its silence is waited out.)
         answer = self._answers.expect(secrets.token_hex(8), target, incarnation)
         return ChildPassing(
             self._group, self._background, self._counters, self._cursors, self._queue, self._committer, self._traits,

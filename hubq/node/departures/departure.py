@@ -35,11 +35,11 @@ UNDONE_WITHIN = 1.0
 
 
 class Outcome(Enum):
-    """What has become of a departure."""
+    """How a departure has ended."""
 
     GIVEN = "given"  # not served here any more
     STAYS = "stays"  # its target has gone: served on here
-    FENCED = "fenced"  # somebody else owned it already: dropped
+    FENCED = "fenced"  # another node owned it already: dropped
 
 
 class Way(Protocol):
@@ -50,15 +50,15 @@ class Way(Protocol):
     what: str
     """For the log."""
     has_target: bool
-    """It is given to one node that may be gone, and stays then. Without a target, the holding is not served here any more
-    whatever the answer is: a script that is repeated may be told ``fenced`` although the first try went through.
+    """It is given to one node. If that node is gone, it stays. Without a target, the holding is not served here any more,
+    even if the answer is ``fenced``: the script may be a repetition, and its first try have gone through.
     """
 
     def parts(self) -> Sequence[Holding]:
         """What goes: the holding, or the pins-to-be that were taken out of it."""
 
     def packed(self, effects: Effects) -> Effects:
-        """The last commit, out of what the holding has collected; nothing more comes to that."""
+        """Make the last commit of the effects of the holding. They are complete."""
 
     def command(self, effects: Effects) -> Command[str]:
         """The script that gives it away."""
@@ -70,17 +70,17 @@ class Way(Protocol):
         """The target is gone, and nothing was written: serve on, with what was packed. Only with ``has_target``."""
 
     def forfeited(self) -> list[HostedChild]:
-        """The holding is dropped. What was taken out of it is lost too: its children, to be disposed of."""
+        """The holding is dropped. So are the children that were taken out of it: these, to be disposed of."""
 
 
 @dataclass(slots=True)
 class Collected:
-    """What children hand over."""
+    """The states that children hand over."""
 
     states: dict[str, bytes] = field(default_factory=dict)
     """Envelopes; a child whose state is in ``msk`` already is not among them."""
     asked: set[str] = field(default_factory=set)
-    """The children that have handed over what they have."""
+    """The children that have answered."""
     failed: dict[HostedChild, Exception] = field(default_factory=dict)
 
     def take(self, handed: tuple[str, bytes | None]) -> None:
@@ -91,7 +91,7 @@ class Collected:
             self.states[child] = envelope
 
     def effects(self, children: Iterable[HostedChild], forgotten: Iterable[str] = ()) -> Effects:
-        """What these children give away: their states, and the messages that these hold."""
+        """The effects of the handover: the states of these children, and the messages that the states hold."""
         handed = Effects(states=self.states, forgotten=list(forgotten))
         for hosted in children:
             if hosted.unsaved and hosted.child_id in self.asked:
@@ -104,7 +104,7 @@ class NoState(TimeoutError):
 
 
 class Interrupted(RuntimeError):
-    """Handing over a state was cancelled by something else."""
+    """The handing over of a state was cancelled, and not by us."""
 
 
 class Departures:
@@ -127,7 +127,7 @@ class Departures:
     # -- collect ---------------------------------------------------------------------------------------------------
 
     async def collect(self, children: Iterable[HostedChild], with_state: bool, within: float) -> Collected:
-        """Ask the children that run, and have nothing in hand, for what they hand over, all at once."""
+        """Ask the children that run, and have nothing in hand, for their states, all at once."""
         collected = Collected()
         asked: dict[asyncio.Task[tuple[str, bytes | None]], HostedChild] = {}
         ready = [hosted for hosted in children if hosted.life is Life.RUNNING and not hosted.busy]
@@ -151,7 +151,7 @@ class Departures:
                 elif task.cancelled():
                     collected.failed[hosted] = Interrupted("prepare_handover_state was cancelled")
                 elif (raised := task.exception()) is not None:
-                    # (BaseExceptions end the loop.)
+                    # (Other BaseExceptions end the loop.)
                     collected.failed[hosted] = raised if isinstance(raised, Exception) else Interrupted(repr(raised))
                 else:
                     collected.take(task.result())
@@ -169,7 +169,7 @@ class Departures:
     # -- give ------------------------------------------------------------------------------------------------------
 
     async def give(self, way: Way) -> Outcome:
-        """Give it away, with the last commit. What raises here is nothing that Redis being away explains."""
+        """Give it away, with the last commit. While Redis is away it is repeated; other errors are raised."""
         holding = way.holding
         await self.become_passive(way.parts())
         holding.freeze()
@@ -182,7 +182,7 @@ class Departures:
                 await self._committer.renew([holding])
                 word = "fenced" if holding.gone else word
         except Exception:
-            # Nobody knows what was written. What is in memory now must never be saved without what was in hand.
+            # It is not known whether the last commit was written. The states in memory must not be saved without it.
             self._forfeits.given_up(holding)
             self._drop(way)
             raise
@@ -197,7 +197,7 @@ class Departures:
         return Outcome.GIVEN
 
     async def _until_answered(self, way: Way, effects: Effects) -> str:
-        # What has become void here meanwhile (another Redis answers) is not sent again: it may fit what that one has.
+        # A holding that became void meanwhile (another Redis answers) is not sent again: that Redis may have its old token.
         group, command = self._group, way.command(effects)
         while not group.standing.lease_over() and not way.holding.gone:
             try:
@@ -231,8 +231,8 @@ class Departures:
 
 
 def give_back(holding: Holding, effects: Effects, handed: Effects, children: Iterable[HostedChild]) -> None:
-    """What was packed was not written: it goes with a later commit, before what has been collected since. ``handed`` is
-    what the children gave away, apart from the effects.
+    """The last commit was not written: its effects go with a later commit, before the effects gathered since. ``handed``:
+    the states that the children handed over.
     """
     if not handed.forgotten:
         # States are saved all the same, and the messages they hold deleted: both, or neither.
@@ -249,7 +249,7 @@ def in_thread(hosted: HostedChild) -> bool:
 
 
 async def at_boundaries(children: Iterable[HostedChild], within: float) -> list[HostedChild]:
-    """Wait until these are between two messages, at most so many seconds: those that are not."""
+    """Wait until these children are at a boundary, at most so many seconds. The answer: those that are not."""
     waits = {asyncio.ensure_future(hosted.at_boundary()): hosted for hosted in children}
     if not waits:
         return []
@@ -258,8 +258,8 @@ async def at_boundaries(children: Iterable[HostedChild], within: float) -> list[
 
 
 async def _until_done(tasks: Collection[asyncio.Task[Any]], within: float) -> set[asyncio.Task[Any]]:
-    """Wait for tasks at most so many seconds; those that are not done by then are cancelled. If whoever waits is
-    cancelled (the node ends), all of them are.
+    """Wait for tasks, at most so many seconds, and cancel those that are not done by then. If the caller is cancelled (the
+    node ends), all of them are.
     """
     try:
         await asyncio.wait(tasks, timeout=within)

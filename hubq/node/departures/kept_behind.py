@@ -19,7 +19,7 @@ class KeptBehind:
         self.why: dict[str, str] = {}
         """Child -> the reason that users see."""
         self.serving: set[str] = set()
-        """Those that serve on; the others only finish their message."""
+        """Children that serve on. The others only finish their message."""
         self._holding = holding
         self._cursors = cursors
         self._saver = saver
@@ -37,13 +37,13 @@ class KeptBehind:
             self.serving.add(child)
 
     def follow_token(self) -> None:
-        """The pins' token is one above the shard's, and a commit that was repeated has raised that."""
+        """The token of the pins is one above that of the shard, which a repeated commit may have raised."""
         owner = self._holding.owner
         for pin in self.pins.values():
             pin.owned_by(replace(owner, token=owner.token + 1))
 
     def hold(self, register: Register) -> None:
-        """The shard has gone: these pins are ours. They stay closed until somebody says what becomes of them."""
+        """The shard has gone: these pins are ours. They stay closed until ``Stragglers`` takes them."""
         for pin in self.pins.values():
             pin.thaw()
             register.hold(pin)
@@ -57,7 +57,7 @@ class KeptBehind:
         self.why.clear()
 
     def lose(self) -> list[HostedChild]:
-        """The shard was another node's already, and so are they: the children, to be disposed of."""
+        """The shard is lost, and so are the pins-to-be. The answer: their children, to be disposed of."""
         children = [hosted for pin in self.pins.values() for hosted in pin.children.values()]
         for pin in self.pins.values():
             pin.lose()

@@ -1,4 +1,4 @@
-"""Moves of shards: what is being done with a shard in the background, one thing at a time."""
+"""Moves of shards in the background: at most one of each shard at a time."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Moves:
 
     @property
     def moving(self) -> Mapping[int, asyncio.Task[Any]]:
-        """The shards that something is being done with."""
+        """The shards that are being moved, wholly or in part."""
         return self._moving
 
     def begin(self, holding: Holding, work: Coroutine[Any, Any, T], what: str) -> asyncio.Task[T]:
-        """Do something with a shard in the background; until it is done, nothing else is begun with it."""
+        """Move a shard, or children of it, in the background. Until that is done, no other move of it begins."""
         holding.begin_motion()
         task: asyncio.Task[T] = self._background.run(work, what)
         self._moving[holding.shard] = task

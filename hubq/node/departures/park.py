@@ -1,4 +1,4 @@
-"""Parking: nobody is left to take the shards of this node. They are saved, and owned by nobody."""
+"""Parking: no node is left to take the shards of this one. They are saved, and have no owner."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Park:
         self._departures = departures
 
     async def park_all(self) -> None:
-        """Nobody is left: save everything and own nothing."""
+        """No node is left: save all shards, and own none."""
         shards = [holding for holding in self._register.all() if holding.pinned is None and not holding.in_motion]
         for holding in shards:
             holding.begin_motion()
@@ -76,12 +76,14 @@ class Park:
         """Save a shard and own it no more. A child whose state cannot be taken is parked with its last commit."""
         holding.close_intake()
         children = list(holding.children.values())
-        # Not those that start: they have done nothing yet that is not in msk.
+        # Children that are starting are not waited for: they have done nothing that is not in msk.
         late = await at_boundaries([hosted for hosted in children if hosted.busy], self._traits.retention)
         await undo(late)
         collected = await self._departures.collect(children, True, self._traits.handover_data_wait)
         for hosted, error in collected.failed.items():
-            log.error("child %s is parked with its last commit: %r", hosted.child_id, error)
+            log.error(
+                "child %s is parked with its last commit: its state could not be taken: %r", hosted.child_id, error
+            )
         holding.effects.absorb(collected.effects(children))
         await self._departures.give(ShardPark(self._group, self._register, holding))
         await self._departures.dispose(children, "parked")

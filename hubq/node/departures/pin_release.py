@@ -76,7 +76,7 @@ class PinReleases:
         children = [] if hosted is None else [hosted]
         collected = await self._departures.collect(children, True, self._traits.handover_data_wait)
         for error in collected.failed.values():
-            log.error("child %s moves with its last commit; its state could not be taken: %r", pin.pinned, error)
+            log.error("child %s moves with its last commit: its state could not be taken: %r", pin.pinned, error)
         pin.effects.absorb(collected.effects(children))
         await self._departures.give(PinRelease(self._group, self._register, pin, closed_at))
         await self._departures.dispose(children, "migrated")

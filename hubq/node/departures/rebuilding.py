@@ -1,4 +1,4 @@
-"""A shard whose move has failed after its children were stopped (cold swap): it stays, and they are built anew."""
+"""A shard stays whose move has failed after its children were stopped (cold swap): they are built anew."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hubq.store.effects import Effects
 
 
 class Rebuilding:
-    """Adopts shards anew that have never left."""
+    """Adopts shards again that have not left."""
 
     def __init__(
         self, standing: Standing, background: Background, register: Register, endings: Endings, committer: Committer,
@@ -31,11 +31,11 @@ class Rebuilding:
     def rebuild(self, holding: Holding) -> None:
         """Drop what is left of the shard here, commit what its children did, then adopt it as if it had just come."""
         self._register.drop(holding)
-        # Those that were busy:
+        # These were busy when the others were stopped:
         left = [hosted for hosted in holding.children.values() if hosted.life is not Life.ENDED]
         self._background.run(self._endings.dispose(left, "fenced"), "dropping stragglers")
         last = Holding(holding.shard, holding.owner, NoRecorder())
-        # Until its last commit is done nobody takes the shard for one that came back: msk and mailbox are of before.
+        # No adoption before its last commit is done: msk and mailbox are older than that.
         self._arrivals.reserve(last)
         work = self._rebuilt(last, self._committer.take(holding))
         self._background.run(work, f"rebuilding shard {holding.shard}")

@@ -37,8 +37,8 @@ from hubq.strategies.migration import Migration
 
 log = logging.getLogger("hubq.node")
 
-#: How long a shard that is ready to go waits for others that are between two owners, seconds. (One of them may have a
-#: child that is slow to hand its state over.)
+#: How long a shard that is ready to go waits for its turn, seconds. (The shard that has the turn may have a child that is
+#: slow to hand its state over.)
 PATIENCE = 0.05
 
 
@@ -112,11 +112,13 @@ class ShardHandover:
     async def close_intake(self, grace: float) -> None:
         if self.state is Source.STARTING:
             self._moved(SourceEvent.STARTED)  # cold swap builds nothing ahead
-        # While the children of a shard are asked, its neighbours serve on: a pause is that of a few shards, not of all.
+        # While one shard is closed, the others serve on: a child pauses for one shard, not for all.
         self._turn = await self._closing.take(PATIENCE)
         holding = self.holding
         if not self._group.standing.draining:
-            self._wanted_here = self._wishes.staying(holding)  # now: while it waited children may have begun
+            self._wanted_here = self._wishes.staying(
+                holding
+            )  # asked now: children may have begun while it waited for its turn
         self._closed_at = self._group.standing.redis_now_ms()
         holding.close_intake()
         self._hooks.intake(self.shard, False, "migration")
@@ -185,16 +187,16 @@ class ShardHandover:
             await self._departures.dispose(self._ready, "migrated")
         self._moved(SourceEvent.DISPOSED)
 
-    # -- the node's, around them -----------------------------------------------------------------------------------
+    # -- around the steps ------------------------------------------------------------------------------------------
 
     def give_turn(self) -> None:
-        """Nobody needs to wait for this shard any more."""
+        """The next shard may have its turn."""
         if self._turn:
             self._turn = False
             self._closing.give()
 
     def abandon(self) -> None:
-        """Something went wrong. If it was before the token could pass: serve on."""
+        """The strategy has raised. If the token has not passed: serve on."""
         if self.holding.gone:
             if self.state is not Source.DISPOSING:
                 self._drop_kept()
@@ -228,7 +230,7 @@ class ShardHandover:
         self._group.standing.learn(holding.shard, holding.owner.token + 1)
         self._counters.went_out()
         if holding.gone:
-            self._drop_kept()  # the node was evicted before it heard of it: its pins are void, too
+            self._drop_kept()  # the node was evicted before the answer came: its pins are void, too
         else:
             self._kept.hold(self._register)
         self._register.drop(holding)
@@ -261,7 +263,7 @@ class ShardHandover:
         return self._kept.lose()
 
     def _drop_kept(self) -> None:
-        """Whoever dropped the shard did not find these children in it."""
+        """These children were not in the shard when it was dropped: end them here."""
         children = self._kept.lose()
         if children:
             self._background.run(self._departures.dispose(children, "fenced"), "dropping children")

@@ -28,7 +28,7 @@ RETRY = 15.0
 
 
 class Stragglers:
-    """The pins of a node and what they wait for. (``wishes.news``: what could not start then may start now.)"""
+    """Lets the pins of a node return, each at its time. (``wishes.news``: a child that could not start may start now.)"""
 
     def __init__(
         self, group: Group, background: Background, events: EventLog, traits: MigrationTraits, wishes: Wishes,
@@ -46,7 +46,7 @@ class Stragglers:
     def follow(self, pin: Holding, retention: float, *, serving: bool) -> None:
         """Let a pinned child return to its shard: when its message is done, or, if it serves on, when it can start there."""
         if pin.gone or pin.in_motion:
-            return  # lost, or given back already: a strategy may have waited since the token has passed
+            return  # it was lost or given back since the token passed: a strategy may wait in between
         pin.straggle()
         self._events.add("child_pinned", shard=pin.shard, child=pin.pinned or "", serving=int(serving))
         work = self._serve_until_possible(pin, retention) if serving else self._when_done(pin, retention)
@@ -79,7 +79,7 @@ class Stragglers:
         if not await at_boundaries([hosted], retention):
             return
         if in_thread(hosted) and not self._group.standing.draining:
-            # A thread cannot be cancelled: wait for it, but not when this process is about to end.
+            # A thread cannot be cancelled: wait for it, unless this process is about to end.
             await self._first(hosted.at_boundary(), self._group.standing.until_draining())
             if not hosted.settling:
                 return
@@ -109,7 +109,7 @@ class Stragglers:
             await self._releases.release(pin, None)
 
     async def _left_or_news(self, within: float) -> bool:
-        """Wait until this node is leaving (True), or until it is worth another try (False)."""
+        """Wait until this node is leaving (True), or until another try is worthwhile (False)."""
         await self._first(self._group.standing.until_draining(), self._wishes.news.heard(), within=within)
         return self._group.standing.draining
 
@@ -132,14 +132,14 @@ class Stragglers:
                 return owner is not None and owner.node == group.node_name
             wish = self._wishes.wish(hosted.child_id, hosted.record)
             if wish is not None and wish.node not in (owner.node, group.node_name) and self._wishes.is_up(wish.node):
-                return True  # its way there is by its shard
+                return True  # it goes there by way of its shard
             return await self._builds(owner.node, pin, hosted)
         except (TimeoutError, RedisUnavailable):
             return False
 
     async def _builds(self, node: str, pin: Holding, hosted: HostedChild) -> bool:
         group = self._group
-        # (Whether that node has left is not looked at: its silence is waited out.)
+        # (Not watched: if that node leaves, its silence is waited out.)
         answer = self._answers.expect(f"{hosted.child_id}@{group.standing.now()}")
         message = StartChildren(group.node_name, pin.shard, answer.handover_id, hosted.child_id)
         try:

@@ -1,16 +1,16 @@
-"""Turns: how many may be at it at the same time, first come first served, with patience."""
+"""Turns: so many may work at the same time, first come first served. Nobody waits longer than its patience."""
 
 from __future__ import annotations
 
 import asyncio
 
-#: Shards of a node that are between two owners at the same time. Their children pause for as long as all of them take, and
-#: two at a time are moved no sooner than one after the other (docs/performance.md).
+#: Shards of a node that may be closed for a move at the same time. Their children pause until all of them have moved, and
+#: two at a time take no less time than one after the other (docs/performance.md).
 CLOSED_AT_ONCE = 1
 
 
 class Turns:
-    """Whoever waits longer than its patience goes on without a turn: it spaces work out, it protects nothing.
+    """A wait that is longer than its patience ends without a turn: turns space work out, they protect nothing.
 
     >>> async def example():
     ...     turns = Turns(1)
@@ -34,5 +34,5 @@ class Turns:
             return False
 
     def give(self) -> None:
-        """The next one, please."""
+        """Give a turn back."""
         self._free.release()

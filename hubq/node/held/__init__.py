@@ -1,1 +1,1 @@
-"""What is on this node: holdings, hosted children, cursors, what is to be committed. Nothing here waits for Redis or starts a task."""
+"""What is on this node: holdings, hosted children, cursors, the commit queue. Passive: nothing here asks Redis or starts a task."""

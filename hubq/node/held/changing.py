@@ -1,4 +1,4 @@
-"""What changes, and can be waited for."""
+"""Objects whose changes can be waited for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class Changing:
-    """Has a next change. Those who wait for it wait for one future, so that nothing is kept for what nobody waits for."""
+    """Has a next change: one future for all that wait. It is made when the first of them comes, so that an idle child keeps none."""
 
     __slots__ = ("_changed",)
 
@@ -14,7 +14,7 @@ class Changing:
         self._changed: asyncio.Future[None] | None = None
 
     def tell(self) -> None:
-        """It has changed: tell those who wait."""
+        """It has changed: end the waits for its next change."""
         if self._changed is not None:
             if not self._changed.done():
                 self._changed.set_result(None)
@@ -28,5 +28,5 @@ class Changing:
 
 
 async def first_of(*changes: asyncio.Future[None]) -> None:
-    """Wait for whichever comes first; none of them is cancelled, as others wait for them too."""
+    """Wait for the first of these changes. None of them is cancelled, since others may wait for it, too."""
     await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""What is to be committed: marks that handlers set and the committer takes."""
+"""Which holdings have something to commit: handlers set the marks, the committer takes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ class CommitQueue:
 
     def __init__(self, register: Register) -> None:
         self._register = register
-        self._touched: dict[Holding, None] = {}  # in this order: what happens must not depend on addresses
+        self._touched: dict[
+            Holding, None
+        ] = {}  # a dict, not a set: the order must not depend on the addresses of objects
         self._look_at_all = True
         self._bell = Bell()
 

@@ -1,4 +1,4 @@
-"""How far the mailboxes have been read, and who is behind: marks that all set and the reader follows."""
+"""How far the mailboxes have been read, and who is behind. Every part sets marks here; the reader follows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ START = b"0"
 class Cursors:
     """The cursor of each shard, and the holdings and children that have to catch up with it.
 
-    The reader moves ``by_shard`` and takes ``to_catch``; nobody else does.
+    Only the reader moves ``by_shard``, and only its catching up takes the holdings that have to catch up.
     """
 
     def __init__(self) -> None:
@@ -56,8 +56,8 @@ class Cursors:
         self._to_catch.pop(holding, None)
 
     def fresh(self, shard: int) -> None:
-        """A shard, or a child of it, has just become ours: what is being read right now was begun before, and may hold
-        messages that the last owner has handled since.
+        """A shard, or a child of it, has just become ours. The read that is under way was begun before: its answer may
+        hold messages that the last owner has handled since, and does not count.
         """
         self._fresh[shard] = self._turn + 1
 
@@ -77,11 +77,11 @@ class Cursors:
         self._catch(holding)
 
     def set_behind(self, holding: Holding, child: str, after: bytes) -> None:
-        """Leave the child's messages past an entry in the mailbox; somebody says later that they are to be read."""
+        """Leave the child's messages past an entry in the mailbox, until :meth:`catch_up` or :meth:`room` asks for them."""
         holding.behind[child] = after
 
     def caught_up(self, holding: Holding, child: str) -> bytes | None:
-        """The child is not behind any more: after which entry it was."""
+        """The child is not behind any more. The answer: the entry after which it was (None: it was not behind)."""
         return holding.behind.pop(child, None)
 
     def catch_up(self, holding: Holding) -> None:
@@ -120,7 +120,7 @@ class Cursors:
         return self._turn < self._fresh.get(shard, 0)
 
     def begin_page(self, holding: Holding) -> set[str]:
-        """A page is asked for: the children that are sent back from now on, until the next one is."""
+        """A page is asked for. The answer gathers the children that are sent back from now until the next page is asked for."""
         late = self.set_back[holding] = set()
         return late
 

@@ -99,7 +99,7 @@ class HostedChild(KeptState):
         self.tell()
 
     def made(self, instance: Child) -> None:
-        """This is its instance; ``__init__`` has still to run. What was known of an earlier one's state is void."""
+        """This is its instance; ``__init__`` has still to run. What was known of the state of an earlier instance is void."""
         self.instance = instance
         instance._host = self
         self.begin_anew()
@@ -173,7 +173,7 @@ class HostedChild(KeptState):
         del self.queue[place]
 
     def drop_queue(self) -> None:
-        """What is queued is read again, or not needed."""
+        """Drop the queued messages: they are read again, or not needed."""
         self.queue = None
         self.queued_bytes = 0
 
@@ -199,8 +199,8 @@ class HostedChild(KeptState):
 
     @property
     def saved_with_each_message(self) -> bool:
-        """Whether its state goes to ``msk`` in the commit of every message. With ``durability="commit"``; and while it has a
-        pin in a hub with copies: no follower takes a pin over, so the copies there save nothing.
+        """Whether its state goes to ``msk`` in the commit of every message: with ``durability="commit"``, and for every
+        child with a pin in a hub with copies. (No follower takes a pin over, so its copies would save nothing.)
         """
         holding = self.holding
         return self.kind.durability == "commit" or (holding.pinned is not None and holding.recorder.records)
@@ -213,7 +213,7 @@ class HostedChild(KeptState):
             await asyncio.shield(self.changed())
 
     async def has_started(self) -> None:
-        """Wait until the child has started. (Not for a boundary: its first message may be in hand by then, and wait.)"""
+        """Wait until the child has started. (Do not wait for a boundary instead: its first message may be in hand by then.)"""
         while self.life is Life.STARTING:
             await asyncio.shield(self.changed())
 
@@ -275,7 +275,7 @@ class Holding(Phased):
         self.apart: set[str] = set()
         """Children of the shard that are not served here: each has a pin, or waits for its node."""
         self.unplaced: dict[str, SpecRecord] = {}
-        """Those of them that are pinned nowhere: they wait for their node."""
+        """Children of ``apart`` that have no pin: they wait for their node."""
         self.guided: set[str] = set()
         """Children that were started with a place of their own."""
         self.departing: set[str] = set()
@@ -305,7 +305,7 @@ class Holding(Phased):
         return f"<Holding {self.shard}{pin} {self.owner.line!r} {self.phase.value}>"
 
     def lose(self) -> None:
-        """It is not ours any more: nothing of it is handled or committed here. Whoever waits for its commit is told."""
+        """It is not ours any more: nothing of it is handled or committed here. Waits for its next commit are cancelled."""
         super().lose()
         for waiter in self.take_waiters():
             waiter.cancel()
@@ -403,12 +403,12 @@ class Holding(Phased):
     # -- its commits -----------------------------------------------------------------------------------------------
 
     def take_effects(self, reply_ttl_ms: int) -> Effects:
-        """What has been collected so far; it begins to collect anew."""
+        """The effects gathered so far; the holding begins to gather anew."""
         effects, self.effects = self.effects, Effects()
         return effects.keep_replies(reply_ttl_ms)
 
     def give_back_effects(self, effects: Effects) -> None:
-        """They were not committed: they come before what has been collected since."""
+        """These effects were not committed: they come before the effects gathered since."""
         later, self.effects = self.effects, effects
         self.effects.absorb(later)
 
@@ -424,7 +424,7 @@ class Holding(Phased):
         return waiter
 
     def take_waiters(self) -> list[asyncio.Future[None]]:
-        """Those who wait for the next commit."""
+        """The waits for the next commit; from now on they are the caller's."""
         waiters, self._waiters = self._waiters, []
         return waiters
 

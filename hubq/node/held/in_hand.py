@@ -9,8 +9,8 @@ from hubq.store.mailbox import Message
 
 
 class InHand:
-    """Gathers what the handler brings about. All of it goes into the next commit (``Outcomes.settle``), or, if the
-    message is undone, nothing of it does.
+    """Gathers what the handler brings about. All of it goes into the next commit (``Outcomes.settle``). If the message is
+    undone, nothing of it does.
 
     ``task`` runs the handler; cancelling it undoes the message. ``in_thread`` says that the handler is a plain ``def``,
     whose thread cannot be cancelled.

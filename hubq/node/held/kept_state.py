@@ -29,7 +29,7 @@ class KeptState(Changing):
         self.boundary, self.saved = None, False
 
     def taken(self, state: bytes) -> bool:
-        """The state at this message boundary. True: it is another one than before, and not saved yet."""
+        """This is the state at the message boundary. True: it has changed, and is not saved yet."""
         if state == self.boundary:
             return False
         self.boundary, self.saved = state, False
@@ -79,7 +79,7 @@ class KeptState(Changing):
         return len(self.unsaved)
 
     def drop_unsaved(self) -> None:
-        """A saved state holds these messages now, or they are read again."""
+        """No message waits for a save any more: a saved state holds them, or they are read again."""
         self.unsaved = None
 
     def arm(self, timer: asyncio.TimerHandle) -> None:

@@ -56,7 +56,7 @@ class Phased(Changing):
         self.in_motion = True
 
     def end_motion(self) -> None:
-        """The move has come to an end, whichever."""
+        """The move has ended, whether it was done or not."""
         self.in_motion = False
         self.tell()
 
@@ -73,7 +73,7 @@ class Phased(Changing):
         return not self.gone
 
     async def has_opened_once(self) -> bool:
-        """Wait until it is not coming any more: whether it is here."""
+        """Wait until its arrival has ended. True: it is here; False: it is gone."""
         while self.phase is Phase.COMING:
             await asyncio.shield(self.changed())
         return not self.gone

@@ -9,14 +9,14 @@ from hubq.store.owners import Owner
 
 
 def set_aside(cursors: Cursors, holding: Holding, hosted: HostedChild) -> Holding:
-    """A pin-to-be with this child alone: closed and frozen. Its messages are left to whoever reads them next."""
+    """A pin-to-be with this child alone, closed and frozen. Its messages stay in the mailbox for its next holding."""
     child = hosted.child_id
     owner = Owner(holding.owner.node, holding.owner.incarnation, holding.owner.token + 1)
     pin = Holding(holding.shard, owner, holding.recorder, child, phase=Phase.PASSING, watch=holding.watch)
     if child in holding.replays:
         pin.replays_before(child, holding.replays[child])
     if child in holding.condemned:
-        pin.condemn(child)  # whoever keeps it parked looks whether it is to be tried again
+        pin.condemn(child)  # the node that keeps it parked looks whether it is to be tried again
     holding.detach(child)
     pin.attach(hosted)
     # What is read for the shard from now on passes the child by; the pin reads it again.

@@ -1,1 +1,1 @@
-"""What flows in: messages to children, and requests to take them back."""
+"""What comes in: messages to children, starts among them, and withdrawals of calls."""

@@ -1,4 +1,4 @@
-"""Reads again what holdings and children are behind with, apart from the loop that reads what comes."""
+"""Reads again the messages that holdings and children are behind with, beside the loop that reads new ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger("hubq.node")
 
 
 class CatchingUp:
-    """One task for each holding that is behind, for as long as it is."""
+    """One task for each holding that is behind."""
 
     def __init__(self, group: Group, cursors: Cursors, pumps: Pumps, outcomes: Outcomes, delivery: Delivery) -> None:
         self._group = group
@@ -35,12 +35,12 @@ class CatchingUp:
         self._queue_limit = group.config.queue_limit
         self._queue_bytes = group.config.queue_bytes
         self._tasks: dict[Holding, asyncio.Task[None]] = {}
-        self._again: set[Holding] = set()  # behind with something else since their task looked
-        # Of the messages that were read again last. It outlives the task: the next page is as small as they ask for, too.
+        self._again: set[Holding] = set()  # became behind again since their task looked
+        # The mean size of the messages that were read again last. It outlives the task, so that the next page fits them, too.
         self._mean_bytes: WeakKeyDictionary[Holding, float] = WeakKeyDictionary()
 
     async def work(self) -> None:
-        """Begin to catch up whenever somebody is behind; for ever."""
+        """Begin to catch up whenever a holding or a child is behind; for ever."""
         while True:
             await self._cursors.bell.heard()
             for holding in self._cursors.take_to_catch():
@@ -61,16 +61,16 @@ class CatchingUp:
                 self._begin(holding)
 
     async def idle(self) -> None:
-        """Wait until nobody is being caught up with."""
+        """Wait until nothing is being caught up with."""
         while self._tasks:
             await asyncio.wait(list(self._tasks.values()))
-            await asyncio.sleep(0)  # what they leave behind is begun again by their callbacks
+            await asyncio.sleep(0)  # their callbacks may begin others
 
     async def stop(self) -> None:
         """Catch up with nothing more."""
         while self._tasks:
             await end_tasks(list(self._tasks.values()))
-            await asyncio.sleep(0)  # one that had just ended may have been begun again by its callback
+            await asyncio.sleep(0)  # the callback of a task that had just ended may have begun another one
 
     async def _catch(self, holding: Holding) -> None:
         while not holding.gone and holding.shard in self._cursors.by_shard:
@@ -84,7 +84,7 @@ class CatchingUp:
                 await asyncio.sleep(0.1)
 
     def _room(self, holding: Holding, child: str) -> int:
-        """How many messages of a child may be queued; less than half while it has more than half of its bytes."""
+        """How many more messages of a child may be queued. Less than half of the limit while it has more than half of its bytes."""
         hosted = holding.children.get(child)
         if hosted is None or not hosted.queue:
             return self._queue_limit
@@ -94,7 +94,7 @@ class CatchingUp:
         return min(room, self._queue_limit // 2 - 1) if hosted.queued_bytes > self._queue_bytes // 2 else room
 
     def _page(self, holding: Holding) -> int:
-        """How many messages to read at once: not more than there will be room for, if they are large."""
+        """How many messages to read at once: if they are large, not more than one queue has room for."""
         return max(1, min(self._count, int(self._queue_bytes / max(1.0, self._mean_bytes.get(holding, 0.0)))))
 
     async def _catch_holding(self, holding: Holding) -> None:
@@ -114,9 +114,10 @@ class CatchingUp:
             at = messages[-1].entry if len(messages) == self._count else until
 
     async def _catch_children(self, holding: Holding) -> bool:
-        """One pass over the mailbox for all children that are behind and have room, from the first such position on.
-        False: there is none. One pass for all: with a pass for each, many flooded children would each read the
-        messages of all the others.
+        """One pass over the mailbox for all children that are behind and have room, from the first of their positions on.
+        False: there is no such child.
+
+        One pass serves all: with a pass for each, many flooded children would each read the messages of all the others.
         """
         cursors, keys = self._cursors, self._group.keys
         for child in list(holding.behind):
@@ -133,7 +134,7 @@ class CatchingUp:
         ):
             until = cursors.position(holding.shard)
             if position(until) <= position(at):
-                # Nothing has been read yet, or this was the last that was: from here on the loop brings what comes.
+                # This is all that the loop has read. From here on it brings new messages itself.
                 for child in [child for child, after in holding.behind.items() if after == at]:
                     cursors.caught_up(holding, child)
                 break
@@ -149,8 +150,9 @@ class CatchingUp:
         return True
 
     def _bring(self, holding: Holding, messages: list[Message], start: bytes, end: bytes, late: set[str]) -> None:
-        """Give children what they are behind with, of one page. A child that was set back before the page, or ``late``
-        (after the page was asked for), waits for another pass; one whose queue is full stays where it is.
+        """Give children the messages of one page that they are behind with. A child that was sent back to before the page,
+        or that is ``late`` (sent back after the page was asked for), waits for another pass. A child whose queue is full
+        stays where it is.
         """
         cursors = self._cursors
         first, last = position(start), position(end)

@@ -14,7 +14,7 @@ from hubq.store.mailbox import Message
 
 
 class Delivery:
-    """What becomes of a message that has been read for a holding."""
+    """Delivers the messages that have been read for a holding."""
 
     def __init__(
         self, config: Config, cursors: Cursors, pumps: Pumps, starts: Starts, outcomes: Outcomes, endings: Endings

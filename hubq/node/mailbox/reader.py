@@ -21,7 +21,7 @@ log = logging.getLogger("hubq.node")
 BLOCK = 2.0
 #: Messages delivered before the event loop turns.
 BREATH = 200
-#: Most messages of one read while few shards are far behind. Whoever stands behind a flood waits until it has been read.
+#: Most messages of one read while few shards are far behind. (A message behind a flood waits until the flood is read.)
 DEEP = 2_000
 
 
@@ -79,7 +79,7 @@ class Reader:
                 found, woken = await group.reading.run(command)
                 since = 0
                 for shard, messages in found.items():
-                    # The shard may have gone, or gone and come again, while we waited.
+                    # The shard may have gone, or gone and come back, while the read waited.
                     if cursors.is_stale(shard):
                         continue  # read it again
                     if messages and cursors.by_shard.get(shard) == asked[shard]:
@@ -95,9 +95,9 @@ class Reader:
                 full = [messages for messages in found.values() if len(messages) >= count]
                 sizes = [[len(message.payload) for message in messages] for messages in full]
                 count = next_count(sizes, self._count, self._queue_bytes)
-                # What can be done at once is done, and its commit on its way to Redis, before the next read is: an idle
-                # call's reply need not wait for it. (The turns of: the check for pumps, the pump, the committer.) But
-                # while more is waiting a pump takes its whole time in each of them.
+                # Let the loop turn three times (the check for pumps, a pump, the committer) before the next read is sent.
+                # So the commit of a quick handler is sent first, and its reply need not wait for the read. Once only
+                # while more messages wait, since a pump then takes its whole time in each turn.
                 for _ in range(1 if full else 3):
                     await asyncio.sleep(0)
             except (*LOST, RedisUnavailable) as error:

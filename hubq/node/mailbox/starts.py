@@ -1,4 +1,4 @@
-"""Start messages: the children they name are built and begun, and whoever asked is told."""
+"""Start messages: the children that they name are built and begun, and the caller is told."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SendsAway(Protocol):
     """Starts children on the nodes where they are wanted."""
 
     async def send_away(self, holding: Holding, children: Mapping[str, SpecRecord]) -> dict[str, str]:
-        """Pass these children to their nodes: those that stay here, and why."""
+        """Pass these children to their nodes. The answer: the children that could not go, and why."""
 
 
 @dataclass(slots=True)
@@ -53,12 +53,12 @@ class Start:
     message: Message
     names: list[str]
     missing: list[str]
-    """Those of them that were not here when it came."""
+    """The names of children that were not here when it came."""
     records: dict[str, SpecRecord] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     def found(self, records: Mapping[str, SpecRecord]) -> None:
-        """The specs of those that were missing have been read."""
+        """The specs of the missing children have been read."""
         self.records.update(records)
 
     def undone(self) -> None:
@@ -129,7 +129,7 @@ class Starts:
                 records, *marks = await group.redis.run_many(commands, retry_for=group.config.lease)
                 start.found(records)
                 break
-            except RedisUnavailable as error:  # the reader is past the message: nobody else here brings it again
+            except RedisUnavailable as error:  # the reader is past the message: it is not read again here
                 log.warning("the start of %s waits: %s", start.message.child, error)
                 await asyncio.sleep(0.2)
         if not await holding.is_open():
@@ -137,7 +137,7 @@ class Starts:
         if marks and batch in marks[0].values():
             self._batches.seen(holding.shard, marks[0])
             if not marks[1]:
-                start.undone()  # (its specs are seen to by those who watch batches)
+                start.undone()  # (Batches deletes its specs)
         return True
 
     async def _build(self, start: Start) -> bool:
@@ -186,11 +186,13 @@ class Starts:
                 await hosted.at_boundary()
             if hosted.life is Life.PARKED and name not in start.failed:
                 start.failed[name] = f"child {name!r} cannot start: {hosted.reason}"
-                if not hosted.reason.startswith(TOOK_DOWN):  # that one is kept: `hubq dead replay` tries it again
+                if not hosted.reason.startswith(
+                    TOOK_DOWN
+                ):  # a condemned child is kept: `hubq dead replay` tries it again
                     self._endings.remove(hosted)
 
     def _answer(self, start: Start) -> None:
-        """The message is done: say how it went, and let the children's messages come."""
+        """The message is done: answer it, and let the messages of its children be read."""
         holding, message = start.holding, start.message
         holding.effects.done.setdefault(message.child, []).append(message.entry)
         if message.reply_to:
@@ -210,7 +212,7 @@ class Starts:
                 self._cursors.orphans(holding, name)
 
     async def _begin_elsewhere(self, holding: Holding, away: Mapping[str, SpecRecord]) -> dict[str, str]:
-        """Children with a place of their own are not started here; one that cannot start there either is forgotten."""
+        """Children with a place of their own are not started here. A child that cannot start there is forgotten."""
         for name, record in away.items():
             holding.wait_for_place(name, record)
             self._cursors.caught_up(holding, name)

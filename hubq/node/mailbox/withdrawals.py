@@ -1,4 +1,4 @@
-"""Calls whose caller has given up: was the call begun? If it waits here, it goes, and never will be."""
+"""Withdrawals: the caller of a call has given up. A call that still waits here is deleted, and will never be run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNT = 500
 
 
 class Withdrawals:
-    """What a node does about ``withdraw`` messages (docs/protocol.md, section 3)."""
+    """Handles ``withdraw`` messages (docs/protocol.md, section 3)."""
 
     def __init__(
         self, group: Group, background: Background, register: Register, cursors: Cursors, queue: CommitQueue,
@@ -63,7 +63,7 @@ class Withdrawals:
             command = read_back(group.keys, ask.shard, before, COUNT)
             messages = await group.redis.run(command, retry_for=1.0)
             if self._asked_child(ask) is not hosted or hosted.life is not Life.PARKED:
-                return  # it has been revived, or has moved: whoever serves it now can tell
+                return  # it has been revived, or has moved
             for message in messages:
                 if _is_meant(message, ask):
                     if not may_be_a_replay(hosted, message, self._group.standing.hub_began_ms):

@@ -1,1 +1,1 @@
-"""Join, lease, leave, quorum, and what becomes of everything when the node is no member any more."""
+"""Join, lease, leave, quorum; and the dropping of all that is void when the node is no member any more."""

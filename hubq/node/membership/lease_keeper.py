@@ -1,4 +1,4 @@
-"""Keeps the node's lease, watches the others', and fences the node itself when it cannot renew."""
+"""Renews the node's lease, evicts nodes whose lease is over, and has this node drop everything when it cannot renew."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("hubq.node")
 
 
 class LeaseKeeper:
-    """One renewal per heartbeat, and one right after the end of a lease that somebody does not renew."""
+    """One renewal per heartbeat, and one right after the end of another node's lease."""
 
     def __init__(self, group: Group, plan_due: Bell, member: Member, voiding: Voiding, resuming: Resuming) -> None:
         self._group = group
@@ -68,7 +68,7 @@ class LeaseKeeper:
                     over = True
                     await self._member.lost("lease over")
             except Exception:
-                log.exception("node %s: leaving its shards failed", standing.node_name)
+                log.exception("node %s: dropping its shards failed", standing.node_name)
             await asyncio.sleep(max(0.0, min(began + config.heartbeat, self._next_end) - standing.now()))
 
     async def _renew(self) -> bool:
@@ -83,17 +83,17 @@ class LeaseKeeper:
             return False  # void meanwhile: join anew
         if not answer.ok:
             if answer.went_back:
-                self._voiding.void("Redis does not know any more what it had confirmed")
+                self._voiding.void("Redis has an older lease or epoch than it had confirmed")
             return False
         if standing.lease_over():
-            # Over, even if nobody has noticed: what waited for Redis has given up by now, and serves no more.
+            # It is over, even if no other node has noticed: departures that waited for Redis have given up by now.
             return False
         # A live node's lease never comes this near its end: wake right after it, not a heartbeat later.
         self._next_end = standing.now() + (answer.next_end_ms + 1) / 1000
         untrusted = not standing.trusted()
         standing.renewed(asked_at, answer.now_ms, lease_ms)
         if untrusted:
-            # We had stopped starting handlers; nobody else has taken over, so go on.
+            # No handler was started meanwhile, and no other node has taken over: go on.
             self._resuming.resume_all()
         for name in answer.expired:
             if name != standing.node_name:

@@ -63,7 +63,7 @@ class Member:
         if self._tags:
             info["tags"] = self._tags
         if standing.was:
-            info["was"] = " ".join(map(str, standing.was))  # these are no crashes: we are here
+            info["was"] = " ".join(map(str, standing.was))  # these are no crashes: this process lives
         until = standing.now() + wait
         first_seen = 0
         hub_id, name = self._hooks.hub_id, group.node_name
@@ -107,13 +107,13 @@ class Member:
     # -- losing the lease ------------------------------------------------------------------------------------------
 
     async def lost(self, why: str) -> None:
-        """The others may own everything by now: stop all children here; if Redis says ``evicted``, join anew."""
+        """Other nodes may own everything by now: drop all that is here. If Redis says ``evicted``, join anew."""
         standing = self._group.standing
         self._voiding.void(why)
         if why != "evicted":
             return
         if self._leaving or standing.draining:
-            self._emptied.set()  # nothing is left here, and nothing is to come: do not join anew
+            self._emptied.set()  # nothing is left here, and nothing comes any more: do not join anew
             return
         try:
             await self.join(wait=self._group.config.lease)
@@ -125,7 +125,7 @@ class Member:
         self._plan_due.ring()
 
     def _absolve(self) -> None:
-        """We were cut off, not dead: what counted as our crashes counts no more."""
+        """This node was only cut off: have its crashes taken back."""
         for incarnation, shards in self._group.standing.to_absolve().items():
             work = self._trials.absolve(shards, incarnation)
             self._background.run(work, f"absolving incarnation {incarnation}")
@@ -133,10 +133,10 @@ class Member:
     # -- leaving ---------------------------------------------------------------------------------------------------
 
     async def announce_drain(self) -> None:
-        """Say that this node is no place for shards any more, until Redis has heard it."""
+        """Say in Redis that this node is draining. Repeated until Redis has answered."""
         group, standing = self._group, self._group.standing
         self._leaving = True
-        while standing.incarnation:  # else it has lost everything, and will not join anew
+        while standing.incarnation:  # 0: it has lost everything, and will not join anew
             command = drain_node(group.keys, group.node_name, standing.incarnation, group.config.events_kept)
             try:
                 await group.redis.run(command, retry_for=2.0)
@@ -149,14 +149,14 @@ class Member:
     async def leave(self) -> bool:
         """Say goodbye if nothing is owned any more. False: a shard came in at the last moment, and must go first."""
         group, standing = self._group, self._group.standing
-        void = not standing.incarnation  # what it owns in Redis is there for the others
+        void = not standing.incarnation  # the shards that it owns in Redis are left to the others
         incarnation = standing.previous if void else standing.incarnation
         command = leave_node(group.keys, group.node_name, incarnation, group.config.events_kept, force=void)
         try:
             if await group.redis.run(command, retry_for=1.0) != "owner":
                 return True
         except HubqError as error:
-            log.warning("%s could not say goodbye: %s", group.node_name, error)
+            log.warning("node %s could not write that it leaves: %s", group.node_name, error)
             return True
         self._emptied.clear()
         return False
@@ -168,4 +168,4 @@ class Member:
         try:
             await group.redis.run(command, retry_for=1.0)
         except Exception as error:
-            log.warning("%s could not say goodbye: %s", group.node_name, error)
+            log.warning("node %s could not write that it leaves: %s", group.node_name, error)

@@ -1,4 +1,4 @@
-"""Whether the hub has a quorum: looked at by each node, which closes intake while there is none (docs/guide-quorum.md)."""
+"""Each node looks whether the hub has its quorum, and closes intake while it has not (docs/guide-quorum.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRIES = 5
 
 
 class Quorums(Protocol):
-    """What the plan asks before it looks at anything else."""
+    """The plan asks it first."""
 
     async def look(self) -> None:
         """See whether there is a quorum."""
@@ -45,12 +45,12 @@ class NoQuorum:
         """Nothing to see."""
 
     async def members_changed(self) -> None:
-        """If there were nodes that kept a quorum, they may have gone without it."""
+        """Delete the record of a quorum, if nodes that kept one have left it."""
         await self._group.redis.run(forget_quorum(self._group.keys))
 
 
 class Quorum:
-    """What the strategy says, written down once for all, and done here. The gate is closed until the first look."""
+    """Asks the strategy, writes its decision down for all nodes, and acts on it. The gate is closed until the first look."""
 
     def __init__(
         self, group: Group, gate: Gate, hooks: HookRunner, plan_due: Bell, register: Register, lives: Lives,
@@ -80,7 +80,7 @@ class Quorum:
             was = [f"{name} {number}" for name, info in nodes.items() if info.up for number in info.was.split()]
             after, why = self._decided(roll, members, was)
             if not members:
-                return  # everybody is leaving: what there is stays as it is, for the next to decide
+                return  # all nodes are leaving: the record stays, and the next node decides
             if after == roll and why == said:
                 self._do(why)
                 return

@@ -1,4 +1,4 @@
-"""Going on after a time in which no handler might start."""
+"""Going on after a time in which no handler could start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hubq.node.held.register import Register
 
 
 class Resuming:
-    """What follows when the lease is trusted again, or the hub has its quorum again."""
+    """Resumes everything when the lease is trusted again, or the hub has its quorum again."""
 
     def __init__(self, register: Register, copies: Copies, pumps: Pumps, queue: CommitQueue) -> None:
         self._register = register
@@ -18,7 +18,7 @@ class Resuming:
         self._queue = queue
 
     def resume_all(self) -> None:
-        """Handlers may start again, those of the copies here too, and what waits is committed."""
+        """Handlers may start again, those of the copies, too. Effects that wait are committed."""
         for hosted in [*self._register.children(), *self._copies.children()]:
             self._pumps.resume(hosted)
         self._queue.changed()

@@ -1,4 +1,4 @@
-"""When this node is no member any more: nothing that it has in memory counts."""
+"""Voiding: when this node is no member any more, nothing that it has in memory counts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Voiding:
         standing.void(shards)
 
     def _another_redis(self, was: str, now: str) -> None:
-        """Redis was restarted or has failed over, and may have lost writes: its word counts, not our memory."""
+        """Redis was restarted or has failed over, and may have lost writes. It is right, and our memory is void."""
         if self._standing.incarnation:
             self.void("another Redis answers than before: it was restarted, or failed over")
             self._events.add("redis_changed", was=was.split(" ")[0], now=now.split(" ")[0])

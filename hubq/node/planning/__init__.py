@@ -1,1 +1,1 @@
-"""The plan, what carries it out, and the control messages of other nodes."""
+"""The plan, the parts that carry it out, and the control messages of other nodes."""

@@ -24,11 +24,11 @@ from hubq.strategies.distribution import Balancing
 
 log = logging.getLogger("hubq.node")
 
-#: States that are looked at in one measurement, of all shards together, to guess the size of all.
+#: States of all shards together whose size is measured at a time; the size of all states is guessed from them.
 SAMPLED = 10_000
-#: Measurements that a leader wants before it moves anything.
+#: Measurements that a leader has before it moves anything.
 ENOUGH = 5
-#: One decision moves at most one shard in so many: the next one is upon newer measurements.
+#: One decision moves at most one shard in so many. The next decision has newer measurements.
 AT_ONCE = 8
 
 
@@ -49,25 +49,25 @@ class Balancers(Protocol):
 
 
 class NoBalancer:
-    """The hub's distribution looks at no loads."""
+    """The distribution of the hub does not need loads."""
 
     def start(self) -> None:
         """Nothing is measured."""
 
     async def stop(self) -> None:
-        """Nothing was."""
+        """There is nothing to stop."""
 
     def asks(self) -> list[Command[Assignment]]:
         """Nothing."""
         return []
 
     def view_changed(self, nodes: dict[str, NodeInfo]) -> None:
-        """It does not matter here."""
+        """Nothing depends on it."""
 
 
 class Balancer:
-    """Measures and publishes every ``push_interval``. All that a leader must not forget is in the assignment itself: its
-    successor begins with an empty history, and with the rests of its predecessor's moves.
+    """Measures and publishes every ``push_interval``. A new leader begins with an empty history. The assignment
+    itself has all that it must know of its predecessor: which shards have moved lately, and must rest.
     """
 
     def __init__(self, group: Group, register: Register, plan_due: Bell, strategy: Balancing) -> None:
@@ -156,7 +156,9 @@ class Balancer:
                 self._strategy.rest * 1000, None if joined else max(1, group.config.shards // AT_ONCE),
             )  # fmt: skip
 
-        decision = await asyncio.to_thread(decided)  # with thousands of shards it takes longer than a child may wait
+        decision = await asyncio.to_thread(
+            decided
+        )  # in a thread: with thousands of shards it takes longer than a child may wait
         epoch = published.epoch + 1
         command = publish_assignment(
             keys, group.node_name, standing.incarnation, epoch, decision, up, group.config.events_kept
@@ -169,7 +171,7 @@ class Balancer:
             self._plan_due.ring()
 
     def _learn(self, owners: dict[int, str | None], reports: dict[str, LoadReport | None]) -> None:
-        """What is not measured just now (it is moving, or has just come) counts as it did last."""
+        """A shard that is not measured now (it is moving, or has just come) counts as it did last."""
         latest: dict[Bearer, Load] = {bearer: load for bearer, load in self._latest.items() if isinstance(bearer, int)}
         for name, report in reports.items():
             if report is not None:

@@ -1,4 +1,4 @@
-"""The control loop: what other nodes, clients and the events stream tell this node."""
+"""The control loop: messages of other nodes and of clients to this node, and the events."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class ControlLoop:
             case ReplicaJoined():
                 work = self._copies.snapshots(message.shard)
             case Wake():
-                pass  # it has ended the blocking read, and that is all that it is for
+                pass  # it only had to end the blocking read
             case _:
                 assert_never(message)
         if work is not None:

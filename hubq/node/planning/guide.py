@@ -27,7 +27,7 @@ RETRY = 15.0
 
 
 class Guide:
-    """What this node does about wishes."""
+    """Does on this node what wishes ask for."""
 
     def __init__(
         self, group: Group, background: Background, register: Register, cursors: Cursors, wishes: Wishes,
@@ -46,7 +46,7 @@ class Guide:
     # -- once per look ---------------------------------------------------------------------------------------------
 
     def look(self, owners: Owners) -> None:
-        """Begin whatever has to be done. Costs nothing while there are neither wishes nor pins."""
+        """Begin all that has to be done. Costs nothing while there are neither wishes nor pins."""
         draining = self._group.standing.draining
         for holding in self._register.all():
             if holding.in_motion or holding.gone:
@@ -81,7 +81,7 @@ class Guide:
             wish = self._wishes.wish(child, record)
             if wish is None or not wish.elsewhere(here, ups):
                 holding.placed(child)
-                self._background.run(self._arrivals.welcome(holding.shard, child), f"welcoming {child}")
+                self._background.run(self._arrivals.welcome(holding.shard, child), f"return of {child}")
             elif wish.node in ups and self._may_go(child, wish.node):
                 groups.setdefault(wish.node, []).append(child)
         for child in {*holding.guided, *self._wishes.concern(holding.shard)}:
@@ -96,7 +96,7 @@ class Guide:
             return  # one at a time; the rest when the plan is looked at again at its end
 
     def _may_go(self, child: str, target: str) -> bool:
-        """Not again at once after a failure, unless the target is a new one."""
+        """False for a while after a failure, unless the target is a new one."""
         return self._wishes.may_go(child, target, self._group.standing.now())
 
     # -- passing ---------------------------------------------------------------------------------------------------
@@ -119,13 +119,13 @@ class Guide:
             record = holding.unplaced.get(child)
             wish = self._wishes.wish(child, record)
             if record is not None and wish is not None and not wish.waits and not holding.gone:
-                # Better served by its shard than by nobody.
+                # No node serves it: its shard does so now.
                 holding.placed(child)
-                self._background.run(self._arrivals.welcome(holding.shard, child, stay=True), f"welcoming {child}")
+                self._background.run(self._arrivals.welcome(holding.shard, child, stay=True), f"return of {child}")
         return passing.failed
 
     async def send_away(self, holding: Holding, children: Mapping[str, SpecRecord]) -> dict[str, str]:
-        """New children that are wanted elsewhere: pass them; child -> why not."""
+        """Pass new children to the nodes where they are wanted. The answer: child -> why it could not go."""
         failed: dict[str, str] = {}
         groups: dict[str, list[str]] = {}
         for child, record in children.items():
@@ -134,7 +134,7 @@ class Guide:
                 groups.setdefault(wish.node, []).append(child)
         for target, group in groups.items():
             await holding.is_at_rest()
-            # What was going on meanwhile may have passed some of them already.
+            # The move that was waited for may have passed some of them already.
             group = [child for child in group if child in holding.unplaced]
             if holding.gone or not self._wishes.is_up(target) or not group:
                 continue

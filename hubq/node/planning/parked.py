@@ -1,4 +1,4 @@
-"""Children that are parked here: offered to the other nodes, and tried again when somebody asks for it.
+"""Children that are parked here: they are offered to the other nodes, and tried again when their dead letter is replayed.
 
 docs/guide-children.md says what a user sees of it, docs/protocol.md the messages.
 """
@@ -46,8 +46,8 @@ class Parked:
     # -- offered to others -----------------------------------------------------------------------------------------
 
     def offer(self, holding: Holding) -> None:
-        """Offer what cannot be built here to a node that has not been asked yet. Each is asked once per life of its
-        process: what cannot be imported there cannot be a minute later either.
+        """Offer the children that cannot be built here to a node that has not been asked yet. Each node is asked once per
+        incarnation: a class that cannot be imported there cannot be a minute later either.
         """
         for child in list(holding.unbuilt):
             if not is_parked(holding, child):
@@ -84,8 +84,8 @@ class Parked:
     # -- tried again -----------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """The ``revive`` of a child may have been lost: whether it is parked is for Redis to say. Nothing is asked while no
-        child here is parked because its start took nodes down.
+        """A ``revive`` message may have been lost: compare with Redis which condemned children are still parked. Redis is not
+        asked while no child here is condemned.
         """
         condemned = [holding for holding in self._register.all() if holding.condemned]
         if condemned and not self._looking:
@@ -110,15 +110,15 @@ class Parked:
         group = self._group
         holding = self._register.of_child(shard, child)
         if holding is None or not is_parked(holding, child):
-            return  # whoever adopts the shard sees that it is parked no more
+            return  # the node that adopts the shard sees that it is parked no more
         specs, state = await group.redis.run_many(
             [read_some_specs(group.keys, shard, [child]), read_state(group.keys, shard, child)],
             retry_for=group.config.lease,
         )
         if holding.gone or holding.in_motion or not is_parked(holding, child):
-            return  # if it is being moved: the next look, here or there, finds it again
+            return  # if it is being moved, the next look here or there finds it again
         if holding.straggles and not holding.open:
-            return  # the same: it is on its way back to its shard
+            return  # it is returning to its shard; the next look there finds it
         if holding.pinned is not None:
             holding.open_intake()
         elif not holding.open:

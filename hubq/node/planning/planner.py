@@ -119,7 +119,7 @@ class Planner:
         self._wishes.seen(nodes)
         await self._members_seen(nodes)
         if await self._view_hooks.seen(nodes):
-            self._plan_due.ring()  # handlers were waited for: what was read may be old by now
+            self._plan_due.ring()  # handlers of hooks were waited for: the owners that were read may be old by now
             return
         self._reconciler.reconcile(nodes, owners)
         self._guide.look(owners)
@@ -129,7 +129,7 @@ class Planner:
         await self._carry_out(nodes, owners, published[0].valid(nodes) if published else {})
 
     def _remembers(self, owners: Owners, known: Mapping[int, int]) -> bool:
-        """Whether Redis has all that it has confirmed to this node. If not, all is void here."""
+        """Whether Redis has all writes that it has confirmed to this node. If not, all is void here."""
         standing = self._group.standing
         former = standing.take_former_tokens()
         if any(_token(owners, shard) < token for shard, token in former.items()):

@@ -1,4 +1,4 @@
-"""What Redis says against what this node does: control messages may have been lost."""
+"""Compares what this node serves with Redis, since control messages may have been lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("hubq.node")
 
 
 class Reconciler:
-    """Adopts what Redis says is here, drops what it says is not, and claims what nobody owns."""
+    """Adopts the shards that Redis says are here, drops those that it says are not, and claims those without an owner."""
 
     def __init__(
         self, group: Group, background: Background, register: Register, synchronization: Synchronization,
@@ -36,7 +36,7 @@ class Reconciler:
         self._moves = moves
 
     def reconcile(self, nodes: Mapping[str, NodeInfo], owners: Owners) -> None:
-        """Begin whatever makes this node do what Redis says."""
+        """Begin all that makes this node serve what Redis says."""
         standing = self._group.standing
         served = {h.shard: pid_of(h.owner) for h in self._register.all() if h.pinned is None}
         truth = {shard: pid_of(owner) for shard, owner in owners.shards.items()}
@@ -57,7 +57,7 @@ class Reconciler:
     def _reconcile_pins(self, holding: Holding, nodes: Mapping[str, NodeInfo], pins: Mapping[str, Owner]) -> None:
         for child in list(holding.apart):
             if child not in pins and child not in holding.unplaced and child not in holding.departing:
-                self._background.run(self._arrivals.welcome(holding.shard, child), f"welcoming {child}")
+                self._background.run(self._arrivals.welcome(holding.shard, child), f"return of {child}")
         dead = [child for child, owner in pins.items() if not is_alive(nodes, owner)]
         if dead:
             self._background.run(self._dissolve(holding, dead), "dissolving pins")
@@ -69,7 +69,7 @@ class Reconciler:
             await self._arrivals.welcome(holding.shard, child)
 
     async def claim(self, shards: list[int], nodes: Mapping[str, NodeInfo], owners: Owners) -> None:
-        """Take these shards, which nobody owns, with the pins of dead nodes."""
+        """Claim these shards, which have no owner, and dissolve their pins of dead nodes."""
         group, standing = self._group, self._group.standing
         wanted = set(shards)
         dead = [pin for pin, owner in owners.pins.items() if pin[0] in wanted and not is_alive(nodes, owner)]

@@ -1,4 +1,4 @@
-"""What a node's view of the hub has to say to hooks: nodes that come and go, shards that begin and end to move."""
+"""Calls hooks when nodes come and go, and when shards begin and cease to move, as this node sees it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ log = logging.getLogger("hubq.node")
 
 
 class Background:
-    """The tasks of a node that nobody waits for."""
+    """The background tasks of a node. No part has to wait for them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -49,7 +49,7 @@ class Background:
             await asyncio.wait(self._tasks)
 
     async def stop(self) -> None:
-        """Cancel all tasks. A child's code that does not end is left behind: its node does not wait for it."""
+        """Cancel all tasks. The node does not wait for a child's code that goes on all the same."""
         left = await end_tasks(list(self._tasks), LETTING_GO)
         for task in left:
             log.warning("%s goes on though it was cancelled: let CancelledError through", task.get_name())

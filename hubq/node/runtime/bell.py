@@ -1,4 +1,4 @@
-"""A bell: a mark that one loop waits for, or several; whoever has news rings it."""
+"""A bell: a mark that one loop waits for, or several. A part that has news rings it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Bell:
-    """Rung from below, heard by one loop above. Rings that nobody has heard yet are one ring.
+    """Rung from below, heard by one loop above. Rings that the loop has not heard yet are one ring.
 
     >>> async def example():
     ...     bell = Bell()
@@ -40,7 +40,7 @@ class Bell:
 
 
 class News:
-    """A bell for several: a ring ends the wait of all who wait now, and of nobody who comes later."""
+    """A bell for several: a ring ends all waits that have begun, and none that begins later."""
 
     def __init__(self) -> None:
         self._next = asyncio.Event()

@@ -51,7 +51,7 @@ class Counters:
     def __init__(self) -> None:
         self.moved_in = 0  # shards and pins handed over to this node, and by it
         self.moved_out = 0
-        self.taken_over = 0  # shards taken from a node that had gone, or from nobody
+        self.taken_over = 0  # shards that were claimed, since they had no live owner
         self.leases_lost = 0
         self.pauses = Seconds()  # of each child that came here, from closing there to opening here
         self.commit_seconds = Seconds()
@@ -67,7 +67,7 @@ class Counters:
         self.moved_out += times
 
     def took_over(self) -> None:
-        """A shard was taken from a node that had gone, or from nobody."""
+        """A shard was claimed, since it had no live owner."""
         self.taken_over += 1
 
     def lease_lost(self) -> None:
@@ -75,9 +75,9 @@ class Counters:
         self.leases_lost += 1
 
     def paused(self, seconds: float, times: int = 1) -> None:
-        """So many children came here, and were not served for so long."""
+        """So many children (``times``) came here, each after a pause of so many seconds."""
         self.pauses.add(seconds, times)
 
     def sampled_message(self, child: str, times: int) -> None:
-        """A commit that was looked at holds so many messages of this child."""
+        """One of the commits that were sampled holds so many messages of this child."""
         self.sampled[child] += times

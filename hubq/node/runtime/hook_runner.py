@@ -1,4 +1,4 @@
-"""Calls the handlers of hooks on a node. Whoever fires asks ``wants`` first: what nobody hears costs one look-up."""
+"""Calls the handlers of hooks on a node. Ask ``wants`` before a payload is made: a hook without handlers costs one look-up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hubq.store.owners import Owner
 
 log = logging.getLogger("hubq.node")
 
-#: How long ``pre_`` hooks may hold up what they announce, all handlers together, seconds.
+#: How long the handlers of a ``pre_`` hook may take, all together, before things go on, seconds.
 BEFORE = 5.0
 
 
@@ -49,7 +49,7 @@ class HookRunner:
             self._background.run(self._call_all(hooks, payload), f"hook {hook_id}")
 
     async def before(self, hook_id: str, payload: object) -> bool:
-        """Call the handlers and wait until they are done, or have taken too long: then things go on. False: none."""
+        """Call the handlers and wait for them, at most ``BEFORE`` seconds. False: there are none."""
         hooks = self._heard.get(hook_id)
         if not hooks:
             return False
@@ -95,7 +95,7 @@ class HookRunner:
                 )
         return data
 
-    # -- what is fired in more than one place ----------------------------------------------------------------------
+    # -- hooks that several parts fire ------- ----------------------------------------------------------------------
 
     def intake(self, shard: int, open: bool, reason: str) -> None:
         """``priority_state_updated``: intake of a shard was closed or opened here."""

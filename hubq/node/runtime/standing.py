@@ -90,7 +90,7 @@ class Standing:
         self.epoch = epoch
 
     def void(self, shards: Iterable[int]) -> None:
-        """Nothing that this incarnation owned counts here any more, even if nobody has evicted it: no member."""
+        """The node is no member any more. Nothing that this incarnation owned counts here, even if nobody has evicted it."""
         self._was[self.incarnation] = frozenset(shards)
         while len(self._was) > 20:
             del self._was[next(iter(self._was))]
@@ -98,11 +98,11 @@ class Standing:
 
     @property
     def was(self) -> tuple[int, ...]:
-        """This process's void incarnations: they did not crash, it lives."""
+        """The void incarnations of this process. They did not crash: the process lives."""
         return tuple(self._was)
 
     def to_absolve(self) -> dict[int, list[int]]:
-        """Void incarnations and the shards they held whose deaths are still counted; each is named once."""
+        """The void incarnations whose crash may still be counted, and the shards that they held. Each is named once."""
         found = {incarnation: sorted(shards) for incarnation, shards in self._was.items() if shards}
         self._was = dict.fromkeys(self._was, frozenset())
         return found
@@ -122,7 +122,7 @@ class Standing:
     # -- tokens ----------------------------------------------------------------------------------------------------
 
     def token(self, shard: int) -> int:
-        """The highest token known of a shard (0: none): an older sight of ``owners`` is not believed."""
+        """The highest token known of a shard (0: none). A lower one in ``owners`` is older, and not believed."""
         return self._tokens.get(shard, 0)
 
     def knows(self, shard: int) -> bool:
@@ -138,7 +138,7 @@ class Standing:
         self._tokens[shard] = token
 
     def doubt(self, shard: int, token: int) -> None:
-        """What was made of this token here has failed: the shard may be adopted again under the same one."""
+        """The adoption under this token has failed: the shard may be adopted again under the same token."""
         self._tokens[shard] = token - 1
 
     def take_former_tokens(self) -> dict[int, int]:

@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-#: How long a node that ends waits at first for what it has cancelled, seconds. Until then it tells nobody that it goes.
+#: How long a node that ends waits for the tasks that it has cancelled before it says that it leaves, seconds.
 LETTING_GO = 2.0
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any] | None], within: float | None = None) -> set[asyncio.Task[Any]]:
-    """Cancel tasks until they have ended; those that have not ``within`` so many seconds, for tasks that run users' code.
+    """Cancel tasks again and again until they have ended. ``within``: for tasks that run users' code, at most so many
+    seconds; the answer is the tasks that have not ended.
 
-    Once is not always enough: a cancellation that meets a time-out of the same moment (redis-py wraps every read and
-    write in one) can come out as that time-out, which the task then takes for a lost connection and goes on.
+    Once is not always enough. redis-py wraps every read and write in a time-out. If a cancellation and such a time-out
+    meet in the same moment, the task may see the time-out only, take it for a lost connection, and go on.
     """
     current = asyncio.current_task()
     pending = {task for task in tasks if task is not None and task is not current and not task.done()}

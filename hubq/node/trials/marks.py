@@ -1,4 +1,4 @@
-"""Marks: what is begun in a watched shard is written down before, so that the next crash names it."""
+"""Marks: a message or start of a watched shard is written down before it begins, so that the next crash names it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.store.tries import mark_tries
 
-#: Whose mark it is. Of a hosted child: of the holding that it is in when the mark is written.
+#: The holding of the mark. For a hosted child: the holding that it is in when the mark is written.
 Whose = Holding | HostedChild
 
 
@@ -33,7 +33,7 @@ class Marks:
     async def write(self, whose: Whose, marks: Mapping[str, str]) -> bool:
         """Write marks; those of the same moment share a round trip. False: the holding is no longer ours.
 
-        Give a hosted child, if there is one: it may have been pinned between asking and writing.
+        If there is a hosted child, give it: it may get a pin before the mark is written.
         """
         written: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append((whose, marks, written))
@@ -61,8 +61,8 @@ class Marks:
                 if word == "ok" or _holding(whose).gone or group.standing.lease_over():
                     written.set_result(word)
                 else:
-                    # Our own token may be a new one by now (hubq.node.commits.committer), or be on its way to a pin of
-                    # ours. If it is another node's, the next commit or the next look at the plan says so.
+                    # Perhaps our token is a new one by now (hubq.node.commits.committer), or that of a pin of ours: try
+                    # again. If the token is another node's, the next commit or the next look at the plan says so.
                     left.append((whose, marks, written))
             if left:
                 self._waiting = left + self._waiting

@@ -37,7 +37,7 @@ class MessageTrials:
         name, entry = message_field(hosted.child_id), message.entry.decode()
         known = watch.marks.get(name)
         if known is None or known.entry != entry:
-            # It was there at the last crash: that is one, whether it was in hand or not.
+            # It waited at the last crash. That counts as one, since nothing shows whether it was in hand.
             known = Mark(entry, 1, "-", watch.crashes[-1:])
         mine = Mark(entry, known.count, marks.me, known.crashes)
         suspect = known.count >= MOST_TRIES - 1
@@ -56,6 +56,6 @@ class MessageTrials:
                 raise
             await self._handle(hosted, in_hand)
             if suspect:
-                # Done, and the node lives. Its commit may be lost still, by a crash that is not its fault.
+                # It is done, and the node lives. If its commit is lost by a later crash, that is not its fault: take the mark back.
                 watch.marks.pop(name, None)
                 await marks.write(hosted, {name: ""})

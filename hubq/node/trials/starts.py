@@ -59,7 +59,7 @@ class StartTrials:
                 raise asyncio.CancelledError("the shard has another owner")
             try:
                 yield
-            finally:  # it raised, perhaps, but the node lives
+            finally:  # even if it has raised: the node lives
                 await self._done(holding, child)
 
     async def begin(self, holding: Holding, waiting: Waiting) -> None:
@@ -82,7 +82,7 @@ class StartTrials:
         if not quiet:
             if not await self._mark(hosted, hosted.child_id, watch):
                 return
-            if not await _waits_here(hosted):  # the mark took its time: it may be elsewhere by now, or have ended
+            if not await _waits_here(hosted):  # while the mark was written it may have moved, or ended
                 await self._done(hosted, hosted.child_id)
                 return
         self._lives.begin(hosted, envelope)
@@ -127,7 +127,7 @@ class StartTrials:
                 return
 
     async def absolve(self, shards: Sequence[int], incarnation: int) -> None:
-        """This node was only cut off: what it had in hand then took nobody down."""
+        """This node had not died, it was only cut off: nothing that it had in hand has taken it down."""
         group = self._group
         if shards and incarnation:
             command = absolve_node(group.keys, shards, group.node_name, incarnation)
@@ -141,7 +141,7 @@ class StartTrials:
 
 
 async def _waits_here(hosted: HostedChild) -> bool:
-    """Whether a child is still to be started on this node: not while it is on its way to another."""
+    """Whether a child is still to be started on this node. While it is being moved, wait for the end of the move."""
     while hosted.life is Life.BUILT and not hosted.holding.gone and _moves(hosted.holding):
         await first_of(hosted.changed(), hosted.holding.changed())
     return hosted.life is Life.BUILT and not hosted.holding.gone

@@ -1,4 +1,4 @@
--- The result of a resumable job, kept once: whoever comes second changes nothing.
+-- The result of a resumable job, kept once: a second call changes nothing.
 -- KEYS: result
 -- ARGV: ttl ms (0: none, -1: for ever), status, payload
 -- Returns: "ok", or "kept" if there is one already

@@ -23,7 +23,7 @@ class Handover(Protocol):
         """
 
     async def close_intake(self, grace: float) -> None:
-        """Start no more handlers. Children busy for longer than ``grace`` seconds are set aside as stragglers."""
+        """Start no more handlers. Children that are busy for longer than ``grace`` seconds stay as stragglers."""
 
     async def collect_states(self, timeout: float, handover: bool) -> None:
         """Ask all ready children for what they hand over, at once. Overdue ones are kept here as pins.
