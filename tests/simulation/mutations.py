@@ -53,6 +53,7 @@ class Target:
 TARGETS: dict[str, Target] = {
     "drain": Target(ShardHandover, "packed", "self effects"),
     "in-hand": Target(ShardHandover, "close_intake", "self grace"),
+    "unpinned": Target(ShardHandover, "close_intake", "self grace"),
     "early-reply": Target(Committer, "_commit", "self"),
     "stale-read": Target(Cursors, "fresh", "self shard"),
     "stale-page": Target(CatchingUp, "_bring", "self holding messages start end late"),
@@ -92,9 +93,12 @@ class Inside:
             handover._moved(SourceEvent.STARTED)
         handover._closed_at = handover._group.standing.redis_now_ms()
         handover.holding.close_intake()
-        for hosted in handover.holding.children.values():
-            hosted.in_hand = None  # else it would not be asked for its state
         handover._moved(SourceEvent.CLOSED)
+
+    @staticmethod
+    def counts_as_done(holding: Holding) -> None:
+        for hosted in holding.children.values():
+            hosted.in_hand = None
 
     @staticmethod
     def take_replies(committer: Committer) -> Iterator[tuple[str, list[Any]]]:
@@ -185,6 +189,16 @@ def _undrained_effects(packed: Any) -> Any:
 
 def _undrained_handlers(close_intake: Any) -> Any:
     """Intake is closed, and what is in hand counts as done: nobody waits for it, and no straggler is pinned."""
+
+    async def broken(self: ShardHandover, grace: float) -> None:
+        Inside.close_at_once(self)
+        Inside.counts_as_done(self.holding)
+
+    return broken
+
+
+def _unpinned(close_intake: Any) -> Any:
+    """Intake is closed, and nobody waits for the messages in hand: they are undone, and move with their children."""
 
     async def broken(self: ShardHandover, grace: float) -> None:
         Inside.close_at_once(self)
@@ -353,7 +367,10 @@ MUTATIONS: dict[str, Mutation] = {
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
     "lease": Mutation("the lease check of pass_token.lua", _no_lease_check),
     "drain": Mutation("the drain in a handover: what is finished, not committed", broken=_undrained_effects),
-    "in-hand": Mutation("the drain in a handover: waiting for (or pinning) who is busy", broken=_undrained_handlers),
+    "in-hand": Mutation(
+        "the drain in a handover: no state is taken in the middle of a message", broken=_undrained_handlers
+    ),
+    "unpinned": Mutation("that a handover waits for who is busy, or pins it", broken=_unpinned),
     "early-reply": Mutation("the order: reply after commit", broken=_early_reply),
     "stale-read": Mutation("reading anew what was being read when a child came", broken=_stale_reads),
     "stale-page": Mutation("reading anew a page that was being read when a child came back", broken=_stale_pages),
