@@ -6,11 +6,11 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.hubq-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo chaos sim test check lint bench bench-quick clean
+.PHONY: help venv demo chaos sim test test-all test-server check lint bench bench-quick clean
 
 help: ## show this
 	@echo "make <target>:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## make .venv with hubq and everything its tests need
 
@@ -27,8 +27,19 @@ demo: $(STAMP) ## workers join, drain and die while words are counted; proves th
 chaos: $(STAMP) ## throw faults at real workers and a real Redis: make chaos SECONDS=1800 SEED=7 (60 s, a new seed)
 	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
-test: $(STAMP) ## run all tests
-	$(BIN)/python -m pytest -q
+# Most tests wait more than they work: four side by side keep two cores busy. One at a time is handed out, since some are
+# much longer than others.
+JOBS   ?= 4
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --maxschedchunk 1
+
+test: $(STAMP) ## the tests of every day, side by side (JOBS=4; minutes: docs/testing.md)
+	$(PYTEST) -m 'not long'
+
+test-all: $(STAMP) ## all tests: those that are long, too
+	$(PYTEST)
+
+test-server: $(STAMP) ## all tests that depend on the Redis server, to run them on another one
+	$(PYTEST) -m server
 
 SCHEDULES ?= 5000
 SEED      ?= 1
@@ -41,7 +52,7 @@ lint: $(STAMP) ## style, types, and which layer imports which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test ## all that CI runs: lint, then the tests
+check: lint test ## what to run before each commit: lint, then the tests
 
 bench: $(STAMP) ## measure hubq, a bare redis-py loop and seven job systems (BENCH="--only messages,peers")
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -1,10 +1,13 @@
-"""Servers for the tests: fakeredis, and a real one (redis-server on PATH, else the embedded binary)."""
+"""What all tests share: the servers (fakeredis, and a real one), the marks, and the turn of those that want to be alone."""
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,62 @@ _numbers = itertools.count()
 # A loaded machine is slow: no test says anything about how long an example takes.
 settings.register_profile("hubq", deadline=None)
 settings.load_profile("hubq")
+
+#: The folders of tests that meet no Redis server: they say the same whichever is installed.
+WITHOUT_SERVER = {"unit", "simulation"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what depends on the Redis server at hand and what is long, and put those last that want to be alone."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder not in WITHOUT_SERVER and not on_fakeredis(item):
+            item.add_marker("server")
+        if on_fakeredis(item) and item.get_closest_marker("long_on_fakeredis") is not None:
+            item.add_marker("long")
+    items.sort(key=wants_to_be_alone)
+
+
+def on_fakeredis(item: pytest.Item) -> bool:
+    """Whether this is the half on fakeredis of a test that runs on both."""
+    call = getattr(item, "callspec", None)
+    return call is not None and call.params.get("server") == "fakeredis"
+
+
+def wants_to_be_alone(item: pytest.Item) -> bool:
+    """Whether it measures time, or needs the whole machine."""
+    return item.get_closest_marker("alone") is not None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Side by side, those that want to be alone wait until no other test runs; all others wait for them.
+
+    This is the outermost wrapper: waiting counts for no time-out.
+    """
+    turns = getattr(item.config, "workerinput", {}).get("turns")
+    if turns is None:  # one after the other
+        return (yield)
+    with open(turns, "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX if wants_to_be_alone(item) else fcntl.LOCK_SH)
+        return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of the run which file they all lock in turn."""
+    node.workerinput["turns"] = str(turns_of_run())
+
+
+def pytest_sessionfinish() -> None:
+    """The process that started the others removes their file."""
+    turns_of_run().unlink(missing_ok=True)
+
+
+def turns_of_run() -> Path:
+    """The file of a run: it has the name of the process that starts the others."""
+    return Path(tempfile.gettempdir(), f"hubq-tests-{os.getpid()}.lock")
 
 
 @pytest.fixture(scope="session")

@@ -315,11 +315,6 @@ class Hub(Queries, JobMethods):
         """Where the Redis of this hub is."""
         return self.driver.server
 
-    @property
-    def _context(self) -> HubContext:
-        # To be removed when hubq.node.static reads hub.driver.context.
-        return self.driver.context
-
     def connect_to(self, server: Server) -> None:
         """Ask another Redis from now on: that of ``--redis``, or of the node whose job process this is."""
         self.driver.connect_to(server)

@@ -1,1 +1,1 @@
-"""The runtime of one worker process: reader, supervisor, dispatcher, committer, coordinator."""
+"""One worker process of a hub (docs/architecture.md has the ways through it)."""

@@ -15,7 +15,7 @@ from hubq import Hub
 from .conftest import Shell, WorkerProcess
 from .test_job_processes import alive, client, notes, soon  # noqa: F401  (client is a fixture)
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 KEYS, JOBS = 50, 20
 

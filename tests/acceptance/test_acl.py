@@ -53,6 +53,7 @@ def urls(request: pytest.FixtureRequest, redis_server: EmbeddedServer, shell: Sh
     return found
 
 
+@pytest.mark.long
 def test_the_main_paths_under_restricted_users(shell: Shell, urls: dict[str, str], hub_id: str) -> None:
     def ok(*words: str) -> str:
         return shell.ok(*words, "--redis", urls["inspector"])
@@ -124,6 +125,7 @@ def test_a_web_apps_call_that_has_timed_out_is_withdrawn(shell: Shell, urls: dic
     worker.wait()
 
 
+@pytest.mark.long
 def test_what_a_web_app_may_do_and_what_takes_the_rules_of_a_worker(
     shell: Shell, urls: dict[str, str], hub_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +178,7 @@ def test_what_a_web_app_may_do_and_what_takes_the_rules_of_a_worker(
     web.close()
 
 
+@pytest.mark.long
 def test_what_an_inspector_may_not_do(shell: Shell, urls: dict[str, str], hub_id: str) -> None:
     shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")

@@ -14,7 +14,7 @@ from hubq.store.connection import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 
 def test_the_benchmarks_run(tmp_path: Path, real_server: RedisServer) -> None:

@@ -71,6 +71,7 @@ def test_start_by_module_and_name(shell: Shell) -> None:
     assert shell.ok("start", APP, "c-1", "basic:Counter") == "c-1 runs on a"
 
 
+@pytest.mark.long
 def test_arguments_are_json_or_text_and_results_too(shell: Shell, hub_id: str) -> None:
     shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")
@@ -79,6 +80,7 @@ def test_arguments_are_json_or_text_and_results_too(shell: Shell, hub_id: str) -
     assert shell.ok("call", APP, "c-1", "itself") == "<opaque>"
 
 
+@pytest.mark.long
 def test_a_hub_whose_only_worker_was_killed_does_not_look_healthy(shell: Shell, hub: Hub, hub_id: str) -> None:
     worker = shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")
@@ -95,6 +97,7 @@ def test_a_hub_whose_only_worker_was_killed_does_not_look_healthy(shell: Shell, 
     assert title == f"{hub_id} 0 nodes, 1 gone  1 children  0 msg/s  0/64 shards served"
 
 
+@pytest.mark.long
 def test_ps_lists_and_filters(shell: Shell, hub_id: str) -> None:
     shell.worker("a")
     for child in ("c-2", "c-1"):
@@ -110,6 +113,7 @@ def test_ps_lists_and_filters(shell: Shell, hub_id: str) -> None:
     assert json.loads(shell.ok("ps", hub_id, "--json", "--class", "Room")) == []
 
 
+@pytest.mark.long
 def test_ps_sorts_pages_and_selects_by_tag_and_pattern(shell: Shell, hub: Hub, hub_id: str) -> None:
     worker = shell.worker("a")
     for n, colour in enumerate(("red", "blue", "red")):
@@ -192,6 +196,7 @@ def test_a_second_signal_ends_at_once(shell: Shell, hub: Hub) -> None:
     assert worker.wait() == 128 + signal.SIGINT
 
 
+@pytest.mark.long
 def test_several_processes(shell: Shell, hub: Hub) -> None:
     parent = shell.spawn(APP, "--name", "a", "--processes", "2")
     for name in ("a-1", "a-2"):
@@ -207,6 +212,7 @@ def test_several_processes(shell: Shell, hub: Hub) -> None:
     assert hub.nodes() == []
 
 
+@pytest.mark.long
 def test_several_processes_that_cannot_start_all_end(shell: Shell) -> None:
     parent = shell.spawn("basic:nothing", "--processes", "2")
     assert parent.wait() == 2
@@ -215,6 +221,7 @@ def test_several_processes_that_cannot_start_all_end(shell: Shell) -> None:
 # -- what does not -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("app", "says"),
     [
@@ -229,6 +236,7 @@ def test_wrong_module_or_attribute(shell: Shell, app: str, says: str) -> None:
     assert says in shell.fails(2, "worker", app)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -267,6 +275,7 @@ def test_unknown_hub_is_not_made(shell: Shell, hub_id: str, redis_server: Embedd
     assert f"no hub {hub_id!r}" in shell.fails(1, "nodes", hub_id)
 
 
+@pytest.mark.long
 def test_unknown_names(shell: Shell, hub_id: str) -> None:
     shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")
@@ -280,9 +289,10 @@ def test_unknown_names(shell: Shell, hub_id: str) -> None:
 def test_a_method_that_raises(shell: Shell, hub_id: str) -> None:
     shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")
-    assert "raised ValueError: it is broken on two lines" in shell.fails(1, "call", hub_id, "c-1", "fail")
+    assert "raised ValueError on node a: it is broken on two lines" in shell.fails(1, "call", hub_id, "c-1", "fail")
 
 
+@pytest.mark.long
 def test_child_ids(shell: Shell) -> None:
     shell.worker("a")
     assert shell.ok("start", APP, "x" * 512, "Counter") == "x" * 512 + " runs on a"

@@ -26,6 +26,8 @@ KEYS = {
     "seconds",
 }
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(180)

@@ -36,6 +36,7 @@ def test_a_hub_that_is_well(shell: Shell, hub_id: str) -> None:
     assert topics(shell, hub_id) == set()
 
 
+@pytest.mark.long
 def test_a_hub_without_workers_and_with_a_stray_key(shell: Shell, hub: Hub, hub_id: str) -> None:
     worker = shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")

@@ -21,7 +21,7 @@ from .terminal import Terminal, too_wide
 if TYPE_CHECKING:
     from .conftest import Shell
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 APP = "basic:hub"
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubq import Child, Hub
-from tests.unit.test_json_page import documented
+from tests.unit.pages.test_json_page import documented
 
 from .test_workers import eventually
 
 if TYPE_CHECKING:
     from conftest import Shell
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 APP = "basic:hub"
 

@@ -97,6 +97,7 @@ def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", [None, "k"])
 def test_callbacks_are_called_as_rq_does(shell: Shell, hub: Hub, client: Any, key: str | None) -> None:
     calls: dict[str, Any] = {
@@ -117,6 +118,7 @@ def test_callbacks_are_called_as_rq_does(shell: Shell, hub: Hub, client: Any, ke
     assert soon(heard, "all callbacks") == [["succeeded", good.id, "3", hub.hub_id], *tries]
 
 
+@pytest.mark.long
 def test_children_enqueue_jobs_and_jobs_start_and_call_children(
     shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +189,7 @@ def test_a_killed_job_process_is_started_again(shell: Shell, hub: Hub, client: A
     assert worker.wait() == 0
 
 
+@pytest.mark.long
 def test_a_job_that_takes_its_worker_down_again_and_again_fails(shell: Shell, hub: Hub, client: Any) -> None:
     work(shell, "a")
     job = hub.enqueue("jobs_app.kill_the_worker")
@@ -211,6 +214,7 @@ def test_rqs_own_stop_command_stops_a_job(shell: Shell, hub: Hub, client: Any) -
     soon(lambda: job.get_status() == JobStatus.STOPPED, "stopped")
 
 
+@pytest.mark.long
 def test_hubq_jobs(shell: Shell, hub: Hub) -> None:
     jobs = [hub.enqueue("jobs_app.fails"), hub.enqueue("jobs_app.add", 1, 2, key="account-7")]
     work(shell, "a", "--jobs-only")
@@ -232,6 +236,7 @@ def test_options_that_contradict(shell: Shell) -> None:
     assert "--jobs 3" in shell.fails(2, "worker", "jobs_app:hub", "--jobs", "3", "--children-only")
 
 
+@pytest.mark.long
 def test_jobs_under_the_users_of_hubq_acl(shell: Shell, hub: Hub, client: Any) -> None:
     urls = {}
     for role in ("worker", "client", "inspector"):

@@ -20,7 +20,7 @@ from hubq.store.embedded import EmbeddedServer
 from .conftest import APPS, Shell
 from .test_workers import eventually
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 PAGE = Path(__file__).parents[2] / "docs" / "keys.md"
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)

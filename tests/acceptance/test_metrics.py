@@ -20,7 +20,7 @@ from hubq import Hub
 if TYPE_CHECKING:
     from conftest import Shell, WorkerProcess
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 APP = "basic:hub"
 

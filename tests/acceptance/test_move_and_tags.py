@@ -14,7 +14,7 @@ from hubq.testing import eventually
 
 from .conftest import Shell
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 APP = "basic:hub"
 
 

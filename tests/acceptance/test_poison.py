@@ -152,6 +152,7 @@ def on_the_command_line(shell: Shell, hub: Hub) -> None:
     assert shell.workers[0].wait(20) == 0
 
 
+@pytest.mark.long
 def test_innocents_in_hand_at_every_crash_are_not_condemned_and_drains_do_not_count(
     shell: Shell, hub: Hub, fault: Path, app: Any
 ) -> None:
@@ -178,6 +179,7 @@ def test_innocents_in_hand_at_every_crash_are_not_condemned_and_drains_do_not_co
     play(hub, scenario)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["init", "on_start", "run"])
 def test_a_child_whose_start_kills_is_parked(shell: Shell, hub: Hub, fault: Path, app: Any, where: str) -> None:
     async def scenario(ledger: Ledger) -> None:

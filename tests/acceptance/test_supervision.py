@@ -17,7 +17,7 @@ from hubq import Child, ChildSpec, Hub
 
 from .conftest import Shell, WorkerProcess
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 HEAD = """
 import asyncio, os

@@ -20,7 +20,7 @@ from hubq.store.embedded import EmbeddedServer
 if TYPE_CHECKING:
     from conftest import Shell
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 
 def test_in_a_pipe_it_prints_one_picture(shell: Shell, hub_id: str) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from hubq.store.embedded import EmbeddedServer
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hubq.store.embedded import EmbeddedServer
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 T = TypeVar("T")
 

@@ -60,6 +60,7 @@ async def fail_over(servers: Failover) -> None:
     await eventually(lambda: asyncio.to_thread(servers.promoted), 30, "the replica is promoted")
 
 
+@pytest.mark.long
 def test_a_failover_that_loses_nothing(servers: Failover, tmp_path: Path) -> None:
     async def scenario(hub: Hub) -> None:
         ledger = Ledger(hub)
@@ -82,6 +83,7 @@ def test_a_failover_that_loses_nothing(servers: Failover, tmp_path: Path) -> Non
     play(servers, tmp_path, "failover", scenario)
 
 
+@pytest.mark.long
 def test_a_failover_that_loses_confirmed_writes(servers: Failover, tmp_path: Path) -> None:
     async def scenario(hub: Hub) -> None:
         ledger = Ledger(hub)

@@ -48,6 +48,7 @@ def servers() -> Iterator[Failover]:
         yield running
 
 
+@pytest.mark.long
 def test_what_returns_is_on_the_replica_and_what_is_not_says_so(servers: Failover) -> None:
     async def scenario() -> None:
         hub = Hub("waiting", redis=servers.url, shards=4, wait_replicas=1, wait_timeout=3.0)

@@ -23,22 +23,15 @@ from pathlib import Path
 from tests.simulation.mutations import mutated
 from tests.simulation.runner import HASH_SEED
 from tests.simulation.world import World, run_schedule
-from tests.unit.node import (
-    test_arrivals,
-    test_committer,
-    test_departure,
-    test_handler,
-    test_hosted_child,
-    test_marks,
-    test_outcomes,
-    test_reader,
-    test_recorder,
-    test_resuming,
-    test_runs,
-    test_shard_handover,
-    test_standby,
-    test_start_trials,
-)
+from tests.unit.node.arrivals import test_arrivals
+from tests.unit.node.children import test_handler, test_outcomes, test_runs
+from tests.unit.node.commits import test_committer
+from tests.unit.node.copies import test_recorder, test_standby
+from tests.unit.node.departures import test_departure, test_shard_handover
+from tests.unit.node.held import test_hosted_child
+from tests.unit.node.mailbox import test_reader
+from tests.unit.node.membership import test_resuming
+from tests.unit.node.trials import test_marks, test_start_trials
 
 ROOT = Path(__file__).resolve().parents[2]
 

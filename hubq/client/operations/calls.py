@@ -70,7 +70,7 @@ def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:
     if status in BY_WORD:
         raise BY_WORD[status](message)
     raise CallFailed(
-        f"{what} raised {error['type']}: {message} (on node {node})",
+        f"{what} raised {error['type']} on node {node}: {message}",
         remote_type=error["type"],
         remote_traceback=error.get("traceback", ""),
     )

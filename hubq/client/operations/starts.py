@@ -133,7 +133,7 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Opera
     replies = yield from batch.collect(ids, timeout) if batch is not None else _collected(ids, timeout)
     late = [child for message_id, them in ticket.awaited.items() if message_id not in replies for child in them]
     if late:
-        outcome = "they will, when a node serves them"
+        outcome = "they start when a node serves them"
         if batch is not None:
             undone = yield from batch.undo(written, 2.0)
             outcome = f"all {len(written)} {'are' if undone else 'will be'} undone"

@@ -42,5 +42,7 @@ def stop_children(
             else:
                 stopped[child] = node
         else:
-            errors[child] = CallTimeout(f"child {child!r} was not stopped within {timeout:g} s; it will be")
+            errors[child] = CallTimeout(
+                f"child {child!r} was not stopped within {timeout:g} s: it stops when the messages sent before are done"
+            )
     return StopResult(stopped, errors)

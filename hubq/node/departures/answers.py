@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from hubq.core.messages import ChildStartResp, HandoverConfirmed
 from hubq.store.membership import NodeInfo
@@ -37,6 +37,11 @@ class Answers:
 
     def __init__(self) -> None:
         self._expected: dict[str, Answer] = {}
+
+    @property
+    def expected(self) -> Collection[str]:
+        """The moves whose answers are taken in now, by their ids."""
+        return self._expected.keys()
 
     def expect(
         self, handover_id: str, target: str = "", incarnation: int = 0, *, watched: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from hubq.errors import RedisUnavailable
 from hubq.node.held.cursors import START, Cursors
@@ -12,7 +13,7 @@ from hubq.node.mailbox.delivery import Delivery
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
-from hubq.store.mailbox import Message, read_mailboxes
+from hubq.store.mailbox import read_mailboxes
 
 log = logging.getLogger("hubq.node")
 
@@ -22,6 +23,25 @@ BLOCK = 2.0
 BREATH = 200
 #: Most messages of one read while few shards are far behind. Whoever stands behind a flood waits until it has been read.
 DEEP = 2_000
+
+
+def next_count(full: Sequence[Sequence[int]], usual: int, most_bytes: int) -> int:
+    """How many messages of each shard to read next. ``full``: the sizes of the messages that were read just now, of each
+    shard that had more than were read. In all no more than ``DEEP`` messages, and no more than ``most_bytes``. While no
+    shard had more, and never less than, the ``usual`` number.
+
+    >>> next_count([], usual=100, most_bytes=1_000_000)
+    100
+    >>> next_count([[10] * 100], usual=100, most_bytes=1_000_000)  # one shard has a flood of small messages
+    2000
+    >>> next_count([[1_000] * 100] * 2, usual=100, most_bytes=1_000_000)  # 1,000 of these in all
+    500
+    """
+    if not full:
+        return usual
+    sizes = [size for messages in full for size in messages]
+    mean = max(1, sum(sizes) // len(sizes))
+    return max(usual, min(DEEP, most_bytes // mean) // len(full))
 
 
 class Reader:
@@ -73,7 +93,8 @@ class Reader:
                         since = 0
                         await asyncio.sleep(0)
                 full = [messages for messages in found.values() if len(messages) >= count]
-                count = self._next_count(full)
+                sizes = [[len(message.payload) for message in messages] for messages in full]
+                count = next_count(sizes, self._count, self._queue_bytes)
                 # What can be done at once is done, and its commit on its way to Redis, before the next read is: an idle
                 # call's reply need not wait for it. (The turns of: the check for pumps, the pump, the committer.) But
                 # while more is waiting a pump takes its whole time in each of them.
@@ -85,13 +106,3 @@ class Reader:
             except Exception:
                 log.exception("reading failed")
                 await asyncio.sleep(0.5)
-
-    def _next_count(self, full: list[list[Message]]) -> int:
-        """How many messages of each shard to read next, after these shards had more than were read: in all no more than
-        ``DEEP``, and no more bytes than one child may have in memory; else as many as ever.
-        """
-        if not full:
-            return self._count
-        payloads = [len(message.payload) for messages in full for message in messages]
-        mean = max(1, sum(payloads) // len(payloads))
-        return max(self._count, min(DEEP, self._queue_bytes // mean) // len(full))

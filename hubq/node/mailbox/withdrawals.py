@@ -47,8 +47,7 @@ class Withdrawals:
                     return  # it was answered by another node, perhaps
                 hosted.withdraw(before)
                 self._cursors.room(hosted)
-                behind = before + hosted.busy
-                self._refuse(hosted, message, f"{behind} messages were to be handled before it")
+                self._refuse(hosted, message, _still_waited(before + hosted.busy))
                 return
 
     def _asked_child(self, ask: Withdraw) -> HostedChild | None:
@@ -77,6 +76,12 @@ class Withdrawals:
     def _refuse(self, hosted: HostedChild, message: Message, why: str) -> None:
         self._outcomes.fail(hosted, message, "overdue", why)
         self._queue.changed()
+
+
+def _still_waited(behind: int) -> str:
+    if not behind:
+        return "it still waited for its turn"
+    return f"it still waited behind {behind} message{'' if behind == 1 else 's'}"
 
 
 def _is_meant(message: Message, ask: Withdraw) -> bool:

@@ -76,7 +76,8 @@ class Parked:
         if task.cancelled() or not passing.passed or not gone:
             return
         here = self._group.node_name
-        log.info("%d children that cannot run on %s run on %s now", len(gone), here, passing.target)
+        several = "child" if len(gone) == 1 else "children"
+        log.info("%d parked %s moved from %s to %s", len(gone), several, here, passing.target)
         commands = [say_why(self._group.keys, child, f"cannot start on {here}: {reasons[child]}") for child in gone]
         await self._group.redis.run_many(commands, retry_for=1.0)
 

@@ -77,7 +77,7 @@ class Reconciler:
         command = claim_shards(group.keys, group.node_name, standing.incarnation, shards, dead, kept)
         taken = await group.redis.run(command) or {}
         if taken:
-            log.info("node %s takes %d shards", group.node_name, len(taken))
+            log.info("node %s has claimed shards: %d", group.node_name, len(taken))
         for shard, token in taken.items():
             owner = Owner(group.node_name, standing.incarnation, token)
             work = self._arrivals.adopt_shard(shard, owner, claimed=True)

@@ -43,6 +43,11 @@ class Background:
         task.add_done_callback(done)
         return task
 
+    async def idle(self) -> None:
+        """Wait until nothing goes on."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def stop(self) -> None:
         """Cancel all tasks. A child's code that does not end is left behind: its node does not wait for it."""
         left = await end_tasks(list(self._tasks), LETTING_GO)

@@ -133,7 +133,11 @@ class StartTrials:
             command = absolve_node(group.keys, shards, group.node_name, incarnation)
             taken = await group.redis.run(command, retry_for=group.config.lease)
             if taken:
-                log.info("node %s was cut off, not dead: %d counts taken back", group.node_name, taken)
+                log.info(
+                    "node %s had not died, it was only cut off: its crash is not counted any more (marks and letters: %d)",
+                    group.node_name,
+                    taken,
+                )
 
 
 async def _waits_here(hosted: HostedChild) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
 from hubq.config import Config
@@ -34,6 +34,35 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class ForwardLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock a test puts forward (:func:`time_passes`); else it goes as any other does."""
+
+    _forward = 0.0
+
+    def time(self) -> float:
+        return super().time() + self._forward
+
+    def put_forward(self, seconds: float) -> None:
+        """It is so many seconds later now."""
+        self._forward += seconds
+
+
+def run_forward(scenario: Coroutine[Any, Any, None]) -> None:
+    """Run a scenario in which time passes at once."""
+    with asyncio.Runner(loop_factory=ForwardLoop) as runner:
+        runner.run(scenario)
+
+
+async def time_passes(seconds: float) -> None:
+    """It is so many seconds later, and all that was due by then has happened."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, ForwardLoop), "use run_forward"
+    loop.put_forward(seconds)
+    due = loop.create_future()
+    loop.call_at(loop.time(), due.set_result, None)
+    await due
 
 
 class Seen:
@@ -92,6 +121,11 @@ class FakeRedis:
 def name_of(command: Command[Any]) -> str:
     """The name of a script, or of Redis's own command."""
     return command.script.name if command.script is not None else str(command.args[0])
+
+
+def words_of(command: Command[Any]) -> tuple[Any, ...]:
+    """What a script is given besides its keys."""
+    return tuple(command.args[3 + int(command.args[2]) :])
 
 
 class FakeEndings:

@@ -29,6 +29,7 @@ from hubq.node.runtime.hook_runner import HookRunner
 from hubq.store.command import Command
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
+from hubq.store.membership import NodeInfo
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import (
     Clock,
@@ -162,6 +163,11 @@ def a_record(start_id: str = "s:1", place: str = "") -> SpecRecord:
     return SpecRecord("Child", "tests", start_id, place=place)
 
 
+def nodes(**incarnations: int) -> dict[str, NodeInfo]:
+    """These nodes are up."""
+    return {name: NodeInfo(number, "up", 0) for name, number in incarnations.items()}
+
+
 def running(hosted: HostedChild) -> HostedChild:
     """A built child, begun."""
     hosted.moved(LifeEvent.RESTORED)
@@ -253,6 +259,10 @@ class Stage:
     cannot_build = ""
     """What the other nodes cannot build: ids, one per line."""
 
+    async def idle(self) -> None:
+        """Wait until nothing goes on in the background."""
+        await asyncio.wait_for(self.background.idle(), 5)
+
     async def end(self) -> None:
-        """Nothing goes on in the background."""
+        """Nothing goes on in the background any more."""
         await self.background.stop()

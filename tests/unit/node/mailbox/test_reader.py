@@ -1,0 +1,213 @@
+"""What was being read when a child came is not believed: it may hold messages that have been handled since."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from hubq.core.lifecycle import Life, LifeEvent
+from hubq.core.phase import Phase
+from hubq.node.held.cursors import Cursors
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.recorder import NoRecorder
+from hubq.node.held.register import Register
+from hubq.node.mailbox.catching_up import CatchingUp
+from hubq.node.mailbox.reader import next_count
+from hubq.store.mailbox import Message
+from hubq.store.owners import Owner
+from hubq.store.spec_record import SpecRecord
+from tests.unit.node.fakes import Clock, FakeRedis, a_group
+from tests.unit.node.movers import until
+
+
+class Offers:
+    """Pumps that only listen, and keep what they hear if they are told to."""
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self.offered: list[tuple[str, bytes]] = []
+        self._keep = keep
+
+    def offer(self, hosted: HostedChild, message: Message) -> None:
+        self.offered.append((hosted.child_id, message.entry))
+        if self._keep:
+            hosted.offer(message)
+
+
+def message(entry: bytes, child: str, size: int = 0) -> Message:
+    return Message(entry, "call", child, "record", "1", "c", 0, bytes(size))
+
+
+def running(holding: Holding, child: str) -> HostedChild:
+    hosted = HostedChild(cast(Any, None), holding, child, SpecRecord("", "", ""))
+    hosted.moved(LifeEvent.RESTORED)
+    hosted.moved(LifeEvent.STARTED)
+    assert hosted.life is Life.RUNNING
+    holding.attach(hosted)
+    return hosted
+
+
+@pytest.mark.parametrize(
+    ("full", "bytes_each", "count"),
+    [(0, 10, 100), (1, 10, 2000), (4, 10, 500), (50, 10, 100), (1, 10_000, 100), (1, 1000, 1000), (2, 0, 1000)],
+)
+def test_more_is_read_at_once_behind_a_flood_within_bounds(full: int, bytes_each: int, count: int) -> None:
+    assert next_count([[bytes_each] * 100] * full, usual=100, most_bytes=1_000_000) == count
+
+
+def test_a_page_that_was_asked_for_before_a_child_came_back_tells_nothing_about_it() -> None:
+    async def scenario() -> None:
+        pages = iter([[message(b"5-0", "late")], []])
+        redis = FakeRedis(lambda command: next(pages))
+        redis.may_answer.clear()
+        group, cursors, offers = a_group(redis, Clock(), read_count=100, queue_limit=10), Cursors(), Offers()
+        catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        children = {child: running(holding, child) for child in ("neighbour", "late")}
+        Register(cursors).hold(holding)
+        cursors.by_shard[0] = b"9-0"
+        work = asyncio.create_task(catching_up.work())
+        cursors.again(children["neighbour"])
+        await redis.until_asked(1)
+        cursors.again(children["late"])  # its last owner has handled 5-0 meanwhile, and gives it back now
+        redis.may_answer.set()
+        await catching_up.idle()
+        assert offers.offered == [] and len(redis.asked) == 2 and holding.behind == {}
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_what_falls_behind_while_its_holding_catches_up_is_caught_up_with_too() -> None:
+    async def scenario() -> None:
+        redis = FakeRedis(lambda command: [message(b"5-0", "neighbour"), message(b"6-0", "late")])
+        redis.may_answer.clear()
+        group, cursors, offers = a_group(redis, Clock(), read_count=100, queue_limit=10), Cursors(), Offers()
+        catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        children = {child: running(holding, child) for child in ("neighbour", "late")}
+        Register(cursors).hold(holding)
+        cursors.by_shard[0] = b"9-0"
+        work = asyncio.create_task(catching_up.work())
+        cursors.again(children["neighbour"])
+        await redis.until_asked(1)
+        cursors.again(children["late"])
+        redis.may_answer.set()
+        await redis.until_asked(2)
+        await catching_up.idle()
+        assert offers.offered == [("neighbour", b"5-0"), ("late", b"6-0")] and holding.behind == {}
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_what_falls_behind_in_the_moment_in_which_its_holding_is_done_is_not_forgotten() -> None:
+    """The task has looked for the last time, and has not ended yet, when the loop hears of the child. (It has been woken by
+    other news.)
+    """
+
+    async def scenario() -> None:
+        pages = iter([[message(b"5-0", "neighbour")], [message(b"6-0", "late")]])
+        redis = FakeRedis(lambda command: next(pages))
+        redis.may_answer.clear()
+        group, cursors, offers = a_group(redis, Clock(), read_count=100, queue_limit=10), Cursors(), Offers()
+        catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        children = {child: running(holding, child) for child in ("neighbour", "late")}
+        Register(cursors).hold(holding)
+        cursors.by_shard[0] = b"9-0"
+        work = asyncio.create_task(catching_up.work())
+        cursors.again(children["neighbour"])
+        await redis.until_asked(1)
+        await asyncio.sleep(0)  # it waits for the answer
+        asyncio.get_running_loop().call_soon(cursors.bell.ring)
+        redis.may_answer.set()
+        await asyncio.sleep(0)
+        assert offers.offered == [("neighbour", b"5-0")] and holding.behind == {}
+        cursors.again(children["late"])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await catching_up.idle()
+        assert offers.offered == [("neighbour", b"5-0"), ("late", b"6-0")] and holding.behind == {}
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_brought_to_a_holding_that_went_while_its_page_was_read() -> None:
+    async def scenario() -> None:
+        redis = FakeRedis(lambda command: [message(b"5-0", "late")])
+        redis.may_answer.clear()
+        group, cursors, offers = a_group(redis, Clock(), read_count=100, queue_limit=10), Cursors(), Offers()
+        catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        late = running(holding, "late")
+        register = Register(cursors)
+        register.hold(holding)
+        cursors.by_shard[0] = b"9-0"
+        work = asyncio.create_task(catching_up.work())
+        cursors.again(late)
+        await redis.until_asked(1)
+        register.drop(holding)
+        redis.may_answer.set()
+        await catching_up.idle()
+        assert offers.offered == []
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_pages_are_as_small_as_large_messages_ask_for_also_when_its_queue_has_room_again() -> None:
+    async def scenario() -> None:
+        asked: list[int] = []
+
+        def page(command: Any) -> list[Message]:
+            asked.append(int(command.args[-1]))
+            return [message(b"%d-0" % (1000 * len(asked) + number), "large", 250) for number in range(asked[-1])]
+
+        redis = FakeRedis(page)
+        group = a_group(redis, Clock(), read_count=100, queue_limit=1000, queue_bytes=1000)
+        cursors, offers = Cursors(), Offers(keep=True)
+        catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        large = running(holding, "large")
+        Register(cursors).hold(holding)
+        cursors.by_shard[0] = b"9999-0"
+        work = asyncio.create_task(catching_up.work())
+        cursors.again(large)
+        await redis.until_asked(1)
+        await catching_up.idle()
+        for times in (2, 3):
+            large.drop_queue()
+            cursors.room(large)
+            await redis.until_asked(times)
+            await catching_up.idle()
+        assert asked[0] == 100 and set(asked[1:]) == {4}, asked
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_nobody_catches_up_after_the_end() -> None:
+    async def scenario() -> None:
+        redis = FakeRedis(lambda command: [])
+        group, cursors = a_group(redis, Clock(), read_count=100, queue_limit=10), Cursors()
+        catching_up = CatchingUp(group, cursors, cast(Any, Offers()), cast(Any, None), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        late = running(holding, "late")
+        Register(cursors).hold(holding)
+        cursors.by_shard[0] = b"9-0"
+        before = asyncio.all_tasks()
+        work = asyncio.create_task(catching_up.work())
+        cursors.again(late)
+        await redis.until_asked(1)
+        (catching,) = asyncio.all_tasks() - before - {work}
+        cursors.again(late)  # its task looks again when it has ended
+        await until(catching.done)
+        work.cancel()
+        await catching_up.stop()
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
+
+    asyncio.run(scenario())

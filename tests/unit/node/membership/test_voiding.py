@@ -1,0 +1,90 @@
+"""When a node is no member any more, nothing that it has in memory counts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from hubq.node.copies.none import NoCopies
+from hubq.node.membership.voiding import Voiding
+from hubq.store.primary import PrimaryWatch
+from tests.unit.node.fakes import a_holding
+from tests.unit.node.movers import Stage
+
+
+class Arrivals:
+    """Remembers that it was to forget all."""
+
+    forgotten = False
+
+    def forget_all(self) -> None:
+        self.forgotten = True
+
+
+class Watch(PrimaryWatch):
+    """Another Redis answers when the test says so."""
+
+    def another(self, was: str, now: str) -> None:
+        for subscriber in self._subscribers:
+            subscriber(was, now)
+
+
+class Voided(Stage):
+    """A member that holds shard 0 and a pin of shard 1, each with a child."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrivals, self.watch = Arrivals(), Watch()
+        self.voiding = Voiding(
+            self.standing, self.background, cast(Any, self.events), self.counters, self.register,
+            cast(Any, self.endings), NoCopies(), self.wishes, cast(Any, self.arrivals), self.watch,
+        )  # fmt: skip
+        self.child("room-1")
+        self.apart = a_holding(1, 4, "room-2")
+        self.child("room-2", self.apart)
+        self.register.hold(self.apart)
+
+
+def test_all_is_dropped_and_its_children_end_as_fenced() -> None:
+    async def scenario() -> None:
+        stage = Voided()
+        stage.voiding.void("evicted")
+        assert stage.register.all() == [] and stage.shard.gone and stage.apart.gone
+        await stage.endings.disposals.until(2)
+        assert sorted(stage.endings.disposed) == [(["room-1"], "fenced"), (["room-2"], "fenced")]
+        assert stage.arrivals.forgotten
+        assert stage.counters.leases_lost == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_incarnation_is_void_and_what_it_held_is_known_for_its_absolution() -> None:
+    async def scenario() -> None:
+        stage = Voided()
+        stage.voiding.void("lease over")
+        assert (stage.standing.incarnation, stage.standing.previous) == (0, 7)
+        assert stage.standing.to_absolve() == {7: [0, 1]}
+
+    asyncio.run(scenario())
+
+
+def test_who_is_no_member_has_nothing_to_lose_again() -> None:
+    async def scenario() -> None:
+        stage = Voided()
+        stage.voiding.void("lease over")
+        stage.voiding.void("evicted")
+        assert stage.counters.leases_lost == 1 and stage.standing.previous == 7
+
+    asyncio.run(scenario())
+
+
+def test_another_redis_voids_a_member_and_is_an_event() -> None:
+    async def scenario() -> None:
+        stage = Voided()
+        stage.watch.another("run-1 x", "run-2 y")
+        assert not stage.standing.incarnation
+        assert stage.events.added == [("redis_changed", {"was": "run-1", "now": "run-2"})]
+        stage.watch.another("run-2 y", "run-3 z")
+        assert len(stage.events.added) == 1, "no member, and nothing to void"
+
+    asyncio.run(scenario())

@@ -1,0 +1,59 @@
+"""The web apps of ``examples/``: short, and tidy when a child does not answer. (Over HTTP: tests/acceptance.)"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples import chat_fastapi
+from hubq import CallTimeout
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_has_under_80_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 80
+
+
+class Silent:
+    """A hub whose rooms take no posts; and a socket that has one to send."""
+
+    def __init__(self) -> None:
+        self.aio = self
+        self.said: list[str] = []
+
+    def ref(self, name: str) -> Silent:
+        return self
+
+    async def start_child(self, name: str, kind: Any) -> None: ...
+
+    async def call(self, method: str, *args: Any, timeout: float) -> list[Any]:
+        if method == "post":
+            raise CallTimeout("no answer")
+        return []
+
+    async def cast(self, method: str, who: str) -> None:
+        self.said.append(f"{who}: {method}")
+
+    async def accept(self) -> None: ...
+
+    async def receive_text(self) -> str:
+        return "hello"
+
+
+def test_a_socket_whose_room_does_not_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent: Any = Silent()
+    monkeypatch.setattr(chat_fastapi, "hub", silent)
+
+    async def scenario() -> None:
+        with pytest.raises(CallTimeout):
+            await chat_fastapi.room(silent, "redis", "ann")
+        assert chat_fastapi.connections["redis"] == set()
+        assert silent.said == ["ann: leave"]
+        await chat_fastapi.broadcasts["redis"]
+
+    asyncio.run(scenario())

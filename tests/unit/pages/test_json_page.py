@@ -1,0 +1,95 @@
+"""docs/json.md names the fields that ``--json`` prints, with their types: they are public."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import typer.main
+
+from hubq.cli.bench import Figures
+from hubq.cli.dead import record
+from hubq.cli.demo_report import Report
+from hubq.cli.main import app
+from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
+from hubq.client.results import ChildStatus, NodeStatus, Place
+from hubq.core.diagnosis import Finding
+from hubq.jobs.overview import JobLine, JobsOverview
+from hubq.store.dead_letters import DeadLetter
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "json.md"
+#: Heading -> what is printed there, table by table.
+PRINTED: dict[str, list[type]] = {
+    "ps": [ChildStatus],
+    "nodes": [NodeStatus],
+    "where": [Place],
+    "mailbox": [Mailbox, Waiting],
+    "events": [Event],
+    "doctor": [Finding],
+    "jobs": [JobsOverview, JobLine],
+    "bench": [Figures],
+    "demo": [Report],
+}
+JSON = {
+    str: "string", bytes: "", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array", tuple: "array",
+    types.NoneType: "null",
+}  # fmt: skip
+
+
+def documented() -> dict[str, list[dict[str, str]]]:
+    """Heading -> for each of its tables: field -> type."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for section in re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        heading = re.match(r"`hubq ([a-z ]+)`\n", section)
+        assert heading is not None, section
+        tables = re.findall(r"^\| --- \| --- \| --- \|\n((?:\|.*\n)+)", section, re.MULTILINE)
+        found[heading[1]] = [dict(re.findall(r"^\| `(\w+)` \| ([\w ]+) \| .+ \|$", t, re.MULTILINE)) for t in tables]
+    return found
+
+
+def said(annotation: Any) -> str:
+    """A type as the page names it."""
+    if isinstance(annotation, types.UnionType):
+        return " or ".join(map(said, typing.get_args(annotation)))
+    return JSON[typing.get_origin(annotation) or annotation]
+
+
+def in_code(kind: type) -> dict[str, str]:
+    hints = typing.get_type_hints(kind)
+    names = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else fields(kind)
+    return {field.name: said(hints[field.name]) for field in names}
+
+
+@pytest.mark.parametrize("command", PRINTED)
+def test_the_tables_are_those_of_the_code(command: str) -> None:
+    assert documented()[command] == [in_code(kind) for kind in PRINTED[command]]
+
+
+def test_a_saved_state_is_shown_decoded() -> None:
+    (table,) = documented()["state"]
+    stored = {name: kind for name, kind in in_code(SavedState).items() if name != "data"}
+    assert table == {**stored, "format": "string", "state": "any"}
+
+
+def test_a_dead_letter_is_shown_for_people() -> None:
+    letter = DeadLetter("6/1-0", 6, "call", "c", "Room", "m", "3", "", 0, b"p", 3, ("a#1",), 1, 2)
+    (table,) = documented()["dead list"]
+    assert table == {name: said(type(value)) for name, value in record(letter).items()}
+
+
+def with_json(group: Any, name: str = "") -> set[str]:
+    """The commands that have ``--json``."""
+    if hasattr(group, "commands"):
+        return {each for key, command in group.commands.items() for each in with_json(command, f"{name} {key}")}
+    return {name.strip()} if any("--json" in option.opts for option in group.params) else set()
+
+
+def test_no_listing_is_left_out() -> None:
+    assert set(documented()) == {*PRINTED, "state", "config", "dead list"}
+    assert with_json(typer.main.get_command(app)) == {*documented(), "dead show"}
