@@ -18,6 +18,7 @@ def test_a_plan_comes_from_its_seed_alone_and_throws_everything() -> None:
     assert {fault.kind for fault in make_plan(SEED, SECONDS, 2.0)} == set(WEIGHTS)
 
 
+@pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.acceptance
 @pytest.mark.timeout(300)

@@ -195,6 +195,7 @@ def test_replication_factor_and_mode_exactly_one_is_active(
     play(hub, scenario)
 
 
+@pytest.mark.alone
 def test_the_standby_answers_within_the_lease_and_a_tenth_of_a_second(
     shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

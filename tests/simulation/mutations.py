@@ -6,6 +6,7 @@ or place is changed there, in one line. ``test_mutations.py`` says which line is
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 from hubq.core.handover import Source, SourceEvent
 from hubq.core.phase import Phase
+from hubq.errors import RedisUnavailable
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.children import handler, outcomes
@@ -21,15 +23,17 @@ from hubq.node.children.saver import Saver
 from hubq.node.commits.committer import Committer
 from hubq.node.copies import recorder
 from hubq.node.copies.standby import Standby
+from hubq.node.departures.departure import Departures, Way
+from hubq.node.departures.kept_behind import KeptBehind
 from hubq.node.departures.shard_handover import ShardHandover
 from hubq.node.held.cursors import Cursors
-from hubq.node.held.holding import HostedChild
+from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.membership.resuming import Resuming
 from hubq.node.trials import starts
 from hubq.node.trials.marks import Marks
-from hubq.store.command import plain
+from hubq.store.command import Command, plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
 from hubq.testing.patching import replaced
@@ -47,8 +51,9 @@ class Target:
 
 #: mutation -> what it replaces.
 TARGETS: dict[str, Target] = {
-    "drain": Target(ShardHandover, "pass_token", "self"),
+    "drain": Target(ShardHandover, "packed", "self effects"),
     "in-hand": Target(ShardHandover, "close_intake", "self grace"),
+    "unpinned": Target(ShardHandover, "close_intake", "self grace"),
     "early-reply": Target(Committer, "_commit", "self"),
     "stale-read": Target(Cursors, "fresh", "self shard"),
     "stale-page": Target(CatchingUp, "_bring", "self holding messages start end late"),
@@ -66,6 +71,9 @@ TARGETS: dict[str, Target] = {
     "slow-copies": Target(Standby, "adopt", "self copy saved"),
     "early-rebuild": Target(Arrivals, "reserve", "self holding"),
     "idle-copies": Target(Resuming, "resume_all", "self"),
+    "fallen-behind": Target(CatchingUp, "_over", "self holding task"),
+    "lost-and-given": Target(Departures, "_until_answered", "self way effects"),
+    "old-pin": Target(KeptBehind, "follow_token", "self"),
 }
 
 #: mutation of a script -> the scripts whose text it changes.
@@ -80,16 +88,17 @@ class Inside:
     """What mutations use of the parts they break, besides the name that they replace."""
 
     @staticmethod
-    def committer_of(handover: ShardHandover) -> Committer:
-        return handover._departures._committer
-
-    @staticmethod
     def close_at_once(handover: ShardHandover) -> None:
         if handover.state is Source.STARTING:
             handover._moved(SourceEvent.STARTED)
         handover._closed_at = handover._group.standing.redis_now_ms()
         handover.holding.close_intake()
         handover._moved(SourceEvent.CLOSED)
+
+    @staticmethod
+    def counts_as_done(holding: Holding) -> None:
+        for hosted in holding.children.values():
+            hosted.in_hand = None
 
     @staticmethod
     def take_replies(committer: Committer) -> Iterator[tuple[str, list[Any]]]:
@@ -115,6 +124,19 @@ class Inside:
     @staticmethod
     def is_coming_again(holding: Any) -> None:
         holding._enter(Phase.COMING)
+
+    @staticmethod
+    def forget_who_fell_behind(catching_up: CatchingUp, holding: Holding) -> None:
+        catching_up._again.discard(holding)
+
+    @staticmethod
+    async def send_until_answered(departures: Departures, command: Command[str]) -> str:
+        group = departures._group
+        while not group.standing.lease_over():
+            with contextlib.suppress(RedisUnavailable):
+                return await group.redis.run(command, retry_for=1.0)
+            await asyncio.sleep(0.2)
+        return "fenced"
 
     @staticmethod
     def resume_originals(resuming: Resuming) -> None:
@@ -155,29 +177,28 @@ def _no_lease_check(text: str) -> str:
     )
 
 
-def _undrained_effects(pass_token: Any) -> Any:
+def _undrained_effects(packed: Any) -> Any:
     """The token passes without what is finished and not committed yet."""
 
-    async def broken(self: ShardHandover) -> bool:
-        committer = Inside.committer_of(self)
-        kept = committer.take
-
-        def nothing(holding: Any) -> Effects:
-            kept(holding)
-            return Effects()
-
-        committer.take = nothing  # type: ignore[method-assign]
-        try:
-            answer: bool = await pass_token(self)
-            return answer
-        finally:
-            committer.take = kept  # type: ignore[method-assign]
+    def broken(self: ShardHandover, effects: Effects) -> Effects:
+        packed(self, effects)
+        return Effects()
 
     return broken
 
 
 def _undrained_handlers(close_intake: Any) -> Any:
-    """Intake is closed, but nobody waits for the messages in hand, and no straggler is pinned."""
+    """Intake is closed, and what is in hand counts as done: nobody waits for it, and no straggler is pinned."""
+
+    async def broken(self: ShardHandover, grace: float) -> None:
+        Inside.close_at_once(self)
+        Inside.counts_as_done(self.holding)
+
+    return broken
+
+
+def _unpinned(close_intake: Any) -> Any:
+    """Intake is closed, and nobody waits for the messages in hand: they are undone, and move with their children."""
 
     async def broken(self: ShardHandover, grace: float) -> None:
         Inside.close_at_once(self)
@@ -317,12 +338,39 @@ def _slow_copies(adopt: Any) -> Any:
     return broken
 
 
+def _fallen_behind(over: Any) -> Any:
+    """Who falls behind while others of its holding are caught up with waits for the next one who does."""
+
+    def broken(self: CatchingUp, holding: Holding, task: asyncio.Task[None]) -> None:
+        Inside.forget_who_fell_behind(self, holding)
+        over(self, holding, task)
+
+    return broken
+
+
+def _lost_and_given(until_answered: Any) -> Any:
+    """A script that gives a holding away is sent again although the holding is lost: it may fit what is there now."""
+
+    async def broken(self: Departures, way: Way, effects: Effects) -> str:
+        return await Inside.send_until_answered(self, way.command(effects))
+
+    return broken
+
+
+def _old_pins(follow_token: Any) -> Any:
+    """Pins keep the token that was the next one when their child was taken out of its shard."""
+    return lambda self: None
+
+
 MUTATIONS: dict[str, Mutation] = {
     "token": Mutation("the token check of commit_shards.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
     "lease": Mutation("the lease check of pass_token.lua", _no_lease_check),
     "drain": Mutation("the drain in a handover: what is finished, not committed", broken=_undrained_effects),
-    "in-hand": Mutation("the drain in a handover: waiting for (or pinning) who is busy", broken=_undrained_handlers),
+    "in-hand": Mutation(
+        "the drain in a handover: no state is taken in the middle of a message", broken=_undrained_handlers
+    ),
+    "unpinned": Mutation("that a handover waits for who is busy, or pins it", broken=_unpinned),
     "early-reply": Mutation("the order: reply after commit", broken=_early_reply),
     "stale-read": Mutation("reading anew what was being read when a child came", broken=_stale_reads),
     "stale-page": Mutation("reading anew a page that was being read when a child came back", broken=_stale_pages),
@@ -340,6 +388,9 @@ MUTATIONS: dict[str, Mutation] = {
     "slow-copies": Mutation("that a copy behind the saved state is not taken", broken=_slow_copies),
     "early-rebuild": Mutation("that a shard is rebuilt after its last commit", broken=_early_rebuilds),
     "idle-copies": Mutation("that copies go on after a time without trust", broken=_idle_copies),
+    "fallen-behind": Mutation("that who falls behind during a catching up is caught up with", broken=_fallen_behind),
+    "lost-and-given": Mutation("that a departure sends nothing again once its holding is lost", broken=_lost_and_given),
+    "old-pin": Mutation("that a pin follows a renewed token of its shard", broken=_old_pins),
 }
 
 

@@ -86,6 +86,28 @@ def test_a_restart_waits_for_the_message_in_hand_and_for_its_commit() -> None:
     asyncio.run(scenario())
 
 
+def test_a_restart_waits_for_the_commit_that_is_under_way() -> None:
+    async def scenario() -> None:
+        kind = looping()
+        async with Household(kind) as home:
+            home.redis.answer = lambda command: saved(40)
+            hosted = home.child(kind)
+            await kind.runs.until(1)
+            await home.handled(hosted, cast_of("add", 1))
+            assert home.shard.take_effects(1000), "they are on their way to Redis"
+            kind.fail.set()
+            await reaches(hosted, Life.BUILT)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert home.redis.asked == [], "its state in Redis may be the one before"
+            home.keep_committing()
+            home.queue.changed()
+            await kind.runs.until(2)
+            assert home.redis.names() == ["HGET"]
+
+    asyncio.run(scenario())
+
+
 def test_a_restart_waits_for_redis() -> None:
     async def scenario() -> None:
         kind = looping()

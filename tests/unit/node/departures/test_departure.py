@@ -160,7 +160,9 @@ def test_it_is_not_repeated_when_others_may_own_it(why: str) -> None:
     async def scenario() -> None:
         stage, way = ready()
 
-        def away(command: Any) -> RedisUnavailable:
+        def away(command: Any) -> RedisUnavailable | str:
+            if len(stage.replies.of("LEAVE")) > 1:
+                return "passed"  # nobody is to hear it
             if why == "lease":
                 stage.clock.now += 6.0
             else:

@@ -285,7 +285,9 @@ def test_its_first_message_does_not_hide_that_it_has_started() -> None:
     async def scenario() -> None:
         hosted = running()
         in_hand_of(hosted, cast_of("post"))
-        await asyncio.wait_for(hosted.has_started(), 5)
+        waits = asyncio.create_task(hosted.has_started())
+        await settled()
+        assert waits.done()
 
     asyncio.run(scenario())
 

@@ -72,7 +72,6 @@ def test_a_page_that_was_asked_for_before_a_child_came_back_tells_nothing_about_
         await redis.until_asked(1)
         cursors.again(children["late"])  # its last owner has handled 5-0 meanwhile, and gives it back now
         redis.may_answer.set()
-        await redis.until_asked(2)
         await catching_up.idle()
         assert offers.offered == [] and len(redis.asked) == 2 and holding.behind == {}
         work.cancel()
@@ -96,6 +95,39 @@ def test_what_falls_behind_while_its_holding_catches_up_is_caught_up_with_too() 
         cursors.again(children["late"])
         redis.may_answer.set()
         await redis.until_asked(2)
+        await catching_up.idle()
+        assert offers.offered == [("neighbour", b"5-0"), ("late", b"6-0")] and holding.behind == {}
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_what_falls_behind_in_the_moment_in_which_its_holding_is_done_is_not_forgotten() -> None:
+    """The task has looked for the last time, and has not ended yet, when the loop hears of the child. (It has been woken by
+    other news.)
+    """
+
+    async def scenario() -> None:
+        pages = iter([[message(b"5-0", "neighbour")], [message(b"6-0", "late")]])
+        redis = FakeRedis(lambda command: next(pages))
+        redis.may_answer.clear()
+        group, cursors, offers = a_group(redis, Clock(), read_count=100, queue_limit=10), Cursors(), Offers()
+        catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        children = {child: running(holding, child) for child in ("neighbour", "late")}
+        Register(cursors).hold(holding)
+        cursors.by_shard[0] = b"9-0"
+        work = asyncio.create_task(catching_up.work())
+        cursors.again(children["neighbour"])
+        await redis.until_asked(1)
+        await asyncio.sleep(0)  # it waits for the answer
+        asyncio.get_running_loop().call_soon(cursors.bell.ring)
+        redis.may_answer.set()
+        await asyncio.sleep(0)
+        assert offers.offered == [("neighbour", b"5-0")] and holding.behind == {}
+        cursors.again(children["late"])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         await catching_up.idle()
         assert offers.offered == [("neighbour", b"5-0"), ("late", b"6-0")] and holding.behind == {}
         work.cancel()
@@ -173,6 +205,8 @@ def test_nobody_catches_up_after_the_end() -> None:
         (catching,) = asyncio.all_tasks() - before - {work}
         cursors.again(late)  # its task looks again when it has ended
         await until(catching.done)
+        redis.may_answer.clear()  # what is read from here on does not end by itself
+        cursors.again(late)
         work.cancel()
         await catching_up.stop()
         await asyncio.sleep(0)

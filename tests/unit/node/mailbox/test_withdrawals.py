@@ -59,7 +59,7 @@ def test_a_call_that_waits_goes_and_its_caller_is_told_how_many_were_before_it()
     stage = Asked()
     stage.withdrawals.withdraw(ask(6))
     assert stage.waiting() == ["m5", "m7"]
-    assert stage.outcomes.told == [("m6", "overdue", "1 messages were to be handled before it")]
+    assert stage.outcomes.told == [("m6", "overdue", "it still waited behind 1 message")]
 
 
 def test_the_message_in_hand_is_one_of_those_before_it() -> None:
@@ -67,7 +67,7 @@ def test_the_message_in_hand_is_one_of_those_before_it() -> None:
         stage = Asked()
         busy(stage.room)
         stage.withdrawals.withdraw(ask(5))
-        assert stage.outcomes.told == [("m5", "overdue", "1 messages were to be handled before it")]
+        assert stage.outcomes.told == [("m5", "overdue", "it still waited behind 1 message")]
         await stage.end()
 
     asyncio.run(scenario())

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 from hubq.node.copies.none import NoCopies
 from hubq.node.membership.voiding import Voiding
-from hubq.store.primary import PrimaryWatch
+from hubq.store.membership import NodeInfo
 from tests.unit.node.fakes import a_holding
 from tests.unit.node.movers import Stage
 
 
-class Arrivals:
-    """Remembers that it was to forget all."""
+class Forgetful(NoCopies):
+    """Arrivals, or copies: remembers that it was to forget all."""
 
     forgotten = False
 
@@ -21,12 +22,14 @@ class Arrivals:
         self.forgotten = True
 
 
-class Watch(PrimaryWatch):
+class Watch:
     """Another Redis answers when the test says so."""
 
-    def another(self, was: str, now: str) -> None:
-        for subscriber in self._subscribers:
-            subscriber(was, now)
+    def __init__(self) -> None:
+        self.another: Callable[[str, str], None] = lambda was, now: None
+
+    def subscribe(self, changed: Callable[[str, str], None]) -> None:
+        self.another = changed
 
 
 class Voided(Stage):
@@ -34,10 +37,10 @@ class Voided(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.arrivals, self.watch = Arrivals(), Watch()
+        self.arrivals, self.copies, self.watch = Forgetful(), Forgetful(), Watch()
         self.voiding = Voiding(
             self.standing, self.background, cast(Any, self.events), self.counters, self.register,
-            cast(Any, self.endings), NoCopies(), self.wishes, cast(Any, self.arrivals), self.watch,
+            cast(Any, self.endings), self.copies, self.wishes, cast(Any, self.arrivals), cast(Any, self.watch),
         )  # fmt: skip
         self.child("room-1")
         self.apart = a_holding(1, 4, "room-2")
@@ -48,11 +51,14 @@ class Voided(Stage):
 def test_all_is_dropped_and_its_children_end_as_fenced() -> None:
     async def scenario() -> None:
         stage = Voided()
+        stage.wishes.seen({"b": NodeInfo(9, "up", 0)})
+        stage.wishes.put_off("room-1", "b", stage.clock.now + 60)
         stage.voiding.void("evicted")
+        assert stage.wishes.may_go("room-1", "b", stage.clock.now), "whatever failed may be tried again"
         assert stage.register.all() == [] and stage.shard.gone and stage.apart.gone
         await stage.endings.disposals.until(2)
         assert sorted(stage.endings.disposed) == [(["room-1"], "fenced"), (["room-2"], "fenced")]
-        assert stage.arrivals.forgotten
+        assert stage.arrivals.forgotten and stage.copies.forgotten
         assert stage.counters.leases_lost == 1
 
     asyncio.run(scenario())

@@ -9,6 +9,7 @@ from hubq.node.held.cursors import Cursors
 from hubq.node.held.pins import set_aside
 from hubq.node.runtime.background import Background
 from hubq.node.trials.marks import Marks
+from hubq.store.owners import Owner
 from tests.unit.node.fakes import Clock, FakeRedis, a_child, a_group, a_holding
 
 
@@ -66,6 +67,23 @@ def test_the_mark_of_a_child_is_written_under_the_pin_that_it_has_got_meanwhile(
         first, second = (commands[0].args for commands in redis.asked)
         assert holding.owner.line in first and "0" in first
         assert pin.owner.line in second and "0/room-1" in second
+
+    asyncio.run(scenario())
+
+
+def test_a_mark_outlives_the_renewal_of_its_token() -> None:
+    async def scenario() -> None:
+        answers = iter(["fenced", "ok"])
+        redis, holding = FakeRedis(lambda command: next(answers)), a_holding(token=3)
+        marks = Marks(a_group(redis), Background())
+        redis.may_answer.clear()
+        asked = asyncio.create_task(marks.write(holding, {"message room-1": "1-0 1 a#7"}))
+        await redis.until_asked(1)
+        holding.owned_by(Owner("a", 7, 4))  # as a commit that is repeated does
+        redis.may_answer.set()
+        assert await asked
+        first, second = (commands[0].args for commands in redis.asked)
+        assert "a 7 3" in first and "a 7 4" in second
 
     asyncio.run(scenario())
 

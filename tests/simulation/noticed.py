@@ -1,0 +1,152 @@
+"""What notices each mutation: schedules of the simulation, or the test that sets up the one moment in which it matters.
+
+Schedules notice what matters often. ``python -m tests.simulation.noticed NAME`` looks for one and prints what it found: the
+seeds of the table first, then others, up to ``most``. (A seed names a schedule of one version of the code; after a change
+its schedule is another one, as good as any.)
+
+Moments notice what matters in one schedule of fifty, or fewer. Each is a test of the suite, so it passes without the mutation.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.simulation.mutations import mutated
+from tests.simulation.runner import HASH_SEED
+from tests.simulation.world import World, run_schedule
+from tests.unit.node.arrivals import test_arrivals
+from tests.unit.node.children import test_handler, test_outcomes, test_runs
+from tests.unit.node.commits import test_committer
+from tests.unit.node.copies import test_recorder, test_standby
+from tests.unit.node.departures import test_departure, test_shard_handover
+from tests.unit.node.held import test_hosted_child
+from tests.unit.node.mailbox import test_reader
+from tests.unit.node.membership import test_resuming
+from tests.unit.node.trials import test_marks, test_start_trials
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: What a breach says if not hubq, but the mutation is broken: it does not fit the code any more.
+OWN_FAULTS = ("AttributeError", "NameError", "TypeError", "ImportError")
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """Schedules that notice it."""
+
+    seeds: tuple[int, ...]
+    suits: Callable[[World], bool] = lambda world: True
+    """Which of the others are worth a try. (To draw the settings of a schedule costs next to nothing.)"""
+    most: int = 120
+    """So many others are tried."""
+
+    def to_try(self) -> Iterator[int]:
+        """The seeds, in order."""
+        yield from self.seeds
+        others = (seed for seed in itertools.count(1) if seed not in self.seeds and self.suits(World(seed)))
+        yield from itertools.islice(others, self.most)
+
+
+def _late_commits(world: World) -> bool:
+    return "freeze before" in world.plan.aimed and world.plan.aim > 0.01
+
+
+def _late_packets(world: World) -> bool:
+    return "late packet" in world.plan.lost and world.plan.loss >= 0.01
+
+
+def _full_queues(world: World) -> bool:
+    return world.settings["queue_limit"] == 2
+
+
+def _drains(world: World) -> bool:
+    return "drain" in world.plan.timed or "replace" in world.plan.timed
+
+
+#: mutation -> the schedules that notice it.
+SCHEDULES: dict[str, Schedules] = {
+    "token": Schedules((33, 194, 307, 113), _late_commits),
+    "duplicate": Schedules((2, 35, 32)),
+    "lease": Schedules((5, 28, 3)),
+    "drain": Schedules((28, 93, 46), _drains),
+    "in-hand": Schedules((4, 1, 3)),
+    "early-reply": Schedules((2, 1, 3)),
+    "late-commit": Schedules((482, 278, 170), _late_packets),
+    "overdue-replay": Schedules((6, 1, 3)),
+    "full-queue": Schedules((7, 29, 32), _full_queues),
+}
+
+#: All of these: nothing is removed, and nothing is noticed.
+UNBROKEN = Schedules(tuple(sorted({seed for schedules in SCHEDULES.values() for seed in schedules.seeds})), most=0)
+
+#: mutation -> the test of its moment. (Modules are imported, not tests: those would be collected twice.)
+MOMENTS: dict[str, Callable[[], None]] = {
+    "unpinned": test_shard_handover.test_who_cannot_go_is_pinned_here_under_a_token_above_the_shards,
+    "stale-read": test_arrivals.test_a_child_whose_pin_is_gone_is_served_by_its_shard_again,
+    "stale-page": test_reader.test_a_page_that_was_asked_for_before_a_child_came_back_tells_nothing_about_it,
+    "late-commit": test_committer.test_a_commit_without_an_answer_is_sent_again_under_a_new_token,
+    "early-restart": test_runs.test_a_restart_waits_for_the_commit_that_is_under_way,
+    "kept-refusal": partial(
+        test_outcomes.test_an_interval_child_keeps_a_message_until_its_state_is_saved_if_it_left_a_trace, "overdue"
+    ),
+    "old-mark": test_marks.test_a_mark_outlives_the_renewal_of_its_token,
+    "unbegun-in-log": partial(test_recorder.test_only_what_was_handled_is_told, "stop"),
+    "in-hand-lost": test_handler.test_a_message_that_is_undone_is_the_next_one_again,
+    "adopted-anyway": test_arrivals.test_a_node_that_is_evicted_while_a_shard_comes_drops_it,
+    "started-anyway": test_start_trials.test_a_child_that_is_on_its_way_elsewhere_is_waited_for_and_not_begun_if_it_has_gone,
+    "long-trial": test_hosted_child.test_its_first_message_does_not_hide_that_it_has_started,
+    "slow-copies": test_standby.test_any_other_copy_is_newer_than_msk_unless_it_was_slow,
+    "early-rebuild": test_arrivals.test_a_reserved_shard_is_adopted_by_nobody_until_it_is_released,
+    "idle-copies": test_resuming.test_originals_and_copies_go_on_and_what_waits_is_committed,
+    "fallen-behind": test_reader.test_what_falls_behind_in_the_moment_in_which_its_holding_is_done_is_not_forgotten,
+    "lost-and-given": partial(test_departure.test_it_is_not_repeated_when_others_may_own_it, "loss"),
+    "old-pin": test_shard_handover.test_pins_take_the_token_that_the_shard_has_when_it_goes,
+}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What became of a look: the seed that noticed it (0: none did), what was noticed, and how many were tried."""
+
+    seed: int
+    breach: str
+    tried: int
+
+
+def look(name: str) -> Notice:
+    """Try schedules in this process until one notices the mutation. No name: hubq as it is."""
+    gc.collect()
+    gc.freeze()
+    tried = 0
+    with mutated(name) as change:
+        for tried, seed in enumerate((SCHEDULES[name] if name else UNBROKEN).to_try(), 1):
+            breaches = run_schedule(seed, mutate=change).breaches
+            if breaches:
+                return Notice(seed, breaches[0], tried)
+            if tried % 20 == 0:
+                gc.collect()
+    return Notice(0, "", tried)
+
+
+def looked(name: str, within: float) -> Notice:
+    """The same in a process of its own: sets of text have the same order there every time."""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", __name__, name], cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": HASH_SEED}, capture_output=True, text=True, timeout=within,
+    )  # fmt: skip
+    if run.returncode:
+        raise RuntimeError(run.stderr)
+    return Notice(**json.loads(run.stdout))
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(look(sys.argv[1]))))
