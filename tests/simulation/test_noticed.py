@@ -17,6 +17,7 @@ def test_every_mutation_has_its_line_in_one_of_the_tables() -> None:
     assert set(SCHEDULES) | set(MOMENTS) == set(MUTATIONS)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(LONGEST + 20)
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_schedule_notices_it(name: str) -> None:
@@ -33,6 +34,7 @@ def test_its_moment_notices_it(name: str) -> None:
         moment()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(LONGEST + 20)
 def test_nothing_is_noticed_in_these_schedules_when_nothing_is_removed() -> None:
     notice = looked("", LONGEST)
