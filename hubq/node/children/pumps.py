@@ -96,7 +96,10 @@ class Pumps:
             since = loop.time()
             while self._ready:
                 hosted = self._ready.popleft()
-                while hosted.queue and hosted.open and may_handle():
+                while hosted.queue and hosted.open:
+                    if not may_handle():
+                        self._ready.appendleft(hosted)  # nobody is forgotten: the next pump begins with it
+                        return
                     held = hosted.queued_bytes
                     in_hand = hosted.take_in_hand(task)
                     if len(hosted.queue) == self._queue_half or hosted.queued_bytes <= self._bytes_half < held:

@@ -301,3 +301,29 @@ async def turns() -> None:
     """As many turns of the loop as anything that is about to begin would take."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+def test_who_was_ready_when_nothing_might_begin_is_not_forgotten() -> None:
+    class Counter(Child):
+        def __init__(self) -> None:
+            self.n = 0
+
+        async def add(self) -> None:
+            self.n += 1
+
+    async def scenario() -> None:
+        async with Household(Counter, closed=True) as home:
+            first, second = home.child(Counter), home.child(Counter, child="room-2")
+            for hosted in (first, second):
+                home.pumps.offer(hosted, cast_of("add"))
+            for _ in range(5):
+                await asyncio.sleep(0)  # the pump looks, and may begin nothing
+            assert first.queue and second.queue
+            home.gate.open()
+            home.pumps.resume(first)
+            async with asyncio.timeout(5):
+                while second.queue or second.in_hand is not None:
+                    await second.changed()
+            assert first.queue is None and second.queue is None
+
+    asyncio.run(scenario())
