@@ -46,7 +46,7 @@ class Schedules:
     seeds: tuple[int, ...]
     suits: Callable[[World], bool] = lambda world: True
     """Which of the others are worth a try. (To draw the settings of a schedule costs next to nothing.)"""
-    most: int = 120
+    most: int = 200
     """So many others are tried."""
 
     def to_try(self) -> Iterator[int]:
@@ -60,8 +60,8 @@ def _late_commits(world: World) -> bool:
     return "freeze before" in world.plan.aimed and world.plan.aim > 0.01
 
 
-def _late_packets(world: World) -> bool:
-    return "late packet" in world.plan.lost and world.plan.loss >= 0.01
+def _sent_again(world: World) -> bool:
+    return "late packet" in world.plan.lost or "lost after" in world.plan.lost
 
 
 def _full_queues(world: World) -> bool:
@@ -75,12 +75,11 @@ def _drains(world: World) -> bool:
 #: mutation -> the schedules that notice it.
 SCHEDULES: dict[str, Schedules] = {
     "token": Schedules((33, 194, 307, 113), _late_commits),
-    "duplicate": Schedules((2, 35, 32)),
+    "duplicate": Schedules((2, 35, 32), _sent_again),
     "lease": Schedules((5, 28, 3)),
     "drain": Schedules((28, 93, 46), _drains),
     "in-hand": Schedules((4, 1, 3)),
     "early-reply": Schedules((2, 1, 3)),
-    "late-commit": Schedules((482, 278, 170), _late_packets),
     "overdue-replay": Schedules((6, 1, 3)),
     "full-queue": Schedules((7, 29, 32), _full_queues),
 }

@@ -26,9 +26,9 @@ DEEP = 2_000
 
 
 def next_count(full: Sequence[Sequence[int]], usual: int, most_bytes: int) -> int:
-    """How many messages of each shard to read next. ``full``: the sizes of the messages that were read just now, of each
-    shard that had more than were read. In all no more than ``DEEP`` messages, and no more than ``most_bytes``. While no
-    shard had more, and never less than, the ``usual`` number.
+    """How many messages of each shard to read next: the ``usual`` number, or more while some shards have more messages
+    than were read. ``full``: for each such shard, the sizes of the messages that were read just now. In all at most
+    ``DEEP`` messages, and at most ``most_bytes``, but never less than the usual number.
 
     >>> next_count([], usual=100, most_bytes=1_000_000)
     100
