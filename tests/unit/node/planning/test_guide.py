@@ -208,6 +208,16 @@ def test_a_pin_that_is_not_wanted_here_is_given_back() -> None:
     asyncio.run(scenario())
 
 
+def test_a_straggler_is_not_given_back_by_a_second_hand() -> None:
+    async def scenario() -> None:
+        stage = Guided()
+        stage.pin("straggler").straggle()  # it is followed already
+        await stage.look()
+        assert stage.around.given_back == []
+
+    asyncio.run(scenario())
+
+
 def test_a_node_that_leaves_gives_back_those_that_are_wanted_here_too() -> None:
     async def scenario() -> None:
         stage = Guided(kept="a")
