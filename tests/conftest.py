@@ -26,6 +26,19 @@ settings.load_profile("hubq")
 
 #: The folders of tests that meet no Redis server: they say the same whichever is installed.
 WITHOUT_SERVER = {"unit", "simulation"}
+#: Acceptance tests of what `hubq` prints, and of web frameworks: which Redis server answers makes no difference to them. (What
+#: they ask of it, tests/contract asks each server.)
+OF_WORDS = {
+    "test_benchmarks.py",
+    "test_cli.py",
+    "test_demo.py",
+    "test_every_command.py",
+    "test_first_pages.py",
+    "test_inspection.py",
+    "test_move_and_tags.py",
+    "test_top.py",
+    "test_web_apps.py",
+}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,7 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what depends on the Redis server at hand and what is long, and put those last that want to be alone."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder not in WITHOUT_SERVER and not on_fakeredis(item):
+        of_words = folder == "acceptance" and item.path.name in OF_WORDS
+        if folder not in WITHOUT_SERVER and not on_fakeredis(item) and not of_words:
             item.add_marker("server")
         if on_fakeredis(item) and item.get_closest_marker("long_on_fakeredis") is not None:
             item.add_marker("long")
