@@ -46,8 +46,8 @@ def test_move_takes_a_child_to_another_worker_while_it_is_in_use(shell: Shell, h
     assert hub.ref("c-1").call("total", timeout=30) == 100 + len(sent)
     assert "no node 'x'" in shell.fails(1, "move", hub_id, "c-1", "x")
     assert "'c-2'" in shell.fails(1, "move", hub_id, "c-2", "a")
-    assert "either the NODE" in shell.fails(2, "move", hub_id, "c-1")
-    assert "either the NODE" in shell.fails(2, "move", hub_id, "c-1", "a", "--back")
+    assert "give either NODE" in shell.fails(2, "move", hub_id, "c-1")
+    assert "give either NODE" in shell.fails(2, "move", hub_id, "c-1", "a", "--back")
     assert hub.where("c-1").pinned is False
 
 
