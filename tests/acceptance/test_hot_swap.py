@@ -17,7 +17,8 @@ from hubq.testing import Ledger, LedgerChild, eventually
 
 from .conftest import APPS, Shell, WorkerProcess
 
-pytestmark = pytest.mark.acceptance
+#: They compare what happens with what takes 5 s, the start of a worker among it: beside other tests that takes longer.
+pytestmark = [pytest.mark.acceptance, pytest.mark.alone]
 
 
 class Traffic:

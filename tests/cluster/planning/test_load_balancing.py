@@ -106,6 +106,7 @@ async def one_child_for_each_shard(hub: Hub) -> list[str]:
 
 
 @pytest.mark.long
+@pytest.mark.alone  # a thousand rounds of a skewed load: on fakeredis beside other tests they take minutes
 def test_a_skewed_load_is_evened_out_and_goes_on_when_the_leader_dies(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=SHARDS, distribution=CentralizedLoadBalancer(push_interval=0.3, rest=3600.0))
