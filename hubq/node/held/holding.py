@@ -96,23 +96,25 @@ class HostedChild(KeptState):
     def moved(self, event: LifeEvent) -> None:
         """Take a row of the life table."""
         self.life = LIFE.next(self.life, event)
-        self.tell()
+        if self._changed is not None:
+            self.tell()
 
     def made(self, instance: Child) -> None:
-        """This is its instance; ``__init__`` has still to run. What was known of the state of an earlier instance is void."""
+        """This is its instance; ``__init__`` has still to run."""
         self.instance = instance
         instance._host = self
-        self.begin_anew()
 
     def take_instance_of(self, fresh: HostedChild) -> None:
-        """Go on with the instance that was built anew for it."""
+        """Go on with the instance that was built anew for it. What was known of the state of the earlier one is void."""
         assert fresh.instance is not None
         self.made(fresh.instance)
+        self.begin_anew()
 
     def belong_to(self, holding: Holding) -> None:
         """It is a child of this holding now (``Holding.attach``)."""
         self.holding = holding
-        self.tell()
+        if self._changed is not None:
+            self.tell()
 
     def park(self, reason: str) -> None:
         """It cannot run here. Its messages stay in the mailbox."""
