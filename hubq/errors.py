@@ -119,6 +119,10 @@ class NoCurrentHub(HubqError, LookupError):
     """``current_hub()`` was called outside a child and outside a job."""
 
 
+class OutsideHandler(HubqError, RuntimeError):
+    """``self.ref(...)`` was used where no message is in hand: what it says would never leave."""
+
+
 class InvalidJob(HubqError, ValueError):
     """The options of a job contradict one another, or RQ refuses them. Nothing was enqueued."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, overload
 
+from hubq.core.outgoing import Outgoing, OutgoingRef
 from hubq.core.spec import Durability
 
 
-class Host(Protocol):
+class Host(Outgoing, Protocol):
     """What a node offers to a child that runs on it."""
 
     child_id: str
@@ -93,6 +94,20 @@ class Child:
         """End this child for good once the message in hand is done: spec, state and all."""
         self._host.stop()
 
+    @overload
+    def ref(self, target: str, /) -> OutgoingRef: ...
+
+    @overload
+    def ref(self, target: Any, child_id: str, /) -> OutgoingRef: ...
+
+    def ref(self, target: Any, child_id: str = "", /) -> OutgoingRef:
+        """Another child of the hub: ``self.ref("stock-7")``, or ``self.ref(Stock, "stock-7")``.
+
+        What is said to it (``cast``, ``start``) is an effect of the message in hand: it leaves with the commit, once, or not at
+        all. In ``run()`` it leaves with the next :meth:`commit`. docs/effects.md has the rules.
+        """
+        return OutgoingRef(self._host, target) if isinstance(target, str) else OutgoingRef(self._host, child_id, target)
+
     async def on_start(self) -> None:
         """Called when the child begins on a node, with its state in place, before its first message there."""
 
@@ -165,7 +180,7 @@ class FunctionChild(Child):
 #: Names of ``Child`` that callers cannot call.
 RESERVED = frozenset(
     {"run", "commit", "stop", "on_start", "on_stop", "prepare_handover_state", "alter_handover_state", "child_id",
-     "node_name", "metadata", "redundancy_mode", "on_redundancy_signal"}
+     "node_name", "metadata", "redundancy_mode", "on_redundancy_signal", "ref"}
 )  # fmt: skip
 
 

@@ -96,6 +96,7 @@ class Node:
         # Commits first, so that nothing that is read waits for them; the plan last, since it fills all others.
         wiring.committer.start()
         wiring.reader.start()
+        wiring.forwarder.start()
         wiring.copies.start()
         wiring.balancer.start()
         wiring.keeper.start()
@@ -165,6 +166,7 @@ class Node:
         await wiring.activity.stop()
         await wiring.balancer.stop()
         await wiring.reader.stop()
+        await wiring.forwarder.stop()
         await wiring.copies.stop()
         pumps.stop()
         # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.

@@ -28,6 +28,7 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.saver import Saver
+from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
 from hubq.node.children.signals import Signals
 from hubq.node.children.timing import timed
@@ -56,10 +57,12 @@ from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Recorder
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
+from hubq.node.mailbox.forwarder import Forwarder
 from hubq.node.mailbox.reader import Reader
 from hubq.node.mailbox.starts import Starts
 from hubq.node.mailbox.withdrawals import Withdrawals
@@ -142,7 +145,8 @@ class Wiring:
         self.shard_recorder = ShardRecorder(self.active_active, hub.config.max_state_bytes)
         self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
         self.cursors = Cursors()
-        self.register = Register(self.cursors)
+        self.outboxes = Outboxes()
+        self.register = Register(self.cursors, self.outboxes)
         self.queue = CommitQueue(self.register)
 
     def _children(self, hub: Hub, measured: bool) -> None:
@@ -156,7 +160,8 @@ class Wiring:
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.quiet,
         )  # fmt: skip
-        services = ChildServices(name, self.signals, self.saver, self.endings)
+        sayings = Sayings(self.standing, hub.classes, config.shards)
+        services = ChildServices(name, self.signals, self.saver, self.endings, sayings)
         self.builder = Builder(services, hub.classes, self.hooks)
         self.parking = Parking(services, self.events, self.queue, self.quiet)
         self.copy_states = CopyStates(self.builder)
@@ -183,7 +188,7 @@ class Wiring:
         self.forfeits = Forfeits(self.register, self.endings, self.events, self.background, self.plan_due, self.group)
         waits = bool(self.group.config.wait_replicas)
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
-        self.committer = Committer(self.group, self.queue, self.forfeits, self.counters, confirmation)
+        self.committer = Committer(self.group, self.queue, self.outboxes, self.forfeits, self.counters, confirmation)
 
     def _copies(self, hub: Hub) -> None:
         group, background = self.group, self.background
@@ -229,7 +234,7 @@ class Wiring:
             self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers,
         )  # fmt: skip
         returns = Returns(
-            group, self.register, self.cursors, self.queue, self.plan_due, self.start_trials,
+            group, self.register, self.cursors, self.queue, self.outboxes, self.plan_due, self.start_trials,
             self.under_way, self.ahead, self.wishes, self.entrance, account,
         )  # fmt: skip
         self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
@@ -300,4 +305,5 @@ class Wiring:
         self.delivery = Delivery(group.config, self.cursors, self.pumps, self.starts, self.outcomes, self.endings)
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up)
+        self.forwarder = Forwarder(group, self.register, self.outboxes)
         self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hubq.store.command import Arg
 from hubq.store.keys import Keys
@@ -10,6 +11,40 @@ from hubq.store.replica_log import LogItem
 
 #: Log entries kept for a follower that is slow (about); one that is further behind begins anew.
 LOG_KEPT = 20_000
+
+
+#: How long the number of a node's last commit that sent something is kept, ms: longer than any answer is waited for.
+SENT_KEPT_MS = 3_600_000
+
+
+class Sent(NamedTuple):
+    """A message from one child to another (``method`` empty: only a start). ``spec``: it is started if it is not there."""
+
+    sender: str
+    shard: int
+    child: str
+    method: str
+    payload: bytes
+    spec: bytes = b""
+
+
+class SendLimits(NamedTuple):
+    """What bounds the messages that a commit sends: those that wait for one child, and the dead letters of a shard."""
+
+    max_backlog: int = 10_000
+    dead_kept: int = 1_000
+
+
+SEND_LIMITS = SendLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """The number of a commit that sends something, so that it is sent once: one sequence per life of a node."""
+
+    node: str
+    incarnation: int
+    number: int
 
 
 @dataclass(slots=True)
@@ -46,18 +81,30 @@ class Effects:
     latest: dict[str, bytes] = field(default_factory=dict)
     """For the followers as well: the newest state of each child; empty: it is in ``msk``."""
 
+    sent: list[Sent] = field(default_factory=list)
+    """Messages and starts from its children to other children, in order. Not idempotent: see ``numbered``."""
+
+    numbered: Numbered | None = None
+    """The number of this commit, if it may be sent twice. (The scripts that pass a token have effect once.)"""
+
     reply_ttl_ms: int = 60_000
+    limits: SendLimits = SEND_LIMITS
 
     def __bool__(self) -> bool:
         return bool(
             self.done or self.states or self.forgotten or self.ended or self.parked or self.replies
-            or self.log or self.latest
+            or self.log or self.latest or self.sent
         )  # fmt: skip
 
-    def keep_replies(self, ttl_ms: int) -> Effects:
-        """Replies wait so long for their clients."""
-        self.reply_ttl_ms = ttl_ms
+    def bounded(self, reply_ttl_ms: int, limits: SendLimits) -> Effects:
+        """Replies wait so long for their clients, and messages to other children have these bounds."""
+        self.reply_ttl_ms, self.limits = reply_ttl_ms, limits
         return self
+
+    def number(self, node: str, incarnation: int, number: int) -> None:
+        """It is about to be sent by a script that may have effect twice: this makes it send its messages once."""
+        if self.numbered is None:
+            self.numbered = Numbered(node, incarnation, number)
 
     def absorb(self, other: Effects) -> None:
         """Take in what another holding of the same shard has collected (a pin that never came to be)."""
@@ -71,6 +118,7 @@ class Effects:
             self.replies.setdefault(client, []).extend(payloads)
         self.log += other.log
         self.latest.update(other.latest)
+        self.sent += other.sent
 
     def for_script(self, keys: Keys, shard: int) -> tuple[list[str], list[Arg]]:
         """The script's keys and arguments, both in the order in which ``apply_effects`` takes them."""
@@ -93,6 +141,9 @@ class Effects:
         for client, payloads in self.replies.items():
             names.append(keys.reply(client))
             args += (self.reply_ttl_ms, len(payloads), *payloads)
+        args.append(len(self.sent))
+        if self.sent:
+            self._for_sends(keys, shard, names, args)
         if self.log or self.latest:
             names += (keys.log(shard), keys.replicas(shard))
             args.append(LOG_KEPT)
@@ -102,6 +153,20 @@ class Effects:
                 args += ("state" if state else "saved", child, "", "", "", state)
         return names, args
 
+    def _for_sends(self, keys: Keys, shard: int, names: list[str], args: list[Arg]) -> None:
+        if self.numbered is None:
+            args += ("", "")
+        else:
+            names.append(keys.sent(self.numbered.node))
+            args += (self.numbered.number, self.numbered.incarnation)
+        names += keys.outbox_keys(shard)
+        places = {target: place for place, target in enumerate(dict.fromkeys(sent.shard for sent in self.sent), 1)}
+        for target in places:
+            names += keys.target_keys(target)
+        args += (*self.limits, len(places))
+        for sent in self.sent:
+            args += (places[sent.shard], sent.shard, sent.sender, sent.child, sent.method, sent.payload, sent.spec)
+
 
 def with_handed(effects: Effects, handed: Effects) -> Effects:
     """What goes with a token: what was finished here, and what the children hand over. Neither of the two is changed.
@@ -110,7 +175,7 @@ def with_handed(effects: Effects, handed: Effects) -> Effects:
     >>> both.states, both.forgotten, both.done
     ({'b': b'1'}, ['a'], {'a': [b'7-0']})
     """
-    both = Effects(reply_ttl_ms=effects.reply_ttl_ms)
+    both = Effects(reply_ttl_ms=effects.reply_ttl_ms, limits=effects.limits)
     both.absorb(effects)
     both.absorb(handed)
     for child in handed.forgotten:

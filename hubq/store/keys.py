@@ -18,6 +18,7 @@ key                                 type    what it holds
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
 ``hubq:{chat}:node:<node>:left``    string  which life of the node has left last: it joins no more; TTL
+``hubq:{chat}:node:<node>:sent``    string  its incarnation, and the number of its last commit that sent something; TTL
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    child -> spec
@@ -28,6 +29,8 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:replicas``  hash    follower -> how far it is; ``#``: the log's last number; TTL
 ``hubq:{chat}:shard:<n>:tries``     hash    only after crashes: what was in hand at how many (docs/poison.md)
 ``hubq:{chat}:shard:<n>:dead``      stream  dead letters, capped
+``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
+``…:outbox:waiting``                hash    child -> messages in that outbox for it (no entry: none)
 ``hubq:{chat}:shard:<n>:batches``   hash    start id -> batch: children of undecided all-or-nothing starts
 ``hubq:{chat}:batch:<id>``          string  an all-or-nothing start: ``open`` (TTL), ``sealed <marks left>``
 ``hubq:{chat}:static``              hash    static child -> when it was started first
@@ -89,6 +92,10 @@ class Keys:
         """A node's account of itself."""
         return f"{self.prefix}node:{node}:vitals"
 
+    def sent(self, node: str) -> str:
+        """The number of a node's last commit that sent messages of children to children."""
+        return f"{self.prefix}node:{node}:sent"
+
     def load(self, node: str) -> str:
         """What a node has measured of its shards, for the balancer."""
         return f"{self.prefix}node:{node}:load"
@@ -130,6 +137,18 @@ class Keys:
             mailbox, children, backlog = self.send_keys(shard)
             known = self._commit_keys[shard] = mailbox, children, self.msk(shard), backlog, self.parked(shard)
         return known
+
+    def outbox(self, shard: int) -> str:
+        """Messages of the children of a shard to others, as long as the mailboxes of these are full."""
+        return self._shard(shard, "outbox")
+
+    def outbox_keys(self, shard: int) -> tuple[str, str]:
+        """The outbox of a shard, and how many messages wait there for each child."""
+        return self.outbox(shard), self._shard(shard, "outbox:waiting")
+
+    def target_keys(self, shard: int) -> tuple[str, str, str, str]:
+        """What a message from another child may change of a shard."""
+        return (*self.send_keys(shard), self.dead(shard))
 
     def crash_keys(self, shard: int) -> tuple[str, str, str, str, str, str]:
         """What a crash or a dead letter may change of a shard, in the order of ``lua/_shard.lua``."""

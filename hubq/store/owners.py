@@ -204,13 +204,13 @@ def park_shard(
 
 
 def commit_shard(keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects) -> Command[str]:
-    """The commit of one shard or pin: ``ok`` or ``fenced``."""
+    """The commit of one shard or pin: ``ok``, ``held`` (ok; something waits in the outbox of the shard) or ``fenced``."""
     names, arguments = _commit(keys, shard, pinned, owner, effects)
     return run_script("commit_shards", [keys.owners, *names], arguments, lambda words: text(words[0]))
 
 
 def commit_shards(keys: Keys, commits: Iterable[tuple[int, str | None, Owner, Effects]]) -> list[Command[list[str]]]:
-    """The commits of several shards or pins, in order, in few scripts: ``ok`` or ``fenced`` for each."""
+    """The commits of several shards or pins, in order, in few scripts: ``ok``, ``held`` or ``fenced`` for each."""
     scripts: list[tuple[list[str], list[Arg]]] = []
     for shard, pinned, owner, effects in commits:
         names, arguments = _commit(keys, shard, pinned, owner, effects)

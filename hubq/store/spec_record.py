@@ -5,6 +5,7 @@ from __future__ import annotations
 from sys import intern
 
 import msgspec
+from msgspec.structs import replace
 
 _NONE: dict[str, object] = {}
 
@@ -24,6 +25,10 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, object] = {}
     arguments: bytes = b""
     place: str = ""
+
+    def started_by(self, start_id: str) -> SpecRecord:
+        """The same with the id of the request that writes it."""
+        return replace(self, start_id=start_id)
 
     def written(self) -> bytes:
         """The record as bytes for the ``children`` hash."""

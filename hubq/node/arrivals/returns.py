@@ -10,6 +10,7 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
@@ -25,7 +26,7 @@ class Returns:
     """Children that return."""
 
     def __init__(
-        self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue,
+        self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue, outboxes: Outboxes,
         plan_due: Bell, trials: StartTrials, under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, entrance: Entrance,
         account: Account,
     ) -> None:  # fmt: skip
@@ -33,6 +34,7 @@ class Returns:
         self._register = register
         self._cursors = cursors
         self._queue = queue
+        self._outboxes = outboxes
         self._plan_due = plan_due
         self._trials = trials
         self._under_way = under_way
@@ -82,6 +84,7 @@ class Returns:
             self._trials.watch(holding)
         holding.watched(watch)
         holding.take_back(child)
+        self._outboxes.look_at(shard)  # the node of its pin may have put something there
         self._cursors.fresh(shard)
         if not self.revive(holding, child, record, state, parked.get(child, "")):
             return

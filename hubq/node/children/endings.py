@@ -82,6 +82,8 @@ class Endings:
         if hosted.unsaved:
             holding.effects.done.setdefault(child, []).extend(hosted.unsaved)
             hosted.drop_unsaved()
+        hosted.hold_said()
+        holding.effects.sent += hosted.take_said()
         hosted.disarm()
         self.forget(holding, child, hosted.record)
         self.remove(hosted)

@@ -167,6 +167,7 @@ class Handler:
     def _roll_back(self, hosted: HostedChild) -> None:
         if hosted.kind.on_error == "rollback" and hosted.boundary is not None:
             lay_state(hosted, hosted.boundary)
+            hosted.unsay()
 
     def _raised(self, hosted: HostedChild, in_hand: InHand, error: BaseException) -> None:
         self.failed += 1

@@ -34,6 +34,8 @@ class Outcomes:
             return
         effects = holding.effects
         self._queue.touched(holding)
+        if hosted.said is not None and self._says_now(hosted, in_hand.word):
+            effects.sent += hosted.take_said()
         if hosted.kind.durability == "interval" and self._waits_for_save(hosted, in_hand.word):
             self._saver.interval_progress(hosted, hosted.waits_for_save(message.entry))
         else:
@@ -48,6 +50,12 @@ class Outcomes:
 
     def _waits_for_save(self, hosted: HostedChild, word: str) -> bool:
         if hosted.saved_with_each_message or hosted.life is Life.ENDED:
+            return False
+        return not leaves_no_trace(hosted, word)
+
+    def _says_now(self, hosted: HostedChild, word: str) -> bool:
+        """Whether what the child has said leaves with this message. (With ``durability="interval"``: with the next save.)"""
+        if hosted.kind.durability == "interval" and not hosted.saved_with_each_message:
             return False
         return not leaves_no_trace(hosted, word)
 

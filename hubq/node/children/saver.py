@@ -63,6 +63,7 @@ class Saver:
         if hosted.unsaved:
             hosted.holding.effects.done.setdefault(hosted.child_id, []).extend(hosted.unsaved)
             hosted.drop_unsaved()
+        hosted.holding.effects.sent += hosted.take_said()
         hosted.disarm()
         self._queue.changed()
 
@@ -100,11 +101,13 @@ class Saver:
         """
         await self.end_run(hosted)
         if not with_state:
+            hosted.hold_said()
             return hosted.child_id, None
         assert hosted.instance is not None
         if hosted.abandoned and takes_boundaries(hosted):
             # Its thread still runs and may change the instance: the last message boundary is what moves.
             return hosted.child_id, envelope_of(hosted, hosted.boundary) if hosted.boundary is not None else None
+        hosted.hold_said()
         if overrides(hosted.kind, "prepare_handover_state"):
             handed = hosted.instance.prepare_handover_state()
             if isawaitable(handed):

@@ -1,9 +1,12 @@
-"""What a child can ask of its node: ``self.commit()``, ``self.stop()`` and ``self.redundancy_mode``."""
+"""What a child can ask of its node: ``self.commit()``, ``self.stop()``, ``self.ref(...)`` and ``self.redundancy_mode``."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from hubq.node.children.endings import Endings
 from hubq.node.children.saver import Saver
+from hubq.node.children.sayings import Sayings
 from hubq.node.children.signals import Signals
 from hubq.node.held.holding import HostedChild
 
@@ -11,11 +14,12 @@ from hubq.node.held.holding import HostedChild
 class ChildServices:
     """``Services`` of :mod:`hubq.node.held.holding`."""
 
-    def __init__(self, node_name: str, signals: Signals, saver: Saver, endings: Endings) -> None:
+    def __init__(self, node_name: str, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings) -> None:
         self.node_name = node_name
         self._signals = signals
         self._saver = saver
         self._endings = endings
+        self._sayings = sayings
 
     def active(self, hosted: HostedChild) -> bool:
         """Whether this copy is the active one right now."""
@@ -28,3 +32,9 @@ class ChildServices:
     def stop(self, hosted: HostedChild) -> None:
         """``self.stop()`` of a child."""
         self._endings.stop_requested(hosted)
+
+    def says(
+        self, hosted: HostedChild, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
+        self._sayings.says(hosted, target, child_id, method, args, kwargs)

@@ -14,10 +14,11 @@ from hubq.node.commits.confirmation import Confirmation
 from hubq.node.commits.forfeits import Forfeits
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
-from hubq.store.effects import Effects
+from hubq.store.effects import Effects, SendLimits
 from hubq.store.owners import commit_shard, commit_shards, renew_token
 
 log = logging.getLogger("hubq.node")
@@ -30,15 +31,19 @@ class Committer:
     """Takes the effects of all holdings and commits them, one pipeline at a time."""
 
     def __init__(
-        self, group: Group, queue: CommitQueue, forfeits: Forfeits, counters: Counters, confirmation: Confirmation
-    ) -> None:
+        self, group: Group, queue: CommitQueue, outboxes: Outboxes, forfeits: Forfeits, counters: Counters,
+        confirmation: Confirmation,
+    ) -> None:  # fmt: skip
         self.commits = 0
         self._group = group
         self._queue = queue
+        self._outboxes = outboxes
         self._forfeits = forfeits
         self._counters = counters
         self._confirmation = confirmation
         self._turns = 0
+        self._number = 0  # of the last commit that sends something from child to child
+        self._limits = SendLimits(group.config.max_backlog, group.config.dead_kept)
         self._reply_ttl_ms = int(group.config.reply_ttl * 1000)
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -64,12 +69,13 @@ class Committer:
 
     def take(self, holding: Holding) -> Effects:
         """The effects gathered so far; the holding begins to gather anew."""
-        return holding.take_effects(self._reply_ttl_ms)
+        return holding.take_effects(self._reply_ttl_ms, self._limits)
 
     async def commit(self, holding: Holding, effects: Effects) -> str:
-        """Commit effects that were taken of a holding which is not served here now. The answer: ``ok`` or ``fenced``."""
+        """Commit effects that were taken of a holding which is not served here now. The answer: ``ok``, ``held`` or ``fenced``."""
         group = self._group
         async with self._lock:
+            self._numbered(effects)
             while True:
                 try:
                     command = commit_shard(group.keys, holding.shard, holding.pinned, holding.owner, effects)
@@ -79,6 +85,12 @@ class Committer:
                         raise
                 await asyncio.sleep(0.02)
                 await self.renew([holding])
+
+    def _numbered(self, effects: Effects) -> None:
+        """It is about to be sent, perhaps twice: what it sends from child to child is sent once."""
+        if effects.sent:
+            self._number += 1
+            effects.number(self._group.node_name, self._group.standing.incarnation, self._number)
 
     async def renew(self, holdings: Sequence[Holding]) -> None:
         """Make a commit void that was sent and not answered: it could arrive late, and undo later commits.
@@ -137,8 +149,10 @@ class Committer:
             if any(waiters for _, _, waiters in taken):
                 error = await self._confirmation.confirm()
             for (holding, _, waiters), word in zip(taken, words, strict=True):
-                if word == "ok":
+                if word != "fenced":
                     self.commits += 1
+                    if word == "held":
+                        self._outboxes.look_at(holding.shard)
                     for waiter in waiters:
                         if waiter.done():
                             continue
@@ -163,6 +177,8 @@ class Committer:
         # But effects that have become void meanwhile (another Redis answers) are not sent again. That Redis may have the
         # same token, and messages that wait again: their effects would then be applied twice.
         group = self._group
+        for _, effects in batch:
+            self._numbered(effects)
         while True:
             live = [(holding, effects) for holding, effects in batch if not holding.gone]
             sent = [not holding.gone for holding, _ in batch]

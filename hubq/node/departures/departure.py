@@ -96,6 +96,8 @@ class Collected:
         for hosted in children:
             if hosted.unsaved and hosted.child_id in self.asked:
                 handed.done[hosted.child_id] = hosted.unsaved
+            if hosted.said is not None and hosted.child_id in self.asked:
+                handed.sent += hosted.said[: hosted.holds_said]
         return handed
 
 
@@ -235,11 +237,14 @@ def give_back(holding: Holding, effects: Effects, handed: Effects, children: Ite
     the states that the children handed over.
     """
     if not handed.forgotten:
-        # States are saved all the same, and the messages they hold deleted: both, or neither.
+        # States are saved all the same, the messages they hold deleted, and what they say is sent: all, or nothing.
         effects.absorb(handed)
+        saying = {sent.sender for sent in handed.sent}
         for hosted in children:
             if hosted.child_id in handed.done:
                 hosted.drop_unsaved()
+            if hosted.child_id in saying:
+                hosted.take_said()
     holding.give_back_effects(effects)
 
 

@@ -17,7 +17,7 @@ from hubq.node.held.changing import first_of
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
 from hubq.node.held.phased import Phased
-from hubq.store.effects import Effects
+from hubq.store.effects import Effects, SendLimits
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
@@ -37,6 +37,11 @@ class Services(Protocol):
 
     def stop(self, hosted: HostedChild) -> None:
         """``self.stop()`` of a child."""
+
+    def says(
+        self, hosted: HostedChild, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
 
 
 class Recorder(Protocol):
@@ -251,6 +256,12 @@ class HostedChild(KeptState):
         if not self.holding.is_copy:
             self.services.stop(self)
 
+    def says(
+        self, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> None:  # fmt: skip
+        if not self.holding.is_copy:  # the original has said it
+            self.services.says(self, target, child_id, method, args, kwargs)
+
 
 class Holding(Phased):
     """A shard, or a pin (a shard of one), on this node."""
@@ -404,10 +415,10 @@ class Holding(Phased):
 
     # -- its commits -----------------------------------------------------------------------------------------------
 
-    def take_effects(self, reply_ttl_ms: int) -> Effects:
+    def take_effects(self, reply_ttl_ms: int, limits: SendLimits) -> Effects:
         """The effects gathered so far; the holding begins to gather anew."""
         effects, self.effects = self.effects, Effects()
-        return effects.keep_replies(reply_ttl_ms)
+        return effects.bounded(reply_ttl_ms, limits)
 
     def give_back_effects(self, effects: Effects) -> None:
         """These effects were not committed: they come before the effects gathered since."""

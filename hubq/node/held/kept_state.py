@@ -1,16 +1,20 @@
-"""The state of a hosted child, as the node knows it: at the last message boundary, and what of it is saved."""
+"""The state of a hosted child, as the node knows it: at the last message boundary, and what of it is saved.
+
+What the child says to others belongs to its state (docs/effects.md): it is undone and saved with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
 from hubq.node.held.changing import Changing
+from hubq.store.effects import Sent
 
 
 class KeptState(Changing):
     """What is known of a child's state, and which messages wait for it to be saved."""
 
-    __slots__ = ("boundary", "cursor", "save_timer", "saved", "unsaved")
+    __slots__ = ("boundary", "cursor", "holds_said", "said", "save_timer", "saved", "unsaved")
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,13 +27,19 @@ class KeptState(Changing):
         self.unsaved: list[bytes] | None = None
         """``durability="interval"``: messages that are done and wait for the next save."""
         self.save_timer: asyncio.TimerHandle | None = None
+        self.said: list[Sent] | None = None
+        """What it has said to other children and no save has taken yet, in order."""
+        self.holds_said = 0
+        """How much of that the state at the last message boundary holds."""
 
     def begin_anew(self) -> None:
         """There is another instance: nothing is known of its state."""
         self.boundary, self.saved = None, False
+        self.said, self.holds_said = None, 0
 
     def taken(self, state: bytes) -> bool:
         """This is the state at the message boundary. True: it has changed, and is not saved yet."""
+        self.hold_said()
         if state == self.boundary:
             return False
         self.boundary, self.saved = state, False
@@ -45,6 +55,7 @@ class KeptState(Changing):
         """The state at a message boundary: it holds the messages up to ``cursor``. True: it goes into the next commit
         (``saves``), because it is not saved yet.
         """
+        self.hold_said()
         self.cursor = cursor
         if state != self.boundary:
             self.boundary, self.saved = state, saves
@@ -56,6 +67,7 @@ class KeptState(Changing):
 
     def reached_unseen(self, cursor: str) -> None:
         """A message boundary at which the state was not taken."""
+        self.hold_said()
         self.cursor = cursor
         self.saved = False
 
@@ -81,6 +93,34 @@ class KeptState(Changing):
     def drop_unsaved(self) -> None:
         """No message waits for a save any more: a saved state holds them, or they are read again."""
         self.unsaved = None
+
+    # -- what it says to others -----------------------------------------------------------------------------------
+
+    def say(self, sent: Sent) -> None:
+        """It says something to another child. That is a change of its state."""
+        if self.said is None:
+            self.said = []
+        self.said.append(sent)
+
+    def hold_said(self) -> None:
+        """The state as it is now holds all that was said."""
+        if self.said is not None:
+            self.holds_said = len(self.said)
+
+    def unsay(self) -> None:
+        """The state goes back to the last message boundary: what was said since was never said."""
+        if self.said is not None:
+            del self.said[self.holds_said :]
+
+    def take_said(self) -> list[Sent]:
+        """What the state at the last message boundary holds of it: that is saved now, and leaves with the save."""
+        if self.said is None:
+            return []
+        taken, left = self.said[: self.holds_said], self.said[self.holds_said :]
+        self.said, self.holds_said = left or None, 0
+        return taken
+
+    # -- its saves -------------------------------------------------------------------------------------------------
 
     def arm(self, timer: asyncio.TimerHandle) -> None:
         """The next save is due when this timer ends."""

@@ -1,7 +1,8 @@
--- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. Takes from keys[k] on:
+-- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. -> whether something waits in the outbox. Takes from keys[k] on:
 --   mailbox, children, msk, backlog, parked
 --   pins, pins epoch, stragglers                         only if children have ended
 --   the reply list of each client
+--   those of what is sent (see _sends)                    only if something is sent
 --   log, replicas                                        only with replication
 -- Reads from args[i] to args[last]:
 --   n, then n times: child, m, m entry ids               messages that are done
@@ -10,8 +11,10 @@
 --   n, then n times: child, start id                     children that have ended (unless started anew since)
 --   n, then n times: child, reason                       children that are parked ('' = no longer)
 --   n, then n times: ttl ms, m, m payloads               replies
+--   n, then what is sent (see _sends)                    messages and starts from its children to others
 --   and at the end, only with replication: entries kept, then kind, child, entry, method, word, payload of each
 -- include: _backlog
+-- include: _sends
 -- include: _log
 local function apply_effects(keys, k, args, i, last)
   local mailbox, children, msk, backlog, parked = keys[k], keys[k + 1], keys[k + 2], keys[k + 3], keys[k + 4]
@@ -58,5 +61,9 @@ local function apply_effects(keys, k, args, i, last)
     redis.call('PEXPIRE', replies, ttl)
     i, k = i + m, k + 1
   end
+  local held = false
+  n = count()
+  if n > 0 then i, k, held = put_sends(keys, k, args, i, n) end
   if i <= last then append_log(keys[k], keys[k + 1], args, i, last) end
+  return held
 end

@@ -2,15 +2,15 @@
 -- KEYS: owners, then per shard or pin those of its effects (see _effects)
 -- ARGV: per shard or pin: how many arguments follow for it; how many keys it has; owner field, owner line
 --       ("node incarnation token"), then effects
--- Returns: per shard or pin "ok" | "fenced"
+-- Returns: per shard or pin "ok" | "held" (ok; something waits in the outbox of the shard) | "fenced"
 -- include: _effects
 local keys, args = KEYS, ARGV
 local answers, i, k = {}, 1, 2
 while i <= #args do
   local last = i + tonumber(args[i])
   if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then
-    apply_effects(keys, k, args, i + 4, last)
-    answers[#answers + 1] = 'ok'
+    local held = apply_effects(keys, k, args, i + 4, last)
+    answers[#answers + 1] = held and 'held' or 'ok'
   else
     answers[#answers + 1] = 'fenced'
   end

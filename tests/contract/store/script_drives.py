@@ -16,7 +16,7 @@ from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
 from hubq.store.dead_letters import read_dead, replay_dead
-from hubq.store.effects import Effects
+from hubq.store.effects import Effects, Numbered, SendLimits, Sent
 from hubq.store.keys import Keys
 from hubq.store.mailbox import (
     Outgoing,
@@ -28,6 +28,7 @@ from hubq.store.mailbox import (
     withdraw_call,
 )
 from hubq.store.membership import check_config, drain_node, evict_node, join_node, leave_node, renew_lease
+from hubq.store.outbox import forward_outbox, read_outbox
 from hubq.store.owners import (
     Kept,
     Owner,
@@ -101,9 +102,18 @@ class World:
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
-            log=[LogItem("end", "old0", word="s:1")],
+            log=[LogItem("end", "old0", word="s:1")], sent=self.sent(), numbered=Numbered("a", self.a, 7),
+            limits=SendLimits(max_backlog=1),
         )  # fmt: skip
         return [(0, effects), (1, Effects(states={"busy1": b"1 attributes 0\ns"}))]
+
+    def sent(self) -> list[Sent]:
+        """What a child of shard 0 sends: to one with room, to one without, to one that it starts, and to none."""
+        self.start(1, "roomy", "full")
+        self.send(1, "full")
+        self.raw("HDEL", self.keys.backlog(1), "roomy")  # (the start message counts for the first of the two)
+        drafts = [("roomy", b""), ("full", b""), ("new", b"{}\n"), ("none", b"")]
+        return [Sent("busy0", 1, child, "post", b"p", spec) for child, spec in drafts]
 
     def in_hand(self, node: str, incarnation: int) -> None:
         """Marks of shard 0: of what the crash of the node makes a dead letter, of what it counts, and of what was done."""
@@ -217,11 +227,22 @@ def drive_commit_shards(world: World) -> None:
     commits = [(shard, None, world.owner, effects) for shard, effects in world.everything()]
     fenced = (1, "c", world.owner, commits[0][3])
     (command,) = commit_shards(world.keys, [fenced, *commits])
-    assert world.run(command) == ["fenced", "ok", "ok"]
+    assert world.run(command) == ["fenced", "held", "ok"]
     for key in (world.keys.pins, world.keys.children(0)):
         assert world.raw("HEXISTS", key, "old0") == 0
     assert [world.raw("LLEN", world.keys.reply(client)) for client in "st"] == [1, 1]
     assert world.raw("XLEN", world.keys.log(0)) == 1
+
+
+@drive
+def drive_forward_outbox(world: World) -> None:
+    effects = Effects(sent=world.sent(), limits=SendLimits(max_backlog=0))
+    (command,) = commit_shards(world.keys, [(0, None, world.owner, effects)])
+    assert world.run(command) == ["held"]
+    waiting = world.run(read_outbox(world.keys, 0))
+    world.raw("HDEL", world.keys.children(1), "roomy", "new")
+    done = world.run(forward_outbox(world.keys, 0, waiting, SendLimits(max_backlog=5)))
+    assert (done.moved, done.left, done.passed_over) == (3, 0, ())
 
 
 @drive

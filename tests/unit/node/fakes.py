@@ -12,6 +12,7 @@ from hubq.core.lease import Lease, RedisClock
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.runtime.group import Group
@@ -166,7 +167,7 @@ def a_group(redis: FakeRedis, clock: Clock | None = None, reading: FakeRedis | N
 
 def a_register() -> Register:
     """An empty register."""
-    return Register(Cursors())
+    return Register(Cursors(), Outboxes())
 
 
 def a_holding(shard: int = 0, token: int = 3, pinned: str | None = None, recorder: Any = None) -> Holding:

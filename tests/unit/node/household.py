@@ -19,11 +19,13 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.saver import Saver
+from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
 from hubq.node.children.signals import Signals
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
@@ -31,7 +33,7 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.store.codec import decode, encode
-from hubq.store.effects import Effects
+from hubq.store.effects import Effects, SendLimits
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message, read_reply
 from hubq.store.owners import Owner
@@ -67,7 +69,7 @@ class Household:
         self.hooks = HookRunner(self.book, "h", "a", self.background)
         self.gate = Gate(self.standing, closed=closed)
         self.cursors = Cursors()
-        self.register = Register(self.cursors)
+        self.register = Register(self.cursors, Outboxes())
         self.queue = CommitQueue(self.register)
         self.quiet: set[str] = set()
         self.copy_states = CopyStates()
@@ -80,7 +82,9 @@ class Household:
             self.outcomes, self.quiet,
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active)
-        self.services = ChildServices("a", self.signals, self.saver, self.endings)
+        self.services = ChildServices(
+            "a", self.signals, self.saver, self.endings, Sayings(self.standing, self.classes, 64)
+        )
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, self.queue, self.quiet)
         self.handler = Handler(
@@ -157,7 +161,7 @@ class Household:
         """Commit all there is, as the committer does."""
         for holding in self.queue.take():
             waiters = holding.take_waiters()
-            self.committed.append(holding.take_effects(1000))
+            self.committed.append(holding.take_effects(1000, SendLimits()))
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)

@@ -21,6 +21,7 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell, News
@@ -214,7 +215,7 @@ class Stage:
         self.standing, self.keys = self.group.standing, self.group.keys
         self.background, self.events = Background(), FakeEvents()
         self.cursors = Cursors()
-        self.register = Register(self.cursors)
+        self.register = Register(self.cursors, Outboxes())
         self.queue, self.plan_due, self.counters = CommitQueue(self.register), Bell(), Counters()
         self.hooks = HookRunner(HookBook(), "h", "a", self.background)
         self.saver, self.signals, self.lives, self.pumps = Saver(), Signals(), Lives(), Pumps()
@@ -222,7 +223,7 @@ class Stage:
         self.forfeits = Forfeits(
             self.register, cast(Any, self.endings), cast(Any, self.events), self.background, self.plan_due, self.group
         )
-        self.committer = Committer(self.group, self.queue, self.forfeits, self.counters, NoConfirmation())
+        self.committer = Committer(self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation())
         self.wishes, self.answers = Wishes(self.group, News()), Answers()
         self.departures = Departures(
             self.group, self.background, self.committer, self.forfeits, cast(Any, self.saver), cast(Any, self.signals),

@@ -27,6 +27,7 @@ from hubq.node.arrivals.shards import ShardArrivals
 from hubq.node.arrivals.under_way import MESSAGE_PATIENCE, UnderWay
 from hubq.node.copies.none import NoCopies
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner, Owners
@@ -117,7 +118,8 @@ class Arriving(Stage):
                 MigrationTraits(), self.under_way, self.ahead, self.wishes, entrance, account, self.straggling,
             ),
             Returns(
-                self.group, self.register, self.cursors, self.queue, self.plan_due, cast(Any, self.trials),
+                self.group, self.register, self.cursors, self.queue, Outboxes(), self.plan_due,
+                cast(Any, self.trials),
                 self.under_way, self.ahead, self.wishes, entrance, account,
             ),
         )  # fmt: skip

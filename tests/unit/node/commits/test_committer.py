@@ -14,6 +14,7 @@ from hubq.node.commits.confirmation import Confirmation, NoConfirmation, Replica
 from hubq.node.commits.forfeits import Forfeits
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.counters import Counters
@@ -52,7 +53,7 @@ class Bench:
             self.register, cast(Any, self.endings), cast(Any, self.events), self.background, self.plan_due, self.group
         )
         confirmation = confirmation or NoConfirmation()
-        self.committer = Committer(self.group, self.queue, forfeits, self.counters, confirmation)
+        self.committer = Committer(self.group, self.queue, Outboxes(), forfeits, self.counters, confirmation)
 
     def answer(self, command: Command[Any]) -> Any:
         if self.away:

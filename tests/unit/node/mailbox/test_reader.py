@@ -11,6 +11,7 @@ from hubq.core.lifecycle import Life, LifeEvent
 from hubq.core.phase import Phase
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.catching_up import CatchingUp
@@ -65,7 +66,7 @@ def test_a_page_that_was_asked_for_before_a_child_came_back_tells_nothing_about_
         catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
         holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
         children = {child: running(holding, child) for child in ("neighbour", "late")}
-        Register(cursors).hold(holding)
+        Register(cursors, Outboxes()).hold(holding)
         cursors.by_shard[0] = b"9-0"
         work = asyncio.create_task(catching_up.work())
         cursors.again(children["neighbour"])
@@ -87,7 +88,7 @@ def test_what_falls_behind_while_its_holding_catches_up_is_caught_up_with_too() 
         catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
         holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
         children = {child: running(holding, child) for child in ("neighbour", "late")}
-        Register(cursors).hold(holding)
+        Register(cursors, Outboxes()).hold(holding)
         cursors.by_shard[0] = b"9-0"
         work = asyncio.create_task(catching_up.work())
         cursors.again(children["neighbour"])
@@ -115,7 +116,7 @@ def test_what_falls_behind_in_the_moment_in_which_its_holding_is_done_is_not_for
         catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
         holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
         children = {child: running(holding, child) for child in ("neighbour", "late")}
-        Register(cursors).hold(holding)
+        Register(cursors, Outboxes()).hold(holding)
         cursors.by_shard[0] = b"9-0"
         work = asyncio.create_task(catching_up.work())
         cursors.again(children["neighbour"])
@@ -143,7 +144,7 @@ def test_nothing_is_brought_to_a_holding_that_went_while_its_page_was_read() -> 
         catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
         holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
         late = running(holding, "late")
-        register = Register(cursors)
+        register = Register(cursors, Outboxes())
         register.hold(holding)
         cursors.by_shard[0] = b"9-0"
         work = asyncio.create_task(catching_up.work())
@@ -172,7 +173,7 @@ def test_pages_are_as_small_as_large_messages_ask_for_also_when_its_queue_has_ro
         catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, None), cast(Any, None))
         holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
         large = running(holding, "large")
-        Register(cursors).hold(holding)
+        Register(cursors, Outboxes()).hold(holding)
         cursors.by_shard[0] = b"9999-0"
         work = asyncio.create_task(catching_up.work())
         cursors.again(large)
@@ -196,7 +197,7 @@ def test_nobody_catches_up_after_the_end() -> None:
         catching_up = CatchingUp(group, cursors, cast(Any, Offers()), cast(Any, None), cast(Any, None))
         holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
         late = running(holding, "late")
-        Register(cursors).hold(holding)
+        Register(cursors, Outboxes()).hold(holding)
         cursors.by_shard[0] = b"9-0"
         before = asyncio.all_tasks()
         work = asyncio.create_task(catching_up.work())

@@ -7,6 +7,7 @@ from typing import Any, cast
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.membership.resuming import Resuming
 from tests.unit.node.fakes import a_child, a_holding
@@ -33,7 +34,7 @@ class Resumed:
 
 
 def test_originals_and_copies_go_on_and_what_waits_is_committed() -> None:
-    register, pumps, followed = Register(Cursors()), Resumed(), a_holding(1)
+    register, pumps, followed = Register(Cursors(), Outboxes()), Resumed(), a_holding(1)
     shard = a_holding(0)
     register.hold(shard)
     a_child(shard, "original")

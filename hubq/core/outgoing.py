@@ -1,0 +1,73 @@
+"""What a child says to other children while it handles a message: it leaves with the commit (docs/effects.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, overload
+
+from hubq.errors import ConfigError
+
+P = ParamSpec("P")
+
+
+class Outgoing(Protocol):
+    """Takes what a child says."""
+
+    def says(
+        self, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """A message to another child; ``method`` empty: start it, as ``target`` with these arguments."""
+
+
+class OutgoingRef:
+    """Another child, as a child names it in a handler: ``self.ref(Stock, "stock-7")``.
+
+    What is said to it leaves with the commit of the message in hand, once, or not at all. Nothing is awaited, and nothing is
+    answered.
+    """
+
+    __slots__ = ("_host", "_target", "child_id")
+
+    def __init__(self, host: Outgoing, child_id: str, target: Any = None) -> None:
+        self._host = host
+        self._target = target
+        self.child_id = child_id
+
+    @overload
+    def cast(self, method: Callable[Concatenate[Any, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+
+    @overload
+    def cast(self, method: str, /, *args: Any, **kwargs: Any) -> None: ...
+
+    def cast(self, method: Any, /, *args: Any, **kwargs: Any) -> None:
+        """Send a message with the commit. ``method``: a method of its class (``Stock.take``), or its name.
+
+        Raises :class:`~hubq.errors.UnknownMethod` if the class is known and has no such method,
+        :class:`~hubq.errors.NotSendable`, and :class:`~hubq.errors.OutsideHandler`.
+        """
+        self._host.says(self._target, self.child_id, method_name(method), args, kwargs)
+
+    def start(self, *args: Any, **kwargs: Any) -> None:
+        """Start the child with the commit; the arguments are those of its ``__init__``. A child that is there stays as it is.
+
+        Raises :class:`~hubq.errors.ConfigError` if the reference names no class, :class:`~hubq.errors.NotSendable`, and
+        :class:`~hubq.errors.OutsideHandler`.
+        """
+        if self._target is None:
+            raise ConfigError(f"child {self.child_id!r} cannot be started by its name alone: self.ref(Class, name)")
+        self._host.says(self._target, self.child_id, "", args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<OutgoingRef {self.child_id!r}>"
+
+
+def method_name(method: Any) -> str:
+    """The name of a method that is given as ``Stock.take`` or by its name.
+
+    >>> method_name("take"), method_name(str.upper)
+    ('take', 'upper')
+    """
+    name = method if isinstance(method, str) else getattr(method, "__name__", None)
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{method!r} is no method: give a method of the child's class (Stock.take), or its name")
+    return name

@@ -1,0 +1,68 @@
+"""What children say to one another: made ready for the commit that takes it along (docs/effects.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hubq.client.operations.starts import record_of
+from hubq.core.child import Child, callable_method, methods_of
+from hubq.core.classes import ClassBook, as_child_class
+from hubq.core.hashing import checked_child_id, shard_of
+from hubq.core.lifecycle import Life
+from hubq.core.spec import ChildSpec
+from hubq.errors import OutsideHandler, UnknownMethod
+from hubq.node.held.holding import HostedChild
+from hubq.node.runtime.standing import Standing
+from hubq.store.codec import encode_arguments
+from hubq.store.effects import Sent
+from hubq.store.spec_record import SpecRecord
+
+
+class Sayings:
+    """Turns what a child says into messages, and keeps them with its state."""
+
+    def __init__(self, standing: Standing, classes: ClassBook, shards: int) -> None:
+        self._standing = standing
+        self._classes = classes
+        self._shards = shards
+        self._starts = 0
+
+    def says(
+        self, hosted: HostedChild, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """``self.ref(...).cast(...)``, and with no method ``self.ref(...).start(...)``.
+
+        Raises :class:`~hubq.errors.OutsideHandler`, :class:`~hubq.errors.UnknownMethod`,
+        :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.InvalidChildId`, :class:`~hubq.errors.ConfigError`.
+        """
+        _check_may_say(hosted)
+        shard = shard_of(checked_child_id(child_id), self._shards)
+        if method:
+            if target is not None:
+                _check_method(as_child_class(target), child_id, method)
+            payload = encode_arguments(args, kwargs, f"{child_id}.{method}")
+            hosted.say(Sent(hosted.child_id, shard, child_id, method, payload))
+        else:
+            spec = record_of(ChildSpec(child_id, target, args, kwargs), self._classes)
+            hosted.say(Sent(hosted.child_id, shard, child_id, "", b"", self._written(spec)))
+
+    def _written(self, spec: SpecRecord) -> bytes:
+        self._starts += 1
+        standing = self._standing
+        start_id = f"{standing.node_name}#{standing.incarnation}:{self._starts}"  # no other start has it
+        return spec.started_by(start_id).written()
+
+
+def _check_may_say(hosted: HostedChild) -> None:
+    """What nobody saves would never leave."""
+    if hosted.in_hand is None and hosted.run_task is None and hosted.life is not Life.STARTING:
+        raise OutsideHandler(
+            f"child {hosted.child_id!r} has no message in hand: what self.ref(...) says leaves with the commit of a message, "
+            "so use it in a handler, in on_start() or in run(); elsewhere use current_hub()"
+        )
+
+
+def _check_method(kind: type[Child], child_id: str, method: str) -> None:
+    if callable_method(kind, method) is None:
+        known = ", ".join(methods_of(kind)) or "none"
+        raise UnknownMethod(f"child {child_id!r} ({kind.__name__}) has no method {method!r}; it has: {known}")

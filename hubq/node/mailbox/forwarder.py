@@ -1,0 +1,78 @@
+"""Empties outboxes: messages of children to others whose mailboxes were full go on as there is room (docs/effects.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from hubq.errors import RedisUnavailable
+from hubq.node.held.outboxes import Outboxes
+from hubq.node.held.register import Register
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.tasks import end_tasks
+from hubq.store.effects import SendLimits
+from hubq.store.outbox import AT_ONCE, forward_outbox, outbox_length, read_outbox
+
+log = logging.getLogger("hubq.node")
+
+#: How soon an outbox is tried again while a mailbox is full, seconds; it doubles up to LONGEST_PAUSE while nothing moves.
+PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+
+
+class Forwarder:
+    """One loop for all outboxes of the node. It sleeps while all are empty."""
+
+    def __init__(self, group: Group, register: Register, outboxes: Outboxes) -> None:
+        self._group = group
+        self._register = register
+        self._outboxes = outboxes
+        self._limits = SendLimits(group.config.max_backlog, group.config.dead_kept)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin forwarding."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        """Forward no more. What is in an outbox stays there for its shard's next owner."""
+        await end_tasks([self._task])
+        self._task = None
+
+    async def _work(self) -> None:
+        waiting: list[int] = []
+        pause = PAUSE
+        while True:
+            news = await self._outboxes.marked(pause if waiting else None)
+            waiting, moved = [*waiting, *self._outboxes.take()], 0
+            try:
+                waiting = await self._not_empty(waiting)
+                for shard in waiting:
+                    moved += await self._forward(shard)
+            except RedisUnavailable as error:
+                log.debug("outboxes wait: %s", error)
+            except Exception:
+                log.exception("outboxes could not be emptied")
+            pause = PAUSE if moved or news else min(pause * 2, LONGEST_PAUSE)
+
+    async def _not_empty(self, shards: Iterable[int]) -> list[int]:
+        """Those of these shards that are here, and have messages in their outboxes. (The next owner of a shard looks, too.)"""
+        group = self._group
+        here = [shard for shard in dict.fromkeys(shards) if self._register.of_shard(shard)]
+        lengths = await group.redis.run_many([outbox_length(group.keys, shard) for shard in here]) if here else []
+        return [shard for shard, length in zip(here, lengths, strict=True) if length]
+
+    async def _forward(self, shard: int) -> int:
+        """Once through the outbox of a shard: how many messages were moved on."""
+        group, after, moved = self._group, "", 0
+        passed_over: tuple[str, ...] = ()
+        while True:
+            entries = await group.redis.run(read_outbox(group.keys, shard, after))
+            if not entries:
+                return moved
+            done = await group.redis.run(forward_outbox(group.keys, shard, entries, self._limits, passed_over))
+            moved, passed_over = moved + done.moved, done.passed_over
+            if len(entries) < AT_ONCE or not done.left:
+                return moved
+            after = next(reversed(entries))

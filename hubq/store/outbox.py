@@ -1,0 +1,59 @@
+"""The outbox of a shard: messages of its children that wait until the mailboxes of others have room (docs/effects.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hubq.store.command import Arg, Command, plain, run_script, text
+from hubq.store.effects import SendLimits
+from hubq.store.keys import Keys
+
+#: Most messages that one script moves on: a few milliseconds of Redis's time.
+AT_ONCE = 500
+
+
+def outbox_length(keys: Keys, shard: int) -> Command[int]:
+    """How many messages wait in a shard's outbox."""
+    return plain("XLEN", keys.outbox(shard), read=int)
+
+
+def read_outbox(keys: Keys, shard: int, after: str = "") -> Command[dict[str, int]]:
+    """The next messages of a shard's outbox: entry -> the shard of the child that each is for."""
+
+    def read(answer: Any) -> dict[str, int]:
+        # (The shard is the first field.)
+        return {text(entry): int(fields[1]) for entry, fields in answer or ()}
+
+    return plain("XRANGE", keys.outbox(shard), f"({after}" if after else "-", "+", "COUNT", AT_ONCE, read=read)
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """What became of a part of an outbox. ``passed_over``: children whose mailbox was full; give them with the next part, so
+    that no later message overtakes one that had to stay.
+    """
+
+    moved: int
+    left: int
+    passed_over: tuple[str, ...]
+
+
+def forward_outbox(
+    keys: Keys, shard: int, entries: Mapping[str, int], limits: SendLimits, passed_over: Sequence[str] = ()
+) -> Command[Forwarded]:
+    """Move messages on, as far as there is room. May be run twice, by anybody."""
+    places = {target: place for place, target in enumerate(dict.fromkeys(entries.values()), 1)}
+    names = [*keys.outbox_keys(shard)]
+    for target in places:
+        names += keys.target_keys(target)
+    args: list[Arg] = [*limits, len(places), len(passed_over), *passed_over]
+    for entry, target in entries.items():
+        args += (entry, places[target])
+    return run_script(
+        "forward_outbox",
+        names,
+        args,
+        lambda answer: Forwarded(int(answer[0]), int(answer[1]), tuple(text(child) for child in answer[2:])),
+    )
