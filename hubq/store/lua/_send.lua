@@ -12,15 +12,15 @@ local function put_send(target, sender, child, method, payload, spec, letters, l
     there = true
   end
   if method == '' then return true end
+  local id = 'child ' .. sender .. '#0' -- as in send_messages: who has sent it
   if not there then
-    redis.call('XADD', target.dead, 'MAXLEN', letters, '*', 'kind', 'cast', 'child', child, 'method', method, 'id', '',
+    redis.call('XADD', target.dead, 'MAXLEN', letters, '*', 'kind', 'cast', 'child', child, 'method', method, 'id', id,
       'reply_to', '', 'deadline', '0', 'payload', payload, 'entry', '-', 'class', '', 'tries', '0', 'crashes', '',
-      'why', 'unknown-child', 'error', 'there is no child ' .. child .. ', and ' .. sender .. ' sent it a message',
-      'sender', sender)
+      'why', 'unknown-child', 'error', 'there is no child ' .. child .. '; child ' .. sender .. ' sent it this message')
     return true
   end
   if tonumber(redis.call('HGET', target.backlog, child) or 0) >= limit then return false end
-  redis.call('XADD', target.mailbox, '*', 'kind', 'cast', 'child', child, 'method', method, 'id', sender, 'reply_to', '',
+  redis.call('XADD', target.mailbox, '*', 'kind', 'cast', 'child', child, 'method', method, 'id', id, 'reply_to', '',
     'deadline', '0', 'payload', payload)
   redis.call('HINCRBY', target.backlog, child, 1)
   return true

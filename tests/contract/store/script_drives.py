@@ -15,7 +15,7 @@ from hubq.store.batches import end_batch, forget_mark, open_batch
 from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
-from hubq.store.dead_letters import read_dead, replay_dead
+from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
 from hubq.store.effects import Effects, Numbered, SendLimits, Sent
 from hubq.store.keys import Keys
 from hubq.store.mailbox import (
@@ -104,6 +104,7 @@ class World:
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
             log=[LogItem("end", "old0", word="s:1")], sent=self.sent(), numbered=Numbered("a", self.a, 7),
             limits=SendLimits(max_backlog=1),
+            letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
         return [(0, effects), (1, Effects(states={"busy1": b"1 attributes 0\ns"}))]
 
