@@ -224,3 +224,25 @@ def tries_fail(node: Node, which: Callable[[Any], bool], error: Exception, most:
 
     with replaced(probe(node).connection, "_attempt", losing):
         yield raised
+
+
+@contextmanager
+def answers_lost(node: Node, which: Callable[[Any], bool], *, most: int) -> Iterator[list[Exception]]:
+    """Redis does what the first ``most`` requests of this node say that begin with such a command, and the answers are lost.
+
+    Each error is in the list then.
+    """
+    raised: list[Exception] = []
+
+    def losing(attempt: Any) -> Any:
+        async def try_it(commands: Any, *rounds: int) -> list[Any]:
+            answers: list[Any] = await attempt(commands, *rounds)
+            if len(raised) < most and which(commands[0].args):
+                raised.append(ConnectionError("the answer is lost (hubq.testing)"))
+                raise raised[-1]
+            return answers
+
+        return try_it
+
+    with replaced(probe(node).connection, "_attempt", losing):
+        yield raised

@@ -1,10 +1,9 @@
--- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. -> whether something waits in the outbox. Takes from keys[k] on:
+-- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. -> held (see _sends). Takes from keys[k] on:
 --   mailbox, children, msk, backlog, parked
 --   dead, the list of each class                         only if messages become dead letters (see _letters)
 --   pins, pins epoch, stragglers                         only if children have ended
 --   the reply list of each client
---   those of what is sent (see _sends)                    only if something is sent
---   log, replicas                                        only with replication
+--   those of what is sent (see _sends), only if something is; log, replicas, only with replication
 -- Reads from args[i] to args[last]:
 --   "letters", then those (see _letters)                 only if messages become dead letters
 --   n, then n times: child, m, m entry ids               messages that are done
@@ -65,9 +64,7 @@ local function apply_effects(keys, k, args, i, last)
     redis.call('PEXPIRE', replies, ttl)
     i, k = i + m, k + 1
   end
-  local held = false
-  n = count()
-  if n > 0 then i, k, held = put_sends(keys, k, args, i, n) end
+  i, k, n = put_sends(keys, k, args, i + 1, tonumber(args[i])) -- n: held
   if i <= last then append_log(keys[k], keys[k + 1], args, i, last) end
-  return held
+  return n
 end

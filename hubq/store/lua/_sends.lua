@@ -9,6 +9,7 @@
 -- held: something waits in the outbox.
 -- include: _send
 local function put_sends(keys, k, args, i, n)
+  if n == 0 then return i, k, false end
   local number, life, limit, letters, shards = args[i], args[i + 1], tonumber(args[i + 2]), args[i + 3], tonumber(args[i + 4])
   i = i + 5
   local again = false

@@ -30,4 +30,5 @@ for i = first, #ARGV, 2 do
   end
 end
 answer[2] = redis.call('XLEN', KEYS[1])
+if answer[2] == 0 then redis.call('DEL', KEYS[1]) end
 return answer
