@@ -32,7 +32,9 @@ async def wait_for_calm(world: World) -> list[str]:
     while True:
         left = observer.unserved(shards, world.loop.now)
         owned = owned or not any(line.startswith("shard") for line in left)
-        waiting = observer.waiting()
+        waiting = observer.waiting() + sum(
+            world.store.look("XLEN", observer.keys.outbox(shard)) for shard in range(shards)
+        )
         if not left and not waiting:
             return []
         if not owned and world.loop.now > began + OWNED_BOUND:
@@ -43,12 +45,16 @@ async def wait_for_calm(world: World) -> list[str]:
 
 
 async def check_states(world: World, hub: Hub, children: list[str]) -> list[str]:
-    """Ask every child what it has applied."""
+    """Ask every child what it has applied, and what it has heard of others."""
     found: list[str] = []
+    told: dict[str, int] = {}
+    heard: dict[str, dict[str, list[int]]] = {}
     for child in sorted({*children, *world.ledger.children()}):
         try:
             applied = await hub.aio.ref(child).call("entries", timeout=10.0)
             found += world.ledger.compare(child, applied)
+            if child in children:
+                told[child], heard[child] = await hub.aio.ref(child).call("talk", timeout=10.0)
             if child.startswith("running"):
                 ticks = await hub.aio.ref(child).call("ticked", timeout=10.0)
                 if ticks < world.ledger.saved.get(child, 0):
@@ -60,6 +66,18 @@ async def check_states(world: World, hub: Hub, children: list[str]) -> list[str]
                 found.append(f"{child} is gone")
         except HubqError as error:
             found.append(f"{child} does not answer: {type(error).__name__}: {error}")
+    return found + _compare_talk(world, told, heard)
+
+
+def _compare_talk(world: World, told: dict[str, int], heard: dict[str, dict[str, list[int]]]) -> list[str]:
+    """What children have told one another was heard once, and in order."""
+    found: list[str] = []
+    died = {letter[b"child"].decode() for letter in world.observer.letters if letter[b"method"] == b"hear"}
+    for teller, count in told.items():
+        listener = world.listeners.get(teller, "")
+        got = heard.get(listener, {}).get(teller, [])
+        if (sorted(got) if listener in died else got) != list(range(1, count + 1)) and listener in heard:
+            found.append(f"{teller} has told {listener} {count} times, which heard {got}")
     return found
 
 

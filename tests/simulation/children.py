@@ -25,6 +25,9 @@ class Stage(Protocol):
     def saved(self, child: str, ticks: int) -> None:
         """``commit()`` has returned with this in the state."""
 
+    def listener(self, child: str) -> str:
+        """Whom this child tells of all that it applies; empty: nobody."""
+
 
 class Held:
     """Where the stage is kept: children are built by name, nothing can be handed to them. (One schedule runs at a time.)"""
@@ -37,11 +40,26 @@ class Plain(Child):
 
     def __init__(self) -> None:
         self.applied: dict[str, list[Entry]] = {}
+        self.told = 0
+        self.heard: dict[str, list[int]] = {}
 
     def note(self, sender: str, number: int) -> int:
         mark = Held.stage.mark()
         self.applied.setdefault(sender, []).append((number, mark))
+        self.tell()
         return mark
+
+    def tell(self) -> None:
+        """Tell another child: an effect of the message, or of ``run()``."""
+        if listener := Held.stage.listener(self.child_id):
+            self.told += 1
+            self.ref(listener).cast("hear", self.child_id, self.told)
+
+    async def hear(self, teller: str, number: int) -> None:
+        self.heard.setdefault(teller, []).append(number)
+
+    async def talk(self) -> tuple[int, dict[str, list[int]]]:
+        return self.told, self.heard
 
     async def record(self, sender: str, number: int, before: float = 0.0, after: float = 0.0) -> int:
         if before:
@@ -83,11 +101,11 @@ class Slow(Plain):
             await asyncio.sleep(5)
         if Held.stage.chance(0.03):
             raise RuntimeError("no state today")
-        return {"applied": self.applied, "handed": True}
+        return {"applied": self.applied, "told": self.told, "heard": self.heard, "handed": True}
 
     def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
         assert handed["handed"]
-        return {"applied": handed["applied"]}
+        return {name: value for name, value in handed.items() if name != "handed"}
 
 
 class Running(Plain):
@@ -102,6 +120,8 @@ class Running(Plain):
             await asyncio.sleep(Held.stage.seconds(1.0))
             self.ticks += 1
             ticks = self.ticks
+            if Held.stage.chance(0.3):
+                self.tell()
             if Held.stage.chance(0.5):
                 await self.commit()
                 if (

@@ -6,7 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from hubq import ChildSpec
-from hubq.errors import AlreadyStarted, CallFailed, CallTimeout, HubqError, Poisoned, RedisUnavailable, UnknownChild
+from hubq.errors import (
+    AlreadyStarted,
+    CallFailed,
+    CallTimeout,
+    HubqError,
+    MailboxFull,
+    Poisoned,
+    RedisUnavailable,
+    UnknownChild,
+)
 from tests.simulation.children import KINDS, Plain
 from tests.simulation.ledger import MAYBE, NO, YES, Sent
 
@@ -80,6 +89,8 @@ class Client:
             message.applied = NO if spoilt else MAYBE
         except Poisoned:
             message.applied = NO if spoilt else YES  # it is a dead letter, and is sent again
+        except MailboxFull:
+            message.applied = NO
         except UnknownChild as error:
             message.applied = NO
             if not child.startswith("guest"):

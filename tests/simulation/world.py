@@ -90,6 +90,7 @@ class World:
             "queue_limit": self.rng.choice([2, 1000]),
             "read_count": self.rng.choice([3, 100]),
             "stop_timeout": 2.0,
+            "max_backlog": self.rng.choice([4, 10_000, 10_000]),
         }
         self.migration = self._migration()
         self.redundancy = self._redundancy()
@@ -101,6 +102,7 @@ class World:
         self.network.executed_for = self._executed_for
         self.workers: dict[str, Worker] = {}
         self.clients: list[Client] = []
+        self.listeners: dict[str, str] = {}  # whom each child tells of what it applies
         self.errors: list[str] = []
         self.calm = self.ending = False
         self._marks = 0
@@ -136,6 +138,9 @@ class World:
 
     def saved(self, child: str, ticks: int) -> None:
         self.ledger.saved[child] = max(self.ledger.saved.get(child, 0), ticks)
+
+    def listener(self, child: str) -> str:
+        return self.listeners.get(child, "")
 
     # -- processes -------------------------------------------------------------------------------------------------
 
@@ -316,6 +321,8 @@ class World:
         if self.plan.picky:
             kinds.append("picky")
         children = [f"{kind}-{n}" for n, kind in enumerate(kinds)]
+        if rng.random() < 0.6:
+            self.listeners = {child: rng.choice(children) for child in children}
         first = Client(self, "c0", children)
         await first.process.spawn(first.start_all())
         if self.plan.picky and first.all_started:  # (a child whose very first start fails is no more)

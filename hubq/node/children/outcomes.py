@@ -37,7 +37,12 @@ class Outcomes:
         if hosted.said is not None and self._says_now(hosted, in_hand.word):
             effects.sent += hosted.take_said()
         if hosted.kind.durability == "interval" and self._waits_for_save(hosted, in_hand.word):
-            self._saver.interval_progress(hosted, hosted.waits_for_save(message.entry))
+            waiting = hosted.waits_for_save(message.entry)
+            if hosted.said is not None and recorder.records:
+                # A copy may go on from this message. What it has said would then never be saved, so it is saved now.
+                self._saver.save_boundary(hosted)
+            else:
+                self._saver.interval_progress(hosted, waiting)
         else:
             done = effects.done.get(child)
             if done is None:

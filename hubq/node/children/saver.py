@@ -9,7 +9,7 @@ from hubq.config import Config
 from hubq.core.lifecycle import Life
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.state import HANDED, envelope_of, overrides, take_state, takes_boundaries
+from hubq.node.held.state import HANDED, envelope_of, overrides, save_boundary, take_state, takes_boundaries
 from hubq.node.runtime.background import Background
 from hubq.store.codec import encode_state
 
@@ -44,27 +44,13 @@ class Saver:
         """Put the child's state, and the messages that it holds, into the next commit. Call at a boundary."""
         state = take_state(hosted, self._config.max_state_bytes)
         unexplained = hosted.taken(state)  # no message has made it so
-        if not hosted.saved:
-            hosted.is_saved()
-            hosted.holding.effects.states[hosted.child_id] = envelope_of(hosted, state)
-            if unexplained:
-                hosted.holding.recorder.state(hosted)
-        self._holds(hosted)
+        if not hosted.saved and unexplained:
+            hosted.holding.recorder.state(hosted)
+        self.save_boundary(hosted)
 
     def save_boundary(self, hosted: HostedChild) -> None:
         """The same with the state of the last boundary. May be called at any time."""
-        if hosted.boundary is not None and not hosted.saved:
-            hosted.is_saved()
-            hosted.holding.effects.states[hosted.child_id] = envelope_of(hosted, hosted.boundary)
-        self._holds(hosted)
-
-    def _holds(self, hosted: HostedChild) -> None:
-        """The saved state holds every message that is done: they go with the commit that saves it."""
-        if hosted.unsaved:
-            hosted.holding.effects.done.setdefault(hosted.child_id, []).extend(hosted.unsaved)
-            hosted.drop_unsaved()
-        hosted.holding.effects.sent += hosted.take_said()
-        hosted.disarm()
+        save_boundary(hosted)
         self._queue.changed()
 
     # -- now and then (durability="interval") ----------------------------------------------------------------------

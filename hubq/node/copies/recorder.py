@@ -8,7 +8,7 @@ from hubq.core.lifecycle import Life
 from hubq.errors import HubqError
 from hubq.node.children.outcomes import UNBEGUN
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.state import envelope_of, overrides, take_state
+from hubq.node.held.state import envelope_of, overrides, save_boundary, take_state
 from hubq.store.mailbox import Message
 from hubq.store.replica_log import LogItem
 
@@ -83,6 +83,8 @@ class ShardRecorder:
             return
         hosted.taken(state)
         self.state(hosted)
+        if hosted.said is not None:
+            save_boundary(hosted)  # a copy may go on from here: what the child has said must have left by then
 
     def ended(self, holding: Holding, child: str, start_id: str) -> None:
         """A child is no more."""

@@ -73,3 +73,16 @@ def restore(hosted: HostedChild, envelope: Envelope) -> None:
 def envelope_of(hosted: HostedChild, data: bytes, form: str = ATTRIBUTES) -> bytes:
     """The bytes for ``msk``."""
     return Envelope(form, hosted.cursor, data).written()
+
+
+def save_boundary(hosted: HostedChild) -> None:
+    """Put the state of the last boundary into the effects, with the messages that it holds and what it says to others."""
+    effects = hosted.holding.effects
+    if hosted.boundary is not None and not hosted.saved:
+        hosted.is_saved()
+        effects.states[hosted.child_id] = envelope_of(hosted, hosted.boundary)
+    if hosted.unsaved:
+        effects.done.setdefault(hosted.child_id, []).extend(hosted.unsaved)
+        hosted.drop_unsaved()
+    effects.sent += hosted.take_said()
+    hosted.disarm()
