@@ -94,6 +94,7 @@ def test_a_stalled_worker_ends_itself_and_the_third_time_the_message_is_a_dead_l
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_only_the_message_that_holds_the_interpreter_past_the_lease_is_counted(
     shell: Shell, hub: Hub, app: Any
 ) -> None:

@@ -412,12 +412,13 @@ class _Ears(logging.Handler):
 @contextlib.contextmanager
 def _owned(world: World) -> Iterator[None]:
     """Time and chance belong to the schedule; what nodes log is heard; nothing is collected in the middle."""
-    kept = time.time, time.monotonic, secrets.token_hex
+    kept = time.time, time.monotonic, time.process_time, secrets.token_hex
     log, ears = logging.getLogger("hubq"), _Ears(world)
     level, propagate = log.level, log.propagate
     Held.stage = world
     Picky.refused_by.clear()
     time.time, time.monotonic = (lambda: EPOCH + world.loop.now), (lambda: world.loop.time())
+    time.process_time = lambda: 0.0  # a process that is held up is frozen: it does no work
     secrets.token_hex = lambda n=8: f"{world.rng.getrandbits(8 * n):0{2 * n}x}"
     log.addHandler(ears)
     log.setLevel(logging.ERROR if world.network.trace is None else logging.DEBUG)
@@ -430,7 +431,7 @@ def _owned(world: World) -> Iterator[None]:
         log.removeHandler(ears)
         log.setLevel(level)
         log.propagate = propagate
-        time.time, time.monotonic, secrets.token_hex = kept
+        time.time, time.monotonic, time.process_time, secrets.token_hex = kept
 
 
 def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None) -> Result:
