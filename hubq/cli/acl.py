@@ -47,11 +47,13 @@ def acl_command(
         words = [f"{rules[0]} on #{PLACE}", *(f"'{rule}'" if rule[0] in "(%~&" else rule for rule in rules[1:])]
         print(f"ACL SETUSER {hub_id}-{each} {' '.join(words)}")
     print(
-        f"{PLACE} is what `printf %s \"$PASSWORD\" | sha256sum` prints. Redis lets in everybody until you close the user "
+        f'{PLACE} is what `printf %s "$PASSWORD" | sha256sum` prints. Redis lets in everybody until you close the user '
         "without a password (have a user of your own first, who may do all): ACL SETUSER default off",
         file=sys.stderr,
     )
     if redis6:
         print("Redis 6.2 has no selectors: the client can do all that a worker can", file=sys.stderr)
     if jobs:
-        print("whoever may enqueue jobs can have any function run in the job workers of every hub here", file=sys.stderr)
+        print(
+            "whoever may enqueue jobs can have any function run in the job workers of every hub here", file=sys.stderr
+        )

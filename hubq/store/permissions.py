@@ -46,7 +46,8 @@ CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
     "void_numbers": ("sender:*",),
     "withdraw_call": ("shard:*:mailbox", "node:*:mailbox"),
 }
-#: Scripts of ``hub.move``, ``hubq drain``, ``hubq dead`` and of an end of a partition by hand: whoever runs them needs the rules of a worker.
+#: Scripts of ``hub.move``, ``hubq drain``, ``hubq dead`` and of an end of a partition by hand: whoever runs them needs the
+#: rules of a worker.
 OPERATOR_SCRIPTS = frozenset({"drain_node", "replay_dead", "settle_quorum", "want_place"})
 
 #: What a web app may read.
@@ -87,9 +88,11 @@ JOB_WRITES = (
     "unlink", "watch", "xadd", "zadd", "zrem",
 )  # fmt: skip
 #: What running jobs takes besides.
-JOB_WORK = ("blmove", "blpop", "hincrby", "hincrbyfloat", "lmove", "lpop", "pexpire", "rename", "zremrangebyrank", "zremrangebyscore")  # fmt: skip
-JOB_PLAIN = ("multi", "exec", "discard", "unwatch", "info", "time", "script|load")
-JOB_WORK_PLAIN = ("client|info", "client|list", "client|setname", "publish", "subscribe", "unsubscribe")
+JOB_WORK = (
+    "blmove", "blpop", "hincrby", "hincrbyfloat", "lmove", "lpop", "pexpire", "rename", "zremrangebyrank", "zremrangebyscore",
+)  # fmt: skip
+JOB_PLAIN = ("multi", "exec", "discard", "unwatch", "time", "script|load", "script|exists")
+JOB_WORK_PLAIN = ("info", "client|info", "client|list", "client|setname", "publish", "subscribe", "unsubscribe")
 
 _CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
