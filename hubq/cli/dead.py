@@ -16,7 +16,10 @@ from hubq.store.dead_letters import DeadLetter
 from hubq.store.viewer import Seen, fields_of, look, words
 
 dead = typer.Typer(
-    name="dead", help="Show, replay or drop messages that took their workers down.", no_args_is_help=True
+    name="dead",
+    help="Show, replay or drop messages that took their workers down.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
 )
 
 Letter = Annotated[str, typer.Argument(metavar="LETTER", help="Its name, from `hubq dead list`.")]

@@ -7,6 +7,7 @@ import json
 import shlex
 import signal
 import sys
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,7 +46,7 @@ def urls(request: pytest.FixtureRequest, redis_server: EmbeddedServer, shell: Sh
     run(admin, "ACL", "LOG", "RESET")
     found["admin"], found["rules"] = redis_server.url, "redis6" if options else "redis7"
     for line in shell.ok("acl", hub_id, *options).splitlines():
-        words = shlex.split(line.replace(">PASSWORD", "'>secret'"))
+        words = shlex.split(line.replace("#SHA256", f"#{sha256(b'secret').hexdigest()}"))
         run(admin, *words)
         user = words[2]
         found[user.rpartition("-")[2]] = redis_server.url.replace("redis://", f"redis://{user}:secret@")
@@ -170,11 +171,13 @@ def test_what_a_web_app_may_do_and_what_takes_the_rules_of_a_worker(
         client.close()
     shell.ok(*move, "--redis", urls["worker"])
     assert web.where("c-1").node == there
-    assert len(web.dead_letters()) == 1
+    operator = Hub(hub_id, redis=urls["worker"])
+    assert len(operator.dead_letters()) == 1
     shell.ok(*replay, "--redis", urls["worker"])
-    assert web.dead_letters() == [] and web.ref("c-1").call("total", timeout=20) == 7
+    assert operator.dead_letters() == [] and web.ref("c-1").call("total", timeout=20) == 7
     shell.ok(*drain, "--redis", urls["worker"])
     admin.close()
+    operator.close()
     web.close()
 
 
