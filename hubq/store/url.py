@@ -15,7 +15,7 @@ SCHEMES = ("redis", "rediss", "unix")
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 
 #: What an URL without user and password looks like: it is told as it is.
-_PLAIN = re.compile(r"(?:[a-z+]+://)?[\w.-]*(?::\d{1,5})?(?:,[\w.-]+(?::\d{1,5})?)*(?:/[\w.-]*)*")
+_PLAIN = re.compile(r"(?:[a-z+]+://[\w.-]*(?::\d{1,5})?|[\w.-]+:\d{1,5})(?:,[\w.-]+(?::\d{1,5})?)*(?:/[\w.-]*)*")
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::(\d{1,5}))?")
 
 
