@@ -45,7 +45,7 @@ def urls(request: pytest.FixtureRequest, redis_server: EmbeddedServer, shell: Sh
     found: dict[str, str] = {}
     run(admin, "ACL", "LOG", "RESET")
     found["admin"], found["rules"] = redis_server.url, "redis6" if options else "redis7"
-    for line in shell.ok("acl", hub_id, *options).splitlines():
+    for line in shell.run("acl", hub_id, *options).stdout.splitlines():
         words = shlex.split(line.replace("#SHA256", f"#{sha256(b'secret').hexdigest()}"))
         run(admin, *words)
         user = words[2]
