@@ -79,18 +79,19 @@ def plain(seen: Any) -> Any:
     >>> plain(look(b'j{"a": [1, null]}'))
     {'a': [1, None]}
     """
-    return _plain(seen, 0, [LONGEST])
+    return _plain(seen, [], [LONGEST])
 
 
-def _plain(seen: Any, depth: int, left: list[int]) -> Any:
+def _plain(seen: Any, path: list[Seen], left: list[int]) -> Any:
     left[0] -= 1  # a list may hold another many times, and so be more than its pickle
-    if left[0] <= 0 or depth > DEEPEST:
+    if left[0] <= 0 or len(path) > DEEPEST or any(seen is outer for outer in path):
         return "..."
     if isinstance(seen, Seen):
+        within = [*path, seen]
         if seen.kind in ("list", "tuple"):
-            return [_plain(item, depth + 1, left) for item in seen.items]
+            return [_plain(item, within, left) for item in seen.items]
         if seen.kind == "dict" and all(isinstance(key, str) for key in seen.items[::2]):
-            return {key: _plain(value, depth + 1, left) for key, value in _pairs(seen.items)}
+            return {key: _plain(value, within, left) for key, value in _pairs(seen.items)}
     if seen is None or isinstance(seen, str | bool | int) or (isinstance(seen, float) and math.isfinite(seen)):
         return seen
     text = words(seen, left[0])
