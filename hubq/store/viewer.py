@@ -38,8 +38,12 @@ class Seen:
     kind: str
     name: str = ""
     items: list[Any] = field(default_factory=list)
-    state: Any = None
     more: list[Any] = field(default_factory=list)
+    state: Any = None
+
+    def build(self, state: Any) -> None:
+        """Lay a state into it."""
+        self.state = state
 
 
 def look(data: bytes) -> Any:
@@ -221,7 +225,7 @@ class _Machine:
         elif name == "BUILD":
             state = stack.pop()
             if isinstance(stack[-1], Seen):
-                stack[-1].state = state
+                stack[-1].build(state)
         elif name == "GLOBAL":
             stack.append(Seen("object", argument.replace(" ", ".")))
         elif name == "STACK_GLOBAL":

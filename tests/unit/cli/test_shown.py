@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from hubq.cli.main import _told
+from hubq.cli.main import outcome
 from hubq.cli.output import print_json, print_table, print_value, say
 from hubq.core.shown import shown, shown_json, shown_lines
 from hubq.logs import JsonFormatter, TextFormatter
@@ -43,7 +43,7 @@ def test_what_commands_print(capsys: pytest.CaptureFixture[str]) -> None:
     print_value(NASTY)
     print_value(Nasty())
     print_json({NASTY: NASTY})
-    _told(NASTY, 1)
+    assert outcome(["ps", f"app{NASTY}:hub"]) == 2
     out, err = capsys.readouterr()
     assert not acts(out) and not acts(err)
     assert not [line for line in (out + err).splitlines() if line.startswith("2026")]
