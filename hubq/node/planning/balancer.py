@@ -130,7 +130,7 @@ class Balancer:
     async def _turn(self, joined: bool) -> None:
         group, keys, standing = self._group, self._group.keys, self._group.standing
         if joined:
-            nodes = await group.redis.run(read_nodes(keys))
+            nodes: Mapping[str, NodeInfo] = await group.redis.run(read_nodes(keys))
         else:
             nodes = await self._publish_load()
         up = {name: info.incarnation for name, info in nodes.items() if info.up}

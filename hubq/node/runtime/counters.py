@@ -41,6 +41,7 @@ class Counters:
         "commit_seconds",
         "handler_seconds",
         "leases_lost",
+        "malformed",
         "moved_in",
         "moved_out",
         "pauses",
@@ -53,6 +54,7 @@ class Counters:
         self.moved_out = 0
         self.taken_over = 0  # shards that were claimed, since they had no live owner
         self.leases_lost = 0
+        self.malformed = 0  # things that could not be read
         self.pauses = Seconds()  # of each child that came here, from closing there to opening here
         self.commit_seconds = Seconds()
         self.handler_seconds = Seconds()  # counted only in a node that was told to measure
@@ -73,6 +75,10 @@ class Counters:
     def lease_lost(self) -> None:
         """Everything here became void."""
         self.leases_lost += 1
+
+    def was_malformed(self) -> None:
+        """Something could not be read."""
+        self.malformed += 1
 
     def paused(self, seconds: float, times: int = 1) -> None:
         """So many children (``times``) came here, each after a pause of so many seconds."""

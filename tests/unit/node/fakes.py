@@ -150,6 +150,16 @@ class FakeEvents:
         self.added.append((kind, fields))
 
 
+class FakeReports:
+    """Remembers what was malformed."""
+
+    def __init__(self) -> None:
+        self.told: list[Malformed] = []
+
+    def report(self, malformed: Malformed) -> None:
+        self.told.append(malformed)
+
+
 def a_standing(clock: Clock, node: str = "a") -> Standing:
     """A member under a fresh lease: incarnation 7."""
     standing = Standing(node, Lease(seconds=5.0, margin=1.0), RedisClock(), clock)

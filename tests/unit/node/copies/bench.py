@@ -186,9 +186,10 @@ class Bench:
         self.endings, self.signals, self.pumps = FakeEndings(), FakeSignals(), FakePumps()
         self.lives, self.committer = FakeLives(), FakeCommitter()
         builder: Any = FakeBuilder()
+        self.reports = FakeReports()
         self.applier = LogApplier(
             self.group, self.background, builder, cast(Any, self.signals), cast(Any, self.endings), cast(Any, self.pumps),
-            CopyStates(builder), active_active=active_active,
+            CopyStates(builder), cast(Any, self.reports), active_active=active_active,
         )  # fmt: skip
         self.followed = Followed(self.group, self.background, self.applier)
         self.standby = Standby(

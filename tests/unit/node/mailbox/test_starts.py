@@ -67,9 +67,11 @@ class Starting(Household):
         self.wishes = Wishes(self.group, News())
         self.wishes.seen({name: NodeInfo(number, "up", 0) for name, number in {"a": 7, "b": 9}.items()})
         events = cast(Any, self.endings)
+        self.reports = FakeReports()
+        self.burials = Burials("a", self.group.config, self.queue, cast(Any, self.reports))
         self.starts = Starts(
-            self.group, self.background, self.hooks, self.gate, self.queue, self.cursors, self.builder, self.endings,
-            self.lives, Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
+            self.group, self.background, self.hooks, self.gate, self.queue, self.cursors, self.builder,
+            self.burials, self.endings, self.lives, Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
             self.quiet,
         )  # fmt: skip
 

@@ -88,10 +88,11 @@ class Listening(Stage):
         self.reads: list[tuple[Any, ...]] = []
         self._answers = list(answers)
         self.told = FakeRedis(self._next)
-        self.parts = Parts()
+        self.parts, self.reports = Parts(), FakeReports()
         part = cast(Any, self.parts)
         self.loop = ControlLoop(
-            a_group(self.told, self.clock), self.background, self.plan_due, PubSub(), part, part, part, part, part, part
+            a_group(self.told, self.clock), self.background, self.plan_due, PubSub(), part, part, part, part, part, part,
+            cast(Any, self.reports),
         )
 
     def _next(self, command: Command[Any]) -> Any:
