@@ -306,5 +306,5 @@ class Wiring:
             group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings
         )
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
-        self.reader = Reader(group, self.cursors, self.delivery, self.catching_up)
+        self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)

@@ -101,9 +101,9 @@ class ControlLoop:
     def _take(self, message: ControlMessage | Malformed) -> None:
         if isinstance(message, Malformed):
             self._reports.report(message)
-        elif not 0 <= getattr(message, "shard", 0) < self._group.config.shards:
+        elif not isinstance(message, Wake) and not message.shard < self._group.config.shards:
             place = f"a message {type(message).__name__} from {message.sender}"
-            self._reports.report(Malformed(place, f"the hub has no shard {getattr(message, 'shard', 0)}"))
+            self._reports.report(Malformed(place, f"the hub has no shard {message.shard}"))
         else:
             try:
                 self._receive(message)

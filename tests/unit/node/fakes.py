@@ -9,6 +9,7 @@ from typing import Any, cast
 from hubq.config import Config
 from hubq.core.child import Child
 from hubq.core.lease import Lease, RedisClock
+from hubq.core.malformed import Malformed
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand

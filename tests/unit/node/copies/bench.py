@@ -32,7 +32,17 @@ from hubq.store.mailbox import Message
 from hubq.store.replica_log import LogEntry, LogItem
 from hubq.store.spec_record import SpecRecord
 from hubq.strategies.redundancy import Replication
-from tests.unit.node.fakes import Clock, FakeEndings, FakeRedis, Seen, a_child, a_group, a_register, name_of
+from tests.unit.node.fakes import (
+    Clock,
+    FakeEndings,
+    FakeRedis,
+    FakeReports,
+    Seen,
+    a_child,
+    a_group,
+    a_register,
+    name_of,
+)
 
 
 class Account(Child):

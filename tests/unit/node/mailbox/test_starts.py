@@ -14,13 +14,14 @@ from hubq.node.arrivals.batches import Batches
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.held.cursors import START
 from hubq.node.held.holding import Holding
+from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import UNDONE, Starts
 from hubq.node.runtime.bell import News
 from hubq.store.command import Command
 from hubq.store.mailbox import Message, StartOptions, read_reply, read_started
 from hubq.store.membership import NodeInfo
 from hubq.store.spec_record import SpecRecord
-from tests.unit.node.fakes import name_of
+from tests.unit.node.fakes import FakeReports, name_of
 from tests.unit.node.household import Household
 from tests.unit.node.movers import until
 
@@ -71,7 +72,8 @@ class Starting(Household):
         self.burials = Burials("a", self.group.config, self.queue, cast(Any, self.reports))
         self.starts = Starts(
             self.group, self.background, self.hooks, self.gate, self.queue, self.cursors, self.builder,
-            self.burials, self.endings, self.lives, Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
+            self.burials, self.endings, self.lives,
+            Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
             self.quiet,
         )  # fmt: skip
 
