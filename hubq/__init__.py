@@ -43,6 +43,7 @@ from hubq.errors import (
     StateTooLarge,
     UnknownChild,
     UnknownMethod,
+    Unreadable,
 )
 from hubq.store.dead_letters import DeadLetter
 from hubq.strategies.distribution import CentralizedLoadBalancer, ConsistentHashing, Guided
@@ -124,6 +125,7 @@ __all__ = [
     "StopResult",
     "UnknownChild",
     "UnknownMethod",
+    "Unreadable",
     "__version__",
     "current_hub",
     "hubs",

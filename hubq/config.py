@@ -19,7 +19,7 @@ def checked_name(kind: str, name: str) -> str:
     >>> checked_name("hub id", "chat")
     'chat'
     """
-    if not isinstance(name, str) or not _NAME.match(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(
             f"{kind} {name!r} is not a name: use 1 to 64 letters, digits, dots, dashes or underscores, "
             "beginning with a letter or digit"

@@ -66,6 +66,7 @@ class NodeCollector(Collector):
         yield self._counter("hubq_takeovers", "Shards taken over without a handover", vitals.taken_over)
         yield self._gauge("hubq_dead_letters", "Dead letters of the shards of this node", vitals.dead)
         yield self._counter("hubq_leases_lost", "Leases that may have run out", counters.leases_lost)
+        yield self._counter("hubq_malformed", "Things in Redis that could not be read", counters.malformed)
         yield self._gauge("hubq_lease_seconds", "What is left of the lease", vitals.lease_left)
         yield self._gauge("hubq_loop_lag_seconds", "Longest wait of a timer lately", vitals.lag)
         yield self._gauge("hubq_loop_blocked_seconds", "How long the loop stands still by now", counters.blocked_for)

@@ -21,6 +21,7 @@ from hubq.node.static import start_static
 from hubq.node.vitals import Pulse
 from hubq.node.wiring import Wiring
 from hubq.store.connection import AsyncRedis, Server
+from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
 
 log = logging.getLogger("hubq.node")
@@ -29,8 +30,10 @@ log = logging.getLogger("hubq.node")
 class Connect(Protocol):
     """Makes a node's connections to its hub's Redis."""
 
-    def __call__(self, server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
-        """One that asks ``watch`` who answers, if there is one."""
+    def __call__(
+        self, server: Server, *, watch: PrimaryWatch | None = None, malformed: MalformedWatch | None = None
+    ) -> AsyncRedis:
+        """One that asks ``watch`` who answers, and tells ``malformed`` what cannot be read, if there are such."""
 
 
 def stays(code: int) -> None:
@@ -81,11 +84,11 @@ class Node:
             raise RuntimeError(f"node {self.name!r} was started before: make a new one")
         self.started = True
         hub = self.hub
-        watch = PrimaryWatch()
-        redis, reading = self._connect(hub.server, watch=watch), self._connect(hub.server, watch=watch)
+        watch, malformed = PrimaryWatch(), MalformedWatch()
+        redis, reading = (self._connect(hub.server, watch=watch, malformed=malformed) for _ in range(2))
         try:
             wiring = self._wiring = Wiring(
-                hub, self.name, redis, reading, watch, self.counters, tags=self.tags, measured=self._measured,
+                hub, self.name, redis, reading, watch, malformed, self.counters, tags=self.tags, measured=self._measured,
                 drive=self._drive, ends=self._ends,
             )  # fmt: skip
             await wiring.member.join(wait=hub.config.lease + 1.0)

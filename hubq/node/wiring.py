@@ -60,6 +60,7 @@ from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Recorder
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
+from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.reader import Reader
@@ -89,12 +90,14 @@ from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.standing import Standing
 from hubq.node.trials.marks import Marks
 from hubq.node.trials.messages import MessageTrials
 from hubq.node.trials.starts import StartTrials
 from hubq.node.vitals import Pulse
 from hubq.store.connection import AsyncRedis
+from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
 from hubq.strategies.distribution import DistributionTraits
 from hubq.strategies.migration import MigrationTraits
@@ -109,10 +112,11 @@ class Wiring:
 
     def __init__(
         self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch,
-        counters: Counters, *, tags: Mapping[str, str], measured: bool, drive: Drive, ends: Ends,
+        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], measured: bool, drive: Drive,
+        ends: Ends,
     ) -> None:  # fmt: skip
         self.counters = counters
-        self._runtime(hub, name, redis, reading)
+        self._runtime(hub, name, redis, reading, malformed)
         self._held(hub)
         self._children(hub, measured)
         self._commits()
@@ -124,20 +128,21 @@ class Wiring:
         self._mailbox()
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
-            self.copies, self.withdrawals, self.parked,
+            self.copies, self.withdrawals, self.parked, self.reports,
         )  # fmt: skip
         self.pulse = Pulse(
             self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.beat
         )
         self._lease(hub, drive, ends)
 
-    def _runtime(self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis) -> None:
+    def _runtime(self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, malformed: MalformedWatch) -> None:
         config = hub.config
         lease, now = Lease(config.lease, config.lease_margin), time.monotonic
         self.standing = Standing(name, lease, RedisClock(), now)
         self.group = Group(redis, reading, hub.keys, config, self.standing)
         self.background = Background()
         self.events = EventLog(self.group, self.background)
+        self.reports = MalformedReports(self.group, self.events, self.counters, malformed)
         self.hooks = HookRunner(hub.hook_book, hub.hub_id, name, self.background)
         self.beat = Beat()
         self.plan_due = Bell()
@@ -199,7 +204,7 @@ class Wiring:
     def _copies(self, hub: Hub) -> None:
         group, background = self.group, self.background
         self.applier = LogApplier(
-            group, background, self.builder, self.signals, self.endings, self.pumps, self.copy_states,
+            group, background, self.builder, self.signals, self.endings, self.pumps, self.copy_states, self.reports,
             active_active=self.active_active,
         )  # fmt: skip
         self.followed = Followed(group, background, self.applier)
@@ -314,11 +319,14 @@ class Wiring:
 
     def _mailbox(self) -> None:
         group, background = self.group, self.background
+        burials = Burials(group.node_name, group.config, self.queue, self.reports)
         self.starts = Starts(
-            group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, self.endings, self.lives,
-            self.batches, self.wishes, self.guide, self.quiet,
+            group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
+            self.endings, self.lives, self.batches, self.wishes, self.guide, self.quiet,
         )  # fmt: skip
-        self.delivery = Delivery(group.config, self.cursors, self.pumps, self.starts, self.outcomes, self.endings)
+        self.delivery = Delivery(
+            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings
+        )
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
-        self.reader = Reader(group, self.cursors, self.delivery, self.catching_up)
+        self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from hubq.store.command import Command, plain
+from hubq.store.command import Command, one_of, plain
 from hubq.store.keys import Keys
 
 #: How often a node writes them, and how long they are kept, seconds.
@@ -67,7 +67,5 @@ def write_vitals(keys: Keys, node: str, vitals: Vitals) -> Command[None]:
 
 
 def read_vitals(keys: Keys, node: str) -> Command[Vitals | None]:
-    """A node's account of itself; None: it has not written one for ``KEPT`` seconds."""
-    return plain(
-        "GET", keys.vitals(node), read=lambda data: msgspec.json.decode(data, type=Vitals) if data is not None else None
-    )
+    """A node's account of itself; None: it has written none that can be read for ``KEPT`` seconds."""
+    return plain("GET", keys.vitals(node), read=one_of(lambda data: msgspec.json.decode(data, type=Vitals), None))

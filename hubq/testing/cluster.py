@@ -16,6 +16,7 @@ from hubq.node.node import Node
 from hubq.store.answers import KEY_ROUNDS
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis, Server, SyncRedis
+from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
 from hubq.testing.probe import probe
 from hubq.testing.waiting import eventually
@@ -31,9 +32,11 @@ class Gate:
         self._passable = threading.Event()  # the same for the thread; a cut ends its wait, too
         self._passable.set()
 
-    def connect(self, server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
+    def connect(
+        self, server: Server, *, watch: PrimaryWatch | None = None, malformed: MalformedWatch | None = None
+    ) -> AsyncRedis:
         """A connection through this gate (``Node(connect=...)``)."""
-        return GatedRedis(self, server, watch)
+        return GatedRedis(self, server, watch, malformed)
 
     def connect_waiting(self, server: Server, timeout: float) -> SyncRedis:
         """The connection of a lease thread through this gate."""
@@ -80,8 +83,10 @@ class Gate:
 class GatedRedis(AsyncRedis):
     """Asks a gate before and after each request."""
 
-    def __init__(self, gate: Gate, server: Server, watch: PrimaryWatch | None) -> None:
-        super().__init__(server, watch=watch)
+    def __init__(
+        self, gate: Gate, server: Server, watch: PrimaryWatch | None, malformed: MalformedWatch | None
+    ) -> None:
+        super().__init__(server, watch=watch, malformed=malformed)
         self._gate = gate
 
     async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:

@@ -41,6 +41,10 @@ class Builder:
             ) from error
 
     def _build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
+        if record.malformed:
+            raise StartFailed(
+                f"the spec of child {child!r} is malformed ({record.malformed}): stop the child, and start it again"
+            )
         kind = self._classes.resolve(record.name, record.module)
         args, kwargs = decode(record.arguments)
         if self._hooks.wants(ALTER):
