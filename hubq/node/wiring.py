@@ -23,6 +23,7 @@ from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.lives import Lives
+from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
@@ -55,7 +56,7 @@ from hubq.node.departures.stragglers import Stragglers
 from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
-from hubq.node.held.holding import Recorder
+from hubq.node.held.holding import HostedChild, Recorder
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.catching_up import CatchingUp
@@ -163,7 +164,10 @@ class Wiring:
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
-        self.handler = Handler(self.standing, config, methods, threads, self.outcomes, self.endings, states, self.quiet)
+        ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
+        self.handler = Handler(
+            self.standing, config, methods, threads, self.outcomes, self.endings, states, self.quiet, ending, broken
+        )  # fmt: skip
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler)
         self.balancing = DistributionTraits.of(hub.distribution).balancing
@@ -171,11 +175,12 @@ class Wiring:
         if measured or self.balancing is not None:
             handle = timed(handle, self.counters.handler_seconds)
         may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
-        self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors)
+        self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors, ending)
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
             self.signals, self.endings, self.builder, self.parking, self.pumps,
         )  # fmt: skip
+        self.mending = Mending(background, self.lives, broken)
         self.start_trials = StartTrials(group, background, self.marks, self.lives)
         self.activity = Activity(self.standing, self.signals, self.register)
 

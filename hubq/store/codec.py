@@ -46,7 +46,7 @@ def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -
     """Arguments of a call or a start, or :class:`NotSendable` that names ``what``."""
     try:
         return encode((args, kwargs))
-    except Exception as error:
+    except BaseException as error:
         raise NotSendable(f"the arguments of {what} cannot be pickled ({error}): send plain values") from error
 
 
@@ -54,7 +54,7 @@ def encode_state(state: Any, limit: int, child: str) -> bytes:
     """A child's state, or :class:`StateNotSavable` naming the attribute, or :class:`StateTooLarge`."""
     try:
         data = encode(state)
-    except Exception as error:
+    except BaseException as error:
         culprit = _culprit(state)
         where = f"attribute {culprit!r}" if culprit else "what it returned"
         raise StateNotSavable(

@@ -13,10 +13,10 @@ class InHand:
     undone, nothing of it does.
 
     ``task`` runs the handler; cancelling it undoes the message. ``in_thread`` says that the handler is a plain ``def``,
-    whose thread cannot be cancelled.
+    whose thread cannot be cancelled. ``undone``: it was cancelled by us, and not by the handler itself.
     """
 
-    __slots__ = ("in_thread", "message", "payload", "state", "task", "word")
+    __slots__ = ("in_thread", "message", "payload", "state", "task", "undone", "word")
 
     word: str
     """How it ended, once it has: ``ok``, or the word of an error."""
@@ -29,6 +29,7 @@ class InHand:
         self.message = message
         self.task = task
         self.in_thread = False
+        self.undone = False
 
     def succeeded(self, payload: bytes, state: bytes | None = None) -> None:
         """The handler has returned. ``payload`` is its encoded result, ``state`` the envelope to save with it."""
@@ -46,5 +47,6 @@ class InHand:
 
     def cancel(self) -> None:
         """Undo the message: its handler is cancelled, and its child goes back to the state before it."""
+        self.undone = True
         if self.task is not None:
             self.task.cancel()
