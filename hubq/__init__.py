@@ -35,6 +35,7 @@ from hubq.errors import (
     NotReplicated,
     NotSendable,
     Partitioned,
+    PayloadTooLarge,
     Poisoned,
     RedisRefused,
     RedisUnavailable,
@@ -43,6 +44,7 @@ from hubq.errors import (
     StateTooLarge,
     UnknownChild,
     UnknownMethod,
+    WaitsInEventLoop,
 )
 from hubq.store.dead_letters import DeadLetter
 from hubq.strategies.distribution import CentralizedLoadBalancer, ConsistentHashing, Guided
@@ -104,6 +106,7 @@ __all__ = [
     "NotReplicated",
     "NotSendable",
     "Partitioned",
+    "PayloadTooLarge",
     "Pid",
     "Place",
     "Poisoned",
@@ -124,6 +127,7 @@ __all__ = [
     "StopResult",
     "UnknownChild",
     "UnknownMethod",
+    "WaitsInEventLoop",
     "__version__",
     "current_hub",
     "hubs",

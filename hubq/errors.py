@@ -78,6 +78,12 @@ class NotSendable(HubqError, TypeError):
     """Arguments or a result cannot be pickled."""
 
 
+class PayloadTooLarge(HubqError, ValueError):
+    """Arguments or a result are over ``max_payload_bytes``, or more than this Redis takes. Arguments were not sent. The handler of a
+    result was undone.
+    """
+
+
 class MailboxFull(HubqError):
     """``max_backlog`` messages wait for the child. Nothing was sent; try again later.
 
@@ -151,6 +157,14 @@ class DuplicateJob(HubqError):
     """A job of this id exists already (``unique=True``). This is also an ``rq.exceptions.DuplicateJobError``."""
 
 
+class WaitsInEventLoop(HubqError, RuntimeError):
+    """A waiting operation of a hub was begun in a thread in which an event loop runs. Nothing was sent.
+
+    Every task of that loop would have waited with it: all children of a node, all requests of a web app. ``hub.aio`` has the
+    same operations, awaiting.
+    """
+
+
 class Fenced(HubqError):
     """This node's ownership token is not the current one: another node owns the shard now."""
 
@@ -171,6 +185,7 @@ BY_WORD: dict[str, type[HubqError]] = {
     "state_not_savable": StateNotSavable,
     "state_too_large": StateTooLarge,
     "not_sendable": NotSendable,
+    "payload_too_large": PayloadTooLarge,
     "mailbox_full": MailboxFull,
     "poisoned": Poisoned,
 }

@@ -83,6 +83,7 @@ from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.node.trials.marks import Marks
 from hubq.node.trials.messages import MessageTrials
@@ -128,6 +129,7 @@ class Wiring:
         self.standing = Standing(name, lease, RedisClock(), now)
         self.group = Group(redis, reading, hub.keys, config, self.standing)
         self.background = Background()
+        self.sizes = Sizes(config)
         self.events = EventLog(self.group, self.background)
         self.hooks = HookRunner(hub.hook_book, hub.hub_id, name, self.background)
         self.plan_due = Bell()
@@ -140,7 +142,7 @@ class Wiring:
     def _held(self, hub: Hub) -> None:
         self.replicated = hub.redundancy.replication_factor(MANY) > 1
         self.active_active = self.replicated and hub.redundancy.replication_model == "active_active"
-        self.shard_recorder = ShardRecorder(self.active_active, hub.config.max_state_bytes)
+        self.shard_recorder = ShardRecorder(self.active_active, self.sizes)
         self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
         self.cursors = Cursors()
         self.register = Register(self.cursors)
@@ -151,7 +153,7 @@ class Wiring:
         signal = hub.redundancy.redundancy_signal if self.replicated else "none"
         heard = HEARD.get(signal, frozenset({signal}))
         self.signals = Signals(self.standing, config, heard, self.active_active)
-        self.saver = Saver(config, background, self.queue)
+        self.saver = Saver(config, self.sizes, background, self.queue)
         self.outcomes = Outcomes(name, self.queue, self.saver)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
@@ -166,7 +168,7 @@ class Wiring:
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
         ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
         self.handler = Handler(
-            self.standing, config, methods, threads, self.outcomes, self.endings, states, self.quiet, ending, broken
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, states, self.quiet, ending, broken
         )  # fmt: skip
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler)
@@ -188,7 +190,7 @@ class Wiring:
         self.forfeits = Forfeits(self.register, self.endings, self.events, self.background, self.plan_due, self.group)
         waits = bool(self.group.config.wait_replicas)
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
-        self.committer = Committer(self.group, self.queue, self.forfeits, self.counters, confirmation)
+        self.committer = Committer(self.group, self.queue, self.forfeits, self.counters, confirmation, self.sizes)
 
     def _copies(self, hub: Hub) -> None:
         group, background = self.group, self.background

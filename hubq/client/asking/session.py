@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.forks import renewed_after_fork
 from hubq.client.asking.refusals import accepted, refused_sends, refused_starts, void_command
 from hubq.client.asking.requests import (
     IN_FLIGHT,
@@ -19,6 +20,7 @@ from hubq.client.asking.requests import (
     send_commands,
     start_command,
 )
+from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.asking.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
@@ -41,10 +43,16 @@ class Session:
         self._window = SendWindow()
         self._replies: dict[str, Reply] = {}
         self._wanted: set[str] = set()
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        """In a forked process (:mod:`hubq.client.asking.forks`)."""
         self._lock = threading.RLock()  # a future may be awaited in another thread than the one that made it
 
     def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end."""
+        refuse_in_event_loop()  # (a future brings its session along)
         with self._lock:
             return self._drive(operation)
 

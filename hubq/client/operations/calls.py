@@ -21,7 +21,7 @@ from hubq.errors import (
     RedisUnavailable,
     UnknownChild,
 )
-from hubq.store.codec import decode
+from hubq.store.codec import checked_size, decode
 from hubq.store.mailbox import Outgoing
 
 
@@ -34,6 +34,7 @@ def checked_timeout(timeout: float) -> float:
 
 def send(hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool) -> Operation[str]:
     """Put one message into a child's mailbox; its id."""
+    checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
     draft = Outgoing("call" if reply else "cast", checked_child_id(child_id), method, payload, timeout, reply)
     ((message_id, word),) = yield Send([draft])
     _raise_refusal(hub, child_id, word)

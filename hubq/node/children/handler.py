@@ -9,10 +9,9 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any, Protocol
 
-from hubq.config import Config
 from hubq.core.child import methods_of
 from hubq.core.lifecycle import Life, LifeEvent
-from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
+from hubq.errors import HubqError, NotSendable, PayloadTooLarge, UnknownMethod, word_for
 from hubq.node.children.endings import Endings
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
@@ -20,9 +19,10 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.state import envelope_of, lay_state, take_state, takes_boundaries
 from hubq.node.runtime.raised import Raised, in_short
+from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.node.runtime.tasks import torn_down
-from hubq.store.codec import decode, encode
+from hubq.store.codec import checked_size, decode, encode
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
 
@@ -54,14 +54,14 @@ class Handler:
     """
 
     def __init__(
-        self, standing: Standing, config: Config, methods: Methods, threads: Executor, outcomes: Outcomes,
+        self, standing: Standing, sizes: Sizes, methods: Methods, threads: Executor, outcomes: Outcomes,
         endings: Endings, copy_states: LaysState, quiet: set[str], ending: asyncio.Event,
         broken: asyncio.Queue[HostedChild],
     ) -> None:  # fmt: skip
         self.handled = 0
         self.failed = 0
         self._standing = standing
-        self._max_state_bytes = config.max_state_bytes
+        self._sizes = sizes
         self._methods = methods
         self._threads = threads
         self._outcomes = outcomes
@@ -90,7 +90,8 @@ class Handler:
         eager = takes_boundaries(hosted)
         try:
             if eager and hosted.boundary is None:
-                hosted.taken(take_state(hosted, self._max_state_bytes))
+                hosted.taken(take_state(hosted, self._sizes.state))
+            checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
             args, kwargs = decode(message.payload)
             if is_async:
                 result = await method(instance, *args, **kwargs)
@@ -120,6 +121,10 @@ class Handler:
             return
         try:
             answer = encode(result) if message.reply_to else b""
+            checked_size(answer, self._sizes.payload, f"the result of {message.method}")
+        except PayloadTooLarge as error:
+            self._raised(hosted, in_hand, error)
+            return
         except BaseException as error:
             unsendable = NotSendable(f"the result of {message.method} cannot be pickled ({in_short(error)})")
             self._raised(hosted, in_hand, unsendable)
@@ -157,7 +162,7 @@ class Handler:
         cursor = in_hand.message.entry.decode()
         if eager:
             try:
-                state = take_state(hosted, self._max_state_bytes)
+                state = take_state(hosted, self._sizes.state)
             except HubqError as error:
                 hosted.holds_until(cursor)
                 self._raised(hosted, in_hand, error)
@@ -218,7 +223,7 @@ class Handler:
         hosted.holds_until(message.entry.decode())
         if hosted.kind.durability != "commit" and not hosted.holding.recorder.records:
             return None
-        state = take_state(hosted, self._max_state_bytes)
+        state = take_state(hosted, self._sizes.state)
         hosted.taken(state)
         if not hosted.saved_with_each_message:
             return None

@@ -14,14 +14,16 @@ from hubq.node.held.shapes import check_comes_back
 from hubq.node.held.state import HANDED, envelope_of, overrides, take_state, takes_boundaries
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.raised import in_short
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import encode_state
 
 
 class Saver:
     """Puts states into the effects of holdings, for the next commit."""
 
-    def __init__(self, config: Config, background: Background, queue: CommitQueue) -> None:
+    def __init__(self, config: Config, sizes: Sizes, background: Background, queue: CommitQueue) -> None:
         self._config = config
+        self._sizes = sizes
         self._background = background
         self._queue = queue
         self._ending_runs: set[asyncio.Task[object]] = set()
@@ -46,7 +48,7 @@ class Saver:
 
     def save(self, hosted: HostedChild) -> None:
         """Put the child's state, and the messages that it holds, into the next commit. Call at a boundary."""
-        state = take_state(hosted, self._config.max_state_bytes)
+        state = take_state(hosted, self._sizes.state)
         unexplained = hosted.taken(state)  # no message has made it so
         if not hosted.saved:
             hosted.is_saved()
@@ -118,10 +120,10 @@ class Saver:
                 raise
             except BaseException as error:  # a task that raises it would end the event loop
                 raise StateNotSavable(f"prepare_handover_state raised {in_short(error)}") from error
-            data = encode_state(handed, self._config.max_state_bytes, hosted.child_id)
+            data = encode_state(handed, self._sizes.state, hosted.child_id)
             check_comes_back(hosted.kind, handed, data, hosted.child_id)
             return hosted.child_id, envelope_of(hosted, data, HANDED)
-        data = take_state(hosted, self._config.max_state_bytes)
+        data = take_state(hosted, self._sizes.state)
         if hosted.saved and data == hosted.boundary and hosted.child_id not in hosted.holding.effects.states:
             return hosted.child_id, None
         return hosted.child_id, envelope_of(hosted, data)

@@ -31,6 +31,7 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import decode, encode
 from hubq.store.effects import Effects
 from hubq.store.envelope import Envelope
@@ -76,7 +77,7 @@ class Household:
         self.threads = ThreadPoolExecutor(2)
         self.ending = asyncio.Event()
         broken: asyncio.Queue[HostedChild] = asyncio.Queue()
-        self.saver = Saver(config, self.background, self.queue)
+        self.saver = Saver(config, Sizes(config), self.background, self.queue)
         self.outcomes = Outcomes("a", self.queue, self.saver)
         self.endings = Endings(
             self.group, self.background, events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
@@ -87,7 +88,7 @@ class Household:
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, self.queue, self.quiet)
         self.handler = Handler(
-            self.standing, config, methods or Methods(), self.threads, self.outcomes, self.endings, self.copy_states,
+            self.standing, Sizes(config), methods or Methods(), self.threads, self.outcomes, self.endings, self.copy_states,
             self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
