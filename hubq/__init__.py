@@ -9,7 +9,7 @@ from hubq.client.faces.start_future import StartFuture
 from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
-from hubq.core.child import Child, State
+from hubq.core.child import Child, State, time_limit
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
@@ -18,6 +18,8 @@ from hubq.errors import (
     CallTimeout,
     ConfigError,
     DuplicateJob,
+    HandlerKilled,
+    HandlerOverdue,
     HubqError,
     InvalidChildId,
     InvalidJob,
@@ -25,6 +27,7 @@ from hubq.errors import (
     JobFailed,
     MailboxFull,
     MappingError,
+    MessageDropped,
     NameTaken,
     NoChildren,
     NoClock,
@@ -84,6 +87,8 @@ __all__ = [
     "DuplicateJob",
     "DynamicQuorum",
     "Guided",
+    "HandlerKilled",
+    "HandlerOverdue",
     "HotSwap",
     "Hub",
     "HubInfo",
@@ -95,6 +100,7 @@ __all__ = [
     "MailboxFull",
     "MajorityQuorum",
     "MappingError",
+    "MessageDropped",
     "NameTaken",
     "NoChildren",
     "NoClock",
@@ -131,4 +137,5 @@ __all__ = [
     "__version__",
     "current_hub",
     "hubs",
+    "time_limit",
 ]

@@ -78,6 +78,18 @@ class NotSendable(HubqError, TypeError):
     """Arguments or a result cannot be pickled."""
 
 
+class HandlerOverdue(HubqError, TimeoutError):
+    """A handler took longer than its ``handler_timeout``. It was undone: the child has the state that it had before."""
+
+
+class HandlerKilled(HubqError):
+    """A handler was ended by ``hub.kill`` or by a stop that does not wait. It was undone."""
+
+
+class MessageDropped(HubqError):
+    """A message was taken out of its mailbox by hand. It was not run, and is a dead letter."""
+
+
 class PayloadTooLarge(HubqError, ValueError):
     """Arguments or a result are over ``max_payload_bytes``, or more than this Redis takes. Arguments were not sent. The handler of a
     result was undone.
@@ -186,6 +198,9 @@ BY_WORD: dict[str, type[HubqError]] = {
     "state_too_large": StateTooLarge,
     "not_sendable": NotSendable,
     "payload_too_large": PayloadTooLarge,
+    "handler_overdue": HandlerOverdue,
+    "handler_killed": HandlerKilled,
+    "message_dropped": MessageDropped,
     "mailbox_full": MailboxFull,
     "poisoned": Poisoned,
 }

@@ -6,7 +6,7 @@ import importlib
 import inspect
 from typing import Any
 
-from hubq.core.child import Child, FunctionChild
+from hubq.core.child import Child, FunctionChild, checked_limit
 from hubq.core.spec import DURABILITIES
 from hubq.errors import ConfigError, StartFailed
 
@@ -85,6 +85,7 @@ def _check_class(kind: type[Child]) -> None:
         raise ConfigError(f"{kind.__name__}.durability={kind.durability!r}: give one of {', '.join(DURABILITIES)}")
     if kind.on_error not in ("rollback", "keep"):
         raise ConfigError(f"{kind.__name__}.on_error={kind.on_error!r}: give 'rollback' or 'keep'")
+    checked_limit(f"{kind.__name__}.handler_timeout", kind.handler_timeout)
     if isinstance(kind.transient, str):
         raise ConfigError(f"{kind.__name__}.transient={kind.transient!r}: give a tuple of attribute names")
     run = getattr(kind, "run", None)

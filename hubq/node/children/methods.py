@@ -6,7 +6,8 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
-from hubq.core.child import callable_method
+from hubq.core.child import Child, callable_method, timeout_of
+from hubq.node.children.timed_out import within
 from hubq.node.held.holding import HostedChild
 from hubq.store.mailbox import Message
 from hubq.tracing import Tracing
@@ -26,8 +27,13 @@ class Methods:
         key = (hosted.kind, message.method)
         if key not in self._known:
             method = callable_method(*key)
-            self._known[key] = None if method is None else (method, iscoroutinefunction(method))
+            self._known[key] = None if method is None else _timed(hosted.kind, method)
         return self._known[key]
+
+
+def _timed(kind: type[Child], method: Callable[..., Any]) -> Found:
+    is_async, seconds = iscoroutinefunction(method), timeout_of(kind, method)
+    return method if seconds is None else within(method, is_async, seconds), is_async
 
 
 class TracedMethods(Methods):
