@@ -61,6 +61,7 @@ from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
+from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.reader import Reader
 from hubq.node.mailbox.starts import Starts
 from hubq.node.mailbox.withdrawals import Withdrawals
@@ -119,7 +120,7 @@ class Wiring:
         self._mailbox()
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
-            self.copies, self.withdrawals, self.parked,
+            self.copies, self.withdrawals, self.interventions, self.parked,
         )  # fmt: skip
         self.pulse = Pulse(self.group, self.register, self.handler, self.committer, self.counters, self.planner)
 
@@ -308,3 +309,7 @@ class Wiring:
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up)
         self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)
+        self.interventions = Interventions(
+            group, background, self.events, self.register, self.cursors, self.queue, self.outcomes, self.endings,
+            self.lives,
+        )  # fmt: skip

@@ -105,8 +105,10 @@ class Handler:
                     raise raised
         except asyncio.CancelledError as error:
             if not in_hand.undone and not self._ending.is_set():
+                if in_hand.in_thread:
+                    hosted.abandon()  # it was killed, and its thread goes on
                 # Not ours: the handler has cancelled its own task, or something that it waited for was cancelled.
-                self._raised(hosted, in_hand, error)
+                self._raised(hosted, in_hand, in_hand.killed or error)
                 return
             # Overdue in a handover, or the node is going away: as if the message had never been begun.
             self._roll_back(hosted)

@@ -16,7 +16,7 @@ class InHand:
     whose thread cannot be cancelled. ``undone``: it was cancelled by us, and not by the handler itself.
     """
 
-    __slots__ = ("in_thread", "message", "payload", "state", "task", "undone", "word")
+    __slots__ = ("in_thread", "killed", "message", "payload", "state", "task", "undone", "word")
 
     word: str
     """How it ended, once it has: ``ok``, or the word of an error."""
@@ -30,6 +30,7 @@ class InHand:
         self.task = task
         self.in_thread = False
         self.undone = False
+        self.killed: Exception | None = None
 
     def succeeded(self, payload: bytes, state: bytes | None = None) -> None:
         """The handler has returned. ``payload`` is its encoded result, ``state`` the envelope to save with it."""
@@ -44,6 +45,12 @@ class InHand:
     def threaded(self) -> None:
         """The handler goes on in a thread."""
         self.in_thread = True
+
+    def kill(self, why: Exception) -> None:
+        """End the message: its handler is cancelled, and has raised ``why``."""
+        self.killed = why
+        if self.task is not None:
+            self.task.cancel()
 
     def cancel(self) -> None:
         """Undo the message: its handler is cancelled, and its child goes back to the state before it."""
