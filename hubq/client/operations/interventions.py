@@ -49,4 +49,4 @@ def _intervene(hub: HubContext, child_id: str, what: str, entry: str, timeout: f
     word, node, payload = reply
     if word != "ok":
         raise HubqError(msgspec.json.decode(payload)["message"])
-    return node
+    return str(node)

@@ -58,7 +58,9 @@ def test_jobs_children_keys_and_resumables_later(make_hub: Any) -> None:
     async def scenario(cluster: Cluster) -> None:
         job = await asyncio.to_thread(hub.enqueue_in, 0.2, tick, "later")
         child = await asyncio.to_thread(hub.start_child_in, 0.2, "room-1", Room, "redis", metadata={"tag": "vip"})
-        at = await asyncio.to_thread(hub.start_child_at, datetime.now() + timedelta(seconds=0.2), "room-2", Room, topic="arq")
+        at = await asyncio.to_thread(
+            hub.start_child_at, datetime.now() + timedelta(seconds=0.2), "room-2", Room, topic="arq"
+        )
         keyed = await asyncio.to_thread(hub.enqueue_in, 0.2, tick, "keyed", key="k")
         resumable = await asyncio.to_thread(hub.enqueue_in, timedelta(seconds=0.2), slow, "resumed", job_id="r1")
         assert hub.rq_queue.count == 0 and job.get_status() == JobStatus.SCHEDULED
