@@ -9,7 +9,7 @@ from hubq.client.faces.start_future import StartFuture
 from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
-from hubq.core.child import Child, State
+from hubq.core.child import Child, State, time_limit
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
@@ -18,6 +18,8 @@ from hubq.errors import (
     CallTimeout,
     ConfigError,
     DuplicateJob,
+    HandlerKilled,
+    HandlerOverdue,
     HubqError,
     InvalidChildId,
     InvalidJob,
@@ -25,6 +27,7 @@ from hubq.errors import (
     JobFailed,
     MailboxFull,
     MappingError,
+    MessageDropped,
     NameTaken,
     NoChildren,
     NoClock,
@@ -35,6 +38,7 @@ from hubq.errors import (
     NotReplicated,
     NotSendable,
     Partitioned,
+    PayloadTooLarge,
     Poisoned,
     RedisRefused,
     RedisUnavailable,
@@ -44,6 +48,7 @@ from hubq.errors import (
     UnknownChild,
     UnknownMethod,
     Unreadable,
+    WaitsInEventLoop,
 )
 from hubq.store.dead_letters import DeadLetter
 from hubq.strategies.distribution import CentralizedLoadBalancer, ConsistentHashing, Guided
@@ -83,6 +88,8 @@ __all__ = [
     "DuplicateJob",
     "DynamicQuorum",
     "Guided",
+    "HandlerKilled",
+    "HandlerOverdue",
     "HotSwap",
     "Hub",
     "HubInfo",
@@ -94,6 +101,7 @@ __all__ = [
     "MailboxFull",
     "MajorityQuorum",
     "MappingError",
+    "MessageDropped",
     "NameTaken",
     "NoChildren",
     "NoClock",
@@ -105,6 +113,7 @@ __all__ = [
     "NotReplicated",
     "NotSendable",
     "Partitioned",
+    "PayloadTooLarge",
     "Pid",
     "Place",
     "Poisoned",
@@ -126,7 +135,9 @@ __all__ = [
     "UnknownChild",
     "UnknownMethod",
     "Unreadable",
+    "WaitsInEventLoop",
     "__version__",
     "current_hub",
     "hubs",
+    "time_limit",
 ]

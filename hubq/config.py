@@ -73,6 +73,11 @@ class Config:
     max_state_bytes: int = 16 * 1024 * 1024
     """The largest state of a child, pickled. A message that makes it larger is undone and its caller told."""
 
+    max_payload_bytes: int = 16 * 1024 * 1024
+    """The largest arguments of a message or a start, and the largest result, encoded. What is larger is not sent; a handler
+    that returns more is undone and its caller told. Give the same in clients and workers. Redis itself takes 512 MiB
+    (``proto-max-bulk-len``), and what is passed by a reference (a file, a key) costs it less."""
+
     threads: int = 16
     """Threads for plain ``def`` methods, per node."""
 
@@ -125,6 +130,7 @@ class Config:
         whole("queue_bytes", 1, 1 << 40)
         whole("read_count", 1, 10_000)
         whole("max_state_bytes", 1, 512 * 1024 * 1024)
+        whole("max_payload_bytes", 1024, 512 * 1024 * 1024)
         whole("threads", 1, 1_000)
         whole("key_processes", 1, 1_000)
         whole("moves_at_once", 1, 4096)

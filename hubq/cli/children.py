@@ -72,10 +72,18 @@ def start_command(
 def stop_command(
     hub: HubName,
     children: Annotated[list[str], typer.Argument(metavar="CHILD...", help="The ids of the children.")],
+    now: Annotated[
+        bool, typer.Option("--now", help="Do not wait: undo what the child has in hand, and refuse what waits.")
+    ] = False,
     timeout: Timeout = 10.0,
     redis: RedisUrl = None,
 ) -> None:
     """End children for good. Each ends after the messages that were sent to it before."""
+    if now:
+        opened = open_hub(hub, redis)
+        for child in children:
+            print(f"{child} stopped on {opened.stop_child_now(child, timeout=timeout)}")
+        return
     result = open_hub(hub, redis).stop_children(children, timeout=timeout)
     for child, node in result.stopped.items():
         say(f"{child} stopped on {node}")
@@ -84,6 +92,14 @@ def stop_command(
         raise errors[0]
     if errors:
         raise HubqError(f"{len(errors)} children were not stopped: {'; '.join(map(str, errors))}")
+
+
+def kill_command(hub: HubName, child: ChildId, timeout: Timeout = 10.0, redis: RedisUrl = None) -> None:
+    """End the message that a child has in hand, and begin the child anew.
+
+    The message is undone and not run again. Its caller is told. The child begins with its last saved state.
+    """
+    print(f"{child} was killed and begun anew on {open_hub(hub, redis).kill(child, timeout=timeout)}")
 
 
 def where_command(hub: HubName, child: ChildId, as_json: AsJson = False, redis: RedisUrl = None) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hubq.cli.event_lines import for_people
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
@@ -62,6 +63,38 @@ def state_command(
         say(words(seen))
 
 
+class _ShowsByDefault(TyperGroup):
+    """``hubq mailbox HUB`` is ``hubq mailbox show HUB``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+mailbox = typer.Typer(
+    name="mailbox", cls=_ShowsByDefault, help="Show the messages that wait, or drop some of them.", no_args_is_help=True
+)
+
+
+@mailbox.command("drop")
+def mailbox_drop_command(
+    hub: HubName,
+    child: ChildId,
+    entries: Annotated[list[str], typer.Argument(metavar="ENTRY...", help="As `hubq mailbox HUB CHILD` shows them.")],
+    redis: RedisUrl = None,
+) -> None:
+    """Take messages that wait for a child out of its mailbox. They become dead letters.
+
+    The caller of a call is told. A message that is in hand is not dropped: `hubq kill` ends it.
+    """
+    opened = open_hub(hub, redis)
+    for entry in entries:
+        opened.drop_message(child, entry)
+        print(f"{entry} dropped: it is a dead letter now")
+
+
+@mailbox.command("show")
 def mailbox_command(
     hub: HubName,
     child: Annotated[

@@ -11,7 +11,7 @@ from hubq.client.asking.loop_driver import LoopDriver
 from hubq.client.faces.jobs import AsyncJobMethods, JobMethods
 from hubq.client.faces.queries import AsyncQueries
 from hubq.client.faces.ref import AsyncChildRef
-from hubq.client.operations import casts, dead_letters, members, partition, placing, stops
+from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StartResult, StopResult
 from hubq.core.spec import ChildSpec, Restart
@@ -93,6 +93,18 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         for error in result.errors.values():
             raise error
         return result
+
+    async def stop_child_now(self, child_id: str, *, timeout: float = 10.0) -> str:
+        """See :meth:`Hub.stop_child_now`."""
+        return await self.driver.drive(interventions.stop_now(self.driver.context, child_id, timeout))
+
+    async def kill(self, child_id: str, *, timeout: float = 10.0) -> str:
+        """See :meth:`Hub.kill`."""
+        return await self.driver.drive(interventions.kill(self.driver.context, child_id, timeout))
+
+    async def drop_message(self, child_id: str, entry: str, *, timeout: float = 10.0) -> str:
+        """See :meth:`Hub.drop_message`."""
+        return await self.driver.drive(interventions.drop_message(self.driver.context, child_id, entry, timeout))
 
     async def stop_children(
         self, children: Sequence[str], *, timeout: float = 10.0, disable_logging: bool = False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from types import FunctionType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from hubq.core.spec import Durability
+from hubq.errors import ConfigError
 
 
 class Host(Protocol):
@@ -58,6 +59,11 @@ class Child:
 
     on_error: ClassVar[str] = "rollback"
     """What a handler that raises leaves behind: ``"rollback"`` the state before its message, ``"keep"`` whatever it left."""
+
+    handler_timeout: ClassVar[float | None] = None
+    """How long one message may be handled, seconds; None: for ever. An ``async def`` that takes longer is cancelled and undone
+    as if it had raised, and its caller gets :class:`~hubq.errors.HandlerOverdue`. A plain ``def`` cannot be cancelled: it is
+    undone when its thread ends. :func:`time_limit` says otherwise for one method."""
 
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
@@ -119,6 +125,44 @@ class Child:
         Called on the new child after ``__init__``. The dict it returns is laid over its attributes.
         """
         return handed
+
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def time_limit(seconds: float | None) -> Callable[[M], M]:
+    """The ``handler_timeout`` of one method, whatever its class says; None: it may take for ever.
+
+    >>> class Shop(Child):
+    ...     handler_timeout = 5.0
+    ...     @time_limit(60.0)
+    ...     async def restock(self): ...
+    >>> timeout_of(Shop, Shop.restock)
+    60.0
+
+    Raises :class:`~hubq.errors.ConfigError` for what is no number of seconds above 0.
+    """
+    checked_limit("time_limit", seconds)
+
+    def mark(method: M) -> M:
+        method.__dict__["hubq_time_limit"] = seconds
+        return method
+
+    return mark
+
+
+def checked_limit(what: str, seconds: float | None) -> None:
+    """Raise :class:`~hubq.errors.ConfigError` unless it is None or seconds above 0."""
+    if seconds is not None and (
+        isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf")
+    ):
+        raise ConfigError(f"{what}={seconds!r}: give seconds above 0, or None for no limit")
+
+
+def timeout_of(kind: type[Child], method: Callable[..., Any]) -> float | None:
+    """How long a method may take, seconds."""
+    limit: float | None = getattr(method, "hubq_time_limit", kind.handler_timeout)
+    return limit
 
 
 class State(dict[str, Any]):

@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakSet
 
-from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild
+from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit
 from hubq.core.spec import DURABILITIES
 from hubq.errors import ConfigError, StartFailed
 
@@ -102,6 +102,7 @@ def _check_class(kind: type[Child]) -> None:
         raise ConfigError(f"{kind.__name__}.durability={kind.durability!r}: give one of {', '.join(DURABILITIES)}")
     if kind.on_error not in ("rollback", "keep"):
         raise ConfigError(f"{kind.__name__}.on_error={kind.on_error!r}: give 'rollback' or 'keep'")
+    checked_limit(f"{kind.__name__}.handler_timeout", kind.handler_timeout)
     if isinstance(kind.transient, str):
         raise ConfigError(f"{kind.__name__}.transient={kind.transient!r}: give a tuple of attribute names")
     run = getattr(kind, "run", None)

@@ -125,6 +125,22 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Intervene:
+    """Somebody (``sender`` is the client id) → owner of the child: ``kill`` or ``stop`` it with its message in hand, or ``drop``
+    the message ``entry`` that waits for it.
+
+    Answer: a reply, by the commit that holds what was done. Silence: the owner is blocked, dead, or giving the child away.
+    """
+
+    sender: str
+    shard: int
+    child: str
+    message_id: str
+    what: str
+    entry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """A node → itself: ends a blocking read, so that it goes on with other shards."""
 
@@ -141,6 +157,7 @@ ControlMessage = (
     | ReplicaJoined
     | Revive
     | Withdraw
+    | Intervene
     | Wake
 )
 
@@ -154,6 +171,7 @@ KINDS: dict[str, type[ControlMessage]] = {
     "replica_joined": ReplicaJoined,
     "revive": Revive,
     "withdraw": Withdraw,
+    "intervene": Intervene,
     "wake": Wake,
 }
 #: Numbers beyond this are none that a node has written.

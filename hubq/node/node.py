@@ -116,6 +116,7 @@ class Node:
         wiring.balancer.start()
         wiring.keeper.start()
         wiring.activity.start()
+        wiring.mending.start()
         wiring.control.start()
         wiring.planner.start()
         if self.hub.child_specs:
@@ -179,6 +180,7 @@ class Node:
         await wiring.control.stop()
         await wiring.planner.stop()
         await wiring.activity.stop()
+        await wiring.mending.stop()
         await wiring.balancer.stop()
         await wiring.reader.stop()
         await wiring.copies.stop()

@@ -25,6 +25,7 @@ from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.lives import Lives
+from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
@@ -57,12 +58,13 @@ from hubq.node.departures.stragglers import Stragglers
 from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
-from hubq.node.held.holding import Recorder
+from hubq.node.held.holding import HostedChild, Recorder
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
+from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.reader import Reader
 from hubq.node.mailbox.starts import Starts
 from hubq.node.mailbox.withdrawals import Withdrawals
@@ -91,6 +93,7 @@ from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.malformed import MalformedReports
+from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.node.trials.marks import Marks
 from hubq.node.trials.messages import MessageTrials
@@ -128,7 +131,7 @@ class Wiring:
         self._mailbox()
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
-            self.copies, self.withdrawals, self.parked, self.reports,
+            self.copies, self.withdrawals, self.interventions, self.parked, self.reports,
         )  # fmt: skip
         self.pulse = Pulse(
             self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.beat
@@ -141,6 +144,7 @@ class Wiring:
         self.standing = Standing(name, lease, RedisClock(), now)
         self.group = Group(redis, reading, hub.keys, config, self.standing)
         self.background = Background()
+        self.sizes = Sizes(config)
         self.events = EventLog(self.group, self.background)
         self.reports = MalformedReports(self.group, self.events, self.counters, malformed)
         self.hooks = HookRunner(hub.hook_book, hub.hub_id, name, self.background)
@@ -155,7 +159,7 @@ class Wiring:
     def _held(self, hub: Hub) -> None:
         self.replicated = hub.redundancy.replication_factor(MANY) > 1
         self.active_active = self.replicated and hub.redundancy.replication_model == "active_active"
-        self.shard_recorder = ShardRecorder(self.active_active, hub.config.max_state_bytes)
+        self.shard_recorder = ShardRecorder(self.active_active, self.sizes)
         self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
         self.cursors = Cursors()
         self.register = Register(self.cursors)
@@ -166,7 +170,7 @@ class Wiring:
         signal = hub.redundancy.redundancy_signal if self.replicated else "none"
         heard = HEARD.get(signal, frozenset({signal}))
         self.signals = Signals(self.standing, config, heard, self.active_active)
-        self.saver = Saver(config, background, self.queue)
+        self.saver = Saver(config, self.sizes, background, self.queue)
         self.outcomes = Outcomes(name, self.queue, self.saver)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
@@ -179,7 +183,10 @@ class Wiring:
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
-        self.handler = Handler(self.standing, config, methods, threads, self.outcomes, self.endings, states, self.quiet)
+        ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
+        self.handler = Handler(
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, states, self.quiet, ending, broken
+        )  # fmt: skip
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler)
         self.balancing = DistributionTraits.of(hub.distribution).balancing
@@ -187,11 +194,12 @@ class Wiring:
         if measured or self.balancing is not None:
             handle = timed(handle, self.counters.handler_seconds)
         may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
-        self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors)
+        self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors, ending)
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
             self.signals, self.endings, self.builder, self.parking, self.pumps,
         )  # fmt: skip
+        self.mending = Mending(background, self.lives, broken)
         self.start_trials = StartTrials(group, background, self.marks, self.lives)
         self.activity = Activity(self.standing, self.signals, self.register)
 
@@ -199,7 +207,7 @@ class Wiring:
         self.forfeits = Forfeits(self.register, self.endings, self.events, self.background, self.plan_due, self.group)
         waits = bool(self.group.config.wait_replicas)
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
-        self.committer = Committer(self.group, self.queue, self.forfeits, self.counters, confirmation)
+        self.committer = Committer(self.group, self.queue, self.forfeits, self.counters, confirmation, self.sizes)
 
     def _copies(self, hub: Hub) -> None:
         group, background = self.group, self.background
@@ -330,3 +338,7 @@ class Wiring:
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)
+        self.interventions = Interventions(
+            group, background, self.events, self.register, self.cursors, self.queue, self.outcomes, self.endings,
+            self.lives,
+        )  # fmt: skip

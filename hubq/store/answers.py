@@ -52,6 +52,8 @@ def refused(server: Server, error: RedisError, command: Command[Any] | None = No
     elif isinstance(error, OutOfMemoryError) or "OOM command not allowed" in said or "MISCONF" in said:
         # (Redis 6 wraps the refusal of a command in a script: "Error running script (...): ... -OOM command not ...".)
         hint = "it writes nothing until it has room again"
+    elif "invalid bulk length" in said:
+        hint = "a value is larger than its proto-max-bulk-len: send less at a time"
     elif isinstance(error, ReadOnlyError | NotPrimary) or "READONLY" in said:
         hint = "it is a replica: use the URL of the primary"
     elif WRONG_TYPE in said:

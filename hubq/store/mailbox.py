@@ -265,6 +265,19 @@ def withdraw_call(
     )
 
 
+def intervene(
+    keys: Keys, shard: int, child: str, client: str, message_id: str, what: str, entry: str, nodes: Sequence[str] = ()
+) -> Command[str]:
+    """Ask a child's node to ``kill``, ``stop`` or ``drop``: the node, ``-`` for none now, empty if there is no such child."""
+    return run_script(
+        "intervene",
+        [keys.mailbox(shard), *map(keys.control, nodes)],
+        [keys.owners, keys.children(shard), shard, child, client, message_id, what, entry, *nodes],
+        lambda answer: text(answer[1]) if len(answer) > 1 else "",
+        lambda nodes: intervene(keys, shard, child, client, message_id, what, entry, nodes),
+    )
+
+
 def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:
     """The next reply for a client, waiting up to ``timeout`` seconds."""
     return plain(

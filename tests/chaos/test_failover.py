@@ -74,7 +74,9 @@ def test_a_failover_that_loses_nothing(servers: Failover, tmp_path: Path) -> Non
         await eventually(lambda: served(hub), 30, "both workers serve again")
         for child in CHILDREN:
             await ledger.call("after", child)
-            hub.ref(child).cast("record", "waiting", 1)  # the client that waits has found it, too
+            await asyncio.to_thread(
+                hub.ref(child).cast, "record", "waiting", 1
+            )  # the client that waits has found it, too
         assert ledger.failed == []
         for child in CHILDREN:
             entries = await hub.aio.ref(child).call("entries")

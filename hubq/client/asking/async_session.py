@@ -14,16 +14,17 @@ from hubq.client.asking.requests import (
     STARTS,
     WAIT_SLICE,
     WITHDRAW_WAIT,
+    new_intervention,
     new_sender,
     send_commands,
     start_command,
 )
-from hubq.client.asking.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
+from hubq.client.asking.steps import Collect, Fetch, Intervene, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, AsyncRedis
-from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply, withdraw_call
+from hubq.store.mailbox import Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
@@ -77,6 +78,8 @@ class AsyncSession:
                 return await asyncio.sleep(seconds)
             case Withdraw(shard, child, message_id):
                 return await self._withdraw(shard, child, message_id)
+            case Intervene():
+                return await self._intervene(step)
             case Collect(ids, timeout):
                 return await self._collect(ids, timeout)
             case Fetch(commands):
@@ -261,6 +264,19 @@ class AsyncSession:
             self._forget(message_id)
             raise
         wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
+        return node, (await self._collect([message_id], wait)).get(message_id)
+
+    async def _intervene(self, step: Intervene) -> tuple[str, Reply | None]:
+        message_id = new_intervention()
+        self._expect(message_id)
+        self._listen_soon()
+        ask = (step.shard, step.child, self.sender, message_id, step.what, step.entry)
+        try:
+            node = await self.redis.run(intervene(self.hub.keys, *ask))
+        except BaseException:
+            self._forget(message_id)
+            raise
+        wait = step.timeout if node not in ("", "-") else 0.0
         return node, (await self._collect([message_id], wait)).get(message_id)
 
     async def _collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:

@@ -23,7 +23,7 @@ from hubq.errors import (
     UnknownMethod,
     Unreadable,
 )
-from hubq.store.codec import decode
+from hubq.store.codec import checked_size, decode
 from hubq.store.mailbox import Outgoing
 
 #: The longest time-out, seconds: a year.
@@ -56,6 +56,7 @@ def checked_method(child_id: str, method: str) -> str:
 def send(hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool) -> Operation[str]:
     """Put one message into a child's mailbox; its id."""
     method = checked_method(checked_child_id(child_id), method)
+    checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
     draft = Outgoing("call" if reply else "cast", child_id, method, payload, timeout, reply)
     ((message_id, word),) = yield Send([draft])
     _raise_refusal(hub, child_id, word)

@@ -18,7 +18,7 @@ from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.core.wish import Wish
 from hubq.errors import AlreadyStarted, CallTimeout, ConfigError, HubqError, NoChildren, StartFailed
-from hubq.store.codec import encode_arguments
+from hubq.store.codec import checked_size, encode_arguments
 from hubq.store.mailbox import StartOptions, read_started
 from hubq.store.spec_record import SpecRecord
 
@@ -75,9 +75,9 @@ def start_children(
         if spec.child_id in seen:
             raise AlreadyStarted(f"child {spec.child_id!r} is twice in the list: give each child once")
         seen.add(spec.child_id)
-        shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record_of(
-            spec, hub.classes, _place_line(hub, places.get(spec.child_id)) if places else ""
-        )
+        record = record_of(spec, hub.classes, _place_line(hub, places.get(spec.child_id)) if places else "")
+        checked_size(record.arguments, hub.config.max_payload_bytes, f"the arguments of child {spec.child_id!r}")
+        shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record
     rollback = on_failure == "rollback"
     batch = (yield from Batch.begin(hub)) if rollback else None
     options = StartOptions(disable_logging, batch.name if batch is not None else "")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
-from hubq.core.child import Child, methods_of
+from hubq.core.child import Child, methods_of, timeout_of
+from hubq.node.children.timed_out import within
 from hubq.node.held.holding import HostedChild
 from hubq.store.mailbox import Message
 from hubq.tracing import Tracing
@@ -25,9 +26,14 @@ class Methods:
         """The method, to be called with the instance. None: callers may call none of this name."""
         found = self._known.get(hosted.kind)
         if found is None:
-            found = {name: (method, iscoroutinefunction(method)) for name, method in methods_of(hosted.kind).items()}
-            self._known[hosted.kind] = found
+            kind = hosted.kind
+            found = self._known[kind] = {name: _timed(kind, method) for name, method in methods_of(kind).items()}
         return found.get(message.method)
+
+
+def _timed(kind: type[Child], method: Callable[..., Any]) -> Found:
+    is_async, seconds = iscoroutinefunction(method), timeout_of(kind, method)
+    return method if seconds is None else within(method, is_async, seconds), is_async
 
 
 class TracedMethods(Methods):

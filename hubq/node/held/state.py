@@ -7,6 +7,7 @@ from typing import Any
 from hubq.core.child import Child
 from hubq.errors import Unreadable
 from hubq.node.held.holding import HostedChild
+from hubq.node.held.shapes import check_comes_back
 from hubq.store.codec import decode, encode_state
 from hubq.store.envelope import Envelope
 
@@ -25,7 +26,9 @@ def take_state(hosted: HostedChild, limit: int) -> bytes:
     transient = hosted.kind.transient
     attributes = instance.__dict__
     state = {k: v for k, v in attributes.items() if k not in transient} if transient else attributes
-    return encode_state(state, limit, hosted.child_id)
+    data = encode_state(state, limit, hosted.child_id)
+    check_comes_back(hosted.kind, state, data, hosted.child_id)
+    return data
 
 
 def takes_boundaries(hosted: HostedChild) -> bool:

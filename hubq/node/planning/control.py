@@ -14,6 +14,7 @@ from hubq.core.messages import (
     ControlMessage,
     Handover,
     HandoverConfirmed,
+    Intervene,
     PinReleased,
     ReplicaJoined,
     Revive,
@@ -26,6 +27,7 @@ from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.copies.protocol import Copies
 from hubq.node.departures.answers import Answers
+from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.planning.parked import Parked
 from hubq.node.runtime.background import Background
@@ -48,7 +50,7 @@ class ControlLoop:
     def __init__(
         self, group: Group, background: Background, plan_due: Bell, synchronization: Synchronization,
         ahead: AheadBuilt, arrivals: Arrivals, answers: Answers, copies: Copies, withdrawals: Withdrawals,
-        parked: Parked, reports: MalformedReports,
+        interventions: Interventions, parked: Parked, reports: MalformedReports,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -59,6 +61,7 @@ class ControlLoop:
         self._answers = answers
         self._copies = copies
         self._withdrawals = withdrawals
+        self._interventions = interventions
         self._parked = parked
         self._reports = reports
         self._task: asyncio.Task[None] | None = None
@@ -129,6 +132,8 @@ class ControlLoop:
                 work = self._parked.revive(message.shard, message.child)
             case Withdraw():
                 self._withdrawals.withdraw(message)
+            case Intervene():
+                self._interventions.intervene(message)
             case ReplicaJoined():
                 work = self._copies.snapshots(message.shard)
             case Wake():

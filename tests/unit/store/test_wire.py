@@ -11,6 +11,7 @@ from hubq.core.messages import (
     ControlMessage,
     Handover,
     HandoverConfirmed,
+    Intervene,
     PinReleased,
     ReplicaJoined,
     Revive,
@@ -42,6 +43,10 @@ CONTROL: list[tuple[ControlMessage, str]] = [
     (ReplicaJoined("b", 3), "kind=replica_joined from=b shard=3"),
     (Revive("-", 3, "room-1"), "kind=revive from=- shard=3 child=room-1"),
     (Withdraw("c", 3, "room-1", "7"), "kind=withdraw from=c shard=3 child=room-1 message_id=7"),
+    (
+        Intervene("c", 3, "room-1", "i7", "drop", "5-0"),
+        "kind=intervene from=c shard=3 child=room-1 message_id=i7 what=drop entry=5-0",
+    ),
     (Wake("a"), "kind=wake from=a"),
 ]
 

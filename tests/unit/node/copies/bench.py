@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from hubq.config import Config
 from hubq.core.child import Child
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.core.placement import place
@@ -24,6 +25,7 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import encode_state
 from hubq.store.command import Command
 from hubq.store.effects import Effects
@@ -208,7 +210,7 @@ class Bench:
         )  # fmt: skip
         self.reader = LogReader(self.group, self.followed, self.applier, self.plan_due)
         self.replicas = Replicas(
-            self.group, self.background, self.register, CommitQueue(self.register), ShardRecorder(active_active, 1_000_000),
+            self.group, self.background, self.register, CommitQueue(self.register), ShardRecorder(active_active, Sizes(Config())),
             Replication(2), cast(Any, Placing()), self.followed, self.applier, self.reader, self.standby,
         )  # fmt: skip
 
