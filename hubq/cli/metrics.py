@@ -127,8 +127,11 @@ class Pages:
                 said = "ok" if good else f"the event loop has stood still for {stood:.1f} s"
             case "/readyz":
                 stood = time.monotonic() - self._node.pulse.turned_at
-                good = self._node.pulse.vitals.ready and stood < self._node.hub.config.lease
-                said = "ok" if good else "not serving all of its shards"
+                unready = self._node.pulse.vitals.unready
+                if not unready and stood >= self._node.hub.config.lease:
+                    unready = f"the event loop has stood still for {stood:.1f} s"
+                good = not unready
+                said = unready or "ok"
             case _:
                 start_response("404 Not Found", [("Content-Type", "text/plain")])
                 return [b"/metrics, /healthz or /readyz\n"]

@@ -35,7 +35,8 @@ class Node:
     """One member of a hub. ``start()`` joins, ``drain()`` hands everything over and leaves, ``kill()`` just ends.
 
     Each may be called once; ``start`` after an end makes no sense and raises. ``measured`` times each handler, for
-    metrics.
+    metrics. ``ready_failures``: so many children may be unable to start here, and the node is ready all the same
+    (docs/deploy.md).
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Node:
         tags: Mapping[str, str] | None = None,
         connect: Connect = AsyncRedis,
         measured: bool = False,
+        ready_failures: int = 0,
     ) -> None:
         self.hub = hub
         self.tags = dict(tags or {})
@@ -55,6 +57,7 @@ class Node:
         self.started = False
         self._connect = connect
         self._measured = measured
+        self._ready_failures = ready_failures
         self._ended = asyncio.Event()
         self._wiring: Wiring | None = None
         self._waiting: AsyncRedis | None = None  # for the static children's replies
@@ -73,8 +76,9 @@ class Node:
         redis, reading = self._connect(hub.server, watch=watch), self._connect(hub.server, watch=watch)
         try:
             wiring = self._wiring = Wiring(
-                hub, self.name, redis, reading, watch, self.counters, tags=self.tags, measured=self._measured
-            )
+                hub, self.name, redis, reading, watch, self.counters, tags=self.tags, measured=self._measured,
+                ready_failures=self._ready_failures,
+            )  # fmt: skip
             await wiring.member.join(wait=hub.config.lease + 1.0)
         except BaseException:
             self._ended.set()
@@ -186,6 +190,7 @@ class Node:
             await wiring.member.say_goodbye(standing.incarnation)
         await wiring.keeper.stop()
         await wiring.pulse.stop()
+        wiring.gathered.tell()
         if drained:
             hooks, hub_id = wiring.hooks, self.hub.hub_id
             gone = ClusterLeave(hub_id, self.name, self.name, standing.incarnation, "drained")
@@ -218,8 +223,8 @@ class Node:
 
     @property
     def ready(self) -> bool:
-        """Whether it serves every shard that it should, under a lease that it can trust."""
-        return self.wiring.planner.serves_all
+        """Whether it serves every shard that it should, under a lease that it can trust, and can run what comes to it."""
+        return not self.wiring.pulse.why_unready()
 
     @property
     def ended(self) -> bool:

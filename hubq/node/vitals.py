@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Protocol
 
 from hubq.core.lifecycle import Life
+from hubq.core.readiness import NOT_SERVING, why_unready
 from hubq.errors import RedisUnavailable
+from hubq.node.children.failed_builds import FailedBuilds
 from hubq.node.children.handler import Handler
 from hubq.node.commits.committer import SAMPLED, Committer
+from hubq.node.held.holding import HostedChild
 from hubq.node.held.register import Register
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
@@ -25,6 +28,7 @@ from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
 from hubq.store.dead_letters import count_dead
 from hubq.store.mailbox import mailbox_length
+from hubq.store.tries import TOOK_DOWN
 from hubq.store.vitals import EVERY, Vitals, write_vitals
 
 log = logging.getLogger("hubq.node")
@@ -48,8 +52,9 @@ class Pulse:
     """Beats while the event loop turns. ``turned_at``, ``vitals`` and ``lives`` may be read from another thread."""
 
     def __init__(
-        self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready
-    ) -> None:
+        self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready,
+        failed_builds: FailedBuilds, ready_failures: int,
+    ) -> None:  # fmt: skip
         self.lives: Counter[str] = Counter()  # children by where they stand, as of the last census
         self._group = group
         self._register = register
@@ -57,6 +62,11 @@ class Pulse:
         self._committer = committer
         self._counters = counters
         self._ready = ready
+        self._failed_builds = failed_builds
+        self._ready_failures = ready_failures
+        self._unable: dict[str, str] = {}  # children that came here and are parked -> why, as of the last census
+        self._unready = ""  # as of the last beat
+        self._told = NOT_SERVING  # what the log knows of its readiness
         self._lag = 0.0  # the longest wait since the last account
         self._queued = 0
         self._dead = 0
@@ -90,6 +100,7 @@ class Pulse:
                 # A census of a million children takes its time: it may take a hundredth of all time.
                 census_due = standing.now() + max(EVERY, 100 * (standing.now() - now))
             self.vitals = self._account()
+            self._tell(self.vitals.unready)
             if now >= account_due and standing.incarnation:
                 account_due = now + EVERY
                 try:
@@ -97,15 +108,39 @@ class Pulse:
                 except (*LOST, RedisUnavailable) as error:
                     log.debug("no account of the node: %s", error)
 
+    def why_unready(self) -> str:
+        """Why this node is not ready, in one line; empty if it is ready."""
+        return why_unready(
+            serves_all=self._ready.serves_all,
+            failed={**self._unable, **self._failed_builds.lately()},
+            tolerated=self._ready_failures,
+        )
+
+    def _tell(self, unready: str) -> None:
+        """Log that the node is ready, or cannot be. (A reason is told when it is the same for two beats: while the children of
+        a hub come, it is another one at each.)
+        """
+        if unready == self._unready != self._told:
+            self._told = unready
+            name = self._group.node_name
+            if not unready:
+                log.info("node %s is ready", name)
+            elif unready != NOT_SERVING:
+                log.error("node %s is not ready: %s", name, unready)
+        self._unready = unready
+
     async def _census(self) -> None:
         lives: Counter[str] = Counter()
         queued = 0
+        unable: dict[str, str] = {}
         for number, hosted in enumerate(list(self._register.children())):
             lives[hosted.life.value] += 1
             queued += len(hosted.queue) if hosted.queue else 0
+            if hosted.life is Life.PARKED and came_unable(hosted):
+                unable[hosted.child_id] = hosted.reason
             if number % COUNTED == COUNTED - 1:
                 await asyncio.sleep(0)
-        self.lives, self._queued = lives, queued
+        self.lives, self._queued, self._unable = lives, queued, unable
 
     async def _publish(self) -> None:
         group = self._group
@@ -125,12 +160,13 @@ class Pulse:
 
     def _account(self) -> Vitals:
         standing, counters = self._group.standing, self._counters
-        holdings = self._register.all()
+        holdings, unready = self._register.all(), self.why_unready()
         since = max(standing.now() - self._sampled_at, BEAT)
         return Vitals(
             incarnation=standing.incarnation,
             at=round(time.time(), 3),
-            ready=self._ready.serves_all,
+            ready=not unready,
+            unready=unready,
             children=sum(len(holding.children) for holding in holdings),
             parked=self.lives[Life.PARKED.value],
             shards=sum(holding.pinned is None for holding in holdings),
@@ -156,6 +192,13 @@ class Pulse:
             },
             settings=self._settings,
         )
+
+
+def came_unable(hosted: HostedChild) -> bool:
+    """Whether a parked child could not begin here: this version cannot run it. (One whose start took nodes down is poison;
+    one whose ``run()`` was started again has run here.)
+    """
+    return hosted.budget is None and not hosted.reason.startswith(TOOK_DOWN)
 
 
 def memory_used() -> int:

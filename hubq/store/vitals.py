@@ -15,8 +15,8 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node's own account. Counters count since the node started; times are seconds, memory is bytes.
 
     ``clock`` is how far its wall clock is ahead of Redis TIME; ``lag`` the longest its event loop kept a timer waiting
-    since the last account; ``mailboxes`` shard -> messages waiting; ``dead`` dead letters of its shards; ``busiest``
-    child -> messages per second (sampled).
+    since the last account; ``unready`` why it is not ready (empty: it is); ``mailboxes`` shard -> messages waiting; ``dead``
+    dead letters of its shards; ``busiest`` child -> messages per second (sampled).
     """
 
     incarnation: int
@@ -44,6 +44,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     mailboxes: dict[str, int] = {}
     busiest: dict[str, float] = {}
     settings: dict[str, float] = {}
+    unready: str = ""
 
 
 def write_vitals(keys: Keys, node: str, vitals: Vitals) -> Command[None]:

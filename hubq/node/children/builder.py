@@ -31,9 +31,7 @@ class Builder:
         except StartFailed:
             raise
         except Exception as error:
-            raise StartFailed(
-                f"child {child!r} ({record.name}) cannot be built: {type(error).__name__}: {error}"
-            ) from error
+            raise StartFailed(f"{record.name} cannot be built: {type(error).__name__}: {error}") from error
 
     def _build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
         kind = self._classes.resolve(record.name, record.module)
