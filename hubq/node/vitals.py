@@ -29,7 +29,7 @@ from hubq.store.connection import LOST
 from hubq.store.dead_letters import count_dead
 from hubq.store.mailbox import mailbox_length
 from hubq.store.tries import TOOK_DOWN
-from hubq.store.vitals import EVERY, Vitals, write_vitals
+from hubq.store.vitals import EVERY, Busy, Vitals, write_vitals
 
 log = logging.getLogger("hubq.node")
 
@@ -39,6 +39,8 @@ BEAT = 0.5
 COUNTED = 2000
 #: Children named as the busiest.
 BUSIEST = 5
+#: Children named as busy with one message, and how long they must have been, seconds.
+BUSY_NAMED, BUSY_AFTER = 10, 3.0
 
 
 class Ready(Protocol):
@@ -69,6 +71,10 @@ class Pulse:
         self._told = NOT_SERVING  # what the log knows of its readiness
         self._lag = 0.0  # the longest wait since the last account
         self._queued = 0
+        self._in_hand: dict[
+            str, tuple[bytes, str, float]
+        ] = {}  # child -> entry and method in hand; since when that was seen
+        self._failed_before = 0  # messages whose handler had raised, as of the last account
         self._dead = 0
         self._mailboxes: dict[str, int] = {}
         self._sampled_at = group.standing.now()
@@ -133,14 +139,20 @@ class Pulse:
         lives: Counter[str] = Counter()
         queued = 0
         unable: dict[str, str] = {}
+        in_hand: dict[str, tuple[bytes, str, float]] = {}
         for number, hosted in enumerate(list(self._register.children())):
             lives[hosted.life.value] += 1
             queued += len(hosted.queue) if hosted.queue else 0
+            if hosted.in_hand is not None:
+                message = hosted.in_hand.message
+                before = self._in_hand.get(hosted.child_id)
+                since = before[2] if before is not None and before[0] == message.entry else self._group.standing.now()
+                in_hand[hosted.child_id] = (message.entry, message.method, since)
             if hosted.life is Life.PARKED and came_unable(hosted):
                 unable[hosted.child_id] = hosted.reason
             if number % COUNTED == COUNTED - 1:
                 await asyncio.sleep(0)
-        self.lives, self._queued, self._unable = lives, queued, unable
+        self.lives, self._queued, self._unable, self._in_hand = lives, queued, unable, in_hand
 
     async def _publish(self) -> None:
         group = self._group
@@ -155,6 +167,7 @@ class Pulse:
         lengths, self._dead = counts[: len(shards)], sum(counts[len(shards) :])
         self._mailboxes = {str(shard): length for shard, length in zip(shards, lengths, strict=True) if length}
         self._lag = 0.0
+        self._failed_before = self._handler.failed
         self._sampled_at = group.standing.now()
         self._counters.sampled.clear()
 
@@ -191,7 +204,18 @@ class Pulse:
                 child: round(count * SAMPLED / since, 1) for child, count in counters.sampled.most_common(BUSIEST)
             },
             settings=self._settings,
+            busy=self._busy(),
+            failing=round((self._handler.failed - self._failed_before) / max(since, EVERY), 1),
         )
+
+    def _busy(self) -> dict[str, Busy]:
+        now = self._group.standing.now()
+        long = {
+            child: Busy(method, round(now - since, 1))
+            for child, (_, method, since) in self._in_hand.items()
+            if now - since >= BUSY_AFTER
+        }
+        return dict(sorted(long.items(), key=lambda each: -each[1].seconds)[:BUSY_NAMED])
 
 
 def came_unable(hosted: HostedChild) -> bool:

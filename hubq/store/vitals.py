@@ -11,12 +11,31 @@ from hubq.store.keys import Keys
 EVERY, KEPT = 2.0, 15.0
 
 
+class Blocked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The event loop of a node stands still: since when (ms of Redis TIME), in which ``method`` of which ``child``.
+
+    Code that belongs to no child has no ``child``, and a description for a ``method``: ``hook post_cluster_join``.
+    """
+
+    since: int
+    child: str = ""
+    method: str = ""
+
+
+class Busy(msgspec.Struct, frozen=True):
+    """A child has been handling one message for long: the ``method``, and for how many seconds at least."""
+
+    method: str
+    seconds: float
+
+
 class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node's own account. Counters count since the node started; times are seconds, memory is bytes.
 
     ``clock`` is how far its wall clock is ahead of Redis TIME; ``lag`` the longest its event loop kept a timer waiting
     since the last account; ``unready`` why it is not ready (empty: it is); ``mailboxes`` shard -> messages waiting; ``dead``
-    dead letters of its shards; ``busiest`` child -> messages per second (sampled).
+    dead letters of its shards; ``busiest`` child -> messages per second (sampled); ``busy`` the children that have been
+    handling one message for longest; ``failing`` messages per second whose handler raised, since the last account.
     """
 
     incarnation: int
@@ -45,6 +64,9 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     busiest: dict[str, float] = {}
     settings: dict[str, float] = {}
     unready: str = ""
+    busy: dict[str, Busy] = {}
+    failing: float = 0.0
+    blocked: Blocked | None = None
 
 
 def write_vitals(keys: Keys, node: str, vitals: Vitals) -> Command[None]:
