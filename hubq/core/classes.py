@@ -42,6 +42,11 @@ class ClassBook:
         """The class for a spec, or :class:`StartFailed` that says what cannot be imported."""
         if name in self._kinds:
             return self._kinds[name]
+        if module == "__main__":  # (it can be imported here: it is the worker's own script)
+            raise StartFailed(
+                f"{name!r} is a class or function of the script itself (__main__), which workers cannot import: move it into a "
+                "module, or register it with @hub.child in the app that the workers load"
+            )
         try:
             found: Any = importlib.import_module(module)
             for part in name.split("."):

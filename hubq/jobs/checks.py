@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -36,7 +37,7 @@ def checked_function(function: Any) -> Any:
     if isinstance(function, str):
         if "." not in function.strip("."):
             raise NotImportable(f"{function!r} does not name a function: give its dotted path, as in 'app.send_mail'")
-        return function
+        return _looked_up(function)
     if not callable(function):
         raise NotImportable(f"{function!r} cannot be a job: give a function, or its dotted path")
     module = getattr(function, "__module__", None)
@@ -53,6 +54,21 @@ def checked_function(function: Any) -> Any:
             f"{what} of module {module!r} cannot be imported by a worker: define it with `def` at the top of a module"
         )
     return function
+
+
+def _looked_up(path: str) -> str:
+    """A dotted path, refused if its module is imported in this process and has no such function. Nothing is imported for
+    that: a web app may know the path only. A wrong path then fails in the worker, and is in ``hubq jobs``.
+
+    >>> _looked_up("hubq.jobs.checks.nope")
+    Traceback (most recent call last):
+    hubq.errors.NotImportable: module 'hubq.jobs.checks' has no function 'nope': check the dotted path of the job
+    """
+    module_name, _, name = path.rpartition(".")
+    module = sys.modules.get(module_name)
+    if module is not None and not hasattr(module, name):
+        raise NotImportable(f"module {module_name!r} has no function {name!r}: check the dotted path of the job")
+    return path
 
 
 def checked_key(key: object) -> str:
