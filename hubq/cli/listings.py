@@ -131,7 +131,7 @@ def ps_command(
         return
     busy = {child: said for each in opened.nodes() for child, said in each.busy.items()}
     copied = any(child.replicas for child in children)
-    _print_children(
+    print_children(
         ("child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog", "metadata", "reason"),
         [
             (
@@ -149,7 +149,7 @@ def ps_command(
         print(f"{len(children)} of {found}{more}", file=sys.stderr)
 
 
-def _print_children(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:
+def print_children(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:
     """Print the table as it is if it fits the terminal. Else a reason (the last column) is a mark, and is told below."""
     cells = [[str(cell) for cell in row] for row in rows]
     width = shutil.get_terminal_size().columns

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from hubq.cli.listings import _print_children
+from hubq.cli.listings import print_children
 
 COLUMNS = ("child", "class", "status", "node", "shard", "backlog", "metadata", "reason")
 LONG = "cannot import 'Room' from module 'app' on this worker (AttributeError: module 'app' has no attribute 'Room'): deploy it"
@@ -39,7 +39,7 @@ def printed(screen: Screen, *rows: tuple[object, ...], wide: bool = False) -> li
     """The lines of a listing."""
     before = len(screen.getvalue())
     with contextlib.redirect_stdout(screen):
-        _print_children(COLUMNS, rows, wide=wide)
+        print_children(COLUMNS, rows, wide=wide)
     return [line.strip() for line in screen.getvalue()[before:].splitlines() if line.strip()]
 
 
