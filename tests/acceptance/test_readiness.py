@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from hubq import Child, ChildSpec, Hub
 
 from .test_metrics import get, pages_of, until
+from .test_workers import eventually
 
 if TYPE_CHECKING:
     from conftest import Shell, WorkerProcess
@@ -63,8 +65,13 @@ def test_a_version_that_cannot_build_its_children_is_not_ready(shell: Shell, hub
     assert get(pages_of(old) + "/readyz") == (200, "ok\n")
     said = [line for line in new.lines if cause in line]
     assert len(said) < CHILDREN / 3, f"one cause is told in few lines: {said}"
-    line = next(line for line in shell.ok("nodes", APP).splitlines() if line.startswith("new "))
-    assert "not ready" in line, "the listing says so"
+    told = eventually(lambda: (done := shell.run("nodes", APP)).stderr and done)  # its account may be of 2 s ago
+    assert re.search(r"^new +not ready ", told.stdout, re.MULTILINE), told.stdout
+    assert re.match(rf"new is not ready: .*{cause}", told.stderr)
+    finding = next(
+        each for each in json.loads(shell.run("doctor", APP, "--json").stdout) if each["topic"] == "worker not ready"
+    )
+    assert cause in finding["seen"]
     # Even if somebody goes on and ends the old worker: the children are parked here, and the worker is not ready.
     shell.ok("drain", APP, "old")
     is_refused(new, cause)
