@@ -62,7 +62,7 @@ def worker_command(
         bool, typer.Option("--reload", help="For development: restart the worker when the code changes.")
     ] = False,
     ready_failures: Annotated[
-        int, typer.Option(min=0, help="Be ready though this many children cannot start on this worker.")
+        int, typer.Option(min=0, max=9_999, help="Be ready though this many children cannot start on this worker.")
     ] = 0,
     jobs: Annotated[int, typer.Option(min=0, help="Number of RQ worker processes for one-off jobs.")] = 0,
     jobs_only: Annotated[bool, typer.Option("--jobs-only", help="Run jobs, but host no children.")] = False,

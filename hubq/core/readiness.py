@@ -9,6 +9,8 @@ from hubq.core.diagnosis import counted, names
 #: A child that could not be built for a move is counted for so long after its last try, seconds. While it cannot start here,
 #: its node offers it again every 15 s.
 FAILURE_KEPT = 45.0
+#: Children that are counted. (They are looked at twice a second.)
+MOST_COUNTED = 10_000
 #: Characters of a cause: it may be anything that an ``__init__`` raises.
 LONGEST = 300
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hubq.core.lifecycle import Life
-from hubq.core.readiness import NOT_SERVING, why_unready
+from hubq.core.readiness import MOST_COUNTED, NOT_SERVING, why_unready
 from hubq.errors import RedisUnavailable
 from hubq.node.children.failed_builds import FailedBuilds
 from hubq.node.children.handler import Handler
@@ -148,7 +148,7 @@ class Pulse:
                 before = self._in_hand.get(hosted.child_id)
                 since = before[2] if before is not None and before[0] == message.entry else self._group.standing.now()
                 in_hand[hosted.child_id] = (message.entry, message.method, since)
-            if hosted.life is Life.PARKED and came_unable(hosted):
+            if hosted.life is Life.PARKED and len(unable) < MOST_COUNTED and came_unable(hosted):
                 unable[hosted.child_id] = hosted.reason
             if number % COUNTED == COUNTED - 1:
                 await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from hubq.core.readiness import FAILURE_KEPT
+from hubq.core.readiness import FAILURE_KEPT, MOST_COUNTED
 from hubq.errors import StartFailed
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.store.codec import sendable
@@ -36,7 +36,8 @@ class FailedBuilds:
     def add(self, child: str, reason: str) -> None:
         """It could not be built, just now."""
         self._found.pop(child, None)  # the latest is the last one
-        self._found[child] = (reason, self._now())
+        if len(self._found) < MOST_COUNTED:
+            self._found[child] = (reason, self._now())
 
     def built(self, child: str) -> None:
         """It was built."""

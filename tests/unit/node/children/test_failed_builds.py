@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from hubq.core.readiness import FAILURE_KEPT
+from hubq.core.readiness import FAILURE_KEPT, MOST_COUNTED
 from hubq.errors import StartFailed
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
 from hubq.node.departures.stragglers import RETRY
@@ -69,3 +69,10 @@ def test_a_reason_can_be_written_as_utf_8() -> None:
 
 def test_a_straggler_is_offered_again_before_it_is_forgotten() -> None:
     assert FAILURE_KEPT >= 2 * RETRY
+
+
+def test_very_many_are_counted_up_to_a_bound() -> None:
+    failed = FailedBuilds(lambda: 0.0)
+    for number in range(MOST_COUNTED + 5):
+        failed.add(f"room-{number}", "no module")
+    assert len(failed.lately()) == MOST_COUNTED
