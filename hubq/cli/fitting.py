@@ -47,6 +47,25 @@ def fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
     return [[shortened(cell, most) for cell, most in zip(row, widths, strict=True)] for row in found]
 
 
+def left_out(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, least: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """The columns and rows without those of ``least``, one after another, until the table fits.
+
+    >>> left_out(("node", "host", "pid"), [("a", "machine-1", "17")], 18, ("pid", "host"))
+    (['node', 'host'], [['a', 'machine-1']])
+    """
+    kept, cells = list(columns), [list(row) for row in rows]
+    for name in least:
+        if width_of(kept, cells) <= width:
+            break
+        place = kept.index(name)
+        del kept[place]
+        for row in cells:
+            del row[place]
+    return kept, cells
+
+
 def told_once(reasons: Sequence[str]) -> tuple[list[str], list[tuple[str, int, str]]]:
     """A mark for each reason ("-" stays), and a line for each mark: mark, how many have it, reason.
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from hubq.cli.children import tag
-from hubq.cli.fitting import fitted, told_once, width_of
+from hubq.cli.fitting import fitted, left_out, told_once, width_of
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_records, print_table
 from hubq.client.operations.registry import Progress
@@ -28,6 +28,10 @@ class Status(StrEnum):
     RUNNING = "running"
     PARKED = "parked"
     WAITING = "waiting"
+
+
+#: What a narrow terminal does not show of a node, the first of these first.
+LEAST = ("pid", "version", "host", "tags", "uptime")
 
 
 class Sort(StrEnum):
@@ -49,7 +53,12 @@ SORTED_BY: dict[Sort, Callable[[ChildStatus], Any]] = {
 }
 
 
-def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
+def nodes_command(
+    hub: HubName,
+    wide: Annotated[bool, typer.Option("--wide", "-w", help="Leave out no column on a narrow terminal.")] = False,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+) -> None:
     """List the workers of a hub."""
     opened = open_hub(hub, redis)
     nodes = sorted(opened.nodes(), key=lambda node: node.name)
@@ -58,7 +67,7 @@ def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None)
     if as_json:
         print_records(nodes)
         return
-    print_table(
+    _print_nodes(
         ("node", "status", "shards", "pins", "parked", "backlog", "failed/s", "lease", "uptime", "host", "pid", "version", "tags"),
         [
             (
@@ -68,12 +77,21 @@ def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None)
             )
             for node in nodes
         ],
+        wide=wide,
     )  # fmt: skip
     for node in nodes:
         if node.blocked_by and node.lease > 0:
             print(f"{node.name}: blocked for {node.blocked_for:.0f} s by {node.blocked_by}", file=sys.stderr)
         if node.unready not in ("", NOT_SERVING) and node.lease > 0:
             print(f"{node.name} is not ready: {node.unready}", file=sys.stderr)
+
+
+def _print_nodes(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:
+    cells = [[str(cell) for cell in row] for row in rows]
+    if wide or not sys.stdout.isatty():
+        print_table(columns, cells)
+    else:
+        print_table(*left_out(columns, cells, shutil.get_terminal_size().columns, LEAST))
 
 
 def _standing(node: NodeStatus) -> str:

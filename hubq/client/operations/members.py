@@ -8,7 +8,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.troubles import blocked_by, blocked_for, busy_with
 from hubq.client.results import NodeStatus
-from hubq.errors import NotAlive
+from hubq.errors import NotAlive, RedisRefused
 from hubq.store.membership import drain_node, read_leases, read_nodes, redis_time_ms
 from hubq.store.owners import read_owners
 from hubq.store.vitals import Vitals, read_vitals
@@ -19,7 +19,7 @@ def nodes(hub: HubContext) -> Operation[list[NodeStatus]]:
     infos, leases, owners, now = yield Fetch(
         [read_nodes(hub.keys), read_leases(hub.keys), read_owners(hub.keys), redis_time_ms()]
     )
-    accounts = yield Fetch([read_vitals(hub.keys, name) for name in infos]) if infos else Fetch([])
+    accounts = yield from _accounts(hub, list(infos))
     held: dict[tuple[str, int], list[int]] = {}
     for owner in owners.shards.values():
         held.setdefault((owner.node, owner.incarnation), [0, 0])[0] += 1
@@ -46,6 +46,13 @@ def nodes(hub: HubContext) -> Operation[list[NodeStatus]]:
             )
         )
     return found
+
+
+def _accounts(hub: HubContext, names: list[str]) -> Operation[list[Vitals | None]]:
+    try:
+        return list((yield Fetch([read_vitals(hub.keys, name) for name in names]))) if names else []
+    except RedisRefused:
+        return [None] * len(names)  # an ACL user who may not read them: the nodes are listed all the same
 
 
 def _of_account(account: Vitals | None, now: float) -> dict[str, Any]:
