@@ -42,16 +42,16 @@ class ClassBook:
         """The class for a spec, or :class:`StartFailed` that says what cannot be imported."""
         if name in self._kinds:
             return self._kinds[name]
-        if module == "__main__":  # (it can be imported here: it is the worker's own script)
-            raise StartFailed(
-                f"{name!r} is a class or function of the script itself (__main__), which workers cannot import: move it into a "
-                "module, or register it with @hub.child in the app that the workers load"
-            )
         try:
             found: Any = importlib.import_module(module)
             for part in name.split("."):
                 found = getattr(found, part)
         except Exception as error:
+            if module == "__main__":  # the worker's own script is another one
+                raise StartFailed(
+                    f"{name!r} is a class or function of the script itself (__main__), which workers cannot import: move it "
+                    "into a module, or register it with @hub.child in the app that the workers load"
+                ) from error
             raise StartFailed(
                 f"cannot import {name!r} from module {module!r} on this worker ({type(error).__name__}: {error}): "
                 "deploy the code to the workers, or register the class with @hub.child in the app they load"
