@@ -80,10 +80,14 @@ def nodes_command(
         wide=wide,
     )  # fmt: skip
     for node in nodes:
-        if node.blocked_by and node.lease > 0:
-            print(f"{node.name}: blocked for {node.blocked_for:.0f} s by {node.blocked_by}", file=sys.stderr)
+        _say_blocked(node)
         if node.unready not in ("", NOT_SERVING) and node.lease > 0:
             print(f"{node.name} is not ready: {node.unready}", file=sys.stderr)
+
+
+def _say_blocked(node: NodeStatus) -> None:
+    if node.blocked_by and node.lease > 0:
+        print(f"{node.name}: blocked for {node.blocked_for:.0f} s by {node.blocked_by}", file=sys.stderr)
 
 
 def _print_nodes(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:
@@ -147,7 +151,8 @@ def ps_command(
     if as_json:
         print_records(children)
         return
-    busy = {child: said for each in opened.nodes() for child, said in each.busy.items()}
+    nodes = opened.nodes()
+    busy = {child: said for each in nodes for child, said in each.busy.items()}
     copied = any(child.replicas for child in children)
     print_children(
         ("child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog", "metadata", "reason"),
@@ -162,6 +167,8 @@ def ps_command(
         ],
         wide=wide,
     )  # fmt: skip
+    for each in nodes:
+        _say_blocked(each)
     if len(children) < found:
         more = f"; the next ones: --after {children[-1].child_id}" if sort is Sort.ID else ""
         print(f"{len(children)} of {found}{more}", file=sys.stderr)

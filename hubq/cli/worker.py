@@ -110,7 +110,7 @@ def worker_command(
         else:
             watch_condemned(hub)
             measured = metrics_port is not None
-            node = Node(hub, node_name, tags=node_tags, measured=measured, ready_failures=ready_failures)
+            node = Node(hub, node_name, tags=node_tags, measured=measured, ready_failures=ready_failures, ends=os._exit)
             pages = pages_of(node, metrics_host, metrics_port)  # before it joins: fails if the port is taken
             code = runner.run(serve(node, drain_timeout, pages, job_processes))
         _do_not_linger(code)

@@ -10,8 +10,8 @@ from ipaddress import ip_address
 WAITED_LONG = 30.0
 #: A wall clock that is off by more than this is a finding, seconds. (Leases go by the clock of Redis: only logs mislead.)
 CLOCK_OFF = 1.0
-#: A timer of the event loop that is late by more than this share of the lease is a finding.
-LAG_SHARE = 0.25
+#: A timer of the event loop that is late by more than this is a finding, seconds.
+LAG_LONG = 1.0
 #: Redis memory in use above this share of ``maxmemory`` is a finding.
 MEMORY_SHARE = 0.8
 #: Messages per second whose handler raises: more of them on one worker are a finding.
@@ -157,7 +157,7 @@ def _leases(facts: Facts) -> Iterable[Finding]:
             yield Finding(
                 "lease about to end",
                 f"{name} has {node.lease_left:.1f} s left of its lease of {facts.lease:g} s",
-                "look at its process: it is stopped, overloaded (a handler that blocks the event loop), or cut off from Redis",
+                "look at its process: it is stopped, its machine is overloaded, or it is cut off from Redis",
             )
         elif node.blocked:
             yield Finding(
@@ -166,11 +166,11 @@ def _leases(facts: Facts) -> Iterable[Finding]:
                 "make this handler a plain def, which runs in a thread, or let it await: no other child of the worker is "
                 "served meanwhile. See the worker's log for its stack",
             )
-        elif node.lag > facts.lease * LAG_SHARE:
+        elif node.lag > LAG_LONG:
             yield Finding(
                 "blocked loop",
-                f"the event loop of {name} stood still for {node.lag:.1f} s; after {facts.lease:g} s the node loses its lease",
-                "find the async handler that blocks and make it a plain def, which runs in a thread; or set a longer lease",
+                f"the event loop of {name} stood still for {node.lag:.1f} s: no other child of it was served meanwhile",
+                "the log names the async handler that blocks. Make it a plain def, which runs in a thread",
             )
 
 

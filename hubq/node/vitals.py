@@ -22,6 +22,7 @@ from hubq.node.children.handler import Handler
 from hubq.node.commits.committer import SAMPLED, Committer
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.register import Register
+from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
@@ -33,7 +34,7 @@ from hubq.store.vitals import EVERY, Busy, Vitals, write_vitals
 
 log = logging.getLogger("hubq.node")
 
-#: How often the loop's turning is noted, seconds.
+#: How often the node looks at itself, seconds.
 BEAT = 0.5
 #: Children looked at between two turns of the loop.
 COUNTED = 2000
@@ -55,7 +56,7 @@ class Pulse:
 
     def __init__(
         self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready,
-        failed_builds: FailedBuilds, ready_failures: int,
+        failed_builds: FailedBuilds, ready_failures: int, beat: Beat,
     ) -> None:  # fmt: skip
         self.lives: Counter[str] = Counter()  # children by where they stand, as of the last census
         self._group = group
@@ -69,6 +70,7 @@ class Pulse:
         self._unable: dict[str, str] = {}  # children that came here and are parked -> why, as of the last census
         self._unready = ""  # as of the last beat
         self._told = NOT_SERVING  # what the log knows of its readiness
+        self._beat = beat
         self._lag = 0.0  # the longest wait since the last account
         self._queued = 0
         self._in_hand: dict[
@@ -80,8 +82,12 @@ class Pulse:
         self._sampled_at = group.standing.now()
         self._settings = {n: value for n, value in asdict(group.config).items() if isinstance(value, int | float)}
         self._task: asyncio.Task[None] | None = None
-        self.turned_at = time.monotonic()
         self.vitals = self._account()
+
+    @property
+    def turned_at(self) -> float:
+        """When the event loop turned last, monotonic seconds."""
+        return self._beat.at
 
     def start(self) -> None:
         """Begin to beat."""
@@ -99,7 +105,6 @@ class Pulse:
             asked = standing.now()
             await asyncio.sleep(BEAT)
             now = standing.now()
-            self.turned_at = time.monotonic()
             self._lag = max(self._lag, now - asked - BEAT)
             if now >= census_due:
                 await self._census()

@@ -36,6 +36,8 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     since the last account; ``unready`` why it is not ready (empty: it is); ``mailboxes`` shard -> messages waiting; ``dead``
     dead letters of its shards; ``busiest`` child -> messages per second (sampled); ``busy`` the children that have been
     handling one message for longest; ``failing`` messages per second whose handler raised, since the last account.
+    ``blocked``: the event loop stands still (the lease thread writes the account then, all else in it is as of before);
+    None: it turns.
     """
 
     incarnation: int
