@@ -15,10 +15,11 @@ import typer
 from hubq.cli.children import tag
 from hubq.cli.fitting import fitted, left_out, told_once, width_of
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
-from hubq.cli.output import duration, print_records, print_table
+from hubq.cli.output import duration, print_records, print_table, say
 from hubq.client.operations.registry import Progress
 from hubq.client.results import ChildStatus, NodeStatus
 from hubq.core.readiness import NOT_SERVING
+from hubq.core.shown import shown
 from hubq.errors import ConfigError
 
 
@@ -63,7 +64,7 @@ def nodes_command(
     opened = open_hub(hub, redis)
     nodes = sorted(opened.nodes(), key=lambda node: node.name)
     if why := opened.inspect.partitioned():
-        print(f"no quorum {why}: intake is closed, starts and stops are refused", file=sys.stderr)
+        say(f"no quorum {why}: intake is closed, starts and stops are refused", sys.stderr)
     if as_json:
         print_records(nodes)
         return
@@ -82,16 +83,16 @@ def nodes_command(
     for node in nodes:
         _say_blocked(node)
         if node.unready not in ("", NOT_SERVING) and node.lease > 0:
-            print(f"{node.name} is not ready: {node.unready}", file=sys.stderr)
+            say(f"{node.name} is not ready: {node.unready}", sys.stderr)
 
 
 def _say_blocked(node: NodeStatus) -> None:
     if node.blocked_by and node.lease > 0:
-        print(f"{node.name}: blocked for {node.blocked_for:.0f} s by {node.blocked_by}", file=sys.stderr)
+        say(f"{node.name}: blocked for {node.blocked_for:.0f} s by {node.blocked_by}", sys.stderr)
 
 
 def _print_nodes(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[shown(str(cell)) for cell in row] for row in rows]
     if wide or not sys.stdout.isatty():
         print_table(columns, cells)
     else:
@@ -171,12 +172,12 @@ def ps_command(
         _say_blocked(each)
     if len(children) < found:
         more = f"; the next ones: --after {children[-1].child_id}" if sort is Sort.ID else ""
-        print(f"{len(children)} of {found}{more}", file=sys.stderr)
+        say(f"{len(children)} of {found}{more}", sys.stderr)
 
 
 def print_children(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:
     """Print the table as it is if it fits the terminal. Else a reason (the last column) is a mark, and is told below."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[shown(str(cell)) for cell in row] for row in rows]
     width = shutil.get_terminal_size().columns
     if wide or not sys.stdout.isatty() or width_of(columns, cells) <= width:
         print_table(columns, cells)

@@ -47,10 +47,10 @@ class ClassBook:
             for part in name.split("."):
                 found = getattr(found, part)
         except Exception as error:
-            if module == "__main__":  # the worker's own script is another one
+            if module == "__main__":
                 raise StartFailed(
-                    f"{name!r} is a class or function of the script itself (__main__), which workers cannot import: move it "
-                    "into a module, or register it with @hub.child in the app that the workers load"
+                    f"the class {name!r} is one of the script that started the child (__main__), which workers cannot import: "
+                    "move it into a module"
                 ) from error
             raise StartFailed(
                 f"cannot import {name!r} from module {module!r} on this worker ({type(error).__name__}: {error}): "

@@ -35,9 +35,7 @@ def checked_function(function: Any) -> Any:
 `def` at the top of a module
     """
     if isinstance(function, str):
-        if "." not in function.strip("."):
-            raise NotImportable(f"{function!r} does not name a function: give its dotted path, as in 'app.send_mail'")
-        return _looked_up(function)
+        return _checked_path(function)
     if not callable(function):
         raise NotImportable(f"{function!r} cannot be a job: give a function, or its dotted path")
     module = getattr(function, "__module__", None)
@@ -56,18 +54,24 @@ def checked_function(function: Any) -> Any:
     return function
 
 
-def _looked_up(path: str) -> str:
-    """A dotted path, refused if its module is imported in this process and has no such function. Nothing is imported for
-    that: a web app may know the path only. A wrong path then fails in the worker, and is in ``hubq jobs``.
+def _checked_path(path: str) -> str:
+    """A dotted path that can lead to a function. (Its module may be one that only the workers have: it is not imported.)
 
-    >>> _looked_up("hubq.jobs.checks.nope")
+    >>> _checked_path("hubq.jobs.checks.checked_kye")
     Traceback (most recent call last):
-    hubq.errors.NotImportable: module 'hubq.jobs.checks' has no function 'nope': check the dotted path of the job
+    hubq.errors.NotImportable: 'hubq.jobs.checks.checked_kye' does not exist: hubq.jobs.checks has no 'checked_kye'
     """
-    module_name, _, name = path.rpartition(".")
-    module = sys.modules.get(module_name)
-    if module is not None and not hasattr(module, name):
-        raise NotImportable(f"module {module_name!r} has no function {name!r}: check the dotted path of the job")
+    parts = path.split(".")
+    if len(parts) < 2 or not all(map(str.isidentifier, parts)):
+        raise NotImportable(f"{path!r} does not name a function: give its dotted path, as in 'app.send_mail'")
+    for count in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:count])
+        if (found := sys.modules.get(module)) is not None:
+            # (A module of a package need not be imported yet.)
+            may_be_module = count < len(parts) - 1 and hasattr(found, "__path__")
+            if not may_be_module and not hasattr(found, parts[count]):
+                raise NotImportable(f"{path!r} does not exist: {module} has no {parts[count]!r}")
+            break
     return path
 
 

@@ -15,7 +15,7 @@ class Room(Child):
 
 def test_a_class_of_main_is_refused_and_it_is_said_what_to_do() -> None:
     book = ClassBook()
-    with pytest.raises(StartFailed, match=r"'Room' is a class or function of the script itself \(__main__\).*move it"):
+    with pytest.raises(StartFailed, match=r"'Room' is one of the script .*\(__main__\).*move it"):
         book.resolve("Room", "__main__")
 
 
