@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import re
+import signal
 import threading
 import time
 from typing import Any
@@ -116,10 +117,11 @@ def test_only_the_message_that_holds_the_interpreter_past_the_lease_is_counted(
 
 
 def test_the_listings_say_what_blocks_a_worker(shell: Shell, hub: Hub, app: Any) -> None:
+    shell.environment["HUBQ_TEST_STALL"] = "0"
     worker = shell.spawn("blocking:hub", "--name", "a")
     worker.wait_line("hubq worker a: ")
     hub.start_child("c", app.Blocker).result(timeout=20)
-    hub.ref("c").cast("sleeps", 12.0)
+    hub.ref("c").cast("sleeps", 3600.0)
     said = eventually(lambda: next((node for node in hub.nodes() if node.blocked_by), None))
     assert said.blocked_by == "c.sleeps" and said.blocked_for > 0
     words = r"a: blocked for \d+ s by c\.sleeps"
@@ -128,3 +130,4 @@ def test_the_listings_say_what_blocks_a_worker(shell: Shell, hub: Hub, app: Any)
     assert re.search(words, shell.run("ps", hub.hub_id).stderr)
     assert re.search(words, shell.run("top", hub.hub_id, "--once").stdout)
     assert re.search(words, shell.run("doctor", hub.hub_id).stdout)
+    worker.signal(signal.SIGKILL)  # it would not end otherwise
