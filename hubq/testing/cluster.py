@@ -66,9 +66,10 @@ class Gate:
         await self._thawed.wait()
         self._raise_if_cut()
 
-    def passed_waiting(self) -> None:
-        """The same in a thread."""
-        self._passable.wait()
+    def passed_waiting(self, timeout: float) -> None:
+        """The same in a thread, whose requests have a time-out (seconds)."""
+        if not self._passable.wait(timeout):
+            raise TimeoutError(f"no answer within {timeout:g} s")
         self._raise_if_cut()
 
     def _raise_if_cut(self) -> None:
@@ -96,11 +97,12 @@ class GatedSyncRedis(SyncRedis):
     def __init__(self, gate: Gate, server: Server, timeout: float) -> None:
         super().__init__(server, timeout)
         self._gate = gate
+        self._timeout = timeout
 
     def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
-        self._gate.passed_waiting()
+        self._gate.passed_waiting(self._timeout)
         answers = super()._attempt(commands, rounds)
-        self._gate.passed_waiting()
+        self._gate.passed_waiting(self._timeout)
         return answers
 
 
