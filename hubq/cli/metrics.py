@@ -13,6 +13,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from hubq.core.shown import shown
 from hubq.errors import ConfigError, HubqError
 from hubq.node.node import Node
 from hubq.node.runtime.counters import BOUNDS, Seconds
@@ -139,8 +140,11 @@ class Pages:
                 said = "ok" if good else f"the event loop has stood still for {stood:.1f} s"
             case "/readyz":
                 stood = time.monotonic() - self._node.pulse.turned_at
-                good = self._node.pulse.vitals.ready and stood < self._node.hub.config.lease
-                said = "ok" if good else "not serving all of its shards"
+                unready = self._node.pulse.vitals.unready
+                if not unready and stood >= self._node.hub.config.lease:
+                    unready = f"the event loop has stood still for {stood:.1f} s"
+                good = not unready
+                said = shown(unready) or "ok"
             case _:
                 start_response("404 Not Found", [("Content-Type", "text/plain")])
                 return [b"/metrics, /healthz or /readyz\n"]

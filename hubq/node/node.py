@@ -44,9 +44,10 @@ class Node:
     """One member of a hub. ``start()`` joins, ``drain()`` hands everything over and leaves, ``kill()`` just ends.
 
     Each may be called once; ``start`` after an end makes no sense and raises. ``measured`` times each handler, for
-    metrics. ``drive`` makes what keeps the lease. ``ends`` is called, in another thread, when the event loop has stood
-    still for longer than ``stall_limit`` and the node has given up all that it had: ``hubq worker`` gives ``os._exit``.
-    By default the process stays; once its loop turns, the node joins anew.
+    metrics. ``ready_failures``: so many children may be unable to start here, and the node is ready all the same
+    (docs/deploy.md). ``drive`` makes what keeps the lease. ``ends`` is called, in another thread, when the event loop has
+    stood still for longer than ``stall_limit`` and the node has given up all that it had: ``hubq worker`` gives
+    ``os._exit``. By default the process stays; once its loop turns, the node joins anew.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Node:
         tags: Mapping[str, str] | None = None,
         connect: Connect = AsyncRedis,
         measured: bool = False,
+        ready_failures: int = 0,
         drive: Drive = LeaseThread,
         ends: Ends = stays,
     ) -> None:
@@ -68,6 +70,7 @@ class Node:
         self.started = False
         self._connect = connect
         self._measured = measured
+        self._ready_failures = ready_failures
         self._drive = drive
         self._ends = ends
         self._ended = asyncio.Event()
@@ -89,7 +92,7 @@ class Node:
         try:
             wiring = self._wiring = Wiring(
                 hub, self.name, redis, reading, watch, malformed, self.counters, tags=self.tags, measured=self._measured,
-                drive=self._drive, ends=self._ends,
+                ready_failures=self._ready_failures, drive=self._drive, ends=self._ends,
             )  # fmt: skip
             await wiring.member.join(wait=hub.config.lease + 1.0)
         except BaseException:
@@ -204,6 +207,7 @@ class Node:
             await wiring.member.say_goodbye(standing.incarnation)
         await wiring.keeper.stop()
         await wiring.pulse.stop()
+        wiring.gathered.tell()
         if drained:
             hooks, hub_id = wiring.hooks, self.hub.hub_id
             gone = ClusterLeave(hub_id, self.name, self.name, standing.incarnation, "drained")
@@ -236,8 +240,8 @@ class Node:
 
     @property
     def ready(self) -> bool:
-        """Whether it serves every shard that it should, under a lease that it can trust."""
-        return self.wiring.planner.serves_all
+        """Whether it serves every shard that it should, under a lease that it can trust, and can run what comes to it."""
+        return not self.wiring.pulse.why_unready()
 
     @property
     def ended(self) -> bool:

@@ -23,6 +23,7 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.activity import Activity
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
@@ -90,6 +91,7 @@ from hubq.node.runtime.bell import Bell, News
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.malformed import MalformedReports
@@ -115,8 +117,8 @@ class Wiring:
 
     def __init__(
         self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch,
-        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], measured: bool, drive: Drive,
-        ends: Ends,
+        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], measured: bool, ready_failures: int,
+        drive: Drive, ends: Ends,
     ) -> None:  # fmt: skip
         self.counters = counters
         self._runtime(hub, name, redis, reading, malformed)
@@ -134,8 +136,9 @@ class Wiring:
             self.copies, self.withdrawals, self.interventions, self.parked, self.reports,
         )  # fmt: skip
         self.pulse = Pulse(
-            self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.beat
-        )
+            self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.failed_builds,
+            ready_failures, self.beat,
+        )  # fmt: skip
         self._lease(hub, drive, ends)
 
     def _runtime(self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, malformed: MalformedWatch) -> None:
@@ -147,6 +150,7 @@ class Wiring:
         self.sizes = Sizes(config)
         self.events = EventLog(self.group, self.background)
         self.reports = MalformedReports(self.group, self.events, self.counters, malformed)
+        self.gathered = GatheredLog()
         self.hooks = HookRunner(hub.hook_book, hub.hub_id, name, self.background)
         self.beat = Beat()
         self.plan_due = Bell()
@@ -178,7 +182,9 @@ class Wiring:
         )  # fmt: skip
         services = ChildServices(name, self.signals, self.saver, self.endings)
         self.builder = Builder(services, hub.classes, self.hooks)
-        self.parking = Parking(services, self.events, self.queue, self.quiet)
+        self.failed_builds = FailedBuilds(self.standing.now)
+        self.arriving = CountedBuilder(self.builder, self.failed_builds)
+        self.parking = Parking(services, self.events, self.gathered, self.queue, self.quiet)
         self.copy_states = CopyStates(self.builder)
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
@@ -240,9 +246,9 @@ class Wiring:
         )
         self.batches = Batches(group, background, self.register, self.endings)
         self.under_way = UnderWay()
-        self.ahead = AheadBuilt(group, self.events, self.builder, hub.migration)
+        self.ahead = AheadBuilt(group, self.events, self.gathered, self.arriving, hub.migration)
         account = Account(self.standing, self.events, self.hooks, self.counters)
-        self.entrance = Entrance(self.builder, self.parking, self.lives, self.start_trials, self.copies)
+        self.entrance = Entrance(self.arriving, self.parking, self.lives, self.start_trials, self.copies)
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
             self.endings, self.start_trials, self.copies, self.under_way, self.ahead, self.wishes, self.batches,
@@ -311,8 +317,9 @@ class Wiring:
             self.stragglers,
         )  # fmt: skip
         self.parked = Parked(
-            group, background, self.events, self.register, self.queue, self.wishes, self.arrivals, self.guide
-        )
+            group, background, self.events, self.gathered, self.register, self.queue, self.wishes, self.arrivals,
+            self.guide,
+        )  # fmt: skip
         self.balancer: Balancers = NoBalancer()
         if self.balancing is not None:
             self.balancer = Balancer(group, self.register, self.plan_due, self.balancing)

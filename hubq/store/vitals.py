@@ -22,13 +22,22 @@ class Blocked(msgspec.Struct, frozen=True, omit_defaults=True):
     method: str = ""
 
 
+class Busy(msgspec.Struct, frozen=True):
+    """A child has been handling one message for long: the ``method``, and for how many seconds at least."""
+
+    method: str
+    seconds: float
+
+
 class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node's own account. Counters count since the node started; times are seconds, memory is bytes.
 
     ``clock`` is how far its wall clock is ahead of Redis TIME; ``lag`` the longest its event loop kept a timer waiting
-    since the last account; ``mailboxes`` shard -> messages waiting; ``dead`` dead letters of its shards; ``busiest``
-    child -> messages per second (sampled). ``blocked``: the event loop stands still (the lease thread writes the account
-    then, all else in it is as of before); None: it turns.
+    since the last account; ``unready`` why it is not ready (empty: it is); ``mailboxes`` shard -> messages waiting; ``dead``
+    dead letters of its shards; ``busiest`` child -> messages per second (sampled); ``busy`` the children that have been
+    handling one message for longest; ``failing`` messages per second whose handler raised, since the last account.
+    ``blocked``: the event loop stands still (the lease thread writes the account then, all else in it is as of before);
+    None: it turns.
     """
 
     incarnation: int
@@ -56,6 +65,9 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     mailboxes: dict[str, int] = {}
     busiest: dict[str, float] = {}
     settings: dict[str, float] = {}
+    unready: str = ""
+    busy: dict[str, Busy] = {}
+    failing: float = 0.0
     blocked: Blocked | None = None
 
 

@@ -37,7 +37,7 @@ class Builder:
         except StartFailed:
             raise
         except BaseException as error:  # SystemExit and the like: a class, or its module, is no reason to end the node
-            raise StartFailed(f"child {child!r} ({record.name}) cannot be built: {in_short(error)}") from error
+            raise StartFailed(f"{record.name} cannot be built: {in_short(error)}") from error
 
     def _build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
         if record.malformed:
