@@ -105,7 +105,7 @@ def worker_command(
             code = runner.run(serve_jobs(hub, node_name, job_processes, drain_timeout))
         else:
             watch_condemned(hub)
-            node = Node(hub, node_name, tags=node_tags, measured=metrics_port is not None)
+            node = Node(hub, node_name, tags=node_tags, measured=metrics_port is not None, ends=os._exit)
             pages = pages_of(node, metrics_host, metrics_port)  # before it joins: fails if the port is taken
             code = runner.run(serve(node, drain_timeout, pages, job_processes))
         _do_not_linger(code)

@@ -66,7 +66,7 @@ class RedisServer:
         return {
             "protocol": 2,
             "socket_timeout": timeout,
-            "socket_connect_timeout": ANSWER_TIMEOUT,
+            "socket_connect_timeout": min(timeout, ANSWER_TIMEOUT),
             "retry": Retry(NoBackoff(), 0),
             **UNANNOUNCED,
         }

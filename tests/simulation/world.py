@@ -18,6 +18,7 @@ from hubq import ChildSpec, ColdSwap, HotSwap, Hub, Replication, Singularity
 from hubq.errors import HubqError, RedisUnavailable
 from hubq.node.node import Node
 from hubq.store.codec import decode
+from hubq.testing.simulated import lease_kept_in
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
 from tests.simulation.children import KINDS, Held, Picky
 from tests.simulation.clients import Client
@@ -57,7 +58,7 @@ class Worker:
         self.process.spawn(self._serve())
 
     async def _serve(self) -> None:
-        node = self.node = Node(self.hub, self.name)
+        node = self.node = Node(self.hub, self.name, drive=lease_kept_in(self.process.spawn))
         try:
             await node.start()
             self.started = True
