@@ -71,7 +71,7 @@ class Rounds:
         """One round: yields requests, and returns how long to pause, seconds."""
         now = self._group.standing.now
         self._watchdog.look(*self._held_up())
-        if not self._waits and now() >= self._renewal_due:
+        if not self._waits and now() >= min(self._renewal_due, self._next_end):
             yield from self._timed(self._renew())
         yield from self._timed(self._watchdog.tell())
         due = now() + self._group.config.heartbeat if self._waits else min(self._renewal_due, self._next_end)
