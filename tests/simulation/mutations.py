@@ -148,8 +148,12 @@ class Inside:
         return "fenced"
 
     @staticmethod
-    def stands_still(rounds: Rounds) -> bool:
-        return rounds._watchdog._still.since is not None
+    def skips_renewal(rounds: Rounds) -> bool:
+        if rounds._watchdog._still.since is None:
+            return False
+        rounds._renewal_due = rounds._group.standing.now() + rounds._group.config.heartbeat
+        rounds._next_end = rounds._renewal_due
+        return True
 
     @staticmethod
     def resume_originals(resuming: Resuming) -> None:
@@ -379,7 +383,7 @@ def _blocked_leases(renew: Any) -> Any:
     """The lease is not renewed while the event loop stands still, as if it lived in that loop."""
 
     def broken(self: Rounds) -> Any:
-        if not Inside.stands_still(self):
+        if not Inside.skips_renewal(self):
             yield from renew(self)
 
     return broken

@@ -98,11 +98,11 @@ SCHEDULES: dict[str, Schedules] = {
     "early-reply": Schedules((2, 1, 3)),
     "overdue-replay": Schedules((6, 1, 3)),
     "full-queue": Schedules((7, 29, 32), _full_queues),
-    "blocked-lease": Schedules((9,), _blocks),
-    "endless-block": Schedules((27,), _hangs),
-    "unblamed": Schedules((27,), _hangs),
-    "frozen-stall": Schedules((1,), _freezes),
-    "spared-culprit": Schedules((1,), _holds),
+    "blocked-lease": Schedules((9, 13, 16), _blocks),
+    "endless-block": Schedules((9, 27, 54), _hangs),
+    "unblamed": Schedules((9, 54), _hangs),
+    "frozen-stall": Schedules((231, 253), _freezes),
+    "spared-culprit": Schedules((213,), _holds),
 }
 
 #: All of these: nothing is removed, and nothing is noticed.

@@ -78,7 +78,8 @@ class Worker:
     def _stalled(self, code: int) -> None:
         """Its loop has stood still for too long: it ends itself, and is started again."""
         self.world.say(f"{self.name} ends itself: {code}")
-        self.world.blocks.stalled(self.process)
+        if not self.world.calm:  # else what blocks it has just let go
+            self.world.blocks.stalled(self.process)
         self.world.crash(self)
         self.world.loop.after(1.0, self.world._again, self.name)
 
@@ -235,6 +236,8 @@ class World:
         if process.frozen:
             self.say(f"{process.name} is thawed")
             process.thaw()
+            if self.blocks.rng.random() < 0.5:
+                process.work(0.001)  # its lease thread is the first to go on
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
