@@ -106,7 +106,7 @@ spec:
             httpGet: {{path: /readyz, port: metrics}}
             periodSeconds: 1
             failureThreshold: 2
-          # Alive: its event loop turns. It has lost its lease long before this restarts it.
+          # Alive. (A handler that blocks the event loop ends its worker by itself, after stall_limit.)
           livenessProbe:
             httpGet: {{path: /healthz, port: metrics}}
             periodSeconds: 5

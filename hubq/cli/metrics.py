@@ -24,6 +24,10 @@ except ImportError as missing:
 
 log = logging.getLogger("hubq.worker")
 
+#: A worker ends itself when its loop has stood still for ``stall_limit``, and counts what did it. Whoever asks after its health
+#: restarts it only if it has not ended so much later, seconds.
+BEFORE_A_RESTART = 5.0
+
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
@@ -59,6 +63,8 @@ class NodeCollector(Collector):
         yield self._counter("hubq_leases_lost", "Leases that may have run out", counters.leases_lost)
         yield self._gauge("hubq_lease_seconds", "What is left of the lease", vitals.lease_left)
         yield self._gauge("hubq_loop_lag_seconds", "Longest wait of a timer lately", vitals.lag)
+        yield self._gauge("hubq_loop_blocked_seconds", "How long the loop stands still by now", counters.blocked_for)
+        yield self._counter("hubq_loop_blocked", "Times the loop stood still for over a second", counters.loops_blocked)
         yield self._gauge("hubq_ready", "Whether the node serves all that it should", int(vitals.ready))
 
     def _gauge(self, name: str, what: str, value: float) -> Metric:
@@ -122,8 +128,8 @@ class Pages:
                 body: Iterable[bytes] = self._metrics(environ, start_response)
                 return body
             case "/healthz":
-                stood = time.monotonic() - self._node.pulse.turned_at
-                good = stood <= self._node.hub.config.lease
+                stood, limit = time.monotonic() - self._node.pulse.turned_at, self._node.hub.config.stall_limit
+                good = not limit or stood <= limit + BEFORE_A_RESTART
                 said = "ok" if good else f"the event loop has stood still for {stood:.1f} s"
             case "/readyz":
                 stood = time.monotonic() - self._node.pulse.turned_at

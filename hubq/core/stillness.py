@@ -13,7 +13,7 @@ AGAIN = 2
 HELD_UP = 0.5
 #: A process that was held up and took this share of a processor was at work: code in C held the interpreter. One that
 #: took less was stopped (SIGSTOP, a frozen machine), and its loop had no chance to beat.
-AT_WORK = 0.5
+AT_WORK = 0.2
 
 
 class Sight(Enum):
@@ -71,7 +71,7 @@ class Stillness:
         self.since = max(self.since, self._not_before)
         self.lasted = now - self.since
         if self.stall_limit and self.lasted > self.stall_limit and not self._stalled:
-            self._stalled = True
+            self._stalled, self._word_due = True, AGAIN * self.lasted
             return Sight.STALLED
         if self.lasted >= self._word_due:
             while self._word_due <= self.lasted:

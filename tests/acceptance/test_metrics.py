@@ -92,7 +92,7 @@ def test_a_node_that_drains_is_alive_and_not_ready(shell: Shell, hub: Hub) -> No
     assert get(base + "/healthz")[0] == 200
 
 
-def test_a_loop_that_stands_still_for_longer_than_the_lease_is_not_alive(
+def test_a_loop_that_stands_still_for_longer_than_the_lease_is_alive_and_not_ready(
     shell: Shell, hub: Hub, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "go-on"
@@ -102,9 +102,10 @@ def test_a_loop_that_stands_still_for_longer_than_the_lease_is_not_alive(
     shell.ok("start", APP, "c-1", "Counter")
     hub.ref("c-1").cast("block", str(go_on))
     worker.wait_line("c-1 blocks the loop")
-    until(base, "/healthz", 503)
+    until(base, "/readyz", 503)
+    assert get(base + "/healthz") == (200, "ok\n"), "it is no reason to restart it"
+    assert "hubq_loop_blocked_total{" in get(base + "/metrics")[1]
     go_on.touch()
-    until(base, "/healthz", 200)
     until(base, "/readyz", 200)
 
 

@@ -5,10 +5,12 @@ Nothing is written down while handlers run: the frames of hubq's own code, with 
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Protocol
@@ -96,22 +98,23 @@ def _stack(frames: list[FrameType]) -> str:
 
 def _described(frames: list[FrameType]) -> str:
     """Code that none of hubq's frames explains: the outermost function of a user's task, or hubq's own."""
-    users = [frame for frame in frames if not _is_machinery(frame.f_code.co_filename)]
+    inside = list(takewhile(lambda frame: not _runs_the_loop(frame), frames))
+    users = [frame for frame in inside if not frame.f_code.co_filename.startswith((HUBQ, ASYNCIO))]
     if users:
         code = users[-1].f_code
-        return f"a task of its own in {code.co_qualname} ({Path(code.co_filename).name}:{users[-1].f_lineno})"
-    own = [frame for frame in frames if str(HUBQ) in frame.f_code.co_filename]
-    return f"hubq itself in {own[0].f_code.co_qualname}" if own else "the event loop itself"
+        return f"a task of its own, in {code.co_qualname} ({Path(code.co_filename).name}:{users[-1].f_lineno})"
+    own = [frame for frame in inside if frame.f_code.co_filename.startswith(HUBQ)]
+    return f"hubq itself, in {own[0].f_code.co_qualname}" if own else "the event loop itself"
 
 
-HUBQ = Path(__file__).resolve().parents[2]
-_MACHINERY = (str(HUBQ), str(Path(asyncio_file).parent) if (asyncio_file := sys.modules["asyncio"].__file__) else "")
-_STARTED_BY = ("runpy.py", "<frozen runpy>", "<string>", "threading.py", "runners.py")
+HUBQ = str(Path(__file__).resolve().parents[2])
+ASYNCIO = str(Path(asyncio.__file__).parent)
+#: The functions of asyncio that run a loop: what is outside of them is no part of a callback.
+_RUNNERS = frozenset({"_run", "_run_once", "run_forever", "run_until_complete", "run"})
 
 
-def _is_machinery(filename: str) -> bool:
-    """Whether a file is hubq's or asyncio's own, or what starts a program."""
-    return filename.startswith(tuple(filter(None, _MACHINERY))) or filename.endswith(_STARTED_BY) or "/bin/" in filename
+def _runs_the_loop(frame: FrameType) -> bool:
+    return frame.f_code.co_name in _RUNNERS and frame.f_code.co_filename.startswith(ASYNCIO)
 
 
 # -- the frames that say it ----------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ log = logging.getLogger("hubq.node")
 
 #: The longest pause between two looks at the loop, seconds.
 LOOK_EVERY = 0.5
+#: A timer may come so much too soon, seconds: clocks round.
+CLOCK_TICK = 0.001
 
 
 class Tells(Protocol):
@@ -59,7 +61,7 @@ class Rounds:
 
     def begin_anew(self) -> None:
         """Rounds begin (again): renew at once, and do not take the time before for one in which the process was held up."""
-        self._renewal_due, self._planned = float("-inf"), float("inf")
+        self._renewal_due, self._next_end, self._planned = float("-inf"), float("inf"), float("inf")
         self._waits = False
 
     def new_term(self) -> bool:
@@ -71,7 +73,7 @@ class Rounds:
         """One round: yields requests, and returns how long to pause, seconds."""
         now = self._group.standing.now
         self._watchdog.look(*self._held_up())
-        if not self._waits and now() >= min(self._renewal_due, self._next_end):
+        if not self._waits and now() >= min(self._renewal_due, self._next_end) - CLOCK_TICK:
             yield from self._timed(self._renew())
         yield from self._timed(self._watchdog.tell())
         due = now() + self._group.config.heartbeat if self._waits else min(self._renewal_due, self._next_end)

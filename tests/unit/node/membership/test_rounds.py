@@ -185,6 +185,17 @@ def test_another_epoch_is_known_from_then_on_and_is_told_once() -> None:
 def test_a_round_comes_right_after_the_end_of_another_lease() -> None:
     bench = Bench(answering(renewed(end=99)))
     assert abs(bench.round() - 0.1) < 1e-6
+    bench.clock.now += 0.1
+    bench.round()
+    assert bench.names() == ["renew_lease"] * 2
+
+
+def test_a_timer_that_comes_a_little_too_soon_renews_as_well() -> None:
+    """Else the rounds would follow one another without a pause until the clock is there."""
+    bench = Bench(answering(renewed()))
+    bench.clock.now += bench.round() - 1e-9
+    bench.round()
+    assert bench.names() == ["renew_lease"] * 2
 
 
 def test_who_was_evicted_has_lost_all_and_waits_for_its_loop() -> None:
