@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -27,6 +30,8 @@ log = logging.getLogger("hubq.worker")
 #: A worker ends itself when its loop has stood still for ``stall_limit``, and counts what did it. Whoever asks after its health
 #: restarts it only if it has not ended so much later, seconds.
 BEFORE_A_RESTART = 5.0
+#: The most connections that are served at the same time: each takes a thread.
+MOST_CONNECTIONS = 32
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -143,9 +148,45 @@ class Pages:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, of which there are a few: for one more, the oldest is closed.
+
+    A probe is answered at once. So the oldest is one that says nothing, or too slowly.
+    """
+
     daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, *args: Any) -> None:
+        self._open: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin to serve a connection."""
+        with self._lock:
+            oldest = next(iter(self._open)) if len(self._open) >= MOST_CONNECTIONS else None
+            if oldest is not None:
+                del self._open[oldest]
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and ends
+            self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Somebody who is too slow, or gone, is no news."""
+        if not isinstance(sys.exception(), OSError):
+            log.warning("a request to the metrics port failed", exc_info=True)
 
 
 class _Quiet(WSGIRequestHandler):
+    #: How long a read or a write may take, seconds. (It speaks HTTP/1.0: one request for each connection.)
+    timeout = 5.0
+
     def log_message(self, format: str, *args: Any) -> None:
         """A scrape every few seconds is no news."""
