@@ -23,7 +23,7 @@ from hubq import Child, ChildSpec, Hub
 from hubq.cli.worker import fastest_loop
 from hubq.store.embedded import EmbeddedServer
 
-HUB_ID = "HUBQ_BLOCKED_LOOP"
+HUB = "HUBQ_BLOCKED_LOOP"
 CULPRIT = "culprit"
 #: How it is called in logs and listings.
 NAMED = f"{CULPRIT}.block"
@@ -39,9 +39,9 @@ class Blocking(Child):
         time.sleep(seconds)  # noqa: ASYNC251  (that is the point)
 
 
-def make_hub(hub_id: str, url: str | None = None) -> Hub:
-    """The hub, as workers and client see it."""
-    made = Hub(hub_id, redis=url)
+def make_hub(hub_id: str, lease: float, url: str | None = None) -> Hub:
+    """The hub, as workers and client see it. ``lease``: seconds."""
+    made = Hub(hub_id, redis=url, lease=lease, lease_margin=lease / 5)
     made.child(Account)
     made.child(Blocking)
     return made
@@ -94,13 +94,13 @@ def told(name: str, load: Load, blocks: Blocks) -> None:
 async def main(options: argparse.Namespace) -> int:
     """Block, and tell."""
     with EmbeddedServer() as server:
-        hub = make_hub("blocked", server.url)
+        hub = make_hub("blocked", options.lease, server.url)
         workers = {}
         try:
             for name, shards in (("a", 64), ("b", 32)):
                 workers[name] = start(
                     "-m", "hubq", "worker", "benchmarks.blocked_loop:hub", "--name", name,
-                    HUBQ_REDIS_URL=server.url, **{HUB_ID: hub.hub_id},
+                    HUBQ_REDIS_URL=server.url, **{HUB: f"{hub.hub_id}/{options.lease}"},
                 )  # fmt: skip
                 await wait_for_node(hub, name, workers[name], shards)
             return await _measure(hub, server.url, options)
@@ -126,11 +126,10 @@ async def _measure(hub: Hub, url: str, options: argparse.Namespace) -> int:
     await asyncio.sleep(min(5.0, options.every))  # what it takes without any block
     blocks = Blocks(hub, options.block, options.every)
     blocking = asyncio.create_task(blocks.run(time.perf_counter() + options.seconds))
-    await asyncio.sleep(options.block / 2)
-    seen = {
-        "top": await said("top", hub.hub_id, "--once", url=url),
-        "doctor": await said("doctor", hub.hub_id, url=url),
-    }
+    await asyncio.sleep(min(2.0, options.block / 2))
+    commands = {"top": ("top", hub.hub_id, "--once"), "doctor": ("doctor", hub.hub_id)}
+    texts = await asyncio.gather(*(said(*command, url=url) for command in commands.values()))
+    seen = dict(zip(commands, texts, strict=True))
     await blocking
     for load in loads:
         await load.stop()
@@ -158,12 +157,15 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=120.0, help="how long, seconds (default 120)")
     parser.add_argument("--block", type=float, default=12.0, help="how long each block lasts, seconds (default 12)")
     parser.add_argument("--every", type=float, default=20.0, help="one begins so often, seconds (default 20)")
+    parser.add_argument("--lease", type=float, default=5.0, help="of the nodes, seconds (default 5)")
     parser.add_argument("--children", type=int, default=200)
     parser.add_argument("--rate", type=float, default=500.0, help="calls per second to all of them (default 500)")
     return parser.parse_args()
 
 
-hub = make_hub(os.environ.get(HUB_ID, "blocked"))
+if HUB in os.environ:
+    hub_id, seconds = os.environ[HUB].split("/")
+    hub = make_hub(hub_id, float(seconds))
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
