@@ -133,8 +133,8 @@ class Blocks:
 
     def stalled(self, process: Process) -> None:
         """A process ends itself, since its loop has stood still for too long."""
-        now, lasted = self._loop.now, self._loop.now - process.busy_since
-        if not process.busy or lasted < self.stall_limit - BEAT:
+        now = self._loop.now
+        if min(now, process.busy_until) - process.busy_since < self.stall_limit - BEAT:
             self.breaches.append(f"at {now:.3f}, {process.name} ends itself, and its loop was not blocked for so long")
         message = self._in_hand.get(process)
         if message is not None and self.quiet:
@@ -144,8 +144,9 @@ class Blocks:
 
     def goes_on(self, process: Process) -> None:
         """The faults stop, and the loop of a process is blocked."""
-        lasted = self._loop.now - process.busy_since
-        if process.alive and lasted > self.stall_limit + 2.0 and self._undisturbed_since(process, process.busy_since):
+        since = process.blocked_since
+        lasted = self._loop.now - since
+        if process.alive and lasted > self.stall_limit + 2.0 and self._undisturbed_since(process, since):
             self.breaches.append(f"{process.name} has not ended itself, and its loop was blocked for {lasted:.1f} s")
 
     def unanswered(self, sender: str, child: str, number: int, error: Exception) -> None:

@@ -45,7 +45,7 @@ class Process:
         self.crashed = False
         self.frozen = False
         self.halted = False  # dead, frozen or busy: whether a callback of it may run has to be looked at
-        self.busy_since = self.busy_until = 0.0
+        self.busy_since = self.busy_until = self.blocked_since = 0.0
         self.held_ready: list[Handle] = []
         self.held_timers: list[Handle] = []
         self.tasks: dict[SimTask, None] = {}  # kept until the end: a dead process's tasks must not be collected early
@@ -105,6 +105,7 @@ class Process:
     async def block(self, seconds: float) -> None:
         """The same for a coroutine that stands still in its middle: nothing of the process runs before it goes on."""
         self.work(seconds)
+        self.blocked_since = self.loop.now
         self._blocking, self.blocked = self.loop.create_future(), asyncio.current_task()
         await self._blocking
         self.blocked = None
