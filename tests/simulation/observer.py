@@ -6,7 +6,7 @@ It reads no hubq state and trusts no script's answer: only what was written, by 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hubq.core.hashing import shard_of
@@ -46,6 +46,7 @@ class Observer:
         self.mailboxes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
         self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
         self.letters: list[dict[bytes, bytes]] = []  # dead ones, in the order they died
+        self.evicted: Callable[[Process, float], None] = lambda process, now: None
         self._processes: dict[tuple[bytes, int], Process] = {}
         self.keys = keys
         self._owners, self._nodes, self._leases = (k.encode() for k in (keys.owners, keys.nodes, keys.leases))
@@ -68,7 +69,7 @@ class Observer:
             elif key == self._owners:
                 self._owner_write(process, name, command, words, now)
             elif key == self._nodes:
-                self._node_write(process, name, command, words)
+                self._node_write(process, name, command, words, now)
             elif key == self._leases:
                 self._lease_write(command, words)
             elif key == self._wishes:
@@ -171,10 +172,12 @@ class Observer:
         """Redis TIME in ms."""
         return (EPOCH + now) * 1000
 
-    def _node_write(self, process: Process, name: str, command: bytes, words: Sequence[bytes]) -> None:
+    def _node_write(self, process: Process, name: str, command: bytes, words: Sequence[bytes], now: float) -> None:
         if command == b"HDEL":
             for node in words[1:]:
-                self.nodes.pop(node, None)
+                gone = self._processes.get((node, self.nodes.pop(node, 0)))
+                if gone is not None and name == "evict_node":
+                    self.evicted(gone, now)
                 self.up.discard(node)
             self.evictions += name == "evict_node"
             return
