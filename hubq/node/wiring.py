@@ -82,6 +82,7 @@ from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.standing import Standing
 from hubq.node.trials.marks import Marks
 from hubq.node.trials.messages import MessageTrials
@@ -127,6 +128,7 @@ class Wiring:
         self.standing = Standing(name, lease, RedisClock(), now)
         self.group = Group(redis, reading, hub.keys, config, self.standing)
         self.background = Background()
+        self.pieces = Pieces(now)
         self.events = EventLog(self.group, self.background)
         self.hooks = HookRunner(hub.hook_book, hub.hub_id, name, self.background)
         self.plan_due = Bell()
@@ -149,12 +151,12 @@ class Wiring:
         group, background, config, name = self.group, self.background, hub.config, self.group.node_name
         signal = hub.redundancy.redundancy_signal if self.replicated else "none"
         heard = HEARD.get(signal, frozenset({signal}))
-        self.signals = Signals(self.standing, config, heard, self.active_active)
+        self.signals = Signals(self.standing, config, heard, self.active_active, self.pieces)
         self.saver = Saver(config, background, self.queue)
         self.outcomes = Outcomes(name, self.queue, self.saver)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
-            self.outcomes, self.quiet,
+            self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
         services = ChildServices(name, self.signals, self.saver, self.endings)
         self.builder = Builder(services, hub.classes, self.hooks)
@@ -174,7 +176,7 @@ class Wiring:
         self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors)
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
-            self.signals, self.endings, self.builder, self.parking, self.pumps,
+            self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
         )  # fmt: skip
         self.start_trials = StartTrials(group, background, self.marks, self.lives)
         self.activity = Activity(self.standing, self.signals, self.register)
@@ -189,7 +191,7 @@ class Wiring:
         group, background = self.group, self.background
         self.applier = LogApplier(
             group, background, self.builder, self.signals, self.endings, self.pumps, self.copy_states,
-            active_active=self.active_active,
+            self.pieces, active_active=self.active_active,
         )  # fmt: skip
         self.followed = Followed(group, background, self.applier)
         self.copies: Copies = NoCopies()
@@ -198,7 +200,7 @@ class Wiring:
             standby = Standby(group, background, self.committer, self.lives, self.pumps, self.followed, self.applier)
             self.copies = Replicas(
                 group, background, self.register, self.queue, self.shard_recorder, hub.redundancy, hub.distribution,
-                self.followed, self.applier, reader, standby,
+                self.followed, self.applier, reader, standby, self.pieces,
             )  # fmt: skip
 
     def _arrivals(self, hub: Hub) -> None:
@@ -208,7 +210,7 @@ class Wiring:
         self.answers = Answers()
         self.departures = Departures(
             group, background, self.committer, self.forfeits, self.saver, self.signals, self.endings, self.lives,
-            self.pumps,
+            self.pumps, self.pieces,
         )  # fmt: skip
         releases = PinReleases(group, self.register, self.plan_due, self.traits, self.departures)
         self.stragglers = Stragglers(
@@ -216,21 +218,21 @@ class Wiring:
         )
         self.batches = Batches(group, background, self.register, self.endings)
         self.under_way = UnderWay()
-        self.ahead = AheadBuilt(group, self.events, self.builder, hub.migration)
+        self.ahead = AheadBuilt(group, self.events, self.builder, hub.migration, self.pieces)
         account = Account(self.standing, self.events, self.hooks, self.counters)
         self.entrance = Entrance(self.builder, self.parking, self.lives, self.start_trials, self.copies)
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
-            self.endings, self.start_trials, self.copies, self.under_way, self.ahead, self.wishes, self.batches,
+            self.endings, self.start_trials, self.copies, self.pieces, self.under_way, self.ahead, self.wishes, self.batches,
             self.entrance, account,
         )  # fmt: skip
         pins = PinArrivals(
             group, self.register, self.cursors, self.queue, self.plan_due, self.recorder, self.pumps, self.traits,
-            self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers,
+            self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers, self.pieces,
         )  # fmt: skip
         returns = Returns(
             group, self.register, self.cursors, self.queue, self.plan_due, self.start_trials,
-            self.under_way, self.ahead, self.wishes, self.entrance, account,
+            self.under_way, self.ahead, self.wishes, self.entrance, account, self.pieces,
         )  # fmt: skip
         self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
 
@@ -295,7 +297,7 @@ class Wiring:
         group, background = self.group, self.background
         self.starts = Starts(
             group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, self.endings, self.lives,
-            self.batches, self.wishes, self.guide, self.quiet,
+            self.batches, self.wishes, self.guide, self.pieces, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(group.config, self.cursors, self.pumps, self.starts, self.outcomes, self.endings)
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)

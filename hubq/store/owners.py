@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hubq.config import Config
@@ -45,10 +45,15 @@ class Owners:
 
     shards: dict[int, Owner]
     pins: dict[tuple[int, str], Owner]
+    _by_shard: dict[int, dict[str, Owner]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
-    def pinned(self, shard: int) -> dict[str, Owner]:
+    def __post_init__(self) -> None:
+        for (shard, child), owner in self.pins.items():
+            self._by_shard.setdefault(shard, {})[child] = owner
+
+    def pinned(self, shard: int) -> Mapping[str, Owner]:
         """The children of a shard that are pinned, and to whom."""
-        return {child: owner for (of, child), owner in self.pins.items() if of == shard}
+        return self._by_shard.get(shard, {})
 
 
 def read_owners(keys: Keys) -> Command[Owners]:
@@ -57,8 +62,8 @@ def read_owners(keys: Keys) -> Command[Owners]:
     def read(answer: Any) -> Owners:
         shards: dict[int, Owner] = {}
         pins: dict[tuple[int, str], Owner] = {}
-        for field, line in pairs(answer).items():
-            shard, child = split_owner_field(field)
+        for name, line in pairs(answer).items():
+            shard, child = split_owner_field(name)
             if child is None:
                 shards[shard] = Owner.read(line)
             else:
@@ -129,17 +134,21 @@ def pass_token(
     handover_id: str,
     closed_at_ms: float,
     pinned: Mapping[str, str],
+    apart: Iterable[str] = (),
     effects: Effects,
     events_kept: int,
 ) -> Command[str]:
-    """Give the shard to the target, but for the ``pinned`` children (child -> why): ``passed``, ``fenced`` or ``target_gone``."""
+    """Give the shard to the target, but for the ``pinned`` children (child -> why): ``passed``, ``fenced`` or ``target_gone``.
+
+    ``apart``: the children that have a pin already. The target is told of both.
+    """
     names, arguments = effects.for_script(keys, shard)
     return run_script(
         "pass_token",
         [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target), keys.stragglers, *names],
         [
             owner_field(shard), source.line, target, incarnation, handover_id, f"{closed_at_ms:.3f}", source.node,
-            events_kept, len(pinned), *(part for pin in pinned.items() for part in pin), *arguments,
+            events_kept, "\n".join(apart), len(pinned), *(part for pin in pinned.items() for part in pin), *arguments,
         ],
         text,
     )  # fmt: skip

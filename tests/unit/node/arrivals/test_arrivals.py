@@ -28,6 +28,7 @@ from hubq.node.arrivals.under_way import MESSAGE_PATIENCE, UnderWay
 from hubq.node.copies.none import NoCopies
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.recorder import NoRecorder
+from hubq.store.command import Command
 from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
@@ -100,7 +101,7 @@ class Arriving(Stage):
         self.trials, self.copies, self.straggling = Trials(), SomeCopies(), Straggling()
         self.under_way = UnderWay()
         self.batches = Batches(self.group, self.background, self.register, cast(Any, self.endings))
-        self.ahead = AheadBuilt(self.group, cast(Any, self.events), cast(Any, self.builder), HotSwap())
+        self.ahead = AheadBuilt(self.group, cast(Any, self.events), cast(Any, self.builder), HotSwap(), self.pieces)
         account = Account(self.standing, cast(Any, self.events), self.hooks, self.counters)
         entrance = Entrance(
             cast(Any, self.builder), cast(Any, self.parking), cast(Any, self.lives), cast(Any, self.trials), self.copies
@@ -109,16 +110,17 @@ class Arriving(Stage):
             self.group, self.register, self.under_way, self.ahead,
             ShardArrivals(
                 self.group, cast(Any, self.events), self.register, self.queue, self.plan_due, NoRecorder(),
-                cast(Any, self.pumps), cast(Any, self.endings), cast(Any, self.trials), self.copies, self.under_way,
-                self.ahead, self.wishes, self.batches, entrance, account,
+                cast(Any, self.pumps), cast(Any, self.endings), cast(Any, self.trials), self.copies, self.pieces,
+                self.under_way, self.ahead, self.wishes, self.batches, entrance, account,
             ),
             PinArrivals(
                 self.group, self.register, self.cursors, self.queue, self.plan_due, NoRecorder(), cast(Any, self.pumps),
                 MigrationTraits(), self.under_way, self.ahead, self.wishes, entrance, account, self.straggling,
+                self.pieces,
             ),
             Returns(
                 self.group, self.register, self.cursors, self.queue, self.plan_due, cast(Any, self.trials),
-                self.under_way, self.ahead, self.wishes, entrance, account,
+                self.under_way, self.ahead, self.wishes, entrance, account, self.pieces,
             ),
         )  # fmt: skip
         self.owner = Owner("a", 7, 5)
@@ -137,11 +139,15 @@ class Arriving(Stage):
             keys.batches(1): lambda _: self.marks, keys.pins: lambda _: self.moves,
         }.items():  # fmt: skip
             self.replies["HGETALL " + key] = found
-        self.replies["HMGET " + keys.owners] = lambda _: self.pins
+        self.replies["HMGET " + keys.owners] = self._owner_lines
         self.replies["HMGET " + keys.children(1)] = lambda _: self.specs
         self.replies["HMGET " + keys.msk(1)] = lambda _: self.states
         self.replies["HGET"] = lambda command: self.states.get(str(command.args[2]))
         self.replies["GET"] = 0
+
+    def _owner_lines(self, command: Command[Any]) -> Any:
+        """Of shards, or of pins."""
+        return self.pins if "/" in str(command.args[2]) else self.owners.shards
 
     async def adopt(self, *, claimed: bool = False) -> Holding:
         """Adopt shard 1."""

@@ -24,6 +24,7 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.pieces import Pieces
 from hubq.store.codec import encode_state
 from hubq.store.command import Command
 from hubq.store.effects import Effects
@@ -188,7 +189,7 @@ class Bench:
         builder: Any = FakeBuilder()
         self.applier = LogApplier(
             self.group, self.background, builder, cast(Any, self.signals), cast(Any, self.endings), cast(Any, self.pumps),
-            CopyStates(builder), active_active=active_active,
+            CopyStates(builder), Pieces(self.clock), active_active=active_active,
         )  # fmt: skip
         self.followed = Followed(self.group, self.background, self.applier)
         self.standby = Standby(
@@ -199,6 +200,7 @@ class Bench:
         self.replicas = Replicas(
             self.group, self.background, self.register, CommitQueue(self.register), ShardRecorder(active_active, 1_000_000),
             Replication(2), cast(Any, Placing()), self.followed, self.applier, self.reader, self.standby,
+            Pieces(self.clock),
         )  # fmt: skip
 
     def answer(self, command: Command[Any]) -> Any:

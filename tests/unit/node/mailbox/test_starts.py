@@ -70,7 +70,7 @@ class Starting(Household):
         self.starts = Starts(
             self.group, self.background, self.hooks, self.gate, self.queue, self.cursors, self.builder, self.endings,
             self.lives, Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
-            self.quiet,
+            self.pieces, self.quiet,
         )  # fmt: skip
 
     def _answer(self, command: Command[Any]) -> Any:
