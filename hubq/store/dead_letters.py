@@ -1,23 +1,67 @@
-"""Dead letters: what took its nodes down again and again, with its circumstances (docs/poison.md)."""
+"""Dead letters: messages that were deleted without having been handled, with the reason (docs/dead-letters.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from hubq.core.messages import entry_ms
+from hubq.store.codec import sendable
 from hubq.store.command import Command, plain, run_script, text
 from hubq.store.keys import Keys
+from hubq.store.mailbox import sender_of
+
+#: Why a message is a dead letter. (A newer hubq may write others.)
+Why = Literal[
+    "took-down", "unknown-method", "bad-arguments", "raised", "ended", "malformed", "too-large", "overdue", "dropped"
+]
+#: The longest error that a letter keeps, characters.
+MOST_ERROR = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class NewLetter:
+    """A message that becomes a dead letter with the commit that deletes it. The script takes the message from the mailbox.
+
+    ``kept`` letters of ``class_name`` (empty: not known) are kept in the shard, at least 1, and ``kept_in_shard`` of all.
+    """
+
+    entry: bytes
+    class_name: str
+    why: Why
+    error: str
+    kept: int
+    kept_in_shard: int
+
+    @classmethod
+    def of(cls, entry: bytes, class_name: str, why: Why, error: str, kept: int, kept_in_shard: int) -> NewLetter:
+        """A letter whose error Redis can take: of a long one the middle is left out."""
+        return cls(entry, sendable(class_name), why, shortened(sendable(error)), kept, kept_in_shard)
+
+
+def shortened(error: str) -> str:
+    """An error of at most :data:`MOST_ERROR` characters: where it began and how it ended say most.
+
+    >>> shortened("no such file"), len(shortened("a" * 9_000))
+    ('no such file', 8000)
+    """
+    if len(error) <= MOST_ERROR:
+        return error
+    gap = "\n... (the middle is left out) ...\n"
+    head = MOST_ERROR // 4
+    return error[:head] + gap + error[len(error) - (MOST_ERROR - head - len(gap)) :]
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message (``kind`` call, cast or stop) that was in hand each time ``tries`` nodes died; or a child (``start``)
-    whose start was.
+    """A message (``kind`` call, cast or stop) that was deleted without having been handled; or a child (``start``) whose
+    start took its nodes down.
 
-    ``letter`` names it: ``shard/entry``. ``sent`` and ``died`` are Redis TIME in ms; ``crashes`` names the nodes, the
-    last one last, as ``node#incarnation``. ``reply_to`` is the client that called, empty for a cast; ``deadline`` is 0
-    for none.
+    ``letter`` names it: ``shard/entry``. ``why`` is the reason in a word (``"took-down"``: it was in hand each time ``tries``
+    nodes died), ``error`` the text of the error or its traceback. ``sent`` and ``died`` are Redis TIME in ms; ``crashes``
+    names the nodes, the last one last, as ``node#incarnation``. ``reply_to`` is the client that called, empty for a cast;
+    ``sender`` the client that sent it (empty: not known); ``deadline`` is 0 for none.
     """
 
     letter: str
@@ -34,16 +78,27 @@ class DeadLetter:
     crashes: tuple[str, ...]
     sent: int
     died: int
+    why: str = "took-down"
+    error: str = ""
+    sender: str = ""
 
 
 def letter_of(shard: int, entry: str, fields: dict[str, bytes]) -> DeadLetter:
-    """One entry of a shard's ``dead`` stream."""
-    words = {name: text(value) for name, value in fields.items() if name != "payload"}
-    first = words["entry"] if words["entry"] != "-" else entry
+    """One entry of a shard's ``dead`` stream. A field that is missing has its default."""
+    words = {name: value.decode("utf-8", "replace") for name, value in fields.items() if name != "payload"}
+
+    def word(name: str, default: str = "") -> str:
+        return words.get(name, default)
+
+    def number(name: str) -> int:
+        return int(word(name)) if word(name).isdecimal() else 0
+
+    first = word("entry", "-")
     return DeadLetter(
-        f"{shard}/{entry}", shard, words["kind"], words["child"], words["class"], words["method"], words["id"],
-        words["reply_to"], int(words["deadline"]), fields["payload"], int(words["tries"]),
-        tuple(words["crashes"].split()), int(first.partition("-")[0]), int(entry.partition("-")[0]),
+        f"{shard}/{entry}", shard, word("kind"), word("child"), word("class"), word("method"), word("id"),
+        word("reply_to"), number("deadline"), fields.get("payload", b""), number("tries"),
+        tuple(word("crashes").split()), entry_ms(first) or entry_ms(entry), entry_ms(entry),
+        word("why", "took-down"), word("error"), sender_of(word("id"), word("reply_to")),
     )  # fmt: skip
 
 
@@ -60,7 +115,7 @@ def read_dead(keys: Keys, shard: int) -> Command[list[DeadLetter]]:
 
 
 def replay_dead(keys: Keys, shard: int, entry: str, nodes: Sequence[str] = ()) -> Command[str]:
-    """Send a letter again: ``ok``, ``gone`` or ``unknown``."""
+    """Send a letter again: ``ok``, ``gone``, ``unknown`` or ``malformed``."""
     return run_script(
         "replay_dead",
         [keys.owners, *keys.crash_keys(shard), *map(keys.control, nodes)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hubq.store.command import Arg
+from hubq.store.dead_letters import NewLetter
 from hubq.store.keys import Keys
 from hubq.store.replica_log import LogItem
 
@@ -40,6 +41,9 @@ class Effects:
     replies: dict[str, list[bytes]] = field(default_factory=dict)
     """Replies for each client."""
 
+    letters: list[NewLetter] = field(default_factory=list)
+    """Messages of ``done`` that are kept as dead letters."""
+
     log: list[LogItem] = field(default_factory=list)
     """For the followers of the shard, in order. Not idempotent: they know what they have read already."""
 
@@ -51,7 +55,7 @@ class Effects:
     def __bool__(self) -> bool:
         return bool(
             self.done or self.states or self.forgotten or self.ended or self.parked or self.replies
-            or self.log or self.latest
+            or self.letters or self.log or self.latest
         )  # fmt: skip
 
     def keep_replies(self, ttl_ms: int) -> Effects:
@@ -69,13 +73,17 @@ class Effects:
         self.parked.update(other.parked)
         for client, payloads in other.replies.items():
             self.replies.setdefault(client, []).extend(payloads)
+        self.letters += other.letters
         self.log += other.log
         self.latest.update(other.latest)
 
     def for_script(self, keys: Keys, shard: int) -> tuple[list[str], list[Arg]]:
         """The script's keys and arguments, both in the order in which ``apply_effects`` takes them."""
         names = list(keys.commit_keys(shard))
-        args: list[Arg] = [len(self.done)]
+        args: list[Arg] = []
+        if self.letters:
+            self._add_letters(keys, shard, names, args)
+        args.append(len(self.done))
         for child, entries in self.done.items():
             args += (child, len(entries), *entries)
         args.append(len(self.states))
@@ -101,6 +109,18 @@ class Effects:
             for child, state in self.latest.items():
                 args += ("state" if state else "saved", child, "", "", "", state)
         return names, args
+
+    def _add_letters(self, keys: Keys, shard: int, names: list[str], args: list[Arg]) -> None:
+        classes: dict[str, list[NewLetter]] = {}
+        for letter in self.letters:
+            classes.setdefault(letter.class_name, []).append(letter)
+        names.append(keys.dead(shard))
+        args += ("letters", self.letters[-1].kept_in_shard, len(classes))
+        for class_name, letters in classes.items():
+            names.append(keys.dead_of(shard, class_name))
+            args += (class_name, letters[-1].kept, len(letters))
+            for letter in letters:
+                args += (letter.entry, letter.why, letter.error)
 
 
 def with_handed(effects: Effects, handed: Effects) -> Effects:

@@ -28,6 +28,7 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:replicas``  hash    follower -> how far it is; ``#``: the log's last number; TTL
 ``hubq:{chat}:shard:<n>:tries``     hash    only after crashes: what was in hand at how many (docs/poison.md)
 ``hubq:{chat}:shard:<n>:dead``      stream  dead letters, capped
+``hubq:{chat}:shard:<n>:dead:<c>``  list    the letters of class ``c`` in it that no crash has made; TTL
 ``hubq:{chat}:shard:<n>:batches``   hash    start id -> batch: children of undecided all-or-nothing starts
 ``hubq:{chat}:batch:<id>``          string  an all-or-nothing start: ``open`` (TTL), ``sealed <marks left>``
 ``hubq:{chat}:static``              hash    static child -> when it was started first
@@ -150,6 +151,10 @@ class Keys:
     def dead(self, shard: int) -> str:
         """Dead letters of a shard."""
         return self._shard(shard, "dead")
+
+    def dead_of(self, shard: int, class_name: str) -> str:
+        """Which dead letters of a shard are of a class, the oldest first."""
+        return self._shard(shard, f"dead:{class_name}")
 
     def batches(self, shard: int) -> str:
         """Marks of all-or-nothing starts that are not settled in a shard."""

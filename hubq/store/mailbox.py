@@ -84,7 +84,7 @@ def send_messages(
 ) -> Command[list[str]]:
     """Put numbered messages into the mailboxes of their shards; a status word for each, in order."""
     names = [keys.sender(sender)]
-    args: list[Arg] = [sender_ttl_ms, max_backlog, ""]
+    args: list[Arg] = [sender_ttl_ms, max_backlog, "", sender]
     for shard, messages in shards.items():
         names += keys.send_keys(shard)
         args.append(len(messages))
@@ -134,6 +134,15 @@ def start_children(
         args,
         lambda answer: [text(word) for word in answer],
     )
+
+
+def sender_of(message_id: str, reply_to: str) -> str:
+    """Who has sent a message: the client that waits for its reply, else the one that the id names. Empty: not known.
+
+    >>> sender_of("17", "c1"), sender_of("c1#17", ""), sender_of("17", "")
+    ('c1', 'c1', '')
+    """
+    return reply_to or message_id.rpartition("#")[0]
 
 
 def message_of(entry: bytes, fields: Sequence[bytes]) -> Message:

@@ -15,6 +15,7 @@ from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 from redis.retry import Retry
 
 from hubq.errors import ConfigError
+from hubq.store.tls import PAST_THE_TICKETS
 
 SCHEMES = ("redis+sentinel", "rediss+sentinel")
 
@@ -76,7 +77,9 @@ class SentinelAddress:
     def sync_client(self, options: dict[str, Any]) -> Any:
         """A blocking client of whatever is the primary when it connects."""
         manager: Any = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
-            self.sentinels, sentinel_kwargs=self._for_sentinels(), **{**self.options, **options}
+            self.sentinels,
+            sentinel_kwargs={**self._for_sentinels(), **(PAST_THE_TICKETS if self.sentinel_options.get("ssl") else {})},
+            **{**self.options, **options, **(PAST_THE_TICKETS if self.options.get("ssl") else {})},
         )
         return manager.master_for(self.service, redis_class=redis.Redis)
 

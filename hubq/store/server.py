@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from hubq.errors import ConfigError
 from hubq.store.sentinel import SCHEMES, SentinelAddress
+from hubq.store.tls import PAST_THE_TICKETS
 
 #: How long one answer may take before the connection counts as lost, seconds.
 ANSWER_TIMEOUT = 5.0
@@ -73,7 +74,8 @@ class RedisServer:
     def sync_client(self, timeout: float) -> Any:
         if self._sentinel is not None:
             return self._sentinel.sync_client(self._options(timeout))
-        return redis.Redis.from_url(self.url, **self._options(timeout))
+        tls = PAST_THE_TICKETS if self.url.startswith("rediss://") else {}
+        return redis.Redis.from_url(self.url, **self._options(timeout), **tls)
 
     def async_client(self, timeout: float) -> Any:
         if self._sentinel is not None:

@@ -65,7 +65,7 @@ def masked(lines: list[str]) -> list[str]:
     """What is different in every session is not compared: times, ids of senders, pauses."""
     text = "\n".join(lines)
     text = re.sub(r"\d{13}(-\d+)?", "<time>", text)
-    text = re.sub(r"[0-9a-f]{16}:\d+", "<request>", text)
+    text = re.sub(r"[0-9a-f]{16}[:#]\d+", "<request>", text)
     text = re.sub(r'"\d+\.\d\d"', '"<ms>"', text)
     return text.split("\n")
 

@@ -1,9 +1,11 @@
 -- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. Takes from keys[k] on:
 --   mailbox, children, msk, backlog, parked
+--   dead, the list of each class                         only if messages become dead letters (see _letters)
 --   pins, pins epoch, stragglers                         only if children have ended
 --   the reply list of each client
 --   log, replicas                                        only with replication
 -- Reads from args[i] to args[last]:
+--   "letters", then those (see _letters)                 only if messages become dead letters
 --   n, then n times: child, m, m entry ids               messages that are done
 --   n, then n times: child, state                        states to save
 --   n, then n times: child                               states to forget (handover=false)
@@ -13,9 +15,11 @@
 --   and at the end, only with replication: entries kept, then kind, child, entry, method, word, payload of each
 -- include: _backlog
 -- include: _log
+-- include: _letters
 local function apply_effects(keys, k, args, i, last)
   local mailbox, children, msk, backlog, parked = keys[k], keys[k + 1], keys[k + 2], keys[k + 3], keys[k + 4]
   k = k + 5
+  if args[i] == 'letters' then k, i = bury_letters(mailbox, keys, k, args, i + 1) end
   local function count() i = i + 1; return tonumber(args[i - 1]) end
   local function take() i = i + 1; return args[i - 1] end
   local names, done, entries, removed = {}, {}, {}, 0

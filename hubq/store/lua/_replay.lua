@@ -1,6 +1,6 @@
 -- replay(owners, at, letter, controls): sends a dead letter again, as a new message without a deadline (its caller has been
 -- answered), or starts a child again that was parked because its start took nodes down. The letter goes in the same moment,
--- so it is sent again once. -> "ok" | "unknown" (no such child; the letter stays)
+-- so it is sent again once. -> "ok" | "unknown" (no such child; the letter stays) | "malformed" (it was no message: it stays)
 --   at: the keys of the shard (see _shard); letter: an entry of its "dead"; controls: node -> key of its control mailbox
 -- reviver(owners, at, letter): the node that is told to start the child again: its mailbox is written. nil: none is.
 local function letter_fields(letter)
@@ -17,6 +17,7 @@ local function reviver(owners, at, letter)
 end
 local function replay(owners, at, letter, controls)
   local field = letter_fields(letter)
+  if field.why == 'malformed' then return 'malformed' end
   if redis.call('HEXISTS', at.children, field.child) == 0 then return 'unknown' end
   if field.kind == 'start' then
     redis.call('HDEL', at.parked, field.child)

@@ -2,6 +2,7 @@
 -- KEYS: owners, six of the shard (see _shard), then the control mailbox of each node that is named
 -- ARGV: shard, entry of the letter, then nodes
 -- Returns: {"ok"} | {"gone"} (no such letter) | {"unknown"} (the child is no more; the letter stays) |
+--          {"malformed"} (it was no message; the letter stays) |
 --          {"needs", node} (see _named)
 -- include: _owner
 -- include: _named

@@ -1,15 +1,15 @@
 -- Puts messages of one sender into the mailboxes of one or more shards.
 -- KEYS: sender, then per shard: mailbox, children, backlog
 -- ARGV: sender ttl ms, max backlog, key of `partitioned` if there is a stop among them, else '' (only read: as one of KEYS it
---       would take the right to write it), then per shard: n, then n times: seq, kind, child, method, reply_to, timeout ms,
---       payload (a message's id is its seq)
+--       would take the right to write it), sender, then per shard: n, then n times: seq, kind, child, method, reply_to,
+--       timeout ms, payload (a message's id is its seq; without reply_to it is sender#seq, which says who has sent it)
 -- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>" |
 --          "partitioned <why>" (a stop while the hub has no quorum; calls and casts wait)
 -- include: _time
 -- include: _window
 local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
 local window = window_load(KEYS[1])
-local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 4
+local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 5
 for k = 2, #KEYS, 3 do
   local first, n = i + 1, tonumber(ARGV[i])
   local names = {}
@@ -33,8 +33,10 @@ for k = 2, #KEYS, 3 do
           now = now or now_ms()
           deadline = integer(now + timeout)
         end
+        local reply_to = ARGV[at + 4]
         redis.call('XADD', KEYS[k], '*', 'kind', ARGV[at + 1], 'child', child, 'method', ARGV[at + 3],
-          'id', ARGV[at], 'reply_to', ARGV[at + 4], 'deadline', deadline, 'payload', ARGV[at + 6])
+          'id', reply_to == '' and ARGV[4] .. '#' .. ARGV[at] or ARGV[at], 'reply_to', reply_to, 'deadline', deadline,
+          'payload', ARGV[at + 6])
         waiting[child] = waiting[child] + 1
         grown[child] = true
         window_mark(window, seq)

@@ -15,7 +15,7 @@ from hubq.store.batches import end_batch, forget_mark, open_batch
 from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
-from hubq.store.dead_letters import read_dead, replay_dead
+from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
 from hubq.store.mailbox import (
@@ -101,6 +101,7 @@ class World:
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
+            letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
             log=[LogItem("end", "old0", word="s:1")],
         )  # fmt: skip
         return [(0, effects), (1, Effects(states={"busy1": b"1 attributes 0\ns"}))]
