@@ -179,6 +179,11 @@ class Departures:
                         collected.take(await self._saver.hand_over(hosted, with_state))
                     except Exception as error:
                         collected.failed[hosted] = error
+                    except asyncio.CancelledError:
+                        task = asyncio.current_task()
+                        if task is not None and task.cancelling():
+                            raise
+                        collected.failed[hosted] = Interrupted("taking its state was cancelled")
                 else:
                     asked.add(hosted, self._hand_over(hosted, with_state, asked))
             late = await asked.answered(within)

@@ -330,3 +330,11 @@ class ShardHandovers:
         except Exception:
             handover.abandon()
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the node ends
+            handover.abandon()
+            raise RuntimeError(
+                "the migration strategy has let a CancelledError through that was not meant for it"
+            ) from error
