@@ -9,13 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
-from hubq.cli.output import print_json, print_table
+from hubq.cli.output import print_json, print_table, say
+from hubq.core.shown import shown_lines
 from hubq.errors import ConfigError, HubqError
-from hubq.store.codec import decode
 from hubq.store.dead_letters import DeadLetter
+from hubq.store.viewer import Seen, fields_of, look, words
 
 dead = typer.Typer(
-    name="dead", help="Show, replay or drop messages that took their workers down.", no_args_is_help=True
+    name="dead",
+    help="Show, replay or drop messages that took their workers down.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
 )
 
 Letter = Annotated[str, typer.Argument(metavar="LETTER", help="Its name, from `hubq dead list`.")]
@@ -53,21 +57,21 @@ def show_command(hub: HubName, letter: Letter, as_json: AsJson = False, redis: R
         print_json(shown)
         return
     for name, value in shown.items():
-        print(f"{name:<10} {value if value != '' else '-'}")
+        print(f"{name:<10} {shown_lines(str(value) if value != '' else '-', ' ' * 11)}")
 
 
 @dead.command("replay")
 def replay_command(hub: HubName, letters: Letters = None, every: All = False, redis: RedisUrl = None) -> None:
     """Send dead letters again, each as a new message at the end of its mailbox. A parked child starts again."""
     for name in open_hub(hub, redis).replay_dead(chosen(letters, every)):
-        print(f"{name} sent again")
+        say(f"{name} sent again")
 
 
 @dead.command("drop")
 def drop_command(hub: HubName, letters: Letters = None, every: All = False, redis: RedisUrl = None) -> None:
     """Delete dead letters. A parked child stays parked."""
     for name in open_hub(hub, redis).drop_dead(chosen(letters, every)):
-        print(f"{name} dropped")
+        say(f"{name} dropped")
 
 
 def chosen(letters: list[str] | None, every: bool) -> list[str] | None:
@@ -87,14 +91,17 @@ def record(letter: DeadLetter) -> dict[str, Any]:
 
 
 def arguments(letter: DeadLetter) -> str:
-    """The arguments of the message, or why they cannot be read in this process."""
+    """The arguments of the message, without running anything of it, or why they cannot be shown."""
     if not letter.payload:
         return ""
     try:
-        args, kwargs = decode(letter.payload)
-    except Exception as error:
-        return f"cannot be read here ({type(error).__name__}: {error})"
-    return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+        seen = look(letter.payload)
+    except ValueError as error:
+        return f"cannot be shown ({error})"
+    if not isinstance(seen, Seen) or len(seen.items) != 2 or not isinstance(seen.items[0], Seen):
+        return words(seen)
+    args, kwargs = seen.items
+    return ", ".join([*map(words, args.items), *(f"{name}={words(value)}" for name, value in fields_of(kwargs) or ())])
 
 
 def moment(ms: int) -> str:

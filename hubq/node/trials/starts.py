@@ -22,7 +22,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.trials.marks import Marks, Whose
 from hubq.store.connection import LOST
 from hubq.store.envelope import Envelope
-from hubq.store.tries import MOST_TRIES, Mark, Watch, absolve_node, end_watch, start_field
+from hubq.store.tries import MOST_TRIES, Mark, Suspect, Watch, absolve_node, end_watch, start_field
 
 log = logging.getLogger("hubq.node")
 
@@ -141,11 +141,13 @@ class StartTrials:
                     holding.watched(None)
                 return
 
-    async def absolve(self, shards: Sequence[int], incarnation: int) -> None:
-        """This node had not died, it was only cut off: nothing that it had in hand has taken it down."""
+    async def absolve(self, shards: Sequence[int], incarnation: int, spared: Suspect | None) -> None:
+        """This node had not died, it was only cut off: nothing that it had in hand has taken it down, but for what
+        ``spared`` names.
+        """
         group = self._group
         if shards and incarnation:
-            command = absolve_node(group.keys, shards, group.node_name, incarnation)
+            command = absolve_node(group.keys, shards, group.node_name, incarnation, spared)
             taken = await group.redis.run(command, retry_for=group.config.lease)
             if taken:
                 log.info(
