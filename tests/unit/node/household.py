@@ -32,6 +32,7 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import decode, encode
 from hubq.store.effects import Effects
@@ -76,15 +77,16 @@ class Household:
         self.copy_states = CopyStates()
         events = cast(Any, self.events)
         self.threads = ThreadPoolExecutor(2)
+        self.pieces = Pieces(self.clock)
         self.ending = asyncio.Event()
         broken: asyncio.Queue[HostedChild] = asyncio.Queue()
         self.saver = Saver(config, Sizes(config), self.background, self.queue)
         self.outcomes = Outcomes("a", self.queue, self.saver)
         self.endings = Endings(
             self.group, self.background, events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
-            self.outcomes, self.quiet,
+            self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
-        self.signals = Signals(self.standing, config, heard, all_active)
+        self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
         self.services = ChildServices("a", self.signals, self.saver, self.endings)
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
@@ -95,7 +97,7 @@ class Household:
         self.pumps = self.pumps_with(self.handler.handle)
         self.lives = Lives(
             self.group, self.background, events, self.hooks, self.gate, self.register, self.cursors, self.queue,
-            self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps,
+            self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
         )  # fmt: skip
         self.mending = Mending(self.background, self.lives, broken)
         for kind in kinds:

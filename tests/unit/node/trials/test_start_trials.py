@@ -185,6 +185,26 @@ def test_a_child_that_goes_while_its_mark_is_written_is_not_begun() -> None:
     asyncio.run(scenario())
 
 
+def test_a_start_that_does_not_end_keeps_the_others_waiting_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "START_TRIAL", 0.0)
+
+    async def scenario() -> None:
+        bench, holding = Bench(), careful()
+        holding.open_intake()
+        hosteds = [a_child(holding, name, Starting) for name in ("hangs", "next")]
+        bench.lives.may_start.clear()
+        await asyncio.wait_for(bench.trials.begin(holding, [(hosted, None) for hosted in hosteds]), 5)
+        assert [name for name, _ in bench.lives.begun] == ["hangs", "next"]
+        assert bench.written() == [("start hangs", True), ("start next", True)], (
+            "the marks stay until they have started"
+        )
+        bench.lives.may_start.set()
+        await asyncio.wait_for(bench.background.idle(), 5)
+        assert bench.written()[2:] == [("start hangs", False), ("start next", False)]
+
+    asyncio.run(scenario())
+
+
 def test_a_watch_ends_when_the_messages_of_that_time_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starts, "STARTS_SETTLE", 0.0)
     monkeypatch.setattr(starts, "WATCH_EVERY", 0.0)
