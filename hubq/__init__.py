@@ -47,6 +47,7 @@ from hubq.errors import (
     StateTooLarge,
     UnknownChild,
     UnknownMethod,
+    Unreadable,
     WaitsInEventLoop,
 )
 from hubq.store.dead_letters import DeadLetter
@@ -133,6 +134,7 @@ __all__ = [
     "StopResult",
     "UnknownChild",
     "UnknownMethod",
+    "Unreadable",
     "WaitsInEventLoop",
     "__version__",
     "current_hub",

@@ -19,6 +19,10 @@ class RedisRefused(RedisUnavailable):
     """Redis answered with an error: out of memory, a read-only replica, no permission. Nothing was written."""
 
 
+class Unreadable(HubqError, ValueError):
+    """What stands in Redis is not what hubq writes there: the message names the key. Somebody else has written it."""
+
+
 class NotReplicated(HubqError):
     """Fewer replicas than ``wait_replicas`` have confirmed a write in time: a failover now may lose it.
 

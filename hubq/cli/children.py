@@ -10,6 +10,7 @@ import typer
 
 from hubq.cli.loading import App, AsJson, ChildId, HubName, RedisUrl, load_hub, load_target, open_hub
 from hubq.cli.output import print_json, print_table, print_value, say
+from hubq.config import CALL_TIMEOUT, CHANGE_TIMEOUT
 from hubq.errors import ConfigError, HubqError
 
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="A public method of the child.")]
@@ -27,7 +28,7 @@ def call_command(
     child: ChildId,
     method: Method,
     args: Arguments = None,
-    timeout: Timeout = 5.0,
+    timeout: Timeout = CALL_TIMEOUT,
     redis: RedisUrl = None,
 ) -> None:
     """Call a method of a child and print its result."""
@@ -58,7 +59,7 @@ def start_command(
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Metadata of the child. May be repeated.")
     ] = None,
-    timeout: Timeout = 10.0,
+    timeout: Timeout = CHANGE_TIMEOUT,
     redis: RedisUrl = None,
 ) -> None:
     """Start a child and wait until it runs."""
@@ -75,7 +76,7 @@ def stop_command(
     now: Annotated[
         bool, typer.Option("--now", help="Do not wait: undo what the child has in hand, and refuse what waits.")
     ] = False,
-    timeout: Timeout = 10.0,
+    timeout: Timeout = CHANGE_TIMEOUT,
     redis: RedisUrl = None,
 ) -> None:
     """End children for good. Each ends after the messages that were sent to it before."""

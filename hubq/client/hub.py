@@ -19,7 +19,7 @@ from hubq.client.faces.start_future import StartFuture
 from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StopResult
-from hubq.config import Config, checked_name, redis_url
+from hubq.config import CHANGE_TIMEOUT, Config, checked_name, redis_url
 from hubq.core.classes import ClassBook
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
@@ -184,7 +184,7 @@ class Hub(Queries, JobMethods):
         metadata: dict[str, Any] | None = None,
         restart: Restart | None = None,
         child_mapping: ChildMapping | None = None,
-        timeout: float = 10.0,
+        timeout: float = CHANGE_TIMEOUT,
         check_existing: bool = True,
         disable_logging: bool = False,
         **kwargs: Any,
@@ -209,7 +209,7 @@ class Hub(Queries, JobMethods):
         *,
         on_failure: str = "continue",
         child_mapping: ChildMapping | None = None,
-        timeout: float = 10.0,
+        timeout: float = CHANGE_TIMEOUT,
         check_existing: bool = True,
         disable_logging: bool = False,
     ) -> StartFuture:
@@ -236,7 +236,9 @@ class Hub(Queries, JobMethods):
         operation = placing.start_placed(context, specs, on_failure, child_mapping, check_existing, disable_logging)
         return StartFuture(context, asker, asker.drive(operation), timeout, single)
 
-    def stop_child(self, child_id: str, *, timeout: float = 10.0, disable_logging: bool = False) -> StopResult:
+    def stop_child(
+        self, child_id: str, *, timeout: float = CHANGE_TIMEOUT, disable_logging: bool = False
+    ) -> StopResult:
         """End a child for good, after the messages sent to it before; waits. Raises what went wrong."""
         result = self.stop_children([child_id], timeout=timeout, disable_logging=disable_logging)
         for error in result.errors.values():
@@ -272,7 +274,7 @@ class Hub(Queries, JobMethods):
         return self.driver.drive(interventions.drop_message(self.driver.context, child_id, entry, timeout))
 
     def stop_children(
-        self, children: Sequence[str], *, timeout: float = 10.0, disable_logging: bool = False
+        self, children: Sequence[str], *, timeout: float = CHANGE_TIMEOUT, disable_logging: bool = False
     ) -> StopResult:
         """End several children; what went wrong is in the result's ``errors``."""
         operation = stops.stop_children(self.driver.context, children, timeout, disable_logging=disable_logging)
@@ -314,7 +316,7 @@ class Hub(Queries, JobMethods):
         """Throw dead letters away (None: all); the names of those that were there."""
         return self.driver.drive(dead_letters.drop(self.driver.context, letters))
 
-    def move(self, child_id: str, node: str | None, *, timeout: float = 10.0) -> Place:
+    def move(self, child_id: str, node: str | None, *, timeout: float = CHANGE_TIMEOUT) -> Place:
         """Move a child to a node, live and with its state, and wait until it is there; it stays there. None: back to where
         it belongs.
 

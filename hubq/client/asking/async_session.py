@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -28,6 +29,8 @@ from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
+
+log = logging.getLogger("hubq.client")
 
 
 class AsyncSession:
@@ -169,9 +172,9 @@ class AsyncSession:
             self._flusher = None
 
     async def _flush_batch(self, batch: list[tuple[int, Outgoing, asyncio.Future[str]]]) -> None:
-        groups = send_commands(self.hub, self.sender, [(seq, message) for seq, message, _ in batch])
         settle, repeated = self._window.settle, self.redis.repeated
         try:
+            groups = send_commands(self.hub, self.sender, [(seq, message) for seq, message, _ in batch])
             answers = await self._written([command for _, command in groups], "sent")
             if self.redis.repeated != repeated:
                 await self._void_refused(batch, [places for places, _ in groups], answers)
@@ -327,6 +330,9 @@ class AsyncSession:
                 except LOST:
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 0.5)
+                except Exception:
+                    log.exception("waiting for replies failed")
+                    await asyncio.sleep(0.5)
         finally:
             self._listener = None
 
@@ -337,7 +343,11 @@ class AsyncSession:
 
     def _deliver(self, data: bytes | None, error: NotReplicated | None = None) -> None:
         if data is not None:
-            message_id, status, node, payload = read_reply(data)
+            reply = read_reply(data)
+            if reply is None:  # it answers nobody's call
+                log.warning("a malformed reply of %d bytes is passed over", len(data))
+                return
+            message_id, status, node, payload = reply
             future = self._waiting.get(message_id)
             self._due.discard(message_id)
             if future is not None and not future.done():

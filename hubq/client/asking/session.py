@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,8 @@ from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
+
+log = logging.getLogger("hubq.client")
 
 
 class Session:
@@ -201,7 +204,11 @@ class Session:
                 time.sleep(0.05)
                 continue
             for data in batch:
-                message_id, status, node, payload = read_reply(data)
+                reply = read_reply(data)
+                if reply is None:  # it answers nobody's call
+                    log.warning("a malformed reply of %d bytes is passed over", len(data))
+                    continue
+                message_id, status, node, payload = reply
                 if message_id in self._wanted:
                     self._replies[message_id] = (status, node, payload)
                     if message_id in missing:

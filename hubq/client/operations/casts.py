@@ -7,7 +7,7 @@ from typing import Any
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Operation, Send
-from hubq.client.operations.calls import refusal
+from hubq.client.operations.calls import checked_method, refusal
 from hubq.core.hashing import checked_child_id
 from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import checked_size, encode_arguments
@@ -33,7 +33,7 @@ def _draft(hub: HubContext, message: Cast) -> Outgoing:
     if not isinstance(message, tuple) or len(message) < 2 or not isinstance(message[1], str):
         raise ConfigError(f"cast {message!r}: give (child id, method, arguments...)")
     child_id, method, *args = message
-    checked_child_id(child_id)
+    checked_method(checked_child_id(child_id), method)
     payload = encode_arguments(tuple(args), {}, f"{child_id}.{method}")
     checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
     if hub.tracing is not None:

@@ -142,8 +142,14 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Opera
         )
     for message_id, children in ticket.awaited.items():
         _status, node, payload = replies[message_id]
-        line, failed = read_started(payload)
-        pid = Pid.read(line)
+        try:
+            line, failed = read_started(payload)
+            pid = Pid.read(line)
+        except ValueError as error:
+            errors |= {
+                child: StartFailed(f"the answer to the start of {child!r} is malformed: {error}") for child in children
+            }
+            continue
         for child in children:
             if child in failed:
                 errors[child] = StartFailed(failed[child])

@@ -37,9 +37,13 @@ class Builder:
         except StartFailed:
             raise
         except BaseException as error:  # SystemExit and the like: a class, or its module, is no reason to end the node
-            raise StartFailed(f"child {child!r} ({record.name}) cannot be built: {in_short(error)}") from error
+            raise StartFailed(f"{record.name} cannot be built: {in_short(error)}") from error
 
     def _build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
+        if record.malformed:
+            raise StartFailed(
+                f"the spec of child {child!r} is malformed ({record.malformed}): stop the child, and start it again"
+            )
         kind = self._classes.resolve(record.name, record.module)
         args, kwargs = decode(record.arguments)
         if self._hooks.wants(ALTER):

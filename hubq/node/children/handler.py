@@ -251,7 +251,7 @@ def _ended(
 
 
 def _no_method(hosted: HostedChild, method: str) -> str:
-    known = ", ".join(methods_of(hosted.kind)) or "none"
+    known = ", ".join(sorted(methods_of(hosted.kind))) or "none"
     error = UnknownMethod(
         f"child {hosted.child_id!r} ({hosted.kind.__name__}) has no method {method!r}; it has: {known}"
     )

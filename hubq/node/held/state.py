@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.core.child import Child
+from hubq.errors import Unreadable
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.shapes import check_comes_back
 from hubq.store.codec import decode, encode_state
@@ -63,6 +64,8 @@ def restore(hosted: HostedChild, envelope: Envelope) -> None:
     """
     instance = hosted.instance
     assert instance is not None
+    if envelope.malformed:
+        raise Unreadable(envelope.malformed)
     handed = decode(envelope.data)
     if envelope.form == HANDED or not overrides(hosted.kind, "prepare_handover_state"):
         current = {k: v for k, v in instance.__dict__.items() if k not in hosted.kind.transient}

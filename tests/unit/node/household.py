@@ -30,6 +30,7 @@ from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.gate import Gate
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import decode, encode
@@ -86,7 +87,7 @@ class Household:
         self.signals = Signals(self.standing, config, heard, all_active)
         self.services = ChildServices("a", self.signals, self.saver, self.endings)
         self.builder = Builder(self.services, self.classes, self.hooks)
-        self.parking = Parking(self.services, events, self.queue, self.quiet)
+        self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
         self.handler = Handler(
             self.standing, Sizes(config), methods or Methods(), self.threads, self.outcomes, self.endings, self.copy_states,
             self.quiet, self.ending, broken,

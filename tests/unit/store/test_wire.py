@@ -71,8 +71,7 @@ def test_records() -> None:
     assert SpecRecord.read(golden) == spec
     assert Envelope("attributes", "7-0", b"pstate\nmore").written() == b"1 attributes 7-0\npstate\nmore"
     assert Envelope.read(b"1 handed 7-0\npstate\nmore") == Envelope("handed", "7-0", b"pstate\nmore")
-    with pytest.raises(ValueError, match="written by a newer hubq"):
-        Envelope.read(b"2 attributes 7-0\np")
+    assert "written by a newer hubq" in Envelope.read(b"2 attributes 7-0\np").malformed
     assert Owner("a", 3, 7).line == "a 3 7"
     assert reply_line("12", "ok", "a", b"pvalue\n") == b"12 ok a\npvalue\n"
     assert read_reply(b"12 ok a\npvalue\n") == ("12", "ok", "a", b"pvalue\n")

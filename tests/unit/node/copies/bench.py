@@ -34,7 +34,17 @@ from hubq.store.mailbox import Message
 from hubq.store.replica_log import LogEntry, LogItem
 from hubq.store.spec_record import SpecRecord
 from hubq.strategies.redundancy import Replication
-from tests.unit.node.fakes import Clock, FakeEndings, FakeRedis, Seen, a_child, a_group, a_register, name_of
+from tests.unit.node.fakes import (
+    Clock,
+    FakeEndings,
+    FakeRedis,
+    FakeReports,
+    Seen,
+    a_child,
+    a_group,
+    a_register,
+    name_of,
+)
 
 
 class Account(Child):
@@ -188,9 +198,10 @@ class Bench:
         self.endings, self.signals, self.pumps = FakeEndings(), FakeSignals(), FakePumps()
         self.lives, self.committer = FakeLives(), FakeCommitter()
         builder: Any = FakeBuilder()
+        self.reports = FakeReports()
         self.applier = LogApplier(
             self.group, self.background, builder, cast(Any, self.signals), cast(Any, self.endings), cast(Any, self.pumps),
-            CopyStates(builder), active_active=active_active,
+            CopyStates(builder), cast(Any, self.reports), active_active=active_active,
         )  # fmt: skip
         self.followed = Followed(self.group, self.background, self.applier)
         self.standby = Standby(

@@ -26,7 +26,7 @@ from hubq.errors import RedisUnavailable
 from hubq.node.planning.control import ControlLoop
 from hubq.store.command import Command
 from hubq.strategies.synchronization import PubSub
-from tests.unit.node.fakes import FakeRedis, Seen, a_group
+from tests.unit.node.fakes import FakeRedis, FakeReports, Seen, a_group
 from tests.unit.node.movers import Stage
 
 CASES: list[tuple[ControlMessage, tuple[str, object]]] = [
@@ -93,11 +93,11 @@ class Listening(Stage):
         self.reads: list[tuple[Any, ...]] = []
         self._answers = list(answers)
         self.told = FakeRedis(self._next)
-        self.parts = Parts()
+        self.parts, self.reports = Parts(), FakeReports()
         part = cast(Any, self.parts)
         self.loop = ControlLoop(
             a_group(self.told, self.clock), self.background, self.plan_due, PubSub(), part, part, part, part, part, part,
-            part,
+            part, cast(Any, self.reports),
         )  # fmt: skip
 
     def _next(self, command: Command[Any]) -> Any:
