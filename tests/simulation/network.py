@@ -195,6 +195,10 @@ class Network:
                     self._wake(written[0])
         return answer
 
+    def inject(self, process: Process, *args: Any) -> Any:
+        """Somebody with a Redis client of his own does this, at once."""
+        return self._execute(process, args, str(args[0]))
+
     # -- blocking reads --------------------------------------------------------------------------------------------
 
     def _block(self, request: Request, args: Sequence[Any]) -> bool:

@@ -27,6 +27,10 @@ def _line(text: bytes) -> Line:
     return node, int(incarnation), int(token)
 
 
+#: The process that writes garbage.
+LITTERER = "litterer"
+
+
 class Observer:
     """What is in Redis, as told by the writes."""
 
@@ -101,9 +105,11 @@ class Observer:
             if what != b"mailbox":
                 return
             # A start message belongs to the shard, whoever of its children may be pinned.
-            child = b"" if entry[b"kind"] == b"start" else entry[b"child"]
-            self.mailboxes.setdefault((key, child), {})[answer] = entry[b"id"]
-            if entry[b"reply_to"]:
+            # What is no message does so, too.
+            mine = process.name == LITTERER or entry[b"kind"] == b"start"
+            child = b"" if mine else entry[b"child"]
+            self.mailboxes.setdefault((key, child), {})[answer] = entry.get(b"id", b"")
+            if entry.get(b"reply_to"):
                 self.sent[entry[b"reply_to"], entry[b"id"]] = (key, answer)
             return
         touched: set[bytes] = set()

@@ -25,12 +25,12 @@ from tests.simulation.blocks import Blocks
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
 from tests.simulation.children import KINDS, Held, Picky
 from tests.simulation.clients import Client
-from tests.simulation.faults import Plan
+from tests.simulation.faults import CONTROL, GARBAGE, Plan
 from tests.simulation.lease import Looks
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Deadlock, Loop, Overrun, Process
 from tests.simulation.network import Network, Request, SimServer
-from tests.simulation.observer import EPOCH, Observer
+from tests.simulation.observer import EPOCH, LITTERER, Observer
 from tests.simulation.store import Store
 
 MOST_SECONDS = 400.0
@@ -346,6 +346,22 @@ class World:
                     self._maybe_again(worker.name)
         self.network.threw(kind)
 
+    async def litter(self) -> None:
+        """Somebody writes garbage into mailboxes and control mailboxes, until the schedule calms down."""
+        plan, chance, process = self.plan, self.plan.chance, Process(self.loop, LITTERER, 0.0, 1.0)
+        while plan.active:
+            await asyncio.sleep(chance.expovariate(1 / plan.garbage))
+            if not plan.active or self.network.down:
+                continue
+            if chance.random() < 0.7:
+                key, entries = self.observer.keys.mailbox(chance.randrange(self.settings["shards"])), GARBAGE
+            else:
+                key, entries = self.observer.keys.control(f"w{chance.randint(1, 4)}"), CONTROL
+            self.network.inject(process, "XADD", key, "*", *chance.choice(entries))
+            if entries is CONTROL:  # what is left of a node that has gone is looked at in the end
+                self.network.inject(process, "PEXPIRE", key, "60000")
+            self.network.threw("garbage")
+
     def heal(self) -> None:
         """No fault any more."""
         self.say("the faults stop")
@@ -386,9 +402,12 @@ class World:
         operator = Client(self, "operator", children)
         moving = operator.process.spawn(operator.move_about()) if self.plan.moves else None
         throwing = asyncio.create_task(self.throw())
+        littering = asyncio.create_task(self.litter()) if self.plan.garbage else None
         await asyncio.sleep(self.plan.seconds)
         self.heal()
         throwing.cancel()
+        if littering is not None:
+            littering.cancel()
         await self._until(lambda: not self.network.down, 10)
         await self._until(
             lambda: all(t.done() or not c.process.alive for t, c in zip(sending, self.clients, strict=True)), 60
@@ -413,7 +432,7 @@ class World:
 
     def _letters(self) -> None:
         for letter in self.observer.letters:
-            if letter[b"method"] in (b"record", b"thread", b"spoil", b"block"):
+            if letter.get(b"why") != b"malformed" and letter[b"method"] in (b"record", b"thread", b"spoil", b"block"):
                 (sender, number, *_), _ = decode(letter[b"payload"])
                 self.ledger.died(letter[b"child"].decode(), sender, number)
 
