@@ -73,7 +73,7 @@ class Blocks:
 
 async def until_named(*command: str, url: str) -> str:
     """What a command prints, run again until it names the culprit."""
-    while NAMED not in (text := await said(*command, url=url)):  # noqa: ASYNC110  (others say it)
+    while NAMED not in (text := await said(*command, url=url)):  # noqa: ASYNC110  (another process prints it)
         await asyncio.sleep(0.1)
     return text
 

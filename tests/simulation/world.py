@@ -432,7 +432,8 @@ class World:
 
     def _letters(self) -> None:
         for letter in self.observer.letters:
-            if letter.get(b"why") != b"malformed" and letter[b"method"] in (b"record", b"thread", b"spoil", b"block"):
+            methods = (b"record", b"thread", b"spoil", b"block")
+            if letter.get(b"why") != b"malformed" and letter[b"method"] in methods:
                 (sender, number, *_), _ = decode(letter[b"payload"])
                 self.ledger.died(letter[b"child"].decode(), sender, number)
 
