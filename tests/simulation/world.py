@@ -370,7 +370,7 @@ class World:
         self.calm = True
         for worker in list(self.workers.values()):
             self._thaw(worker.process)
-            if worker.process.busy:
+            if worker.process.blocked is not None:
                 self.blocks.goes_on(worker.process)
                 worker.process.release()
         refused = bool(Picky.refused_by)

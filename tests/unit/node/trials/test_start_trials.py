@@ -16,7 +16,8 @@ from hubq.node.trials.marks import Marks
 from hubq.node.trials.starts import StartTrials
 from hubq.store.command import Command
 from hubq.store.envelope import Envelope
-from hubq.store.tries import Watch
+from hubq.store.owners import Owner
+from hubq.store.tries import Suspect, Watch
 from tests.unit.node.fakes import FakeRedis, Seen, a_child, a_group, a_holding, name_of
 
 
@@ -238,5 +239,18 @@ def test_a_node_that_was_only_cut_off_is_absolved() -> None:
         assert bench.redis.asked == []
         await bench.trials.absolve([1, 4], 6)
         assert bench.redis.names() == ["absolve_node"] and bench.redis.asked[0][0].args[-2:] == (1, 4)
+
+    asyncio.run(scenario())
+
+
+def test_the_count_of_what_held_the_node_up_is_spared() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.redis.answer = lambda command: 1
+        culprit = Suspect(4, None, Owner("a", 6, 2), "message x", "5-0")
+        await bench.trials.absolve([1, 4], 6, culprit)
+        assert bench.redis.names() == ["absolve_node"]
+        words = bench.redis.asked[0][0].args
+        assert words[-6:] == (4, "message x", "5-0", 2, 1, 4), "the script leaves this count"
 
     asyncio.run(scenario())
