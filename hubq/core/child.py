@@ -58,6 +58,10 @@ class Child:
     on_error: ClassVar[str] = "rollback"
     """What a handler that raises leaves behind: ``"rollback"`` the state before its message, ``"keep"`` whatever it left."""
 
+    dead_kept: ClassVar[int] = 1_000
+    """Casts that failed are kept as dead letters: so many of this class in each shard, the oldest go first. 0: none is kept.
+    A letter over 16 KB counts as several, so 1,000 are 16 MB at most."""
+
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
 

@@ -138,7 +138,7 @@ class Pulse:
             moving=[holding.shard for holding in holdings if holding.in_motion],
             queued=self._queued,
             handled=self._handler.handled,
-            failed=self._handler.failed,
+            failed=counters.failures.total(),
             commits=self._committer.commits,
             moved_in=counters.moved_in,
             moved_out=counters.moved_out,

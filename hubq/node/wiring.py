@@ -21,6 +21,7 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.activity import Activity
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.lives import Lives
 from hubq.node.children.methods import Methods, TracedMethods
@@ -151,7 +152,8 @@ class Wiring:
         heard = HEARD.get(signal, frozenset({signal}))
         self.signals = Signals(self.standing, config, heard, self.active_active)
         self.saver = Saver(config, background, self.queue)
-        self.outcomes = Outcomes(name, self.queue, self.saver)
+        self.failures = Failures(config, self.counters, self.events)
+        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.quiet,
@@ -163,7 +165,9 @@ class Wiring:
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
-        self.handler = Handler(self.standing, config, methods, threads, self.outcomes, self.endings, states, self.quiet)
+        self.handler = Handler(
+            self.standing, config, methods, threads, self.outcomes, self.endings, self.failures, states, self.quiet
+        )
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler)
         self.balancing = DistributionTraits.of(hub.distribution).balancing

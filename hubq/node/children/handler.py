@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -15,6 +14,7 @@ from hubq.core.child import methods_of
 from hubq.core.lifecycle import Life
 from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
 from hubq.node.children.endings import Endings
+from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
 from hubq.node.held.holding import HostedChild
@@ -24,8 +24,6 @@ from hubq.node.runtime.standing import Standing
 from hubq.store.codec import decode, encode
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
-
-log = logging.getLogger("hubq.node")
 
 #: Handles a message in hand. A handler that is not begun, or is undone, ends with CancelledError.
 Handle = Callable[[HostedChild, InHand], Awaitable[None]]
@@ -46,23 +44,23 @@ class NoCopyStates:
 
 
 class Handler:
-    """Runs the methods of children. ``handled`` and ``failed`` count messages.
+    """Runs the methods of children. ``handled`` counts messages.
 
     ``threads`` runs plain ``def`` methods. ``quiet``: children whose end is not logged.
     """
 
     def __init__(
         self, standing: Standing, config: Config, methods: Methods, threads: Executor, outcomes: Outcomes,
-        endings: Endings, copy_states: LaysState, quiet: set[str],
+        endings: Endings, failures: Failures, copy_states: LaysState, quiet: set[str],
     ) -> None:  # fmt: skip
         self.handled = 0
-        self.failed = 0
         self._standing = standing
         self._max_state_bytes = config.max_state_bytes
         self._methods = methods
         self._threads = threads
         self._outcomes = outcomes
         self._endings = endings
+        self._failures = failures
         self._copy_states = copy_states
         self._quiet = quiet
 
@@ -78,7 +76,9 @@ class Handler:
             return
         found = self._methods.find(hosted, message)
         if found is None:
-            self._fail(hosted, in_hand, "unknown_method", _no_method(hosted, message.method))
+            known = ", ".join(methods_of(hosted.kind)) or "none"
+            self._failures.failed(hosted, message, "unknown-method", f"there is no such method, only: {known}")
+            self._fail(hosted, in_hand, "unknown_method", _no_method(hosted, message.method, known))
             return
         method, is_async = found
         instance = hosted.instance
@@ -169,7 +169,6 @@ class Handler:
             lay_state(hosted, hosted.boundary)
 
     def _raised(self, hosted: HostedChild, in_hand: InHand, error: BaseException) -> None:
-        self.failed += 1
         message = in_hand.message
         self._roll_back(hosted)
         envelope: bytes | None = None
@@ -178,10 +177,9 @@ class Handler:
                 envelope = self._kept(hosted, message)
             except HubqError as unsavable:
                 error = unsavable
-        if not message.reply_to:
-            log.warning("child %s: %s raised", hosted.child_id, message.method, exc_info=error)
         trace = "".join(traceback.format_exception(error))
         text = str(error) if isinstance(error, HubqError) else (str(error) or repr(error))
+        self._failures.failed(hosted, message, why_of(hosted, message, error), text, error, trace)
         self._fail(hosted, in_hand, word_for(error), text, type(error).__name__, trace, envelope)
         if hosted.stopping:
             self._endings.end(hosted)
@@ -190,11 +188,13 @@ class Handler:
         """``on_error="keep"``: the state stays as the handler has left it. The answer: the envelope, if it is saved at once."""
         hosted.is_changed()
         hosted.holds_until(message.entry.decode())
-        if hosted.kind.durability != "commit" and not hosted.holding.recorder.records:
+        # With durability="interval" a cast is deleted at once, with its letter: the state that it has left goes with it.
+        letter = hosted.kind.durability == "interval" and not message.reply_to
+        if hosted.kind.durability != "commit" and not letter and not hosted.holding.recorder.records:
             return None
         state = take_state(hosted, self._max_state_bytes)
         hosted.taken(state)
-        if not hosted.saved_with_each_message:
+        if not hosted.saved_with_each_message and not letter:
             return None
         hosted.is_saved()
         return envelope_of(hosted, state)
@@ -207,8 +207,7 @@ class Handler:
         self._outcomes.settle(hosted, in_hand)
 
 
-def _no_method(hosted: HostedChild, method: str) -> str:
-    known = ", ".join(methods_of(hosted.kind)) or "none"
+def _no_method(hosted: HostedChild, method: str, known: str) -> str:
     error = UnknownMethod(
         f"child {hosted.child_id!r} ({hosted.kind.__name__}) has no method {method!r}; it has: {known}"
     )

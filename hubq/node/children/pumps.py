@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -112,7 +113,8 @@ class Pumps:
                         await handle(hosted, in_hand)
                     except Exception as error:
                         log.exception("child %s: a message could not be handled", hosted.child_id)
-                        self._outcomes.fail(hosted, in_hand.message, "failed", str(error), type(error).__name__)
+                        kind, trace = type(error).__name__, traceback.format_exc()
+                        self._outcomes.fail(hosted, in_hand.message, "failed", str(error), kind, trace)
                     finally:
                         hosted.hand_empty()
                     self._turning += 1

@@ -39,6 +39,7 @@ class Counters:
 
     __slots__ = (
         "commit_seconds",
+        "failures",
         "handler_seconds",
         "leases_lost",
         "moved_in",
@@ -53,6 +54,7 @@ class Counters:
         self.moved_out = 0
         self.taken_over = 0  # shards that were claimed, since they had no live owner
         self.leases_lost = 0
+        self.failures: Counter[tuple[str, str, str]] = Counter()  # (class, method, why) -> messages that failed
         self.pauses = Seconds()  # of each child that came here, from closing there to opening here
         self.commit_seconds = Seconds()
         self.handler_seconds = Seconds()  # counted only in a node that was told to measure
@@ -77,6 +79,10 @@ class Counters:
     def paused(self, seconds: float, times: int = 1) -> None:
         """So many children (``times``) came here, each after a pause of so many seconds."""
         self.pauses.add(seconds, times)
+
+    def message_failed(self, class_name: str, method: str, why: str) -> None:
+        """A message has failed."""
+        self.failures[class_name, method, why] += 1
 
     def sampled_message(self, child: str, times: int) -> None:
         """One of the commits that were sampled holds so many messages of this child."""
