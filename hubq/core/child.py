@@ -173,6 +173,15 @@ RESERVED = frozenset(
 )  # fmt: skip
 
 
+def is_callable_name(name: str) -> bool:
+    """Whether a method of this name may be called by callers, if there is one.
+
+    >>> is_callable_name("post"), is_callable_name("_x"), is_callable_name("run")
+    (True, False, False)
+    """
+    return not name.startswith("_") and name not in RESERVED
+
+
 def callable_method(kind: type, name: str) -> Callable[..., Any] | None:
     """The method a caller may call by this name, or None.
 
@@ -181,7 +190,7 @@ def callable_method(kind: type, name: str) -> Callable[..., Any] | None:
     >>> callable_method(Room, "post") is Room.post, callable_method(Room, "on_start"), callable_method(Room, "_x")
     (True, None, None)
     """
-    if name.startswith("_") or name in RESERVED:
+    if not is_callable_name(name):
         return None
     method = getattr(kind, name, None)
     return method if callable(method) and not isinstance(method, type) else None

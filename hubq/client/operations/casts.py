@@ -9,6 +9,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Operation, Send
 from hubq.client.operations.calls import refusal
 from hubq.core.hashing import checked_child_id
+from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import encode_arguments
 from hubq.store.mailbox import Outgoing
@@ -31,9 +32,10 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
 
 
 def _draft(message: Cast, tracing: Tracing | None) -> Outgoing:
-    if not isinstance(message, tuple) or len(message) < 2 or not isinstance(message[1], str):
+    if not isinstance(message, tuple) or len(message) < 2 or not (isinstance(message[1], str) or callable(message[1])):
         raise ConfigError(f"cast {message!r}: give (child id, method, arguments...)")
-    child_id, method, *args = message
+    child_id, given, *args = message
+    method = name_of_method(given)
     checked_child_id(child_id)
     payload = encode_arguments(tuple(args), {}, f"{child_id}.{method}")
     if tracing is not None:

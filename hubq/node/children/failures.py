@@ -55,6 +55,11 @@ class Untold:
     count: int = 0
     last: Failure | None = None
 
+    def add(self, failure: Failure) -> None:
+        """One more, to be told of later."""
+        self.count += 1
+        self.last = failure
+
 
 class Failures:
     """Counts and tells of failures, and writes the dead letters into the effects of the holding."""
@@ -104,7 +109,7 @@ class Failures:
             self._tell(failure, 1)
             self._untold[failure.sort] = Untold(self._later(failure.sort))
         else:
-            untold.count, untold.last = untold.count + 1, failure
+            untold.add(failure)
 
     # -- telling of it ---------------------------------------------------------------------------------------------
 
