@@ -117,7 +117,7 @@ def test_methods_may_be_given_as_functions(make_hub: Any) -> None:
         assert hub.cast_many([("c0", LedgerChild.record, "s", 2)]) == [None]
         assert hub.ref("c0").call(LedgerChild.entries, timeout=20) == {"s": [1, 2]}
         for send in (hub.ref("c0").call, hub.ref("c0").cast):
-            with pytest.raises(UnknownMethod, match="LedgerChild.__init__ is no method"):
+            with pytest.raises(UnknownMethod, match=r"LedgerChild.__init__ is no method"):
                 send(LedgerChild.__init__)
             with pytest.raises(ConfigError, match="method None: give its name"):
                 send(None)  # type: ignore[arg-type]
