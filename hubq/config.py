@@ -51,6 +51,11 @@ class Config:
     heartbeat: float = 0.25
     """How often a node renews its lease and looks for nodes whose lease is over."""
 
+    stall_limit: float = 60.0
+    """How long the event loop of a worker may stand still (a handler that blocks it) before the worker ends itself, so
+    that others take over. The message counts as one that took its node down. Longer than the longest block that you can
+    live with; 0: never (say, under a debugger)."""
+
     max_backlog: int = 10_000
     """Messages that may wait for one child; the sender of one more gets ``MailboxFull``. At a few hundred bytes each
     this is some MB of Redis memory per flooded child, and several seconds of work for it."""
@@ -131,6 +136,7 @@ class Config:
         seconds("lease", 0.2, 3600)
         seconds("lease_margin", 0, 3600)
         seconds("heartbeat", 0.01, 3600)
+        seconds("stall_limit", 0, 86400)
         seconds("stop_timeout", 0, 86400)
         seconds("reply_ttl", 1, 86400)
         seconds("batch_lease", 0.5, 86400)
@@ -144,6 +150,11 @@ class Config:
             raise ConfigError(
                 f"lease={self.lease:g} is too short for lease_margin={self.lease_margin:g} and "
                 f"heartbeat={self.heartbeat:g}: it must be longer than the margin and two heartbeats"
+            )
+        if 0 < self.stall_limit < 2:
+            raise ConfigError(
+                f"stall_limit={self.stall_limit:g}: give 0 (a worker never ends itself) or 2 seconds or more: an event "
+                "loop counts as blocked after 1 s"
             )
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hubq.cli.loading import App, AsJson, ChildId, HubName, RedisUrl, load_hub, load_target, open_hub
-from hubq.cli.output import print_json, print_table, print_value
+from hubq.cli.output import print_json, print_table, print_value, say
 from hubq.errors import ConfigError, HubqError
 
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="A public method of the child.")]
@@ -66,7 +66,7 @@ def start_command(
     kind = load_target(opened, target)
     metadata = dict(map(tag, tags or ()))
     future = opened.start_child(child, kind, *map(parsed, args or ()), metadata=metadata)
-    print(f"{child} runs on {future.result(timeout).node}")
+    say(f"{child} runs on {future.result(timeout).node}")
 
 
 def stop_command(
@@ -78,7 +78,7 @@ def stop_command(
     """End children for good. Each ends after the messages that were sent to it before."""
     result = open_hub(hub, redis).stop_children(children, timeout=timeout)
     for child, node in result.stopped.items():
-        print(f"{child} stopped on {node}")
+        say(f"{child} stopped on {node}")
     errors = list(result.errors.values())
     if len(errors) == 1:
         raise errors[0]

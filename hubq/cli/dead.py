@@ -11,13 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
-from hubq.cli.output import print_json, print_table
+from hubq.cli.output import print_json, print_table, say
 from hubq.client.hub import Hub
+from hubq.core.shown import shown_lines
 from hubq.errors import ConfigError, HubqError
-from hubq.store.codec import decode
 from hubq.store.dead_letters import DeadLetter
+from hubq.store.viewer import Seen, fields_of, look, words
 
-dead = typer.Typer(name="dead", help="Show, replay or drop messages that failed.", no_args_is_help=True)
+dead = typer.Typer(
+    name="dead",
+    help="Show, replay or drop messages that failed.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
 
 Letter = Annotated[str, typer.Argument(metavar="LETTER", help="Its name, from `hubq dead list`.")]
 Letters = Annotated[list[str] | None, typer.Argument(metavar="[LETTER]...", help="Their names, from `hubq dead list`.")]
@@ -73,9 +79,9 @@ def show_command(hub: HubName, letter: Letter, as_json: AsJson = False, redis: R
         return
     error = shown.pop("error")
     for name, value in shown.items():
-        print(f"{name:<10} {value if value != '' else '-'}")
+        print(f"{name:<10} {shown_lines(str(value) if value != '' else '-', ' ' * 11)}")
     if error:
-        print(f"error\n{error}")
+        print(f"error      {shown_lines(error, chr(32) * 11)}")
 
 
 @dead.command("replay")
@@ -87,7 +93,7 @@ def replay_command(
     opened, meant = open_hub(hub, redis), Filter(class_name, why, child)
     names, chose = chosen(letters, every, meant), opened.replay_dead
     for name in chose(names) if not meant else _each(opened, meant, chose):
-        print(f"{name} sent again")
+        say(f"{name} sent again")
 
 
 @dead.command("drop")
@@ -99,7 +105,7 @@ def drop_command(
     opened, meant = open_hub(hub, redis), Filter(class_name, why, child)
     names, chose = chosen(letters, every, meant), opened.drop_dead
     for name in chose(names) if not meant else _each(opened, meant, chose):
-        print(f"{name} dropped")
+        say(f"{name} dropped")
 
 
 def _each(hub: Hub, meant: Filter, act: Callable[[list[str]], list[str]]) -> Iterator[str]:
@@ -109,7 +115,7 @@ def _each(hub: Hub, meant: Filter, act: Callable[[list[str]], list[str]]) -> Ite
             try:
                 yield from act([letter.letter])
             except HubqError as error:
-                print(f"{letter.letter} stays: {error}", file=sys.stderr)
+                say(f"{letter.letter} stays: {error}", sys.stderr)
 
 
 def what(letter: DeadLetter) -> str:
@@ -134,14 +140,17 @@ def record(letter: DeadLetter) -> dict[str, Any]:
 
 
 def arguments(letter: DeadLetter) -> str:
-    """The arguments of the message, or why they cannot be read in this process."""
+    """The arguments of the message, without running anything of it, or why they cannot be shown."""
     if not letter.payload:
         return ""
     try:
-        args, kwargs = decode(letter.payload)
-    except Exception as error:
-        return f"cannot be read here ({type(error).__name__}: {error})"
-    return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+        seen = look(letter.payload)
+    except ValueError as error:
+        return f"cannot be shown ({error})"
+    if not isinstance(seen, Seen) or len(seen.items) != 2 or not isinstance(seen.items[0], Seen):
+        return words(seen)
+    args, kwargs = seen.items
+    return ", ".join([*map(words, args.items), *(f"{name}={words(value)}" for name, value in fields_of(kwargs) or ())])
 
 
 def moment(ms: int) -> str:

@@ -88,6 +88,11 @@ spec:
       annotations: {{prometheus.io/scrape: "true", prometheus.io/port: "9101"}}
     spec:
       terminationGracePeriodSeconds: {times.grace}
+      automountServiceAccountToken: false
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 10001
+        seccompProfile: {{type: RuntimeDefault}}
       containers:
         - name: worker
           image: {image}
@@ -101,12 +106,23 @@ spec:
               valueFrom: {{secretKeyRef: {{name: {name}, key: redis-url}}}}
           ports:
             - {{name: metrics, containerPort: 9101}}
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {{drop: [ALL]}}
+          # Python looks for new modules only where the image has them; what needs files of its own writes them to /tmp.
+          volumeMounts:
+            - {{name: tmp, mountPath: /tmp}}
+          # No CPU limit: a throttled event loop loses its lease. Give the memory that your children need.
+          resources:
+            requests: {{cpu: 500m, memory: 256Mi}}
+            limits: {{memory: 1Gi}}
           # Ready: it serves its shards, under a lease that it can trust.
           readinessProbe:
             httpGet: {{path: /readyz, port: metrics}}
             periodSeconds: 1
             failureThreshold: 2
-          # Alive: its event loop turns. It has lost its lease long before this restarts it.
+          # Alive. (A handler that blocks the event loop ends its worker by itself, after stall_limit.)
           livenessProbe:
             httpGet: {{path: /healthz, port: metrics}}
             periodSeconds: 5
@@ -115,6 +131,8 @@ spec:
             preStop:
               # SIGTERM drains as well; this begins the drain also where an entry point swallows signals.
               exec: {{command: [sh, -c, 'hubq drain "{app}" "$POD_NAME" --no-wait']}}
+      volumes:
+        - {{name: tmp, emptyDir: {{}}}}
 """
 
 
@@ -141,6 +159,19 @@ KillSignal=SIGTERM
 TimeoutStopSec={times.grace}
 Restart=on-failure
 RestartSec=1
+# It needs no right but to read its code and to reach Redis. What it writes goes to a /tmp of its own.
+NoNewPrivileges=true
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=true
+PrivateDevices=true
+ProtectKernelTunables=true
+ProtectKernelModules=true
+ProtectControlGroups=true
+RestrictSUIDSGID=true
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+CapabilityBoundingSet=
+UMask=0077
 
 [Install]
 WantedBy=multi-user.target

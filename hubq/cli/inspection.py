@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import asdict, fields
@@ -13,10 +12,11 @@ import typer
 
 from hubq.cli.event_lines import for_people
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
-from hubq.cli.output import duration, jsonable, print_json, print_table, print_value
+from hubq.cli.output import duration, json_line, print_json, print_table, say
 from hubq.client.operations.inspection import Event, Mailbox, Waiting
 from hubq.config import Config
 from hubq.errors import HubqError, RedisUnavailable
+from hubq.store.viewer import fields_of, look, plain, words
 
 #: Pause before Redis is asked again after it could not be reached, seconds.
 AGAIN = 1.0
@@ -31,7 +31,8 @@ def state_command(
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
-    """Show the saved state of a child, without asking the child.
+    """Show the saved state of a child, without asking the child. No class is imported and no code runs: an object is shown
+    by the name of its class and what it is made of.
 
     The saved state is that of the last commit. The next node would begin with it.
     """
@@ -44,18 +45,21 @@ def state_command(
     if raw:
         sys.stdout.buffer.write(saved.data)
         return
-    value = saved.value()
+    try:
+        seen = look(saved.data)
+    except ValueError as error:
+        raise HubqError(f"the state of {child!r} cannot be shown ({error}): take --raw") from error
     if as_json:
         record = {name: item for name, item in asdict(saved).items() if name != "data"}
-        print_json({**record, "format": chr(saved.data[0]), "state": jsonable(value)})
+        print_json({**record, "format": chr(saved.data[0]), "state": plain(seen)})
         return
     age = "no message yet" if saved.message_age is None else f"last message sent {duration(saved.message_age)} ago"
-    print(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}), {age}", file=sys.stderr)
-    if isinstance(value, dict):
-        for name, item in value.items():
-            print(f"{name} = {item!r}")
-    else:
-        print_value(value)
+    say(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}), {age}", sys.stderr)
+    attributes = fields_of(seen)
+    for name, item in attributes or ():
+        say(f"{name} = {words(item)}")
+    if attributes is None:
+        say(words(seen))
 
 
 def mailbox_command(
@@ -79,7 +83,7 @@ def mailbox_command(
         if as_json:
             print_json(asdict(box))
             return
-        print(f"{box.messages} messages wait for {child} (shard {box.shard})", file=sys.stderr)
+        say(f"{box.messages} messages wait for {child} (shard {box.shard})", sys.stderr)
         _print_waiting(box.heads)
         return
     boxes = opened.inspect.mailboxes(count)
@@ -148,7 +152,7 @@ def events_command(
                 last = events[-1].id if events else last
         except RedisUnavailable as error:
             if not silent:
-                print(f"hubq: {error}; trying again", file=sys.stderr)
+                say(f"hubq: {error}; trying again", sys.stderr)
             silent = True
             time.sleep(AGAIN)
         except KeyboardInterrupt:
@@ -158,11 +162,11 @@ def events_command(
 def _print_events(events: list[Event], as_json: bool) -> None:
     for event in events:
         if as_json:
-            print(json.dumps(asdict(event), ensure_ascii=False), flush=True)
+            print(json_line(asdict(event)), flush=True)
         else:
             said = " ".join(f"{name}={value}" for name, value in event.fields.items())
             at = datetime.fromtimestamp(event.at).astimezone().isoformat(" ", "milliseconds")
-            print(f"{at}  {event.type}  {said}", flush=True)
+            say(f"{at}  {event.type}  {said}")
 
 
 def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
@@ -179,5 +183,5 @@ def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None
         if field.name in own and field.name not in fixed:
             changed = own[field.name] != getattr(defaults, field.name)
             rows.append((field.name, own[field.name], "the app's" if changed else "default"))
-    print(f"hub {opened.hub_id} at {opened.server.address}", file=sys.stderr)
+    say(f"hub {opened.hub_id} at {opened.server.address}", sys.stderr)
     print_table(("setting", "value", "from"), rows)

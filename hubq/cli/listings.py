@@ -13,7 +13,7 @@ import typer
 
 from hubq.cli.children import tag
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
-from hubq.cli.output import duration, print_records, print_table
+from hubq.cli.output import duration, print_records, print_table, say
 from hubq.client.operations.registry import Progress
 from hubq.client.results import ChildStatus
 from hubq.errors import ConfigError
@@ -51,7 +51,7 @@ def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None)
     opened = open_hub(hub, redis)
     nodes = sorted(opened.nodes(), key=lambda node: node.name)
     if why := opened.inspect.partitioned():
-        print(f"no quorum {why}: intake is closed, starts and stops are refused", file=sys.stderr)
+        say(f"no quorum {why}: intake is closed, starts and stops are refused", sys.stderr)
     if as_json:
         print_records(nodes)
         return
@@ -124,7 +124,7 @@ def ps_command(
     )  # fmt: skip
     if len(children) < found:
         more = f"; the next ones: --after {children[-1].child_id}" if sort is Sort.ID else ""
-        print(f"{len(children)} of {found}{more}", file=sys.stderr)
+        say(f"{len(children)} of {found}{more}", sys.stderr)
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from hubq.cli.membership import drain_command
 from hubq.cli.moving import move_command
 from hubq.cli.top import top_command
 from hubq.cli.worker import worker_command
+from hubq.core.shown import shown
 from hubq.errors import ConfigError, HubqError, RedisUnavailable
 
 FAILED, USAGE, NO_REDIS = 1, 2, 3
@@ -36,6 +37,7 @@ app = typer.Typer(
     epilog="HUB is module:attribute (app:hub) or a hub's id. "
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Redis cannot be reached.",
     context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_show_locals=False,  # they may hold a password
 )
 
 
@@ -45,8 +47,9 @@ def version_command() -> None:
 
 
 _NODES, _CHILDREN, _LOOK, _OTHER = "Workers", "Children", "Looking", "Other"
-#: Arguments for a child may begin with a dash: `hubq call chat counter-1 add -5`.
-_DASHES = {"ignore_unknown_options": True}
+#: Arguments for a child may begin with a dash: `hubq call chat counter-1 add -5`. (`-h` within such a word is no question
+#: for help, either.)
+_DASHES = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 app.command("worker", short_help="Run a worker of a hub.", rich_help_panel=_NODES)(worker_command)
 app.command("nodes", rich_help_panel=_NODES)(nodes_command)
@@ -111,5 +114,5 @@ def outcome(arguments: list[str]) -> int:
 
 def _told(message: str, code: int) -> int:
     if message:  # empty when a command group was called without a command: its help is printed already
-        print("hubq:", " ".join(message.split()), file=sys.stderr)
+        print("hubq:", shown(" ".join(message.split())), file=sys.stderr)
     return code

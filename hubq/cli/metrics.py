@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,6 +26,12 @@ except ImportError as missing:
     raise ConfigError(f"--metrics-port needs {missing.name}: pip install 'hubq[metrics]'") from None
 
 log = logging.getLogger("hubq.worker")
+
+#: A worker ends itself when its loop has stood still for ``stall_limit``, and counts what did it. Whoever asks after its health
+#: restarts it only if it has not ended so much later, seconds.
+BEFORE_A_RESTART = 5.0
+#: The most connections that are served at the same time: each takes a thread.
+MOST_CONNECTIONS = 32
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -59,6 +68,8 @@ class NodeCollector(Collector):
         yield self._counter("hubq_leases_lost", "Leases that may have run out", counters.leases_lost)
         yield self._gauge("hubq_lease_seconds", "What is left of the lease", vitals.lease_left)
         yield self._gauge("hubq_loop_lag_seconds", "Longest wait of a timer lately", vitals.lag)
+        yield self._gauge("hubq_loop_blocked_seconds", "How long the loop stands still by now", counters.blocked_for)
+        yield self._counter("hubq_loop_blocked", "Times the loop stood still for over a second", counters.loops_blocked)
         yield self._gauge("hubq_ready", "Whether the node serves all that it should", int(vitals.ready))
 
     def _failures(self) -> Metric:
@@ -129,8 +140,8 @@ class Pages:
                 body: Iterable[bytes] = self._metrics(environ, start_response)
                 return body
             case "/healthz":
-                stood = time.monotonic() - self._node.pulse.turned_at
-                good = stood <= self._node.hub.config.lease
+                stood, limit = time.monotonic() - self._node.pulse.turned_at, self._node.hub.config.stall_limit
+                good = not limit or stood <= limit + BEFORE_A_RESTART
                 said = "ok" if good else f"the event loop has stood still for {stood:.1f} s"
             case "/readyz":
                 stood = time.monotonic() - self._node.pulse.turned_at
@@ -144,9 +155,45 @@ class Pages:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, of which there are a few: for one more, the oldest is closed.
+
+    A probe is answered at once. So the oldest is one that says nothing, or too slowly.
+    """
+
     daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, *args: Any) -> None:
+        self._open: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin to serve a connection."""
+        with self._lock:
+            oldest = next(iter(self._open)) if len(self._open) >= MOST_CONNECTIONS else None
+            if oldest is not None:
+                del self._open[oldest]
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and ends
+            self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Somebody who is too slow, or gone, is no news."""
+        if not isinstance(sys.exception(), OSError):
+            log.warning("a request to the metrics port failed", exc_info=True)
 
 
 class _Quiet(WSGIRequestHandler):
+    #: How long a read or a write may take, seconds. (It speaks HTTP/1.0: one request for each connection.)
+    timeout = 5.0
+
     def log_message(self, format: str, *args: Any) -> None:
         """A scrape every few seconds is no news."""

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hubq.cli.loading import ChildId, HubName, RedisUrl, open_hub
+from hubq.cli.output import say
 from hubq.errors import ConfigError
 
 
@@ -24,4 +25,4 @@ def move_command(
     if (node is None) == (not back):
         raise ConfigError("give either NODE, the worker to move the child to, or --back")
     place = open_hub(hub, redis).move(child, node, timeout=timeout)
-    print(f"{child} is on {place.node}" + (" (pinned)" if place.pinned else ""))
+    say(f"{child} is on {place.node}" + (" (pinned)" if place.pinned else ""))

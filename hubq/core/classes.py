@@ -47,6 +47,11 @@ class ClassBook:
             for part in name.split("."):
                 found = getattr(found, part)
         except Exception as error:
+            if module == "__main__":
+                raise StartFailed(
+                    f"the class {name!r} is one of the script that started the child (__main__), which workers cannot import: "
+                    "move it into a module"
+                ) from error
             raise StartFailed(
                 f"cannot import {name!r} from module {module!r} on this worker ({type(error).__name__}: {error}): "
                 "deploy the code to the workers, or register the class with @hub.child in the app they load"

@@ -285,10 +285,9 @@ def _redis(facts: Facts) -> Iterable[Finding]:
             "CONFIG SET maxmemory-policy noeviction, and set it in redis.conf",
         )
     if said.get("appendonly") == "no":
-        lost = "everything since its last snapshot (save)" if said.get("save") else "every message and state"
         yield Finding(
             "Redis may forget",
-            f"appendonly is off: a restart of Redis loses {lost}",
+            "appendonly is off: a restart of Redis loses all since its last snapshot, or all if it takes none",
             "CONFIG SET appendonly yes, and set it in redis.conf",
         )
     used, most = int(said.get("used_memory") or 0), int(said.get("maxmemory") or 0)

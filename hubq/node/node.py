@@ -13,6 +13,8 @@ from hubq.client.hub import Hub
 from hubq.config import checked_name
 from hubq.hooks import ClusterLeave, CoordinatorShutdown
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.membership.lease_thread import Drive, LeaseThread
+from hubq.node.membership.watchdog import Ends
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.tasks import LETTING_GO
 from hubq.node.static import start_static
@@ -31,11 +33,17 @@ class Connect(Protocol):
         """One that asks ``watch`` who answers, if there is one."""
 
 
+def stays(code: int) -> None:
+    """The process of a node that is not ``hubq worker``'s own goes on."""
+
+
 class Node:
     """One member of a hub. ``start()`` joins, ``drain()`` hands everything over and leaves, ``kill()`` just ends.
 
     Each may be called once; ``start`` after an end makes no sense and raises. ``measured`` times each handler, for
-    metrics.
+    metrics. ``drive`` makes what keeps the lease. ``ends`` is called, in another thread, when the event loop has stood
+    still for longer than ``stall_limit`` and the node has given up all that it had: ``hubq worker`` gives ``os._exit``.
+    By default the process stays; once its loop turns, the node joins anew.
     """
 
     def __init__(
@@ -46,6 +54,8 @@ class Node:
         tags: Mapping[str, str] | None = None,
         connect: Connect = AsyncRedis,
         measured: bool = False,
+        drive: Drive = LeaseThread,
+        ends: Ends = stays,
     ) -> None:
         self.hub = hub
         self.tags = dict(tags or {})
@@ -55,6 +65,8 @@ class Node:
         self.started = False
         self._connect = connect
         self._measured = measured
+        self._drive = drive
+        self._ends = ends
         self._ended = asyncio.Event()
         self._wiring: Wiring | None = None
         self._waiting: AsyncRedis | None = None  # for the static children's replies
@@ -73,8 +85,9 @@ class Node:
         redis, reading = self._connect(hub.server, watch=watch), self._connect(hub.server, watch=watch)
         try:
             wiring = self._wiring = Wiring(
-                hub, self.name, redis, reading, watch, self.counters, tags=self.tags, measured=self._measured
-            )
+                hub, self.name, redis, reading, watch, self.counters, tags=self.tags, measured=self._measured,
+                drive=self._drive, ends=self._ends,
+            )  # fmt: skip
             await wiring.member.join(wait=hub.config.lease + 1.0)
         except BaseException:
             self._ended.set()

@@ -19,6 +19,7 @@ from hubq.errors import RedisUnavailable
 from hubq.node.children.handler import Handler
 from hubq.node.commits.committer import SAMPLED, Committer
 from hubq.node.held.register import Register
+from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
@@ -29,7 +30,7 @@ from hubq.store.vitals import EVERY, Vitals, write_vitals
 
 log = logging.getLogger("hubq.node")
 
-#: How often the loop's turning is noted, seconds.
+#: How often the node looks at itself, seconds.
 BEAT = 0.5
 #: Children looked at between two turns of the loop.
 COUNTED = 2000
@@ -48,8 +49,9 @@ class Pulse:
     """Beats while the event loop turns. ``turned_at``, ``vitals`` and ``lives`` may be read from another thread."""
 
     def __init__(
-        self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready
-    ) -> None:
+        self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready,
+        beat: Beat,
+    ) -> None:  # fmt: skip
         self.lives: Counter[str] = Counter()  # children by where they stand, as of the last census
         self._group = group
         self._register = register
@@ -57,6 +59,7 @@ class Pulse:
         self._committer = committer
         self._counters = counters
         self._ready = ready
+        self._beat = beat
         self._lag = 0.0  # the longest wait since the last account
         self._queued = 0
         self._dead = 0
@@ -64,8 +67,12 @@ class Pulse:
         self._sampled_at = group.standing.now()
         self._settings = {n: value for n, value in asdict(group.config).items() if isinstance(value, int | float)}
         self._task: asyncio.Task[None] | None = None
-        self.turned_at = time.monotonic()
         self.vitals = self._account()
+
+    @property
+    def turned_at(self) -> float:
+        """When the event loop turned last, monotonic seconds."""
+        return self._beat.at
 
     def start(self) -> None:
         """Begin to beat."""
@@ -83,7 +90,6 @@ class Pulse:
             asked = standing.now()
             await asyncio.sleep(BEAT)
             now = standing.now()
-            self.turned_at = time.monotonic()
             self._lag = max(self._lag, now - asked - BEAT)
             if now >= census_due:
                 await self._census()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -64,11 +66,15 @@ from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.reader import Reader
 from hubq.node.mailbox.starts import Starts
 from hubq.node.mailbox.withdrawals import Withdrawals
+from hubq.node.membership.doing import LoopFrames
 from hubq.node.membership.lease_keeper import LeaseKeeper
+from hubq.node.membership.lease_thread import Drive, Driver
 from hubq.node.membership.member import Member
 from hubq.node.membership.quorum import NoQuorum, Quorum, Quorums
 from hubq.node.membership.resuming import Resuming
+from hubq.node.membership.rounds import Rounds, Tells
 from hubq.node.membership.voiding import Voiding
+from hubq.node.membership.watchdog import Ends, Watchdog
 from hubq.node.planning.balancer import Balancer, Balancers, NoBalancer
 from hubq.node.planning.control import ControlLoop
 from hubq.node.planning.guide import Guide
@@ -77,6 +83,7 @@ from hubq.node.planning.planner import Planner
 from hubq.node.planning.reconciler import Reconciler
 from hubq.node.planning.view_hooks import ViewHooks
 from hubq.node.runtime.background import Background
+from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.bell import Bell, News
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.event_log import EventLog
@@ -103,7 +110,7 @@ class Wiring:
 
     def __init__(
         self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch,
-        counters: Counters, *, tags: Mapping[str, str], measured: bool,
+        counters: Counters, *, tags: Mapping[str, str], measured: bool, drive: Drive, ends: Ends,
     ) -> None:  # fmt: skip
         self.counters = counters
         self._runtime(hub, name, redis, reading)
@@ -120,16 +127,20 @@ class Wiring:
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
             self.copies, self.withdrawals, self.parked,
         )  # fmt: skip
-        self.pulse = Pulse(self.group, self.register, self.handler, self.committer, self.counters, self.planner)
+        self.pulse = Pulse(
+            self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.beat
+        )
+        self._lease(hub, drive, ends)
 
     def _runtime(self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis) -> None:
         config = hub.config
-        lease, now = Lease(config.lease, config.lease_margin), asyncio.get_running_loop().time
+        lease, now = Lease(config.lease, config.lease_margin), time.monotonic
         self.standing = Standing(name, lease, RedisClock(), now)
         self.group = Group(redis, reading, hub.keys, config, self.standing)
         self.background = Background()
         self.events = EventLog(self.group, self.background)
         self.hooks = HookRunner(hub.hook_book, hub.hub_id, name, self.background)
+        self.beat = Beat()
         self.plan_due = Bell()
         self.emptied = asyncio.Event()
         self.needs_quorum = PartitionTraits.of(hub.partition_tolerance).needs_quorum
@@ -266,13 +277,23 @@ class Wiring:
             self.emptied, tags=tags, address=hub.server.address,
         )  # fmt: skip
         self.resuming = Resuming(self.register, self.copies, self.pumps, self.queue)
-        self.keeper = LeaseKeeper(self.group, self.plan_due, self.member, self.voiding, self.resuming)
         self.quorum: Quorums = NoQuorum(self.group)
         if self.needs_quorum:
             self.quorum = Quorum(
                 self.group, self.gate, self.hooks, self.plan_due, self.register, self.lives, self.resuming,
                 hub.partition_tolerance,
             )  # fmt: skip
+
+    def _lease(self, hub: Hub, drive: Drive, ends: Ends) -> None:
+        looks = LoopFrames(threading.get_ident())
+        self.watchdog = Watchdog(self.group, self.counters, self.beat, looks, self.pulse, ends)
+
+        def driver(tells: Tells) -> Driver:
+            return drive(Rounds(self.group, self.watchdog, tells, time.process_time), hub.server, self.group.node_name)
+
+        self.keeper = LeaseKeeper(
+            self.group, self.plan_due, self.member, self.voiding, self.resuming, self.beat, driver
+        )
 
     def _planning(self, hub: Hub) -> None:
         group, background = self.group, self.background

@@ -11,12 +11,24 @@ from hubq.store.keys import Keys
 EVERY, KEPT = 2.0, 15.0
 
 
+class Blocked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The event loop of a node stands still: since when (ms of Redis TIME), in which ``method`` of which ``child``.
+
+    Code that belongs to no child has no ``child``, and a description for a ``method``: ``hook post_cluster_join``.
+    """
+
+    since: int
+    child: str = ""
+    method: str = ""
+
+
 class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node's own account. Counters count since the node started; times are seconds, memory is bytes.
 
     ``clock`` is how far its wall clock is ahead of Redis TIME; ``lag`` the longest its event loop kept a timer waiting
     since the last account; ``mailboxes`` shard -> messages waiting; ``dead`` dead letters of its shards; ``busiest``
-    child -> messages per second (sampled).
+    child -> messages per second (sampled). ``blocked``: the event loop stands still (the lease thread writes the account
+    then, all else in it is as of before); None: it turns.
     """
 
     incarnation: int
@@ -44,6 +56,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     mailboxes: dict[str, int] = {}
     busiest: dict[str, float] = {}
     settings: dict[str, float] = {}
+    blocked: Blocked | None = None
 
 
 def write_vitals(keys: Keys, node: str, vitals: Vitals) -> Command[None]:

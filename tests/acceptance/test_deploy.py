@@ -57,6 +57,32 @@ def test_the_unit_file_has_the_same_times(shell: Shell) -> None:
     assert service["KillSignal"] == "SIGTERM"
 
 
+def test_a_pod_has_no_right_that_it_does_not_need() -> None:
+    pod = yaml.safe_load(kubernetes(APP, Hub("chat"), 3, "image"))["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True and pod["securityContext"]["runAsUser"] > 0
+    assert worker["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert [each["mountPath"] for each in worker["volumeMounts"]] == ["/tmp"]
+    assert "memory" in worker["resources"]["limits"] and "cpu" not in worker["resources"]["limits"]
+
+
+def test_a_unit_has_no_right_that_it_does_not_need() -> None:
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read_string(systemd(APP, Hub("chat"), "/srv/app"))
+    service = unit["Service"]
+    for setting in ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "RestrictSUIDSGID"):
+        assert service[setting] == "true"
+    assert service["ProtectSystem"] == "strict" and service["CapabilityBoundingSet"] == ""
+
+
+def test_the_compose_file_publishes_no_redis() -> None:
+    composed = yaml.safe_load((Path(__file__).parents[2] / "docker" / "compose.yaml").read_text())
+    assert not [name for name, service in composed["services"].items() if "ports" in service]
+
+
 def times_of(hub: Hub) -> tuple[int, int, int, int]:
     """What is printed for a hub, k8s: drain, grace, patience of the liveness probe; systemd: the stop time-out."""
     pod = yaml.safe_load(kubernetes(APP, hub, 3, "image"))["spec"]["template"]["spec"]

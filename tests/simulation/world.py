@@ -18,6 +18,7 @@ from hubq import ChildSpec, ColdSwap, HotSwap, Hub, Replication, Singularity
 from hubq.errors import HubqError, RedisUnavailable
 from hubq.node.node import Node
 from hubq.store.codec import decode
+from hubq.testing.simulated import lease_kept_in
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
 from tests.simulation.children import KINDS, SPOILT, Held, Picky
 from tests.simulation.clients import Client
@@ -57,7 +58,7 @@ class Worker:
         self.process.spawn(self._serve())
 
     async def _serve(self) -> None:
-        node = self.node = Node(self.hub, self.name)
+        node = self.node = Node(self.hub, self.name, drive=lease_kept_in(self.process.spawn))
         try:
             await node.start()
             self.started = True
@@ -417,12 +418,13 @@ class _Ears(logging.Handler):
 @contextlib.contextmanager
 def _owned(world: World) -> Iterator[None]:
     """Time and chance belong to the schedule; what nodes log is heard; nothing is collected in the middle."""
-    kept = time.time, time.monotonic, secrets.token_hex
+    kept = time.time, time.monotonic, time.process_time, secrets.token_hex
     log, ears = logging.getLogger("hubq"), _Ears(world)
     level, propagate = log.level, log.propagate
     Held.stage = world
     Picky.refused_by.clear()
     time.time, time.monotonic = (lambda: EPOCH + world.loop.now), (lambda: world.loop.time())
+    time.process_time = lambda: 0.0  # a process that is held up is frozen: it does no work
     secrets.token_hex = lambda n=8: f"{world.rng.getrandbits(8 * n):0{2 * n}x}"
     log.addHandler(ears)
     log.setLevel(logging.ERROR if world.network.trace is None else logging.DEBUG)
@@ -435,7 +437,7 @@ def _owned(world: World) -> Iterator[None]:
         log.removeHandler(ears)
         log.setLevel(level)
         log.propagate = propagate
-        time.time, time.monotonic, secrets.token_hex = kept
+        time.time, time.monotonic, time.process_time, secrets.token_hex = kept
 
 
 def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None) -> Result:

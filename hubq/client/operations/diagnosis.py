@@ -16,8 +16,7 @@ from hubq.store.membership import living, read_members, redis_time_ms
 from hubq.store.owners import read_owners
 from hubq.store.quorum import read_partitioned
 from hubq.store.registry import count_children, read_texts
-from hubq.store.server_facts import SETTINGS as SERVER_SETTINGS
-from hubq.store.server_facts import is_known, read_server_info, read_server_settings, read_ttl, scan_keys
+from hubq.store.server_facts import is_known, read_server_info, read_ttl, scan_keys
 
 #: Keys looked at when searching for strays; a hub has some hundred, and one per client that is waiting.
 MOST_KEYS = 100_000
@@ -81,25 +80,26 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
 
 
 def _server() -> Operation[dict[str, str]]:
-    found: dict[str, str] = {}
-    for name in SERVER_SETTINGS:
-        try:
-            (some,) = yield Fetch([read_server_settings(name)])
-        except RedisRefused:
-            continue  # a managed Redis, or an ACL user: a fact that may not be read is not judged
-        found |= some
     try:
-        (memory,) = yield Fetch([read_server_info("memory")])
+        memory, persistence = yield Fetch([read_server_info("memory"), read_server_info("persistence")])
     except RedisRefused:
-        return found
-    return {**found, "used_memory": memory.get("used_memory", ""), "maxmemory": memory.get("maxmemory", "")}
+        return {}  # an ACL user without INFO: a fact that may not be read is not judged
+    return {
+        "used_memory": memory.get("used_memory", ""),
+        "maxmemory": memory.get("maxmemory", ""),
+        "maxmemory-policy": memory.get("maxmemory_policy", ""),
+        "appendonly": {"0": "no", "1": "yes"}.get(persistence.get("aof_enabled", ""), ""),
+    }
 
 
 def _strays(hub: HubContext, members: set[str]) -> Operation[list[str]]:
     unknown: list[str] = []
     cursor, seen = "0", 0
     while seen < MOST_KEYS:
-        answer: Any = yield Fetch([scan_keys(hub.keys, cursor)])
+        try:
+            answer: Any = yield Fetch([scan_keys(hub.keys, cursor)])
+        except RedisRefused:
+            return []  # a worker's user, who may not see the names of all keys
         ((cursor, some),) = answer
         seen += len(some)
         unknown += [key for key in some if not is_known(hub.keys, key, hub.config.shards, members.__contains__)]

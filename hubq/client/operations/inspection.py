@@ -43,7 +43,10 @@ class SavedState:
     data: bytes
 
     def value(self) -> Any:
-        """The state as Python values; its classes must be importable. Raises :class:`~hubq.errors.HubqError`."""
+        """The state as Python values; its classes must be importable. It is unpickled, which runs what its writer wanted:
+        call it where you would run a worker. (:mod:`hubq.store.viewer` shows a state and runs nothing.) Raises
+        :class:`~hubq.errors.HubqError`.
+        """
         try:
             return decode(self.data)
         except Exception as error:

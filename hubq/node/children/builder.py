@@ -21,6 +21,11 @@ class Builder:
         self._classes = classes
         self._hooks = hooks
 
+    @property
+    def node_name(self) -> str:
+        """The node that it builds for."""
+        return self._services.node_name
+
     def build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
         """Import the class and run ``__init__``. The child is not put into the holding yet.
 

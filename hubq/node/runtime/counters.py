@@ -38,10 +38,12 @@ class Counters:
     """Counted since the node started."""
 
     __slots__ = (
+        "blocked_for",
         "commit_seconds",
         "failures",
         "handler_seconds",
         "leases_lost",
+        "loops_blocked",
         "moved_in",
         "moved_out",
         "pauses",
@@ -55,6 +57,8 @@ class Counters:
         self.taken_over = 0  # shards that were claimed, since they had no live owner
         self.leases_lost = 0
         self.failures: Counter[tuple[str, str, str]] = Counter()  # (class, method, why) -> messages that failed
+        self.loops_blocked = 0  # times that the event loop stood still for longer than a second
+        self.blocked_for = 0.0  # for how long it stands still right now, seconds
         self.pauses = Seconds()  # of each child that came here, from closing there to opening here
         self.commit_seconds = Seconds()
         self.handler_seconds = Seconds()  # counted only in a node that was told to measure
@@ -75,6 +79,14 @@ class Counters:
     def lease_lost(self) -> None:
         """Everything here became void."""
         self.leases_lost += 1
+
+    def loop_blocked(self) -> None:
+        """The event loop has stood still for a second. (The lease thread calls it.)"""
+        self.loops_blocked += 1
+
+    def stands_still(self, seconds: float) -> None:
+        """For how long the event loop stands still by now; 0: it turns. (The lease thread calls it.)"""
+        self.blocked_for = seconds
 
     def paused(self, seconds: float, times: int = 1) -> None:
         """So many children (``times``) came here, each after a pause of so many seconds."""

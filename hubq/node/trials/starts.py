@@ -22,7 +22,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.trials.marks import Marks, Whose
 from hubq.store.connection import LOST
 from hubq.store.envelope import Envelope
-from hubq.store.tries import MOST_TRIES, Mark, Watch, absolve_node, end_watch, start_field
+from hubq.store.tries import MOST_TRIES, Mark, Suspect, Watch, absolve_node, end_watch, start_field
 
 log = logging.getLogger("hubq.node")
 
@@ -126,12 +126,14 @@ class StartTrials:
                     holding.watched(None)
                 return
 
-    async def absolve(self, shards: Sequence[int], incarnation: int) -> None:
-        """This node had not died, it was only cut off: nothing that it had in hand has taken it down."""
+    async def absolve(self, shards: Sequence[int], incarnation: int, spared: Suspect | None) -> None:
+        """This node had not died, it was only cut off: nothing that it had in hand has taken it down, but for what
+        ``spared`` names.
+        """
         group = self._group
         if shards and incarnation:
             # One script for each shard: each looks through all dead letters of its shard.
-            commands = [absolve_node(group.keys, [shard], group.node_name, incarnation) for shard in shards]
+            commands = [absolve_node(group.keys, [shard], group.node_name, incarnation, spared) for shard in shards]
             taken = sum(await group.redis.run_many(commands, retry_for=group.config.lease))
             if taken:
                 log.info(
