@@ -9,7 +9,7 @@ from hubq.client.faces.start_future import StartFuture
 from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
-from hubq.core.child import Child, State
+from hubq.core.child import Child, State, time_limit
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
@@ -18,6 +18,8 @@ from hubq.errors import (
     CallTimeout,
     ConfigError,
     DuplicateJob,
+    HandlerKilled,
+    HandlerOverdue,
     HubqError,
     InvalidChildId,
     InvalidJob,
@@ -25,6 +27,7 @@ from hubq.errors import (
     JobFailed,
     MailboxFull,
     MappingError,
+    MessageDropped,
     NameTaken,
     NoChildren,
     NoClock,
@@ -35,6 +38,7 @@ from hubq.errors import (
     NotReplicated,
     NotSendable,
     Partitioned,
+    PayloadTooLarge,
     Poisoned,
     RedisRefused,
     RedisUnavailable,
@@ -43,6 +47,8 @@ from hubq.errors import (
     StateTooLarge,
     UnknownChild,
     UnknownMethod,
+    Unreadable,
+    WaitsInEventLoop,
 )
 from hubq.store.dead_letters import DeadLetter
 from hubq.strategies.distribution import CentralizedLoadBalancer, ConsistentHashing, Guided
@@ -82,6 +88,8 @@ __all__ = [
     "DuplicateJob",
     "DynamicQuorum",
     "Guided",
+    "HandlerKilled",
+    "HandlerOverdue",
     "HotSwap",
     "Hub",
     "HubInfo",
@@ -93,6 +101,7 @@ __all__ = [
     "MailboxFull",
     "MajorityQuorum",
     "MappingError",
+    "MessageDropped",
     "NameTaken",
     "NoChildren",
     "NoClock",
@@ -104,6 +113,7 @@ __all__ = [
     "NotReplicated",
     "NotSendable",
     "Partitioned",
+    "PayloadTooLarge",
     "Pid",
     "Place",
     "Poisoned",
@@ -124,7 +134,10 @@ __all__ = [
     "StopResult",
     "UnknownChild",
     "UnknownMethod",
+    "Unreadable",
+    "WaitsInEventLoop",
     "__version__",
     "current_hub",
     "hubs",
+    "time_limit",
 ]

@@ -10,6 +10,14 @@ from hubq.errors import ConfigError
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
+#: How long a call waits for its answer unless told otherwise, seconds. After a crash its child is served again when the lease
+#: (5 s) has ended and the shard is taken in; in a drain, when the child's message is done or its ``retention`` (5 s) is over, and
+#: its state is taken (``handover_data_wait``, 3 s). A call outlasts either, with some seconds to spare for the handler.
+CALL_TIMEOUT = 10.0
+#: The same for a start, a stop and a move. A move, or a start with a place, may wait for the other node to build the child
+#: (``child_migration_timeout``, 10 s): its outcome must be known before the caller gives up.
+CHANGE_TIMEOUT = 15.0
+
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 
 
@@ -19,7 +27,7 @@ def checked_name(kind: str, name: str) -> str:
     >>> checked_name("hub id", "chat")
     'chat'
     """
-    if not isinstance(name, str) or not _NAME.match(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(
             f"{kind} {name!r} is not a name: use 1 to 64 letters, digits, dots, dashes or underscores, "
             "beginning with a letter or digit"
@@ -72,6 +80,11 @@ class Config:
 
     max_state_bytes: int = 16 * 1024 * 1024
     """The largest state of a child, pickled. A message that makes it larger is undone and its caller told."""
+
+    max_payload_bytes: int = 16 * 1024 * 1024
+    """The largest arguments of a message or a start, and the largest result, encoded. What is larger is not sent; a handler
+    that returns more is undone and its caller told. Give the same in clients and workers. Redis itself takes 512 MiB
+    (``proto-max-bulk-len``), and what is passed by a reference (a file, a key) costs it less."""
 
     threads: int = 16
     """Threads for plain ``def`` methods, per node."""
@@ -126,6 +139,7 @@ class Config:
         whole("queue_bytes", 1, 1 << 40)
         whole("read_count", 1, 10_000)
         whole("max_state_bytes", 1, 512 * 1024 * 1024)
+        whole("max_payload_bytes", 1024, 512 * 1024 * 1024)
         whole("threads", 1, 1_000)
         whole("key_processes", 1, 1_000)
         whole("moves_at_once", 1, 4096)

@@ -9,13 +9,15 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hubq.cli.event_lines import for_people
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, json_line, print_json, print_table, say
 from hubq.client.operations.inspection import Event, Mailbox, Waiting
 from hubq.config import Config
-from hubq.errors import HubqError, RedisUnavailable
+from hubq.core.event_types import unknown_type
+from hubq.errors import ConfigError, HubqError, RedisUnavailable
 from hubq.store.viewer import fields_of, look, plain, words
 
 #: Pause before Redis is asked again after it could not be reached, seconds.
@@ -62,6 +64,38 @@ def state_command(
         say(words(seen))
 
 
+class _ShowsByDefault(TyperGroup):
+    """``hubq mailbox HUB`` is ``hubq mailbox show HUB``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+mailbox = typer.Typer(
+    name="mailbox", cls=_ShowsByDefault, help="Show the messages that wait, or drop some of them.", no_args_is_help=True
+)
+
+
+@mailbox.command("drop")
+def mailbox_drop_command(
+    hub: HubName,
+    child: ChildId,
+    entries: Annotated[list[str], typer.Argument(metavar="ENTRY...", help="As `hubq mailbox HUB CHILD` shows them.")],
+    redis: RedisUrl = None,
+) -> None:
+    """Take messages that wait for a child out of its mailbox. They become dead letters.
+
+    The caller of a call is told. A message that is in hand is not dropped: `hubq kill` ends it.
+    """
+    opened = open_hub(hub, redis)
+    for entry in entries:
+        opened.drop_message(child, entry)
+        print(f"{entry} dropped: it is a dead letter now")
+
+
+@mailbox.command("show")
 def mailbox_command(
     hub: HubName,
     child: Annotated[
@@ -134,8 +168,11 @@ def events_command(
 
     Events of many shards at once are one line, and passed tokens are left out. --all prints every event.
     """
-    inspect = open_hub(hub, redis).inspect
     wanted = set(kinds or ())
+    for kind in wanted:
+        if wrong := unknown_type(kind):
+            raise ConfigError(wrong)
+    inspect = open_hub(hub, redis).inspect
     if every or as_json or wanted:
         last, shown = inspect.events(count, wanted)
     else:
@@ -169,6 +206,15 @@ def _print_events(events: list[Event], as_json: bool) -> None:
             say(f"{at}  {event.type}  {said}")
 
 
+def _moment(ms: str) -> str:
+    """A time in ms since 1970, as people read it.
+
+    >>> _moment("soon")
+    'soon'
+    """
+    return datetime.fromtimestamp(int(ms) / 1000).astimezone().isoformat(" ", "seconds") if ms.isdecimal() else ms
+
+
 def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """Show the settings that are fixed in Redis. With HUB as module:attribute, show the settings of the app, too."""
     opened = open_hub(hub, redis)
@@ -178,7 +224,10 @@ def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None
         print_json({"hub": opened.hub_id, "redis": opened.server.address, "fixed": fixed, "settings": own})
         return
     defaults = Config()
-    rows: list[tuple[Any, ...]] = [(name, value, "in Redis, for the life of the hub") for name, value in fixed.items()]
+    rows: list[tuple[Any, ...]] = [
+        (name, _moment(value) if name == "began" else value, "in Redis, for the life of the hub")
+        for name, value in fixed.items()
+    ]
     for field in fields(Config):
         if field.name in own and field.name not in fixed:
             changed = own[field.name] != getattr(defaults, field.name)

@@ -11,12 +11,12 @@ import typer
 from hubq import __version__
 from hubq.cli.acl import acl_command
 from hubq.cli.bench import bench_command
-from hubq.cli.children import call_command, cast_command, start_command, stop_command, where_command
+from hubq.cli.children import call_command, cast_command, kill_command, start_command, stop_command, where_command
 from hubq.cli.dead import dead
 from hubq.cli.demo import demo_command
 from hubq.cli.deploy import deploy_command
 from hubq.cli.doctor import doctor_command
-from hubq.cli.inspection import config_command, events_command, mailbox_command, state_command
+from hubq.cli.inspection import config_command, events_command, mailbox, state_command
 from hubq.cli.jobs import jobs_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
@@ -59,6 +59,9 @@ app.command("move", short_help="Move a running child to another worker.", rich_h
 app.command("where", rich_help_panel=_CHILDREN)(where_command)
 app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_command)
 app.command("stop", short_help="End children for good.", rich_help_panel=_CHILDREN)(stop_command)
+app.command("kill", short_help="End a message in hand, and begin its child anew.", rich_help_panel=_CHILDREN)(
+    kill_command
+)
 app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_command)
 app.command(
     "cast",
@@ -71,7 +74,7 @@ app.command("top", short_help="Watch a hub live.", rich_help_panel=_LOOK)(top_co
 app.command("doctor", short_help="Say what is wrong with a hub, and what to do.", rich_help_panel=_LOOK)(doctor_command)
 app.add_typer(dead, rich_help_panel=_CHILDREN)
 app.command("state", short_help="Show the saved state of a child.", rich_help_panel=_LOOK)(state_command)
-app.command("mailbox", short_help="Show the messages that wait.", rich_help_panel=_LOOK)(mailbox_command)
+app.add_typer(mailbox, rich_help_panel=_LOOK)
 app.command("events", short_help="Show the latest events; --follow waits for more.", rich_help_panel=_LOOK)(
     events_command
 )

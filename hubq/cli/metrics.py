@@ -13,6 +13,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from hubq.core.shown import shown
 from hubq.errors import ConfigError, HubqError
 from hubq.node.node import Node
 from hubq.node.runtime.counters import BOUNDS, Seconds
@@ -66,6 +67,7 @@ class NodeCollector(Collector):
         yield self._counter("hubq_takeovers", "Shards taken over without a handover", vitals.taken_over)
         yield self._gauge("hubq_dead_letters", "Dead letters of the shards of this node", vitals.dead)
         yield self._counter("hubq_leases_lost", "Leases that may have run out", counters.leases_lost)
+        yield self._counter("hubq_malformed", "Things in Redis that could not be read", counters.malformed)
         yield self._gauge("hubq_lease_seconds", "What is left of the lease", vitals.lease_left)
         yield self._gauge("hubq_loop_lag_seconds", "Longest wait of a timer lately", vitals.lag)
         yield self._gauge("hubq_loop_blocked_seconds", "How long the loop stands still by now", counters.blocked_for)
@@ -145,8 +147,11 @@ class Pages:
                 said = "ok" if good else f"the event loop has stood still for {stood:.1f} s"
             case "/readyz":
                 stood = time.monotonic() - self._node.pulse.turned_at
-                good = self._node.pulse.vitals.ready and stood < self._node.hub.config.lease
-                said = "ok" if good else "not serving all of its shards"
+                unready = self._node.pulse.vitals.unready
+                if not unready and stood >= self._node.hub.config.lease:
+                    unready = f"the event loop has stood still for {stood:.1f} s"
+                good = not unready
+                said = shown(unready) or "ok"
             case _:
                 start_response("404 Not Found", [("Content-Type", "text/plain")])
                 return [b"/metrics, /healthz or /readyz\n"]

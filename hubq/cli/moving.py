@@ -8,6 +8,7 @@ import typer
 
 from hubq.cli.loading import ChildId, HubName, RedisUrl, open_hub
 from hubq.cli.output import say
+from hubq.config import CHANGE_TIMEOUT
 from hubq.errors import ConfigError
 
 
@@ -18,7 +19,7 @@ def move_command(
         str | None, typer.Argument(metavar="[NODE]", help="The worker to move it to. See `hubq nodes`.")
     ] = None,
     back: Annotated[bool, typer.Option("--back", help="Move it back to the worker of its shard.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the move.")] = 10.0,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the move.")] = CHANGE_TIMEOUT,
     redis: RedisUrl = None,
 ) -> None:
     """Move a running child, with its state, to another worker. It stays there."""

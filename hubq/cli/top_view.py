@@ -13,6 +13,7 @@ from rich.text import Text
 from hubq.cli.event_lines import for_people
 from hubq.cli.output import duration
 from hubq.client.operations.overview import Glance, NodeGlance, NodeRates, rates
+from hubq.client.operations.troubles import troubles
 from hubq.core.shown import shown
 
 #: One colour per node, in the order of their names; they repeat after that.
@@ -113,7 +114,22 @@ class View:
             line.append(f"  {moving} in motion", "bold yellow")
         if glance.pins:
             line.append(f"  {len(glance.pins)} pinned", "yellow")
+        if failed := sum(rate.failed for rate in self.rates.values()):
+            line.append(f"  {failed:,.1f} failed/s", "bold red")
+        if parked := sum(account.parked for account in accounts):
+            line.append(f"  {parked:,} parked", "bold red")
+        if backlog := sum(sum(account.mailboxes.values()) for account in accounts):
+            line.append(f"  {backlog:,} waiting")
         return line
+
+    def troubles(self) -> Text:
+        """A line for each thing that is wrong with a node: its loop is blocked, or it cannot run its children."""
+        if self.after is None:
+            return Text()
+        at = self.after.at
+        live = [node for node in self.after.nodes if node.lease_left > 0]
+        lines = [shown(line) for node in live for line in troubles(node.name, node.vitals, at)]
+        return Text("\n".join(lines), style="bold red")
 
     def nodes(self) -> list[NodeGlance]:
         """The nodes that pass the filter, in order."""
@@ -145,7 +161,9 @@ class View:
         if account is None:
             status = Text("silent", style="red") if node.uptime > 5 else Text("joins", style="dim")
             return [name, status, lease, *(Text("-") for _ in COLUMNS[3:])]
-        if node.status == "up" and not account.ready:
+        if account.blocked is not None:
+            status = Text("blocked", style="bold red")
+        elif node.status == "up" and not account.ready:
             status = Text("not ready", style="yellow")
         return [
             name,
@@ -230,6 +248,8 @@ def plain(view: View, width: int = 200) -> str:
                 cell.ljust(w) if n < 3 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
         )
+    if found := view.troubles().plain:
+        lines += ["", found]
     uptime = max((node.uptime for node in view.nodes()), default=0.0)
     if view.after is not None and view.after.leader:
         lines.append(f"{LEADER.strip()} balances the load")

@@ -61,6 +61,9 @@ def worker_command(
     reload: Annotated[
         bool, typer.Option("--reload", help="For development: restart the worker when the code changes.")
     ] = False,
+    ready_failures: Annotated[
+        int, typer.Option(min=0, max=9_999, help="Be ready though this many children cannot start on this worker.")
+    ] = 0,
     jobs: Annotated[int, typer.Option(min=0, help="Number of RQ worker processes for one-off jobs.")] = 0,
     jobs_only: Annotated[bool, typer.Option("--jobs-only", help="Run jobs, but host no children.")] = False,
     children_only: Annotated[
@@ -82,6 +85,7 @@ def worker_command(
         set_up_logging(verbose, log_format)
         options = ["--drain-timeout", str(drain_timeout), "--metrics-host", metrics_host, "--log-format", log_format]
         options += ["--verbose"] if verbose else []
+        options += ["--ready-failures", str(ready_failures)] if ready_failures else []
         options += ["--jobs", str(jobs), *(["--jobs-only"] if jobs_only else [])]
         for each in tags or ():
             options += ["--tag", each]
@@ -105,7 +109,8 @@ def worker_command(
             code = runner.run(serve_jobs(hub, node_name, job_processes, drain_timeout))
         else:
             watch_condemned(hub)
-            node = Node(hub, node_name, tags=node_tags, measured=metrics_port is not None, ends=os._exit)
+            measured = metrics_port is not None
+            node = Node(hub, node_name, tags=node_tags, measured=measured, ready_failures=ready_failures, ends=os._exit)
             pages = pages_of(node, metrics_host, metrics_port)  # before it joins: fails if the port is taken
             code = runner.run(serve(node, drain_timeout, pages, job_processes))
         _do_not_linger(code)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hubq.core.malformed import whole_number
 from hubq.core.messages import entry_ms
 from hubq.store.codec import sendable
 from hubq.store.command import Command, plain, run_script, text
@@ -91,7 +92,7 @@ def letter_of(shard: int, entry: str, fields: dict[str, bytes]) -> DeadLetter:
         return words.get(name, default)
 
     def number(name: str) -> int:
-        return int(word(name)) if word(name).isdecimal() else 0
+        return whole_number(word(name))
 
     first = word("entry", "-")
     return DeadLetter(

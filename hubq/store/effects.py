@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 from hubq.store.command import Arg
 from hubq.store.dead_letters import NewLetter
@@ -76,6 +77,13 @@ class Effects:
         self.letters += other.letters
         self.log += other.log
         self.latest.update(other.latest)
+
+    def largest_value(self) -> int:
+        """The size of the largest state or reply, bytes."""
+        values = chain(
+            self.states.values(), self.latest.values(), (item.payload for item in self.log), *self.replies.values()
+        )
+        return max((len(value) for value in values), default=0)
 
     def for_script(self, keys: Keys, shard: int) -> tuple[list[str], list[Arg]]:
         """The script's keys and arguments, both in the order in which ``apply_effects`` takes them."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubq.config import Config
-from hubq.store.command import Arg, Command, pairs, plain, run_script, text
+from hubq.core.malformed import Malformed
+from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys, owner_field, split_owner_field
 
@@ -34,17 +35,36 @@ class Owner:
 
     @classmethod
     def read(cls, line: Any) -> Owner:
-        """The reverse of :attr:`line`."""
+        """The reverse of :attr:`line`. Raises ``ValueError``: it is no owner line."""
         node, incarnation, token = text(line).split(" ")
+        if not node or not incarnation.isdecimal() or not token.isdecimal() or len(incarnation) + len(token) > 36:
+            raise ValueError("no owner line (node incarnation token)")
         return cls(node, int(incarnation), int(token))
+
+    @classmethod
+    def of(cls, line: Any) -> Owner:
+        """The owner that the line names; nobody for None, and for what is no owner line.
+
+        >>> Owner.of(None), Owner.of(b"a 1 7").token, Owner.of(b"garbage").node
+        (Owner(node='-', incarnation=0, token=0), 7, '-')
+        """
+        try:
+            return cls.read(line) if line is not None else NOBODY
+        except ValueError:
+            return NOBODY
+
+
+#: Who owns what has no owner.
+NOBODY = Owner("-", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """The whole ``owners`` hash."""
+    """The whole ``owners`` hash. A malformed line is nobody's: its shard is claimed, its pin dissolved, as after a crash."""
 
     shards: dict[int, Owner]
     pins: dict[tuple[int, str], Owner]
+    malformed: tuple[Malformed, ...] = ()
 
     def pinned(self, shard: int) -> dict[str, Owner]:
         """The children of a shard that are pinned, and to whom."""
@@ -57,13 +77,23 @@ def read_owners(keys: Keys) -> Command[Owners]:
     def read(answer: Any) -> Owners:
         shards: dict[int, Owner] = {}
         pins: dict[tuple[int, str], Owner] = {}
-        for field, line in pairs(answer).items():
-            shard, child = split_owner_field(field)
+        malformed: list[Malformed] = []
+        for name, line in zip(answer[::2], answer[1::2], strict=True):
+            try:
+                shard, child = split_owner_field(name.decode())
+                try:
+                    owner = Owner.read(line)
+                except ValueError as error:
+                    malformed.append(Malformed.of(f"field {text(name)!r} of {keys.owners}", error))
+                    owner = NOBODY
+            except ValueError as error:  # it belongs to no shard
+                malformed.append(Malformed.of(f"field {text(name)!r} of {keys.owners}", error))
+                continue
             if child is None:
-                shards[shard] = Owner.read(line)
+                shards[shard] = owner
             else:
-                pins[shard, child] = Owner.read(line)
-        return Owners(shards, pins)
+                pins[shard, child] = owner
+        return Owners(shards, pins, tuple(malformed))
 
     return plain("HGETALL", keys.owners, read=read)
 

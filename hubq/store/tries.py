@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hubq.store.command import Arg, Command, pairs, plain, run_script, text
+from hubq.store.command import Arg, Command, one_of, pairs, plain, run_script, text
 from hubq.store.keys import Keys, owner_field
 from hubq.store.mailbox import position
 from hubq.store.owners import Kept, Owner
@@ -82,17 +82,24 @@ def start_field(child: str) -> str:
 
 
 def read_tries(keys: Keys, shard: int) -> Command[Watch | None]:
-    """The watch over a shard; None (nearly always) if there is nothing to watch for."""
+    """The watch over a shard; None (nearly always) if there is nothing to watch for. Marks that cannot be read count for
+    nothing.
+    """
 
     def read(answer: object) -> Watch | None:
         fields = {name: text(value) for name, value in pairs(answer).items()}  # type: ignore[arg-type]
         if not fields:
             return None
-        last, stage, *crashes = fields.pop("watch", "0-0 open").split()
-        marks = {name: Mark.read(line) for name, line in fields.items()}
-        return Watch(position(last), stage, tuple(crashes), marks)
+        stands = fields.pop("watch", "")
+        marks = {name: mark for name, line in fields.items() if (mark := one_of(Mark.read, None)(line)) is not None}
+        return one_of(lambda line: _watch(line, marks), Watch((0, 0), "open", (), marks))(stands)
 
     return plain("HGETALL", keys.tries(shard), read=read)
+
+
+def _watch(line: str, marks: dict[str, Mark]) -> Watch:
+    last, stage, *crashes = line.split()
+    return Watch(position(last), stage, tuple(crashes), marks)
 
 
 def mark_tries(keys: Keys, shard: int, pinned: str | None, owner: Owner, marks: Mapping[str, str]) -> Command[str]:

@@ -16,6 +16,7 @@ from hubq.node.node import Node
 from hubq.store.answers import KEY_ROUNDS
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis, Server, SyncRedis
+from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
 from hubq.testing.probe import probe
 from hubq.testing.waiting import eventually
@@ -31,9 +32,11 @@ class Gate:
         self._passable = threading.Event()  # the same for the thread; a cut ends its wait, too
         self._passable.set()
 
-    def connect(self, server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
+    def connect(
+        self, server: Server, *, watch: PrimaryWatch | None = None, malformed: MalformedWatch | None = None
+    ) -> AsyncRedis:
         """A connection through this gate (``Node(connect=...)``)."""
-        return GatedRedis(self, server, watch)
+        return GatedRedis(self, server, watch, malformed)
 
     def connect_waiting(self, server: Server, timeout: float) -> SyncRedis:
         """The connection of a lease thread through this gate."""
@@ -66,9 +69,10 @@ class Gate:
         await self._thawed.wait()
         self._raise_if_cut()
 
-    def passed_waiting(self) -> None:
-        """The same in a thread."""
-        self._passable.wait()
+    def passed_waiting(self, timeout: float) -> None:
+        """The same in a thread, whose requests have a time-out (seconds)."""
+        if not self._passable.wait(timeout):
+            raise TimeoutError(f"no answer within {timeout:g} s")
         self._raise_if_cut()
 
     def _raise_if_cut(self) -> None:
@@ -79,8 +83,10 @@ class Gate:
 class GatedRedis(AsyncRedis):
     """Asks a gate before and after each request."""
 
-    def __init__(self, gate: Gate, server: Server, watch: PrimaryWatch | None) -> None:
-        super().__init__(server, watch=watch)
+    def __init__(
+        self, gate: Gate, server: Server, watch: PrimaryWatch | None, malformed: MalformedWatch | None
+    ) -> None:
+        super().__init__(server, watch=watch, malformed=malformed)
         self._gate = gate
 
     async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
@@ -96,11 +102,12 @@ class GatedSyncRedis(SyncRedis):
     def __init__(self, gate: Gate, server: Server, timeout: float) -> None:
         super().__init__(server, timeout)
         self._gate = gate
+        self._timeout = timeout
 
     def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
-        self._gate.passed_waiting()
+        self._gate.passed_waiting(self._timeout)
         answers = super()._attempt(commands, rounds)
-        self._gate.passed_waiting()
+        self._gate.passed_waiting(self._timeout)
         return answers
 
 
@@ -134,13 +141,13 @@ class Cluster:
         await self.hub.aio.close()
         self.hub.close()
 
-    async def start(self, *names: str, tags: dict[str, str] | None = None) -> Node:
-        """Start nodes, one after another, all with these tags; the last one is the answer."""
+    async def start(self, *names: str, tags: dict[str, str] | None = None, ready_failures: int = 0) -> Node:
+        """Start nodes, one after another, all with these options; the last one is the answer."""
         node: Node | None = None
         for name in names:
             gate = Gate()
             node = Node(
-                self.hub, name, tags=tags, connect=gate.connect,
+                self.hub, name, tags=tags, connect=gate.connect, ready_failures=ready_failures,
                 drive=partial(LeaseThread, connect=gate.connect_waiting), ends=partial(self._end, name, gate),
             )  # fmt: skip
             await node.start()

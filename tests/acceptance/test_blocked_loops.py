@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
+import signal
 import threading
 import time
 from typing import Any
@@ -112,3 +114,20 @@ def test_only_the_message_that_holds_the_interpreter_past_the_lease_is_counted(
     (letter,) = hub.dead_letters()
     assert (letter.child, letter.method, letter.tries) == (blocked, "holds_the_interpreter", 3)
     assert hub.ref(blocked).call("sleeps", 0, timeout=20) >= 1
+
+
+def test_the_listings_say_what_blocks_a_worker(shell: Shell, hub: Hub, app: Any) -> None:
+    shell.environment["HUBQ_TEST_STALL"] = "0"
+    worker = shell.spawn("blocking:hub", "--name", "a")
+    worker.wait_line("hubq worker a: ")
+    hub.start_child("c", app.Blocker).result(timeout=20)
+    hub.ref("c").cast("sleeps", 3600.0)
+    said = eventually(lambda: next((node for node in hub.nodes() if node.blocked_by), None))
+    assert said.blocked_by == "c.sleeps" and said.blocked_for > 0
+    words = r"a: blocked for \d+ s by c\.sleeps"
+    listed = shell.run("nodes", hub.hub_id)
+    assert re.search(words, listed.stderr) and re.search(r"^a +blocked ", listed.stdout, re.MULTILINE)
+    assert re.search(words, shell.run("ps", hub.hub_id).stderr)
+    assert re.search(words, shell.run("top", hub.hub_id, "--once").stdout)
+    assert re.search(words, shell.run("doctor", hub.hub_id).stdout)
+    worker.signal(signal.SIGKILL)  # it would not end otherwise

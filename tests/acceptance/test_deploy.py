@@ -13,6 +13,7 @@ import yaml
 
 from hubq import Child, ChildSpec, HotSwap, Hub, HubqError
 from hubq.cli.deploy import kubernetes, systemd
+from hubq.store.vitals import EVERY
 
 from .test_metrics import pages_of, until
 
@@ -38,6 +39,10 @@ def test_the_manifest_is_yaml_whose_times_fit_each_other(shell: Shell, hub_id: s
     drain = float(command[command.index("--drain-timeout") + 1])
     assert pod["terminationGracePeriodSeconds"] > drain > 5.0
     assert deployment["spec"]["replicas"] == 5
+    spec = deployment["spec"]
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, "an old worker stays until the new one is ready"
+    assert spec["minReadySeconds"] >= 2 * EVERY + 2, "children that fail in on_start have been counted"
+    assert spec["progressDeadlineSeconds"] > spec["minReadySeconds"] + drain
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     port = command[command.index("--metrics-port") + 1]
     assert worker["ports"] == [{"name": "metrics", "containerPort": int(port)}]

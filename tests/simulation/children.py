@@ -27,6 +27,12 @@ class Stage(Protocol):
     def saved(self, child: str, ticks: int) -> None:
         """``commit()`` has returned with this in the state."""
 
+    async def block(self, child: str, sender: str, number: int, seconds: float, held: bool) -> None:
+        """Block the loop of the process, until the faults stop at most; ``held``: all of the process."""
+
+    def build(self) -> None:
+        """Take the time of an ``__init__``."""
+
 
 class Held:
     """Where the stage is kept: children are built by name, nothing can be handed to them. (One schedule runs at a time.)"""
@@ -142,10 +148,31 @@ class Picky(Plain):
             raise RuntimeError("this worker has no driver for it")
 
 
+class Blocking(Plain):
+    """Blocks the loop of its node, as ``time.sleep`` in an ``async def`` does. ``held``: as code in C does that keeps the
+    interpreter to itself, so that no thread of the process runs.
+    """
+
+    async def block(self, sender: str, number: int, seconds: float, held: bool) -> int:
+        mark = self.note(sender, number)
+        await Held.stage.block(self.child_id, sender, number, seconds, held)
+        return mark
+
+
+class Heavy(Plain):
+    """Its ``__init__`` takes long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        Held.stage.build()
+
+
 KINDS: dict[str, type[Plain]] = {
     "plain": Plain,
     "slow": Slow,
     "running": Running,
     "interval": Interval,
     "picky": Picky,
+    "blocking": Blocking,
+    "heavy": Heavy,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hubq import ChildSpec
 from hubq.errors import AlreadyStarted, CallFailed, CallTimeout, HubqError, Poisoned, RedisUnavailable, UnknownChild
+from tests.simulation.blocks import PATIENCE
 from tests.simulation.children import KINDS, Plain
 from tests.simulation.ledger import MAYBE, NO, YES, Sent
 
@@ -58,13 +59,16 @@ class Client:
             await asyncio.sleep(rng.expovariate(1 / pace))
 
     async def _one(self, sender: str, child: str) -> bool:
-        rng, ledger = self.world.rng, self.world.ledger
+        world, rng, ledger = self.world, self.world.rng, self.world.ledger
         message = ledger.begin(sender, child)
         dice = rng.random()
         ref = self.hub.aio.ref(child)
-        spoilt = dice < 0.1
+        blocked, held = world.blocks.due(child)
+        spoilt = dice < 0.1 and not blocked
         try:
-            if dice < 0.1:
+            if blocked:
+                message.mark = await ref.call("block", sender, message.number, blocked, held, timeout=PATIENCE)
+            elif dice < 0.1:
                 await self._spoil(ref, sender, message)
             elif dice < 0.2:
                 message.mark = await ref.call("thread", sender, message.number, timeout=rng.choice([1.0, 8.0]))
@@ -78,6 +82,8 @@ class Client:
                 work = ref.call("record", sender, message.number, before, after, timeout=rng.choice([0.5, 2.0, 8.0]))
                 message.mark = await work
         except CallTimeout as error:
+            if blocked:
+                world.blocks.unanswered(sender, child, message.number, error)
             message.in_order = True
             message.applied = MAYBE if error.may_run and not spoilt else NO
         except RedisUnavailable:

@@ -72,6 +72,22 @@ def _drains(world: World) -> bool:
     return "drain" in world.plan.timed or "replace" in world.plan.timed
 
 
+def _blocks(world: World) -> bool:
+    return world.blocks.any
+
+
+def _hangs(world: World) -> bool:
+    return world.blocks.hangs and world.blocks.quiet
+
+
+def _holds(world: World) -> bool:
+    return world.blocks.holds and world.blocks.quiet
+
+
+def _freezes(world: World) -> bool:
+    return "freeze" in world.plan.timed and world.blocks.stall_limit == 4.0
+
+
 #: mutation -> the schedules that notice it.
 SCHEDULES: dict[str, Schedules] = {
     "token": Schedules((33, 194, 307, 113), _late_commits),
@@ -83,6 +99,11 @@ SCHEDULES: dict[str, Schedules] = {
     "overdue-replay": Schedules((6, 1, 3)),
     "lost-letter": Schedules((1, 2, 3)),
     "full-queue": Schedules((7, 29, 32), _full_queues),
+    "blocked-lease": Schedules((9, 13, 16), _blocks),
+    "endless-block": Schedules((9, 27, 54), _hangs),
+    "unblamed": Schedules((9, 54), _hangs),
+    "frozen-stall": Schedules((231, 253), _freezes),
+    "spared-culprit": Schedules((213,), _holds),
 }
 
 #: All of these: nothing is removed, and nothing is noticed.

@@ -6,6 +6,7 @@ from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.operations import calls
+from hubq.config import CALL_TIMEOUT
 from hubq.core.hashing import checked_child_id
 from hubq.core.methods import Method, name_of_method
 from hubq.store.codec import encode_arguments, encode_json
@@ -30,8 +31,9 @@ class ChildRef:
         self._driver = driver
         self.child_id = checked_child_id(child_id)
 
-    def call(self, method: Method, *args: Any, timeout: float = 5.0, **kwargs: Any) -> Any:
-        """Call a method (``"post"`` or ``Room.post``) and wait for its result, at most ``timeout`` seconds.
+    def call(self, method: Method, *args: Any, timeout: float = CALL_TIMEOUT, **kwargs: Any) -> Any:
+        """Call a method (``"post"`` or ``Room.post``) and wait for its result, at most ``timeout`` seconds. (The default is
+        longer than a take-over: ``hubq.config``.)
 
         Raises :class:`~hubq.errors.CallFailed` if the method raised, :class:`~hubq.errors.CallTimeout`,
         :class:`~hubq.errors.UnknownChild`, :class:`~hubq.errors.UnknownMethod`, :class:`~hubq.errors.MailboxFull`,
@@ -71,7 +73,7 @@ class AsyncChildRef:
         self._driver = driver
         self.child_id = checked_child_id(child_id)
 
-    async def call(self, method: Method, *args: Any, timeout: float = 5.0, **kwargs: Any) -> Any:
+    async def call(self, method: Method, *args: Any, timeout: float = CALL_TIMEOUT, **kwargs: Any) -> Any:
         """See :meth:`ChildRef.call`."""
         if type(method) is not str:
             method = name_of_method(method)

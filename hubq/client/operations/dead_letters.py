@@ -32,7 +32,7 @@ def replay(hub: HubContext, names: Sequence[str] | None) -> Operation[list[str]]
         if word == "unknown" and names is not None:
             raise UnknownChild(f"dead letter {shard}/{entry}: its child is no more: drop the letter")
         if word == "malformed" and names is not None:
-            raise HubqError(f"dead letter {shard}/{entry} was no message: look at it (hubq dead show), then drop it")
+            raise HubqError(f"dead letter {shard}/{entry} was no message, and cannot be sent again: drop it")
         if word == "gone" and names is not None:
             raise _missing(hub, f"{shard}/{entry}")
         if word == "ok":
@@ -65,7 +65,7 @@ def _named(hub: HubContext, names: Sequence[str] | None) -> Operation[list[tuple
         return [(letter.shard, letter.letter.partition("/")[2]) for letter in letters]
     places: list[tuple[int, str]] = []
     for name in dict.fromkeys(names):
-        match = _NAME.match(name)
+        match = _NAME.fullmatch(name)
         if match is None or int(match[1]) >= hub.config.shards:
             raise ConfigError(f"{name!r} does not name a dead letter: give one as `hubq dead list` shows it (6/1795-0)")
         places.append((int(match[1]), match[2]))

@@ -9,7 +9,9 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.dead_letters import count_by_kind
 from hubq.client.operations.inspection import mailboxes, node_vitals
+from hubq.client.operations.troubles import busy_with, said_of
 from hubq.core.diagnosis import Facts, NodeFacts
+from hubq.core.readiness import NOT_SERVING
 from hubq.errors import RedisRefused
 from hubq.store.dead_letters import count_dead
 from hubq.store.membership import living, read_members, redis_time_ms
@@ -46,8 +48,10 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
             nodes[name] = NodeFacts(info.status, left, info.version)
         else:
             nodes[name] = NodeFacts(
-                info.status, left, info.version, account.python, account.clock, account.lag, account.settings
-            )
+                info.status, left, info.version, account.python, account.clock, account.lag, account.settings,
+                "" if account.unready == NOT_SERVING else account.unready,
+                "" if account.blocked is None else said_of(account.blocked, now / 1000), account.failing,
+            )  # fmt: skip
     alive = {
         shard: owner.node if lives.get(owner.node) == owner.incarnation else None
         for shard, owner in owners.shards.items()
@@ -66,6 +70,8 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         owners=alive,
         children=sum(counts),
         waited={box.shard: box.oldest for box in boxes if box.oldest is not None},
+        heads={box.shard: (box.heads[0].child_id, box.heads[0].method) for box in boxes if box.heads},
+        busy={child: busy_with(busy) for each in accounts.values() if each for child, busy in each.busy.items()},
         backlog={child: count for box in boxes for child, count in box.children.items()},
         max_backlog=int(most),
         stragglers={child: reason for child, reason in reasons.items() if child in pinned},

@@ -8,10 +8,11 @@ import logging
 from hubq.core.handover import TARGET, Target, TargetEvent
 from hubq.core.messages import ChildStartResp, StartChildren
 from hubq.errors import StartFailed
-from hubq.node.children.builder import Builder
+from hubq.node.children.failed_builds import Builds
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.store.codec import sendable
 from hubq.store.control import send_control
@@ -28,9 +29,12 @@ BUILD_BATCH = 16
 class AheadBuilt:
     """The children that were built ahead, and where the arrival of each shard stands (the TARGET table)."""
 
-    def __init__(self, group: Group, events: EventLog, builder: Builder, migration: Migration) -> None:
+    def __init__(
+        self, group: Group, events: EventLog, gathered: GatheredLog, builder: Builds, migration: Migration
+    ) -> None:
         self._group = group
         self._events = events
+        self._gathered = gathered
         self._builder = builder
         self._migration = migration
         self._states: dict[int, Target] = {}
@@ -103,7 +107,7 @@ class AheadBuilt:
                 try:
                     built[child] = self._builder.build(nowhere, child, record)
                 except StartFailed as error:
-                    log.error("shard %d: %s", shard, error)
+                    self._gathered.add(logging.ERROR, child, "cannot start here", str(error))
                     failed.append(child)
                     reasons.append(" ".join(sendable(str(error)).split()))
                     self._events.add("child_start_failed", shard=shard, child=child, reason=str(error))

@@ -18,6 +18,7 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.tasks import torn_down
 from hubq.store.codec import encode
 from hubq.store.mailbox import Message, reply_line
 from hubq.store.spec_record import SpecRecord
@@ -137,5 +138,9 @@ class Endings:
                 await hosted.instance.on_stop(reason)
         except TimeoutError:
             log.warning("on_stop of child %s took longer than %g s", hosted.child_id, self._stop_timeout)
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if torn_down(error):
+                raise
             log.warning("on_stop of child %s raised", hosted.child_id, exc_info=error)

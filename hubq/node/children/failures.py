@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from inspect import signature
 
 from hubq.config import Config
-from hubq.core.child import Child, callable_method
+from hubq.core.child import Child, methods_of
+from hubq.errors import HandlerOverdue, PayloadTooLarge
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.event_log import EventLog
@@ -94,7 +95,7 @@ class Failures:
     ) -> None:  # fmt: skip
         if holding.is_copy or message.kind not in ("call", "cast"):
             return  # of a copy: its original tells of it
-        known = callable_method(kind, message.method) is not None
+        known = message.method in methods_of(kind)
         is_call = bool(message.reply_to)
         failure = Failure(
             message.child, class_name or UNKNOWN, message.method, message.method if known else UNKNOWN, why, is_call,
@@ -155,11 +156,15 @@ def shown(method: str) -> str:
 
 def why_of(hosted: HostedChild, message: Message, error: BaseException) -> Why:
     """Why a message failed whose handling raised: its arguments cannot be decoded, or do not fit, or the handler raised."""
+    if isinstance(error, HandlerOverdue):
+        return "overdue"
+    if isinstance(error, PayloadTooLarge):
+        return "too-large"
     trace = error.__traceback__
     if trace is not None and trace.tb_next is not None and trace.tb_next.tb_frame.f_code is decode.__code__:
         return "bad-arguments"
     if isinstance(error, TypeError):
-        method = callable_method(hosted.kind, message.method)
+        method = methods_of(hosted.kind).get(message.method)
         try:
             args, kwargs = decode(message.payload)
             if method is not None:

@@ -26,6 +26,8 @@ from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.raised import in_short
+from hubq.node.runtime.tasks import shaken_off, torn_down
 from hubq.store.envelope import Envelope
 from hubq.store.registry import read_state
 
@@ -72,9 +74,11 @@ class Lives:
                 restore(hosted, envelope)
                 if envelope.form == ATTRIBUTES:
                     hosted.laid(envelope.data)
-        except Exception as error:
+        except BaseException as error:
+            if torn_down(error):
+                raise
             hosted.moved(LifeEvent.FAILED)
-            self._parking.park(hosted, f"its state cannot be restored: {type(error).__name__}: {error}")
+            self._parking.park(hosted, f"its state cannot be restored: {in_short(error)}")
             return
         hosted.moved(LifeEvent.RESTORED)
         if overrides(hosted.kind, "on_start") or self._signals.hears(hosted):
@@ -95,13 +99,12 @@ class Lives:
         try:
             await hosted.instance.on_start()
             await self._signals.announce([hosted], "active")
-        except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        except BaseException as error:
+            if torn_down(error) or (isinstance(error, asyncio.CancelledError) and self._background.ended):
                 raise
             if hosted.life is Life.STARTING:
                 hosted.moved(LifeEvent.FAILED)
-                self._parking.park(hosted, f"on_start raised {type(error).__name__}: {error}")
+                self._parking.park(hosted, f"on_start raised {in_short(error)}")
             return
         if hosted.life is Life.STARTING:
             self._started(hosted)
@@ -162,11 +165,15 @@ class Lives:
         failed = False
         try:
             await instance.run()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
+        except BaseException as error:
+            task = asyncio.current_task()
+            ends = self._background.ended or self._saver.ends_run(task)
+            if torn_down(error) or (isinstance(error, asyncio.CancelledError) and ends):
+                raise
             failed = True
             log.warning("run() of child %s raised", hosted.child_id, exc_info=error)
+            if task is not None and task.cancelling() and not ends:
+                await shaken_off(task)
         hosted.runs(None)
         if hosted.life is not Life.RUNNING or not hosted.holding.open:
             return
@@ -190,6 +197,11 @@ class Lives:
         if hosted.life is not Life.RUNNING or hosted.holding.gone:
             return
         hosted.moved(LifeEvent.RESTART)  # no handler starts from here on, and no other run()
+        await self.rebuild(hosted)
+
+    async def rebuild(self, hosted: HostedChild) -> None:
+        """Build a child that handles nothing any more from its last commit."""
+        await self._saver.end_run(hosted)
         await hosted.at_boundary()
         if not _still_restarting(hosted):
             return
@@ -206,7 +218,8 @@ class Lives:
                 await asyncio.sleep(0.2)
         else:
             return
-        await self._endings.on_stop(hosted, "restart")
+        # A task of its own: if it cancels that, the restart goes on.
+        await asyncio.gather(self._endings.on_stop(hosted, "restart"), return_exceptions=True)
         if _still_restarting(hosted):
             self._begin_anew(hosted, envelope)
 

@@ -13,7 +13,7 @@ from hubq.node.held.in_hand import InHand
 from hubq.store.mailbox import Message, reply_line
 
 #: Words of messages that were never begun. They change no state, whatever ``on_error`` is.
-UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child"})
+UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child", "message_dropped"})
 
 
 class Outcomes:

@@ -11,6 +11,7 @@ from hubq.config import Config
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import overrides
 from hubq.node.runtime.standing import Standing
+from hubq.node.runtime.tasks import torn_down
 
 log = logging.getLogger("hubq.node")
 
@@ -56,5 +57,9 @@ class Signals:
                 answer = hosted.instance.on_redundancy_signal(mode)
                 if isawaitable(answer):
                     await answer
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if torn_down(error):
+                raise
             log.warning("on_redundancy_signal(%r) of child %s raised", mode, hosted.child_id, exc_info=error)

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterable
 
 from hubq.core.lifecycle import Life, LifeEvent
-from hubq.errors import RedisUnavailable, StartFailed
+from hubq.core.malformed import Malformed
+from hubq.errors import RedisUnavailable, StartFailed, Unreadable
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.pumps import Pumps
@@ -17,11 +18,12 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import ATTRIBUTES, overrides, restore
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.malformed import MalformedReports
 from hubq.store.connection import LOST
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
 from hubq.store.registry import read_some_specs, read_some_states
-from hubq.store.replica_log import LogEntry, LogItem
+from hubq.store.replica_log import MALFORMED, LogEntry, LogItem
 from hubq.store.spec_record import SpecRecord
 
 log = logging.getLogger("hubq.node")
@@ -32,7 +34,7 @@ class LogApplier:
 
     def __init__(
         self, group: Group, background: Background, builder: Builder, signals: Signals, endings: Endings, pumps: Pumps,
-        states: CopyStates, *, active_active: bool,
+        states: CopyStates, reports: MalformedReports, *, active_active: bool,
     ) -> None:  # fmt: skip
         self.active_active = active_active
         self._group = group
@@ -42,6 +44,7 @@ class LogApplier:
         self._endings = endings
         self._pumps = pumps
         self._states = states
+        self._reports = reports
 
     async def dispose(self, copies: Iterable[HostedChild], reason: str = "replica") -> None:
         """End copies: with ``on_stop`` where there was an ``on_start``."""
@@ -101,7 +104,7 @@ class LogApplier:
         """Apply entries of the log to the copies. False: an entry is missing, and the follower must begin anew."""
         try:
             return await self._take_in(replica, entries)
-        except (*LOST, RedisUnavailable) as error:
+        except (*LOST, RedisUnavailable, Unreadable) as error:
             log.warning("a copy of shard %d could not be kept up: %s", replica.shard, error)
             return False
 
@@ -112,9 +115,14 @@ class LogApplier:
             if judged == "gap":
                 return False
             if judged == "seen":
+                replica.position.read(replica.position.number, entry.id)
                 continue
             replica.position.read(entry.number, entry.id)
             item = entry.item
+            if item.kind == MALFORMED:
+                replica.position.read(replica.position.number, entry.id)
+                self._reports.report(Malformed(f"entry {entry.id} of the log of shard {replica.shard}", item.word))
+                continue
             hosted = replica.holding.children.get(item.child)
             if item.kind == "start":
                 await self._started(replica, item.child, item.word)
@@ -176,9 +184,12 @@ class LogApplier:
                 self._state(replica, hosted, states[child])
 
     def _state(self, replica: Replica, hosted: HostedChild, envelope: bytes) -> None:
-        replica.holds_until(hosted.child_id, Envelope.read(envelope).cursor)
+        read = Envelope.read(envelope)
+        if read.malformed:
+            raise Unreadable(f"the state of child {hosted.child_id}: {read.malformed}")
+        replica.holds_until(hosted.child_id, read.cursor)
         if self.active_active:
             # Queued like a message, behind the messages that came before it.
             self._pumps.offer(hosted, Message(b"0", "state", hosted.child_id, "", "0", "", 0, envelope))
         else:
-            self._states.lay(hosted, Envelope.read(envelope))
+            self._states.lay(hosted, read)

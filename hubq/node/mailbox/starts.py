@@ -21,6 +21,7 @@ from hubq.node.children.lives import Lives
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding
+from hubq.node.mailbox.burials import Burials
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
@@ -72,7 +73,7 @@ class Starts:
 
     def __init__(
         self, group: Group, background: Background, hooks: HookRunner, gate: Gate, queue: CommitQueue, cursors: Cursors,
-        builder: Builder, endings: Endings, lives: Lives, batches: Batches, wishes: Wishes, sends_away: SendsAway,
+        builder: Builder, burials: Burials, endings: Endings, lives: Lives, batches: Batches, wishes: Wishes, sends_away: SendsAway,
         quiet: set[str],
     ) -> None:  # fmt: skip
         self._group = group
@@ -82,6 +83,7 @@ class Starts:
         self._queue = queue
         self._cursors = cursors
         self._builder = builder
+        self._burials = burials
         self._endings = endings
         self._lives = lives
         self._batches = batches
@@ -91,7 +93,11 @@ class Starts:
 
     def message(self, holding: Holding, message: Message) -> None:
         """A ``start`` message: build the children it names. Their messages queue up meanwhile."""
-        names: list[str] = msgspec.json.decode(message.payload)
+        try:
+            names = msgspec.json.decode(message.payload, type=list[str])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._burials.bury(holding, message, f"a start that names no children ({error})")
+            return
         missing = [name for name in names if name not in holding.children and name not in holding.apart]
         # Until their specs are read, the messages behind this one must wait in the mailbox.
         for name in missing:

@@ -87,7 +87,7 @@ class Watchdog:
         """What has cost the node its lease: it stalled the loop, or it has kept the whole process, this thread as well, from
         running for longer than a lease (code in C that does not let go of the interpreter), as of the last look.
         """
-        return self._stalled_by or self._held_by
+        return self._held_by or self._stalled_by
 
     def tell(self) -> Asking:
         """Tell people and Redis of what was seen."""
@@ -97,7 +97,7 @@ class Watchdog:
             if self._doing.node in ("", self._group.node_name):
                 yield from self._told(sight)
             if sight is Sight.FREED:
-                self._doing, self._told_once, self._stalled_by = Doing(), False, None
+                self._doing, self._told_once = Doing(), False
         if self._told_once:
             yield from self._write_account(self._record())
 
@@ -114,8 +114,8 @@ class Watchdog:
     def _blocked(self) -> Asking:
         doing, lasted = self._doing, self._still.lasted
         log.warning(
-            "the event loop of %s has stood still for %.1f s in %s. A call that blocks belongs into a plain def, which runs "
-            "in a thread:\n%s", self._group.node_name, lasted, doing.named, doing.stack,
+            "the event loop of %s has stood still for %.1f s in %s%s:\n%s", self._group.node_name, lasted, doing.named,
+            ". A call that blocks belongs into a plain def, which runs in a thread" if doing.child else "", doing.stack,
         )  # fmt: skip
         if not self._told_once:
             self._told_once, self._account_due = True, 0.0

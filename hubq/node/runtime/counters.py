@@ -44,6 +44,7 @@ class Counters:
         "handler_seconds",
         "leases_lost",
         "loops_blocked",
+        "malformed",
         "moved_in",
         "moved_out",
         "pauses",
@@ -59,6 +60,7 @@ class Counters:
         self.failures: Counter[tuple[str, str, str]] = Counter()  # (class, method, why) -> messages that failed
         self.loops_blocked = 0  # times that the event loop stood still for longer than a second
         self.blocked_for = 0.0  # for how long it stands still right now, seconds
+        self.malformed = 0  # things that could not be read
         self.pauses = Seconds()  # of each child that came here, from closing there to opening here
         self.commit_seconds = Seconds()
         self.handler_seconds = Seconds()  # counted only in a node that was told to measure
@@ -87,6 +89,10 @@ class Counters:
     def stands_still(self, seconds: float) -> None:
         """For how long the event loop stands still by now; 0: it turns. (The lease thread calls it.)"""
         self.blocked_for = seconds
+
+    def was_malformed(self) -> None:
+        """Something could not be read."""
+        self.malformed += 1
 
     def paused(self, seconds: float, times: int = 1) -> None:
         """So many children (``times``) came here, each after a pause of so many seconds."""

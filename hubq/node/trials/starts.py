@@ -126,7 +126,7 @@ class StartTrials:
                     holding.watched(None)
                 return
 
-    async def absolve(self, shards: Sequence[int], incarnation: int, spared: Suspect | None) -> None:
+    async def absolve(self, shards: Sequence[int], incarnation: int, spared: Suspect | None = None) -> None:
         """This node had not died, it was only cut off: nothing that it had in hand has taken it down, but for what
         ``spared`` names.
         """

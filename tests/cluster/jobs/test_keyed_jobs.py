@@ -220,10 +220,10 @@ def test_a_job_that_takes_its_nodes_down_has_failed_in_rq_and_may_be_replayed(re
             assert await ended([bad, behind], 30.0) == [JobStatus.FAILED, JobStatus.FINISHED]
             assert "in hand each time 3 workers died (a#" in str(bad.latest_result().exc_string)
             assert bad.get_executions() == [] and hub.rq_queue.started_job_registry.get_job_ids() == []
-            (letter,) = hub.dead_letters()
+            (letter,) = await hub.aio.dead_letters()
             assert fail_condemned(hub, letter.shard) == [], "once is enough"
             hub.server.sync_client(5.0).set(f"go:{hub.hub_id}", 1)
-            assert hub.replay_dead([letter.letter]) == [letter.letter]
+            assert await hub.aio.replay_dead([letter.letter]) == [letter.letter]
             await eventually(lambda: bad.get_status() == JobStatus.FINISHED, 20.0, "it runs after all")
 
     asyncio.run(scenario())

@@ -21,6 +21,7 @@ from hubq.store.keys import Keys
 from hubq.store.mailbox import (
     Outgoing,
     StartOptions,
+    intervene,
     read_range,
     send_messages,
     start_children,
@@ -409,3 +410,13 @@ def drive_report_replica(world: World) -> None:
 def drive_unfollow_shard(world: World) -> None:
     world.run(follow_shard(world.keys, 0, "a", world.a, 60_000))
     assert world.run(unfollow_shard(world.keys, 0, "a", world.a)) == "left"
+
+
+@drive
+def drive_intervene(world: World) -> None:
+    assert world.run(intervene(world.keys, 0, "nobody", "s", "i1", "kill", "")) == ""
+    assert world.start(0, "c") == ["ok"]
+    assert world.run(intervene(world.keys, 0, "c", "s", "i1", "drop", "1-0")) == "a"
+    assert world.raw("XLEN", world.keys.control("a")) == 1
+    assert world.start(3, "d") == ["ok"]
+    assert world.run(intervene(world.keys, 3, "d", "s", "i2", "kill", "")) == "-"

@@ -15,6 +15,7 @@ from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler
 from hubq.node.children.lives import Lives
+from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
@@ -31,7 +32,9 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.gate import Gate
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import decode, encode
 from hubq.store.effects import Effects
 from hubq.store.envelope import Envelope
@@ -75,7 +78,9 @@ class Household:
         self.copy_states = CopyStates()
         events = cast(Any, self.events)
         self.threads = ThreadPoolExecutor(2)
-        self.saver = Saver(config, self.background, self.queue)
+        self.ending = asyncio.Event()
+        broken: asyncio.Queue[HostedChild] = asyncio.Queue()
+        self.saver = Saver(config, Sizes(config), self.background, self.queue)
         self.counters = Counters()
         self.failures = Failures(config, self.counters, events)
         self.outcomes = Outcomes("a", self.queue, self.saver, self.failures)
@@ -86,16 +91,17 @@ class Household:
         self.signals = Signals(self.standing, config, heard, all_active)
         self.services = ChildServices("a", self.signals, self.saver, self.endings)
         self.builder = Builder(self.services, self.classes, self.hooks)
-        self.parking = Parking(self.services, events, self.queue, self.quiet)
+        self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
         self.handler = Handler(
-            self.standing, config, methods or Methods(), self.threads, self.outcomes, self.endings, self.failures,
-            self.copy_states, self.quiet,
+            self.standing, Sizes(config), methods or Methods(), self.threads, self.outcomes, self.endings, self.failures,
+            self.copy_states, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
         self.lives = Lives(
             self.group, self.background, events, self.hooks, self.gate, self.register, self.cursors, self.queue,
             self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps,
         )  # fmt: skip
+        self.mending = Mending(self.background, self.lives, broken)
         for kind in kinds:
             self.classes.register(kind)
         self.shard = Holding(0, Owner("a", 7, 3), recorder or NoRecorder())
@@ -108,15 +114,17 @@ class Household:
         """Pumps that handle messages so."""
         config = self.group.config
         return Pumps(
-            handle, self.gate.may_handle, self.threads, config, self.outcomes, self.queue, self.cursors
+            handle, self.gate.may_handle, self.threads, config, self.outcomes, self.queue, self.cursors, self.ending
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
+        self.mending.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:  # fmt: skip
+        await self.mending.stop()
         self.pumps.stop()
         await self.pumps.stopped(1.0)
         self.failures.stop()

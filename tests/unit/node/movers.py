@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from hubq.config import Config
 from hubq.core.child import Child
 from hubq.core.lifecycle import LifeEvent
 from hubq.core.messages import ChildStartResp
@@ -26,6 +27,7 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell, News
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.command import Command
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
@@ -222,7 +224,9 @@ class Stage:
         self.forfeits = Forfeits(
             self.register, cast(Any, self.endings), cast(Any, self.events), self.background, self.plan_due, self.group
         )
-        self.committer = Committer(self.group, self.queue, self.forfeits, self.counters, NoConfirmation())
+        self.committer = Committer(
+            self.group, self.queue, self.forfeits, self.counters, NoConfirmation(), Sizes(Config())
+        )
         self.wishes, self.answers = Wishes(self.group, News()), Answers()
         self.departures = Departures(
             self.group, self.background, self.committer, self.forfeits, cast(Any, self.saver), cast(Any, self.signals),

@@ -11,6 +11,7 @@ from hubq.core.messages import (
     ControlMessage,
     Handover,
     HandoverConfirmed,
+    Intervene,
     PinReleased,
     ReplicaJoined,
     Revive,
@@ -42,6 +43,10 @@ CONTROL: list[tuple[ControlMessage, str]] = [
     (ReplicaJoined("b", 3), "kind=replica_joined from=b shard=3"),
     (Revive("-", 3, "room-1"), "kind=revive from=- shard=3 child=room-1"),
     (Withdraw("c", 3, "room-1", "7"), "kind=withdraw from=c shard=3 child=room-1 message_id=7"),
+    (
+        Intervene("c", 3, "room-1", "i7", "drop", "5-0"),
+        "kind=intervene from=c shard=3 child=room-1 message_id=i7 what=drop entry=5-0",
+    ),
     (Wake("a"), "kind=wake from=a"),
 ]
 
@@ -66,8 +71,7 @@ def test_records() -> None:
     assert SpecRecord.read(golden) == spec
     assert Envelope("attributes", "7-0", b"pstate\nmore").written() == b"1 attributes 7-0\npstate\nmore"
     assert Envelope.read(b"1 handed 7-0\npstate\nmore") == Envelope("handed", "7-0", b"pstate\nmore")
-    with pytest.raises(ValueError, match="written by a newer hubq"):
-        Envelope.read(b"2 attributes 7-0\np")
+    assert "written by a newer hubq" in Envelope.read(b"2 attributes 7-0\np").malformed
     assert Owner("a", 3, 7).line == "a 3 7"
     assert reply_line("12", "ok", "a", b"pvalue\n") == b"12 ok a\npvalue\n"
     assert read_reply(b"12 ok a\npvalue\n") == ("12", "ok", "a", b"pvalue\n")

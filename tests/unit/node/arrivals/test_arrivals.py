@@ -28,6 +28,7 @@ from hubq.node.arrivals.under_way import MESSAGE_PATIENCE, UnderWay
 from hubq.node.copies.none import NoCopies
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.recorder import NoRecorder
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
@@ -100,7 +101,8 @@ class Arriving(Stage):
         self.trials, self.copies, self.straggling = Trials(), SomeCopies(), Straggling()
         self.under_way = UnderWay()
         self.batches = Batches(self.group, self.background, self.register, cast(Any, self.endings))
-        self.ahead = AheadBuilt(self.group, cast(Any, self.events), cast(Any, self.builder), HotSwap())
+        gathered, builder = GatheredLog(), cast(Any, self.builder)
+        self.ahead = AheadBuilt(self.group, cast(Any, self.events), gathered, builder, HotSwap())
         account = Account(self.standing, cast(Any, self.events), self.hooks, self.counters)
         entrance = Entrance(
             cast(Any, self.builder), cast(Any, self.parking), cast(Any, self.lives), cast(Any, self.trials), self.copies

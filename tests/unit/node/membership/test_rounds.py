@@ -359,3 +359,13 @@ def test_a_loop_that_stands_still_while_redis_is_away_counts_nothing() -> None:
     bench = Bench(answering(RedisUnavailable("away")))
     bench.turn(7.0, beats=False)
     assert bench.told.lost_for == ["lease over"] and bench.told.held_by == [None]
+
+
+def test_the_end_of_a_lease_in_the_hub_is_a_round_of_its_own_and_not_many() -> None:
+    bench = Bench(answering(renewed(end=100)), lease=5.0, heartbeat=0.25)
+    bench.clock.now += 1.0
+    pause = bench.round()
+    assert 0.0 < pause < 0.25, "right after the end of that lease"
+    bench.clock.now += pause
+    assert bench.round() > 0.0, "it has looked, and need not look again at once"
+    assert bench.names().count("renew_lease") == 2
