@@ -191,6 +191,7 @@ class Node:
         pumps.stop()
         # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.
         await pumps.stopped(LETTING_GO)
+        wiring.failures.stop()
         await wiring.background.stop()
         if leave:
             # The last commit may only follow a commit that was answered, never one whose answer was lost.

@@ -24,6 +24,7 @@ from hubq.node.children.activity import Activity
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
+from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
@@ -177,7 +178,8 @@ class Wiring:
         heard = HEARD.get(signal, frozenset({signal}))
         self.signals = Signals(self.standing, config, heard, self.active_active, self.pieces)
         self.saver = Saver(config, self.sizes, background, self.queue)
-        self.outcomes = Outcomes(name, self.queue, self.saver)
+        self.failures = Failures(config, self.counters, self.events)
+        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
@@ -193,7 +195,8 @@ class Wiring:
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
         ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
         self.handler = Handler(
-            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, states, self.quiet, ending, broken
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, states,
+            self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler)

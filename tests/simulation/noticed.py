@@ -89,6 +89,7 @@ SCHEDULES: dict[str, Schedules] = {
     "in-hand": Schedules((4, 1, 3)),
     "early-reply": Schedules((2, 1, 3)),
     "overdue-replay": Schedules((6, 1, 3)),
+    "lost-letter": Schedules((1, 2, 3)),
     "full-queue": Schedules((7, 29, 32), _full_queues),
     "blocked-lease": Schedules((9, 13, 16), _blocks),
     "endless-block": Schedules((9, 27, 54), _hangs),

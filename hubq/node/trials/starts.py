@@ -147,8 +147,9 @@ class StartTrials:
         """
         group = self._group
         if shards and incarnation:
-            command = absolve_node(group.keys, shards, group.node_name, incarnation, spared)
-            taken = await group.redis.run(command, retry_for=group.config.lease)
+            # One script for each shard: each looks through all dead letters of its shard.
+            commands = [absolve_node(group.keys, [shard], group.node_name, incarnation, spared) for shard in shards]
+            taken = sum(await group.redis.run_many(commands, retry_for=group.config.lease))
             if taken:
                 log.info(
                     "node %s had not died, it was only cut off: its crash is not counted any more (marks and letters: %d)",

@@ -234,11 +234,12 @@ def test_a_node_that_was_only_cut_off_is_absolved() -> None:
     async def scenario() -> None:
         bench = Bench()
         bench.redis.answer = lambda command: 2
-        await bench.trials.absolve([], 6)
-        await bench.trials.absolve([1], 0)
+        await bench.trials.absolve([], 6, None)
+        await bench.trials.absolve([1], 0, None)
         assert bench.redis.asked == []
-        await bench.trials.absolve([1, 4], 6)
-        assert bench.redis.names() == ["absolve_node"] and bench.redis.asked[0][0].args[-2:] == (1, 4)
+        await bench.trials.absolve([1, 4], 6, None)
+        assert bench.redis.names() == ["absolve_node"] * 2
+        assert [command.args[-1] for commands in bench.redis.asked for command in commands] == [1, 4]
 
     asyncio.run(scenario())
 
