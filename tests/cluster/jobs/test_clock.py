@@ -88,7 +88,7 @@ def test_a_retry_after_an_interval_comes_back_by_the_clock(make_hub: Any) -> Non
     hub = make_hub(shards=4, key_processes=1)
 
     async def scenario(cluster: Cluster) -> None:
-        job = hub.enqueue("test_clock.no_such_function", retry=rq.Retry(max=1, interval=1))
+        job = await asyncio.to_thread(hub.enqueue, "test_clock.no_such_function", retry=rq.Retry(max=1, interval=1))
         await cluster.start("a")
         before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
         rq.SimpleWorker([hub.rq_queue], connection=hub.rq_queue.connection).work(burst=True, logging_level="CRITICAL")
