@@ -14,8 +14,9 @@ for n = 1, shards do
   places[n] = shard_keys(ARGV[5 + n], 6 * n - 4)
   for _, letter in ipairs(redis.call('XRANGE', places[n].dead, '-', '+')) do
     local fields = letter_fields(letter)
-    local crashes = fields.crashes or ''
-    local stays = ARGV[5 + n] == ARGV[2] and (fields.kind == 'start' and 'start ' or 'message ') .. fields.child == ARGV[3]
+    local crashes = fields.why ~= 'malformed' and fields.crashes or ''  -- what was no message has taken no node down
+    local what = (fields.kind == 'start' and 'start ' or 'message ') .. (fields.child or '')
+    local stays = ARGV[5 + n] == ARGV[2] and what == ARGV[3]
     if not stays and string.find(' ' .. crashes .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
       letters[#letters + 1] = {at = places[n], letter = letter}
       told[#told + 1] = reviver(KEYS[1], places[n], letter)

@@ -207,6 +207,17 @@ def test_what_has_held_a_node_up_is_not_absolved_with_it(desk: Desk, marked: boo
     assert counts.get("message held") == 1 and counts.get("message good", 0) == 0
 
 
+def test_letters_that_were_no_messages_are_no_counts(desk: Desk) -> None:
+    desk.fill("held")
+    held = suspect(desk, "held")
+    desk.next("b")
+    for fields in (("x", "y", "why", "malformed"), ("kind", "start", "crashes", "a#1", "why", "malformed"), ("x", "y")):
+        desk.raw("XADD", desk.keys.dead(0), "*", *fields)
+    before = desk.raw("XLEN", desk.keys.dead(0))
+    assert desk.run(absolve_node(desk.keys, [0], "a", 1, held)) == 0
+    assert desk.raw("XLEN", desk.keys.dead(0)) == before
+
+
 def test_a_node_that_was_cut_off_is_absolved(desk: Desk) -> None:
     condemned(desk)
     assert desk.run(absolve_node(desk.keys, [0, 1], "nobody", 1)) == 0
