@@ -32,6 +32,7 @@ EVENT_TYPES: dict[str, str] = {
     "pin_released": "a child returns to its shard",
     "pins_dissolved": "children whose worker is gone return to their shard",
     "poisoned": "a message or a start has taken workers down, and is a dead letter now",
+    "malformed": "something in Redis could not be read, and was passed over",
     "redis_changed": "another Redis answers than before",
     "redis_went_back": "Redis has lost writes that it had confirmed",
 }
