@@ -104,8 +104,9 @@ class Config:
     sender_ttl: float = 3600.0
     """How long a silent sender's window is kept. Must be far longer than any caller retries a send."""
 
-    dead_kept: int = 1_000
-    """Dead letters kept per shard; the oldest go first. They hold payloads: at 1 KB each this is 1 MB per shard at most."""
+    dead_kept: int = 5_000
+    """Dead letters kept per shard, of all classes; the oldest go first. They hold payloads and tracebacks: at 3 KB each this
+    is 15 MB per shard at most. (``Child.dead_kept`` says how many of one class.)"""
 
     wait_replicas: int = 0
     """How many replicas of Redis must have a send, a start, a call's reply or an explicit ``commit()`` before it returns;

@@ -49,7 +49,7 @@ class NodeCollector(Collector):
         node = self._node
         vitals, counters = node.pulse.vitals, node.counters
         yield self._counter("hubq_messages", "Messages handled", vitals.handled)
-        yield self._counter("hubq_messages_failed", "Messages whose handler raised", vitals.failed)
+        yield self._failures()
         yield self._histogram("hubq_handler_seconds", "Time in handlers", counters.handler_seconds)
         yield self._gauge("hubq_queue_messages", "Messages read and not yet handled", vitals.queued)
         yield self._gauge(
@@ -73,6 +73,13 @@ class NodeCollector(Collector):
         yield self._gauge("hubq_loop_blocked_seconds", "How long the loop stands still by now", counters.blocked_for)
         yield self._counter("hubq_loop_blocked", "Times the loop stood still for over a second", counters.loops_blocked)
         yield self._gauge("hubq_ready", "Whether the node serves all that it should", int(vitals.ready))
+
+    def _failures(self) -> Metric:
+        labels = [*self._labels, "class", "method", "why"]
+        metric: Metric = CounterMetricFamily("hubq_messages_failed", "Messages that failed", labels=labels)
+        for kind, count in list(self._node.counters.failures.items()):  # (this is another thread)
+            metric.add_metric([*self._labels.values(), *kind], count)  # type: ignore[attr-defined]
+        return metric
 
     def _gauge(self, name: str, what: str, value: float) -> Metric:
         return self._each(GaugeMetricFamily, name, what, "", {"": value})

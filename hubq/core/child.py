@@ -60,6 +60,10 @@ class Child:
     on_error: ClassVar[str] = "rollback"
     """What a handler that raises leaves behind: ``"rollback"`` the state before its message, ``"keep"`` whatever it left."""
 
+    dead_kept: ClassVar[int] = 1_000
+    """Casts that failed are kept as dead letters: so many of this class in each shard, the oldest go first. 0: none is kept.
+    A letter over 16 KB counts as several, so 1,000 are 16 MB at most."""
+
     handler_timeout: ClassVar[float | None] = None
     """How long one message may be handled, seconds; None: for ever. An ``async def`` that takes longer is cancelled and undone
     as if it had raised, and its caller gets :class:`~hubq.errors.HandlerOverdue`. A plain ``def`` cannot be cancelled: it is
@@ -223,6 +227,15 @@ OPTIONS = frozenset(
 RESERVED = FIXED | HEARD | OPTIONS
 #: The longest name of a method that can be called, characters.
 MOST_METHOD = 64
+
+
+def is_callable_name(name: str) -> bool:
+    """Whether a method of this name may be called by callers, if there is one.
+
+    >>> is_callable_name("post"), is_callable_name("_x"), is_callable_name("run")
+    (True, False, False)
+    """
+    return not name.startswith("_") and name not in RESERVED
 
 
 def is_method_name(name: object) -> bool:

@@ -54,7 +54,8 @@ class Facts:
     ``owners``: shard -> node (None: nobody alive); ``waited``: shard -> seconds its first message has waited; ``heads``:
     shard -> child and method of that message; ``busy``: child -> what it has been handling for long, in words;
     ``backlog``: children with the most messages waiting; ``stragglers``: child -> why it could not move with its shard;
-    ``parked``: child -> reason; ``dead``: dead letters; ``strays``: keys of the hub that belong to nothing; ``redis``:
+    ``parked``: child -> reason; ``dead``: dead letters; ``letters``: (why, class) -> dead letters, of each shard the last ones;
+    ``strays``: keys of the hub that belong to nothing; ``redis``:
     settings and figures of Redis by name ("" for one that may not be read); ``host``: where Redis is, as in the URL;
     ``partitioned``: since when there is no quorum, and why.
     """
@@ -72,6 +73,7 @@ class Facts:
     stragglers: Mapping[str, str] = field(default_factory=dict)
     parked: Mapping[str, str] = field(default_factory=dict)
     dead: int = 0
+    letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
     strays: Sequence[str] = ()
     redis: Mapping[str, str] = field(default_factory=dict)
     host: str = "localhost"
@@ -243,11 +245,40 @@ def _children(facts: Facts) -> Iterable[Finding]:
                 f"on {name}, {node.failing:g} messages per second end with an exception",
                 f"see the log of {name}: it has the tracebacks",
             )
-    if facts.dead:
+    yield from _letters(facts)
+
+
+#: Why messages are dead letters (hubq.store.dead_letters.Why) -> what happened, and what to do before they are sent again.
+LETTERS = {
+    "took-down": ("took several workers down", "mend what ended the workers"),
+    "unknown-method": ("are for a method that the class does not have", "deploy a version that has the method"),
+    "bad-arguments": ("have arguments that do not fit", "deploy a version that takes them, or mend the sender"),
+    "raised": ("ended with an error of the handler", "mend the handler: the tracebacks are in hubq dead show"),
+    "ended": ("came when their child had ended", "start the child again, or drop them"),
+    "malformed": ("were no messages of hubq", "find who writes into the mailboxes, and drop them"),
+    "too-large": ("are larger than hubq takes", "send less at once, or raise max_payload_bytes"),
+    "overdue": ("took longer than their handler may", "mend the handler, or raise its handler_timeout"),
+    "dropped": ("were taken out of a mailbox by hand", "nothing, or send them again"),
+}
+
+
+def _letters(facts: Facts) -> Iterable[Finding]:
+    # (Facts of a hub whose letters were not looked at know only how many there are.)
+    letters = facts.letters or ({("took-down", ""): facts.dead} if facts.dead else {})
+    for (why, kind), count in sorted(letters.items(), key=lambda item: (-item[1], item[0])):
+        happened, do = LETTERS.get(why, (f"failed ({why})", "look at them"))
+        of = f" of {kind}" if kind else ""
+        options = f" --class {kind}" if kind else ""
         yield Finding(
             "dead letters",
-            f"{counted(facts.dead, 'message', 'messages')} took several workers down and will not be tried again",
-            "see them with hubq dead list and hubq dead show, then use hubq dead replay or hubq dead drop",
+            f"{counted(count, 'message', 'messages')}{of} {happened}",
+            f"{do}. Then: hubq dead replay (or drop) HUB --why {why}{options}. See them: hubq dead list HUB --why {why}",
+        )
+    if letters and facts.dead > sum(letters.values()):
+        yield Finding(
+            "dead letters",
+            f"there are {facts.dead} in all; counted by class are the last ones of each shard",
+            "see all: hubq dead list",
         )
 
 

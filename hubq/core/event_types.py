@@ -22,6 +22,7 @@ EVENT_TYPES: dict[str, str] = {
     "fenced": "a worker found that a shard or pin is another's by now",
     "child_parked": "a child cannot run on its worker",
     "child_start_failed": "a child could not be built for a move",
+    "child_killed": "the message in hand of a child was ended by hand; the child began anew",
     "child_restarted": "the run() of a child has ended, and began again",
     "child_revived": "a child whose start took workers down is tried again",
     "child_stopped": "a child has ended for good",

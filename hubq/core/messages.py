@@ -48,6 +48,14 @@ class Handover:
     token: int
     handover_id: str
     closed_at: float
+    pins: str | None = None
+    """The children of the shard that do not come with it, since they have a pin (one per line). None: the source does not
+    say it, since it is of an older version."""
+
+    @property
+    def pinned(self) -> list[str] | None:
+        """The same as a list."""
+        return None if self.pins is None else [child for child in self.pins.split("\n") if child]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +201,7 @@ def _real(text: str) -> float:
 
 
 _WORDS = {kind: word for word, kind in KINDS.items()}
-_READ: dict[str, Callable[[str], object]] = {"int": _whole, "float": _real, "str": str}
+_READ: dict[str, Callable[[str], object]] = {"int": _whole, "float": _real, "str": str, "str | None": str}
 
 
 def to_fields(message: ControlMessage) -> dict[str, str]:
@@ -204,7 +212,9 @@ def to_fields(message: ControlMessage) -> dict[str, str]:
     """
     flat = {"kind": _WORDS[type(message)]}
     for field in fields(message):
-        flat["from" if field.name == "sender" else field.name] = str(getattr(message, field.name))
+        value = getattr(message, field.name)
+        if value is not None:
+            flat["from" if field.name == "sender" else field.name] = str(value)
     return flat
 
 

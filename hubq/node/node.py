@@ -87,6 +87,12 @@ class Node:
             raise RuntimeError(f"node {self.name!r} was started before: make a new one")
         self.started = True
         hub = self.hub
+        # Before the parts are made: they read what the strategies say of themselves.
+        hub.migration.init(hub.hub_id)
+        hub.synchronization.init(hub.hub_id)
+        hub.redundancy.init(hub.hub_id)
+        hub.distribution.init(hub.hub_id)
+        hub.partition_tolerance.init(hub.hub_id)
         watch, malformed = PrimaryWatch(), MalformedWatch()
         redis, reading = (self._connect(hub.server, watch=watch, malformed=malformed) for _ in range(2))
         try:
@@ -100,12 +106,7 @@ class Node:
             await redis.close()
             await reading.close()
             raise
-        hub.migration.init(hub.hub_id)
-        hub.synchronization.init(hub.hub_id)
         hub.local_nodes.add(self.name)
-        hub.redundancy.init(hub.hub_id)
-        hub.distribution.init(hub.hub_id)
-        hub.partition_tolerance.init(hub.hub_id)
         # current_hub() works in its tasks, and in all tasks and handlers that they begin; not in the code that called start().
         context = copy_context()
         context.run(set_current_hub, hub)
@@ -190,6 +191,7 @@ class Node:
         pumps.stop()
         # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.
         await pumps.stopped(LETTING_GO)
+        wiring.failures.stop()
         await wiring.background.stop()
         if leave:
             # The last commit may only follow a commit that was answered, never one whose answer was lost.

@@ -172,7 +172,7 @@ class Pulse:
         lengths, self._dead = counts[: len(shards)], sum(counts[len(shards) :])
         self._mailboxes = {str(shard): length for shard, length in zip(shards, lengths, strict=True) if length}
         self._lag = 0.0
-        self._failed_before = self._handler.failed
+        self._failed_before = self._handler.raised
         self._sampled_at = group.standing.now()
         self._counters.sampled.clear()
 
@@ -192,7 +192,7 @@ class Pulse:
             moving=[holding.shard for holding in holdings if holding.in_motion],
             queued=self._queued,
             handled=self._handler.handled,
-            failed=self._handler.failed,
+            failed=counters.failures.total(),
             commits=self._committer.commits,
             moved_in=counters.moved_in,
             moved_out=counters.moved_out,
@@ -210,7 +210,7 @@ class Pulse:
             },
             settings=self._settings,
             busy=self._busy(),
-            failing=round((self._handler.failed - self._failed_before) / max(since, EVERY), 1),
+            failing=round((self._handler.raised - self._failed_before) / max(since, EVERY), 1),
         )
 
     def _busy(self) -> dict[str, Busy]:

@@ -24,6 +24,7 @@ from hubq.node.children.activity import Activity
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
+from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
@@ -95,6 +96,7 @@ from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.malformed import MalformedReports
+from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.node.trials.marks import Marks
@@ -147,6 +149,7 @@ class Wiring:
         self.standing = Standing(name, lease, RedisClock(), now)
         self.group = Group(redis, reading, hub.keys, config, self.standing)
         self.background = Background()
+        self.pieces = Pieces(now)
         self.sizes = Sizes(config)
         self.events = EventLog(self.group, self.background)
         self.reports = MalformedReports(self.group, self.events, self.counters, malformed)
@@ -173,12 +176,13 @@ class Wiring:
         group, background, config, name = self.group, self.background, hub.config, self.group.node_name
         signal = hub.redundancy.redundancy_signal if self.replicated else "none"
         heard = HEARD.get(signal, frozenset({signal}))
-        self.signals = Signals(self.standing, config, heard, self.active_active)
+        self.signals = Signals(self.standing, config, heard, self.active_active, self.pieces)
         self.saver = Saver(config, self.sizes, background, self.queue)
-        self.outcomes = Outcomes(name, self.queue, self.saver)
+        self.failures = Failures(config, self.counters, self.events)
+        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
-            self.outcomes, self.quiet,
+            self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
         services = ChildServices(name, self.signals, self.saver, self.endings)
         self.builder = Builder(services, hub.classes, self.hooks)
@@ -191,7 +195,8 @@ class Wiring:
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
         ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
         self.handler = Handler(
-            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, states, self.quiet, ending, broken
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, states,
+            self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler)
@@ -203,7 +208,7 @@ class Wiring:
         self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors, ending)
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
-            self.signals, self.endings, self.builder, self.parking, self.pumps,
+            self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
         self.start_trials = StartTrials(group, background, self.marks, self.lives)
@@ -219,7 +224,7 @@ class Wiring:
         group, background = self.group, self.background
         self.applier = LogApplier(
             group, background, self.builder, self.signals, self.endings, self.pumps, self.copy_states, self.reports,
-            active_active=self.active_active,
+            self.pieces, active_active=self.active_active,
         )  # fmt: skip
         self.followed = Followed(group, background, self.applier)
         self.copies: Copies = NoCopies()
@@ -228,7 +233,7 @@ class Wiring:
             standby = Standby(group, background, self.committer, self.lives, self.pumps, self.followed, self.applier)
             self.copies = Replicas(
                 group, background, self.register, self.queue, self.shard_recorder, hub.redundancy, hub.distribution,
-                self.followed, self.applier, reader, standby,
+                self.followed, self.applier, reader, standby, self.pieces,
             )  # fmt: skip
 
     def _arrivals(self, hub: Hub) -> None:
@@ -238,7 +243,7 @@ class Wiring:
         self.answers = Answers()
         self.departures = Departures(
             group, background, self.committer, self.forfeits, self.saver, self.signals, self.endings, self.lives,
-            self.pumps,
+            self.pumps, self.pieces,
         )  # fmt: skip
         releases = PinReleases(group, self.register, self.plan_due, self.traits, self.departures)
         self.stragglers = Stragglers(
@@ -246,21 +251,21 @@ class Wiring:
         )
         self.batches = Batches(group, background, self.register, self.endings)
         self.under_way = UnderWay()
-        self.ahead = AheadBuilt(group, self.events, self.gathered, self.arriving, hub.migration)
+        self.ahead = AheadBuilt(group, self.events, self.gathered, self.arriving, hub.migration, self.pieces)
         account = Account(self.standing, self.events, self.hooks, self.counters)
         self.entrance = Entrance(self.arriving, self.parking, self.lives, self.start_trials, self.copies)
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
-            self.endings, self.start_trials, self.copies, self.under_way, self.ahead, self.wishes, self.batches,
+            self.endings, self.start_trials, self.copies, self.pieces, self.under_way, self.ahead, self.wishes, self.batches,
             self.entrance, account,
         )  # fmt: skip
         pins = PinArrivals(
             group, self.register, self.cursors, self.queue, self.plan_due, self.recorder, self.pumps, self.traits,
-            self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers,
+            self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers, self.pieces,
         )  # fmt: skip
         returns = Returns(
             group, self.register, self.cursors, self.queue, self.plan_due, self.start_trials,
-            self.under_way, self.ahead, self.wishes, self.entrance, account,
+            self.under_way, self.ahead, self.wishes, self.entrance, account, self.pieces,
         )  # fmt: skip
         self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
 
@@ -337,7 +342,7 @@ class Wiring:
         burials = Burials(group.node_name, group.config, self.queue, self.reports)
         self.starts = Starts(
             group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
-            self.endings, self.lives, self.batches, self.wishes, self.guide, self.quiet,
+            self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(
             group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hubq.config import Config
@@ -65,10 +65,15 @@ class Owners:
     shards: dict[int, Owner]
     pins: dict[tuple[int, str], Owner]
     malformed: tuple[Malformed, ...] = ()
+    _by_shard: dict[int, dict[str, Owner]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
-    def pinned(self, shard: int) -> dict[str, Owner]:
+    def __post_init__(self) -> None:
+        for (shard, child), owner in self.pins.items():
+            self._by_shard.setdefault(shard, {})[child] = owner
+
+    def pinned(self, shard: int) -> Mapping[str, Owner]:
         """The children of a shard that are pinned, and to whom."""
-        return {child: owner for (of, child), owner in self.pins.items() if of == shard}
+        return self._by_shard.get(shard, {})
 
 
 def read_owners(keys: Keys) -> Command[Owners]:
@@ -159,17 +164,21 @@ def pass_token(
     handover_id: str,
     closed_at_ms: float,
     pinned: Mapping[str, str],
+    apart: Iterable[str] = (),
     effects: Effects,
     events_kept: int,
 ) -> Command[str]:
-    """Give the shard to the target, but for the ``pinned`` children (child -> why): ``passed``, ``fenced`` or ``target_gone``."""
+    """Give the shard to the target, but for the ``pinned`` children (child -> why): ``passed``, ``fenced`` or ``target_gone``.
+
+    ``apart``: the children that have a pin already. The target is told of both.
+    """
     names, arguments = effects.for_script(keys, shard)
     return run_script(
         "pass_token",
         [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target), keys.stragglers, *names],
         [
             owner_field(shard), source.line, target, incarnation, handover_id, f"{closed_at_ms:.3f}", source.node,
-            events_kept, len(pinned), *(part for pin in pinned.items() for part in pin), *arguments,
+            events_kept, "\n".join(apart), len(pinned), *(part for pin in pinned.items() for part in pin), *arguments,
         ],
         text,
     )  # fmt: skip

@@ -157,6 +157,8 @@ class Blocks:
     def condemned(self, letters: list[dict[bytes, bytes]]) -> None:
         """These messages have become dead letters."""
         for letter in letters if self.quiet else ():
+            if letter.get(b"why", b"took-down") != b"took-down":
+                continue
             if letter[b"method"] == b"block":
                 seconds, held = decode(letter[b"payload"])[0][2:]
                 if seconds == HANGS or held:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Protocol
 from hubq import Child
 
 Entry = tuple[int, int]
+#: What a handler says that raises on purpose.
+SPOILT = "spoilt"
 
 
 class Stage(Protocol):
@@ -61,7 +63,13 @@ class Plain(Child):
         """Applies, and then raises: it must leave nothing behind."""
         self.note(sender, number)
         await asyncio.sleep(0)
-        raise ValueError("spoilt")
+        raise ValueError(SPOILT)
+
+    async def fickle(self, sender: str, number: int) -> None:
+        """Applies, and raises for every other message: a copy of the child does the same."""
+        self.note(sender, number)
+        if number % 2:
+            raise ValueError(SPOILT)
 
     def thread(self, sender: str, number: int) -> int:
         """In a thread, which cannot be cancelled."""

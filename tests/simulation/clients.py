@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from hubq import ChildSpec
@@ -71,6 +72,9 @@ class Client:
                 await self._spoil(ref, sender, message)
             elif dice < 0.2:
                 message.mark = await ref.call("thread", sender, message.number, timeout=rng.choice([1.0, 8.0]))
+            elif dice < 0.26:
+                message.one_way = True
+                await ref.cast("fickle", sender, message.number)
             elif dice < 0.35:
                 await ref.cast("record", sender, message.number)
             else:
@@ -105,6 +109,7 @@ class Client:
         message.applied = NO
         if self.world.rng.random() < 0.5:
             await ref.cast("spoil", sender, message.number)  # type: ignore[attr-defined]
+            message.one_way = True
             return
         try:
             await ref.call("spoil", sender, message.number, timeout=2.0)  # type: ignore[attr-defined]
@@ -131,8 +136,15 @@ class Client:
             await self.hub.aio.move(child, None, timeout=60.0)
 
     async def replay(self) -> bool:
-        """The operator sends dead letters again; False: there were none. (Those of guests who are no more are left.)"""
-        return bool(await self.hub.aio.replay_dead())
+        """The operator sends again what took workers down; False: there was nothing. (What is for guests who are no more is
+        left. So is what a handler raised for: it would raise again.)
+        """
+        again = False
+        for letter in await self.hub.aio.dead_letters():
+            if letter.why == "took-down":
+                with contextlib.suppress(UnknownChild):
+                    again = bool(await self.hub.aio.replay_dead([letter.letter])) or again
+        return again
 
     async def keep_replaying(self) -> None:
         """The same, again and again."""

@@ -77,6 +77,7 @@ TARGETS: dict[str, Target] = {
     "idle-copies": Target(Resuming, "resume_all", "self"),
     "fallen-behind": Target(CatchingUp, "_over", "self holding task"),
     "lost-and-given": Target(Departures, "_until_answered", "self way effects"),
+    "lost-letter": Target(Effects, "_add_letters", "self keys shard names args"),
     "old-pin": Target(KeptBehind, "follow_token", "self"),
     "blocked-lease": Target(Rounds, "_renew", "self"),
     "endless-block": Target(Watchdog, "_stalled", "self"),
@@ -426,6 +427,11 @@ def _spared_culprits(absolve: Any) -> Any:
     return broken
 
 
+def _lost_letters(add_letters: Any) -> Any:
+    """A commit deletes a cast that failed, and writes no letter."""
+    return lambda self, keys, shard, names, args: None
+
+
 MUTATIONS: dict[str, Mutation] = {
     "token": Mutation("the token check of commit_shards.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
@@ -454,6 +460,7 @@ MUTATIONS: dict[str, Mutation] = {
     "idle-copies": Mutation("that copies go on after a time without trust", broken=_idle_copies),
     "fallen-behind": Mutation("that who falls behind during a catching up is caught up with", broken=_fallen_behind),
     "lost-and-given": Mutation("that a departure sends nothing again once its holding is lost", broken=_lost_and_given),
+    "lost-letter": Mutation("that a cast which failed is kept as a dead letter", broken=_lost_letters),
     "old-pin": Mutation("that a pin follows a renewed token of its shard", broken=_old_pins),
     "blocked-lease": Mutation("that a lease is renewed while the loop is blocked", broken=_blocked_leases),
     "endless-block": Mutation("that a loop that is blocked for too long ends its node", broken=_endless_blocks),

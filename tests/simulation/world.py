@@ -23,7 +23,7 @@ from hubq.testing.patching import replaced
 from hubq.testing.simulated import lease_kept_in
 from tests.simulation.blocks import Blocks
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
-from tests.simulation.children import KINDS, Held, Picky
+from tests.simulation.children import KINDS, SPOILT, Held, Picky
 from tests.simulation.clients import Client
 from tests.simulation.faults import CONTROL, GARBAGE, Plan
 from tests.simulation.lease import Looks
@@ -370,7 +370,7 @@ class World:
         self.calm = True
         for worker in list(self.workers.values()):
             self._thaw(worker.process)
-            if worker.process.busy:
+            if worker.process.blocked is not None:
                 self.blocks.goes_on(worker.process)
                 worker.process.release()
         refused = bool(Picky.refused_by)
@@ -432,10 +432,14 @@ class World:
 
     def _letters(self) -> None:
         for letter in self.observer.letters:
-            methods = (b"record", b"thread", b"spoil", b"block")
+            methods = (b"record", b"thread", b"spoil", b"fickle", b"block")
             if letter.get(b"why") != b"malformed" and letter[b"method"] in methods:
                 (sender, number, *_), _ = decode(letter[b"payload"])
-                self.ledger.died(letter[b"child"].decode(), sender, number)
+                child = letter[b"child"].decode()
+                if letter.get(b"why", b"took-down") == b"took-down":
+                    self.ledger.died(child, sender, number)
+                else:
+                    self.ledger.failed(child, sender, number)
 
     async def _stop_everything(self) -> list[str]:
         self.say("all workers are told to go")
@@ -481,6 +485,8 @@ class _Ears(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         info = record.exc_info
         if not info or info[1] is None or isinstance(info[1], (RedisUnavailable, ConnectionError)):
+            return
+        if str(info[1]) == SPOILT:
             return
         where = traceback.extract_tb(info[2])[-1]
         process = self.world.loop.process

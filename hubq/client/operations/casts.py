@@ -9,6 +9,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Operation, Send
 from hubq.client.operations.calls import checked_method, refusal
 from hubq.core.hashing import checked_child_id
+from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import checked_size, encode_arguments
 from hubq.store.mailbox import Outgoing
@@ -30,10 +31,10 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
 
 
 def _draft(hub: HubContext, message: Cast) -> Outgoing:
-    if not isinstance(message, tuple) or len(message) < 2 or not isinstance(message[1], str):
+    if not isinstance(message, tuple) or len(message) < 2 or not (isinstance(message[1], str) or callable(message[1])):
         raise ConfigError(f"cast {message!r}: give (child id, method, arguments...)")
-    child_id, method, *args = message
-    checked_method(checked_child_id(child_id), method)
+    child_id, given, *args = message
+    method = checked_method(checked_child_id(child_id), name_of_method(given))
     payload = encode_arguments(tuple(args), {}, f"{child_id}.{method}")
     checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
     if hub.tracing is not None:

@@ -1,14 +1,18 @@
-"""Dead letters, for people: to be seen, sent again, or thrown away (docs/poison.md)."""
+"""Dead letters, for people: to be seen, sent again, or thrown away (docs/dead-letters.md)."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.errors import ConfigError, HubqError, UnknownChild
-from hubq.store.dead_letters import DeadLetter, drop_dead, read_dead, replay_dead
+from hubq.store.dead_letters import DeadLetter, drop_dead, read_dead, read_last_dead, replay_dead
+
+#: Letters of each shard that a diagnosis looks at: with their payloads they may be large.
+LOOKED_AT = 100
 
 _NAME = re.compile(r"^(\d{1,4})/(\d+-\d+)$")
 
@@ -47,6 +51,12 @@ def drop(hub: HubContext, names: Sequence[str] | None) -> Operation[list[str]]:
         if count:
             done.append(f"{shard}/{entry}")
     return done
+
+
+def count_by_kind(hub: HubContext) -> Operation[dict[tuple[str, str], int]]:
+    """How many dead letters there are, by why and class: of each shard the last ``LOOKED_AT``."""
+    found = yield Fetch([read_last_dead(hub.keys, shard, LOOKED_AT) for shard in range(hub.config.shards)])
+    return dict(Counter((letter.why, letter.class_name) for letters in found for letter in letters))
 
 
 def _named(hub: HubContext, names: Sequence[str] | None) -> Operation[list[tuple[int, str]]]:

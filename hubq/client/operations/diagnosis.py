@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.dead_letters import count_by_kind
 from hubq.client.operations.inspection import mailboxes, node_vitals
 from hubq.client.operations.troubles import busy_with, said_of
 from hubq.core.diagnosis import Facts, NodeFacts
@@ -75,6 +76,7 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         max_backlog=int(most),
         stragglers={child: reason for child, reason in reasons.items() if child in pinned},
         dead=sum(dead),
+        letters=(yield from count_by_kind(hub)) if any(dead) else {},
         parked={child: reason for some in parked for child, reason in some.items()},
         strays=(yield from _strays(hub, set(members))),
         redis=server,

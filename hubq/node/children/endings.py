@@ -18,6 +18,7 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.tasks import torn_down
 from hubq.store.codec import encode
 from hubq.store.mailbox import Message, reply_line
@@ -33,7 +34,8 @@ class Endings:
 
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, queue: CommitQueue,
-        cursors: Cursors, plan_due: Bell, saver: Saver, outcomes: Outcomes, quiet: set[str],
+        cursors: Cursors, plan_due: Bell, saver: Saver, outcomes: Outcomes,
+        pieces: Pieces, quiet: set[str],
     ) -> None:  # fmt: skip
         self._node_name = group.node_name
         self._stop_timeout = group.config.stop_timeout
@@ -45,6 +47,7 @@ class Endings:
         self._plan_due = plan_due
         self._saver = saver
         self._outcomes = outcomes
+        self._pieces = pieces
         self._quiet = quiet
 
     # -- for good --------------------------------------------------------------------------------------------------
@@ -126,6 +129,7 @@ class Endings:
         return hosted.run_task is not None or overrides(hosted.kind, "on_stop")
 
     async def _dispose(self, hosted: HostedChild, reason: str) -> None:
+        await self._pieces.turn()
         await self._saver.end_run(hosted)
         await self.on_stop(hosted, reason)
 
@@ -133,6 +137,7 @@ class Endings:
         """Ask the child to release its resources, within ``stop_timeout``."""
         if hosted.instance is None or not overrides(hosted.kind, "on_stop"):
             return
+        await self._pieces.turn()
         try:
             async with asyncio.timeout(self._stop_timeout):
                 await hosted.instance.on_stop(reason)

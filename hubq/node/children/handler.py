@@ -13,6 +13,7 @@ from hubq.core.child import methods_of
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.errors import HubqError, NotSendable, PayloadTooLarge, UnknownMethod, word_for
 from hubq.node.children.endings import Endings
+from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
 from hubq.node.held.holding import HostedChild
@@ -47,7 +48,7 @@ class NoCopyStates:
 
 
 class Handler:
-    """Runs the methods of children. ``handled`` and ``failed`` count messages.
+    """Runs the methods of children. ``handled`` and ``raised`` count messages.
 
     ``threads`` runs plain ``def`` methods. ``quiet``: children whose end is not logged. ``ending`` is set when the node ends:
     the handlers are cancelled then. ``broken`` takes children whose state could not be put back.
@@ -55,17 +56,18 @@ class Handler:
 
     def __init__(
         self, standing: Standing, sizes: Sizes, methods: Methods, threads: Executor, outcomes: Outcomes,
-        endings: Endings, copy_states: LaysState, quiet: set[str], ending: asyncio.Event,
+        endings: Endings, failures: Failures, copy_states: LaysState, quiet: set[str], ending: asyncio.Event,
         broken: asyncio.Queue[HostedChild],
     ) -> None:  # fmt: skip
         self.handled = 0
-        self.failed = 0
+        self.raised = 0
         self._standing = standing
         self._sizes = sizes
         self._methods = methods
         self._threads = threads
         self._outcomes = outcomes
         self._endings = endings
+        self._failures = failures
         self._copy_states = copy_states
         self._quiet = quiet
         self._ending = ending
@@ -83,7 +85,9 @@ class Handler:
             return
         found = self._methods.find(hosted, message)
         if found is None:
-            self._fail(hosted, in_hand, "unknown_method", _no_method(hosted, message.method))
+            known = ", ".join(sorted(methods_of(hosted.kind))) or "none"
+            self._failures.failed(hosted, message, "unknown-method", f"there is no such method, only: {known}")
+            self._fail(hosted, in_hand, "unknown_method", _no_method(hosted, message.method, known))
             return
         method, is_async = found
         instance = hosted.instance
@@ -203,7 +207,7 @@ class Handler:
             self._broken.put_nowait(hosted)
 
     def _raised(self, hosted: HostedChild, in_hand: InHand, error: BaseException) -> None:
-        self.failed += 1
+        self.raised += 1
         message = in_hand.message
         self._roll_back(hosted)
         envelope: bytes | None = None
@@ -212,9 +216,8 @@ class Handler:
                 envelope = self._kept(hosted, message)
             except HubqError as unsavable:
                 error = unsavable
-        if not message.reply_to:
-            log.warning("child %s: %s raised", hosted.child_id, message.method, exc_info=error)
         raised = Raised.of(error)
+        self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, raised.trace)
         self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, raised.trace, envelope)
         if hosted.stopping:
             self._endings.end(hosted)
@@ -223,11 +226,13 @@ class Handler:
         """``on_error="keep"``: the state stays as the handler has left it. The answer: the envelope, if it is saved at once."""
         hosted.is_changed()
         hosted.holds_until(message.entry.decode())
-        if hosted.kind.durability != "commit" and not hosted.holding.recorder.records:
+        # With durability="interval" a cast is deleted at once, with its letter: the state that it has left goes with it.
+        letter = hosted.kind.durability == "interval" and not message.reply_to
+        if hosted.kind.durability != "commit" and not letter and not hosted.holding.recorder.records:
             return None
         state = take_state(hosted, self._sizes.state)
         hosted.taken(state)
-        if not hosted.saved_with_each_message:
+        if not hosted.saved_with_each_message and not letter:
             return None
         hosted.is_saved()
         return envelope_of(hosted, state)
@@ -250,8 +255,7 @@ def _ended(
         return None, error
 
 
-def _no_method(hosted: HostedChild, method: str) -> str:
-    known = ", ".join(sorted(methods_of(hosted.kind))) or "none"
+def _no_method(hosted: HostedChild, method: str, known: str) -> str:
     error = UnknownMethod(
         f"child {hosted.child_id!r} ({hosted.kind.__name__}) has no method {method!r}; it has: {known}"
     )

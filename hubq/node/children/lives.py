@@ -26,6 +26,7 @@ from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.raised import in_short
 from hubq.node.runtime.tasks import shaken_off, torn_down
 from hubq.store.envelope import Envelope
@@ -43,7 +44,7 @@ class Lives:
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, gate: Gate, register: Register,
         cursors: Cursors, queue: CommitQueue, saver: Saver, signals: Signals, endings: Endings, builder: Builder,
-        parking: Parking, pumps: Pumps,
+        parking: Parking, pumps: Pumps, pieces: Pieces,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -59,6 +60,7 @@ class Lives:
         self._builder = builder
         self._parking = parking
         self._pumps = pumps
+        self._pieces = pieces
         self._held_back: dict[HostedChild, None] = {}  # children whose run() waits for the gate
 
     # -- its begin -------------------------------------------------------------------------------------------------
@@ -97,6 +99,7 @@ class Lives:
     async def _on_start(self, hosted: HostedChild) -> None:
         assert hosted.instance is not None
         try:
+            await self._pieces.turn()
             await hosted.instance.on_start()
             await self._signals.announce([hosted], "active")
         except BaseException as error:
@@ -164,6 +167,7 @@ class Lives:
         instance: Any = hosted.instance
         failed = False
         try:
+            await self._pieces.turn()
             await instance.run()
         except BaseException as error:
             task = asyncio.current_task()
@@ -220,6 +224,7 @@ class Lives:
             return
         # A task of its own: if it cancels that, the restart goes on.
         await asyncio.gather(self._endings.on_stop(hosted, "restart"), return_exceptions=True)
+        await self._pieces.turn()
         if _still_restarting(hosted):
             self._begin_anew(hosted, envelope)
 

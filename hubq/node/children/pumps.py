@@ -124,7 +124,7 @@ class Pumps:
                             raise
                         log.exception("child %s: a message could not be handled", hosted.child_id)
                         raised = Raised.of(error)
-                        self._outcomes.fail(hosted, in_hand.message, "failed", raised.text, raised.kind)
+                        self._outcomes.fail(hosted, in_hand.message, "failed", raised.text, raised.kind, raised.trace)
                     finally:
                         hosted.hand_empty()
                     if task.cancelling():

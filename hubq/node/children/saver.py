@@ -55,16 +55,16 @@ class Saver:
             hosted.holding.effects.states[hosted.child_id] = envelope_of(hosted, state)
             if unexplained:
                 hosted.holding.recorder.state(hosted)
-        self._holds(hosted)
+        self.holds(hosted)
 
     def save_boundary(self, hosted: HostedChild) -> None:
         """The same with the state of the last boundary. May be called at any time."""
         if hosted.boundary is not None and not hosted.saved:
             hosted.is_saved()
             hosted.holding.effects.states[hosted.child_id] = envelope_of(hosted, hosted.boundary)
-        self._holds(hosted)
+        self.holds(hosted)
 
-    def _holds(self, hosted: HostedChild) -> None:
+    def holds(self, hosted: HostedChild) -> None:
         """The saved state holds every message that is done: they go with the commit that saves it."""
         if hosted.unsaved:
             hosted.holding.effects.done.setdefault(hosted.child_id, []).extend(hosted.unsaved)

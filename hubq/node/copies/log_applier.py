@@ -19,6 +19,7 @@ from hubq.node.held.state import ATTRIBUTES, overrides, restore
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.malformed import MalformedReports
+from hubq.node.runtime.pieces import Pieces
 from hubq.store.connection import LOST
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
@@ -34,7 +35,7 @@ class LogApplier:
 
     def __init__(
         self, group: Group, background: Background, builder: Builder, signals: Signals, endings: Endings, pumps: Pumps,
-        states: CopyStates, reports: MalformedReports, *, active_active: bool,
+        states: CopyStates, reports: MalformedReports, pieces: Pieces, *, active_active: bool,
     ) -> None:  # fmt: skip
         self.active_active = active_active
         self._group = group
@@ -44,6 +45,7 @@ class LogApplier:
         self._endings = endings
         self._pumps = pumps
         self._states = states
+        self._pieces = pieces
         self._reports = reports
 
     async def dispose(self, copies: Iterable[HostedChild], reason: str = "replica") -> None:
@@ -87,6 +89,7 @@ class LogApplier:
         child = hosted.child_id
         try:
             assert hosted.instance is not None
+            await self._pieces.turn()
             await hosted.instance.on_start()
             await self._signals.announce([hosted], "active")
         except Exception as error:
@@ -111,6 +114,7 @@ class LogApplier:
     async def _take_in(self, replica: Replica, entries: Iterable[LogEntry]) -> bool:
         saved: set[str] = set()
         for entry in entries:
+            await self._pieces.turn()
             judged = replica.position.judge(entry.number)
             if judged == "gap":
                 return False
@@ -178,6 +182,7 @@ class LogApplier:
         command = read_some_states(group.keys, replica.shard, children)
         states = await group.redis.run(command, retry_for=group.config.lease)
         for child in children:
+            await self._pieces.turn()
             replica.knows(child)
             hosted = replica.holding.children.get(child)
             if hosted is not None and child in states:

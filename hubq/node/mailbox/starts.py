@@ -26,6 +26,7 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
 from hubq.store.batches import read_batch
 from hubq.store.codec import sendable
 from hubq.store.command import Command
@@ -74,7 +75,7 @@ class Starts:
     def __init__(
         self, group: Group, background: Background, hooks: HookRunner, gate: Gate, queue: CommitQueue, cursors: Cursors,
         builder: Builder, burials: Burials, endings: Endings, lives: Lives, batches: Batches, wishes: Wishes, sends_away: SendsAway,
-        quiet: set[str],
+        pieces: Pieces, quiet: set[str],
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -89,6 +90,7 @@ class Starts:
         self._batches = batches
         self._wishes = wishes
         self._sends_away = sends_away
+        self._pieces = pieces
         self._quiet = quiet
 
     def message(self, holding: Holding, message: Message) -> None:
@@ -164,6 +166,9 @@ class Starts:
             if not await holding.is_open():
                 return False
         for name in start.missing:
+            await self._pieces.turn()
+            if not await holding.is_open():
+                return False
             record = start.records.get(name)
             if record is None or name in holding.children or name in away:
                 continue

@@ -40,6 +40,7 @@ class Counters:
     __slots__ = (
         "blocked_for",
         "commit_seconds",
+        "failures",
         "handler_seconds",
         "leases_lost",
         "loops_blocked",
@@ -56,6 +57,7 @@ class Counters:
         self.moved_out = 0
         self.taken_over = 0  # shards that were claimed, since they had no live owner
         self.leases_lost = 0
+        self.failures: Counter[tuple[str, str, str]] = Counter()  # (class, method, why) -> messages that failed
         self.loops_blocked = 0  # times that the event loop stood still for longer than a second
         self.blocked_for = 0.0  # for how long it stands still right now, seconds
         self.malformed = 0  # things that could not be read
@@ -95,6 +97,10 @@ class Counters:
     def paused(self, seconds: float, times: int = 1) -> None:
         """So many children (``times``) came here, each after a pause of so many seconds."""
         self.pauses.add(seconds, times)
+
+    def message_failed(self, class_name: str, method: str, why: str) -> None:
+        """A message has failed."""
+        self.failures[class_name, method, why] += 1
 
     def sampled_message(self, child: str, times: int) -> None:
         """One of the commits that were sampled holds so many messages of this child."""

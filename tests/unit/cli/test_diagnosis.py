@@ -71,6 +71,7 @@ def test_a_hub_that_is_well_has_no_findings() -> None:
         ({"parked": {"room-1": "no module"}}, "parked child"),
         ({"stragglers": {"room-1": "still busy"}}, "straggler"),
         ({"dead": 1}, "dead letters"),
+        ({"dead": 50, "letters": {("unknown-method", "Room"): 50}}, "dead letters"),
         ({"nodes": node(version="0.9")}, "different hubq versions"),
         ({"nodes": node(python="3.12.1")}, "different Python versions"),
         ({"nodes": node(settings={"lease": 6.0})}, "different settings: lease"),
@@ -124,3 +125,15 @@ def test_every_finding_says_what_to_do() -> None:
     )  # fmt: skip
     for finding in diagnose(everything):
         assert finding.seen and finding.do, finding
+
+
+def test_dead_letters_are_told_by_why_and_class() -> None:
+    letters = {("raised", "Room"): 2, ("unknown-method", "Room"): 50, ("from-the-future", ""): 1}
+    found = diagnose(replace(WELL, dead=60, letters=letters))
+    assert [finding.seen for finding in found] == [
+        "50 messages of Room are for a method that the class does not have",
+        "2 messages of Room ended with an error of the handler",
+        "1 message failed (from-the-future)",
+        "there are 60 in all; counted by class are the last ones of each shard",
+    ]
+    assert "hubq dead replay (or drop) HUB --why unknown-method --class Room" in found[0].do

@@ -27,6 +27,7 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell, News
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.command import Command
 from hubq.store.envelope import Envelope
@@ -220,6 +221,7 @@ class Stage:
         self.queue, self.plan_due, self.counters = CommitQueue(self.register), Bell(), Counters()
         self.hooks = HookRunner(HookBook(), "h", "a", self.background)
         self.saver, self.signals, self.lives, self.pumps = Saver(), Signals(), Lives(), Pumps()
+        self.pieces = Pieces(self.clock)
         self.builder, self.parking, self.endings = Builder(), Parking(), FakeEndings()
         self.forfeits = Forfeits(
             self.register, cast(Any, self.endings), cast(Any, self.events), self.background, self.plan_due, self.group
@@ -231,6 +233,7 @@ class Stage:
         self.departures = Departures(
             self.group, self.background, self.committer, self.forfeits, cast(Any, self.saver), cast(Any, self.signals),
             cast(Any, self.endings), cast(Any, self.lives), cast(Any, self.pumps),
+            self.pieces,
         )  # fmt: skip
         self.shard = a_holding()
         self.standing.learn(0, 3)

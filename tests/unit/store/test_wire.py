@@ -38,6 +38,11 @@ CONTROL: list[tuple[ControlMessage, str]] = [
         "kind=children_passed from=a shard=3 token=7 handover_id=h1 closed_at=1.5 children=room-1",
     ),
     (Handover("a", 3, 7, "h1", 1.5), "kind=handover from=a shard=3 token=7 handover_id=h1 closed_at=1.5"),
+    (
+        Handover("a", 3, 7, "h1", 1.5, "r-1"),
+        "kind=handover from=a shard=3 token=7 handover_id=h1 closed_at=1.5 pins=r-1",
+    ),
+    (Handover("a", 3, 7, "h1", 1.5, ""), "kind=handover from=a shard=3 token=7 handover_id=h1 closed_at=1.5 pins="),
     (HandoverConfirmed("b", 3, "h1"), "kind=handover_confirmed from=b shard=3 handover_id=h1"),
     (PinReleased("a", 3, "room-1", 1.5), "kind=pin_released from=a shard=3 child=room-1 closed_at=1.5"),
     (ReplicaJoined("b", 3), "kind=replica_joined from=b shard=3"),

@@ -25,7 +25,9 @@ class Building(Stage):
         super().__init__()
         migration = migration or HotSwap()
         self.patience = migration.handle_process_startups(self.group.config.lease)
-        self.ahead = AheadBuilt(self.group, cast(Any, self.events), GatheredLog(), cast(Any, self.builder), migration)
+        self.ahead = AheadBuilt(
+            self.group, cast(Any, self.events), GatheredLog(), cast(Any, self.builder), migration, self.pieces
+        )
         self.specs = {"one": a_record(), "two": a_record()}
         self.replies["HGETALL " + self.keys.children(1)] = self.specs
         self.replies["HMGET"] = lambda command: {name: self.specs[name] for name in command.args[2:]}

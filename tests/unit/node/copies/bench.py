@@ -25,6 +25,7 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import encode_state
 from hubq.store.command import Command
@@ -201,7 +202,7 @@ class Bench:
         self.reports = FakeReports()
         self.applier = LogApplier(
             self.group, self.background, builder, cast(Any, self.signals), cast(Any, self.endings), cast(Any, self.pumps),
-            CopyStates(builder), cast(Any, self.reports), active_active=active_active,
+            CopyStates(builder), cast(Any, self.reports), Pieces(self.clock), active_active=active_active,
         )  # fmt: skip
         self.followed = Followed(self.group, self.background, self.applier)
         self.standby = Standby(
@@ -212,6 +213,7 @@ class Bench:
         self.replicas = Replicas(
             self.group, self.background, self.register, CommitQueue(self.register), ShardRecorder(active_active, Sizes(Config())),
             Replication(2), cast(Any, Placing()), self.followed, self.applier, self.reader, self.standby,
+            Pieces(self.clock),
         )  # fmt: skip
 
     def answer(self, command: Command[Any]) -> Any:
