@@ -34,7 +34,7 @@ EVENT_TYPES: dict[str, str] = {
     "pins_dissolved": "children whose worker is gone return to their shard",
     "poisoned": "a message or a start has taken workers down, and is a dead letter now",
     "message_failed": "casts have failed, and are dead letters now",
-    "malformed": "something in Redis could not be read",
+    "malformed": "something in Redis could not be read, and was passed over",
     "redis_changed": "another Redis answers than before",
     "redis_went_back": "Redis has lost writes that it had confirmed",
 }
