@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -176,6 +177,11 @@ class _Machine:
         self._memo: dict[int, Any] = {}
 
     def run(self, data: bytes) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a strange escape sequence in what is looked at is nobody's fault here
+            return self._run(data)
+
+    def _run(self, data: bytes) -> Any:
         for number, (step, argument, _) in enumerate(pickletools.genops(data)):
             if number >= MOST_STEPS:
                 raise ValueError(f"it has more than {MOST_STEPS} parts: take --raw")

@@ -16,17 +16,15 @@ from typing import Any
 
 from hubq import ChildSpec, ColdSwap, HotSwap, Hub, Replication, Singularity
 from hubq.errors import HubqError, RedisUnavailable
-from hubq.node import wiring
 from hubq.node.node import Node
 from hubq.store.codec import decode
-from hubq.testing.patching import replaced
-from hubq.testing.simulated import lease_kept_in
+from hubq.testing.simulated import lease_kept_in, stack_of_loop
 from tests.simulation.blocks import Blocks
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
 from tests.simulation.children import KINDS, SPOILT, Held, Picky
 from tests.simulation.clients import Client
 from tests.simulation.faults import CONTROL, GARBAGE, Plan
-from tests.simulation.lease import Looks
+from tests.simulation.lease import frames_of_block
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Deadlock, Loop, Overrun, Process
 from tests.simulation.network import Network, Request, SimServer
@@ -512,7 +510,7 @@ def _owned(world: World) -> Iterator[None]:
     log.propagate = False
     gc.disable()
     try:
-        with replaced(wiring, "LoopFrames", lambda _: lambda thread_id: Looks(world.loop.process)):
+        with stack_of_loop(lambda: frames_of_block(world.loop.process)):
             yield
     finally:
         gc.enable()
