@@ -21,9 +21,14 @@ SETTLE = 1.5
 
 
 class Load:
-    """Calls at a fixed rate, whether or not the answers keep up (within bounds): each child in turn."""
+    """Calls at a fixed rate, whether or not the answers keep up (within bounds): each child in turn. ``rate``: calls per
+    second; ``timeout``: of each, seconds; ``in_hand``: so many may wait at most.
+    """
 
-    def __init__(self, hub: Hub, names: list[str]) -> None:
+    def __init__(
+        self, hub: Hub, names: list[str], *, rate: float = RATE, timeout: float = 10.0, in_hand: int = IN_HAND
+    ) -> None:
+        self._rate, self._timeout, self._in_hand = rate, timeout, in_hand
         self.refs = [hub.aio.ref(name) for name in names]
         self.answered = [0] * len(names)
         self.failed: list[str] = []
@@ -34,16 +39,16 @@ class Load:
     async def _call(self, number: int) -> None:
         began = time.perf_counter()
         try:
-            await self.refs[number].call("add", 1, timeout=10)
+            await self.refs[number].call("add", 1, timeout=self._timeout)
             self.answered[number] += 1
         except Exception as error:
             self.failed.append(repr(error))
         self.times.append((began, (time.perf_counter() - began) * 1000))
 
     async def _run(self) -> None:
-        pace, number = Pace(RATE, LARGEST, time.perf_counter()), 0
+        pace, number = Pace(self._rate, LARGEST, time.perf_counter()), 0
         while True:
-            for _ in range(min(pace.due(time.perf_counter()), IN_HAND - len(self._calls))):
+            for _ in range(min(pace.due(time.perf_counter()), self._in_hand - len(self._calls))):
                 task = asyncio.create_task(self._call(number % len(self.refs)))
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)

@@ -9,7 +9,7 @@ from hubq.client.faces.start_future import StartFuture
 from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
-from hubq.core.child import Child, State
+from hubq.core.child import Child, State, time_limit
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
@@ -18,6 +18,8 @@ from hubq.errors import (
     CallTimeout,
     ConfigError,
     DuplicateJob,
+    HandlerKilled,
+    HandlerOverdue,
     HubqError,
     InvalidChildId,
     InvalidJob,
@@ -25,6 +27,7 @@ from hubq.errors import (
     JobFailed,
     MailboxFull,
     MappingError,
+    MessageDropped,
     NameTaken,
     NoChildren,
     NoClock,
@@ -36,6 +39,7 @@ from hubq.errors import (
     NotSendable,
     OutsideHandler,
     Partitioned,
+    PayloadTooLarge,
     Poisoned,
     RedisRefused,
     RedisUnavailable,
@@ -44,6 +48,8 @@ from hubq.errors import (
     StateTooLarge,
     UnknownChild,
     UnknownMethod,
+    Unreadable,
+    WaitsInEventLoop,
 )
 from hubq.store.dead_letters import DeadLetter
 from hubq.strategies.distribution import CentralizedLoadBalancer, ConsistentHashing, Guided
@@ -83,6 +89,8 @@ __all__ = [
     "DuplicateJob",
     "DynamicQuorum",
     "Guided",
+    "HandlerKilled",
+    "HandlerOverdue",
     "HotSwap",
     "Hub",
     "HubInfo",
@@ -94,6 +102,7 @@ __all__ = [
     "MailboxFull",
     "MajorityQuorum",
     "MappingError",
+    "MessageDropped",
     "NameTaken",
     "NoChildren",
     "NoClock",
@@ -106,6 +115,7 @@ __all__ = [
     "NotSendable",
     "OutsideHandler",
     "Partitioned",
+    "PayloadTooLarge",
     "Pid",
     "Place",
     "Poisoned",
@@ -126,7 +136,10 @@ __all__ = [
     "StopResult",
     "UnknownChild",
     "UnknownMethod",
+    "Unreadable",
+    "WaitsInEventLoop",
     "__version__",
     "current_hub",
     "hubs",
+    "time_limit",
 ]

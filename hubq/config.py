@@ -10,6 +10,14 @@ from hubq.errors import ConfigError
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
+#: How long a call waits for its answer unless told otherwise, seconds. After a crash its child is served again when the lease
+#: (5 s) has ended and the shard is taken in; in a drain, when the child's message is done or its ``retention`` (5 s) is over, and
+#: its state is taken (``handover_data_wait``, 3 s). A call outlasts either, with some seconds to spare for the handler.
+CALL_TIMEOUT = 10.0
+#: The same for a start, a stop and a move. A move, or a start with a place, may wait for the other node to build the child
+#: (``child_migration_timeout``, 10 s): its outcome must be known before the caller gives up.
+CHANGE_TIMEOUT = 15.0
+
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 
 
@@ -19,7 +27,7 @@ def checked_name(kind: str, name: str) -> str:
     >>> checked_name("hub id", "chat")
     'chat'
     """
-    if not isinstance(name, str) or not _NAME.match(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(
             f"{kind} {name!r} is not a name: use 1 to 64 letters, digits, dots, dashes or underscores, "
             "beginning with a letter or digit"
@@ -51,6 +59,11 @@ class Config:
     heartbeat: float = 0.25
     """How often a node renews its lease and looks for nodes whose lease is over."""
 
+    stall_limit: float = 60.0
+    """How long the event loop of a worker may stand still (a handler that blocks it) before the worker ends itself, so
+    that others take over. The message counts as one that took its node down. Longer than the longest block that you can
+    live with; 0: never (say, under a debugger)."""
+
     max_backlog: int = 10_000
     """Messages that may wait for one child; the sender of one more gets ``MailboxFull``. At a few hundred bytes each
     this is some MB of Redis memory per flooded child, and several seconds of work for it."""
@@ -67,6 +80,11 @@ class Config:
 
     max_state_bytes: int = 16 * 1024 * 1024
     """The largest state of a child, pickled. A message that makes it larger is undone and its caller told."""
+
+    max_payload_bytes: int = 16 * 1024 * 1024
+    """The largest arguments of a message or a start, and the largest result, encoded. What is larger is not sent; a handler
+    that returns more is undone and its caller told. Give the same in clients and workers. Redis itself takes 512 MiB
+    (``proto-max-bulk-len``), and what is passed by a reference (a file, a key) costs it less."""
 
     threads: int = 16
     """Threads for plain ``def`` methods, per node."""
@@ -86,8 +104,9 @@ class Config:
     sender_ttl: float = 3600.0
     """How long a silent sender's window is kept. Must be far longer than any caller retries a send."""
 
-    dead_kept: int = 1_000
-    """Dead letters kept per shard; the oldest go first. They hold payloads: at 1 KB each this is 1 MB per shard at most."""
+    dead_kept: int = 5_000
+    """Dead letters kept per shard, of all classes; the oldest go first. They hold payloads and tracebacks: at 3 KB each this
+    is 15 MB per shard at most. (``Child.dead_kept`` says how many of one class.)"""
 
     wait_replicas: int = 0
     """How many replicas of Redis must have a send, a start, a call's reply or an explicit ``commit()`` before it returns;
@@ -120,6 +139,7 @@ class Config:
         whole("queue_bytes", 1, 1 << 40)
         whole("read_count", 1, 10_000)
         whole("max_state_bytes", 1, 512 * 1024 * 1024)
+        whole("max_payload_bytes", 1024, 512 * 1024 * 1024)
         whole("threads", 1, 1_000)
         whole("key_processes", 1, 1_000)
         whole("moves_at_once", 1, 4096)
@@ -130,6 +150,7 @@ class Config:
         seconds("lease", 0.2, 3600)
         seconds("lease_margin", 0, 3600)
         seconds("heartbeat", 0.01, 3600)
+        seconds("stall_limit", 0, 86400)
         seconds("stop_timeout", 0, 86400)
         seconds("reply_ttl", 1, 86400)
         seconds("batch_lease", 0.5, 86400)
@@ -143,6 +164,11 @@ class Config:
             raise ConfigError(
                 f"lease={self.lease:g} is too short for lease_margin={self.lease_margin:g} and "
                 f"heartbeat={self.heartbeat:g}: it must be longer than the margin and two heartbeats"
+            )
+        if 0 < self.stall_limit < 2:
+            raise ConfigError(
+                f"stall_limit={self.stall_limit:g}: give 0 (a worker never ends itself) or 2 seconds or more: an event "
+                "loop counts as blocked after 1 s"
             )
 
     @classmethod

@@ -19,6 +19,10 @@ class RedisRefused(RedisUnavailable):
     """Redis answered with an error: out of memory, a read-only replica, no permission. Nothing was written."""
 
 
+class Unreadable(HubqError, ValueError):
+    """What stands in Redis is not what hubq writes there: the message names the key. Somebody else has written it."""
+
+
 class NotReplicated(HubqError):
     """Fewer replicas than ``wait_replicas`` have confirmed a write in time: a failover now may lose it.
 
@@ -76,6 +80,24 @@ class StateTooLarge(HubqError, ValueError):
 
 class NotSendable(HubqError, TypeError):
     """Arguments or a result cannot be pickled."""
+
+
+class HandlerOverdue(HubqError, TimeoutError):
+    """A handler took longer than its ``handler_timeout``. It was undone: the child has the state that it had before."""
+
+
+class HandlerKilled(HubqError):
+    """A handler was ended by ``hub.kill`` or by a stop that does not wait. It was undone."""
+
+
+class MessageDropped(HubqError):
+    """A message was taken out of its mailbox by hand. It was not run, and is a dead letter."""
+
+
+class PayloadTooLarge(HubqError, ValueError):
+    """Arguments or a result are over ``max_payload_bytes``, or more than this Redis takes. Arguments were not sent. The handler of a
+    result was undone.
+    """
 
 
 class MailboxFull(HubqError):
@@ -155,6 +177,14 @@ class DuplicateJob(HubqError):
     """A job of this id exists already (``unique=True``). This is also an ``rq.exceptions.DuplicateJobError``."""
 
 
+class WaitsInEventLoop(HubqError, RuntimeError):
+    """A waiting operation of a hub was begun in a thread in which an event loop runs. Nothing was sent.
+
+    Every task of that loop would have waited with it: all children of a node, all requests of a web app. ``hub.aio`` has the
+    same operations, awaiting.
+    """
+
+
 class Fenced(HubqError):
     """This node's ownership token is not the current one: another node owns the shard now."""
 
@@ -175,6 +205,10 @@ BY_WORD: dict[str, type[HubqError]] = {
     "state_not_savable": StateNotSavable,
     "state_too_large": StateTooLarge,
     "not_sendable": NotSendable,
+    "payload_too_large": PayloadTooLarge,
+    "handler_overdue": HandlerOverdue,
+    "handler_killed": HandlerKilled,
+    "message_dropped": MessageDropped,
     "mailbox_full": MailboxFull,
     "poisoned": Poisoned,
 }

@@ -8,6 +8,11 @@ import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from hubq.core.shown import shown_json, shown_lines
+
+#: In front of each line of a record but its first: no text of a record can look like another record.
+INDENT = "    "
+
 
 class LogFormat(StrEnum):
     """``text`` for people, ``json`` (an object per line) for machines."""
@@ -29,7 +34,18 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        return shown_json(json.dumps(entry, ensure_ascii=False, default=str))
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people. Further lines (of a traceback, of a message) are indented; what cannot be printed is shown."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as lines."""
+        return shown_lines(super().format(record), INDENT)
 
 
 def set_up_logging(verbose: bool = False, log_format: LogFormat = LogFormat.TEXT) -> None:
@@ -38,7 +54,7 @@ def set_up_logging(verbose: bool = False, log_format: LogFormat = LogFormat.TEXT
     if log_format is LogFormat.JSON:
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("hubq").setLevel(logging.DEBUG if verbose else logging.INFO)
 

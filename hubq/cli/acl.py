@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,6 +12,9 @@ from hubq.cli.loading import HubName, load_hub
 from hubq.config import checked_name
 from hubq.store.keys import Keys
 from hubq.store.permissions import acl_rules
+
+#: What stands in the rules for the hash of a password.
+PLACE = "SHA256"
 
 
 class Role(StrEnum):
@@ -27,15 +31,29 @@ def acl_command(
         Role | None, typer.Argument(metavar="[ROLE]", help="worker, client (a web app), or inspector (reads only).")
     ] = None,
     redis6: Annotated[
-        bool, typer.Option("--redis6", help="For Redis 6.2, whose rules cannot allow reading a key without writing it.")
+        bool, typer.Option("--redis6", help="For Redis 6.2, where a client can do all that a worker can.")
     ] = False,
-    jobs: Annotated[bool, typer.Option("--jobs", help="Add the keys that jobs use: rq:*.")] = False,
+    jobs: Annotated[
+        bool, typer.Option("--jobs", help="Add what RQ's jobs take. All hubs of a Redis share RQ's keys.")
+    ] = False,
 ) -> None:
-    """Print ACL rules for Redis: lines for redis-cli, or for the ACL file. Replace PASSWORD.
+    """Print ACL rules for Redis, a line for redis-cli for each user. Replace SHA256 by the hash of its password.
 
     It does not connect to Redis. `move`, `drain`, `dead replay` and `dead drop` need the rules of a worker.
     """
     hub_id = load_hub(hub).hub_id if ":" in hub else checked_name("hub id", hub)
     for each in [role] if role is not None else list(Role):
         rules = acl_rules(Keys(hub_id), each, read_only_keys=not redis6, jobs=jobs)
-        print(f"ACL SETUSER {hub_id}-{each} on >PASSWORD {' '.join(rules)}")
+        words = [f"{rules[0]} on #{PLACE}", *(f"'{rule}'" if rule[0] in "(%~&" else rule for rule in rules[1:])]
+        print(f"ACL SETUSER {hub_id}-{each} {' '.join(words)}")
+    print(
+        f'{PLACE} is what `printf %s "$PASSWORD" | sha256sum` prints. Redis lets in everybody until you close the user '
+        "without a password (have a user of your own first, who may do all): ACL SETUSER default off",
+        file=sys.stderr,
+    )
+    if redis6:
+        print("Redis 6.2 has no selectors: the client can do all that a worker can", file=sys.stderr)
+    if jobs:
+        print(
+            "whoever may enqueue jobs can have any function run in the job workers of every hub here", file=sys.stderr
+        )

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from hubq.cli.bench_app import HUB_ID, Idle, make_hub
 from hubq.cli.loading import AsJson, RedisUrl
 from hubq.cli.output import print_json, print_table
 from hubq.cli.worker import fastest_loop
@@ -54,6 +53,8 @@ def bench_command(
 
     It writes some MB and keeps Redis busy for a few seconds.
     """
+    from hubq.cli.bench_app import HUB_ID, make_hub  # here: it makes a hub, which no other command needs
+
     url = redis_url(redis)
     hub_id = f"bench-{secrets.token_hex(6)}"
     hub = make_hub(hub_id, url)
@@ -83,6 +84,8 @@ def bench_command(
 
 
 async def _measure(hub: Hub, worker: subprocess.Popen[bytes], children: int, casts: int, calls: int) -> Figures:
+    from hubq.cli.bench_app import Idle
+
     try:
         give_up = time.monotonic() + PATIENCE
         while not any(node.shards == hub.config.shards for node in await hub.aio.nodes()):

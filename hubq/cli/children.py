@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from hubq.cli.loading import App, AsJson, ChildId, HubName, RedisUrl, load_hub, load_target, open_hub
-from hubq.cli.output import print_json, print_table, print_value
+from hubq.cli.output import print_json, print_table, print_value, say
+from hubq.config import CALL_TIMEOUT, CHANGE_TIMEOUT
 from hubq.errors import ConfigError, HubqError
 
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="A public method of the child.")]
@@ -27,7 +28,7 @@ def call_command(
     child: ChildId,
     method: Method,
     args: Arguments = None,
-    timeout: Timeout = 5.0,
+    timeout: Timeout = CALL_TIMEOUT,
     redis: RedisUrl = None,
 ) -> None:
     """Call a method of a child and print its result."""
@@ -58,7 +59,7 @@ def start_command(
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Metadata of the child. May be repeated.")
     ] = None,
-    timeout: Timeout = 10.0,
+    timeout: Timeout = CHANGE_TIMEOUT,
     redis: RedisUrl = None,
 ) -> None:
     """Start a child and wait until it runs."""
@@ -66,24 +67,40 @@ def start_command(
     kind = load_target(opened, target)
     metadata = dict(map(tag, tags or ()))
     future = opened.start_child(child, kind, *map(parsed, args or ()), metadata=metadata)
-    print(f"{child} runs on {future.result(timeout).node}")
+    say(f"{child} runs on {future.result(timeout).node}")
 
 
 def stop_command(
     hub: HubName,
     children: Annotated[list[str], typer.Argument(metavar="CHILD...", help="The ids of the children.")],
-    timeout: Timeout = 10.0,
+    now: Annotated[
+        bool, typer.Option("--now", help="Do not wait: undo what the child has in hand, and refuse what waits.")
+    ] = False,
+    timeout: Timeout = CHANGE_TIMEOUT,
     redis: RedisUrl = None,
 ) -> None:
     """End children for good. Each ends after the messages that were sent to it before."""
+    if now:
+        opened = open_hub(hub, redis)
+        for child in children:
+            print(f"{child} stopped on {opened.stop_child_now(child, timeout=timeout)}")
+        return
     result = open_hub(hub, redis).stop_children(children, timeout=timeout)
     for child, node in result.stopped.items():
-        print(f"{child} stopped on {node}")
+        say(f"{child} stopped on {node}")
     errors = list(result.errors.values())
     if len(errors) == 1:
         raise errors[0]
     if errors:
         raise HubqError(f"{len(errors)} children were not stopped: {'; '.join(map(str, errors))}")
+
+
+def kill_command(hub: HubName, child: ChildId, timeout: Timeout = 10.0, redis: RedisUrl = None) -> None:
+    """End the message that a child has in hand, and begin the child anew.
+
+    The message is undone and not run again. Its caller is told. The child begins with its last saved state.
+    """
+    print(f"{child} was killed and begun anew on {open_hub(hub, redis).kill(child, timeout=timeout)}")
 
 
 def where_command(hub: HubName, child: ChildId, as_json: AsJson = False, redis: RedisUrl = None) -> None:

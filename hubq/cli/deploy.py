@@ -15,6 +15,11 @@ from hubq.strategies.migration import MigrationTraits
 
 #: Time for a process to end after its drain (threads that linger, the end of the interpreter), seconds.
 AFTER_DRAIN = 15
+#: For how long a new worker must be ready before the next one is replaced, seconds. Its children have begun by then, and its
+#: node has looked at them (every 2 s).
+SETTLED = 10
+#: How long a new worker may take until it is ready, seconds, apart from the handovers: pulling the image, building its children.
+STARTS_WITHIN = 270
 
 
 class Platform(StrEnum):
@@ -32,19 +37,20 @@ class Times:
     grace: int
     lease: int
     alive_after: int
+    progress: int
 
     @classmethod
     def of(cls, hub: Hub) -> Times:
         """The times that fit a hub.
 
         >>> Times.of(Hub("chat"))
-        Times(drain=30, grace=45, lease=5, alive_after=20)
+        Times(drain=30, grace=45, lease=5, alive_after=20, progress=300)
         """
         moves = MigrationTraits.of(hub.migration)
         waits = moves.retention + moves.handover_data_wait + moves.child_migration_timeout
         drain = max(30, math.ceil(waits + 5))
         lease = math.ceil(hub.config.lease)
-        return cls(drain, drain + AFTER_DRAIN, lease, max(20, 2 * lease))
+        return cls(drain, drain + AFTER_DRAIN, lease, max(20, 2 * lease), STARTS_WITHIN + drain)
 
 
 def deploy_command(
@@ -70,7 +76,8 @@ def kubernetes(app: str, hub: Hub, replicas: int, image: str, jobs: int = 0) -> 
     name = f"hubq-{hub.hub_id}".lower().replace("_", "-").replace(".", "-")
     return f"""\
 # The workers of hub {hub.hub_id}. A rolling update starts a new worker, waits until it serves its share, and drains an
-# old one, whose children move with their state. Times: a handler is given its retention, a drain {times.drain} s, the pod
+# old one, whose children move with their state. A new worker that cannot run its children is not ready: the update stops,
+# and the old workers serve on. Times: a handler is given its retention, a drain {times.drain} s, the pod
 # {times.grace} s; a worker that dies is replaced by the others after its lease ({times.lease} s) whatever happens here.
 apiVersion: apps/v1
 kind: Deployment
@@ -78,6 +85,10 @@ metadata:
   name: {name}
 spec:
   replicas: {replicas}
+  # A worker must be ready for so long before the next one is replaced: an on_start that fails is seen by then.
+  minReadySeconds: {SETTLED}
+  # After that `kubectl rollout status` says that the update has failed.
+  progressDeadlineSeconds: {times.progress}
   selector:
     matchLabels: {{app: {name}}}
   strategy:
@@ -88,6 +99,11 @@ spec:
       annotations: {{prometheus.io/scrape: "true", prometheus.io/port: "9101"}}
     spec:
       terminationGracePeriodSeconds: {times.grace}
+      automountServiceAccountToken: false
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 10001
+        seccompProfile: {{type: RuntimeDefault}}
       containers:
         - name: worker
           image: {image}
@@ -101,12 +117,23 @@ spec:
               valueFrom: {{secretKeyRef: {{name: {name}, key: redis-url}}}}
           ports:
             - {{name: metrics, containerPort: 9101}}
-          # Ready: it serves its shards, under a lease that it can trust.
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {{drop: [ALL]}}
+          # Python looks for new modules only where the image has them; what needs files of its own writes them to /tmp.
+          volumeMounts:
+            - {{name: tmp, mountPath: /tmp}}
+          # No CPU limit: a throttled event loop loses its lease. Give the memory that your children need.
+          resources:
+            requests: {{cpu: 500m, memory: 256Mi}}
+            limits: {{memory: 1Gi}}
+          # Ready: it serves its shards, under a lease that it can trust, and can run the children that come to it.
           readinessProbe:
             httpGet: {{path: /readyz, port: metrics}}
             periodSeconds: 1
             failureThreshold: 2
-          # Alive: its event loop turns. It has lost its lease long before this restarts it.
+          # Alive. (A handler that blocks the event loop ends its worker by itself, after stall_limit.)
           livenessProbe:
             httpGet: {{path: /healthz, port: metrics}}
             periodSeconds: 5
@@ -115,6 +142,8 @@ spec:
             preStop:
               # SIGTERM drains as well; this begins the drain also where an entry point swallows signals.
               exec: {{command: [sh, -c, 'hubq drain "{app}" "$POD_NAME" --no-wait']}}
+      volumes:
+        - {{name: tmp, emptyDir: {{}}}}
 """
 
 
@@ -141,6 +170,19 @@ KillSignal=SIGTERM
 TimeoutStopSec={times.grace}
 Restart=on-failure
 RestartSec=1
+# It needs no right but to read its code and to reach Redis. What it writes goes to a /tmp of its own.
+NoNewPrivileges=true
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=true
+PrivateDevices=true
+ProtectKernelTunables=true
+ProtectKernelModules=true
+ProtectControlGroups=true
+RestrictSUIDSGID=true
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+CapabilityBoundingSet=
+UMask=0077
 
 [Install]
 WantedBy=multi-user.target

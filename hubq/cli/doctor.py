@@ -8,8 +8,9 @@ from dataclasses import asdict
 import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
-from hubq.cli.output import print_json
+from hubq.cli.output import print_json, say
 from hubq.core.diagnosis import Finding
+from hubq.core.shown import shown
 from hubq.jobs.attention import look
 
 
@@ -34,7 +35,8 @@ def _print(finding: Finding) -> None:
         from rich.text import Text
 
         console = Console(highlight=False)
-        console.print(Text.assemble((finding.topic, "bold red"), ": ", finding.seen))
-        console.print(Text("  → " + finding.do, style="dim"))
+        console.print(Text.assemble((shown(finding.topic), "bold red"), ": ", shown(finding.seen)))
+        console.print(Text("  → " + shown(finding.do), style="dim"))
         return
-    print(f"{finding.topic}: {finding.seen}\n  -> {finding.do}")
+    say(f"{finding.topic}: {finding.seen}")
+    say(f"  -> {finding.do}")

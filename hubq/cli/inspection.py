@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import asdict, fields
@@ -10,13 +9,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hubq.cli.event_lines import for_people
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
-from hubq.cli.output import duration, jsonable, print_json, print_table, print_value
+from hubq.cli.output import duration, json_line, print_json, print_table, say
 from hubq.client.operations.inspection import Event, Mailbox, Waiting
 from hubq.config import Config
-from hubq.errors import HubqError, RedisUnavailable
+from hubq.core.event_types import unknown_type
+from hubq.errors import ConfigError, HubqError, RedisUnavailable
+from hubq.store.viewer import fields_of, look, plain, words
 
 #: Pause before Redis is asked again after it could not be reached, seconds.
 AGAIN = 1.0
@@ -31,7 +33,8 @@ def state_command(
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
-    """Show the saved state of a child, without asking the child.
+    """Show the saved state of a child, without asking the child. No class is imported and no code runs: an object is shown
+    by the name of its class and what it is made of.
 
     The saved state is that of the last commit. The next node would begin with it.
     """
@@ -44,20 +47,55 @@ def state_command(
     if raw:
         sys.stdout.buffer.write(saved.data)
         return
-    value = saved.value()
+    try:
+        seen = look(saved.data)
+    except ValueError as error:
+        raise HubqError(f"the state of {child!r} cannot be shown ({error}): take --raw") from error
     if as_json:
         record = {name: item for name, item in asdict(saved).items() if name != "data"}
-        print_json({**record, "format": chr(saved.data[0]), "state": jsonable(value)})
+        print_json({**record, "format": chr(saved.data[0]), "state": plain(seen)})
         return
     age = "no message yet" if saved.message_age is None else f"last message sent {duration(saved.message_age)} ago"
-    print(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}), {age}", file=sys.stderr)
-    if isinstance(value, dict):
-        for name, item in value.items():
-            print(f"{name} = {item!r}")
-    else:
-        print_value(value)
+    say(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}), {age}", sys.stderr)
+    attributes = fields_of(seen)
+    for name, item in attributes or ():
+        say(f"{name} = {words(item)}")
+    if attributes is None:
+        say(words(seen))
 
 
+class _ShowsByDefault(TyperGroup):
+    """``hubq mailbox HUB`` is ``hubq mailbox show HUB``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+mailbox = typer.Typer(
+    name="mailbox", cls=_ShowsByDefault, help="Show the messages that wait, or drop some of them.", no_args_is_help=True
+)
+
+
+@mailbox.command("drop")
+def mailbox_drop_command(
+    hub: HubName,
+    child: ChildId,
+    entries: Annotated[list[str], typer.Argument(metavar="ENTRY...", help="As `hubq mailbox HUB CHILD` shows them.")],
+    redis: RedisUrl = None,
+) -> None:
+    """Take messages that wait for a child out of its mailbox. They become dead letters.
+
+    The caller of a call is told. A message that is in hand is not dropped: `hubq kill` ends it.
+    """
+    opened = open_hub(hub, redis)
+    for entry in entries:
+        opened.drop_message(child, entry)
+        print(f"{entry} dropped: it is a dead letter now")
+
+
+@mailbox.command("show")
 def mailbox_command(
     hub: HubName,
     child: Annotated[
@@ -79,7 +117,7 @@ def mailbox_command(
         if as_json:
             print_json(asdict(box))
             return
-        print(f"{box.messages} messages wait for {child} (shard {box.shard})", file=sys.stderr)
+        say(f"{box.messages} messages wait for {child} (shard {box.shard})", sys.stderr)
         _print_waiting(box.heads)
         return
     boxes = opened.inspect.mailboxes(count)
@@ -130,8 +168,11 @@ def events_command(
 
     Events of many shards at once are one line, and passed tokens are left out. --all prints every event.
     """
-    inspect = open_hub(hub, redis).inspect
     wanted = set(kinds or ())
+    for kind in wanted:
+        if wrong := unknown_type(kind):
+            raise ConfigError(wrong)
+    inspect = open_hub(hub, redis).inspect
     if every or as_json or wanted:
         last, shown = inspect.events(count, wanted)
     else:
@@ -148,7 +189,7 @@ def events_command(
                 last = events[-1].id if events else last
         except RedisUnavailable as error:
             if not silent:
-                print(f"hubq: {error}; trying again", file=sys.stderr)
+                say(f"hubq: {error}; trying again", sys.stderr)
             silent = True
             time.sleep(AGAIN)
         except KeyboardInterrupt:
@@ -158,11 +199,20 @@ def events_command(
 def _print_events(events: list[Event], as_json: bool) -> None:
     for event in events:
         if as_json:
-            print(json.dumps(asdict(event), ensure_ascii=False), flush=True)
+            print(json_line(asdict(event)), flush=True)
         else:
             said = " ".join(f"{name}={value}" for name, value in event.fields.items())
             at = datetime.fromtimestamp(event.at).astimezone().isoformat(" ", "milliseconds")
-            print(f"{at}  {event.type}  {said}", flush=True)
+            say(f"{at}  {event.type}  {said}")
+
+
+def _moment(ms: str) -> str:
+    """A time in ms since 1970, as people read it.
+
+    >>> _moment("soon")
+    'soon'
+    """
+    return datetime.fromtimestamp(int(ms) / 1000).astimezone().isoformat(" ", "seconds") if ms.isdecimal() else ms
 
 
 def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
@@ -174,10 +224,13 @@ def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None
         print_json({"hub": opened.hub_id, "redis": opened.server.address, "fixed": fixed, "settings": own})
         return
     defaults = Config()
-    rows: list[tuple[Any, ...]] = [(name, value, "in Redis, for the life of the hub") for name, value in fixed.items()]
+    rows: list[tuple[Any, ...]] = [
+        (name, _moment(value) if name == "began" else value, "in Redis, for the life of the hub")
+        for name, value in fixed.items()
+    ]
     for field in fields(Config):
         if field.name in own and field.name not in fixed:
             changed = own[field.name] != getattr(defaults, field.name)
             rows.append((field.name, own[field.name], "the app's" if changed else "default"))
-    print(f"hub {opened.hub_id} at {opened.server.address}", file=sys.stderr)
+    say(f"hub {opened.hub_id} at {opened.server.address}", sys.stderr)
     print_table(("setting", "value", "from"), rows)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
-from hubq.cli.output import print_json, print_table
+from hubq.cli.output import print_json, print_table, say
 from hubq.errors import ConfigError
 
 
@@ -36,7 +36,7 @@ def jobs_command(
         return
     counted = ", ".join(f"{number} {what}" for what, number in seen.counts.items() if number) or "nothing"
     clock = f"the clock on {seen.clock}" if seen.clock else "no clock"
-    print(f"queue {seen.queue}: {counted}; {len(seen.workers)} RQ workers; {clock}")
+    say(f"queue {seen.queue}: {counted}; {len(seen.workers)} RQ workers; {clock}")
     if seen.jobs:
         print()
         print_table(

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from hubq.cli.children import tag
+from hubq.cli.fitting import fitted, left_out, told_once, width_of
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
-from hubq.cli.output import duration, print_records, print_table
+from hubq.cli.output import duration, print_records, print_table, say
 from hubq.client.operations.registry import Progress
-from hubq.client.results import ChildStatus
+from hubq.client.results import ChildStatus, NodeStatus
+from hubq.core.readiness import NOT_SERVING
+from hubq.core.shown import shown
 from hubq.errors import ConfigError
 
 
@@ -25,6 +29,10 @@ class Status(StrEnum):
     RUNNING = "running"
     PARKED = "parked"
     WAITING = "waiting"
+
+
+#: What a narrow terminal does not show of a node, the first of these first.
+LEAST = ("pid", "version", "host", "tags", "uptime")
 
 
 class Sort(StrEnum):
@@ -46,26 +54,57 @@ SORTED_BY: dict[Sort, Callable[[ChildStatus], Any]] = {
 }
 
 
-def nodes_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
+def nodes_command(
+    hub: HubName,
+    wide: Annotated[bool, typer.Option("--wide", "-w", help="Leave out no column on a narrow terminal.")] = False,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+) -> None:
     """List the workers of a hub."""
     opened = open_hub(hub, redis)
     nodes = sorted(opened.nodes(), key=lambda node: node.name)
     if why := opened.inspect.partitioned():
-        print(f"no quorum {why}: intake is closed, starts and stops are refused", file=sys.stderr)
+        say(f"no quorum {why}: intake is closed, starts and stops are refused", sys.stderr)
     if as_json:
         print_records(nodes)
         return
-    print_table(
-        ("node", "status", "shards", "pins", "lease", "uptime", "host", "pid", "version", "tags"),
+    _print_nodes(
+        ("node", "status", "shards", "pins", "parked", "backlog", "failed/s", "lease", "uptime", "host", "pid", "version", "tags"),
         [
             (
-                node.name, node.status if node.lease > 0 else "gone", node.shards, node.pins, f"{node.lease:.1f}s", duration(node.uptime),
-                node.host, node.pid, node.version,
+                node.name, _standing(node), node.shards, node.pins, node.parked, node.backlog, f"{node.failing:g}",
+                f"{node.lease:.1f}s", duration(node.uptime), node.host, node.pid, node.version,
                 ",".join(f"{key}={value}" for key, value in sorted(node.tags.items())) or "-",
             )
             for node in nodes
         ],
+        wide=wide,
     )  # fmt: skip
+    for node in nodes:
+        _say_blocked(node)
+        if node.unready not in ("", NOT_SERVING) and node.lease > 0:
+            say(f"{node.name} is not ready: {node.unready}", sys.stderr)
+
+
+def _say_blocked(node: NodeStatus) -> None:
+    if node.blocked_by and node.lease > 0:
+        say(f"{node.name}: blocked for {node.blocked_for:.0f} s by {node.blocked_by}", sys.stderr)
+
+
+def _print_nodes(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:
+    cells = [[shown(str(cell)) for cell in row] for row in rows]
+    if wide or not sys.stdout.isatty():
+        print_table(columns, cells)
+    else:
+        print_table(*left_out(columns, cells, shutil.get_terminal_size().columns, LEAST))
+
+
+def _standing(node: NodeStatus) -> str:
+    if node.lease <= 0:
+        return "gone"
+    if node.blocked_by:
+        return "blocked"
+    return "not ready" if node.unready and node.status == "up" else node.status
 
 
 def ps_command(
@@ -90,6 +129,9 @@ def ps_command(
     after: Annotated[
         str | None, typer.Option(metavar="CHILD", help="Only ids after this one: the next page when sorted by id.")
     ] = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", "-w", help="Shorten nothing, and show each reason in its row.")
+    ] = False,
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
@@ -110,21 +152,41 @@ def ps_command(
     if as_json:
         print_records(children)
         return
+    nodes = opened.nodes()
+    busy = {child: said for each in nodes for child, said in each.busy.items()}
     copied = any(child.replicas for child in children)
-    print_table(
+    print_children(
         ("child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog", "metadata", "reason"),
         [
             (
                 child.child_id, child.kind, child.status + (f" ({child.pin or 'pinned'})" if child.pinned else ""), child.node or "-",
                 *((",".join(child.replicas) or "-",) if copied else ()), child.shard, child.backlog,
-                json.dumps(child.metadata) if child.metadata else "-", child.reason or "-",
+                json.dumps(child.metadata) if child.metadata else "-",
+                child.reason or busy.get(child.child_id, "-"),
             )
             for child in children
         ],
+        wide=wide,
     )  # fmt: skip
+    for each in nodes:
+        _say_blocked(each)
     if len(children) < found:
         more = f"; the next ones: --after {children[-1].child_id}" if sort is Sort.ID else ""
-        print(f"{len(children)} of {found}{more}", file=sys.stderr)
+        say(f"{len(children)} of {found}{more}", sys.stderr)
+
+
+def print_children(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:
+    """Print the table as it is if it fits the terminal. Else a reason (the last column) is a mark, and is told below."""
+    cells = [[shown(str(cell)) for cell in row] for row in rows]
+    width = shutil.get_terminal_size().columns
+    if wide or not sys.stdout.isatty() or width_of(columns, cells) <= width:
+        print_table(columns, cells)
+        return
+    marks, reasons = told_once([row[-1] for row in cells])
+    marked = [[*row[:-1], mark] for row, mark in zip(cells, marks, strict=True)]
+    print_table(columns, fitted(columns, marked, width))
+    if reasons:
+        print_table(("", "children", "reason"), reasons)
 
 
 @contextlib.contextmanager

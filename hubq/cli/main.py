@@ -11,18 +11,19 @@ import typer
 from hubq import __version__
 from hubq.cli.acl import acl_command
 from hubq.cli.bench import bench_command
-from hubq.cli.children import call_command, cast_command, start_command, stop_command, where_command
+from hubq.cli.children import call_command, cast_command, kill_command, start_command, stop_command, where_command
 from hubq.cli.dead import dead
 from hubq.cli.demo import demo_command
 from hubq.cli.deploy import deploy_command
 from hubq.cli.doctor import doctor_command
-from hubq.cli.inspection import config_command, events_command, mailbox_command, state_command
+from hubq.cli.inspection import config_command, events_command, mailbox, state_command
 from hubq.cli.jobs import jobs_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
 from hubq.cli.moving import move_command
 from hubq.cli.top import top_command
 from hubq.cli.worker import worker_command
+from hubq.core.shown import shown
 from hubq.errors import ConfigError, HubqError, RedisUnavailable
 
 FAILED, USAGE, NO_REDIS = 1, 2, 3
@@ -36,6 +37,7 @@ app = typer.Typer(
     epilog="HUB is module:attribute (app:hub) or a hub's id. "
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Redis cannot be reached.",
     context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_show_locals=False,  # they may hold a password
 )
 
 
@@ -45,8 +47,9 @@ def version_command() -> None:
 
 
 _NODES, _CHILDREN, _LOOK, _OTHER = "Workers", "Children", "Looking", "Other"
-#: Arguments for a child may begin with a dash: `hubq call chat counter-1 add -5`.
-_DASHES = {"ignore_unknown_options": True}
+#: Arguments for a child may begin with a dash: `hubq call chat counter-1 add -5`. (`-h` within such a word is no question
+#: for help, either.)
+_DASHES = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 app.command("worker", short_help="Run a worker of a hub.", rich_help_panel=_NODES)(worker_command)
 app.command("nodes", rich_help_panel=_NODES)(nodes_command)
@@ -56,6 +59,9 @@ app.command("move", short_help="Move a running child to another worker.", rich_h
 app.command("where", rich_help_panel=_CHILDREN)(where_command)
 app.command("start", rich_help_panel=_CHILDREN, context_settings=_DASHES)(start_command)
 app.command("stop", short_help="End children for good.", rich_help_panel=_CHILDREN)(stop_command)
+app.command("kill", short_help="End a message in hand, and begin its child anew.", rich_help_panel=_CHILDREN)(
+    kill_command
+)
 app.command("call", rich_help_panel=_CHILDREN, context_settings=_DASHES)(call_command)
 app.command(
     "cast",
@@ -68,7 +74,7 @@ app.command("top", short_help="Watch a hub live.", rich_help_panel=_LOOK)(top_co
 app.command("doctor", short_help="Say what is wrong with a hub, and what to do.", rich_help_panel=_LOOK)(doctor_command)
 app.add_typer(dead, rich_help_panel=_CHILDREN)
 app.command("state", short_help="Show the saved state of a child.", rich_help_panel=_LOOK)(state_command)
-app.command("mailbox", short_help="Show the messages that wait.", rich_help_panel=_LOOK)(mailbox_command)
+app.add_typer(mailbox, rich_help_panel=_LOOK)
 app.command("events", short_help="Show the latest events; --follow waits for more.", rich_help_panel=_LOOK)(
     events_command
 )
@@ -111,5 +117,5 @@ def outcome(arguments: list[str]) -> int:
 
 def _told(message: str, code: int) -> int:
     if message:  # empty when a command group was called without a command: its help is printed already
-        print("hubq:", " ".join(message.split()), file=sys.stderr)
+        print("hubq:", shown(" ".join(message.split())), file=sys.stderr)
     return code

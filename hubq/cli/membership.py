@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from hubq.cli.loading import HubName, RedisUrl, open_hub
+from hubq.cli.output import say
 from hubq.errors import HubqError
 
 POLL = 0.1
@@ -33,7 +34,7 @@ def drain_command(
     incarnation = before[node].incarnation
     opened.drain(node)
     if not wait:
-        print(f"{node} drains")
+        say(f"{node} drains")
         return
     give_up = time.monotonic() + timeout
     with contextlib.ExitStack() as stack:
@@ -51,4 +52,4 @@ def drain_command(
             if status is not None:
                 status.update(f"draining {node}: {left[0].shards} shards, {left[0].pins} pinned children left")
             time.sleep(POLL)
-    print(f"{node} has left")
+    say(f"{node} has left")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +13,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from hubq.core.shown import shown
 from hubq.errors import ConfigError, HubqError
 from hubq.node.node import Node
 from hubq.node.runtime.counters import BOUNDS, Seconds
@@ -23,6 +27,12 @@ except ImportError as missing:
     raise ConfigError(f"--metrics-port needs {missing.name}: pip install 'hubq[metrics]'") from None
 
 log = logging.getLogger("hubq.worker")
+
+#: A worker ends itself when its loop has stood still for ``stall_limit``, and counts what did it. Whoever asks after its health
+#: restarts it only if it has not ended so much later, seconds.
+BEFORE_A_RESTART = 5.0
+#: The most connections that are served at the same time: each takes a thread.
+MOST_CONNECTIONS = 32
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -39,7 +49,7 @@ class NodeCollector(Collector):
         node = self._node
         vitals, counters = node.pulse.vitals, node.counters
         yield self._counter("hubq_messages", "Messages handled", vitals.handled)
-        yield self._counter("hubq_messages_failed", "Messages whose handler raised", vitals.failed)
+        yield self._failures()
         yield self._histogram("hubq_handler_seconds", "Time in handlers", counters.handler_seconds)
         yield self._gauge("hubq_queue_messages", "Messages read and not yet handled", vitals.queued)
         yield self._gauge(
@@ -57,9 +67,19 @@ class NodeCollector(Collector):
         yield self._counter("hubq_takeovers", "Shards taken over without a handover", vitals.taken_over)
         yield self._gauge("hubq_dead_letters", "Dead letters of the shards of this node", vitals.dead)
         yield self._counter("hubq_leases_lost", "Leases that may have run out", counters.leases_lost)
+        yield self._counter("hubq_malformed", "Things in Redis that could not be read", counters.malformed)
         yield self._gauge("hubq_lease_seconds", "What is left of the lease", vitals.lease_left)
         yield self._gauge("hubq_loop_lag_seconds", "Longest wait of a timer lately", vitals.lag)
+        yield self._gauge("hubq_loop_blocked_seconds", "How long the loop stands still by now", counters.blocked_for)
+        yield self._counter("hubq_loop_blocked", "Times the loop stood still for over a second", counters.loops_blocked)
         yield self._gauge("hubq_ready", "Whether the node serves all that it should", int(vitals.ready))
+
+    def _failures(self) -> Metric:
+        labels = [*self._labels, "class", "method", "why"]
+        metric: Metric = CounterMetricFamily("hubq_messages_failed", "Messages that failed", labels=labels)
+        for kind, count in list(self._node.counters.failures.items()):  # (this is another thread)
+            metric.add_metric([*self._labels.values(), *kind], count)  # type: ignore[attr-defined]
+        return metric
 
     def _gauge(self, name: str, what: str, value: float) -> Metric:
         return self._each(GaugeMetricFamily, name, what, "", {"": value})
@@ -122,13 +142,16 @@ class Pages:
                 body: Iterable[bytes] = self._metrics(environ, start_response)
                 return body
             case "/healthz":
-                stood = time.monotonic() - self._node.pulse.turned_at
-                good = stood <= self._node.hub.config.lease
+                stood, limit = time.monotonic() - self._node.pulse.turned_at, self._node.hub.config.stall_limit
+                good = not limit or stood <= limit + BEFORE_A_RESTART
                 said = "ok" if good else f"the event loop has stood still for {stood:.1f} s"
             case "/readyz":
                 stood = time.monotonic() - self._node.pulse.turned_at
-                good = self._node.pulse.vitals.ready and stood < self._node.hub.config.lease
-                said = "ok" if good else "not serving all of its shards"
+                unready = self._node.pulse.vitals.unready
+                if not unready and stood >= self._node.hub.config.lease:
+                    unready = f"the event loop has stood still for {stood:.1f} s"
+                good = not unready
+                said = shown(unready) or "ok"
             case _:
                 start_response("404 Not Found", [("Content-Type", "text/plain")])
                 return [b"/metrics, /healthz or /readyz\n"]
@@ -137,9 +160,45 @@ class Pages:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, of which there are a few: for one more, the oldest is closed.
+
+    A probe is answered at once. So the oldest is one that says nothing, or too slowly.
+    """
+
     daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, *args: Any) -> None:
+        self._open: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin to serve a connection."""
+        with self._lock:
+            oldest = next(iter(self._open)) if len(self._open) >= MOST_CONNECTIONS else None
+            if oldest is not None:
+                del self._open[oldest]
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and ends
+            self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Somebody who is too slow, or gone, is no news."""
+        if not isinstance(sys.exception(), OSError):
+            log.warning("a request to the metrics port failed", exc_info=True)
 
 
 class _Quiet(WSGIRequestHandler):
+    #: How long a read or a write may take, seconds. (It speaks HTTP/1.0: one request for each connection.)
+    timeout = 5.0
+
     def log_message(self, format: str, *args: Any) -> None:
         """A scrape every few seconds is no news."""

@@ -6,7 +6,9 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from hubq.core.shown import shown, shown_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -17,24 +19,18 @@ MOST_IN_A_TABLE = 1000
 
 
 def print_json(value: Any) -> None:
-    """Print indented JSON. A value that JSON does not know is printed as text.
-
-    The value of a child or of an app must go through :func:`jsonable` first.
-    """
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False))
+    """Print indented JSON. A value that JSON does not know is printed as text."""
+    print(shown_json(json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False)))
 
 
-def jsonable(value: Any) -> Any:
-    """The value if JSON can represent it, else its ``repr``. (The state of a child may be any value.)
+def json_line(value: Any) -> str:
+    """The value as JSON on one line; a terminal acts on nothing in it."""
+    return shown_json(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
-    >>> jsonable({"a": [1, None]}), jsonable({(1, 2): 3}), jsonable([float("nan")])
-    ({'a': [1, None]}, '{(1, 2): 3}', '[nan]')
-    """
-    try:
-        json.dumps(value, default=str, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return repr(value)
-    return value
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print one line. Whatever in it comes from others is shown, never sent to the terminal."""
+    print(shown(text), file=file, flush=True)
 
 
 def print_records(records: Sequence[DataclassInstance]) -> None:
@@ -45,14 +41,14 @@ def print_records(records: Sequence[DataclassInstance]) -> None:
 def print_value(value: Any) -> None:
     """Print a result: as JSON if possible, else as its ``repr``."""
     try:
-        print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        print(json_line(value))
     except (TypeError, ValueError, RecursionError):
-        print(repr(value))
+        say(repr(value))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under column names. Cells are printed literally, never as markup."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    """Print rows under column names. Cells are printed literally, never as markup or escapes."""
+    cells = [[shown(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty() and len(cells) <= MOST_IN_A_TABLE:
         _print_rich(columns, cells)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,14 +24,25 @@ FAILED = 1
 HOPELESS = (2, 3)
 
 
-def run_processes(workers: Mapping[str, Sequence[str]]) -> int:
+#: The variable in which a worker is told the ``--redis`` of its parent. An argument would show its password to all users of
+#: the machine (ps).
+REDIS_OF_PARENT = "HUBQ_WORKER_REDIS"
+
+
+def run_processes(workers: Mapping[str, Sequence[str]], redis: str | None) -> int:
     """Run ``hubq worker`` once per name, with the given arguments, until all have ended. Returns the exit code."""
-    return asyncio.run(_Parent(workers).run())
+    return asyncio.run(_Parent(workers, environment(redis)).run())
+
+
+def environment(redis: str | None) -> dict[str, str]:
+    """The environment of a worker that is started with the URL that was given to ``--redis``."""
+    return {**os.environ, **({REDIS_OF_PARENT: redis} if redis is not None else {})}
 
 
 class _Parent:
-    def __init__(self, workers: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, workers: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> None:
         self._workers = workers
+        self._environment = environment
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
         self._given_up = 0
@@ -56,7 +68,13 @@ class _Parent:
             began = loop.time()
             # Its own session: else Ctrl-C would reach it twice, from the terminal and from this process.
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "hubq", "worker", *self._workers[name], start_new_session=True
+                sys.executable,
+                "-m",
+                "hubq",
+                "worker",
+                *self._workers[name],
+                env=self._environment,
+                start_new_session=True,
             )
             self._running[name] = process
             if self._stopping.is_set():

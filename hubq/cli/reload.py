@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from hubq.cli.processes import environment
 from hubq.errors import ConfigError
 
 try:
@@ -21,14 +22,15 @@ except ImportError as missing:
 log = logging.getLogger("hubq.worker")
 
 
-def run_reloading(arguments: Sequence[str], directory: Path) -> int:
-    """Run ``hubq worker`` with these arguments, and again after each change of a ``.py`` file below ``directory``.
+def run_reloading(arguments: Sequence[str], directory: Path, redis: str | None) -> int:
+    """Run ``hubq worker`` with these arguments (and ``--redis``), and again after each change of a ``.py`` file below ``directory``.
 
     Returns the exit code of the last worker. A worker that ended by itself, because the code is broken, is started again
     at the next change.
     """
     stop = threading.Event()
-    worker = _start(arguments)
+    known = environment(redis)
+    worker = _start(arguments, known)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         stop.set()
@@ -45,10 +47,10 @@ def run_reloading(arguments: Sequence[str], directory: Path) -> int:
             worker.wait()
         if stop.is_set():
             break
-        worker = _start(arguments)
+        worker = _start(arguments, known)
     return worker.wait()
 
 
-def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(arguments: Sequence[str], known: Mapping[str, str]) -> subprocess.Popen[bytes]:
     # Its own session: else Ctrl-C would reach it twice, from the terminal and from this process.
-    return subprocess.Popen([sys.executable, "-m", "hubq", "worker", *arguments], start_new_session=True)
+    return subprocess.Popen([sys.executable, "-m", "hubq", "worker", *arguments], env=known, start_new_session=True)

@@ -124,6 +124,7 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
         Screen { layout: vertical; }
         #title { height: 1; }
         #nodes { height: auto; max-height: 40%; min-height: 3; }
+        #troubles { height: auto; max-height: 4; }
         .head { height: 1; color: $accent; text-style: bold; }
         #ring { height: auto; max-height: 3; }
         #busiest { height: auto; max-height: 5; }
@@ -149,6 +150,7 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
         def compose(self) -> ComposeResult:
             yield Static(id="title")
             yield DataTable(id="nodes", cursor_type="row", zebra_stripes=False)
+            yield Static(id="troubles")
             yield Static("ring", classes="head")
             yield Static(id="ring")
             yield Static("busiest children", classes="head")
@@ -187,6 +189,7 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
                 for number, node in enumerate(nodes):
                     for column, cell in enumerate(view.row(node)):
                         table.update_cell_at((number, column), cell, update_width=True)  # type: ignore[arg-type]
+            self.query_one("#troubles", Static).update(view.troubles())
             self.query_one("#ring", Static).update(view.ring(width))
             self.query_one("#busiest", Static).update(view.busiest())
             self.query_one("#events", Static).update(view.events(LINES, width))

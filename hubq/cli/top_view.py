@@ -13,6 +13,8 @@ from rich.text import Text
 from hubq.cli.event_lines import for_people
 from hubq.cli.output import duration
 from hubq.client.operations.overview import Glance, NodeGlance, NodeRates, rates
+from hubq.client.operations.troubles import troubles
+from hubq.core.shown import shown
 
 #: One colour per node, in the order of their names; they repeat after that.
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red", "bright_cyan", "bright_green", "bright_yellow")
@@ -112,7 +114,22 @@ class View:
             line.append(f"  {moving} in motion", "bold yellow")
         if glance.pins:
             line.append(f"  {len(glance.pins)} pinned", "yellow")
+        if failed := sum(rate.failed for rate in self.rates.values()):
+            line.append(f"  {failed:,.1f} failed/s", "bold red")
+        if parked := sum(account.parked for account in accounts):
+            line.append(f"  {parked:,} parked", "bold red")
+        if backlog := sum(sum(account.mailboxes.values()) for account in accounts):
+            line.append(f"  {backlog:,} waiting")
         return line
+
+    def troubles(self) -> Text:
+        """A line for each thing that is wrong with a node: its loop is blocked, or it cannot run its children."""
+        if self.after is None:
+            return Text()
+        at = self.after.at
+        live = [node for node in self.after.nodes if node.lease_left > 0]
+        lines = [shown(line) for node in live for line in troubles(node.name, node.vitals, at)]
+        return Text("\n".join(lines), style="bold red")
 
     def nodes(self) -> list[NodeGlance]:
         """The nodes that pass the filter, in order."""
@@ -133,18 +150,20 @@ class View:
         """A node as the cells of COLUMNS."""
         account, rate = node.vitals, self._rate(node)
         leads = self.after is not None and self.after.leader == node.name
-        name = Text(node.name + (LEADER if leads else ""), style=self.colour(node.name))
+        name = Text(shown(node.name) + (LEADER if leads else ""), style=self.colour(node.name))
         share = max(0.0, min(1.0, node.lease_left / self.lease))
         colour = "dim" if self.old else "green" if share > 0.5 else "red"
         lease = Text("█" * round(share * 8) + "·" * (8 - round(share * 8)), style=colour)
-        status = Text("" if node.status == "up" else node.status, style="yellow")
+        status = Text("" if node.status == "up" else shown(node.status), style="yellow")
         if node.lease_left <= 0:
             account, status = None, Text("gone", style="bold red")
             return [name, status, lease, *(Text("-") for _ in COLUMNS[3:])]
         if account is None:
             status = Text("silent", style="red") if node.uptime > 5 else Text("joins", style="dim")
             return [name, status, lease, *(Text("-") for _ in COLUMNS[3:])]
-        if node.status == "up" and not account.ready:
+        if account.blocked is not None:
+            status = Text("blocked", style="bold red")
+        elif node.status == "up" and not account.ready:
             status = Text("not ready", style="yellow")
         return [
             name,
@@ -182,7 +201,7 @@ class View:
             letter = LETTERS[names.index(owner) % len(LETTERS)] if owner in names else "?"
             in_motion = any(shard in moving for shard in range(first, first + step))
             picture.append(letter, f"{self.colour(owner)}{' reverse' if in_motion else ''}")
-        key = "  ".join(f"{LETTERS[n % len(LETTERS)]}={name}" for n, name in enumerate(names[:8]))
+        key = "  ".join(f"{LETTERS[n % len(LETTERS)]}={shown(name)}" for n, name in enumerate(names[:8]))
         return Text.assemble(picture, "\n", (key, "dim"))
 
     def busiest(self, most: int = 5) -> Text:
@@ -195,7 +214,10 @@ class View:
             if node.vitals
             for child, rate in node.vitals.busiest.items()
         ]
-        lines = [f"{rate:>8,.0f}/s  {child}  ({node})" for rate, child, node in sorted(every, reverse=True)[:most]]
+        lines = [
+            f"{rate:>8,.0f}/s  {shown(child)}  ({shown(node)})"
+            for rate, child, node in sorted(every, reverse=True)[:most]
+        ]
         return Text("\n".join(lines) or "nothing is being handled", style="" if lines else "dim")
 
     def events(self, most: int, width: int = 200) -> Text:
@@ -206,7 +228,7 @@ class View:
         for event in for_people(self.after.events)[::-1][:most]:
             said = " ".join(f"{name}={value}" for name, value in event.fields.items())
             at = datetime.fromtimestamp(event.at).strftime("%H:%M:%S")
-            lines.append(Text.assemble((at, "dim"), " ", (event.type, "bold"), " ", said))
+            lines.append(Text.assemble((at, "dim"), " ", (shown(event.type), "bold"), " ", shown(said)))
         for line in lines:
             line.truncate(width, overflow="ellipsis")
         return Text("\n").join(lines)
@@ -226,6 +248,8 @@ def plain(view: View, width: int = 200) -> str:
                 cell.ljust(w) if n < 3 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
         )
+    if found := view.troubles().plain:
+        lines += ["", found]
     uptime = max((node.uptime for node in view.nodes()), default=0.0)
     if view.after is not None and view.after.leader:
         lines.append(f"{LEADER.strip()} balances the load")

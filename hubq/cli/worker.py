@@ -19,7 +19,7 @@ from hubq.cli.children import tag
 from hubq.cli.heap import EVERY, worker_heap
 from hubq.cli.job_workers import checked_jobs, see_to_the_clock, serve_jobs
 from hubq.cli.loading import App, RedisUrl, load_hub
-from hubq.cli.processes import run_processes
+from hubq.cli.processes import REDIS_OF_PARENT, run_processes
 from hubq.cli.signals import on_first_signal
 from hubq.cli.summary import summary
 from hubq.config import checked_name
@@ -61,6 +61,9 @@ def worker_command(
     reload: Annotated[
         bool, typer.Option("--reload", help="For development: restart the worker when the code changes.")
     ] = False,
+    ready_failures: Annotated[
+        int, typer.Option(min=0, max=9_999, help="Be ready though this many children cannot start on this worker.")
+    ] = 0,
     jobs: Annotated[int, typer.Option(min=0, help="Number of RQ worker processes for one-off jobs.")] = 0,
     jobs_only: Annotated[bool, typer.Option("--jobs-only", help="Run jobs, but host no children.")] = False,
     children_only: Annotated[
@@ -74,14 +77,15 @@ def worker_command(
     SIGTERM or Ctrl-C ends it: its children move to the other workers. If there is no other worker, their states are
     saved. A second SIGTERM or Ctrl-C ends it at once.
     """
+    redis = redis or os.environ.pop(REDIS_OF_PARENT, None)
     jobs = checked_jobs(jobs, jobs_only, children_only)
     node_name = checked_name("node name", name or default_name(platform.node(), os.getpid()))
     node_tags = dict(map(tag, tags or ()))
     if processes > 1 or reload:
         set_up_logging(verbose, log_format)
         options = ["--drain-timeout", str(drain_timeout), "--metrics-host", metrics_host, "--log-format", log_format]
-        options += ["--redis", redis] if redis is not None else []
         options += ["--verbose"] if verbose else []
+        options += ["--ready-failures", str(ready_failures)] if ready_failures else []
         options += ["--jobs", str(jobs), *(["--jobs-only"] if jobs_only else [])]
         for each in tags or ():
             options += ["--tag", each]
@@ -91,10 +95,10 @@ def worker_command(
             from hubq.cli.reload import run_reloading
 
             options += ["--metrics-port", str(metrics_port)] if metrics_port is not None else []
-            raise typer.Exit(run_reloading([app, "--name", node_name, *options], Path.cwd()))
+            raise typer.Exit(run_reloading([app, "--name", node_name, *options], Path.cwd(), redis))
         workers = {f"{node_name}-{n}": port_of(metrics_port, n) for n in range(1, processes + 1)}
         raise typer.Exit(
-            run_processes({each: [app, "--name", each, *options, *port] for each, port in workers.items()})
+            run_processes({each: [app, "--name", each, *options, *port] for each, port in workers.items()}, redis)
         )
     hub = load_hub(app, redis)
     hub.loaded_from(app)
@@ -105,7 +109,8 @@ def worker_command(
             code = runner.run(serve_jobs(hub, node_name, job_processes, drain_timeout))
         else:
             watch_condemned(hub)
-            node = Node(hub, node_name, tags=node_tags, measured=metrics_port is not None)
+            measured = metrics_port is not None
+            node = Node(hub, node_name, tags=node_tags, measured=measured, ready_failures=ready_failures, ends=os._exit)
             pages = pages_of(node, metrics_host, metrics_port)  # before it joins: fails if the port is taken
             code = runner.run(serve(node, drain_timeout, pages, job_processes))
         _do_not_linger(code)

@@ -11,9 +11,10 @@ from hubq.client.asking.loop_driver import LoopDriver
 from hubq.client.faces.jobs import AsyncJobMethods, JobMethods
 from hubq.client.faces.queries import AsyncQueries
 from hubq.client.faces.ref import AsyncChildRef
-from hubq.client.operations import casts, dead_letters, members, partition, placing, stops
+from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StartResult, StopResult
+from hubq.config import CHANGE_TIMEOUT
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
 from hubq.store.dead_letters import DeadLetter
@@ -51,7 +52,7 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         metadata: dict[str, Any] | None = None,
         restart: Restart | None = None,
         child_mapping: ChildMapping | None = None,
-        timeout: float = 10.0,
+        timeout: float = CHANGE_TIMEOUT,
         check_existing: bool = True,
         disable_logging: bool = False,
         **kwargs: Any,
@@ -75,7 +76,7 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         *,
         on_failure: str = "continue",
         child_mapping: ChildMapping | None = None,
-        timeout: float = 10.0,
+        timeout: float = CHANGE_TIMEOUT,
         check_existing: bool = True,
         disable_logging: bool = False,
     ) -> StartResult:
@@ -87,15 +88,29 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         ticket = await asker.drive(operation)
         return await asker.drive(placing.collect_placed(self.driver.context, ticket, timeout))
 
-    async def stop_child(self, child_id: str, *, timeout: float = 10.0, disable_logging: bool = False) -> StopResult:
+    async def stop_child(
+        self, child_id: str, *, timeout: float = CHANGE_TIMEOUT, disable_logging: bool = False
+    ) -> StopResult:
         """See :meth:`Hub.stop_child`."""
         result = await self.stop_children([child_id], timeout=timeout, disable_logging=disable_logging)
         for error in result.errors.values():
             raise error
         return result
 
+    async def stop_child_now(self, child_id: str, *, timeout: float = 10.0) -> str:
+        """See :meth:`Hub.stop_child_now`."""
+        return await self.driver.drive(interventions.stop_now(self.driver.context, child_id, timeout))
+
+    async def kill(self, child_id: str, *, timeout: float = 10.0) -> str:
+        """See :meth:`Hub.kill`."""
+        return await self.driver.drive(interventions.kill(self.driver.context, child_id, timeout))
+
+    async def drop_message(self, child_id: str, entry: str, *, timeout: float = 10.0) -> str:
+        """See :meth:`Hub.drop_message`."""
+        return await self.driver.drive(interventions.drop_message(self.driver.context, child_id, entry, timeout))
+
     async def stop_children(
-        self, children: Sequence[str], *, timeout: float = 10.0, disable_logging: bool = False
+        self, children: Sequence[str], *, timeout: float = CHANGE_TIMEOUT, disable_logging: bool = False
     ) -> StopResult:
         """See :meth:`Hub.stop_children`."""
         operation = stops.stop_children(self.driver.context, children, timeout, disable_logging=disable_logging)
@@ -125,7 +140,7 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         """See :meth:`Hub.drop_dead`."""
         return await self.driver.drive(dead_letters.drop(self.driver.context, letters))
 
-    async def move(self, child_id: str, node: str | None, *, timeout: float = 10.0) -> Place:
+    async def move(self, child_id: str, node: str | None, *, timeout: float = CHANGE_TIMEOUT) -> Place:
         """See :meth:`Hub.move`."""
         return await self.driver.drive(placing.move(self.driver.context, child_id, node, timeout))
 

@@ -17,7 +17,8 @@ def current_hub() -> Hub:
     """The hub whose child or job is running this code.
 
     In a method of a child, in ``run()`` and in an ``async def`` job use its ``aio`` half (``current_hub().aio``): the
-    other one waits, and would make the whole node wait with it.
+    other one waits; as it would make the whole node wait with it, it raises :class:`~hubq.errors.WaitsInEventLoop` there. In a
+    plain ``def`` method, which runs in a thread, it is the one to use.
 
     Raises :class:`~hubq.errors.NoCurrentHub` everywhere else.
 

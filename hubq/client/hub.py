@@ -16,10 +16,10 @@ from hubq.client.faces.jobs import JobMethods, Jobs
 from hubq.client.faces.queries import Queries
 from hubq.client.faces.ref import ChildRef
 from hubq.client.faces.start_future import StartFuture
-from hubq.client.operations import casts, dead_letters, members, partition, placing, stops
+from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StopResult
-from hubq.config import Config, checked_name, redis_url
+from hubq.config import CHANGE_TIMEOUT, Config, checked_name, redis_url
 from hubq.core.classes import ClassBook
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
@@ -184,7 +184,7 @@ class Hub(Queries, JobMethods):
         metadata: dict[str, Any] | None = None,
         restart: Restart | None = None,
         child_mapping: ChildMapping | None = None,
-        timeout: float = 10.0,
+        timeout: float = CHANGE_TIMEOUT,
         check_existing: bool = True,
         disable_logging: bool = False,
         **kwargs: Any,
@@ -209,7 +209,7 @@ class Hub(Queries, JobMethods):
         *,
         on_failure: str = "continue",
         child_mapping: ChildMapping | None = None,
-        timeout: float = 10.0,
+        timeout: float = CHANGE_TIMEOUT,
         check_existing: bool = True,
         disable_logging: bool = False,
     ) -> StartFuture:
@@ -236,15 +236,45 @@ class Hub(Queries, JobMethods):
         operation = placing.start_placed(context, specs, on_failure, child_mapping, check_existing, disable_logging)
         return StartFuture(context, asker, asker.drive(operation), timeout, single)
 
-    def stop_child(self, child_id: str, *, timeout: float = 10.0, disable_logging: bool = False) -> StopResult:
+    def stop_child(
+        self, child_id: str, *, timeout: float = CHANGE_TIMEOUT, disable_logging: bool = False
+    ) -> StopResult:
         """End a child for good, after the messages sent to it before; waits. Raises what went wrong."""
         result = self.stop_children([child_id], timeout=timeout, disable_logging=disable_logging)
         for error in result.errors.values():
             raise error
         return result
 
+    def stop_child_now(self, child_id: str, *, timeout: float = 10.0) -> str:
+        """End a child for good, with all that it has in hand and all that waits for it; the node on which it ended.
+
+        The handler is cancelled and undone, and its caller gets :class:`~hubq.errors.HandlerKilled`. Callers whose messages wait
+        get :class:`~hubq.errors.UnknownChild`. Raises as :meth:`kill` does.
+        """
+        return self.driver.drive(interventions.stop_now(self.driver.context, child_id, timeout))
+
+    def kill(self, child_id: str, *, timeout: float = 10.0) -> str:
+        """End the message that a child has in hand, and build the child anew from its last commit; its node.
+
+        The handler is cancelled and undone, and its caller gets :class:`~hubq.errors.HandlerKilled`; it is not run again. ``run()``
+        is cancelled and begins anew. What waits for the child is handled then. A plain ``def`` runs on in its thread, on an object
+        that is no child any more.
+
+        Raises :class:`~hubq.errors.UnknownChild`, :class:`~hubq.errors.NotAlive` (no node serves it),
+        :class:`~hubq.errors.CallTimeout` (its node has not answered within ``timeout`` seconds).
+        """
+        return self.driver.drive(interventions.kill(self.driver.context, child_id, timeout))
+
+    def drop_message(self, child_id: str, entry: str, *, timeout: float = 10.0) -> str:
+        """Take a message that waits for a child out of its mailbox; it becomes a dead letter. ``entry`` names it, as
+        ``hub.inspect.mailbox(child_id)`` does. Its caller gets :class:`~hubq.errors.MessageDropped`. The answer: the child's node.
+
+        Raises :class:`~hubq.errors.HubqError` if it is in hand or done, and as :meth:`kill` does.
+        """
+        return self.driver.drive(interventions.drop_message(self.driver.context, child_id, entry, timeout))
+
     def stop_children(
-        self, children: Sequence[str], *, timeout: float = 10.0, disable_logging: bool = False
+        self, children: Sequence[str], *, timeout: float = CHANGE_TIMEOUT, disable_logging: bool = False
     ) -> StopResult:
         """End several children; what went wrong is in the result's ``errors``."""
         operation = stops.stop_children(self.driver.context, children, timeout, disable_logging=disable_logging)
@@ -286,7 +316,7 @@ class Hub(Queries, JobMethods):
         """Throw dead letters away (None: all); the names of those that were there."""
         return self.driver.drive(dead_letters.drop(self.driver.context, letters))
 
-    def move(self, child_id: str, node: str | None, *, timeout: float = 10.0) -> Place:
+    def move(self, child_id: str, node: str | None, *, timeout: float = CHANGE_TIMEOUT) -> Place:
         """Move a child to a node, live and with its state, and wait until it is there; it stays there. None: back to where
         it belongs.
 

@@ -130,7 +130,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """A member: ``status`` is "up" or "draining", ``lease`` the seconds left of its lease (negative: over)."""
+    """A member: ``status`` is "up" or "draining", ``lease`` the seconds left of its lease (negative: over).
+
+    The others are its own account, a few seconds old (with none, they have their defaults): ``unready`` why it is not ready,
+    in one line (empty: it is); ``blocked_for`` how long its event loop has stood still, seconds, and ``blocked_by`` in what;
+    ``parked`` children; ``backlog`` messages in the mailboxes of its shards; ``failing`` messages per second whose handler
+    raised; ``busy`` child -> what it has been handling for long.
+    """
 
     name: str
     status: str
@@ -143,6 +149,13 @@ class NodeStatus:
     lease: float
     uptime: float
     tags: dict[str, str] = field(default_factory=dict)
+    unready: str = ""
+    blocked_for: float = 0.0
+    blocked_by: str = ""
+    parked: int = 0
+    backlog: int = 0
+    failing: float = 0.0
+    busy: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Protocol, overload
+from types import FunctionType
+from typing import Any, ClassVar, Protocol, TypeVar, overload
 
 from hubq.core.outgoing import Outgoing, OutgoingRef
 from hubq.core.spec import Durability
+from hubq.errors import ConfigError
 
 
 class Host(Outgoing, Protocol):
@@ -58,6 +60,15 @@ class Child:
 
     on_error: ClassVar[str] = "rollback"
     """What a handler that raises leaves behind: ``"rollback"`` the state before its message, ``"keep"`` whatever it left."""
+
+    dead_kept: ClassVar[int] = 1_000
+    """Casts that failed are kept as dead letters: so many of this class in each shard, the oldest go first. 0: none is kept.
+    A letter over 16 KB counts as several, so 1,000 are 16 MB at most."""
+
+    handler_timeout: ClassVar[float | None] = None
+    """How long one message may be handled, seconds; None: for ever. An ``async def`` that takes longer is cancelled and undone
+    as if it had raised, and its caller gets :class:`~hubq.errors.HandlerOverdue`. A plain ``def`` cannot be cancelled: it is
+    undone when its thread ends. :func:`time_limit` says otherwise for one method."""
 
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
@@ -135,6 +146,44 @@ class Child:
         return handed
 
 
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def time_limit(seconds: float | None) -> Callable[[M], M]:
+    """The ``handler_timeout`` of one method, whatever its class says; None: it may take for ever.
+
+    >>> class Shop(Child):
+    ...     handler_timeout = 5.0
+    ...     @time_limit(60.0)
+    ...     async def restock(self): ...
+    >>> timeout_of(Shop, Shop.restock)
+    60.0
+
+    Raises :class:`~hubq.errors.ConfigError` for what is no number of seconds above 0.
+    """
+    checked_limit("time_limit", seconds)
+
+    def mark(method: M) -> M:
+        method.__dict__["hubq_time_limit"] = seconds
+        return method
+
+    return mark
+
+
+def checked_limit(what: str, seconds: float | None) -> None:
+    """Raise :class:`~hubq.errors.ConfigError` unless it is None or seconds above 0."""
+    if seconds is not None and (
+        isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf")
+    ):
+        raise ConfigError(f"{what}={seconds!r}: give seconds above 0, or None for no limit")
+
+
+def timeout_of(kind: type[Child], method: Callable[..., Any]) -> float | None:
+    """How long a method may take, seconds."""
+    limit: float | None = getattr(method, "hubq_time_limit", kind.handler_timeout)
+    return limit
+
+
 class State(dict[str, Any]):
     """The state of a function child: a dict whose entries are attributes too.
 
@@ -177,27 +226,65 @@ class FunctionChild(Child):
         return await type(self).function(self, *self._args, **self._kwargs)
 
 
+#: Names of ``Child`` that a class may not define: its own code, and hubq's, would not get what it asks for.
+FIXED = frozenset({"commit", "stop", "ref", "child_id", "node_name", "metadata", "redundancy_mode"})
+#: Names of ``Child`` that a class defines for hubq to call. Callers cannot call them.
+HEARD = frozenset(
+    {"run", "on_start", "on_stop", "prepare_handover_state", "alter_handover_state", "on_redundancy_signal"}
+)
+#: Names of ``Child`` that are settings of a class.
+OPTIONS = frozenset(
+    name
+    for name, value in vars(Child).items()
+    if not name.startswith("_") and not callable(value) and not isinstance(value, property)
+)
 #: Names of ``Child`` that callers cannot call.
-RESERVED = frozenset(
-    {"run", "commit", "stop", "on_start", "on_stop", "prepare_handover_state", "alter_handover_state", "child_id",
-     "node_name", "metadata", "redundancy_mode", "on_redundancy_signal", "ref"}
-)  # fmt: skip
+RESERVED = FIXED | HEARD | OPTIONS
+#: The longest name of a method that can be called, characters.
+MOST_METHOD = 64
 
 
-def callable_method(kind: type, name: str) -> Callable[..., Any] | None:
-    """The method a caller may call by this name, or None.
+def is_callable_name(name: str) -> bool:
+    """Whether a method of this name may be called by callers, if there is one.
 
-    >>> class Room(Child):
-    ...     def post(self): ...
-    >>> callable_method(Room, "post") is Room.post, callable_method(Room, "on_start"), callable_method(Room, "_x")
-    (True, None, None)
+    >>> is_callable_name("post"), is_callable_name("_x"), is_callable_name("run")
+    (True, False, False)
     """
-    if name.startswith("_") or name in RESERVED:
-        return None
-    method = getattr(kind, name, None)
-    return method if callable(method) and not isinstance(method, type) else None
+    return not name.startswith("_") and name not in RESERVED
 
 
-def methods_of(kind: type) -> list[str]:
-    """The names callers may call."""
-    return sorted(name for name in dir(kind) if callable_method(kind, name) is not None)
+def is_method_name(name: object) -> bool:
+    """Whether a method that callers may call can have this name.
+
+    >>> is_method_name("post"), is_method_name("_post"), is_method_name("a.b"), is_method_name("x" * 65)
+    (True, True, False, False)
+    """
+    return isinstance(name, str) and len(name) <= MOST_METHOD and name.isidentifier()
+
+
+def methods_of(kind: type[Child]) -> dict[str, Callable[..., Any]]:
+    """The methods that callers may call, by name: plain functions (``def``, ``async def``) of a class that derives from
+    :class:`Child`, but no reserved names, and none that begin with an underscore. Static and class methods, callable objects,
+    nested classes, and what a mixin defines that does not derive from ``Child`` are not callable.
+
+    >>> class Mixin:
+    ...     def clear(self): ...
+    >>> class Room(Mixin, Child):
+    ...     def post(self): ...
+    ...     async def on_start(self): ...
+    ...     make = classmethod(lambda kind: kind())
+    >>> methods_of(Room) == {"post": Room.post}
+    True
+    """
+    found: dict[str, Callable[..., Any]] = {}
+    seen = set(RESERVED)
+    for base in kind.__mro__:  # the first one that has a name decides about it
+        if base in (Child, FunctionChild):
+            break
+        for name, value in vars(base).items():
+            if name in seen or name.startswith("_") or not is_method_name(name):
+                continue
+            seen.add(name)
+            if isinstance(value, FunctionType) and issubclass(base, Child):
+                found[name] = value
+    return found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from types import FunctionType
 from typing import Any
+from weakref import WeakSet
 
-from hubq.core.child import Child, FunctionChild
+from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit
 from hubq.core.spec import DURABILITIES
 from hubq.errors import ConfigError, StartFailed
 
@@ -19,14 +21,23 @@ class ClassBook:
     """
 
     def __init__(self) -> None:
-        self._kinds: dict[str, type[Child]] = {}
+        self._kinds: dict[str, type[Child]] = {}  # registered
+        self._imported: dict[tuple[str, str], type[Child]] = {}
         self._sources: dict[str, Any] = {}
 
     def register(self, target: Any, **options: Any) -> None:
-        """Make a class or ``async def`` function known; a second one of the same name replaces the first."""
+        """Make a class or ``async def`` function known. The same one again (its module was loaded anew) replaces it; another one
+        of the same name is refused.
+        """
         kind = as_child_class(target)
+        known = self._sources.get(name_of(target))
+        if known is not None and known.__module__ != target.__module__:
+            raise ConfigError(
+                f"the hub has two children called {name_of(target)!r}: {known.__module__}.{name_of(known)} and "
+                f"{target.__module__}.{name_of(target)}. Their specs could not be told apart: give one of them another name"
+            )
         for name, value in options.items():
-            if not hasattr(Child, name):
+            if name not in OPTIONS:
                 raise ConfigError(f"unknown option {name!r} of @hub.child: see hubq.Child for those there are")
             setattr(kind, name, value)
         _check_class(kind)
@@ -42,17 +53,23 @@ class ClassBook:
         """The class for a spec, or :class:`StartFailed` that says what cannot be imported."""
         if name in self._kinds:
             return self._kinds[name]
+        if (name, module) in self._imported:
+            return self._imported[name, module]
         try:
             found: Any = importlib.import_module(module)
             for part in name.split("."):
                 found = getattr(found, part)
         except Exception as error:
+            if module == "__main__":
+                raise StartFailed(
+                    f"the class {name!r} is one of the script that started the child (__main__), which workers cannot import: "
+                    "move it into a module"
+                ) from error
             raise StartFailed(
                 f"cannot import {name!r} from module {module!r} on this worker ({type(error).__name__}: {error}): "
                 "deploy the code to the workers, or register the class with @hub.child in the app they load"
             ) from error
-        kind = as_child_class(found)
-        self._kinds[name] = kind
+        kind = self._imported[name, module] = as_child_class(found)
         return kind
 
 
@@ -85,8 +102,46 @@ def _check_class(kind: type[Child]) -> None:
         raise ConfigError(f"{kind.__name__}.durability={kind.durability!r}: give one of {', '.join(DURABILITIES)}")
     if kind.on_error not in ("rollback", "keep"):
         raise ConfigError(f"{kind.__name__}.on_error={kind.on_error!r}: give 'rollback' or 'keep'")
+    checked_limit(f"{kind.__name__}.handler_timeout", kind.handler_timeout)
     if isinstance(kind.transient, str):
         raise ConfigError(f"{kind.__name__}.transient={kind.transient!r}: give a tuple of attribute names")
     run = getattr(kind, "run", None)
     if run is not None and not inspect.iscoroutinefunction(run):
         raise ConfigError(f"{kind.__name__}.run must be `async def`")
+    if kind not in _CHECKED:
+        _check_names(kind)
+        _CHECKED.add(kind)
+
+
+#: Classes whose names are good. (Each start looks at its class.)
+_CHECKED: WeakSet[type[Child]] = WeakSet()
+
+
+def _check_names(kind: type[Child]) -> None:
+    """Refuse a class that hides what ``Child`` needs: it would fail later, at a place that names nothing."""
+    for name in sorted(RESERVED):
+        base = next((base for base in kind.__mro__ if name in vars(base)), Child)
+        if base.__module__.partition(".")[0] == "hubq":
+            continue  # nobody has defined it but hubq
+        value, where = vars(base)[name], f"{kind.__name__}.{name}"
+        if base is not kind:
+            where += f" (of {base.__module__}.{base.__qualname__})"
+        if name in FIXED:
+            raise ConfigError(f"{where}: hubq.Child has a {name!r} of its own that is needed; choose another name")
+        if name in HEARD and not isinstance(value, FunctionType):
+            raise ConfigError(
+                f"{where} is a {type(value).__name__}: hubq calls it as a method; make it a function, or rename it"
+            )
+        if name in OPTIONS and (callable(value) or isinstance(value, property | classmethod | staticmethod)):
+            raise ConfigError(f"{where} is a setting of hubq.Child, and no method: choose another name")
+        if name == "run":
+            _check_run(value, where)
+
+
+def _check_run(run: FunctionType, where: str) -> None:
+    try:
+        inspect.signature(run).bind(None)
+    except TypeError:
+        raise ConfigError(
+            f"{where} takes more than self ({inspect.signature(run)}): hubq calls it without arguments; take them in __init__"
+        ) from None

@@ -10,10 +10,12 @@ from ipaddress import ip_address
 WAITED_LONG = 30.0
 #: A wall clock that is off by more than this is a finding, seconds. (Leases go by the clock of Redis: only logs mislead.)
 CLOCK_OFF = 1.0
-#: A timer of the event loop that is late by more than this share of the lease is a finding.
-LAG_SHARE = 0.25
+#: A timer of the event loop that is late by more than this is a finding, seconds.
+LAG_LONG = 1.0
 #: Redis memory in use above this share of ``maxmemory`` is a finding.
 MEMORY_SHARE = 0.8
+#: Messages per second whose handler raises: more of them on one worker are a finding.
+FAILING = 1.0
 #: Names shown before "and n more".
 SHOWN = 3
 
@@ -30,7 +32,8 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
     """One node. ``lease_left`` is in seconds. ``python``, ``clock``, ``lag`` and ``settings`` come from the node itself; a
-    node that has not written them yet has None or nothing there."""
+    node that has not written them yet has None or nothing there. ``unready``: why it cannot run what comes to it; ``blocked``:
+    what its event loop stands still in, in words; ``failing``: messages per second whose handler raised."""
 
     status: str
     lease_left: float
@@ -39,15 +42,20 @@ class NodeFacts:
     clock: float | None = None
     lag: float = 0.0
     settings: Mapping[str, float] = field(default_factory=dict)
+    unready: str = ""
+    blocked: str = ""
+    failing: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """The facts of a hub, seen at one moment.
 
-    ``owners``: shard -> node (None: nobody alive); ``waited``: shard -> seconds its first message has waited;
+    ``owners``: shard -> node (None: nobody alive); ``waited``: shard -> seconds its first message has waited; ``heads``:
+    shard -> child and method of that message; ``busy``: child -> what it has been handling for long, in words;
     ``backlog``: children with the most messages waiting; ``stragglers``: child -> why it could not move with its shard;
-    ``parked``: child -> reason; ``dead``: dead letters; ``strays``: keys of the hub that belong to nothing; ``redis``:
+    ``parked``: child -> reason; ``dead``: dead letters; ``letters``: (why, class) -> dead letters, of each shard the last ones;
+    ``strays``: keys of the hub that belong to nothing; ``redis``:
     settings and figures of Redis by name ("" for one that may not be read); ``host``: where Redis is, as in the URL;
     ``partitioned``: since when there is no quorum, and why.
     """
@@ -58,11 +66,14 @@ class Facts:
     owners: Mapping[int, str | None] = field(default_factory=dict)
     children: int = 0
     waited: Mapping[int, float] = field(default_factory=dict)
+    heads: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    busy: Mapping[str, str] = field(default_factory=dict)
     backlog: Mapping[str, int] = field(default_factory=dict)
     max_backlog: int = 10_000
     stragglers: Mapping[str, str] = field(default_factory=dict)
     parked: Mapping[str, str] = field(default_factory=dict)
     dead: int = 0
+    letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
     strays: Sequence[str] = ()
     redis: Mapping[str, str] = field(default_factory=dict)
     host: str = "localhost"
@@ -101,10 +112,15 @@ def diagnose(facts: Facts) -> list[Finding]:
 def _workers(facts: Facts) -> Iterable[Finding]:
     if not _live(facts):
         if facts.children or facts.waited or facts.nodes:
+            over = [f"{name} ({-node.lease_left:.1f} s ago)" for name, node in facts.nodes.items()]
+            has = f"the hub has {counted(facts.children, 'child', 'children')}"
             yield Finding(
                 "no worker",
-                f"no worker runs, and the hub has {counted(facts.children, 'child', 'children')}",
-                "start a worker: hubq worker module:hub. States and messages wait in Redis meanwhile; nothing is lost",
+                f"no worker serves: {'the lease' if len(over) == 1 else 'each lease'} is over: {names(over)}; {has}"
+                if over
+                else f"no worker runs, and {has}",
+                ("look at their processes and logs. If they have ended, start a worker" if over else "start a worker")
+                + ": hubq worker module:hub. States and messages wait in Redis meanwhile; nothing is lost",
             )
         return
     if all(node.status == "draining" for node in _live(facts).values()):
@@ -132,6 +148,8 @@ def _quorum(facts: Facts) -> Iterable[Finding]:
 def _leases(facts: Facts) -> Iterable[Finding]:
     for name, node in facts.nodes.items():
         if node.lease_left <= 0:
+            if not _live(facts):
+                continue  # _workers has said it
             yield Finding(
                 "lease over",
                 f"the lease of {name} ran out {-node.lease_left:.1f} s ago, and {name} is not evicted yet",
@@ -141,13 +159,20 @@ def _leases(facts: Facts) -> Iterable[Finding]:
             yield Finding(
                 "lease about to end",
                 f"{name} has {node.lease_left:.1f} s left of its lease of {facts.lease:g} s",
-                "look at its process: it is stopped, overloaded (a handler that blocks the event loop), or cut off from Redis",
+                "look at its process: it is stopped, its machine is overloaded, or it is cut off from Redis",
             )
-        elif node.lag > facts.lease * LAG_SHARE:
+        elif node.blocked:
             yield Finding(
                 "blocked loop",
-                f"the event loop of {name} stood still for {node.lag:.1f} s; after {facts.lease:g} s the node loses its lease",
-                "find the async handler that blocks and make it a plain def, which runs in a thread; or set a longer lease",
+                f"{name}: {node.blocked}",
+                "make this handler a plain def, which runs in a thread, or let it await: no other child of the worker is "
+                "served meanwhile. See the worker's log for its stack",
+            )
+        elif node.lag > LAG_LONG:
+            yield Finding(
+                "blocked loop",
+                f"the event loop of {name} stood still for {node.lag:.1f} s: no other child of it was served meanwhile",
+                "the log names the async handler that blocks. Make it a plain def, which runs in a thread",
             )
 
 
@@ -167,12 +192,21 @@ def _stuck(facts: Facts) -> Iterable[Finding]:
     late = {shard: waited for shard, waited in facts.waited.items() if waited > WAITED_LONG and facts.owners.get(shard)}
     if late:
         worst = max(late, key=lambda shard: late[shard])
+        child, method = facts.heads.get(worst, ("", ""))
+        message = f", {child}.{method}," if method else f", for {child}," if child else ""
+        why = (
+            f": {child} is {facts.busy[child]}"
+            if child in facts.busy
+            else ": it is parked"
+            if child in facts.parked
+            else ""
+        )
         more = f"{len(late) - 1} more of the {facts.shards} shards"
         others = f"; {more} have messages that waited over {WAITED_LONG:g} s" if len(late) > 1 else ""
         yield Finding(
             "messages wait long",
-            f"the first message of shard {worst} (on {facts.owners[worst]}) has waited {late[worst]:.0f} s{others}",
-            "see its child and method: hubq mailbox. A busy, slow or parked child holds up only its own messages",
+            f"the first message of shard {worst} (on {facts.owners[worst]}){message} has waited {late[worst]:.0f} s{why}{others}",
+            "see what waits behind it: hubq mailbox HUB CHILD. A busy, slow or parked child holds up only its own messages",
         )
     full = {child: count for child, count in facts.backlog.items() if count >= facts.max_backlog * 0.5}
     for child, count in full.items():
@@ -184,31 +218,82 @@ def _stuck(facts: Facts) -> Iterable[Finding]:
 
 
 def _children(facts: Facts) -> Iterable[Finding]:
-    for child, reason in list(facts.parked.items())[:SHOWN]:
-        yield Finding(
-            "parked child",
-            f"{child} cannot run: {reason}",
-            "mend the cause and deploy: a worker that joins starts it again. Its state and messages are kept",
-        )
-    if len(facts.parked) > SHOWN:
-        yield Finding(
-            "parked child", f"{len(facts.parked) - SHOWN} more are parked", "list them: hubq ps --status parked"
-        )
-    for child, reason in list(facts.stragglers.items())[:SHOWN]:
-        yield Finding(
-            "straggler",
-            f"{child} could not move with its shard: {reason}",
-            "a busy child moves when its message is done. A child that cannot start on the other node is offered again every "
-            "15 s, and when nodes come or go. See hubq ps",
-        )
-    if len(facts.stragglers) > SHOWN:
-        yield Finding("straggler", f"{len(facts.stragglers) - SHOWN} more could not move", "list them: hubq ps")
-    if facts.dead:
+    yield from _by_cause(
+        "parked child",
+        facts.parked,
+        "cannot run",
+        "mend the cause and deploy: a worker that joins starts it again. Its state and messages are kept",
+    )
+    yield from _by_cause(
+        "straggler",
+        facts.stragglers,
+        "could not move with its shard",
+        "a busy child moves when its message is done. A child that cannot start on the other node is offered again every "
+        "15 s, and when nodes come or go. See hubq ps",
+    )
+    for name, node in facts.nodes.items():
+        if node.lease_left > 0 and node.unready:
+            yield Finding(
+                "worker not ready",
+                f"{name}: {node.unready}",
+                "deploy a version that can run these children, or go back to the one before. A worker that can run them serves "
+                "them meanwhile; without one they are parked",
+            )
+        if node.failing >= FAILING:
+            yield Finding(
+                "handlers raise",
+                f"on {name}, {node.failing:g} messages per second end with an exception",
+                f"see the log of {name}: it has the tracebacks",
+            )
+    yield from _letters(facts)
+
+
+#: Why messages are dead letters (hubq.store.dead_letters.Why) -> what happened, and what to do before they are sent again.
+LETTERS = {
+    "took-down": ("took several workers down", "mend what ended the workers"),
+    "unknown-method": ("are for a method that the class does not have", "deploy a version that has the method"),
+    "bad-arguments": ("have arguments that do not fit", "deploy a version that takes them, or mend the sender"),
+    "raised": ("ended with an error of the handler", "mend the handler: the tracebacks are in hubq dead show"),
+    "ended": ("came when their child had ended", "start the child again, or drop them"),
+    "malformed": ("were no messages of hubq", "find who writes into the mailboxes, and drop them"),
+    "too-large": ("are larger than hubq takes", "send less at once, or raise max_payload_bytes"),
+    "overdue": ("took longer than their handler may", "mend the handler, or raise its handler_timeout"),
+    "dropped": ("were taken out of a mailbox by hand", "nothing, or send them again"),
+}
+
+
+def _letters(facts: Facts) -> Iterable[Finding]:
+    # (Facts of a hub whose letters were not looked at know only how many there are.)
+    letters = facts.letters or ({("took-down", ""): facts.dead} if facts.dead else {})
+    for (why, kind), count in sorted(letters.items(), key=lambda item: (-item[1], item[0])):
+        happened, do = LETTERS.get(why, (f"failed ({why})", "look at them"))
+        of = f" of {kind}" if kind else ""
+        options = f" --class {kind}" if kind else ""
         yield Finding(
             "dead letters",
-            f"{counted(facts.dead, 'message', 'messages')} took several workers down and will not be tried again",
-            "see them with hubq dead list and hubq dead show, then use hubq dead replay or hubq dead drop",
+            f"{counted(count, 'message', 'messages')}{of} {happened}",
+            f"{do}. Then: hubq dead replay (or drop) HUB --why {why}{options}. See them: hubq dead list HUB --why {why}",
         )
+    if letters and facts.dead > sum(letters.values()):
+        yield Finding(
+            "dead letters",
+            f"there are {facts.dead} in all; counted by class are the last ones of each shard",
+            "see all: hubq dead list",
+        )
+
+
+def _by_cause(topic: str, reasons: Mapping[str, str], what: str, do: str) -> Iterable[Finding]:
+    """A finding for each cause, those of most children first."""
+    by_cause: dict[str, list[str]] = {}
+    for child, reason in reasons.items():
+        by_cause.setdefault(reason, []).append(child)
+    ranked = sorted(by_cause.items(), key=lambda each: -len(each[1]))
+    for reason, children in ranked[:SHOWN]:
+        whom = children[0] if len(children) == 1 else f"{len(children)} children ({names(children)})"
+        yield Finding(topic, f"{whom} {what}: {reason}", do)
+    if len(ranked) > SHOWN:
+        more = sum(len(children) for _, children in ranked[SHOWN:])
+        yield Finding(topic, f"{counted(more, 'child', 'children')} more for other causes", "list them: hubq ps")
 
 
 def _alike(facts: Facts) -> Iterable[Finding]:
@@ -254,10 +339,9 @@ def _redis(facts: Facts) -> Iterable[Finding]:
             "CONFIG SET maxmemory-policy noeviction, and set it in redis.conf",
         )
     if said.get("appendonly") == "no":
-        lost = "everything since its last snapshot (save)" if said.get("save") else "every message and state"
         yield Finding(
             "Redis may forget",
-            f"appendonly is off: a restart of Redis loses {lost}",
+            "appendonly is off: a restart of Redis loses all since its last snapshot, or all if it takes none",
             "CONFIG SET appendonly yes, and set it in redis.conf",
         )
     used, most = int(said.get("used_memory") or 0), int(said.get("maxmemory") or 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 
 @dataclass(slots=True)
@@ -44,6 +46,73 @@ class Lease:
     def over(self, now: float) -> bool:
         """Whether others may own everything by now: children must stop."""
         return now >= self.asked_at + self.seconds
+
+    def distrust(self) -> None:
+        """Nothing starts and nothing is sent under this lease any more, whatever time it is."""
+        self.trusted_until = float("-inf")
+
+
+class Grant(Enum):
+    """What a renewal that Redis has granted is worth."""
+
+    OVER = "over"
+    """Nothing: the lease was over before the answer was here. It stays over."""
+    TRUSTED = "trusted"
+    """The lease goes on."""
+    TRUSTED_AGAIN = "trusted again"
+    """The lease goes on, and there was a moment in which it was not trusted."""
+
+
+@dataclass(slots=True)
+class Term:
+    """One incarnation as a member: its lease, and what Redis has confirmed of it.
+
+    The lease thread writes it while the event loop reads it, without a lock: a new incarnation has a new term, so that
+    an answer that comes late changes nothing of the next one.
+
+    >>> term = Term(7, Lease(seconds=5.0, margin=1.0), epoch=7)
+    >>> term.lease.begin(asked_at=100.0)
+    >>> term.renewed(102.0, 1_000, lambda: 102.1), term.renewed(106.2, 2_000, lambda: 106.3)
+    (<Grant.TRUSTED: 'trusted'>, <Grant.TRUSTED_AGAIN: 'trusted again'>)
+    >>> term.renewed(111.0, 3_000, lambda: 111.3), term.lease.trusted(111.4)
+    (<Grant.OVER: 'over'>, False)
+    """
+
+    incarnation: int
+    lease: Lease
+    epoch: int = 0
+    """The highest membership epoch known."""
+    granted_ms: int = 0
+    """The end of the lease as Redis granted it last, ms of Redis TIME."""
+    void: bool = False
+    """Nothing of this incarnation counts any more."""
+
+    def seen(self, epoch: int) -> None:
+        """The membership has this epoch at least."""
+        self.epoch = max(self.epoch, epoch)
+
+    def end(self) -> None:
+        """The node is no member under this incarnation any more."""
+        self.void = True
+
+    def renewed(self, asked_at: float, granted_ms: int, now: Callable[[], float]) -> Grant:
+        """Redis has granted what was asked for at ``asked_at``.
+
+        Time is looked at after each write. The other thread may have found the lease over, or not trusted, in the moment
+        before: who acted on an end must never see the lease trusted again, and who waits for trust must hear of it.
+        """
+        lease = self.lease
+        before, end, until = lease.asked_at, lease.asked_at + lease.seconds, lease.trusted_until
+        if now() >= end:
+            return Grant.OVER
+        lease.asked_at = max(before, asked_at)
+        if now() >= end:
+            lease.asked_at = before
+            lease.distrust()
+            return Grant.OVER
+        self.granted_ms = granted_ms
+        lease.trusted_until = lease.asked_at + lease.seconds - lease.margin
+        return Grant.TRUSTED_AGAIN if now() >= until else Grant.TRUSTED
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ On the wire every field is text under its own name; ``kind`` says which message 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,14 @@ class Handover:
     token: int
     handover_id: str
     closed_at: float
+    pins: str | None = None
+    """The children of the shard that do not come with it, since they have a pin (one per line). None: the source does not
+    say it, since it is of an older version."""
+
+    @property
+    def pinned(self) -> list[str] | None:
+        """The same as a list."""
+        return None if self.pins is None else [child for child in self.pins.split("\n") if child]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,22 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Intervene:
+    """Somebody (``sender`` is the client id) → owner of the child: ``kill`` or ``stop`` it with its message in hand, or ``drop``
+    the message ``entry`` that waits for it.
+
+    Answer: a reply, by the commit that holds what was done. Silence: the owner is blocked, dead, or giving the child away.
+    """
+
+    sender: str
+    shard: int
+    child: str
+    message_id: str
+    what: str
+    entry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """A node → itself: ends a blocking read, so that it goes on with other shards."""
 
@@ -141,6 +165,7 @@ ControlMessage = (
     | ReplicaJoined
     | Revive
     | Withdraw
+    | Intervene
     | Wake
 )
 
@@ -154,10 +179,29 @@ KINDS: dict[str, type[ControlMessage]] = {
     "replica_joined": ReplicaJoined,
     "revive": Revive,
     "withdraw": Withdraw,
+    "intervene": Intervene,
     "wake": Wake,
 }
+#: Numbers beyond this are none that a node has written.
+FAR = 1 << 63
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < FAR:
+        raise ValueError(f"{number:.3g} is no number of a message")
+    return number
+
+
+def _real(text: str) -> float:
+    number = float(text)
+    if not abs(number) < FAR:  # NaN is not
+        raise ValueError(f"{number} is no time")
+    return number
+
+
 _WORDS = {kind: word for word, kind in KINDS.items()}
-_READ = {"int": int, "float": float, "str": str}
+_READ: dict[str, Callable[[str], object]] = {"int": _whole, "float": _real, "str": str, "str | None": str}
 
 
 def to_fields(message: ControlMessage) -> dict[str, str]:
@@ -168,25 +212,36 @@ def to_fields(message: ControlMessage) -> dict[str, str]:
     """
     flat = {"kind": _WORDS[type(message)]}
     for field in fields(message):
-        flat["from" if field.name == "sender" else field.name] = str(getattr(message, field.name))
+        value = getattr(message, field.name)
+        if value is not None:
+            flat["from" if field.name == "sender" else field.name] = str(value)
     return flat
 
 
 def from_fields(flat: Mapping[str, str]) -> ControlMessage | None:
-    """The reverse of :func:`to_fields`; None for a kind of a newer version.
+    """The reverse of :func:`to_fields`; None for a kind of a newer version. Raises ``ValueError``: it is malformed.
 
     >>> from_fields({"kind": "wake", "from": "a"})
     Wake(sender='a')
+    >>> from_fields({"kind": "replica_joined", "from": "a", "shard": "NaN"})
+    Traceback (most recent call last):
+    ValueError: shard='NaN' of a message 'replica_joined'
     """
     kind = KINDS.get(flat.get("kind", ""))
     if kind is None:
         return None
-    values = {
-        field.name: _READ[str(field.type)](flat["from" if field.name == "sender" else field.name])
-        for field in fields(kind)
-        if field.name == "sender" or field.name in flat
-    }
-    return kind(**values)
+    values: dict[str, object] = {}
+    for field in fields(kind):
+        name = "from" if field.name == "sender" else field.name
+        if name in flat:
+            try:
+                values[field.name] = _READ[str(field.type)](flat[name])
+            except (ValueError, OverflowError):
+                raise ValueError(f"{name}={flat[name][:40]!r} of a message {flat['kind']!r}") from None
+        elif field.default is MISSING:
+            raise ValueError(f"a message {flat['kind']!r} without {name}")
+    made: ControlMessage = kind(**values)  # type: ignore[arg-type]
+    return made
 
 
 def entry_ms(entry: str) -> int:
@@ -196,4 +251,4 @@ def entry_ms(entry: str) -> int:
     (1795433907312, 0)
     """
     first = entry.partition("-")[0]
-    return int(first) if first.isdigit() else 0
+    return int(first) if first.isdecimal() and len(first) <= 20 else 0

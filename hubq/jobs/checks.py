@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -34,9 +35,7 @@ def checked_function(function: Any) -> Any:
 `def` at the top of a module
     """
     if isinstance(function, str):
-        if "." not in function.strip("."):
-            raise NotImportable(f"{function!r} does not name a function: give its dotted path, as in 'app.send_mail'")
-        return function
+        return _checked_path(function)
     if not callable(function):
         raise NotImportable(f"{function!r} cannot be a job: give a function, or its dotted path")
     module = getattr(function, "__module__", None)
@@ -53,6 +52,27 @@ def checked_function(function: Any) -> Any:
             f"{what} of module {module!r} cannot be imported by a worker: define it with `def` at the top of a module"
         )
     return function
+
+
+def _checked_path(path: str) -> str:
+    """A dotted path that can lead to a function. (Its module may be one that only the workers have: it is not imported.)
+
+    >>> _checked_path("hubq.jobs.checks.checked_kye")
+    Traceback (most recent call last):
+    hubq.errors.NotImportable: 'hubq.jobs.checks.checked_kye' does not exist: hubq.jobs.checks has no 'checked_kye'
+    """
+    parts = path.split(".")
+    if len(parts) < 2 or not all(map(str.isidentifier, parts)):
+        raise NotImportable(f"{path!r} does not name a function: give its dotted path, as in 'app.send_mail'")
+    for count in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:count])
+        if (found := sys.modules.get(module)) is not None:
+            # (A module of a package need not be imported yet.)
+            may_be_module = count < len(parts) - 1 and hasattr(found, "__path__")
+            if not may_be_module and not hasattr(found, parts[count]):
+                raise NotImportable(f"{path!r} does not exist: {module} has no {parts[count]!r}")
+            break
+    return path
 
 
 def checked_key(key: object) -> str:

@@ -24,6 +24,7 @@ from rq.scheduler import RQScheduler
 from rq.scripts import release_lock
 from rq.timeouts import TimerDeathPenalty
 
+from hubq.client.asking.forks import renewed_after_fork
 from hubq.client.current import current_hub
 from hubq.client.faces.jobs import CronLine
 from hubq.core.child import Child
@@ -194,10 +195,21 @@ def as_id(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", name)
 
 
-_starting = threading.Lock()
+class _Starting:
+    """One thread of this process starts a clock at a time."""
+
+    def __init__(self) -> None:
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        self.lock = threading.Lock()
+
+
+_starting = _Starting()
 
 
 def start_clock(hub: Hub) -> None:
     """Start the hub's clock, if it has none."""
-    with _starting, contextlib.suppress(AlreadyStarted):
+    with _starting.lock, contextlib.suppress(AlreadyStarted):
         hub.start_child(CLOCK, HubqClock, restart="permanent")

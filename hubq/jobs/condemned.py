@@ -41,10 +41,10 @@ def fail_condemned(hub: Hub, shard: int) -> list[str]:
         if not letter.child.startswith(PREFIX) or letter.method != RUN_JOB:
             continue
         job_id = decode(letter.payload)[0][0]
-        why = (
-            f"It was in hand each time {letter.tries} workers died ({', '.join(letter.crashes)}): its message is dead letter "
-            f"{letter.letter}; `hubq dead replay` runs it again"
-        )
+        happened = f"It was in hand each time {letter.tries} workers died ({', '.join(letter.crashes)})"
+        if letter.why != "took-down":
+            happened = f"It could not be run ({letter.why})"
+        why = f"{happened}: its message is dead letter {letter.letter}; `hubq dead replay` runs it again"
         if condemn(hub, job_id, letter.letter, why):
             log.error("job %s has failed: %s", job_id, why)
             failed.append(job_id)

@@ -13,7 +13,7 @@ from hubq.client import operations
 from hubq.client.asking.steps import Collect, Operation, Start
 from hubq.client.current import current_hub
 from hubq.core.spec import ChildSpec
-from hubq.errors import ConfigError, DuplicateJob, Partitioned
+from hubq.errors import ConfigError, DuplicateJob, Partitioned, StartFailed
 from hubq.jobs.checks import checked_function, name_for, own_options
 from hubq.store.spec_record import SpecRecord
 
@@ -88,7 +88,10 @@ def start_from_record(child_id: str, written: bytes) -> str:
     """Start a child whose spec was written down when it was asked for."""
     hub = current_hub()
     try:
-        return hub.driver.drive(_start(hub, child_id, SpecRecord.read(written)))
+        record = SpecRecord.read(written)
+        if record.malformed:
+            raise StartFailed(f"child {child_id!r} is not started: its spec is malformed ({record.malformed})")
+        return hub.driver.drive(_start(hub, child_id, record))
     except Partitioned as error:
         return _again(error)
 

@@ -11,6 +11,7 @@ from rq import Queue, Repeat, Retry
 from rq.job import Job
 
 from hubq.client import operations
+from hubq.client.asking.forks import renewed_after_fork
 from hubq.client.faces.resumable_jobs import ResumableJob
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, NoClock, UnknownChild
@@ -33,10 +34,15 @@ class JobsOfHub:
     def __init__(self, hub: Hub) -> None:
         self.queue_name = queue_name(hub.hub_id)
         self._hub = hub
-        self._lock = threading.Lock()
         self.crons: list[CronEntry] = []
         self._clock_started = False
         self._known: tuple[int, Queue, KeyedQueue] | None = None
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        """In a forked process (:mod:`hubq.client.asking.forks`)."""
+        self._lock = threading.Lock()
 
     @property
     def rq_queue(self) -> Queue:

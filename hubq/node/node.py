@@ -13,12 +13,15 @@ from hubq.client.hub import Hub
 from hubq.config import checked_name
 from hubq.hooks import ClusterLeave, CoordinatorShutdown
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.membership.lease_thread import Drive, LeaseThread
+from hubq.node.membership.watchdog import Ends
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.tasks import LETTING_GO
 from hubq.node.static import start_static
 from hubq.node.vitals import Pulse
 from hubq.node.wiring import Wiring
 from hubq.store.connection import AsyncRedis, Server
+from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
 
 log = logging.getLogger("hubq.node")
@@ -27,15 +30,24 @@ log = logging.getLogger("hubq.node")
 class Connect(Protocol):
     """Makes a node's connections to its hub's Redis."""
 
-    def __call__(self, server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
-        """One that asks ``watch`` who answers, if there is one."""
+    def __call__(
+        self, server: Server, *, watch: PrimaryWatch | None = None, malformed: MalformedWatch | None = None
+    ) -> AsyncRedis:
+        """One that asks ``watch`` who answers, and tells ``malformed`` what cannot be read, if there are such."""
+
+
+def stays(code: int) -> None:
+    """The process of a node that is not ``hubq worker``'s own goes on."""
 
 
 class Node:
     """One member of a hub. ``start()`` joins, ``drain()`` hands everything over and leaves, ``kill()`` just ends.
 
     Each may be called once; ``start`` after an end makes no sense and raises. ``measured`` times each handler, for
-    metrics.
+    metrics. ``ready_failures``: so many children may be unable to start here, and the node is ready all the same
+    (docs/deploy.md). ``drive`` makes what keeps the lease. ``ends`` is called, in another thread, when the event loop has
+    stood still for longer than ``stall_limit`` and the node has given up all that it had: ``hubq worker`` gives
+    ``os._exit``. By default the process stays; once its loop turns, the node joins anew.
     """
 
     def __init__(
@@ -46,6 +58,9 @@ class Node:
         tags: Mapping[str, str] | None = None,
         connect: Connect = AsyncRedis,
         measured: bool = False,
+        ready_failures: int = 0,
+        drive: Drive = LeaseThread,
+        ends: Ends = stays,
     ) -> None:
         self.hub = hub
         self.tags = dict(tags or {})
@@ -55,6 +70,9 @@ class Node:
         self.started = False
         self._connect = connect
         self._measured = measured
+        self._ready_failures = ready_failures
+        self._drive = drive
+        self._ends = ends
         self._ended = asyncio.Event()
         self._wiring: Wiring | None = None
         self._waiting: AsyncRedis | None = None  # for the static children's replies
@@ -69,24 +87,26 @@ class Node:
             raise RuntimeError(f"node {self.name!r} was started before: make a new one")
         self.started = True
         hub = self.hub
-        watch = PrimaryWatch()
-        redis, reading = self._connect(hub.server, watch=watch), self._connect(hub.server, watch=watch)
+        # Before the parts are made: they read what the strategies say of themselves.
+        hub.migration.init(hub.hub_id)
+        hub.synchronization.init(hub.hub_id)
+        hub.redundancy.init(hub.hub_id)
+        hub.distribution.init(hub.hub_id)
+        hub.partition_tolerance.init(hub.hub_id)
+        watch, malformed = PrimaryWatch(), MalformedWatch()
+        redis, reading = (self._connect(hub.server, watch=watch, malformed=malformed) for _ in range(2))
         try:
             wiring = self._wiring = Wiring(
-                hub, self.name, redis, reading, watch, self.counters, tags=self.tags, measured=self._measured
-            )
+                hub, self.name, redis, reading, watch, malformed, self.counters, tags=self.tags, measured=self._measured,
+                ready_failures=self._ready_failures, drive=self._drive, ends=self._ends,
+            )  # fmt: skip
             await wiring.member.join(wait=hub.config.lease + 1.0)
         except BaseException:
             self._ended.set()
             await redis.close()
             await reading.close()
             raise
-        hub.migration.init(hub.hub_id)
-        hub.synchronization.init(hub.hub_id)
         hub.local_nodes.add(self.name)
-        hub.redundancy.init(hub.hub_id)
-        hub.distribution.init(hub.hub_id)
-        hub.partition_tolerance.init(hub.hub_id)
         # current_hub() works in its tasks, and in all tasks and handlers that they begin; not in the code that called start().
         context = copy_context()
         context.run(set_current_hub, hub)
@@ -101,6 +121,7 @@ class Node:
         wiring.balancer.start()
         wiring.keeper.start()
         wiring.activity.start()
+        wiring.mending.start()
         wiring.control.start()
         wiring.planner.start()
         if self.hub.child_specs:
@@ -164,6 +185,7 @@ class Node:
         await wiring.control.stop()
         await wiring.planner.stop()
         await wiring.activity.stop()
+        await wiring.mending.stop()
         await wiring.balancer.stop()
         await wiring.reader.stop()
         await wiring.forwarder.stop()
@@ -171,6 +193,7 @@ class Node:
         pumps.stop()
         # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.
         await pumps.stopped(LETTING_GO)
+        wiring.failures.stop()
         await wiring.background.stop()
         if leave:
             # The last commit may only follow a commit that was answered, never one whose answer was lost.
@@ -188,6 +211,7 @@ class Node:
             await wiring.member.say_goodbye(standing.incarnation)
         await wiring.keeper.stop()
         await wiring.pulse.stop()
+        wiring.gathered.tell()
         if drained:
             hooks, hub_id = wiring.hooks, self.hub.hub_id
             gone = ClusterLeave(hub_id, self.name, self.name, standing.incarnation, "drained")
@@ -220,8 +244,8 @@ class Node:
 
     @property
     def ready(self) -> bool:
-        """Whether it serves every shard that it should, under a lease that it can trust."""
-        return self.wiring.planner.serves_all
+        """Whether it serves every shard that it should, under a lease that it can trust, and can run what comes to it."""
+        return not self.wiring.pulse.why_unready()
 
     @property
     def ended(self) -> bool:

@@ -15,26 +15,33 @@ from pathlib import Path
 from typing import Protocol
 
 from hubq.core.lifecycle import Life
+from hubq.core.readiness import MOST_COUNTED, NOT_SERVING, why_unready
 from hubq.errors import RedisUnavailable
+from hubq.node.children.failed_builds import FailedBuilds
 from hubq.node.children.handler import Handler
 from hubq.node.commits.committer import SAMPLED, Committer
+from hubq.node.held.holding import HostedChild
 from hubq.node.held.register import Register
+from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
 from hubq.store.dead_letters import count_dead
 from hubq.store.mailbox import mailbox_length
-from hubq.store.vitals import EVERY, Vitals, write_vitals
+from hubq.store.tries import TOOK_DOWN
+from hubq.store.vitals import EVERY, Busy, Vitals, write_vitals
 
 log = logging.getLogger("hubq.node")
 
-#: How often the loop's turning is noted, seconds.
+#: How often the node looks at itself, seconds.
 BEAT = 0.5
 #: Children looked at between two turns of the loop.
 COUNTED = 2000
 #: Children named as the busiest.
 BUSIEST = 5
+#: Children named as busy with one message, and how long they must have been, seconds.
+BUSY_NAMED, BUSY_AFTER = 10, 3.0
 
 
 class Ready(Protocol):
@@ -48,8 +55,9 @@ class Pulse:
     """Beats while the event loop turns. ``turned_at``, ``vitals`` and ``lives`` may be read from another thread."""
 
     def __init__(
-        self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready
-    ) -> None:
+        self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready,
+        failed_builds: FailedBuilds, ready_failures: int, beat: Beat,
+    ) -> None:  # fmt: skip
         self.lives: Counter[str] = Counter()  # children by where they stand, as of the last census
         self._group = group
         self._register = register
@@ -57,15 +65,29 @@ class Pulse:
         self._committer = committer
         self._counters = counters
         self._ready = ready
+        self._failed_builds = failed_builds
+        self._ready_failures = ready_failures
+        self._unable: dict[str, str] = {}  # children that came here and are parked -> why, as of the last census
+        self._unready = ""  # as of the last beat
+        self._told = NOT_SERVING  # what the log knows of its readiness
+        self._beat = beat
         self._lag = 0.0  # the longest wait since the last account
         self._queued = 0
+        self._in_hand: dict[
+            str, tuple[bytes, str, float]
+        ] = {}  # child -> entry and method in hand; since when that was seen
+        self._failed_before = 0  # messages whose handler had raised, as of the last account
         self._dead = 0
         self._mailboxes: dict[str, int] = {}
         self._sampled_at = group.standing.now()
         self._settings = {n: value for n, value in asdict(group.config).items() if isinstance(value, int | float)}
         self._task: asyncio.Task[None] | None = None
-        self.turned_at = time.monotonic()
         self.vitals = self._account()
+
+    @property
+    def turned_at(self) -> float:
+        """When the event loop turned last, monotonic seconds."""
+        return self._beat.at
 
     def start(self) -> None:
         """Begin to beat."""
@@ -83,13 +105,13 @@ class Pulse:
             asked = standing.now()
             await asyncio.sleep(BEAT)
             now = standing.now()
-            self.turned_at = time.monotonic()
             self._lag = max(self._lag, now - asked - BEAT)
             if now >= census_due:
                 await self._census()
                 # A census of a million children takes its time: it may take a hundredth of all time.
                 census_due = standing.now() + max(EVERY, 100 * (standing.now() - now))
             self.vitals = self._account()
+            self._tell(self.vitals.unready)
             if now >= account_due and standing.incarnation:
                 account_due = now + EVERY
                 try:
@@ -97,15 +119,45 @@ class Pulse:
                 except (*LOST, RedisUnavailable) as error:
                     log.debug("no account of the node: %s", error)
 
+    def why_unready(self) -> str:
+        """Why this node is not ready, in one line; empty if it is ready."""
+        return why_unready(
+            serves_all=self._ready.serves_all,
+            failed={**self._unable, **self._failed_builds.lately()},
+            tolerated=self._ready_failures,
+        )
+
+    def _tell(self, unready: str) -> None:
+        """Log that the node is ready, or cannot be. (A reason is told when it is the same for two beats: while the children of
+        a hub come, it is another one at each.)
+        """
+        if unready == self._unready != self._told:
+            self._told = unready
+            name = self._group.node_name
+            if not unready:
+                log.info("node %s is ready", name)
+            elif unready != NOT_SERVING:
+                log.error("node %s is not ready: %s", name, unready)
+        self._unready = unready
+
     async def _census(self) -> None:
         lives: Counter[str] = Counter()
         queued = 0
+        unable: dict[str, str] = {}
+        in_hand: dict[str, tuple[bytes, str, float]] = {}
         for number, hosted in enumerate(list(self._register.children())):
             lives[hosted.life.value] += 1
             queued += len(hosted.queue) if hosted.queue else 0
+            if hosted.in_hand is not None:
+                message = hosted.in_hand.message
+                before = self._in_hand.get(hosted.child_id)
+                since = before[2] if before is not None and before[0] == message.entry else self._group.standing.now()
+                in_hand[hosted.child_id] = (message.entry, message.method, since)
+            if hosted.life is Life.PARKED and len(unable) < MOST_COUNTED and came_unable(hosted):
+                unable[hosted.child_id] = hosted.reason
             if number % COUNTED == COUNTED - 1:
                 await asyncio.sleep(0)
-        self.lives, self._queued = lives, queued
+        self.lives, self._queued, self._unable, self._in_hand = lives, queued, unable, in_hand
 
     async def _publish(self) -> None:
         group = self._group
@@ -120,17 +172,19 @@ class Pulse:
         lengths, self._dead = counts[: len(shards)], sum(counts[len(shards) :])
         self._mailboxes = {str(shard): length for shard, length in zip(shards, lengths, strict=True) if length}
         self._lag = 0.0
+        self._failed_before = self._handler.raised
         self._sampled_at = group.standing.now()
         self._counters.sampled.clear()
 
     def _account(self) -> Vitals:
         standing, counters = self._group.standing, self._counters
-        holdings = self._register.all()
+        holdings, unready = self._register.all(), self.why_unready()
         since = max(standing.now() - self._sampled_at, BEAT)
         return Vitals(
             incarnation=standing.incarnation,
             at=round(time.time(), 3),
-            ready=self._ready.serves_all,
+            ready=not unready,
+            unready=unready,
             children=sum(len(holding.children) for holding in holdings),
             parked=self.lives[Life.PARKED.value],
             shards=sum(holding.pinned is None for holding in holdings),
@@ -138,7 +192,7 @@ class Pulse:
             moving=[holding.shard for holding in holdings if holding.in_motion],
             queued=self._queued,
             handled=self._handler.handled,
-            failed=self._handler.failed,
+            failed=counters.failures.total(),
             commits=self._committer.commits,
             moved_in=counters.moved_in,
             moved_out=counters.moved_out,
@@ -155,7 +209,25 @@ class Pulse:
                 child: round(count * SAMPLED / since, 1) for child, count in counters.sampled.most_common(BUSIEST)
             },
             settings=self._settings,
+            busy=self._busy(),
+            failing=round((self._handler.raised - self._failed_before) / max(since, EVERY), 1),
         )
+
+    def _busy(self) -> dict[str, Busy]:
+        now = self._group.standing.now()
+        long = {
+            child: Busy(method, round(now - since, 1))
+            for child, (_, method, since) in self._in_hand.items()
+            if now - since >= BUSY_AFTER
+        }
+        return dict(sorted(long.items(), key=lambda each: -each[1].seconds)[:BUSY_NAMED])
+
+
+def came_unable(hosted: HostedChild) -> bool:
+    """Whether a parked child could not begin here: this version cannot run it. (One whose start took nodes down is poison;
+    one whose ``run()`` was started again has run here.)
+    """
+    return hosted.budget is None and not hosted.reason.startswith(TOOK_DOWN)
 
 
 def memory_used() -> int:

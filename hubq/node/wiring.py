@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,8 +23,11 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.activity import Activity
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
+from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.lives import Lives
+from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
@@ -56,21 +61,27 @@ from hubq.node.departures.stragglers import Stragglers
 from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
-from hubq.node.held.holding import Recorder
+from hubq.node.held.holding import HostedChild, Recorder
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
+from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.forwarder import Forwarder
+from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.reader import Reader
 from hubq.node.mailbox.starts import Starts
 from hubq.node.mailbox.withdrawals import Withdrawals
+from hubq.node.membership.doing import LoopFrames
 from hubq.node.membership.lease_keeper import LeaseKeeper
+from hubq.node.membership.lease_thread import Drive, Driver
 from hubq.node.membership.member import Member
 from hubq.node.membership.quorum import NoQuorum, Quorum, Quorums
 from hubq.node.membership.resuming import Resuming
+from hubq.node.membership.rounds import Rounds, Tells
 from hubq.node.membership.voiding import Voiding
+from hubq.node.membership.watchdog import Ends, Watchdog
 from hubq.node.planning.balancer import Balancer, Balancers, NoBalancer
 from hubq.node.planning.control import ControlLoop
 from hubq.node.planning.guide import Guide
@@ -79,18 +90,24 @@ from hubq.node.planning.planner import Planner
 from hubq.node.planning.reconciler import Reconciler
 from hubq.node.planning.view_hooks import ViewHooks
 from hubq.node.runtime.background import Background
+from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.bell import Bell, News
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.malformed import MalformedReports
+from hubq.node.runtime.pieces import Pieces
+from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.node.trials.marks import Marks
 from hubq.node.trials.messages import MessageTrials
 from hubq.node.trials.starts import StartTrials
 from hubq.node.vitals import Pulse
 from hubq.store.connection import AsyncRedis
+from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
 from hubq.strategies.distribution import DistributionTraits
 from hubq.strategies.migration import MigrationTraits
@@ -105,10 +122,11 @@ class Wiring:
 
     def __init__(
         self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch,
-        counters: Counters, *, tags: Mapping[str, str], measured: bool,
+        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], measured: bool, ready_failures: int,
+        drive: Drive, ends: Ends,
     ) -> None:  # fmt: skip
         self.counters = counters
-        self._runtime(hub, name, redis, reading)
+        self._runtime(hub, name, redis, reading, malformed)
         self._held(hub)
         self._children(hub, measured)
         self._commits()
@@ -120,18 +138,27 @@ class Wiring:
         self._mailbox()
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
-            self.copies, self.withdrawals, self.parked,
+            self.copies, self.withdrawals, self.interventions, self.parked, self.reports,
         )  # fmt: skip
-        self.pulse = Pulse(self.group, self.register, self.handler, self.committer, self.counters, self.planner)
+        self.pulse = Pulse(
+            self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.failed_builds,
+            ready_failures, self.beat,
+        )  # fmt: skip
+        self._lease(hub, drive, ends)
 
-    def _runtime(self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis) -> None:
+    def _runtime(self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, malformed: MalformedWatch) -> None:
         config = hub.config
-        lease, now = Lease(config.lease, config.lease_margin), asyncio.get_running_loop().time
+        lease, now = Lease(config.lease, config.lease_margin), time.monotonic
         self.standing = Standing(name, lease, RedisClock(), now)
         self.group = Group(redis, reading, hub.keys, config, self.standing)
         self.background = Background()
+        self.pieces = Pieces(now)
+        self.sizes = Sizes(config)
         self.events = EventLog(self.group, self.background)
+        self.reports = MalformedReports(self.group, self.events, self.counters, malformed)
+        self.gathered = GatheredLog()
         self.hooks = HookRunner(hub.hook_book, hub.hub_id, name, self.background)
+        self.beat = Beat()
         self.plan_due = Bell()
         self.emptied = asyncio.Event()
         self.needs_quorum = PartitionTraits.of(hub.partition_tolerance).needs_quorum
@@ -142,7 +169,7 @@ class Wiring:
     def _held(self, hub: Hub) -> None:
         self.replicated = hub.redundancy.replication_factor(MANY) > 1
         self.active_active = self.replicated and hub.redundancy.replication_model == "active_active"
-        self.shard_recorder = ShardRecorder(self.active_active, hub.config.max_state_bytes)
+        self.shard_recorder = ShardRecorder(self.active_active, self.sizes)
         self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
         self.cursors = Cursors()
         self.outboxes = Outboxes()
@@ -153,22 +180,29 @@ class Wiring:
         group, background, config, name = self.group, self.background, hub.config, self.group.node_name
         signal = hub.redundancy.redundancy_signal if self.replicated else "none"
         heard = HEARD.get(signal, frozenset({signal}))
-        self.signals = Signals(self.standing, config, heard, self.active_active)
-        self.saver = Saver(config, background, self.queue)
-        self.outcomes = Outcomes(name, self.queue, self.saver)
+        self.signals = Signals(self.standing, config, heard, self.active_active, self.pieces)
+        self.saver = Saver(config, self.sizes, background, self.queue)
+        self.failures = Failures(config, self.counters, self.events)
+        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
-            self.outcomes, self.quiet,
+            self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
-        sayings = Sayings(self.standing, hub.classes, config.shards)
+        sayings = Sayings(self.standing, hub.classes, config.shards, self.sizes)
         services = ChildServices(name, self.signals, self.saver, self.endings, sayings)
         self.builder = Builder(services, hub.classes, self.hooks)
-        self.parking = Parking(services, self.events, self.queue, self.quiet)
+        self.failed_builds = FailedBuilds(self.standing.now)
+        self.arriving = CountedBuilder(self.builder, self.failed_builds)
+        self.parking = Parking(services, self.events, self.gathered, self.queue, self.quiet)
         self.copy_states = CopyStates(self.builder)
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
-        self.handler = Handler(self.standing, config, methods, threads, self.outcomes, self.endings, states, self.quiet)
+        ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
+        self.handler = Handler(
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, states,
+            self.quiet, ending, broken,
+        )  # fmt: skip
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler)
         self.balancing = DistributionTraits.of(hub.distribution).balancing
@@ -176,11 +210,12 @@ class Wiring:
         if measured or self.balancing is not None:
             handle = timed(handle, self.counters.handler_seconds)
         may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
-        self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors)
+        self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors, ending)
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
-            self.signals, self.endings, self.builder, self.parking, self.pumps,
+            self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
         )  # fmt: skip
+        self.mending = Mending(background, self.lives, broken)
         self.start_trials = StartTrials(group, background, self.marks, self.lives)
         self.activity = Activity(self.standing, self.signals, self.register)
 
@@ -188,13 +223,15 @@ class Wiring:
         self.forfeits = Forfeits(self.register, self.endings, self.events, self.background, self.plan_due, self.group)
         waits = bool(self.group.config.wait_replicas)
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
-        self.committer = Committer(self.group, self.queue, self.outboxes, self.forfeits, self.counters, confirmation)
+        self.committer = Committer(
+            self.group, self.queue, self.outboxes, self.forfeits, self.counters, confirmation, self.sizes
+        )
 
     def _copies(self, hub: Hub) -> None:
         group, background = self.group, self.background
         self.applier = LogApplier(
-            group, background, self.builder, self.signals, self.endings, self.pumps, self.copy_states,
-            active_active=self.active_active,
+            group, background, self.builder, self.signals, self.endings, self.pumps, self.copy_states, self.reports,
+            self.pieces, active_active=self.active_active,
         )  # fmt: skip
         self.followed = Followed(group, background, self.applier)
         self.copies: Copies = NoCopies()
@@ -203,7 +240,7 @@ class Wiring:
             standby = Standby(group, background, self.committer, self.lives, self.pumps, self.followed, self.applier)
             self.copies = Replicas(
                 group, background, self.register, self.queue, self.shard_recorder, hub.redundancy, hub.distribution,
-                self.followed, self.applier, reader, standby,
+                self.followed, self.applier, reader, standby, self.pieces,
             )  # fmt: skip
 
     def _arrivals(self, hub: Hub) -> None:
@@ -213,7 +250,7 @@ class Wiring:
         self.answers = Answers()
         self.departures = Departures(
             group, background, self.committer, self.forfeits, self.saver, self.signals, self.endings, self.lives,
-            self.pumps,
+            self.pumps, self.pieces,
         )  # fmt: skip
         releases = PinReleases(group, self.register, self.plan_due, self.traits, self.departures)
         self.stragglers = Stragglers(
@@ -221,21 +258,21 @@ class Wiring:
         )
         self.batches = Batches(group, background, self.register, self.endings)
         self.under_way = UnderWay()
-        self.ahead = AheadBuilt(group, self.events, self.builder, hub.migration)
+        self.ahead = AheadBuilt(group, self.events, self.gathered, self.arriving, hub.migration, self.pieces)
         account = Account(self.standing, self.events, self.hooks, self.counters)
-        self.entrance = Entrance(self.builder, self.parking, self.lives, self.start_trials, self.copies)
+        self.entrance = Entrance(self.arriving, self.parking, self.lives, self.start_trials, self.copies)
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
-            self.endings, self.start_trials, self.copies, self.under_way, self.ahead, self.wishes, self.batches,
+            self.endings, self.start_trials, self.copies, self.pieces, self.under_way, self.ahead, self.wishes, self.batches,
             self.entrance, account,
         )  # fmt: skip
         pins = PinArrivals(
             group, self.register, self.cursors, self.queue, self.plan_due, self.recorder, self.pumps, self.traits,
-            self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers,
+            self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers, self.pieces,
         )  # fmt: skip
         returns = Returns(
             group, self.register, self.cursors, self.queue, self.outboxes, self.plan_due, self.start_trials,
-            self.under_way, self.ahead, self.wishes, self.entrance, account,
+            self.under_way, self.ahead, self.wishes, self.entrance, account, self.pieces,
         )  # fmt: skip
         self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
 
@@ -267,13 +304,23 @@ class Wiring:
             self.emptied, tags=tags, address=hub.server.address,
         )  # fmt: skip
         self.resuming = Resuming(self.register, self.copies, self.pumps, self.queue)
-        self.keeper = LeaseKeeper(self.group, self.plan_due, self.member, self.voiding, self.resuming)
         self.quorum: Quorums = NoQuorum(self.group)
         if self.needs_quorum:
             self.quorum = Quorum(
                 self.group, self.gate, self.hooks, self.plan_due, self.register, self.lives, self.resuming,
                 hub.partition_tolerance,
             )  # fmt: skip
+
+    def _lease(self, hub: Hub, drive: Drive, ends: Ends) -> None:
+        looks = LoopFrames(threading.get_ident())
+        self.watchdog = Watchdog(self.group, self.counters, self.beat, looks, self.pulse, ends)
+
+        def driver(tells: Tells) -> Driver:
+            return drive(Rounds(self.group, self.watchdog, tells, time.process_time), hub.server, self.group.node_name)
+
+        self.keeper = LeaseKeeper(
+            self.group, self.plan_due, self.member, self.voiding, self.resuming, self.beat, driver
+        )
 
     def _planning(self, hub: Hub) -> None:
         group, background = self.group, self.background
@@ -282,8 +329,9 @@ class Wiring:
             self.stragglers,
         )  # fmt: skip
         self.parked = Parked(
-            group, background, self.events, self.register, self.queue, self.wishes, self.arrivals, self.guide
-        )
+            group, background, self.events, self.gathered, self.register, self.queue, self.wishes, self.arrivals,
+            self.guide,
+        )  # fmt: skip
         self.balancer: Balancers = NoBalancer()
         if self.balancing is not None:
             self.balancer = Balancer(group, self.register, self.plan_due, self.balancing)
@@ -298,12 +346,19 @@ class Wiring:
 
     def _mailbox(self) -> None:
         group, background = self.group, self.background
+        burials = Burials(group.node_name, group.config, self.queue, self.reports)
         self.starts = Starts(
-            group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, self.endings, self.lives,
-            self.batches, self.wishes, self.guide, self.quiet,
+            group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
+            self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces, self.quiet,
         )  # fmt: skip
-        self.delivery = Delivery(group.config, self.cursors, self.pumps, self.starts, self.outcomes, self.endings)
+        self.delivery = Delivery(
+            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings
+        )
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
-        self.reader = Reader(group, self.cursors, self.delivery, self.catching_up)
+        self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.forwarder = Forwarder(group, self.register, self.outboxes)
         self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)
+        self.interventions = Interventions(
+            group, background, self.events, self.register, self.cursors, self.queue, self.outcomes, self.endings,
+            self.lives,
+        )  # fmt: skip

@@ -17,7 +17,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from hubq.errors import RedisRefused, RedisUnavailable
+from hubq.core.malformed import reason
+from hubq.errors import HubqError, RedisRefused, RedisUnavailable, Unreadable
 from hubq.store.command import Command, text
 from hubq.store.server import Server
 
@@ -43,18 +44,57 @@ KEY_ROUNDS = 8
 REFUSED = ResponseError
 
 
-def refused(server: Server, error: RedisError) -> RedisUnavailable:
+def refused(server: Server, error: RedisError, command: Command[Any] | None = None) -> RedisUnavailable:
+    """The error for a refusal. ``command`` is what Redis refused, if that is known."""
     said = str(error)
     if isinstance(error, AuthenticationError | NoPermissionError) or said.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
         hint = "check the user, the password and the user's permissions"
     elif isinstance(error, OutOfMemoryError) or "OOM command not allowed" in said or "MISCONF" in said:
         # (Redis 6 wraps the refusal of a command in a script: "Error running script (...): ... -OOM command not ...".)
         hint = "it writes nothing until it has room again"
+    elif "invalid bulk length" in said:
+        hint = "a value is larger than its proto-max-bulk-len: send less at a time"
     elif isinstance(error, ReadOnlyError | NotPrimary) or "READONLY" in said:
         hint = "it is a replica: use the URL of the primary"
+    elif WRONG_TYPE in said:
+        hint = (
+            f"{_keys_of(command)} is of another type than hubq writes: see TYPE in redis-cli, and rename or delete it"
+        )
     else:
         hint = "see its log"
     return RedisRefused(f"Redis at {server.address} refuses ({said}): {hint}")
+
+
+#: Redis's word for a key that holds another type than the command is for.
+WRONG_TYPE = "WRONGTYPE"
+#: Keys named in an error at most.
+NAMED = 6
+
+
+def keys_of(command: Command[Any]) -> list[str]:
+    """The keys that a command names.
+
+    >>> from hubq.store.command import plain, text
+    >>> keys_of(plain("XREAD", "COUNT", 1, "STREAMS", "a", "b", "0", "0", read=text)), keys_of(plain("GET", "a", read=text))
+    (['a', 'b'], ['a'])
+    """
+    words = [text(part) for part in command.args]
+    if command.script is not None:
+        return words[3 : 3 + int(words[2])]
+    if words[0] == "XREAD":
+        streams = words[words.index("STREAMS") + 1 :]
+        return streams[: len(streams) // 2]
+    return words[1:2]
+
+
+def _keys_of(command: Command[Any] | None) -> str:
+    names = keys_of(command) if command is not None else []
+    if not names:
+        return "one of its keys"
+    if len(names) == 1:
+        return names[0]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"one of {', '.join(names[:NAMED])}{more}"
 
 
 class NotPrimary(RedisConnectionError):
@@ -102,7 +142,16 @@ def read_answer(server: Server, command: Command[T], answer: Any) -> T:
     if isinstance(answer, LOST):
         raise answer
     if isinstance(answer, RedisError):
-        raise refused(server, answer)
+        raise refused(server, answer, command)
     if command.again is not None and _needs(command, answer):
         raise RedisUnavailable(f"what a script needs changed {KEY_ROUNDS} times while it was asked for: try again")
-    return command.read(answer)
+    try:
+        return command.read(answer)
+    except HubqError:
+        raise
+    except Exception as error:
+        what = f"{text(command.args[0])} {', '.join(keys_of(command)[:NAMED])}"
+        raise Unreadable(
+            f"Redis at {server.address} has something that hubq has not written ({what}: {reason(error)}): "
+            "see docs/keys.md for what belongs there"
+        ) from error

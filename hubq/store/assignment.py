@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from hubq.core.balance import Decision, Load
-from hubq.store.command import Command, pairs, plain, run_script, text
+from hubq.core.malformed import whole_number
+from hubq.store.command import Command, one_of, pairs, plain, run_script, text
 from hubq.store.keys import Keys
 from hubq.store.membership import NodeInfo
 
@@ -32,11 +33,11 @@ def write_load(keys: Keys, node: str, report: LoadReport, kept: float) -> Comman
 
 
 def read_load(keys: Keys, node: str) -> Command[LoadReport | None]:
-    """A node's measurements; None: it has not published any lately."""
+    """A node's measurements; None: it has published none lately that can be read."""
     return plain(
         "GET",
         keys.load(node),
-        read=lambda data: msgspec.json.decode(data, type=LoadReport) if data is not None else None,
+        read=one_of(lambda data: msgspec.json.decode(data, type=LoadReport), None),
     )
 
 
@@ -56,19 +57,25 @@ class Assignment:
         return {shard: node for shard, node in self.shards.items() if node in same}
 
 
+_NO_SHARDS: dict[int, str] = {}
+_NO_NODES: dict[str, int] = {}
+_NO_MOVES: dict[int, float] = {}
+_SHARDS = one_of(lambda data: msgspec.json.decode(data, type=dict[int, str]), _NO_SHARDS)
+_NODES = one_of(lambda data: msgspec.json.decode(data, type=dict[str, int]), _NO_NODES)
+_MOVED = one_of(lambda data: msgspec.json.decode(data, type=dict[int, float]), _NO_MOVES)
+
+
 def read_assignment(keys: Keys) -> Command[Assignment]:
-    """The assignment in force; an empty one with epoch 0 if there is none."""
+    """The assignment in force; an empty one with epoch 0 if there is none. A part that cannot be read is empty."""
 
     def read(answer: Any) -> Assignment:
         found = pairs(answer)
-        if not found:
-            return Assignment()
         return Assignment(
-            int(found["epoch"]),
-            text(found["leader"]),
-            msgspec.json.decode(found["shards"], type=dict[int, str]),
-            msgspec.json.decode(found["nodes"], type=dict[str, int]),
-            msgspec.json.decode(found["moved"], type=dict[int, float]),
+            whole_number(found.get("epoch")),
+            text(found.get("leader", b"")),
+            _SHARDS(found.get("shards")),
+            _NODES(found.get("nodes")),
+            _MOVED(found.get("moved")),
         )
 
     return plain("HGETALL", keys.assignment, read=read)
@@ -79,7 +86,7 @@ def read_leader(keys: Keys) -> Command[tuple[str, int] | None]:
 
     def read(answer: Any) -> tuple[str, int] | None:
         leader, incarnation = answer
-        return (text(leader), int(incarnation)) if leader is not None and incarnation is not None else None
+        return (text(leader), whole_number(incarnation)) if leader is not None and incarnation is not None else None
 
     return plain("HMGET", keys.assignment, "leader", "incarnation", read=read)
 

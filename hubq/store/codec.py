@@ -8,7 +8,7 @@ from typing import Any
 import cloudpickle
 import msgspec
 
-from hubq.errors import NotSendable, StateNotSavable, StateTooLarge
+from hubq.errors import NotSendable, PayloadTooLarge, StateNotSavable, StateTooLarge
 
 
 def encode(value: Any) -> bytes:
@@ -33,7 +33,10 @@ def decode(data: bytes) -> Any:
     if tag == b"j":
         return msgspec.json.decode(memoryview(data)[1:])
     if tag == b"t":  # the context of a trace goes before the value (hubq.tracing)
-        return decode(data[data.index(b"\n") + 1 :])
+        value = data[data.index(b"\n") + 1 :]
+        if value[:1] != b"t":  # one: to unwrap many would take time for each
+            return decode(value)
+        raise ValueError("value with two traces in front: it was not written by hubq")
     raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
 
 
@@ -46,15 +49,31 @@ def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -
     """Arguments of a call or a start, or :class:`NotSendable` that names ``what``."""
     try:
         return encode((args, kwargs))
-    except Exception as error:
+    except BaseException as error:
         raise NotSendable(f"the arguments of {what} cannot be pickled ({error}): send plain values") from error
+
+
+def checked_size(payload: bytes, limit: int, what: str) -> bytes:
+    """The payload, or :class:`PayloadTooLarge` that names ``what``.
+
+    >>> checked_size(b"pabc", 3, "the arguments of room-1.post")
+    Traceback (most recent call last):
+    hubq.errors.PayloadTooLarge: the arguments of room-1.post: 4 bytes, the most is 3 (max_payload_bytes, or what Redis takes): \
+send less at a time, or where it is kept
+    """
+    if len(payload) > limit:
+        raise PayloadTooLarge(
+            f"{what}: {len(payload)} bytes, the most is {limit} (max_payload_bytes, or what Redis takes): "
+            "send less at a time, or where it is kept"
+        )
+    return payload
 
 
 def encode_state(state: Any, limit: int, child: str) -> bytes:
     """A child's state, or :class:`StateNotSavable` naming the attribute, or :class:`StateTooLarge`."""
     try:
         data = encode(state)
-    except Exception as error:
+    except BaseException as error:
         culprit = _culprit(state)
         where = f"attribute {culprit!r}" if culprit else "what it returned"
         raise StateNotSavable(
@@ -63,7 +82,7 @@ def encode_state(state: Any, limit: int, child: str) -> bytes:
         ) from error
     if len(data) > limit:
         raise StateTooLarge(
-            f"the state of child {child!r} has {len(data)} bytes, the most is {limit} (max_state_bytes): "
+            f"the state of child {child!r} has {len(data)} bytes, the most is {limit} (max_state_bytes, or what Redis takes): "
             "keep less in the child, or raise the limit"
         )
     return data

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from hubq.core.malformed import Malformed, Table
 from hubq.store.scripts import SCRIPTS, Script
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 T_co = TypeVar("T_co", covariant=True)
 Arg = bytes | str | int | float
 
 
 def text(value: Any) -> str:
-    """What Redis answered, as text.
+    """What Redis answered, as text. Bytes that are not UTF-8 are shown, so that no listing and no loop fails on them.
 
-    >>> text(b"ok"), text(3)
-    ('ok', '3')
+    >>> text(b"ok"), text(3), text(b"a\xff")
+    ('ok', '3', 'a\\xff')
     """
-    return value.decode() if isinstance(value, bytes) else str(value)
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,54 @@ def run_script(
 def plain(*args: Arg, read: Callable[[Any], T], blocks: bool = False) -> Command[T]:
     """Any other Redis command."""
     return Command(args, read, None, blocks)
+
+
+def table(
+    key: str, items: Iterable[tuple[Any, bytes | None]], read: Callable[[str, bytes], tuple[K, V] | None]
+) -> Table[K, V]:
+    """What can be read of a hash: ``read`` makes an entry of a field and its value, None for one to be passed over. A field
+    for which it raises, or which is no UTF-8, is malformed; the others are not touched by it.
+
+    >>> table("k", [(b"a", b"1"), (b"b", b"x"), (b"c", None)], lambda field, value: (field, int(value))).malformed
+    (Malformed(place="field 'b' of k", why="ValueError: invalid literal for int() with base 10: b'x'"),)
+    """
+    found: list[tuple[K, V]] = []
+    malformed: list[Malformed] = []
+    for field, value in items:
+        if value is None:
+            continue
+        try:
+            entry = read(field if isinstance(field, str) else field.decode(), value)
+        except Exception as error:
+            malformed.append(Malformed.of(f"field {text(field)!r} of {key}", error))
+            continue
+        if entry is not None:
+            found.append(entry)
+    return Table(found, malformed)
+
+
+def whole_table(key: str, flat: Sequence[Any] | None, read: Callable[[str, bytes], tuple[K, V] | None]) -> Table[K, V]:
+    """The same for the flat answer of HGETALL or HSCAN."""
+    items = flat or ()
+    return table(key, zip(items[::2], items[1::2], strict=True), read)
+
+
+def one_of(read: Callable[[Any], T], default: T) -> Callable[[Any], T]:
+    """Reads one value; the default if there is none, or none that can be read.
+
+    >>> one_of(int, 0)(b"7"), one_of(int, 0)(b"x"), one_of(int, 0)(None)
+    (7, 0, 0)
+    """
+
+    def read_it(data: Any) -> T:
+        if data is None:
+            return default
+        try:
+            return read(data)
+        except Exception:
+            return default
+
+    return read_it
 
 
 def pairs(flat: Sequence[Any] | None) -> dict[str, bytes]:

@@ -27,6 +27,7 @@ from hubq.store.answers import (
 )
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import Lane, packed
+from hubq.store.malformed import TELLS, MalformedWatch
 from hubq.store.primary import PrimaryWatch
 from hubq.store.scripts import SCRIPTS
 from hubq.store.sentinel import sentinels_of
@@ -54,12 +55,18 @@ class AsyncRedis:
     With a ``watch`` every new connection asks first who answers, and a request that was under way when another Redis
     turned up is not repeated: :class:`~hubq.errors.RedisUnavailable`. What was sent on a connection that was lost is
     not run any more once its successor has sent something.
+
+    ``malformed`` is told of everything that could not be read.
     """
 
-    def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT, watch: PrimaryWatch | None = None) -> None:
+    def __init__(
+        self, server: Server, timeout: float = ANSWER_TIMEOUT, watch: PrimaryWatch | None = None,
+        malformed: MalformedWatch | None = None,
+    ) -> None:  # fmt: skip
         self.server = server
         self.repeated = 0  # requests that were sent again
         self._watch = watch
+        self._malformed = malformed
         self._client_id: tuple[str, Any] = ("", None)  # which Redis, and our number there
         self._timeout = timeout
         self._client = raw(server.async_client(timeout))
@@ -81,7 +88,13 @@ class AsyncRedis:
         known = self._watch.known if self._watch is not None else ""
         while True:
             try:
-                return await self._attempt(commands)
+                answers = await self._attempt(commands)
+                if self._malformed is not None:
+                    for answer in answers:
+                        if isinstance(answer, TELLS):
+                            for each in answer.malformed:
+                                self._malformed.seen(each)
+                return answers
             except RedisUnavailable:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:

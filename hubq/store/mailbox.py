@@ -50,9 +50,20 @@ class StartOptions:
 PLAIN = StartOptions()
 
 
+#: The kinds of messages that stand in a mailbox. (A copy's queue also has ``state``, made of its shard's log.)
+KINDS = {kind.encode(): kind for kind in ("call", "cast", "start", "stop")}
+#: The kind of an entry that is no message. It has no child, and ``method`` says why it is none.
+MALFORMED = "malformed"
+#: Deadlines are before this, ms.
+FAR = 1 << 53
+
+
 @dataclass(slots=True)
 class Message:
-    """A message as a node reads it. ``deadline`` is Redis TIME in ms, 0 for none."""
+    """A message as a node reads it. ``deadline`` is Redis TIME in ms, 0 for none.
+
+    An entry of a mailbox that is no message is one of the kind :data:`MALFORMED`, so that it keeps its place among the others.
+    """
 
     entry: bytes
     kind: str
@@ -146,18 +157,52 @@ def sender_of(message_id: str, reply_to: str) -> str:
 
 
 def message_of(entry: bytes, fields: Sequence[bytes]) -> Message:
-    """A stream entry as a message. The fields stand in the order the scripts write them."""
+    """A stream entry as a message. The fields stand in the order the scripts write them. It never raises.
+
+    >>> message_of(b"7-0", [b"x", b"y"])
+    Message(entry=b'7-0', kind='malformed', child='', method='no field kind', id='', reply_to='', deadline=0, payload=b'')
+    """
     # kind k child c method m id i reply_to r deadline d payload p
-    return Message(
-        entry,
-        fields[1].decode(),
-        fields[3].decode(),
-        fields[5].decode(),
-        fields[7].decode(),
-        fields[9].decode(),
-        int(fields[11]),
-        fields[13],
-    )
+    try:
+        message = Message(
+            entry,
+            KINDS[fields[1]],
+            fields[3].decode(),
+            fields[5].decode(),
+            fields[7].decode(),
+            fields[9].decode(),
+            int(fields[11]),
+            fields[13],
+        )
+    except (LookupError, ValueError):
+        return _message_by_names(entry, fields)
+    return message if message.deadline < FAR else _message_by_names(entry, fields)
+
+
+_NAMES = ("kind", "child", "method", "id", "reply_to", "deadline", "payload")
+
+
+def _message_by_names(entry: bytes, fields: Sequence[bytes]) -> Message:
+    """The slow way: fields in any order, and more of them than this version knows."""
+    flat = {text(fields[i]): fields[i + 1] for i in range(0, len(fields) - 1, 2)}
+
+    def malformed(why: str, message_id: str = "", reply_to: str = "") -> Message:
+        return Message(entry, MALFORMED, "", why, message_id, reply_to, 0, b"")
+
+    missing = [name for name in _NAMES if name not in flat]
+    if missing:
+        return malformed(f"no field {missing[0]}")
+    deadline = flat["deadline"]
+    if not deadline.isdigit() or len(deadline) > 20 or int(deadline) >= FAR:
+        return malformed(f"deadline {text(deadline[:40])!r} is no time in ms")
+    try:
+        child, method, message_id, reply_to = (flat[name].decode() for name in ("child", "method", "id", "reply_to"))
+    except UnicodeDecodeError:
+        return malformed("child, method, id or reply_to is no UTF-8")
+    kind = KINDS.get(flat["kind"])
+    if kind is None:  # its sender is newer than this node, perhaps: its caller is told
+        return malformed(f"unknown kind {text(flat['kind'][:40])!r}", message_id, reply_to)
+    return Message(entry, kind, child, method, message_id, reply_to, int(deadline), flat["payload"])
 
 
 def _entries(answer: Any) -> list[Message]:
@@ -220,6 +265,19 @@ def withdraw_call(
     )
 
 
+def intervene(
+    keys: Keys, shard: int, child: str, client: str, message_id: str, what: str, entry: str, nodes: Sequence[str] = ()
+) -> Command[str]:
+    """Ask a child's node to ``kill``, ``stop`` or ``drop``: the node, ``-`` for none now, empty if there is no such child."""
+    return run_script(
+        "intervene",
+        [keys.mailbox(shard), *map(keys.control, nodes)],
+        [keys.owners, keys.children(shard), shard, child, client, message_id, what, entry, *nodes],
+        lambda answer: text(answer[1]) if len(answer) > 1 else "",
+        lambda nodes: intervene(keys, shard, child, client, message_id, what, entry, nodes),
+    )
+
+
 def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:
     """The next reply for a client, waiting up to ``timeout`` seconds."""
     return plain(
@@ -237,11 +295,18 @@ def reply_line(message_id: str, status: str, node: str, payload: bytes) -> bytes
     return f"{message_id} {status} {node}\n".encode() + payload
 
 
-def read_reply(data: bytes) -> tuple[str, str, str, bytes]:
-    """The reverse of :func:`reply_line`: message id, status, node, payload."""
-    line, _, payload = data.partition(b"\n")
-    message_id, status, node = line.decode().split(" ")
-    return message_id, status, node, payload
+def read_reply(data: bytes) -> tuple[str, str, str, bytes] | None:
+    """The reverse of :func:`reply_line`: message id, status, node, payload. None: it is no reply.
+
+    >>> read_reply(b"7 ok a\\np..."), read_reply(b"garbage")
+    (('7', 'ok', 'a', b'p...'), None)
+    """
+    line, newline, payload = data.partition(b"\n")
+    try:
+        message_id, status, node = line.decode().split(" ")
+    except ValueError:
+        return None
+    return (message_id, status, node, payload) if newline else None
 
 
 def started_payload(owner: str, failed: Mapping[str, str]) -> bytes:
@@ -250,10 +315,18 @@ def started_payload(owner: str, failed: Mapping[str, str]) -> bytes:
 
 
 def read_started(payload: bytes) -> tuple[str, dict[str, str]]:
-    """The reverse of :func:`started_payload`.
+    """The reverse of :func:`started_payload`. Raises ``ValueError``: it is no such answer.
 
     >>> read_started(started_payload("a 1 7", {"room-1": "no network"}))
     ('a 1 7', {'room-1': 'no network'})
     """
-    answer = msgspec.json.decode(payload)
-    return answer["owner"], answer["failed"]
+    try:
+        answer = msgspec.json.decode(payload, type=_Started)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"no answer to a start ({error})") from None
+    return answer.owner, answer.failed
+
+
+class _Started(msgspec.Struct):
+    owner: str
+    failed: dict[str, str]

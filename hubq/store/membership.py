@@ -8,11 +8,15 @@ from typing import Any
 
 import msgspec
 
-from hubq.store.command import Command, pairs, plain, run_script, text
+from hubq.core.malformed import Table
+from hubq.store.command import Command, pairs, plain, run_script, text, whole_table
 from hubq.store.keys import Keys
 
 #: The version of everything written to Redis. Nodes of another version cannot join.
 WIRE = "1"
+
+#: Ends of leases are before this, ms. (Whoever writes to Redis may write ``inf``.)
+FAR = float(1 << 53)
 
 
 class NodeInfo(msgspec.Struct, frozen=True):
@@ -157,11 +161,12 @@ def leave_node(keys: Keys, node: str, incarnation: int, events_kept: int, *, for
     )
 
 
-def read_nodes(keys: Keys) -> Command[dict[str, NodeInfo]]:
-    """All members."""
+def read_nodes(keys: Keys) -> Command[Table[str, NodeInfo]]:
+    """All members, by name."""
 
-    def read(answer: Any) -> dict[str, NodeInfo]:
-        return {name: msgspec.json.decode(info, type=NodeInfo) for name, info in sorted(pairs(answer).items())}
+    def read(answer: Any) -> Table[str, NodeInfo]:
+        found = whole_table(keys.nodes, answer, lambda name, info: (name, msgspec.json.decode(info, type=NodeInfo)))
+        return Table(sorted(found.items()), found.malformed)
 
     return plain("HGETALL", keys.nodes, read=read)
 
@@ -170,7 +175,7 @@ def read_leases(keys: Keys) -> Command[dict[str, int]]:
     """The end of each member's lease, ms of Redis TIME."""
 
     def read(answer: Any) -> dict[str, int]:
-        return {name: int(float(score)) for name, score in pairs(answer).items()}
+        return {name: int(min(max(float(score), 0.0), FAR)) for name, score in pairs(answer).items()}
 
     return plain("ZRANGE", keys.leases, 0, -1, "WITHSCORES", read=read)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hubq.config import Config
-from hubq.store.command import Arg, Command, pairs, plain, run_script, text
+from hubq.core.malformed import Malformed
+from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys, owner_field, split_owner_field
 
@@ -34,21 +35,45 @@ class Owner:
 
     @classmethod
     def read(cls, line: Any) -> Owner:
-        """The reverse of :attr:`line`."""
+        """The reverse of :attr:`line`. Raises ``ValueError``: it is no owner line."""
         node, incarnation, token = text(line).split(" ")
+        if not node or not incarnation.isdecimal() or not token.isdecimal() or len(incarnation) + len(token) > 36:
+            raise ValueError("no owner line (node incarnation token)")
         return cls(node, int(incarnation), int(token))
+
+    @classmethod
+    def of(cls, line: Any) -> Owner:
+        """The owner that the line names; nobody for None, and for what is no owner line.
+
+        >>> Owner.of(None), Owner.of(b"a 1 7").token, Owner.of(b"garbage").node
+        (Owner(node='-', incarnation=0, token=0), 7, '-')
+        """
+        try:
+            return cls.read(line) if line is not None else NOBODY
+        except ValueError:
+            return NOBODY
+
+
+#: Who owns what has no owner.
+NOBODY = Owner("-", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """The whole ``owners`` hash."""
+    """The whole ``owners`` hash. A malformed line is nobody's: its shard is claimed, its pin dissolved, as after a crash."""
 
     shards: dict[int, Owner]
     pins: dict[tuple[int, str], Owner]
+    malformed: tuple[Malformed, ...] = ()
+    _by_shard: dict[int, dict[str, Owner]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
-    def pinned(self, shard: int) -> dict[str, Owner]:
+    def __post_init__(self) -> None:
+        for (shard, child), owner in self.pins.items():
+            self._by_shard.setdefault(shard, {})[child] = owner
+
+    def pinned(self, shard: int) -> Mapping[str, Owner]:
         """The children of a shard that are pinned, and to whom."""
-        return {child: owner for (of, child), owner in self.pins.items() if of == shard}
+        return self._by_shard.get(shard, {})
 
 
 def read_owners(keys: Keys) -> Command[Owners]:
@@ -57,13 +82,23 @@ def read_owners(keys: Keys) -> Command[Owners]:
     def read(answer: Any) -> Owners:
         shards: dict[int, Owner] = {}
         pins: dict[tuple[int, str], Owner] = {}
-        for field, line in pairs(answer).items():
-            shard, child = split_owner_field(field)
+        malformed: list[Malformed] = []
+        for name, line in zip(answer[::2], answer[1::2], strict=True):
+            try:
+                shard, child = split_owner_field(name.decode())
+                try:
+                    owner = Owner.read(line)
+                except ValueError as error:
+                    malformed.append(Malformed.of(f"field {text(name)!r} of {keys.owners}", error))
+                    owner = NOBODY
+            except ValueError as error:  # it belongs to no shard
+                malformed.append(Malformed.of(f"field {text(name)!r} of {keys.owners}", error))
+                continue
             if child is None:
-                shards[shard] = Owner.read(line)
+                shards[shard] = owner
             else:
-                pins[shard, child] = Owner.read(line)
-        return Owners(shards, pins)
+                pins[shard, child] = owner
+        return Owners(shards, pins, tuple(malformed))
 
     return plain("HGETALL", keys.owners, read=read)
 
@@ -129,17 +164,21 @@ def pass_token(
     handover_id: str,
     closed_at_ms: float,
     pinned: Mapping[str, str],
+    apart: Iterable[str] = (),
     effects: Effects,
     events_kept: int,
 ) -> Command[str]:
-    """Give the shard to the target, but for the ``pinned`` children (child -> why): ``passed``, ``fenced`` or ``target_gone``."""
+    """Give the shard to the target, but for the ``pinned`` children (child -> why): ``passed``, ``fenced`` or ``target_gone``.
+
+    ``apart``: the children that have a pin already. The target is told of both.
+    """
     names, arguments = effects.for_script(keys, shard)
     return run_script(
         "pass_token",
         [keys.owners, keys.nodes, keys.leases, keys.events, keys.control(target), keys.stragglers, *names],
         [
             owner_field(shard), source.line, target, incarnation, handover_id, f"{closed_at_ms:.3f}", source.node,
-            events_kept, len(pinned), *(part for pin in pinned.items() for part in pin), *arguments,
+            events_kept, "\n".join(apart), len(pinned), *(part for pin in pinned.items() for part in pin), *arguments,
         ],
         text,
     )  # fmt: skip

@@ -1,4 +1,8 @@
-"""What a user of Redis must be allowed for each role: ACL rules (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/)."""
+"""What a user of Redis must be allowed for each role: ACL rules (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/).
+
+A worker and an inspector have one list of commands on all keys of the hub. A client (a web app) has a list of commands for
+each kind of key, by selectors of Redis 7: so it can send a message, but neither read one nor delete one.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +11,92 @@ import re
 from hubq.store.keys import Keys
 from hubq.store.scripts import SCRIPTS
 
-#: What reading takes. CONFIG GET and INFO are for ``hubq doctor``; SCAN sees the names of all keys of the database.
-READING = (
-    "ping", "hello", "auth", "select", "client|setname", "time", "get", "ttl", "exists", "type", "hget",
-    "hgetall", "hmget", "hlen", "hexists", "hscan", "hstrlen", "hkeys", "hvals", "zrange", "zscore", "zrangebyscore", "xlen", "xrange",
-    "xrevrange", "xread", "llen", "lrange", "scan", "info", "config|get",
-)  # fmt: skip
-#: What sending, starting and waiting for replies takes besides.
-TALKING = ("evalsha", "script|load", "blpop", "lpop", "wait", "unlink", "set", "pexpire")
+ROLES = ("worker", "client", "inspector")
+
+#: What every connection takes.
+CONNECTING = ("auth", "hello", "ping", "select", "client|setname")
+
+# -- worker ---------------------------------------------------------------------------------------------------------
+
 #: What a worker does outside of scripts. It ends a connection that it has lost with CLIENT KILL: what is still on its way
-#: there must not arrive late.
-WORKING = ("xadd", "del", "hdel", "hset", "client|id", "client|kill")
-
-#: What jobs take besides, of workers and of clients: RQ's keys, which all hubs and queues of this Redis share.
-JOBS = (
-    "~rq:*", "&rq:pubsub:*", "+@read", "+@write", "+@transaction", "+@scripting", "+@pubsub", "-@dangerous",
-    "+client|info",
+#: there must not arrive late. INFO says whether Redis is the one that it was.
+WORKING = (
+    "blpop", "client|id", "client|kill", "del", "evalsha", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hlen",
+    "hmget", "hscan", "hset", "hsetnx", "hstrlen", "info", "lpop", "pexpire", "script|load", "set", "time", "unlink",
+    "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zscore",
 )  # fmt: skip
 
-#: What looking at jobs takes besides, of inspectors.
-LOOKING_AT_JOBS = ("+@read", "+@transaction", "-@dangerous")
+# -- inspector ------------------------------------------------------------------------------------------------------
+
+#: What looking takes. SCAN sees the names of all keys of the database; INFO has what ``hubq doctor`` says of Redis. CONFIG
+#: GET is in no role: it tells the password of Redis.
+LOOKING = (
+    "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "hstrlen", "info", "scan", "time", "ttl",
+    "xlen", "xrange", "xread", "xrevrange", "zrange", "zscore",
+)  # fmt: skip
+
+# -- client ---------------------------------------------------------------------------------------------------------
+
+#: The scripts that a web app runs, and the kinds of keys that each declares: Redis asks for the right to write all of them.
+CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
+    "check_config": ("config",),
+    "end_batch": ("batch:*",),
+    "send_messages": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog"),
+    "start_children": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog", "shard:*:batches"),
+    "void_numbers": ("sender:*",),
+    "withdraw_call": ("shard:*:mailbox", "node:*:mailbox"),
+}
+#: Scripts of ``hub.move``, ``hub.kill``, ``hubq drain``, ``hubq dead`` and of an end of a partition by hand: whoever runs them needs the
+#: rules of a worker.
+OPERATOR_SCRIPTS = frozenset({"drain_node", "intervene", "replay_dead", "settle_quorum", "want_place"})
+
+#: What a web app may read.
+CLIENT_READ_KEYS = (
+    "config", "nodes", "leases", "epoch", "owners", "pins", "pins_epoch", "stragglers", "partitioned", "quorum",
+    "assignment", "events", "static", "shard:*:children", "shard:*:backlog", "shard:*:parked", "shard:*:replicas",
+    "shard:*:batches", "batch:*", "result:*", "sender:*", "node:*:vitals",
+)  # fmt: skip
+CLIENT_READS = (
+    "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "xlen", "xread", "xrevrange", "zrange",
+    "zscore",
+)  # fmt: skip
+#: What a web app may write: which commands, on which kinds of keys. ``config`` it can begin (HSETNX), never change.
+CLIENT_WRITES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("xadd",), ("shard:*:mailbox", "node:*:mailbox")),
+    (("hset", "hincrby"), ("sender:*", "shard:*:children", "shard:*:backlog", "shard:*:batches")),
+    (("pexpire",), ("sender:*", "node:*:mailbox", "batch:*")),
+    (("set", "del"), ("batch:*",)),
+    (("unlink",), ("result:*",)),
+    (("hsetnx",), ("config",)),
+    (("blpop", "lpop"), ("reply:*",)),
+)
+#: What a web app does without a key.
+CLIENT_PLAIN = ("time", "script|load", "wait")
+
+# -- jobs -----------------------------------------------------------------------------------------------------------
+
+#: RQ's keys, which all hubs and queues of this Redis share, and its channels.
+RQ_KEYS, RQ_CHANNELS = "rq:*", "&rq:pubsub:*"
+#: What looking at jobs takes.
+JOB_READS = (
+    "exists", "get", "hexists", "hget", "hgetall", "hmget", "llen", "lpos", "lrange", "scard", "sismember", "smembers",
+    "ttl", "xlen", "xrange", "xread", "xrevrange", "zcard", "zcount", "zrange", "zrangebyscore", "zrevrange", "zscore",
+)  # fmt: skip
+#: What enqueuing, waiting for and canceling jobs takes besides.
+JOB_WRITES = (
+    "del", "evalsha", "expire", "hdel", "hset", "hsetnx", "lpop", "lpush", "lrem", "persist", "rpush", "sadd", "set", "srem",
+    "unlink", "watch", "xadd", "zadd", "zpopmin", "zrem", "zremrangebyscore",
+)  # fmt: skip
+#: What running jobs takes besides.
+JOB_WORK = (
+    "blmove", "blpop", "hincrby", "hincrbyfloat", "lmove", "pexpire", "rename", "zremrangebyrank",
+)  # fmt: skip
+#: What each takes without a key.
+JOB_LOOK_PLAIN = ("multi", "exec", "discard", "unwatch")
+JOB_PLAIN = (*JOB_LOOK_PLAIN, "info", "time", "script|load", "script|exists")
+JOB_WORK_PLAIN = ("client|info", "client|setname", "publish", "subscribe", "unsubscribe")
 
 _CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
-
-ROLES = ("worker", "client", "inspector")
 
 
 def script_commands() -> tuple[str, ...]:
@@ -39,28 +105,56 @@ def script_commands() -> tuple[str, ...]:
 
 
 def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool = False) -> list[str]:
-    """The rules of one role, without ``on`` and the password. ``read_only_keys``: with ``%R~`` of Redis 7; ``jobs``: with
-    what RQ's jobs take.
+    """The rules of one role, without its password. ``read_only_keys``: with what Redis 7 has, selectors and ``%R~``;
+    ``jobs``: with what RQ's jobs take.
 
-    >>> acl_rules(Keys("chat"), "inspector")[:4]
-    ['resetkeys', 'resetchannels', '-@all', '%R~hubq:{chat}:*']
+    >>> acl_rules(Keys("chat"), "inspector")[:5]
+    ['reset', 'resetchannels', '-@all', '%R~hubq:{chat}:*', '+auth']
     """
-    everything = keys.prefix + "*"
-    rules = ["resetkeys", "resetchannels", "-@all", *(JOBS if jobs and role != "inspector" else ())]
-    looking = ("%R~rq:*" if read_only_keys else "~rq:*", *LOOKING_AT_JOBS) if jobs else ()
-    if role == "worker":
-        return [*rules, f"~{everything}", *_allowed(READING, TALKING, WORKING, script_commands())]
-    if role == "inspector":
-        pattern = f"%R~{everything}" if read_only_keys else f"~{everything}"
-        return [*rules, *looking, pattern, *_allowed(READING)]
+    rules = ["reset", "resetchannels", "-@all"]
     if not read_only_keys:
-        return [*rules, f"~{everything}", *_allowed(READING, TALKING, script_commands())]
-    # A web app writes messages, starts and its own replies; it cannot change owners, members or states.
-    # (It may ask a node about a call that it has given up, in the node's mailbox; nodes believe ``owners``, not messages.)
-    written = ("config", "sender:*", "reply:*", "bulk:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog",
-               "shard:*:batches", "batch:*", "node:*:mailbox", "result:*")  # fmt: skip
-    patterns = [f"%R~{everything}", *(f"~{keys.prefix}{pattern}" for pattern in written)]
-    return [*rules, *patterns, *_allowed(READING, TALKING, script_commands())]
+        return [*rules, *_rules_of_redis6(keys, role, jobs)]
+    if role == "client":
+        return [*rules, *_allowed(CONNECTING, CLIENT_PLAIN), *_client_selectors(keys), *_jobs(role, jobs)]
+    everything = f"{keys.prefix}*"
+    if role == "inspector":
+        return [*rules, f"%R~{everything}", *_allowed(CONNECTING, LOOKING), *_jobs(role, jobs)]
+    return [*rules, f"~{everything}", *_allowed(CONNECTING, WORKING, script_commands()), *_jobs(role, jobs)]
+
+
+def _client_selectors(keys: Keys) -> list[str]:
+    declared = tuple(dict.fromkeys(kind for kinds in CLIENT_SCRIPTS.values() for kind in kinds))
+    reading = _selector([f"%R~{keys.prefix}{kind}" for kind in CLIENT_READ_KEYS], CLIENT_READS)
+    writing = [
+        _selector([f"~{keys.prefix}{kind}" for kind in kinds], commands)
+        for commands, kinds in ((("evalsha",), declared), *CLIENT_WRITES)
+    ]
+    return [reading, *writing]
+
+
+def _jobs(role: str, jobs: bool) -> list[str]:
+    if not jobs:
+        return []
+    if role == "inspector":
+        return [*_allowed(JOB_LOOK_PLAIN), _selector([f"%R~{RQ_KEYS}"], JOB_READS)]
+    if role == "client":
+        return [*_allowed(JOB_PLAIN), _selector([f"~{RQ_KEYS}"], (*JOB_READS, *JOB_WRITES))]
+    commands = (*JOB_READS, *JOB_WRITES, *JOB_WORK)
+    return [RQ_CHANNELS, *_allowed(JOB_PLAIN, JOB_WORK_PLAIN), _selector([f"~{RQ_KEYS}"], commands)]
+
+
+def _rules_of_redis6(keys: Keys, role: str, jobs: bool) -> list[str]:
+    """Redis 6.2 has no selectors: whoever may send may do all that a worker may. An inspector has no command that writes."""
+    patterns = [f"~{keys.prefix}*", *([f"~{RQ_KEYS}"] if jobs else [])]
+    if role == "inspector":
+        return [*patterns, *_allowed(CONNECTING, LOOKING, (*JOB_LOOK_PLAIN, *JOB_READS) if jobs else ())]
+    of_jobs = (*JOB_READS, *JOB_WRITES, *JOB_WORK, *JOB_PLAIN, *JOB_WORK_PLAIN) if jobs else ()
+    channels = [RQ_CHANNELS] if jobs else []
+    return [*patterns, *channels, *_allowed(CONNECTING, WORKING, script_commands(), of_jobs)]
+
+
+def _selector(patterns: list[str], commands: tuple[str, ...]) -> str:
+    return f"({' '.join([*patterns, *_allowed(commands)])})"
 
 
 def _allowed(*groups: tuple[str, ...]) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hubq.core.malformed import Table, whole_number
 from hubq.core.wish import Wish
-from hubq.store.command import Command, pairs, plain, run_script, text
+from hubq.store.command import Command, one_of, plain, run_script, text, whole_table
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys, owner_field
 from hubq.store.owners import Owner
@@ -24,21 +25,21 @@ def want_place(keys: Keys, shard: int, child: str, wish: Wish | None, events_kep
 
 def read_pins_epoch(keys: Keys) -> Command[int]:
     """A number that changes with every wish."""
-    return plain("GET", keys.pins_epoch, read=lambda found: int(found or 0))
+    return plain("GET", keys.pins_epoch, read=whole_number)
 
 
-def read_wishes(keys: Keys) -> Command[dict[str, Wish]]:
+def read_wishes(keys: Keys) -> Command[Table[str, Wish]]:
     """All wishes written by ``hub.move``."""
-
-    def read(answer: Any) -> dict[str, Wish]:
-        return {child: Wish.read(text(line)) for child, line in pairs(answer).items()}
-
-    return plain("HGETALL", keys.pins, read=read)
+    return plain(
+        "HGETALL",
+        keys.pins,
+        read=lambda answer: whole_table(keys.pins, answer, lambda child, line: (child, Wish.read(text(line)))),
+    )
 
 
 def read_wish(keys: Keys, child: str) -> Command[Wish | None]:
     """The wish for one child."""
-    return plain("HGET", keys.pins, child, read=lambda line: None if line is None else Wish.read(text(line)))
+    return plain("HGET", keys.pins, child, read=one_of(lambda line: Wish.read(text(line)), None))
 
 
 def say_why(keys: Keys, child: str, reason: str) -> Command[None]:
@@ -55,7 +56,7 @@ def read_pin_owners(keys: Keys, shard: int, children: Sequence[str]) -> Command[
     """The owner lines of these pins, where there are any."""
 
     def read(answer: Any) -> dict[str, Owner]:
-        return {child: Owner.read(line) for child, line in zip(children, answer, strict=True) if line is not None}
+        return {child: Owner.of(line) for child, line in zip(children, answer, strict=True) if line is not None}
 
     return plain("HMGET", keys.owners, *(owner_field(shard, child) for child in children), read=read)
 
@@ -64,7 +65,7 @@ def read_shard_owners(keys: Keys, shards: Sequence[int]) -> Command[dict[int, Ow
     """The owner lines of these shards, where there are any."""
 
     def read(answer: Any) -> dict[int, Owner]:
-        return {shard: Owner.read(line) for shard, line in zip(shards, answer, strict=True) if line is not None}
+        return {shard: Owner.of(line) for shard, line in zip(shards, answer, strict=True) if line is not None}
 
     return plain("HMGET", keys.owners, *(owner_field(shard) for shard in shards), read=read)
 

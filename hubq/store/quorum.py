@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from hubq.core.malformed import whole_number
 from hubq.core.quorum import Roll
 from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.keys import Keys
@@ -13,7 +14,7 @@ from hubq.store.keys import Keys
 
 def read_epoch(keys: Keys) -> Command[int]:
     """The membership epoch, 0 for a hub that is new. Read it before the members: they are then not older."""
-    return plain("GET", keys.epoch, read=lambda answer: int(answer or 0))
+    return plain("GET", keys.epoch, read=whole_number)
 
 
 def read_roll(keys: Keys) -> Command[bytes]:
@@ -22,12 +23,15 @@ def read_roll(keys: Keys) -> Command[bytes]:
 
 
 def roll_of(data: bytes) -> Roll:
-    """The roll that stands there.
+    """The roll that stands there; an empty one, as in a hub that is new, if it cannot be read.
 
     >>> roll_of(b"").changes, roll_of(written(Roll(changes=7, sizes=((1000, 2),)))).sizes
     (0, ((1000, 2),))
     """
-    return msgspec.json.decode(data, type=Roll) if data else Roll()
+    try:
+        return msgspec.json.decode(data, type=Roll) if data else Roll()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Roll()
 
 
 def written(roll: Roll) -> bytes:

@@ -5,42 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hubq.store.command import Command, pairs, plain, text
+from hubq.core.hashing import checked_child_id
+from hubq.core.malformed import Table
+from hubq.store.command import Command, pairs, plain, table, text, whole_table
 from hubq.store.envelope import Envelope
 from hubq.store.keys import Keys
 from hubq.store.spec_record import SpecRecord
 
 
-def _specs(answer: Any) -> dict[str, SpecRecord]:
-    return {child: SpecRecord.read(data) for child, data in pairs(answer).items()}
+def _spec(child: str, data: bytes) -> tuple[str, SpecRecord]:
+    return checked_child_id(child), SpecRecord.read(data)
 
 
-def read_specs(keys: Keys, shard: int) -> Command[dict[str, SpecRecord]]:
-    """All specs of a shard."""
-    return plain("HGETALL", keys.children(shard), read=_specs)
+def _state(child: str, data: bytes) -> tuple[str, Envelope]:
+    return child, Envelope.read(data)
 
 
-def scan_specs(keys: Keys, shard: int, cursor: str, count: int) -> Command[tuple[str, dict[str, SpecRecord]]]:
+def read_specs(keys: Keys, shard: int) -> Command[Table[str, SpecRecord]]:
+    """All specs of a shard. What has a name that no child can have is malformed."""
+    key = keys.children(shard)
+    return plain("HGETALL", key, read=lambda answer: whole_table(key, answer, _spec))
+
+
+def scan_specs(keys: Keys, shard: int, cursor: str, count: int) -> Command[tuple[str, Table[str, SpecRecord]]]:
     """Some specs of a shard, without blocking Redis: (next cursor, specs); the cursor ``0`` begins and ends."""
-    return plain("HSCAN", keys.children(shard), cursor, "COUNT", count, read=lambda a: (text(a[0]), _specs(a[1])))
+    key = keys.children(shard)
+    return plain(
+        "HSCAN", key, cursor, "COUNT", count, read=lambda answer: (text(answer[0]), whole_table(key, answer[1], _spec))
+    )
 
 
-def read_some_specs(keys: Keys, shard: int, children: Sequence[str]) -> Command[dict[str, SpecRecord]]:
+def read_some_specs(keys: Keys, shard: int, children: Sequence[str]) -> Command[Table[str, SpecRecord]]:
     """The specs of these children that exist."""
-
-    def read(answer: Any) -> dict[str, SpecRecord]:
-        return {child: SpecRecord.read(data) for child, data in zip(children, answer, strict=True) if data is not None}
-
-    return plain("HMGET", keys.children(shard), *children, read=read)
+    key = keys.children(shard)
+    return plain("HMGET", key, *children, read=lambda answer: table(key, zip(children, answer, strict=True), _spec))
 
 
-def read_states(keys: Keys, shard: int) -> Command[dict[str, Envelope]]:
+def read_states(keys: Keys, shard: int) -> Command[Table[str, Envelope]]:
     """All saved states of a shard."""
-
-    def read(answer: Any) -> dict[str, Envelope]:
-        return {child: Envelope.read(data) for child, data in pairs(answer).items()}
-
-    return plain("HGETALL", keys.msk(shard), read=read)
+    key = keys.msk(shard)
+    return plain("HGETALL", key, read=lambda answer: whole_table(key, answer, _state))
 
 
 def read_envelopes(keys: Keys, shard: int, children: Sequence[str]) -> Command[dict[str, Envelope]]:

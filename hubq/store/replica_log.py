@@ -6,14 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hubq.core.malformed import reason, whole_number
 from hubq.core.replication import LogPosition
 from hubq.store.command import Arg, Command, pairs, plain, run_script, text
 from hubq.store.keys import Keys
 
+#: The kind of a log entry that could not be read.
+MALFORMED = "malformed"
+KINDS = {kind.encode(): kind for kind in ("start", "end", "message", "state", "saved")}
+
 
 @dataclass(slots=True)
 class LogItem:
-    """One thing that a commit did, as it stands in the log (all fields but the last are plain text).
+    """One thing that a commit did, as it stands in the log (all fields but the last are plain text). ``kind`` is
+    :data:`MALFORMED` for an entry that is none of it; ``word`` says why.
 
     ``kind`` is ``"start"`` and ``"end"`` (``word``: the start id), ``"message"`` (``word``: ``"ok"``, or ``"undone"`` when it
     left no trace), ``"state"`` (``payload``: an envelope), or ``"saved"``: there is a newer state in ``msk``.
@@ -80,7 +86,7 @@ def unfollow_shard(keys: Keys, shard: int, node: str, incarnation: int) -> Comma
 
 def read_last_number(keys: Keys, shard: int) -> Command[int]:
     """The number of the log's last entry; 0 when nobody follows."""
-    return plain("HGET", keys.replicas(shard), "#", read=lambda number: int(number or 0))
+    return plain("HGET", keys.replicas(shard), "#", read=whole_number)
 
 
 def read_followers(keys: Keys, shard: int) -> Command[list[Follower]]:
@@ -88,26 +94,32 @@ def read_followers(keys: Keys, shard: int) -> Command[list[Follower]]:
 
     def read(answer: Any) -> list[Follower]:
         fields = pairs(answer)
-        last = int(fields.pop("#", 0))
+        last = whole_number(fields.pop("#", None))
         found: list[Follower] = []
         for node, line in sorted(fields.items()):
-            incarnation, number, _, status = text(line).split(" ")
-            found.append(Follower(node, int(incarnation), status == "ready", max(0, last - int(number))))
+            incarnation, number, _, status = [*text(line).split(" "), "", "", "", ""][:4]
+            if incarnation.isdecimal() and number.isdecimal():  # else it is malformed: no follower reads such a line
+                behind = max(0, last - whole_number(number))
+                found.append(Follower(node, whole_number(incarnation), status == "ready", behind))
         return found
 
     return plain("HGETALL", keys.replicas(shard), read=read)
 
 
 def _entries(answer: Any) -> list[LogEntry]:
+    return [_entry(entry, fields) for entry, fields in answer or ()]
+
+
+def _entry(entry: bytes, fields: Sequence[bytes]) -> LogEntry:
     # n number kind k child c entry e method m word w payload p, in the order append_log writes them
-    return [
-        LogEntry(
-            int(fields[1]),
-            text(entry),
-            LogItem(text(fields[3]), text(fields[5]), text(fields[7]), text(fields[9]), text(fields[11]), fields[13]),
+    try:
+        kind = KINDS[fields[3]]
+        item = LogItem(
+            kind, fields[5].decode(), fields[7].decode(), fields[9].decode(), fields[11].decode(), fields[13]
         )
-        for entry, fields in answer or ()
-    ]
+        return LogEntry(int(fields[1]), text(entry), item)
+    except (LookupError, ValueError) as error:
+        return LogEntry(0, text(entry), LogItem(MALFORMED, "", word=reason(error)))
 
 
 def read_logs(

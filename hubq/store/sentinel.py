@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import redis
 import redis.asyncio
@@ -14,10 +14,8 @@ from redis.backoff import NoBackoff
 from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 from redis.retry import Retry
 
-from hubq.errors import ConfigError
-from hubq.store.tls import PAST_THE_TICKETS
-
-SCHEMES = ("redis+sentinel", "rediss+sentinel")
+from hubq.store.tls import PAST_THE_TICKETS, host_name_checked
+from hubq.store.url import Url, refuse
 
 #: How long one Sentinel may take to answer before the next one is asked, seconds.
 ANSWER_TIMEOUT = 1.0
@@ -49,14 +47,14 @@ class SentinelAddress:
     @classmethod
     def read(cls, url: str) -> SentinelAddress:
         """The address in a URL, or :class:`~hubq.errors.ConfigError` that says what is wrong with it."""
-        parts = urlsplit(url)
+        parts = Url.read(url).parts
         login, _, hosts = parts.netloc.rpartition("@")
         sentinels = tuple(_host(url, host) for host in hosts.split(","))
         service, _, db = parts.path.strip("/").partition("/")
         if not service:
-            raise ConfigError(f"Redis URL {url!r}: it names no service: write {FORM}")
+            refuse(url, f"it names no service: write {FORM}")
         if not (db or "0").isdigit():
-            raise ConfigError(f"Redis URL {url!r}: {db!r} is no number of a database: write {FORM}")
+            refuse(url, f"{db!r} is no number of a database: write {FORM}")
         options: dict[str, Any] = {"db": int(db or 0)}
         user, _, password = login.partition(":")
         options |= {"username": unquote(user)} if user else {}
@@ -65,13 +63,12 @@ class SentinelAddress:
         for name, value in parse_qsl(parts.query):
             of, name = (of_sentinels, name[9:]) if name.startswith("sentinel_") else (options, name)
             parse: Any = URL_QUERY_ARGUMENT_PARSERS.get(name, str)
-            try:
-                of[name] = parse(value)
-            except (TypeError, ValueError):
-                raise ConfigError(f"Redis URL {url!r}: {name}={value} is not what redis-py takes") from None
+            of[name] = parse(value)
         if parts.scheme == "rediss+sentinel":
             options["ssl"] = True
             of_sentinels = {name: value for name, value in options.items() if name.startswith("ssl")} | of_sentinels
+            options |= host_name_checked(options)
+            of_sentinels |= host_name_checked(of_sentinels)
         return cls(sentinels, unquote(service), options, of_sentinels)
 
     def sync_client(self, options: dict[str, Any]) -> Any:
@@ -104,5 +101,5 @@ def sentinels_of(client: Any) -> list[Any]:
 def _host(url: str, host: str) -> tuple[str, int]:
     name, _, port = host.rpartition(":") if ":" in host else (host, ":", "26379")
     if not name or not port.isdigit():
-        raise ConfigError(f"Redis URL {url!r}: {host!r} is no host and port: write {FORM}")
+        refuse(url, f"it must have hosts and ports: write {FORM}")
     return name.strip("[]"), int(port)

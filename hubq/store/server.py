@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspect import signature
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
 import redis
 import redis.asyncio
@@ -12,9 +12,9 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 
-from hubq.errors import ConfigError
-from hubq.store.sentinel import SCHEMES, SentinelAddress
-from hubq.store.tls import PAST_THE_TICKETS
+from hubq.store.sentinel import SentinelAddress
+from hubq.store.tls import PAST_THE_TICKETS, host_name_checked
+from hubq.store.url import SENTINEL_SCHEMES, Url, refuse
 
 #: How long one answer may take before the connection counts as lost, seconds.
 ANSWER_TIMEOUT = 5.0
@@ -50,23 +50,22 @@ class RedisServer:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("redis", "rediss", "unix", *SCHEMES):
-            raise ConfigError(
-                f"Redis URL {url!r}: it must begin with redis://, rediss://, unix://, redis+sentinel:// or "
-                "rediss+sentinel://"
-            )
+        read = Url.read(url)
         self.url = url
-        self._sentinel = SentinelAddress.read(url) if parts.scheme in SCHEMES else None
-        host = parts.netloc.rpartition("@")[2]
-        self.address = f"{parts.scheme}://{host}{parts.path}"
+        self.address = read.address
+        self._sentinel = SentinelAddress.read(url) if read.parts.scheme in SENTINEL_SCHEMES else None
+        self._tls = host_name_checked(dict(parse_qsl(read.parts.query))) if read.parts.scheme == "rediss" else {}
+        try:
+            self.sync_client(ANSWER_TIMEOUT).connection_pool.make_connection()  # (which does not connect)
+        except (TypeError, ValueError):
+            refuse(url, "it has a parameter (behind the ?) that redis-py does not take")
 
     def _options(self, timeout: float) -> dict[str, Any]:
         # Retries are ours (below): redis-py's own would repeat blocking reads as well.
         return {
             "protocol": 2,
             "socket_timeout": timeout,
-            "socket_connect_timeout": ANSWER_TIMEOUT,
+            "socket_connect_timeout": min(timeout, ANSWER_TIMEOUT),
             "retry": Retry(NoBackoff(), 0),
             **UNANNOUNCED,
         }
@@ -74,13 +73,13 @@ class RedisServer:
     def sync_client(self, timeout: float) -> Any:
         if self._sentinel is not None:
             return self._sentinel.sync_client(self._options(timeout))
-        tls = PAST_THE_TICKETS if self.url.startswith("rediss://") else {}
+        tls = {**self._tls, **PAST_THE_TICKETS} if self._tls else {}
         return redis.Redis.from_url(self.url, **self._options(timeout), **tls)
 
     def async_client(self, timeout: float) -> Any:
         if self._sentinel is not None:
             return self._sentinel.async_client(self._options(timeout))
-        return redis.asyncio.Redis.from_url(self.url, **self._options(timeout))
+        return redis.asyncio.Redis.from_url(self.url, **self._options(timeout), **self._tls)
 
 
 def raw(client: Any) -> Any:

@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hubq.store.command import Command, pairs, plain, text
+from hubq.store.command import Command, plain, text
 from hubq.store.keys import Keys
-
-#: Settings of Redis that matter to a hub.
-SETTINGS = ("maxmemory-policy", "maxmemory", "appendonly", "save")
-
-
-def read_server_settings(name: str) -> Command[dict[str, str]]:
-    """One setting of Redis. Raises :class:`~hubq.errors.RedisRefused` where CONFIG may not be used."""
-    return plain("CONFIG", "GET", name, read=lambda answer: {key: text(value) for key, value in pairs(answer).items()})
 
 
 def read_server_info(section: str) -> Command[dict[str, str]]:
-    """A section of INFO."""
+    """A section of INFO. (CONFIG GET would say more, and the password of Redis as well: no user of a hub may have it.)"""
 
     def read(answer: Any) -> dict[str, str]:
         lines = (line.partition(":") for line in text(answer).splitlines() if ":" in line)

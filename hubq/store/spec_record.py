@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from sys import intern
 
 import msgspec
 from msgspec.structs import replace
 
+from hubq.core.malformed import reason
+from hubq.core.wish import Wish
+
 _NONE: dict[str, object] = {}
+_START_ID = re.compile(rb'"start_id":"([^"]*)"')
 
 
 class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stored spec. ``start_id`` is unique to the request that wrote it; ``place`` is the line of a ``Wish``, if it has one.
+
+    ``malformed`` says why what stands there is no spec (empty: it is one). Such a child is parked, and can be stopped.
 
     >>> record = SpecRecord(name="Room", module="app", start_id="s:1", arguments=b"p...")
     >>> SpecRecord.read(record.written()) == record
@@ -25,6 +32,7 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, object] = {}
     arguments: bytes = b""
     place: str = ""
+    malformed: str = ""
 
     def started_by(self, start_id: str) -> SpecRecord:
         """The same with the id of the request that writes it."""
@@ -40,9 +48,21 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def read(cls, data: bytes) -> SpecRecord:
-        """The reverse of :meth:`written`."""
+        """The reverse of :meth:`written`. It never raises.
+
+        >>> SpecRecord.read(b'{"name": "Room"').malformed
+        'DecodeError: Input data was truncated'
+        """
         line, _, arguments = data.partition(b"\n")
-        head = msgspec.json.decode(line, type=_Line)
+        try:
+            head = msgspec.json.decode(line, type=_Line)
+            if head.place:
+                Wish.read(head.place)
+        except Exception as error:
+            # The script that deletes a spec looks for its start id, wherever it stands.
+            found = _START_ID.search(data)
+            start_id = found[1].decode("utf-8", "backslashreplace") if found else ""
+            return cls("?", "", start_id, malformed=reason(error))
         # Many children share these words: a node with a million of them keeps each word once.
         return cls(
             intern(head.name), intern(head.module), intern(head.start_id), intern(head.restart),

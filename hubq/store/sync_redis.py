@@ -149,6 +149,10 @@ class SyncRedis:
         answers: list[Any] = pipeline.execute(raise_on_error=False)
         return answers
 
+    def hang_up(self) -> None:
+        """Let the next request have a new connection."""
+        self._hang_up()
+
     def close(self) -> None:
         """Close all connections, those of requests under way as well."""
         self._hang_up()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hubq.store.command import Arg, Command, pairs, plain, run_script, text
+from hubq.store.command import Arg, Command, one_of, pairs, plain, run_script, text
 from hubq.store.keys import Keys, owner_field
 from hubq.store.mailbox import position
-from hubq.store.owners import Owner
+from hubq.store.owners import Kept, Owner
 
 #: At so many crashes what was in hand at all of them is set aside (``MOST_TRIES`` in ``lua/_crash.lua``).
 MOST_TRIES = 3
@@ -60,6 +60,17 @@ class Watch:
         return position(entry) <= self.until
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A message in hand, or a start under way: under which owner line, and its field and entry in ``tries``."""
+
+    shard: int
+    pinned: str | None
+    owner: Owner
+    field: str
+    entry: str
+
+
 def message_field(child: str) -> str:
     """The field of the message of a child that is in hand."""
     return f"message {child}"
@@ -71,17 +82,24 @@ def start_field(child: str) -> str:
 
 
 def read_tries(keys: Keys, shard: int) -> Command[Watch | None]:
-    """The watch over a shard; None (nearly always) if there is nothing to watch for."""
+    """The watch over a shard; None (nearly always) if there is nothing to watch for. Marks that cannot be read count for
+    nothing.
+    """
 
     def read(answer: object) -> Watch | None:
         fields = {name: text(value) for name, value in pairs(answer).items()}  # type: ignore[arg-type]
         if not fields:
             return None
-        last, stage, *crashes = fields.pop("watch", "0-0 open").split()
-        marks = {name: Mark.read(line) for name, line in fields.items()}
-        return Watch(position(last), stage, tuple(crashes), marks)
+        stands = fields.pop("watch", "")
+        marks = {name: mark for name, line in fields.items() if (mark := one_of(Mark.read, None)(line)) is not None}
+        return one_of(lambda line: _watch(line, marks), Watch((0, 0), "open", (), marks))(stands)
 
     return plain("HGETALL", keys.tries(shard), read=read)
+
+
+def _watch(line: str, marks: dict[str, Mark]) -> Watch:
+    last, stage, *crashes = line.split()
+    return Watch(position(last), stage, tuple(crashes), marks)
 
 
 def mark_tries(keys: Keys, shard: int, pinned: str | None, owner: Owner, marks: Mapping[str, str]) -> Command[str]:
@@ -102,15 +120,38 @@ def end_watch(keys: Keys, shard: int, owner: Owner) -> Command[str]:
     )
 
 
+def blame(keys: Keys, suspect: Suspect, kept: Kept, callers: Sequence[str] = ()) -> Command[str]:
+    """This message, or this start, has taken the node down that owns it: ``counted``; ``condemned``, for the third time;
+    ``gone``: it is done; ``fenced``: the node owns it no more.
+    """
+    owner = suspect.owner
+    return run_script(
+        "blame_suspect",
+        [keys.owners, keys.events, *keys.crash_keys(suspect.shard), *map(keys.reply, callers)],
+        [
+            owner_field(suspect.shard, suspect.pinned), owner.line, suspect.shard, suspect.field, suspect.entry,
+            f"{owner.node}#{owner.incarnation}", kept.events, kept.letters, kept.reply_ttl_ms, *callers,
+        ],
+        lambda answer: text(answer[0]),
+        lambda more: blame(keys, suspect, kept, [*callers, *more]),
+    )  # fmt: skip
+
+
 def absolve_node(
-    keys: Keys, shards: Sequence[int], node: str, incarnation: int, nodes: Sequence[str] = ()
-) -> Command[int]:
-    """This incarnation of the node was only cut off: take its crashes back; how many counts that were."""
+    keys: Keys, shards: Sequence[int], node: str, incarnation: int, spared: Suspect | None = None,
+    nodes: Sequence[str] = (),
+) -> Command[int]:  # fmt: skip
+    """This incarnation of the node was only cut off: take its crashes back; how many counts that were. What ``spared``
+    names has held the node up for longer than its lease: its count stays.
+    """
     names = [keys.owners, *(key for shard in shards for key in keys.crash_keys(shard)), *map(keys.control, nodes)]
     return run_script(
         "absolve_node",
         names,
-        [f"{node}#{incarnation}", len(shards), *shards, *nodes],
+        [
+            f"{node}#{incarnation}", spared.shard if spared else "", spared.field if spared else "",
+            spared.entry if spared else "", len(shards), *shards, *nodes,
+        ],
         lambda answer: int(answer[1]),
-        lambda more: absolve_node(keys, shards, node, incarnation, [*nodes, *more]),
-    )
+        lambda more: absolve_node(keys, shards, node, incarnation, spared, [*nodes, *more]),
+    )  # fmt: skip

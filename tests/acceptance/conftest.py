@@ -52,6 +52,11 @@ class WorkerProcess:
             assert match is not None, f"no line {pattern!r} within {timeout:g} s in:\n" + "\n".join(self.lines)
             return match
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self._process.send_signal(number)

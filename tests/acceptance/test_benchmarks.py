@@ -52,6 +52,19 @@ def test_a_part_that_takes_too_long_is_named_and_the_others_are_measured(
     assert [line for line in done.stderr.splitlines() if "not done" in line] == late
 
 
+def test_a_child_that_blocks_its_loop_costs_nobody_a_call_or_the_lease_and_is_named(real_server: RedisServer) -> None:
+    """As two minutes with the default lease are: the loop is blocked for longer than the lease, again and again."""
+    sizes = ["--lease", "1.5", "--block", "5", "--every", "6", "--seconds", "14", "--children", "40", "--rate", "60"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.blocked_loop", *sizes],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    assert "3 times blocked for 5 s" in done.stdout
+    assert "evictions 0, failed calls 0 (time-out 20 s)" in done.stdout
+    assert "culprit.block is named in: top, doctor, the log" in done.stdout
+
+
 def test_hubq_bench_measures_and_leaves_nothing_behind(real_server: RedisServer) -> None:
     with Redis.from_url(real_server.url) as redis:
         before = set(redis.keys())

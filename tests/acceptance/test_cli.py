@@ -71,6 +71,13 @@ def test_start_by_module_and_name(shell: Shell) -> None:
     assert shell.ok("start", APP, "c-1", "basic:Counter") == "c-1 runs on a"
 
 
+def test_a_child_id_that_looks_like_an_option_is_no_question_for_help(shell: Shell) -> None:
+    shell.worker("a")
+    shell.ok("start", APP, "-dash", "Counter", "3")
+    assert shell.ok("call", APP, "-dash", "total") == "3"
+    assert "Usage" in shell.ok("call", "--help")
+
+
 @pytest.mark.long
 def test_arguments_are_json_or_text_and_results_too(shell: Shell, hub_id: str) -> None:
     shell.worker("a")

@@ -13,6 +13,7 @@ import yaml
 
 from hubq import Child, ChildSpec, HotSwap, Hub, HubqError
 from hubq.cli.deploy import kubernetes, systemd
+from hubq.store.vitals import EVERY
 
 from .test_metrics import pages_of, until
 
@@ -38,6 +39,10 @@ def test_the_manifest_is_yaml_whose_times_fit_each_other(shell: Shell, hub_id: s
     drain = float(command[command.index("--drain-timeout") + 1])
     assert pod["terminationGracePeriodSeconds"] > drain > 5.0
     assert deployment["spec"]["replicas"] == 5
+    spec = deployment["spec"]
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, "an old worker stays until the new one is ready"
+    assert spec["minReadySeconds"] >= 2 * EVERY + 2, "children that fail in on_start have been counted"
+    assert spec["progressDeadlineSeconds"] > spec["minReadySeconds"] + drain
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     port = command[command.index("--metrics-port") + 1]
     assert worker["ports"] == [{"name": "metrics", "containerPort": int(port)}]
@@ -55,6 +60,32 @@ def test_the_unit_file_has_the_same_times(shell: Shell) -> None:
     assert f"hubq worker {APP} --name %H-%i --drain-timeout 30" in service["ExecStart"]
     assert int(service["TimeoutStopSec"]) > 30
     assert service["KillSignal"] == "SIGTERM"
+
+
+def test_a_pod_has_no_right_that_it_does_not_need() -> None:
+    pod = yaml.safe_load(kubernetes(APP, Hub("chat"), 3, "image"))["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True and pod["securityContext"]["runAsUser"] > 0
+    assert worker["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert [each["mountPath"] for each in worker["volumeMounts"]] == ["/tmp"]
+    assert "memory" in worker["resources"]["limits"] and "cpu" not in worker["resources"]["limits"]
+
+
+def test_a_unit_has_no_right_that_it_does_not_need() -> None:
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read_string(systemd(APP, Hub("chat"), "/srv/app"))
+    service = unit["Service"]
+    for setting in ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "RestrictSUIDSGID"):
+        assert service[setting] == "true"
+    assert service["ProtectSystem"] == "strict" and service["CapabilityBoundingSet"] == ""
+
+
+def test_the_compose_file_publishes_no_redis() -> None:
+    composed = yaml.safe_load((Path(__file__).parents[2] / "docker" / "compose.yaml").read_text())
+    assert not [name for name, service in composed["services"].items() if "ports" in service]
 
 
 def times_of(hub: Hub) -> tuple[int, int, int, int]:

@@ -65,9 +65,9 @@ def test_state_is_json_whatever_it_is(shell: Shell, hub_id: str, kind: str) -> N
     shell.ok("call", hub_id, "c-1", "keep", kind)
     record = json.loads(shell.ok("state", hub_id, "c-1", "--json"), parse_constant=pytest.fail)
     expected = {
-        "tuple_keys": "{'value': {(1, 2): 3}}",
-        "cycle": "{'value': [[...]]}",
-        "not_a_number": "{'value': nan}",
+        "tuple_keys": {"value": "{(1, 2): 3}"},
+        "cycle": {"value": ["..."]},
+        "not_a_number": {"value": "nan"},
     }
     assert record["state"] == expected[kind] and record["size"] > 0
 
@@ -164,3 +164,10 @@ def test_config_shows_what_is_fixed_and_what_the_app_says(busy: Shell, hub_id: s
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in busy.run("config", APP).stdout.splitlines()}
     assert rows["lease"] == ["2.0", "the app's"]
     assert rows["threads"] == ["16", "default"]
+
+
+def test_what_a_child_is_busy_with_is_said(busy: Shell, hub_id: str) -> None:
+    eventually(lambda: "busy with hold for" in busy.ok("ps", hub_id))
+    (node,) = json.loads(busy.ok("nodes", hub_id, "--json"))
+    assert node["busy"]["c-2"].startswith("busy with hold for ") and "c-1" not in node["busy"]
+    assert node["backlog"] == 4 and node["unready"] == ""

@@ -8,8 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from hubq import Hub
 from hubq.jobs.work import HubJob
 
 from .conftest import APPS, Shell, WorkerProcess
+from .waiting import alive, ended, wait_until_gone
 
 pytestmark = pytest.mark.acceptance
 
@@ -33,24 +33,22 @@ def client(shell: Shell) -> Iterator[Any]:
     client.close()
 
 
-def soon(condition: Callable[[], Any], what: str, within: float = 20.0) -> Any:
-    until = time.monotonic() + within
-    while not (answer := condition()):
-        assert time.monotonic() < until, f"not within {within:g} s: {what}"
-        time.sleep(0.01)
-    return answer
-
-
 def notes(client: Any, hub: Hub) -> list[list[str]]:
-    return [line.decode().split() for line in client.lrange(f"notes:{hub.hub_id}", 0, -1)]
+    """What the jobs have noted: those that were waited for, and the others."""
+    lines = [line for key in ("seen", "notes") for line in client.lrange(f"{key}:{hub.hub_id}", 0, -1)]
+    return [line.decode().split() for line in lines]
 
 
-def begun(client: Any, hub: Hub, times: int = 1) -> Any:
-    def found() -> Any:
-        lines = [line for line in notes(client, hub) if line[0] == "begin"]
-        return lines if len(lines) >= times else None
+def noted(client: Any, hub: Hub, words: Collection[str], times: int) -> list[list[str]]:
+    """Wait until this many lines begin with one of these words."""
+    while len(found := [line for line in notes(client, hub) if line[0] in words]) < times:
+        line = client.blmove(f"notes:{hub.hub_id}", f"seen:{hub.hub_id}", 20, "LEFT", "RIGHT")
+        assert line is not None, f"not within 20 s: {times} lines of {words} among {notes(client, hub)}"
+    return found
 
-    return soon(found, f"{times} jobs begun")
+
+def begun(client: Any, hub: Hub, times: int = 1) -> list[list[str]]:
+    return noted(client, hub, ("begin",), times)
 
 
 def work(shell: Shell, name: str, *options: str) -> WorkerProcess:
@@ -60,19 +58,8 @@ def work(shell: Shell, name: str, *options: str) -> WorkerProcess:
 
 
 def finished(job: Any) -> Any:
-    soon(lambda: job.get_status() in (JobStatus.FINISHED, JobStatus.FAILED), f"job {job.id} ended")
-    return (
-        job.latest_result().return_value if job.get_status() == JobStatus.FINISHED else job.latest_result().exc_string
-    )
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] != "Z"
+    status, result = ended(job), job.latest_result()
+    return result.return_value if status == JobStatus.FINISHED else result.exc_string
 
 
 def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub) -> None:
@@ -109,13 +96,10 @@ def test_callbacks_are_called_as_rq_does(shell: Shell, hub: Hub, client: Any, ke
     work(shell, "a")
     assert finished(good) == 3 and "not today" in finished(bad)
 
-    def heard() -> Any:
-        said = [line for line in notes(client, hub) if line[0] in ("succeeded", "failed")]
-        return said if len(said) >= 3 else None
-
     # (RQ calls on_failure at each try.)
     tries = [["failed", bad.id, "ValueError", hub.hub_id]] * 2
-    assert soon(heard, "all callbacks") == [["succeeded", good.id, "3", hub.hub_id], *tries]
+    said = noted(client, hub, ("succeeded", "failed"), 3)
+    assert said == [["succeeded", good.id, "3", hub.hub_id], *tries]
 
 
 @pytest.mark.long
@@ -176,10 +160,9 @@ def test_a_killed_job_process_is_started_again(shell: Shell, hub: Hub, client: A
     job = hub.enqueue("jobs_app.slow", "x", 1.0, retry=rq.Retry(max=1))
     for times in (1, 2):
         horse = int(begun(client, hub, times)[-1][2])
-        soon(lambda: rq.Worker.all(queue=hub.rq_queue), "RQ knows the worker")
         (process,) = rq.Worker.all(queue=hub.rq_queue)
         os.kill(process.pid, signal.SIGKILL)
-        soon(lambda horse=horse: not alive(horse), "the job ends with its worker")
+        wait_until_gone([horse], 20)
     worker.wait_line("job process .* starting it again")
     assert finished(job) == "x", "its node has given it back"
     assert finished(limbo) == 3
@@ -202,7 +185,7 @@ def test_no_process_outlives_a_killed_worker_and_its_job_is_given_back(shell: Sh
     horse = int(begun(client, hub)[0][2])
     (process,) = rq.Worker.all(queue=hub.rq_queue)
     worker.signal(signal.SIGKILL)
-    soon(lambda: not alive(process.pid) and not alive(horse), "both processes are gone")
+    wait_until_gone([process.pid, horse], 20)
     assert hub.rq_queue.job_ids == [job.id] and job.get_status() == JobStatus.QUEUED
 
 
@@ -211,7 +194,7 @@ def test_rqs_own_stop_command_stops_a_job(shell: Shell, hub: Hub, client: Any) -
     job = hub.enqueue("jobs_app.slow", "x", 30.0)
     begun(client, hub)
     send_stop_job_command(client, job.id)
-    soon(lambda: job.get_status() == JobStatus.STOPPED, "stopped")
+    assert ended(job) == JobStatus.STOPPED
 
 
 @pytest.mark.long
@@ -239,8 +222,9 @@ def test_options_that_contradict(shell: Shell) -> None:
 @pytest.mark.long
 def test_jobs_under_the_users_of_hubq_acl(shell: Shell, hub: Hub, client: Any) -> None:
     urls = {}
+    old = ["--redis6"] if int(client.info("server")["redis_version"].partition(".")[0]) < 7 else []
     for role in ("worker", "client", "inspector"):
-        words = shlex.split(shell.ok("acl", hub.hub_id, role, "--jobs", "--redis6").replace(">PASSWORD", "'>secret'"))
+        words = shlex.split(shell.run("acl", hub.hub_id, role, "--jobs", *old).stdout.replace("#SHA256", ">secret"))
         client.execute_command(*words)
         urls[role] = shell.environment["HUBQ_REDIS_URL"].replace("redis://", f"redis://{words[2]}:secret@")
     web = Hub(hub.hub_id, redis=urls["client"])
@@ -251,7 +235,6 @@ def test_jobs_under_the_users_of_hubq_acl(shell: Shell, hub: Hub, client: Any) -
     assert [finished(job) for job in (*jobs, later)] == [3, 7, 11]
     web.close()
     assert json.loads(shell.ok("jobs", hub.hub_id, "--json", "--redis", urls["inspector"]))["counts"]["finished"] == 3
-    words = shlex.split(shell.ok("acl", hub.hub_id, "inspector", "--redis6").replace(">PASSWORD", "'>secret'"))
-    client.execute_command("ACL", "DELUSER", words[2])
+    words = shlex.split(shell.run("acl", hub.hub_id, "inspector", *old).stdout.replace("#SHA256", ">secret"))
     client.execute_command(*words)
     assert "check the user" in shell.fails(3, "jobs", hub.hub_id, "--redis", urls["inspector"])

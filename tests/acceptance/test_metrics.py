@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ def test_a_node_that_drains_is_alive_and_not_ready(shell: Shell, hub: Hub) -> No
     assert get(base + "/healthz")[0] == 200
 
 
-def test_a_loop_that_stands_still_for_longer_than_the_lease_is_not_alive(
+def test_a_loop_that_stands_still_for_longer_than_the_lease_is_alive_and_not_ready(
     shell: Shell, hub: Hub, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "go-on"
@@ -102,9 +103,10 @@ def test_a_loop_that_stands_still_for_longer_than_the_lease_is_not_alive(
     shell.ok("start", APP, "c-1", "Counter")
     hub.ref("c-1").cast("block", str(go_on))
     worker.wait_line("c-1 blocks the loop")
-    until(base, "/healthz", 503)
+    until(base, "/readyz", 503)
+    assert get(base + "/healthz") == (200, "ok\n"), "it is no reason to restart it"
+    assert "hubq_loop_blocked_total{" in get(base + "/metrics")[1]
     go_on.touch()
-    until(base, "/healthz", 200)
     until(base, "/readyz", 200)
 
 
@@ -146,3 +148,28 @@ class Counter(Child):
     worker.wait_line(r"growing\.py changed")
     worker.wait_line("worker a has left")
     assert hub.ref("c-1").call("add", 4, timeout=20) == 43
+
+
+def test_connections_that_say_nothing_hold_nobody_up(shell: Shell) -> None:
+    worker = shell.worker("a", "--metrics-port", "0")
+    base = pages_of(worker)
+    until(base, "/healthz", 200)
+    place = ("127.0.0.1", int(base.rpartition(":")[2]))
+    half_open = [socket.create_connection(place, timeout=5) for _ in range(250)]
+    for number, connection in enumerate(half_open):
+        with suppress(OSError):  # it may be closed already, for a younger one
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: "[: number % 36])
+    for _ in range(20):
+        assert get(base + "/healthz")[0] == 200
+    assert get(base + "/metrics")[0] == 200
+    threads = int(Path(f"/proc/{worker.pid}/status").read_text().partition("Threads:")[2].split()[0])
+    assert threads < 32 + 20, "each connection took a thread, and kept it"
+    for connection in half_open:
+        connection.close()
+
+
+def test_a_connection_that_says_nothing_is_closed(shell: Shell) -> None:
+    base = pages_of(shell.worker("a", "--metrics-port", "0"))
+    with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])), timeout=20) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert connection.recv(100) == b"", "within its 5 s, not the test's 20"

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ import pytest
 from hubq import Child, ChildSpec, Hub
 
 from .conftest import Shell, WorkerProcess
+from .waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 HEAD = """
-import asyncio, os
+import asyncio, logging, os
 from hubq import Child, Hub, HotSwap
 
 hub = Hub(os.environ["HUBQ_TEST_HUB"], lease=1.5, lease_margin=0.4, heartbeat=0.1)
@@ -65,8 +65,8 @@ hub = Hub(os.environ["HUBQ_TEST_HUB"], lease=60.0, stop_timeout=0.5, migration=H
 
 @hub.child
 class Clinging(Child):
-    async def cling(self, path):
-        open(path, "a").close()
+    async def cling(self):
+        logging.getLogger("shop").warning("x clings")
         while True:
             try:
                 await asyncio.Event().wait()
@@ -101,14 +101,6 @@ def listed(shell: Shell, hub: Hub) -> dict[str, dict[str, Any]]:
     return {child["child_id"]: child for child in json.loads(shell.ok("ps", hub.hub_id, "--json"))}
 
 
-def until(condition: Callable[[], Any], what: str, within: float = 30.0) -> Any:
-    end = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-    return found
-
-
 def start(shell: Shell, hub: Hub, tmp_path: Path, folder: str, child: str, name: str, *args: str) -> None:
     """`hubq start` with the app of one of the workers."""
     done = subprocess.run(
@@ -130,7 +122,7 @@ def test_a_child_whose_code_was_not_deployed_waits_for_the_version_that_works(
     bad = deploy("bad", BROKEN)
     old.signal(signal.SIGTERM)
     assert old.wait(30) == 0
-    parked = until(lambda: (c := listed(shell, hub)["feed"])["status"] == "parked" and c, "feed is parked")
+    parked = until(hub, lambda: (c := listed(shell, hub)["feed"])["status"] == "parked" and c, "feed is parked")
     assert "a_module_that_was_not_deployed" in parked["reason"]
     assert hub.ref("steady").call("add", timeout=10) == 1, "its neighbours are served"
     for _ in range(4):
@@ -143,7 +135,7 @@ def test_a_child_whose_code_was_not_deployed_waits_for_the_version_that_works(
     bad.signal(signal.SIGKILL)
     bad.wait(10)
     again = deploy("again", BROKEN)
-    until(lambda: listed(shell, hub)["feed"]["node"] == "again", "the shard has been taken over")
+    until(hub, lambda: listed(shell, hub)["feed"]["node"] == "again", "the shard has been taken over")
     assert listed(shell, hub)["feed"]["backlog"] == 4
 
     # The fixed version replaces it: state and messages are all there.
@@ -171,14 +163,16 @@ def test_children_of_a_bad_deploy_find_the_worker_that_has_the_right_version(
     def parked() -> bool:
         return all(listed(shell, hub)[name]["status"] == "parked" for name in names)
 
-    until(parked, "all are parked")
+    until(hub, parked, "all are parked")
     for name in names:
         hub.ref(name).cast("add")
 
     # The right version comes beside the bad one, which keeps half of the shards: nobody waits for them to move.
     deploy("good", FEED.format(version=2))
     assert [hub.ref(name).call("add", timeout=20) for name in names] == [3] * len(names)
-    away = until(lambda: [c for c in listed(shell, hub).values() if c["pin"] == "straggler" and c["reason"]], "pins")
+    away = until(
+        hub, lambda: [c for c in listed(shell, hub).values() if c["pin"] == "straggler" and c["reason"]], "pins"
+    )
     for child in away:
         assert (child["node"], child["status"]) == ("good", "running")
         assert child["reason"].startswith("cannot start on bad: "), child
@@ -186,7 +180,11 @@ def test_children_of_a_bad_deploy_find_the_worker_that_has_the_right_version(
     bad.signal(signal.SIGTERM)
     assert bad.wait(30) == 0
     assert [hub.ref(name).call("add", timeout=20) for name in names] == [4] * len(names)
-    until(lambda: not [c for c in listed(shell, hub).values() if c["pin"] or c["reason"]], "all are with their shards")
+    until(
+        hub,
+        lambda: not [c for c in listed(shell, hub).values() if c["pin"] or c["reason"]],
+        "all are with their shards",
+    )
 
 
 def test_a_run_that_fails_again_and_again_is_parked_and_its_restart_policy_holds(
@@ -195,7 +193,7 @@ def test_a_run_that_fails_again_and_again_is_parked_and_its_restart_policy_holds
     worker = deploy("w", LOOPING)
     start(shell, hub, tmp_path, "w", "loop", "Loop")
     start(shell, hub, tmp_path, "w", "steady", "Steady")
-    parked = until(lambda: (c := listed(shell, hub)["loop"])["status"] == "parked" and c, "loop is parked")
+    parked = until(hub, lambda: (c := listed(shell, hub)["loop"])["status"] == "parked" and c, "loop is parked")
     assert parked["reason"] == "run() ended more than 3 times in 60 s"
     assert hub.ref("steady").call("add") == 1
     hub.ref("loop").cast("add")
@@ -208,7 +206,7 @@ def test_a_run_that_fails_again_and_again_is_parked_and_its_restart_policy_holds
     traces = tmp_path / "traces"
     future = hub.start_child("fleeting", _fleeting(tmp_path), str(traces), restart="temporary")
     assert future.result().started == {"fleeting": "w"}
-    until(lambda: "fleeting" not in listed(shell, hub), "it has ended")
+    until(hub, lambda: "fleeting" not in listed(shell, hub), "it has ended")
     assert traces.read_text() == "x"
 
     # Fixed code: the loop goes on from its last commit.
@@ -231,8 +229,8 @@ def _fleeting(tmp_path: Path) -> Any:
 def test_a_worker_ends_though_a_child_does_not(shell: Shell, hub: Hub, tmp_path: Path, deploy: Any) -> None:
     worker = deploy("a", CLINGING)
     start(shell, hub, tmp_path, "a", "x", "Clinging")
-    hub.ref("x").cast("cling", str(tmp_path / "clings"))
-    until((tmp_path / "clings").exists, "the handler has begun")
+    hub.ref("x").cast("cling")
+    worker.wait_line("x clings")
     worker.signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     worker.wait_line("a handler on node a goes on though it was cancelled: let CancelledError through")

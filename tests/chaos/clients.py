@@ -71,8 +71,10 @@ class Book:
 class Clients:
     """Senders: ``threads`` that wait, and as many tasks that await, each with a sender name of its own."""
 
-    def __init__(self, hub: Hub, children: list[str], seed: int, *, threads: int, tasks: int, pause: float) -> None:
-        self.book = Book()
+    def __init__(
+        self, hub: Hub, children: list[str], book: Book, seed: int, *, threads: int, tasks: int, pause: float
+    ) -> None:
+        self.book = book
         self._hub = hub
         self._children = children
         self._pause = pause

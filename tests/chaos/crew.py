@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .alibis import Alibis
 from .proxy import Network, Proxy
 
 APPS = Path(__file__).parent / "apps"
@@ -36,10 +37,11 @@ class Worker:
 class Crew:
     """All workers of the run: those that serve, those that are leaving, and what the ended ones said."""
 
-    def __init__(self, network: Network, hub_id: str, lease: float, directory: Path) -> None:
+    def __init__(self, network: Network, hub_id: str, lease: float, directory: Path, alibis: Alibis) -> None:
         self.serving: list[Worker] = []
         self.leaving: list[Worker] = []
         self.wrong: list[str] = []
+        self.alibis = alibis
         self.gauges = directory / "gauges"
         self.gauges.mkdir()
         self._network = network
@@ -76,6 +78,7 @@ class Crew:
     def kill(self, worker: Worker) -> None:
         """SIGKILL."""
         self.serving.remove(worker)
+        self.alibis.begin(worker.name)
         worker.signal(signal.SIGKILL)
         worker.process.wait(10.0)
         self._network.drop(worker.proxy)
@@ -92,6 +95,7 @@ class Crew:
                 self.wrong.append(f"worker {worker.name} ended with {worker.process.returncode}: {_last(worker.log)}")
         for worker in [w for w in self.serving if w.process.poll() is not None]:
             self.serving.remove(worker)
+            self.alibis.begin(worker.name)
             self._network.drop(worker.proxy)
             if worker.process.returncode == 3 and "joined hub" not in worker.log.read_text(errors="replace"):
                 self.start()  # Redis was away when it began: it says so and ends, and its supervisor starts it again

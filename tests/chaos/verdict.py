@@ -15,6 +15,7 @@ from hubq.store.control import read_events
 from hubq.store.owners import read_owners
 from hubq.testing import stray_keys
 
+from .alibis import Alibis
 from .clients import Book
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def judge(theatre: Theatre, redis: SyncRedis, book: Book, children: list[str]) -
     hub, crew = theatre.hub, theatre.crew
     found = _ledger(hub, book, children, _condemned(redis, hub))
     found += book.wrong
+    found += theatre.blocks.late
+    found += _evictions(redis, hub, crew.alibis)
     found += _settled(redis, hub)
     while crew.serving:
         crew.term(crew.serving[0])
@@ -89,6 +92,15 @@ def _ledger(hub: Hub, book: Book, children: list[str], condemned: set[str]) -> l
         if not child.startswith("lazy"):  # its replies do not wait for its state
             found += [f"{child}: {n} calls were told version {v}" for v, n in versions.items() if n > 1]
     return found
+
+
+def _evictions(redis: SyncRedis, hub: Hub, alibis: Alibis) -> list[str]:
+    """Only who was killed, frozen or cut off may be evicted: a blocked loop is no reason."""
+    return [
+        f"{event['node']} was evicted at {at:.3f}, and no fault explains it"
+        for at, event in _timed_events(redis, hub)
+        if event["type"] == "node_evicted" and not alibis.explain(event["node"], at)
+    ]
 
 
 def _was_unsure(book: Book, child: str, line: str, condemned: set[str]) -> bool:
@@ -132,7 +144,12 @@ def _condemned(redis: SyncRedis, hub: Hub) -> set[str]:
 
 
 def _events(redis: SyncRedis, hub: Hub) -> Iterator[dict[str, str]]:
+    return (fields for _, fields in _timed_events(redis, hub))
+
+
+def _timed_events(redis: SyncRedis, hub: Hub) -> Iterator[tuple[float, dict[str, str]]]:
+    """With when they were written, seconds since the epoch (Redis is on this machine)."""
     after = "0"
     while events := redis.run(read_events(hub.keys, after, 1000)):
-        yield from (fields for _, fields in events)
+        yield from ((int(entry.partition("-")[0]) / 1000, fields) for entry, fields in events)
         after = events[-1][0]

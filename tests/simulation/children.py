@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Protocol
 from hubq import Child
 
 Entry = tuple[int, int]
+#: What a handler says that raises on purpose.
+SPOILT = "spoilt"
 
 
 class Stage(Protocol):
@@ -27,6 +29,12 @@ class Stage(Protocol):
 
     def listener(self, child: str) -> str:
         """Whom this child tells of all that it applies; empty: nobody."""
+
+    async def block(self, child: str, sender: str, number: int, seconds: float, held: bool) -> None:
+        """Block the loop of the process, until the faults stop at most; ``held``: all of the process."""
+
+    def build(self) -> None:
+        """Take the time of an ``__init__``."""
 
 
 class Held:
@@ -73,7 +81,13 @@ class Plain(Child):
         """Applies, and then raises: it must leave nothing behind."""
         self.note(sender, number)
         await asyncio.sleep(0)
-        raise ValueError("spoilt")
+        raise ValueError(SPOILT)
+
+    async def fickle(self, sender: str, number: int) -> None:
+        """Applies, and raises for every other message: a copy of the child does the same."""
+        self.note(sender, number)
+        if number % 2:
+            raise ValueError(SPOILT)
 
     def thread(self, sender: str, number: int) -> int:
         """In a thread, which cannot be cancelled."""
@@ -154,10 +168,31 @@ class Picky(Plain):
             raise RuntimeError("this worker has no driver for it")
 
 
+class Blocking(Plain):
+    """Blocks the loop of its node, as ``time.sleep`` in an ``async def`` does. ``held``: as code in C does that keeps the
+    interpreter to itself, so that no thread of the process runs.
+    """
+
+    async def block(self, sender: str, number: int, seconds: float, held: bool) -> int:
+        mark = self.note(sender, number)
+        await Held.stage.block(self.child_id, sender, number, seconds, held)
+        return mark
+
+
+class Heavy(Plain):
+    """Its ``__init__`` takes long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        Held.stage.build()
+
+
 KINDS: dict[str, type[Plain]] = {
     "plain": Plain,
     "slow": Slow,
     "running": Running,
     "interval": Interval,
     "picky": Picky,
+    "blocking": Blocking,
+    "heavy": Heavy,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from hubq import ChildSpec
@@ -16,6 +17,7 @@ from hubq.errors import (
     RedisUnavailable,
     UnknownChild,
 )
+from tests.simulation.blocks import PATIENCE
 from tests.simulation.children import KINDS, Plain
 from tests.simulation.ledger import MAYBE, NO, YES, Sent
 
@@ -66,16 +68,22 @@ class Client:
             await asyncio.sleep(rng.expovariate(1 / pace))
 
     async def _one(self, sender: str, child: str) -> bool:
-        rng, ledger = self.world.rng, self.world.ledger
+        world, rng, ledger = self.world, self.world.rng, self.world.ledger
         message = ledger.begin(sender, child)
         dice = rng.random()
         ref = self.hub.aio.ref(child)
-        spoilt = dice < 0.1
+        blocked, held = world.blocks.due(child)
+        spoilt = dice < 0.1 and not blocked
         try:
-            if dice < 0.1:
+            if blocked:
+                message.mark = await ref.call("block", sender, message.number, blocked, held, timeout=PATIENCE)
+            elif dice < 0.1:
                 await self._spoil(ref, sender, message)
             elif dice < 0.2:
                 message.mark = await ref.call("thread", sender, message.number, timeout=rng.choice([1.0, 8.0]))
+            elif dice < 0.26:
+                message.one_way = True
+                await ref.cast("fickle", sender, message.number)
             elif dice < 0.35:
                 await ref.cast("record", sender, message.number)
             else:
@@ -83,6 +91,8 @@ class Client:
                 work = ref.call("record", sender, message.number, before, after, timeout=rng.choice([0.5, 2.0, 8.0]))
                 message.mark = await work
         except CallTimeout as error:
+            if blocked:
+                world.blocks.unanswered(sender, child, message.number, error)
             message.in_order = True
             message.applied = MAYBE if error.may_run and not spoilt else NO
         except RedisUnavailable:
@@ -110,6 +120,7 @@ class Client:
         message.applied = NO
         if self.world.rng.random() < 0.5:
             await ref.cast("spoil", sender, message.number)  # type: ignore[attr-defined]
+            message.one_way = True
             return
         try:
             await ref.call("spoil", sender, message.number, timeout=2.0)  # type: ignore[attr-defined]
@@ -136,8 +147,15 @@ class Client:
             await self.hub.aio.move(child, None, timeout=60.0)
 
     async def replay(self) -> bool:
-        """The operator sends dead letters again; False: there were none. (Those of guests who are no more are left.)"""
-        return bool(await self.hub.aio.replay_dead())
+        """The operator sends again what took workers down; False: there was nothing. (What is for guests who are no more is
+        left. So is what a handler raised for: it would raise again.)
+        """
+        again = False
+        for letter in await self.hub.aio.dead_letters():
+            if letter.why == "took-down":
+                with contextlib.suppress(UnknownChild):
+                    again = bool(await self.hub.aio.replay_dead([letter.letter])) or again
+        return again
 
     async def keep_replaying(self) -> None:
         """The same, again and again."""

@@ -27,6 +27,33 @@ SORE = (
 )  # fmt: skip
 
 
+#: Entries that no hubq writes, for mailboxes and control mailboxes.
+GARBAGE: tuple[tuple[bytes, ...], ...] = (
+    (b"x", b"y"),
+    (b"\xff", b"\xfe", b"kind", b"\xff"),
+    (b"kind", b"call", b"child", b"plain-0"),
+    (b"kind", b"call", b"child", b"plain-0", b"method", b"record", b"id", b"1", b"reply_to", b"", b"deadline", b"soon",
+     b"payload", b"p"),
+    (b"kind", b"cast", b"child", b"\xff\xfe", b"method", b"record", b"id", b"1", b"reply_to", b"", b"deadline", b"0",
+     b"payload", b"p"),
+    (b"kind", b"state", b"child", b"plain-0", b"method", b"", b"id", b"1", b"reply_to", b"", b"deadline", b"0",
+     b"payload", b"1 attributes 9-0\nj{}"),
+    (b"kind", b"start", b"child", b"plain-0", b"method", b"", b"id", b"1", b"reply_to", b"", b"deadline", b"0",
+     b"payload", b"{not json"),
+    (b"kind", b"cast", b"child", b"plain-0", b"method", b"record", b"id", b"1", b"reply_to", b"", b"deadline", b"9" * 400,
+     b"payload", b"p"),
+)  # fmt: skip
+#: And control messages.
+CONTROL: tuple[tuple[bytes, ...], ...] = (
+    *GARBAGE[:3],
+    (b"kind", b"withdraw", b"from", b"c", b"shard", b"NaN", b"child", b"plain-0", b"message_id", b"1"),
+    (b"kind", b"handover", b"from", b"w1", b"shard", b"0", b"token", b"1e400", b"handover_id", b"h", b"closed_at", b"nan"),
+    (b"kind", b"start_children", b"from", b"w1", b"shard", b"9" * 30, b"handover_id", b"h"),
+    (b"kind", b"replica_joined", b"from", b"\xff", b"shard", b"4000"),
+    (b"kind", b"child_start_resp", b"from", b"w1", b"shard", b"0", b"handover_id", b"none", b"failed", b"\xff"),
+)  # fmt: skip
+
+
 class Plan:
     """The faults of one schedule."""
 
@@ -48,6 +75,11 @@ class Plan:
         self.picky = rng.random() < 0.3
         self.moves = rng.choice([0.2, 0.5, 1.5]) if rng.random() < 0.3 else 0.0  # mean pause between moves by hand
         self.slow_reads = rng.random() < 0.4  # now and then what was read of mailboxes is long on its way
+        # Chance of its own: schedules without garbage are what they were before there was any.
+        self.chance = Random(repr(rng.getstate()[1][:8]))
+        self.garbage = (
+            self.chance.choice([0.05, 0.3]) if self.chance.random() < 0.4 else 0.0
+        )  # mean pause between entries
 
     def fate(self, names: Sequence[str]) -> str:
         """What becomes of a request: mostly nothing."""

@@ -18,6 +18,9 @@ class Sent:
     applied: str = MAYBE
     mark: int | None = None
     in_order: bool = False
+    one_way: bool = False
+    """A cast whose handler may raise: it is applied, or it is one dead letter."""
+    letters: int = 0
 
 
 @dataclass
@@ -56,6 +59,12 @@ class Ledger:
             if message.number == number:
                 message.in_order, message.mark = False, None
 
+    def failed(self, child: str, sender: str, number: int) -> None:
+        """A message has become a dead letter since its handler raised."""
+        for message in self.sent.get((sender, child), []):
+            if message.number == number:
+                message.letters += 1
+
     def children(self) -> list[str]:
         """Everybody who was written to, and has not been stopped."""
         return sorted({child for _, child in self.sent})
@@ -81,6 +90,15 @@ class Ledger:
             if number not in known:
                 found.append(f"{name}: message {number} was never sent")
         for message in sent:
+            there_or_dead = message.letters + (message.number in there)
+            if message.letters and there_or_dead > 1:
+                found.append(f"{name}: message {message.number} is a dead letter and more: {message.letters} letters")
+            elif message.letters:
+                continue
+            elif message.one_way and message.in_order and not there_or_dead:
+                found.append(
+                    f"{name}: message {message.number} was acknowledged, and is neither applied nor a dead letter"
+                )
             if message.applied == YES and message.number not in there:
                 found.append(f"{name}: message {message.number} was acknowledged and is lost")
             elif message.applied == NO and message.number in there:

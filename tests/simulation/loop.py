@@ -3,6 +3,9 @@
 Every callback belongs to the simulated *process* in whose context it was made (a worker, a web client), or to the world
 outside (Redis, the network, the faults). A process can be crashed (nothing of it ever runs again, no clean-up either),
 or frozen (what would run is held back, its timers and answers too) and thawed.
+
+A callback takes no time, unless it says that it is *busy* (:meth:`Process.work`): then the other callbacks of its process
+wait so long, and its clock is ahead until then. What runs *apart* (in a thread of the process) does not wait.
 """
 
 from __future__ import annotations
@@ -18,6 +21,11 @@ from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
+#: Whether this runs in a thread beside the loop of its process.
+APART: ContextVar[bool] = ContextVar("apart", default=False)
+
+#: What comes between two times in which a loop stands still is less than a turn of it, seconds.
+A_TURN = 1e-6
 
 
 class Deadlock(Exception):
@@ -36,15 +44,27 @@ class Process:
         self.alive = True
         self.crashed = False
         self.frozen = False
+        self.halted = False  # dead, frozen or busy: whether a callback of it may run has to be looked at
+        self.busy_since = self.busy_until = self.blocked_since = 0.0
         self.held_ready: list[Handle] = []
         self.held_timers: list[Handle] = []
         self.tasks: dict[SimTask, None] = {}  # kept until the end: a dead process's tasks must not be collected early
+        self.worked = 0.0  # processor time, seconds
+        self.blocked: asyncio.Task[Any] | None = None  # the task that stands still in its middle
+        self._blocking: asyncio.Future[None] | None = None
         loop.processes.append(self)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine in this process."""
         context = Context()
         context.run(PROCESS.set, self)
+        return self.loop.create_task(work, context=context)
+
+    def spawn_apart(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a coroutine in a thread of this process."""
+        context = Context()
+        context.run(PROCESS.set, self)
+        context.run(APART.set, True)
         return self.loop.create_task(work, context=context)
 
     def crash(self) -> None:
@@ -55,30 +75,94 @@ class Process:
     def end(self) -> None:
         """The process is no more."""
         self.alive = self.frozen = False
+        self.halted = True
         self.held_ready, self.held_timers = [], []
 
     def freeze(self) -> None:
         """As SIGSTOP does."""
-        self.frozen = True
+        self.frozen = self.halted = True
 
     def thaw(self) -> None:
         """As SIGCONT does: first what had been ready and what has arrived, then the timers that are due."""
         self.frozen = False
+        self._go_on()
+
+    # -- callbacks that take time ----------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether its loop stands still."""
+        return self.busy_until > self.loop.now
+
+    def work(self, seconds: float) -> None:
+        """The callback that runs takes so long. It goes on at once, with its clock ahead; the others wait."""
+        if self.loop.now > self.busy_until + A_TURN:
+            self.busy_since = self.loop.now
+        self.busy_until = max(self.busy_until, self.loop.now) + seconds
+        self.halted = True
+        self.loop.at(self.busy_until, self._done)
+
+    async def block(self, seconds: float) -> None:
+        """The same for a coroutine that stands still in its middle: nothing of the process runs before it goes on."""
+        self.work(seconds)
+        self.blocked_since = self.loop.now
+        self._blocking, self.blocked = self.loop.create_future(), asyncio.current_task()
+        await self._blocking
+        self.blocked = None
+
+    def release(self) -> None:
+        """End what blocks it."""
+        if self.busy and self._blocking is not None:
+            self.busy_until = self.loop.now
+            self._done()
+
+    def _done(self) -> None:
+        if self.busy or not self.alive:
+            return
+        blocking, self._blocking = self._blocking, None
+        if blocking is not None and not blocking.done():
+            others = list(self.loop.ready)
+            self.loop.ready.clear()
+            blocking.set_result(None)  # whoever blocked goes on before anybody else
+            if self.frozen:
+                self.held_ready[:0] = self.loop.ready
+                self.loop.ready.clear()
+            self._go_on()
+            self.loop.ready.extend(others)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self.halted = self.frozen or self.busy or not self.alive
         held, self.held_ready = self.held_ready, []
         timers, self.held_timers = self.held_timers, []
-        if self.alive:
-            self.loop.ready.extend(held)
-            self.loop.ready.extend(timers)
+        for handle in [*held, *timers]:
+            if not (self.halted and self.keeps(handle)):
+                self.loop.ready.append(handle)
+
+    def keeps(self, handle: Handle) -> bool:
+        """Whether a callback must not run now. It comes when it may, unless the process is dead."""
+        if not self.alive:
+            return True
+        if self.frozen or (self.busy and not handle.apart):
+            (self.held_ready if handle.when is None else self.held_timers).append(handle)
+            return True
+        return False
+
+    def stands_still(self) -> bool:
+        """Whether the callback that runs has gone on although its process is dead, frozen or busy."""
+        return self.halted and (self.frozen or not self.alive or (self.busy and not self.loop.apart))
 
 
 class Handle:
     """A callback to be run, or a timer (``when`` is simulated time)."""
 
-    __slots__ = ("args", "callback", "context", "process", "stopped", "when")
+    __slots__ = ("apart", "args", "callback", "context", "process", "stopped", "when")
 
     def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...], context: Context, when: float | None):
         self.callback, self.args, self.context, self.when = callback, args, context, when
         self.process = context.get(PROCESS)
+        self.apart = context.get(APART, False)
         self.stopped = False
 
     def cancel(self) -> None:
@@ -126,6 +210,7 @@ class Loop(asyncio.AbstractEventLoop):
         self.now = 0.0
         self.ready: deque[Handle] = deque()
         self.process: Process | None = None  # whose callback runs right now
+        self.apart = False  # whether it is a thread's
         self.steps = 0
         self.thread_seconds: Callable[[], float] = lambda: 0.0
         self.complaints: list[str] = []
@@ -146,14 +231,22 @@ class Loop(asyncio.AbstractEventLoop):
 
     def time(self) -> float:
         process = self.process
-        return self.now if process is None else process.offset + self.now * process.rate
+        if process is None:
+            return self.now
+        now = self.now if self.apart else max(self.now, process.busy_until)
+        return process.offset + now * process.rate
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Any:
         handle = Handle(callback, args, copy_context() if context is None else context, None)
         self.ready.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Any:
+        """From a thread into the loop of its process."""
+        context = copy_context() if context is None else context
+        if context.get(APART):
+            context.run(APART.set, False)
+        return self.call_soon(callback, *args, context=context)
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Any:
         process = self.process
@@ -167,9 +260,11 @@ class Loop(asyncio.AbstractEventLoop):
 
     def after(self, delay: float, callback: Callable[..., Any], *args: Any) -> None:
         """A timer of the world outside: no process's clock, crash or freeze touches it."""
-        heapq.heappush(
-            self._timers, (self.now + delay, self.number(), Handle(callback, args, self.world, self.now + delay))
-        )
+        self.at(self.now + delay, callback, *args)
+
+    def at(self, when: float, callback: Callable[..., Any], *args: Any) -> None:
+        """The same, for a moment."""
+        heapq.heappush(self._timers, (when, self.number(), Handle(callback, args, self.world, when)))
 
     def create_future(self) -> asyncio.Future[Any]:
         future = SimFuture(loop=self)
@@ -199,7 +294,9 @@ class Loop(asyncio.AbstractEventLoop):
                 if not future.done():
                     future.set_result(result)
 
-        self.call_later(self.thread_seconds(), run)
+        context = copy_context()
+        context.run(APART.set, True)
+        self.call_later(self.thread_seconds(), run, context=context)
         return future
 
     def get_debug(self) -> bool:
@@ -242,10 +339,9 @@ class Loop(asyncio.AbstractEventLoop):
             handle = ready.popleft()
             if handle.stopped:
                 continue
-            process = self.process = handle.process
-            if process is not None and (process.frozen or not process.alive):
-                if process.frozen:
-                    (process.held_ready if handle.when is None else process.held_timers).append(handle)
+            process, self.apart = handle.process, handle.apart
+            self.process = process
+            if process is not None and process.halted and process.keeps(handle):
                 continue
             self.steps += 1
             if self.steps > self._most_steps:
@@ -256,7 +352,7 @@ class Loop(asyncio.AbstractEventLoop):
                 raise
             except BaseException as error:
                 self.call_exception_handler({"message": "a callback raised", "exception": error})
-        self.process = None
+        self.process, self.apart = None, False
 
     def _end(self) -> None:
         # Nobody else may wake these tasks: end their coroutines here, in a fixed order, instead of when they are collected.

@@ -14,6 +14,7 @@ from typing import Any
 
 from hubq.core.handover import Source, SourceEvent
 from hubq.core.phase import Phase
+from hubq.core.stillness import Stillness
 from hubq.errors import RedisUnavailable
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.arrivals.under_way import UnderWay
@@ -31,8 +32,11 @@ from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.membership.resuming import Resuming
+from hubq.node.membership.rounds import Rounds
+from hubq.node.membership.watchdog import Watchdog
 from hubq.node.trials import starts
 from hubq.node.trials.marks import Marks
+from hubq.node.trials.starts import StartTrials
 from hubq.store.command import Command, plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
@@ -73,7 +77,13 @@ TARGETS: dict[str, Target] = {
     "idle-copies": Target(Resuming, "resume_all", "self"),
     "fallen-behind": Target(CatchingUp, "_over", "self holding task"),
     "lost-and-given": Target(Departures, "_until_answered", "self way effects"),
+    "lost-letter": Target(Effects, "_add_letters", "self keys shard names args"),
     "old-pin": Target(KeptBehind, "follow_token", "self"),
+    "blocked-lease": Target(Rounds, "_renew", "self"),
+    "endless-block": Target(Watchdog, "_stalled", "self"),
+    "unblamed": Target(Watchdog, "blame", "self suspect"),
+    "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
+    "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
 }
 
 #: mutation of a script -> the scripts whose text it changes.
@@ -137,6 +147,14 @@ class Inside:
                 return await group.redis.run(command, retry_for=1.0)
             await asyncio.sleep(0.2)
         return "fenced"
+
+    @staticmethod
+    def skips_renewal(rounds: Rounds) -> bool:
+        if rounds._watchdog._still.since is None:
+            return False
+        rounds._renewal_due = rounds._group.standing.now() + rounds._group.config.heartbeat
+        rounds._next_end = rounds._renewal_due
+        return True
 
     @staticmethod
     def resume_originals(resuming: Resuming) -> None:
@@ -362,6 +380,58 @@ def _old_pins(follow_token: Any) -> Any:
     return lambda self: None
 
 
+def _blocked_leases(renew: Any) -> Any:
+    """The lease is not renewed while the event loop stands still, as if it lived in that loop."""
+
+    def broken(self: Rounds) -> Any:
+        if not Inside.skips_renewal(self):
+            yield from renew(self)
+
+    return broken
+
+
+def _endless_blocks(stalled: Any) -> Any:
+    """A node whose loop stands still goes on for ever."""
+
+    def broken(self: Watchdog) -> Any:
+        yield from ()
+
+    return broken
+
+
+def _unblamed(blame: Any) -> Any:
+    """What has stalled its node is not counted."""
+
+    def broken(self: Watchdog, suspect: Any) -> Any:
+        yield from ()
+        return "counted"
+
+    return broken
+
+
+def _frozen_stalls(look: Any) -> Any:
+    """A process that was stopped counts as one whose loop was blocked."""
+
+    def broken(self: Stillness, now: float, beat_at: float, held_up: float = 0.0, at_work: float = 0.0) -> Any:
+        return look(self, now, beat_at)
+
+    return broken
+
+
+def _spared_culprits(absolve: Any) -> Any:
+    """When a node is absolved, the count of what had held it up is taken back, too."""
+
+    async def broken(self: StartTrials, shards: Any, incarnation: int, spared: Any) -> None:
+        await absolve(self, shards, incarnation, None)
+
+    return broken
+
+
+def _lost_letters(add_letters: Any) -> Any:
+    """A commit deletes a cast that failed, and writes no letter."""
+    return lambda self, keys, shard, names, args: None
+
+
 MUTATIONS: dict[str, Mutation] = {
     "token": Mutation("the token check of commit_shards.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
@@ -390,7 +460,13 @@ MUTATIONS: dict[str, Mutation] = {
     "idle-copies": Mutation("that copies go on after a time without trust", broken=_idle_copies),
     "fallen-behind": Mutation("that who falls behind during a catching up is caught up with", broken=_fallen_behind),
     "lost-and-given": Mutation("that a departure sends nothing again once its holding is lost", broken=_lost_and_given),
+    "lost-letter": Mutation("that a cast which failed is kept as a dead letter", broken=_lost_letters),
     "old-pin": Mutation("that a pin follows a renewed token of its shard", broken=_old_pins),
+    "blocked-lease": Mutation("that a lease is renewed while the loop is blocked", broken=_blocked_leases),
+    "endless-block": Mutation("that a loop that is blocked for too long ends its node", broken=_endless_blocks),
+    "unblamed": Mutation("that what stalls its node is counted", broken=_unblamed),
+    "frozen-stall": Mutation("that a stopped process is not taken for a blocked loop", broken=_frozen_stalls),
+    "spared-culprit": Mutation("that the count of what held a node up outlives its pardon", broken=_spared_culprits),
 }
 
 

@@ -59,6 +59,7 @@ class Network:
         self.trace: Callable[[str], None] | None = None
         self.about_to_send: Callable[[Request], None] = lambda request: None
         self.executed_for: Callable[[Request], None] = lambda request: None
+        self.disturbed: Callable[[Process, float], None] = lambda process, seconds: None
         self._open: dict[Request, None] = {}
         self._blocked: dict[bytes, dict[Request, None]] = {}
 
@@ -79,8 +80,8 @@ class Network:
         loop = self.loop
         request = Request(process, commands, loop.create_future())
         self.about_to_send(request)
-        if process.frozen or not process.alive:
-            await asyncio.sleep(0)  # it goes out when the process is thawed
+        if process.stands_still():
+            await asyncio.sleep(0)  # it goes out when the process is thawed, or has time
         self._open[request] = None
         request.timer = loop.call_later(timeout, self._give_up, request)
         self._send(request)
@@ -104,6 +105,7 @@ class Network:
         if fate:
             self.threw(fate)
             self.say(f"{request.process.name} {fate}: {' '.join(request.names)}")
+            self.disturbed(request.process, 1.0)
         if fate == "late packet":
             # The connection breaks for the sender; what it had sent arrives all the same, later.
             self.loop.after(delay, self._lose, request)
@@ -192,6 +194,10 @@ class Network:
                 if written and written[0] in self._blocked:
                     self._wake(written[0])
         return answer
+
+    def inject(self, process: Process, *args: Any) -> Any:
+        """Somebody with a Redis client of his own does this, at once."""
+        return self._execute(process, args, str(args[0]))
 
     # -- blocking reads --------------------------------------------------------------------------------------------
 

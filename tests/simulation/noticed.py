@@ -30,7 +30,7 @@ from tests.unit.node.copies import test_recorder, test_standby
 from tests.unit.node.departures import test_departure, test_shard_handover
 from tests.unit.node.held import test_hosted_child
 from tests.unit.node.mailbox import test_reader
-from tests.unit.node.membership import test_resuming
+from tests.unit.node.membership import test_resuming, test_rounds
 from tests.unit.node.trials import test_marks, test_start_trials
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,16 +72,28 @@ def _drains(world: World) -> bool:
     return "drain" in world.plan.timed or "replace" in world.plan.timed
 
 
+def _blocks(world: World) -> bool:
+    return world.blocks.any
+
+
+def _hangs(world: World) -> bool:
+    return world.blocks.hangs and world.blocks.quiet
+
+
 #: mutation -> the schedules that notice it.
 SCHEDULES: dict[str, Schedules] = {
     "token": Schedules((33, 194, 307, 113), _late_commits),
     "duplicate": Schedules((2, 35, 32), _sent_again),
     "lease": Schedules((5, 28, 3)),
-    "drain": Schedules((28, 93, 46), _drains),
-    "in-hand": Schedules((4, 1, 3)),
+    "drain": Schedules((39, 28, 93), _drains),
+    "in-hand": Schedules((7, 4, 1)),
     "early-reply": Schedules((2, 1, 3)),
     "overdue-replay": Schedules((6, 1, 3)),
-    "full-queue": Schedules((7, 29, 32), _full_queues),
+    "lost-letter": Schedules((1, 2, 3)),
+    "full-queue": Schedules((19, 7, 29), _full_queues),
+    "blocked-lease": Schedules((9, 13, 16), _blocks),
+    "endless-block": Schedules((9, 27, 54), _hangs),
+    "unblamed": Schedules((9, 60, 73), _hangs),
 }
 
 #: All of these: nothing is removed, and nothing is noticed.
@@ -108,6 +120,8 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "idle-copies": test_resuming.test_originals_and_copies_go_on_and_what_waits_is_committed,
     "fallen-behind": test_reader.test_what_falls_behind_in_the_moment_in_which_its_holding_is_done_is_not_forgotten,
     "lost-and-given": partial(test_departure.test_it_is_not_repeated_when_others_may_own_it, "loss"),
+    "frozen-stall": test_rounds.test_a_process_that_was_stopped_has_no_blocked_loop,
+    "spared-culprit": test_start_trials.test_the_count_of_what_held_the_node_up_is_spared,
     "old-pin": test_shard_handover.test_pins_take_the_token_that_the_shard_has_when_it_goes,
 }
 

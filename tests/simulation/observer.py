@@ -6,7 +6,7 @@ It reads no hubq state and trusts no script's answer: only what was written, by 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hubq.core.hashing import shard_of
@@ -27,6 +27,10 @@ def _line(text: bytes) -> Line:
     return node, int(incarnation), int(token)
 
 
+#: The process that writes garbage.
+LITTERER = "litterer"
+
+
 class Observer:
     """What is in Redis, as told by the writes."""
 
@@ -42,6 +46,7 @@ class Observer:
         self.mailboxes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
         self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
         self.letters: list[dict[bytes, bytes]] = []  # dead ones, in the order they died
+        self.evicted: Callable[[Process, float], None] = lambda process, now: None
         self._processes: dict[tuple[bytes, int], Process] = {}
         self.keys = keys
         self._owners, self._nodes, self._leases = (k.encode() for k in (keys.owners, keys.nodes, keys.leases))
@@ -64,7 +69,7 @@ class Observer:
             elif key == self._owners:
                 self._owner_write(process, name, command, words, now)
             elif key == self._nodes:
-                self._node_write(process, name, command, words)
+                self._node_write(process, name, command, words, now)
             elif key == self._leases:
                 self._lease_write(command, words)
             elif key == self._wishes:
@@ -100,9 +105,11 @@ class Observer:
             if what != b"mailbox":
                 return
             # A start message belongs to the shard, whoever of its children may be pinned.
-            child = b"" if entry[b"kind"] == b"start" else entry[b"child"]
-            self.mailboxes.setdefault((key, child), {})[answer] = entry[b"id"]
-            if entry[b"reply_to"]:
+            # What is no message does so, too.
+            mine = process.name == LITTERER or entry[b"kind"] == b"start"
+            child = b"" if mine else entry[b"child"]
+            self.mailboxes.setdefault((key, child), {})[answer] = entry.get(b"id", b"")
+            if entry.get(b"reply_to"):
                 self.sent[entry[b"reply_to"], entry[b"id"]] = (key, answer)
             return
         touched: set[bytes] = set()
@@ -165,10 +172,12 @@ class Observer:
         """Redis TIME in ms."""
         return (EPOCH + now) * 1000
 
-    def _node_write(self, process: Process, name: str, command: bytes, words: Sequence[bytes]) -> None:
+    def _node_write(self, process: Process, name: str, command: bytes, words: Sequence[bytes], now: float) -> None:
         if command == b"HDEL":
             for node in words[1:]:
-                self.nodes.pop(node, None)
+                gone = self._processes.get((node, self.nodes.pop(node, 0)))
+                if gone is not None and name == "evict_node":
+                    self.evicted(gone, now)
                 self.up.discard(node)
             self.evictions += name == "evict_node"
             return

@@ -18,14 +18,17 @@ from hubq import ChildSpec, ColdSwap, HotSwap, Hub, Replication, Singularity
 from hubq.errors import HubqError, RedisUnavailable
 from hubq.node.node import Node
 from hubq.store.codec import decode
+from hubq.testing.simulated import lease_kept_in, stack_of_loop
+from tests.simulation.blocks import Blocks
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
-from tests.simulation.children import KINDS, Held, Picky
+from tests.simulation.children import KINDS, SPOILT, Held, Picky
 from tests.simulation.clients import Client
-from tests.simulation.faults import Plan
+from tests.simulation.faults import CONTROL, GARBAGE, Plan
+from tests.simulation.lease import frames_of_block
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Deadlock, Loop, Overrun, Process
 from tests.simulation.network import Network, Request, SimServer
-from tests.simulation.observer import EPOCH, Observer
+from tests.simulation.observer import EPOCH, LITTERER, Observer
 from tests.simulation.store import Store
 
 MOST_SECONDS = 400.0
@@ -57,7 +60,7 @@ class Worker:
         self.process.spawn(self._serve())
 
     async def _serve(self) -> None:
-        node = self.node = Node(self.hub, self.name)
+        node = self.node = Node(self.hub, self.name, drive=lease_kept_in(self.process.spawn_apart), ends=self._stalled)
         try:
             await node.start()
             self.started = True
@@ -69,6 +72,14 @@ class Worker:
             self.world.say(f"{self.name} could not start: {type(error).__name__}")
             self.world.loop.after(1.0, self.world._again, self.name)  # as systemd does
         self.world.end(self)
+
+    def _stalled(self, code: int) -> None:
+        """Its loop has stood still for too long: it ends itself, and is started again."""
+        self.world.say(f"{self.name} ends itself: {code}")
+        if not self.world.calm:  # else what blocks it has just let go
+            self.world.blocks.stalled(self.process)
+        self.world.crash(self)
+        self.world.loop.after(1.0, self.world._again, self.name)
 
 
 class World:
@@ -92,14 +103,22 @@ class World:
             "stop_timeout": 2.0,
             "max_backlog": self.rng.choice([4, 10_000, 10_000]),
         }
+        self.blocks = Blocks(seed, self.loop, self.lease, self.settings["heartbeat"])
+        self.blocks.change(self.plan)
+        self.settings["stall_limit"] = self.blocks.stall_limit
         self.migration = self._migration()
         self.redundancy = self._redundancy()
+        self._copies_handle = isinstance(self.redundancy, Replication) and (
+            self.redundancy.replication_model == "active_active"
+        )
         self.store = Store(lambda: EPOCH + self.loop.now, None if mutate is None else mutate.script)
         self.observer = Observer(Hub("sim", redis=NOWHERE).keys)
         self.network = Network(self.loop, self.rng, self.store, self.observer, self.plan)
         self.network.trace = trace
         self.network.about_to_send = self._about_to_send
         self.network.executed_for = self._executed_for
+        self.network.disturbed = self.blocks.disturb
+        self.observer.evicted = self.blocks.evicted
         self.workers: dict[str, Worker] = {}
         self.clients: list[Client] = []
         self.listeners: dict[str, str] = {}  # whom each child tells of what it applies
@@ -141,6 +160,33 @@ class World:
 
     def listener(self, child: str) -> str:
         return self.listeners.get(child, "")
+
+    async def block(self, child: str, sender: str, number: int, seconds: float, held: bool) -> None:
+        process = self.loop.process
+        assert process is not None
+        if self.calm:
+            return
+        self.say(f"{process.name} is {'held' if held else 'blocked'} for {seconds:.3f} by message {number} of {sender}")
+        if not self._copies_handle:
+            self.blocks.begins(child, sender, number)
+        self.network.threw("held process" if held else "blocked loop")
+        if held:
+            process.worked += seconds
+            self.freeze(process, seconds)
+            if not self._copies_handle:
+                self.blocks.holds_process(child, sender, number, seconds)
+            seconds += -0.004 if self.blocks.goes_first(number) else 0.004
+        await process.block(seconds)
+        self.blocks.ends(process)
+
+    def build(self) -> None:
+        process, seconds = self.loop.process, self.blocks.build()
+        assert process is not None
+        process.work(min(seconds, 0.02) if self.calm else seconds)
+
+    def process_time(self) -> float:
+        """The processor time of the process that runs: only code that holds the interpreter takes any."""
+        return self.loop.process.worked if self.loop.process is not None else 0.0
 
     # -- processes -------------------------------------------------------------------------------------------------
 
@@ -186,12 +232,15 @@ class World:
         if not process.frozen and process.alive:
             self.say(f"{process.name} is frozen for {seconds:.3f}")
             process.freeze()
+            self.blocks.disturb(process, seconds)
             self.loop.after(seconds, self._thaw, process)
 
     def _thaw(self, process: Process) -> None:
         if process.frozen:
             self.say(f"{process.name} is thawed")
             process.thaw()
+            if self.blocks.rng.random() < 0.5:
+                process.work(0.001)  # its lease thread is the first to go on
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
@@ -234,6 +283,7 @@ class World:
             self._maybe_again(worker.name)
         elif kind == "lose after":
             request.fate = "lost after"
+            self.blocks.disturb(worker.process, 1.0)
         else:
             self.freeze(worker.process, self.plan.sleep())
 
@@ -264,7 +314,10 @@ class World:
             if self.network.down:
                 return
             self.say("Redis goes away")
-            self.network.restart(rng.choice([0.05, 0.5, 1.5, 3.0]))
+            seconds = rng.choice([0.05, 0.5, 1.5, 3.0])
+            self.network.restart(seconds)
+            for process in self.loop.processes:
+                self.blocks.disturb(process, seconds)
         elif kind == "client crash":
             alive = [client for client in self.clients if client.process.alive]
             if len(alive) < 2:
@@ -285,7 +338,9 @@ class World:
             elif kind in ("cut", "black hole"):
                 plan.cut[worker.process] = kind == "black hole"
                 self.network.cut_off(worker.process)
-                self.loop.after(plan.sleep(), plan.cut.pop, worker.process, None)
+                seconds = plan.sleep()
+                self.blocks.disturb(worker.process, seconds)
+                self.loop.after(seconds, plan.cut.pop, worker.process, None)
             else:
                 if len(everybody) == 1 and rng.random() < 0.7:
                     return
@@ -293,6 +348,22 @@ class World:
                 if kind == "replace":
                     self._maybe_again(worker.name)
         self.network.threw(kind)
+
+    async def litter(self) -> None:
+        """Somebody writes garbage into mailboxes and control mailboxes, until the schedule calms down."""
+        plan, chance, process = self.plan, self.plan.chance, Process(self.loop, LITTERER, 0.0, 1.0)
+        while plan.active:
+            await asyncio.sleep(chance.expovariate(1 / plan.garbage))
+            if not plan.active or self.network.down:
+                continue
+            if chance.random() < 0.7:
+                key, entries = self.observer.keys.mailbox(chance.randrange(self.settings["shards"])), GARBAGE
+            else:
+                key, entries = self.observer.keys.control(f"w{chance.randint(1, 4)}"), CONTROL
+            self.network.inject(process, "XADD", key, "*", *chance.choice(entries))
+            if entries is CONTROL:  # what is left of a node that has gone is looked at in the end
+                self.network.inject(process, "PEXPIRE", key, "60000")
+            self.network.threw("garbage")
 
     def heal(self) -> None:
         """No fault any more."""
@@ -302,6 +373,9 @@ class World:
         self.calm = True
         for worker in list(self.workers.values()):
             self._thaw(worker.process)
+            if worker.process.blocked is not None:
+                self.blocks.goes_on(worker.process)
+                worker.process.release()
         refused = bool(Picky.refused_by)
         Picky.refused_by.clear()
         old = list(self.workers.values())
@@ -320,6 +394,7 @@ class World:
         kinds = [*rng.choices(["plain", "slow", "running", "interval"], k=rng.randint(2, 5))]
         if self.plan.picky:
             kinds.append("picky")
+        kinds += self.blocks.kinds()
         children = [f"{kind}-{n}" for n, kind in enumerate(kinds)]
         if rng.random() < 0.6:
             self.listeners = {child: rng.choice(children) for child in children}
@@ -332,9 +407,12 @@ class World:
         operator = Client(self, "operator", children)
         moving = operator.process.spawn(operator.move_about()) if self.plan.moves else None
         throwing = asyncio.create_task(self.throw())
+        littering = asyncio.create_task(self.litter()) if self.plan.garbage else None
         await asyncio.sleep(self.plan.seconds)
         self.heal()
         throwing.cancel()
+        if littering is not None:
+            littering.cancel()
         await self._until(lambda: not self.network.down, 10)
         await self._until(
             lambda: all(t.done() or not c.process.alive for t, c in zip(sending, self.clients, strict=True)), 60
@@ -350,6 +428,7 @@ class World:
             await operator.process.spawn(operator.take_back())
             self.errors += await wait_for_calm(self)
         self._letters()
+        self.blocks.condemned(self.observer.letters)
         self.errors += await operator.process.spawn(check_states(self, operator.hub, children))
         if isinstance(self.redundancy, Replication):
             self.errors += await check_copies(self, children)
@@ -358,9 +437,14 @@ class World:
 
     def _letters(self) -> None:
         for letter in self.observer.letters:
-            if letter[b"method"] in (b"record", b"thread", b"spoil"):
+            methods = (b"record", b"thread", b"spoil", b"fickle", b"block")
+            if letter.get(b"why") != b"malformed" and letter[b"method"] in methods:
                 (sender, number, *_), _ = decode(letter[b"payload"])
-                self.ledger.died(letter[b"child"].decode(), sender, number)
+                child = letter[b"child"].decode()
+                if letter.get(b"why", b"took-down") == b"took-down":
+                    self.ledger.died(child, sender, number)
+                else:
+                    self.ledger.failed(child, sender, number)
 
     async def _stop_everything(self) -> list[str]:
         self.say("all workers are told to go")
@@ -407,6 +491,8 @@ class _Ears(logging.Handler):
         info = record.exc_info
         if not info or info[1] is None or isinstance(info[1], (RedisUnavailable, ConnectionError)):
             return
+        if str(info[1]) == SPOILT:
+            return
         where = traceback.extract_tb(info[2])[-1]
         process = self.world.loop.process
         self.world.errors.append(
@@ -418,25 +504,27 @@ class _Ears(logging.Handler):
 @contextlib.contextmanager
 def _owned(world: World) -> Iterator[None]:
     """Time and chance belong to the schedule; what nodes log is heard; nothing is collected in the middle."""
-    kept = time.time, time.monotonic, secrets.token_hex
+    kept = time.time, time.monotonic, time.process_time, secrets.token_hex
     log, ears = logging.getLogger("hubq"), _Ears(world)
     level, propagate = log.level, log.propagate
     Held.stage = world
     Picky.refused_by.clear()
     time.time, time.monotonic = (lambda: EPOCH + world.loop.now), (lambda: world.loop.time())
+    time.process_time = world.process_time
     secrets.token_hex = lambda n=8: f"{world.rng.getrandbits(8 * n):0{2 * n}x}"
     log.addHandler(ears)
     log.setLevel(logging.ERROR if world.network.trace is None else logging.DEBUG)
     log.propagate = False
     gc.disable()
     try:
-        yield
+        with stack_of_loop(lambda: frames_of_block(world.loop.process)):
+            yield
     finally:
         gc.enable()
         log.removeHandler(ears)
         log.setLevel(level)
         log.propagate = propagate
-        time.time, time.monotonic, secrets.token_hex = kept
+        time.time, time.monotonic, time.process_time, secrets.token_hex = kept
 
 
 def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None) -> Result:
@@ -448,11 +536,12 @@ def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: 
         except (Deadlock, Overrun, HubqError) as error:
             world.errors.append(f"{type(error).__name__}: {error}")
     observer, ledger = world.observer, world.ledger
-    breaches = [*observer.breaches, *ledger.wrong, *world.errors, *world.loop.complaints]
+    breaches = [*observer.breaches, *world.blocks.breaches, *ledger.wrong, *world.errors, *world.loop.complaints]
     counts = {
         "messages": ledger.numbers, "commits": observer.commits, "migrations": observer.migrations,
         "take-overs": observer.claims, "evictions": observer.evictions, "pins": observer.pins,
         "parkings": observer.parkings, "dead letters": len(observer.letters), "moves by hand": observer.moves,
+        "schedules with blocked loops": int(world.blocks.any),
         "schedules with copies": int(isinstance(world.redundancy, Replication)),
         "commands": world.network.executed, "steps": world.loop.steps,
         "simulated seconds": round(world.loop.now),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,20 +14,23 @@ from hubq.client.asking.requests import (
     STARTS,
     WAIT_SLICE,
     WITHDRAW_WAIT,
+    new_intervention,
     new_sender,
     send_commands,
     start_command,
 )
-from hubq.client.asking.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
+from hubq.client.asking.steps import Collect, Fetch, Intervene, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, AsyncRedis
-from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply, withdraw_call
+from hubq.store.mailbox import Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
+
+log = logging.getLogger("hubq.client")
 
 
 class AsyncSession:
@@ -74,6 +78,8 @@ class AsyncSession:
                 return await asyncio.sleep(seconds)
             case Withdraw(shard, child, message_id):
                 return await self._withdraw(shard, child, message_id)
+            case Intervene():
+                return await self._intervene(step)
             case Collect(ids, timeout):
                 return await self._collect(ids, timeout)
             case Fetch(commands):
@@ -166,9 +172,9 @@ class AsyncSession:
             self._flusher = None
 
     async def _flush_batch(self, batch: list[tuple[int, Outgoing, asyncio.Future[str]]]) -> None:
-        groups = send_commands(self.hub, self.sender, [(seq, message) for seq, message, _ in batch])
         settle, repeated = self._window.settle, self.redis.repeated
         try:
+            groups = send_commands(self.hub, self.sender, [(seq, message) for seq, message, _ in batch])
             answers = await self._written([command for _, command in groups], "sent")
             if self.redis.repeated != repeated:
                 await self._void_refused(batch, [places for places, _ in groups], answers)
@@ -260,6 +266,19 @@ class AsyncSession:
         wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
         return node, (await self._collect([message_id], wait)).get(message_id)
 
+    async def _intervene(self, step: Intervene) -> tuple[str, Reply | None]:
+        message_id = new_intervention()
+        self._expect(message_id)
+        self._listen_soon()
+        ask = (step.shard, step.child, self.sender, message_id, step.what, step.entry)
+        try:
+            node = await self.redis.run(intervene(self.hub.keys, *ask))
+        except BaseException:
+            self._forget(message_id)
+            raise
+        wait = step.timeout if node not in ("", "-") else 0.0
+        return node, (await self._collect([message_id], wait)).get(message_id)
+
     async def _collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:
         for message_id in ids:
             self._expect(message_id)
@@ -311,6 +330,9 @@ class AsyncSession:
                 except LOST:
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 0.5)
+                except Exception:
+                    log.exception("waiting for replies failed")
+                    await asyncio.sleep(0.5)
         finally:
             self._listener = None
 
@@ -321,7 +343,11 @@ class AsyncSession:
 
     def _deliver(self, data: bytes | None, error: NotReplicated | None = None) -> None:
         if data is not None:
-            message_id, status, node, payload = read_reply(data)
+            reply = read_reply(data)
+            if reply is None:  # it answers nobody's call
+                log.warning("a malformed reply of %d bytes is passed over", len(data))
+                return
+            message_id, status, node, payload = reply
             future = self._waiting.get(message_id)
             self._due.discard(message_id)
             if future is not None and not future.done():

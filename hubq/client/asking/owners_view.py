@@ -14,7 +14,7 @@ from hubq.strategies.synchronization import Synchronization
 
 #: Events that leave the owners as they are. All others make the cache look again.
 HARMLESS = frozenset(
-    {"child_stopped", "child_parked", "child_restarted", "child_start_failed", "child_migrated", "child_pinned",
+    {"malformed", "child_stopped", "child_parked", "child_restarted", "child_start_failed", "child_migrated", "child_pinned",
      "shard_migrated", "shard_adopted", "handover_overdue", "fenced", "node_joined", "node_draining"}
 )  # fmt: skip
 

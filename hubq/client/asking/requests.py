@@ -33,6 +33,11 @@ def new_sender() -> str:
     return secrets.token_hex(8)
 
 
+def new_intervention() -> str:
+    """The id of an intervention: it has no number, since doing it twice is the same as once."""
+    return "i" + secrets.token_hex(8)
+
+
 def send_commands(
     hub: HubContext, sender: str, numbered: Sequence[tuple[int, Outgoing]]
 ) -> list[tuple[list[int], Command[list[str]]]]:

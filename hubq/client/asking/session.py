@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.forks import renewed_after_fork
 from hubq.client.asking.refusals import accepted, refused_sends, refused_starts, void_command
 from hubq.client.asking.requests import (
     IN_FLIGHT,
@@ -15,20 +17,24 @@ from hubq.client.asking.requests import (
     STARTS,
     WAIT_SLICE,
     WITHDRAW_WAIT,
+    new_intervention,
     new_sender,
     send_commands,
     start_command,
 )
-from hubq.client.asking.steps import Collect, Fetch, Operation, Pause, Reply, Send, Start, Step, Withdraw
+from hubq.client.asking.running_loop import refuse_in_event_loop
+from hubq.client.asking.steps import Collect, Fetch, Intervene, Operation, Pause, Reply, Send, Start, Step, Withdraw
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
-from hubq.store.mailbox import Outgoing, await_reply, more_replies, read_reply, withdraw_call
+from hubq.store.mailbox import Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
+
+log = logging.getLogger("hubq.client")
 
 
 class Session:
@@ -41,10 +47,16 @@ class Session:
         self._window = SendWindow()
         self._replies: dict[str, Reply] = {}
         self._wanted: set[str] = set()
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        """In a forked process (:mod:`hubq.client.asking.forks`)."""
         self._lock = threading.RLock()  # a future may be awaited in another thread than the one that made it
 
     def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end."""
+        refuse_in_event_loop()  # (a future brings its session along)
         with self._lock:
             return self._drive(operation)
 
@@ -73,6 +85,8 @@ class Session:
                 return time.sleep(seconds)
             case Withdraw(shard, child, message_id):
                 return self._withdraw(shard, child, message_id)
+            case Intervene():
+                return self._intervene(step)
             case Collect(ids, timeout):
                 return self._collect(ids, timeout)
             case Fetch(commands):
@@ -152,6 +166,13 @@ class Session:
         wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
         return node, self._collect([message_id], wait).get(message_id)
 
+    def _intervene(self, step: Intervene) -> tuple[str, Reply | None]:
+        message_id = new_intervention()
+        self._wanted.add(message_id)
+        ask = (step.shard, step.child, self.sender, message_id, step.what, step.entry)
+        node = self.redis.run(intervene(self.hub.keys, *ask))
+        return node, self._collect([message_id], step.timeout if node not in ("", "-") else 0.0).get(message_id)
+
     def _written(self, commands: Sequence[Command[Any]], what: str) -> list[Any]:
         config = self.hub.config
         if not config.wait_replicas:
@@ -183,7 +204,11 @@ class Session:
                 time.sleep(0.05)
                 continue
             for data in batch:
-                message_id, status, node, payload = read_reply(data)
+                reply = read_reply(data)
+                if reply is None:  # it answers nobody's call
+                    log.warning("a malformed reply of %d bytes is passed over", len(data))
+                    continue
+                message_id, status, node, payload = reply
                 if message_id in self._wanted:
                     self._replies[message_id] = (status, node, payload)
                     if message_id in missing:

@@ -61,11 +61,24 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Intervene:
+    """Ask the owner of a child to kill it, to stop it now, or to drop a message of it. The answer: (its node, "-" for none now, ""
+    if there is no such child; the node's reply, None if there was none within ``timeout`` seconds).
+    """
+
+    shard: int
+    child: str
+    what: str
+    entry: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """Read from Redis. The answer: the answers, in order."""
 
     commands: Sequence[Command[Any]]
 
 
-Step = Send | Start | Collect | Withdraw | Fetch | Pause
+Step = Send | Start | Collect | Withdraw | Intervene | Fetch | Pause
 Operation = Generator[Step, Any, T]

@@ -7,6 +7,8 @@ import threading
 from typing import TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.forks import renewed_after_fork
+from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.asking.session import Session
 from hubq.client.asking.steps import Operation
 from hubq.store.connection import Server, SyncRedis
@@ -32,15 +34,24 @@ class ThreadDriver:
         self.context = context
         self.server = server
         self._here = _OfThread()
-        self._lock = threading.Lock()
         self._redis: tuple[int, SyncRedis] | None = None
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        """In a forked process (:mod:`hubq.client.asking.forks`)."""
+        self._lock = threading.Lock()
 
     def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end."""
         return self.asker().drive(operation)
 
     def asker(self) -> Session:
-        """The session of this thread."""
+        """The session of this thread.
+
+        Raises :class:`~hubq.errors.WaitsInEventLoop` if an event loop runs in it.
+        """
+        refuse_in_event_loop()
         pid = os.getpid()
         session = self._here.session
         if session is None or self._here.pid != pid:

@@ -6,7 +6,9 @@ from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.operations import calls
+from hubq.config import CALL_TIMEOUT
 from hubq.core.hashing import checked_child_id
+from hubq.core.methods import Method, name_of_method
 from hubq.store.codec import encode_arguments, encode_json
 
 
@@ -29,13 +31,16 @@ class ChildRef:
         self._driver = driver
         self.child_id = checked_child_id(child_id)
 
-    def call(self, method: str, *args: Any, timeout: float = 5.0, **kwargs: Any) -> Any:
-        """Call a method and wait for its result, at most ``timeout`` seconds.
+    def call(self, method: Method, *args: Any, timeout: float = CALL_TIMEOUT, **kwargs: Any) -> Any:
+        """Call a method (``"post"`` or ``Room.post``) and wait for its result, at most ``timeout`` seconds. (The default is
+        longer than a take-over: ``hubq.config``.)
 
         Raises :class:`~hubq.errors.CallFailed` if the method raised, :class:`~hubq.errors.CallTimeout`,
         :class:`~hubq.errors.UnknownChild`, :class:`~hubq.errors.UnknownMethod`, :class:`~hubq.errors.MailboxFull`,
         :class:`~hubq.errors.RedisUnavailable`.
         """
+        if type(method) is not str:
+            method = name_of_method(method)
         payload, driver = payload_of(self.child_id, method, args, kwargs), self._driver
         context = driver.context
         if context.tracing is None:
@@ -43,8 +48,10 @@ class ChildRef:
         with context.tracing.sending("call", self.child_id, method) as traced:
             return driver.drive(calls.call(context, self.child_id, method, traced(payload), timeout))
 
-    def cast(self, method: str, *args: Any, **kwargs: Any) -> None:
+    def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """Send a message; returns when it is safe in the child's mailbox."""
+        if type(method) is not str:
+            method = name_of_method(method)
         payload, driver = payload_of(self.child_id, method, args, kwargs), self._driver
         context = driver.context
         if context.tracing is None:
@@ -66,8 +73,10 @@ class AsyncChildRef:
         self._driver = driver
         self.child_id = checked_child_id(child_id)
 
-    async def call(self, method: str, *args: Any, timeout: float = 5.0, **kwargs: Any) -> Any:
+    async def call(self, method: Method, *args: Any, timeout: float = CALL_TIMEOUT, **kwargs: Any) -> Any:
         """See :meth:`ChildRef.call`."""
+        if type(method) is not str:
+            method = name_of_method(method)
         payload, driver = payload_of(self.child_id, method, args, kwargs), self._driver
         context = driver.context
         if context.tracing is None:
@@ -75,8 +84,10 @@ class AsyncChildRef:
         with context.tracing.sending("call", self.child_id, method) as traced:
             return await driver.drive(calls.call(context, self.child_id, method, traced(payload), timeout))
 
-    async def cast(self, method: str, *args: Any, **kwargs: Any) -> None:
+    async def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """See :meth:`ChildRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""
+        if type(method) is not str:
+            method = name_of_method(method)
         payload, driver = payload_of(self.child_id, method, args, kwargs), self._driver
         context = driver.context
         if context.tracing is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.driver import Asker
+from hubq.client.asking.forks import renewed_after_fork
 from hubq.client.operations import placing
 from hubq.client.operations.starts import StartTicket
 from hubq.client.results import StartResult
@@ -24,6 +25,11 @@ class StartFuture:
         self._timeout = timeout
         self._single = single
         self._result: StartResult | None = None
+        self.renew_locks()
+        renewed_after_fork(self)
+
+    def renew_locks(self) -> None:
+        """In a forked process (:mod:`hubq.client.asking.forks`)."""
         self._lock = threading.Lock()
 
     def __await__(self) -> Generator[Any, None, StartResult]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import msgspec
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Collect, Operation, Send, Withdraw
+from hubq.core.child import MOST_METHOD, is_method_name
 from hubq.core.hashing import checked_child_id
 from hubq.errors import (
     BY_WORD,
@@ -20,21 +20,44 @@ from hubq.errors import (
     Partitioned,
     RedisUnavailable,
     UnknownChild,
+    UnknownMethod,
+    Unreadable,
 )
-from hubq.store.codec import decode
+from hubq.store.codec import checked_size, decode
 from hubq.store.mailbox import Outgoing
+
+#: The longest time-out, seconds: a year.
+MOST_TIMEOUT = 365 * 86_400
 
 
 def checked_timeout(timeout: float) -> float:
-    """Seconds above 0, or :class:`ConfigError`."""
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout) or timeout <= 0:
-        raise ConfigError(f"timeout={timeout!r}: give seconds above 0")
+    """Seconds above 0, at most a year, or :class:`ConfigError`.
+
+    >>> checked_timeout(1e17)
+    Traceback (most recent call last):
+    hubq.errors.ConfigError: timeout=1e+17: give seconds above 0, at most 31536000 (a year)
+    """
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or not 0 < timeout <= MOST_TIMEOUT:  # NaN is not
+        raise ConfigError(f"timeout={timeout!r}: give seconds above 0, at most {MOST_TIMEOUT} (a year)")
     return timeout
+
+
+def checked_method(child_id: str, method: str) -> str:
+    """The name of a method, or :class:`~hubq.errors.UnknownMethod` for what no method can be called."""
+    if not is_method_name(method):
+        shown = repr(method) if len(repr(method)) < 100 else f"{repr(method)[:80]}..."
+        raise UnknownMethod(
+            f"child {child_id!r} has no method {shown}: give a name of 1 to {MOST_METHOD} letters, digits and underscores"
+        )
+    return method
 
 
 def send(hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool) -> Operation[str]:
     """Put one message into a child's mailbox; its id."""
-    draft = Outgoing("call" if reply else "cast", checked_child_id(child_id), method, payload, timeout, reply)
+    method = checked_method(checked_child_id(child_id), method)
+    checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
+    draft = Outgoing("call" if reply else "cast", child_id, method, payload, timeout, reply)
     ((message_id, word),) = yield Send([draft])
     _raise_refusal(hub, child_id, word)
     return str(message_id)
@@ -62,18 +85,44 @@ def call(hub: HubContext, child_id: str, method: str, payload: bytes, timeout: f
 def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:
     """The value of a reply, or the error it carries."""
     if status == "ok":
-        return decode(payload)
-    error = msgspec.json.decode(payload)
-    message = error["message"]
+        try:
+            return decode(payload)
+        except Exception as unknown:
+            raise Unreadable(
+                f"the result of {what} cannot be read here ({type(unknown).__name__}: {unknown}); it was run: "
+                "have its classes importable here, or return plain values"
+            ) from unknown
+    error = error_of(payload)
+    message = error.message
     if status == "overdue":
         raise CallTimeout(f"{what} was not run: {message}", may_run=False)
     if status in BY_WORD:
         raise BY_WORD[status](message)
     raise CallFailed(
-        f"{what} raised {error['type']} on node {node}: {message}",
-        remote_type=error["type"],
-        remote_traceback=error.get("traceback", ""),
+        f"{what} raised {error.type} on node {node}: {message}",
+        remote_type=error.type,
+        remote_traceback=error.traceback,
     )
+
+
+class ErrorReply(msgspec.Struct):
+    """An error as it stands in a reply."""
+
+    message: str
+    type: str = ""
+    traceback: str = ""
+
+
+def error_of(payload: bytes) -> ErrorReply:
+    """The error that a reply carries.
+
+    >>> error_of(b"garbage").message
+    'its reply is malformed'
+    """
+    try:
+        return msgspec.json.decode(payload, type=ErrorReply)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ErrorReply("its reply is malformed", "Malformed")
 
 
 def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Operation, Send
-from hubq.client.operations.calls import refusal
+from hubq.client.operations.calls import checked_method, refusal
 from hubq.core.hashing import checked_child_id
+from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
-from hubq.store.codec import encode_arguments
+from hubq.store.codec import checked_size, encode_arguments
 from hubq.store.mailbox import Outgoing
-from hubq.tracing import Tracing
 
 #: Child id, method, and the method's arguments.
 Cast = tuple[Any, ...]
@@ -20,7 +20,7 @@ Cast = tuple[Any, ...]
 
 def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqError | None]]:
     """Put messages into their children's mailboxes, in order; for each None, or why it was refused."""
-    drafts = [_draft(message, hub.tracing) for message in messages]
+    drafts = [_draft(hub, message) for message in messages]
     if not drafts:
         return []
     answers = yield Send(drafts)
@@ -30,13 +30,14 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
     ]
 
 
-def _draft(message: Cast, tracing: Tracing | None) -> Outgoing:
-    if not isinstance(message, tuple) or len(message) < 2 or not isinstance(message[1], str):
+def _draft(hub: HubContext, message: Cast) -> Outgoing:
+    if not isinstance(message, tuple) or len(message) < 2 or not (isinstance(message[1], str) or callable(message[1])):
         raise ConfigError(f"cast {message!r}: give (child id, method, arguments...)")
-    child_id, method, *args = message
-    checked_child_id(child_id)
+    child_id, given, *args = message
+    method = checked_method(checked_child_id(child_id), name_of_method(given))
     payload = encode_arguments(tuple(args), {}, f"{child_id}.{method}")
-    if tracing is not None:
-        with tracing.sending("cast", child_id, method) as traced:
+    checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
+    if hub.tracing is not None:
+        with hub.tracing.sending("cast", child_id, method) as traced:
             payload = traced(payload)
     return Outgoing("cast", child_id, method, payload, 0, False)

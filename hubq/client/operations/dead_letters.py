@@ -1,14 +1,18 @@
-"""Dead letters, for people: to be seen, sent again, or thrown away (docs/poison.md)."""
+"""Dead letters, for people: to be seen, sent again, or thrown away (docs/dead-letters.md)."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.errors import ConfigError, HubqError, UnknownChild
-from hubq.store.dead_letters import DeadLetter, drop_dead, read_dead, replay_dead
+from hubq.store.dead_letters import DeadLetter, drop_dead, read_dead, read_last_dead, replay_dead
+
+#: Letters of each shard that a diagnosis looks at: with their payloads they may be large.
+LOOKED_AT = 100
 
 _NAME = re.compile(r"^(\d{1,4})/(\d+-\d+)$")
 
@@ -27,6 +31,8 @@ def replay(hub: HubContext, names: Sequence[str] | None) -> Operation[list[str]]
         (word,) = yield Fetch([replay_dead(hub.keys, shard, entry)])
         if word == "unknown" and names is not None:
             raise UnknownChild(f"dead letter {shard}/{entry}: its child is no more: drop the letter")
+        if word == "malformed" and names is not None:
+            raise HubqError(f"dead letter {shard}/{entry} was no message, and cannot be sent again: drop it")
         if word == "gone" and names is not None:
             raise _missing(hub, f"{shard}/{entry}")
         if word == "ok":
@@ -47,13 +53,19 @@ def drop(hub: HubContext, names: Sequence[str] | None) -> Operation[list[str]]:
     return done
 
 
+def count_by_kind(hub: HubContext) -> Operation[dict[tuple[str, str], int]]:
+    """How many dead letters there are, by why and class: of each shard the last ``LOOKED_AT``."""
+    found = yield Fetch([read_last_dead(hub.keys, shard, LOOKED_AT) for shard in range(hub.config.shards)])
+    return dict(Counter((letter.why, letter.class_name) for letters in found for letter in letters))
+
+
 def _named(hub: HubContext, names: Sequence[str] | None) -> Operation[list[tuple[int, str]]]:
     if names is None:
         letters = yield from dead_letters(hub)
         return [(letter.shard, letter.letter.partition("/")[2]) for letter in letters]
     places: list[tuple[int, str]] = []
     for name in dict.fromkeys(names):
-        match = _NAME.match(name)
+        match = _NAME.fullmatch(name)
         if match is None or int(match[1]) >= hub.config.shards:
             raise ConfigError(f"{name!r} does not name a dead letter: give one as `hubq dead list` shows it (6/1795-0)")
         places.append((int(match[1]), match[2]))

@@ -7,16 +7,18 @@ from urllib.parse import urlsplit
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.dead_letters import count_by_kind
 from hubq.client.operations.inspection import mailboxes, node_vitals
+from hubq.client.operations.troubles import busy_with, said_of
 from hubq.core.diagnosis import Facts, NodeFacts
+from hubq.core.readiness import NOT_SERVING
 from hubq.errors import RedisRefused
 from hubq.store.dead_letters import count_dead
 from hubq.store.membership import living, read_members, redis_time_ms
 from hubq.store.owners import read_owners
 from hubq.store.quorum import read_partitioned
 from hubq.store.registry import count_children, read_texts
-from hubq.store.server_facts import SETTINGS as SERVER_SETTINGS
-from hubq.store.server_facts import is_known, read_server_info, read_server_settings, read_ttl, scan_keys
+from hubq.store.server_facts import is_known, read_server_info, read_ttl, scan_keys
 
 #: Keys looked at when searching for strays; a hub has some hundred, and one per client that is waiting.
 MOST_KEYS = 100_000
@@ -46,8 +48,10 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
             nodes[name] = NodeFacts(info.status, left, info.version)
         else:
             nodes[name] = NodeFacts(
-                info.status, left, info.version, account.python, account.clock, account.lag, account.settings
-            )
+                info.status, left, info.version, account.python, account.clock, account.lag, account.settings,
+                "" if account.unready == NOT_SERVING else account.unready,
+                "" if account.blocked is None else said_of(account.blocked, now / 1000), account.failing,
+            )  # fmt: skip
     alive = {
         shard: owner.node if lives.get(owner.node) == owner.incarnation else None
         for shard, owner in owners.shards.items()
@@ -66,10 +70,13 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         owners=alive,
         children=sum(counts),
         waited={box.shard: box.oldest for box in boxes if box.oldest is not None},
+        heads={box.shard: (box.heads[0].child_id, box.heads[0].method) for box in boxes if box.heads},
+        busy={child: busy_with(busy) for each in accounts.values() if each for child, busy in each.busy.items()},
         backlog={child: count for box in boxes for child, count in box.children.items()},
         max_backlog=int(most),
         stragglers={child: reason for child, reason in reasons.items() if child in pinned},
         dead=sum(dead),
+        letters=(yield from count_by_kind(hub)) if any(dead) else {},
         parked={child: reason for some in parked for child, reason in some.items()},
         strays=(yield from _strays(hub, set(members))),
         redis=server,
@@ -79,25 +86,26 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
 
 
 def _server() -> Operation[dict[str, str]]:
-    found: dict[str, str] = {}
-    for name in SERVER_SETTINGS:
-        try:
-            (some,) = yield Fetch([read_server_settings(name)])
-        except RedisRefused:
-            continue  # a managed Redis, or an ACL user: a fact that may not be read is not judged
-        found |= some
     try:
-        (memory,) = yield Fetch([read_server_info("memory")])
+        memory, persistence = yield Fetch([read_server_info("memory"), read_server_info("persistence")])
     except RedisRefused:
-        return found
-    return {**found, "used_memory": memory.get("used_memory", ""), "maxmemory": memory.get("maxmemory", "")}
+        return {}  # an ACL user without INFO: a fact that may not be read is not judged
+    return {
+        "used_memory": memory.get("used_memory", ""),
+        "maxmemory": memory.get("maxmemory", ""),
+        "maxmemory-policy": memory.get("maxmemory_policy", ""),
+        "appendonly": {"0": "no", "1": "yes"}.get(persistence.get("aof_enabled", ""), ""),
+    }
 
 
 def _strays(hub: HubContext, members: set[str]) -> Operation[list[str]]:
     unknown: list[str] = []
     cursor, seen = "0", 0
     while seen < MOST_KEYS:
-        answer: Any = yield Fetch([scan_keys(hub.keys, cursor)])
+        try:
+            answer: Any = yield Fetch([scan_keys(hub.keys, cursor)])
+        except RedisRefused:
+            return []  # a worker's user, who may not see the names of all keys
         ((cursor, some),) = answer
         seen += len(some)
         unknown += [key for key in some if not is_known(hub.keys, key, hub.config.shards, members.__contains__)]

@@ -12,8 +12,9 @@ from typing import Any
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.hashing import checked_child_id
+from hubq.core.malformed import whole_number
 from hubq.core.messages import entry_ms
-from hubq.errors import HubqError, UnknownChild
+from hubq.errors import HubqError, UnknownChild, Unreadable
 from hubq.store.codec import decode
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
@@ -43,7 +44,10 @@ class SavedState:
     data: bytes
 
     def value(self) -> Any:
-        """The state as Python values; its classes must be importable. Raises :class:`~hubq.errors.HubqError`."""
+        """The state as Python values; its classes must be importable. It is unpickled, which runs what its writer wanted:
+        call it where you would run a worker. (:mod:`hubq.store.viewer` shows a state and runs nothing.) Raises
+        :class:`~hubq.errors.HubqError`.
+        """
         try:
             return decode(self.data)
         except Exception as error:
@@ -94,6 +98,11 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     spec, envelope, now = yield Fetch(
         [read_spec(hub.keys, shard, child_id), read_state(hub.keys, shard, child_id), redis_time_ms()]
     )
+    if envelope is not None and envelope.malformed:
+        raise Unreadable(
+            f"what is saved of child {child_id!r} is malformed ({envelope.malformed}): see HGET {hub.keys.msk(shard)} "
+            f"{child_id}; stop the child, and start it anew"
+        )
     if envelope is None:
         if spec is None:
             raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: see `hubq ps`")
@@ -110,7 +119,7 @@ def child_mailbox(hub: HubContext, child_id: str, count: int) -> Operation[Mailb
         [
             plain("HEXISTS", hub.keys.children(shard), child_id, read=int),
             mailbox_length(hub.keys, shard),
-            plain("HGET", hub.keys.backlog(shard), child_id, read=lambda found: int(found or 0)),
+            plain("HGET", hub.keys.backlog(shard), child_id, read=whole_number),
             redis_time_ms(),
         ]
     )
@@ -143,7 +152,7 @@ def mailboxes(hub: HubContext, count: int) -> Operation[list[Mailbox]]:
             ]
         )
         heads = tuple(_waiting(message, now) for message in page)
-        children = {child: int(n) for child, n in sorted(backlog.items(), key=lambda item: -int(item[1]))}
+        children = dict(sorted(((child, whole_number(n)) for child, n in backlog.items()), key=lambda each: -each[1]))
         found.append(Mailbox(shard, length, children, heads[0].age if heads else None, heads[:count]))
     return found
 

@@ -11,13 +11,14 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus, Place
 from hubq.core.hashing import checked_child_id
+from hubq.core.malformed import whole_number
 from hubq.core.pid import Pid
 from hubq.core.wish import Wish
 from hubq.errors import ConfigError, NotAlive, UnknownChild
-from hubq.store.command import Command, plain, text
+from hubq.store.command import Command, one_of, plain, text
 from hubq.store.keys import Keys, owner_field
 from hubq.store.membership import living, read_members
-from hubq.store.owners import Owner, Owners
+from hubq.store.owners import NOBODY, Owner, Owners
 from hubq.store.registry import read_some_specs, scan_specs
 from hubq.store.replica_log import Follower, read_followers
 from hubq.store.spec_record import SpecRecord
@@ -28,8 +29,6 @@ SHARDS_AT_ONCE = 16
 CHILDREN_AT_ONCE = 250
 
 PLACES = 6
-
-NOBODY = Owner("-", 0, 0)
 
 #: Called while a listing goes on: shards read, shards in all, children found so far.
 Progress = Callable[[int, int, int], None]
@@ -135,7 +134,7 @@ def _places(keys: Keys, shard: int, children: list[str]) -> list[Command[Any]]:
 def wish_of(spec: SpecRecord, moved: bytes | None) -> Wish | None:
     """Where a child is wanted: a move by hand goes before what it was started with."""
     line = text(moved) if moved is not None else spec.place
-    return Wish.read(line) if line else None
+    return one_of(Wish.read, None)(line or None)
 
 
 def _statuses(
@@ -149,13 +148,13 @@ def _statuses(
     moves: list[Any],
     stays: list[Any],
 ) -> list[ChildStatus]:
-    of_shard = Owner.read(lines[0]) if lines[0] else NOBODY
+    of_shard = Owner.of(lines[0])
     copies = copies_of(of_shard, followers, lives)
     found: list[ChildStatus] = []
     for (child, spec), line, backlog, reason, moved, why in zip(
         specs.items(), lines[1:], backlogs, parked, moves, stays, strict=True
     ):
-        owner = Owner.read(line) if line else of_shard
+        owner = Owner.of(line) if line else of_shard
         wish = wish_of(spec, moved)
         waits = not line and wish is not None and wish.waits and wish.node != owner.node
         node = owner.node if lives.get(owner.node) == owner.incarnation and not waits else None
@@ -167,7 +166,7 @@ def _statuses(
         status = "parked" if reason is not None else "running" if node else "waiting"
         found.append(
             ChildStatus(
-                child, spec.name, shard, node, status, bool(line), int(backlog or 0),
+                child, spec.name, shard, node, status, bool(line), whole_number(backlog),
                 text(reason or gone or why or (f"waits for node {wish.node}" if wish is not None and waits else "")),
                 dict(spec.metadata), owner.incarnation, owner.token, spec.restart, pin, wish.node if wish else "",
                 tuple(copy.node for copy in has), tuple(copy.incarnation for copy in has),

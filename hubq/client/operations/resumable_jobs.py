@@ -35,7 +35,7 @@ def status_of(hub: HubContext, job_id: str) -> Operation[str]:
         return str(kept[0])
     if not there:
         raise NoSuchJob(f"no job {job_id!r} in hub {hub.keys.hub_id!r}: it never was, or its result is kept no more")
-    return "started" if line and Owner.read(line).node != "-" else "queued"
+    return "started" if Owner.of(line).node != "-" else "queued"
 
 
 def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:

@@ -18,7 +18,7 @@ from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.core.wish import Wish
 from hubq.errors import AlreadyStarted, CallTimeout, ConfigError, HubqError, NoChildren, StartFailed
-from hubq.store.codec import encode_arguments
+from hubq.store.codec import checked_size, encode_arguments
 from hubq.store.mailbox import StartOptions, read_started
 from hubq.store.spec_record import SpecRecord
 
@@ -75,9 +75,9 @@ def start_children(
         if spec.child_id in seen:
             raise AlreadyStarted(f"child {spec.child_id!r} is twice in the list: give each child once")
         seen.add(spec.child_id)
-        shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record_of(
-            spec, hub.classes, _place_line(hub, places.get(spec.child_id)) if places else ""
-        )
+        record = record_of(spec, hub.classes, _place_line(hub, places.get(spec.child_id)) if places else "")
+        checked_size(record.arguments, hub.config.max_payload_bytes, f"the arguments of child {spec.child_id!r}")
+        shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record
     rollback = on_failure == "rollback"
     batch = (yield from Batch.begin(hub)) if rollback else None
     options = StartOptions(disable_logging, batch.name if batch is not None else "")
@@ -142,8 +142,14 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Opera
         )
     for message_id, children in ticket.awaited.items():
         _status, node, payload = replies[message_id]
-        line, failed = read_started(payload)
-        pid = Pid.read(line)
+        try:
+            line, failed = read_started(payload)
+            pid = Pid.read(line)
+        except ValueError as error:
+            errors |= {
+                child: StartFailed(f"the answer to the start of {child!r} is malformed: {error}") for child in children
+            }
+            continue
         for child in children:
             if child in failed:
                 errors[child] = StartFailed(failed[child])

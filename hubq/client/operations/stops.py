@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Collect, Operation, Send
-from hubq.client.operations.calls import checked_timeout, refusal
+from hubq.client.operations.calls import checked_timeout, error_of, refusal
 from hubq.client.results import StopResult
 from hubq.core.hashing import checked_child_id
 from hubq.errors import BY_WORD, CallTimeout, HubqError, NoChildren
@@ -38,7 +36,9 @@ def stop_children(
         if message_id in replies:
             status, node, payload = replies[message_id]
             if status in BY_WORD:
-                errors[child] = BY_WORD[status](msgspec.json.decode(payload)["message"])
+                errors[child] = BY_WORD[status](error_of(payload).message)
+            elif status != "ok":
+                errors[child] = HubqError(f"child {child!r} was not stopped: {error_of(payload).message}")
             else:
                 stopped[child] = node
         else:

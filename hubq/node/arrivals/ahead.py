@@ -8,11 +8,13 @@ import logging
 from hubq.core.handover import TARGET, Target, TargetEvent
 from hubq.core.messages import ChildStartResp, StartChildren
 from hubq.errors import StartFailed
-from hubq.node.children.builder import Builder
+from hubq.node.children.failed_builds import Builds
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.pieces import Pieces
 from hubq.store.codec import sendable
 from hubq.store.control import send_control
 from hubq.store.owners import Owner
@@ -21,18 +23,25 @@ from hubq.strategies.migration import Migration
 
 log = logging.getLogger("hubq.node")
 
-#: Children are built this many at a time, so that the node goes on serving meanwhile.
-BUILD_BATCH = 16
-
 
 class AheadBuilt:
     """The children that were built ahead, and where the arrival of each shard stands (the TARGET table)."""
 
-    def __init__(self, group: Group, events: EventLog, builder: Builder, migration: Migration) -> None:
+    def __init__(
+        self,
+        group: Group,
+        events: EventLog,
+        gathered: GatheredLog,
+        builder: Builds,
+        migration: Migration,
+        pieces: Pieces,
+    ) -> None:
         self._group = group
         self._events = events
+        self._gathered = gathered
         self._builder = builder
         self._migration = migration
+        self._pieces = pieces
         self._states: dict[int, Target] = {}
         self._shards: dict[int, dict[str, HostedChild]] = {}
         self._single: dict[tuple[int, str], HostedChild] = {}  # children built ahead to be pinned here
@@ -99,16 +108,15 @@ class AheadBuilt:
         # One shard after another. Several at once would each take turns of the event loop, and a shard whose token has come,
         # and whose children pause, would wait for all of them.
         async with self._building:
-            for number, (child, record) in enumerate(specs.items()):
+            for child, record in specs.items():
+                await self._pieces.turn()
                 try:
                     built[child] = self._builder.build(nowhere, child, record)
                 except StartFailed as error:
-                    log.error("shard %d: %s", shard, error)
+                    self._gathered.add(logging.ERROR, child, "cannot start here", str(error))
                     failed.append(child)
                     reasons.append(" ".join(sendable(str(error)).split()))
                     self._events.add("child_start_failed", shard=shard, child=child, reason=str(error))
-                if number % BUILD_BATCH == BUILD_BATCH - 1:
-                    await asyncio.sleep(0)
         return built, failed, reasons
 
     # -- keeping it, for a while -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hubq.errors import StartFailed
-from hubq.node.children.builder import Builder
+from hubq.node.children.failed_builds import Builds
 from hubq.node.children.lives import Lives
 from hubq.node.children.parking import Parking
 from hubq.node.copies.protocol import Copies
@@ -40,7 +40,7 @@ class Coming:
 class Entrance:
     """Puts children into holdings."""
 
-    def __init__(self, builder: Builder, parking: Parking, lives: Lives, trials: StartTrials, copies: Copies) -> None:
+    def __init__(self, builder: Builds, parking: Parking, lives: Lives, trials: StartTrials, copies: Copies) -> None:
         self._builder = builder
         self._parking = parking
         self._lives = lives

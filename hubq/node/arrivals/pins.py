@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from hubq.node.held.holding import Holding, Recorder
 from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.pieces import Pieces
 from hubq.store.places import read_pin_owners
 from hubq.store.registry import read_envelopes, read_some_specs, read_texts
 from hubq.store.spec_record import SpecRecord
@@ -38,7 +38,7 @@ class PinArrivals:
     def __init__(
         self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue, plan_due: Bell, recorder: Recorder,
         pumps: Pumps, traits: MigrationTraits, under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes,
-        entrance: Entrance, account: Account, stragglers: LetsStraggle,
+        entrance: Entrance, account: Account, stragglers: LetsStraggle, pieces: Pieces,
     ) -> None:  # fmt: skip
         self._group = group
         self._register = register
@@ -54,6 +54,7 @@ class PinArrivals:
         self._entrance = entrance
         self._account = account
         self._stragglers = stragglers
+        self._pieces = pieces
 
     async def adopt(self, shard: int, children: Sequence[str], closed_at: float = 0.0, source: str = "") -> None:
         """Serve pins whose token this node has: states from ``msk``, messages from the first one left."""
@@ -90,7 +91,10 @@ class PinArrivals:
         )
         if standing.incarnation != incarnation:
             return False
-        for number, child in enumerate(names):
+        for child in names:
+            await self._pieces.turn()
+            if standing.incarnation != incarnation:
+                return False
             owner = owners.get(child)
             if owner is None or (owner.node, owner.incarnation) != (group.node_name, incarnation):
                 continue
@@ -103,10 +107,6 @@ class PinArrivals:
                 if closed_at:
                     self._account.runs_here(pin, child, "migrated")
                     self._account.child(pin, child, closed_at, source, began=began)
-            if number % 64 == 63:
-                await asyncio.sleep(0)
-                if standing.incarnation != incarnation:
-                    return False
         return True
 
     def _serves(self, pin: Holding, child: str, record: SpecRecord | None, coming: Coming) -> bool:

@@ -14,6 +14,7 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.pieces import Pieces
 from hubq.node.trials.starts import StartTrials
 from hubq.store.envelope import Envelope
 from hubq.store.places import read_pin_owners, read_pins_epoch
@@ -28,7 +29,7 @@ class Returns:
     def __init__(
         self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue, outboxes: Outboxes,
         plan_due: Bell, trials: StartTrials, under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, entrance: Entrance,
-        account: Account,
+        account: Account, pieces: Pieces,
     ) -> None:  # fmt: skip
         self._group = group
         self._register = register
@@ -42,6 +43,7 @@ class Returns:
         self._wishes = wishes
         self._entrance = entrance
         self._account = account
+        self._pieces = pieces
 
     async def welcome(
         self, shard: int, child: str, closed_at: float = 0.0, source: str = "", *, stay: bool = False
@@ -66,6 +68,7 @@ class Returns:
             retry_for=group.config.lease,
         )
         await self._wishes.refresh(wishes)
+        await self._pieces.turn()
         if pins or holding.owner != owner or child in holding.departing or child in holding.unplaced:
             return  # the news is old: the child has been passed on meanwhile
         if holding.gone or child not in holding.apart:

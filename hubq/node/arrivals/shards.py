@@ -1,9 +1,14 @@
-"""How a shard comes: handed over, found in ``owners``, claimed, or built anew after a move that failed."""
+"""How a shard comes: handed over, found in ``owners``, claimed, or built anew after a move that failed.
+
+A shard that is handed over comes at once, since its children pause. Shards that nobody serves come one after the other:
+the first one is open after a part of the time that all of them need.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from hubq.core.handover import TargetEvent
 from hubq.core.messages import Handover
@@ -22,12 +27,17 @@ from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.pieces import Pieces
+from hubq.node.runtime.shared import Shared
 from hubq.node.trials.starts import StartTrials
-from hubq.store.owners import Owner, read_owners
-from hubq.store.places import read_pins_epoch
+from hubq.store.owners import Owner, Owners, read_owners
+from hubq.store.places import read_pins_epoch, read_shard_owners
 from hubq.store.registry import read_specs, read_states, read_texts
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import read_tries
+
+#: Shards that nobody serves are read so many at a time: more of them would only wait in memory until they are built.
+READ_AT_ONCE = 16
 
 
 class ShardArrivals:
@@ -35,7 +45,7 @@ class ShardArrivals:
 
     def __init__(
         self, group: Group, events: EventLog, register: Register, queue: CommitQueue,
-        plan_due: Bell, recorder: Recorder, pumps: Pumps, endings: Endings, trials: StartTrials, copies: Copies,
+        plan_due: Bell, recorder: Recorder, pumps: Pumps, endings: Endings, trials: StartTrials, copies: Copies, pieces: Pieces,
         under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, batches: Batches, entrance: Entrance, account: Account,
     ) -> None:  # fmt: skip
         self._group = group
@@ -48,12 +58,16 @@ class ShardArrivals:
         self._endings = endings
         self._trials = trials
         self._copies = copies
+        self._pieces = pieces
         self._under_way = under_way
         self._ahead = ahead
         self._wishes = wishes
         self._batches = batches
         self._entrance = entrance
         self._account = account
+        self._owners: Shared[Owners] = Shared(self._read_owners)
+        self._reading = asyncio.Semaphore(READ_AT_ONCE)
+        self._building = asyncio.Lock()
 
     async def adopt(self, shard: int, owner: Owner, handover: Handover | None = None, *, claimed: bool = False) -> None:
         """Serve a shard whose token this node has: states from ``msk``, messages from the first one left.
@@ -71,7 +85,7 @@ class ShardArrivals:
         began = standing.now()
         try:
             self._ahead.moved(shard, TargetEvent.HANDOVER)
-            coming = await self._brought_in(holding, claimed)
+            coming = await self._brought_in(holding, handover, claimed)
         except BaseException:
             if self._under_way.is_current(holding):
                 self._ahead.forget_state(shard)
@@ -84,19 +98,37 @@ class ShardArrivals:
         if coming is not None:
             await self._serve(holding, coming, handover, began)
 
-    async def _brought_in(self, holding: Holding, claimed: bool) -> Coming | None:
+    async def _brought_in(self, holding: Holding, handover: Handover | None, claimed: bool) -> Coming | None:
         """Read what there is of the shard, put its children in, and open it. None: it is not ours, after all."""
-        group, shard, owner = self._group, holding.shard, holding.owner
-        standing = group.standing
+        shard = holding.shard
         copies: dict[str, HostedChild] = {}
         if claimed:
             copies = await self._copies.take_over(shard)
         else:
             self._copies.unfollow(shard)
-        # Owners first: a child whose pin is released between the reads then only returns a little later.
-        owners, wishes, specs, states, parked, watch, marks = await group.redis.run_many(
+        # Pins first: a child whose pin is released before the other reads then only returns a little later. (Only the owner
+        # of the shard makes pins of it, and that is this node.)
+        apart = None if handover is None else handover.pinned
+        if apart is None:
+            apart = list((await self._owners.ask()).pinned(shard))
+        if handover is not None or copies:
+            return await self._read_and_built(holding, apart, copies, nullcontext())
+        async with self._reading:
+            return await self._read_and_built(holding, apart, copies, self._building)
+
+    async def _read_owners(self) -> Owners:
+        group = self._group
+        return await group.redis.run(read_owners(group.keys), retry_for=group.config.lease)
+
+    async def _read_and_built(
+        self, holding: Holding, apart: Sequence[str], copies: dict[str, HostedChild],
+        its_turn: AbstractAsyncContextManager[None],
+    ) -> Coming | None:  # fmt: skip
+        group, shard, owner = self._group, holding.shard, holding.owner
+        standing = group.standing
+        lines, wishes, specs, states, parked, watch, marks = await group.redis.run_many(
             [
-                read_owners(group.keys),
+                read_shard_owners(group.keys, [shard]),
                 read_pins_epoch(group.keys),
                 read_specs(group.keys, shard),
                 read_states(group.keys, shard),
@@ -110,17 +142,18 @@ class ShardArrivals:
         if holding.gone:
             await self._drop(holding, copies)  # the node was evicted meanwhile
             return None
-        if owners.shards.get(shard) != owner or owner.incarnation != standing.incarnation:
+        if lines.get(shard) != owner or owner.incarnation != standing.incarnation:
             holding.lose()
             self._ahead.moved(shard, TargetEvent.FENCED)
             await self._drop(holding, copies)
             return None
         first = owner.token == 1 and not standing.knows(shard)  # no node has ever had it
         standing.learn(shard, owner.token)
-        holding.set_apart(owners.pinned(shard))
+        holding.set_apart(apart)
         holding.watched(watch)
         coming = Coming(states, parked, ahead=self._ahead.take_shard(shard), copies=copies, first=first)
-        await self._enter_all(holding, specs, coming)
+        async with its_turn:
+            await self._enter_all(holding, specs, coming)
         if copies and not holding.gone and not await self._copies.taken_over(holding, coming.taken, copies):
             self._fenced(holding)
         if holding.gone:
@@ -133,7 +166,10 @@ class ShardArrivals:
         return coming
 
     async def _enter_all(self, holding: Holding, specs: Mapping[str, SpecRecord], coming: Coming) -> None:
-        for number, (child, record) in enumerate(specs.items()):
+        for child, record in specs.items():
+            await self._pieces.turn()
+            if holding.gone:
+                return
             if child in holding.apart:
                 continue
             if record.place:
@@ -142,10 +178,6 @@ class ShardArrivals:
                 holding.wait_for_place(child, record)
                 continue
             await self._entrance.enter_shard(holding, child, record, coming)
-            if number % 128 == 127:
-                await asyncio.sleep(0)
-            if holding.gone:
-                return
 
     def _fenced(self, holding: Holding) -> None:
         """Another node owns the shard by now; none of the copies has been started."""

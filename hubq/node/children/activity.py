@@ -31,10 +31,10 @@ class Activity:
         self._task = None
 
     async def _work(self) -> None:
-        standing, lease = self._standing, self._standing.lease
+        standing = self._standing
         while True:
-            while lease.trusted(now := standing.now()):  # noqa: ASYNC110  (the wait is for a time, not for an event)
-                await asyncio.sleep(lease.asked_at + lease.seconds - lease.margin - now)
+            while standing.trusted():  # noqa: ASYNC110  (the wait is for a time, not for an event)
+                await asyncio.sleep(standing.lease.trusted_until - standing.now())
             told = self._active()
             await self._signals.announce(told, "passive")
             await standing.until_trusted()

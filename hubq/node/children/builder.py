@@ -9,6 +9,7 @@ from hubq.errors import StartFailed
 from hubq.hooks.book import ALTER
 from hubq.node.held.holding import Holding, HostedChild, Services
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.raised import in_short
 from hubq.store.codec import decode
 from hubq.store.spec_record import SpecRecord
 
@@ -21,6 +22,11 @@ class Builder:
         self._classes = classes
         self._hooks = hooks
 
+    @property
+    def node_name(self) -> str:
+        """The node that it builds for."""
+        return self._services.node_name
+
     def build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
         """Import the class and run ``__init__``. The child is not put into the holding yet.
 
@@ -30,12 +36,14 @@ class Builder:
             return self._build(holding, child, record)
         except StartFailed:
             raise
-        except Exception as error:
-            raise StartFailed(
-                f"child {child!r} ({record.name}) cannot be built: {type(error).__name__}: {error}"
-            ) from error
+        except BaseException as error:  # SystemExit and the like: a class, or its module, is no reason to end the node
+            raise StartFailed(f"{record.name} cannot be built: {in_short(error)}") from error
 
     def _build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
+        if record.malformed:
+            raise StartFailed(
+                f"the spec of child {child!r} is malformed ({record.malformed}): stop the child, and start it again"
+            )
         kind = self._classes.resolve(record.name, record.module)
         args, kwargs = decode(record.arguments)
         if self._hooks.wants(ALTER):

@@ -18,6 +18,8 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
+from hubq.node.runtime.tasks import torn_down
 from hubq.store.codec import encode
 from hubq.store.mailbox import Message, reply_line
 from hubq.store.spec_record import SpecRecord
@@ -32,7 +34,8 @@ class Endings:
 
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, queue: CommitQueue,
-        cursors: Cursors, plan_due: Bell, saver: Saver, outcomes: Outcomes, quiet: set[str],
+        cursors: Cursors, plan_due: Bell, saver: Saver, outcomes: Outcomes,
+        pieces: Pieces, quiet: set[str],
     ) -> None:  # fmt: skip
         self._node_name = group.node_name
         self._stop_timeout = group.config.stop_timeout
@@ -44,6 +47,7 @@ class Endings:
         self._plan_due = plan_due
         self._saver = saver
         self._outcomes = outcomes
+        self._pieces = pieces
         self._quiet = quiet
 
     # -- for good --------------------------------------------------------------------------------------------------
@@ -83,7 +87,7 @@ class Endings:
             holding.effects.done.setdefault(child, []).extend(hosted.unsaved)
             hosted.drop_unsaved()
         hosted.hold_said()
-        holding.effects.sent += hosted.take_said()
+        holding.effects.sent.extend(hosted.take_said())
         hosted.disarm()
         self.forget(holding, child, hosted.record)
         self.remove(hosted)
@@ -127,6 +131,7 @@ class Endings:
         return hosted.run_task is not None or overrides(hosted.kind, "on_stop")
 
     async def _dispose(self, hosted: HostedChild, reason: str) -> None:
+        await self._pieces.turn()
         await self._saver.end_run(hosted)
         await self.on_stop(hosted, reason)
 
@@ -134,10 +139,15 @@ class Endings:
         """Ask the child to release its resources, within ``stop_timeout``."""
         if hosted.instance is None or not overrides(hosted.kind, "on_stop"):
             return
+        await self._pieces.turn()
         try:
             async with asyncio.timeout(self._stop_timeout):
                 await hosted.instance.on_stop(reason)
         except TimeoutError:
             log.warning("on_stop of child %s took longer than %g s", hosted.child_id, self._stop_timeout)
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if torn_down(error):
+                raise
             log.warning("on_stop of child %s raised", hosted.child_id, exc_info=error)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
-from typing import Protocol
+from typing import Any, Protocol
 
-from hubq.config import Config
 from hubq.core.child import methods_of
-from hubq.core.lifecycle import Life
-from hubq.errors import HubqError, NotSendable, UnknownMethod, word_for
+from hubq.core.lifecycle import Life, LifeEvent
+from hubq.errors import HubqError, NotSendable, PayloadTooLarge, UnknownMethod, word_for
 from hubq.node.children.endings import Endings
+from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.state import envelope_of, lay_state, take_state, takes_boundaries
+from hubq.node.runtime.raised import Raised, in_short
+from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
-from hubq.store.codec import decode, encode
+from hubq.node.runtime.tasks import torn_down
+from hubq.store.codec import checked_size, decode, encode
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
 
@@ -46,25 +48,30 @@ class NoCopyStates:
 
 
 class Handler:
-    """Runs the methods of children. ``handled`` and ``failed`` count messages.
+    """Runs the methods of children. ``handled`` and ``raised`` count messages.
 
-    ``threads`` runs plain ``def`` methods. ``quiet``: children whose end is not logged.
+    ``threads`` runs plain ``def`` methods. ``quiet``: children whose end is not logged. ``ending`` is set when the node ends:
+    the handlers are cancelled then. ``broken`` takes children whose state could not be put back.
     """
 
     def __init__(
-        self, standing: Standing, config: Config, methods: Methods, threads: Executor, outcomes: Outcomes,
-        endings: Endings, copy_states: LaysState, quiet: set[str],
+        self, standing: Standing, sizes: Sizes, methods: Methods, threads: Executor, outcomes: Outcomes,
+        endings: Endings, failures: Failures, copy_states: LaysState, quiet: set[str], ending: asyncio.Event,
+        broken: asyncio.Queue[HostedChild],
     ) -> None:  # fmt: skip
         self.handled = 0
-        self.failed = 0
+        self.raised = 0
         self._standing = standing
-        self._max_state_bytes = config.max_state_bytes
+        self._sizes = sizes
         self._methods = methods
         self._threads = threads
         self._outcomes = outcomes
         self._endings = endings
+        self._failures = failures
         self._copy_states = copy_states
         self._quiet = quiet
+        self._ending = ending
+        self._broken = broken
 
     async def handle(self, hosted: HostedChild, in_hand: InHand) -> None:
         """Handle the message in hand. If its task is cancelled, it is as if the message had never been begun."""
@@ -78,14 +85,17 @@ class Handler:
             return
         found = self._methods.find(hosted, message)
         if found is None:
-            self._fail(hosted, in_hand, "unknown_method", _no_method(hosted, message.method))
+            known = ", ".join(sorted(methods_of(hosted.kind))) or "none"
+            self._failures.failed(hosted, message, "unknown-method", f"there is no such method, only: {known}")
+            self._fail(hosted, in_hand, "unknown_method", _no_method(hosted, message.method, known))
             return
         method, is_async = found
         instance = hosted.instance
         eager = takes_boundaries(hosted)
         try:
             if eager and hosted.boundary is None:
-                hosted.taken(take_state(hosted, self._max_state_bytes))
+                hosted.taken(take_state(hosted, self._sizes.state))
+            checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
             args, kwargs = decode(message.payload)
             if is_async:
                 result = await method(instance, *args, **kwargs)
@@ -93,11 +103,16 @@ class Handler:
                 in_hand.threaded()
                 loop = asyncio.get_running_loop()
                 run = copy_context().run  # as asyncio.to_thread does: current_hub() works in the thread
-                result = await loop.run_in_executor(self._threads, lambda: run(method, instance, *args, **kwargs))
+                work = lambda: run(_ended, method, instance, args, kwargs)  # noqa: E731
+                result, raised = await loop.run_in_executor(self._threads, work)
+                if raised is not None:
+                    raise raised
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and not task.cancelling():
-                self._raised(hosted, in_hand, error)  # not ours: something that the handler waited for was cancelled
+            if not in_hand.undone and not self._ending.is_set():
+                if in_hand.in_thread:
+                    hosted.abandon()  # it was killed, and its thread goes on
+                # Not ours: the handler has cancelled its own task, or something that it waited for was cancelled.
+                self._raised(hosted, in_hand, in_hand.killed or error)
                 return
             # Overdue in a handover, or the node is going away: as if the message had never been begun.
             self._roll_back(hosted)
@@ -106,14 +121,18 @@ class Handler:
             self.unbegun(hosted, message)
             raise
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
+            if torn_down(error):
                 raise
             self._raised(hosted, in_hand, error)
             return
         try:
             answer = encode(result) if message.reply_to else b""
-        except Exception as error:
-            unsendable = NotSendable(f"the result of {message.method} cannot be pickled ({error})")
+            checked_size(answer, self._sizes.payload, f"the result of {message.method}")
+        except PayloadTooLarge as error:
+            self._raised(hosted, in_hand, error)
+            return
+        except BaseException as error:
+            unsendable = NotSendable(f"the result of {message.method} cannot be pickled ({in_short(error)})")
             self._raised(hosted, in_hand, unsendable)
             return
         self._succeeded(hosted, in_hand, answer, eager)
@@ -149,7 +168,7 @@ class Handler:
         cursor = in_hand.message.entry.decode()
         if eager:
             try:
-                state = take_state(hosted, self._max_state_bytes)
+                state = take_state(hosted, self._sizes.state)
             except HubqError as error:
                 hosted.holds_until(cursor)
                 self._raised(hosted, in_hand, error)
@@ -165,12 +184,31 @@ class Handler:
             self._endings.end(hosted)
 
     def _roll_back(self, hosted: HostedChild) -> None:
-        if hosted.kind.on_error == "rollback" and hosted.boundary is not None:
+        if hosted.kind.on_error != "rollback" or hosted.boundary is None:
+            return
+        hosted.unsay()
+        try:
             lay_state(hosted, hosted.boundary)
-            hosted.unsay()
+        except BaseException as error:
+            if torn_down(error):
+                raise
+            self._broke(hosted, error)
+
+    def _broke(self, hosted: HostedChild, error: BaseException) -> None:
+        child = hosted.child_id
+        log.error(
+            "child %s: the state before its message does not come back (%s): it is built anew from what is saved", child,
+            in_short(error),
+        )  # fmt: skip
+        hosted.abandon()  # what the handler has changed must not move with it
+        if hosted.holding.is_copy:
+            hosted.holding.detach(child)
+        elif hosted.life is Life.RUNNING:
+            hosted.moved(LifeEvent.RESTART)  # its next message waits until it has begun anew
+            self._broken.put_nowait(hosted)
 
     def _raised(self, hosted: HostedChild, in_hand: InHand, error: BaseException) -> None:
-        self.failed += 1
+        self.raised += 1
         message = in_hand.message
         self._roll_back(hosted)
         envelope: bytes | None = None
@@ -179,11 +217,9 @@ class Handler:
                 envelope = self._kept(hosted, message)
             except HubqError as unsavable:
                 error = unsavable
-        if not message.reply_to:
-            log.warning("child %s: %s raised", hosted.child_id, message.method, exc_info=error)
-        trace = "".join(traceback.format_exception(error))
-        text = str(error) if isinstance(error, HubqError) else (str(error) or repr(error))
-        self._fail(hosted, in_hand, word_for(error), text, type(error).__name__, trace, envelope)
+        raised = Raised.of(error)
+        self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, raised.trace)
+        self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, raised.trace, envelope)
         if hosted.stopping:
             self._endings.end(hosted)
 
@@ -191,11 +227,13 @@ class Handler:
         """``on_error="keep"``: the state stays as the handler has left it. The answer: the envelope, if it is saved at once."""
         hosted.is_changed()
         hosted.holds_until(message.entry.decode())
-        if hosted.kind.durability != "commit" and not hosted.holding.recorder.records:
+        # With durability="interval" a cast is deleted at once, with its letter: the state that it has left goes with it.
+        letter = hosted.kind.durability == "interval" and not message.reply_to
+        if hosted.kind.durability != "commit" and not letter and not hosted.holding.recorder.records:
             return None
-        state = take_state(hosted, self._max_state_bytes)
+        state = take_state(hosted, self._sizes.state)
         hosted.taken(state)
-        if not hosted.saved_with_each_message:
+        if not hosted.saved_with_each_message and not letter:
             return None
         hosted.is_saved()
         return envelope_of(hosted, state)
@@ -208,8 +246,17 @@ class Handler:
         self._outcomes.settle(hosted, in_hand)
 
 
-def _no_method(hosted: HostedChild, method: str) -> str:
-    known = ", ".join(methods_of(hosted.kind)) or "none"
+def _ended(
+    method: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, BaseException | None]:
+    """In a thread: what the method returns, or raises. (A future cannot take a StopIteration: it would never be done.)"""
+    try:
+        return method(instance, *args, **kwargs), None
+    except BaseException as error:
+        return None, error
+
+
+def _no_method(hosted: HostedChild, method: str, known: str) -> str:
     error = UnknownMethod(
         f"child {hosted.child_id!r} ({hosted.kind.__name__}) has no method {method!r}; it has: {known}"
     )

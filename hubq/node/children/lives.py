@@ -26,6 +26,9 @@ from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
+from hubq.node.runtime.raised import in_short
+from hubq.node.runtime.tasks import shaken_off, torn_down
 from hubq.store.envelope import Envelope
 from hubq.store.registry import read_state
 
@@ -41,7 +44,7 @@ class Lives:
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, gate: Gate, register: Register,
         cursors: Cursors, queue: CommitQueue, saver: Saver, signals: Signals, endings: Endings, builder: Builder,
-        parking: Parking, pumps: Pumps,
+        parking: Parking, pumps: Pumps, pieces: Pieces,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -57,6 +60,7 @@ class Lives:
         self._builder = builder
         self._parking = parking
         self._pumps = pumps
+        self._pieces = pieces
         self._held_back: dict[HostedChild, None] = {}  # children whose run() waits for the gate
 
     # -- its begin -------------------------------------------------------------------------------------------------
@@ -72,9 +76,11 @@ class Lives:
                 restore(hosted, envelope)
                 if envelope.form == ATTRIBUTES:
                     hosted.laid(envelope.data)
-        except Exception as error:
+        except BaseException as error:
+            if torn_down(error):
+                raise
             hosted.moved(LifeEvent.FAILED)
-            self._parking.park(hosted, f"its state cannot be restored: {type(error).__name__}: {error}")
+            self._parking.park(hosted, f"its state cannot be restored: {in_short(error)}")
             return
         hosted.moved(LifeEvent.RESTORED)
         if overrides(hosted.kind, "on_start") or self._signals.hears(hosted):
@@ -93,15 +99,15 @@ class Lives:
     async def _on_start(self, hosted: HostedChild) -> None:
         assert hosted.instance is not None
         try:
+            await self._pieces.turn()
             await hosted.instance.on_start()
             await self._signals.announce([hosted], "active")
-        except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        except BaseException as error:
+            if torn_down(error) or (isinstance(error, asyncio.CancelledError) and self._background.ended):
                 raise
             if hosted.life is Life.STARTING:
                 hosted.moved(LifeEvent.FAILED)
-                self._parking.park(hosted, f"on_start raised {type(error).__name__}: {error}")
+                self._parking.park(hosted, f"on_start raised {in_short(error)}")
             return
         if hosted.life is Life.STARTING:
             self._started(hosted)
@@ -161,12 +167,17 @@ class Lives:
         instance: Any = hosted.instance
         failed = False
         try:
+            await self._pieces.turn()
             await instance.run()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
+        except BaseException as error:
+            task = asyncio.current_task()
+            ends = self._background.ended or self._saver.ends_run(task)
+            if torn_down(error) or (isinstance(error, asyncio.CancelledError) and ends):
+                raise
             failed = True
             log.warning("run() of child %s raised", hosted.child_id, exc_info=error)
+            if task is not None and task.cancelling() and not ends:
+                await shaken_off(task)
         hosted.runs(None)
         if hosted.life is not Life.RUNNING or not hosted.holding.open:
             return
@@ -190,6 +201,11 @@ class Lives:
         if hosted.life is not Life.RUNNING or hosted.holding.gone:
             return
         hosted.moved(LifeEvent.RESTART)  # no handler starts from here on, and no other run()
+        await self.rebuild(hosted)
+
+    async def rebuild(self, hosted: HostedChild) -> None:
+        """Build a child that handles nothing any more from its last commit."""
+        await self._saver.end_run(hosted)
         await hosted.at_boundary()
         if not _still_restarting(hosted):
             return
@@ -206,7 +222,9 @@ class Lives:
                 await asyncio.sleep(0.2)
         else:
             return
-        await self._endings.on_stop(hosted, "restart")
+        # A task of its own: if it cancels that, the restart goes on.
+        await asyncio.gather(self._endings.on_stop(hosted, "restart"), return_exceptions=True)
+        await self._pieces.turn()
         if _still_restarting(hosted):
             self._begin_anew(hosted, envelope)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
-from hubq.core.child import callable_method
+from hubq.core.child import Child, methods_of, timeout_of
+from hubq.node.children.timed_out import within
 from hubq.node.held.holding import HostedChild
 from hubq.store.mailbox import Message
 from hubq.tracing import Tracing
@@ -19,15 +20,20 @@ class Methods:
     """Finds the method that a message names."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[type, str], Found | None] = {}
+        self._known: dict[type[Child], dict[str, Found]] = {}
 
     def find(self, hosted: HostedChild, message: Message) -> Found | None:
         """The method, to be called with the instance. None: callers may call none of this name."""
-        key = (hosted.kind, message.method)
-        if key not in self._known:
-            method = callable_method(*key)
-            self._known[key] = None if method is None else (method, iscoroutinefunction(method))
-        return self._known[key]
+        found = self._known.get(hosted.kind)
+        if found is None:
+            kind = hosted.kind
+            found = self._known[kind] = {name: _timed(kind, method) for name, method in methods_of(kind).items()}
+        return found.get(message.method)
+
+
+def _timed(kind: type[Child], method: Callable[..., Any]) -> Found:
+    is_async, seconds = iscoroutinefunction(method), timeout_of(kind, method)
+    return method if seconds is None else within(method, is_async, seconds), is_async
 
 
 class TracedMethods(Methods):

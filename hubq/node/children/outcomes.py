@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hubq.core.lifecycle import Life
+from hubq.node.children.failures import Failures
 from hubq.node.children.saver import Saver
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
@@ -12,16 +13,17 @@ from hubq.node.held.in_hand import InHand
 from hubq.store.mailbox import Message, reply_line
 
 #: Words of messages that were never begun. They change no state, whatever ``on_error`` is.
-UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child"})
+UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child", "message_dropped"})
 
 
 class Outcomes:
     """Puts the outcome of a message into the effects of its holding."""
 
-    def __init__(self, node_name: str, queue: CommitQueue, saver: Saver) -> None:
+    def __init__(self, node_name: str, queue: CommitQueue, saver: Saver, failures: Failures) -> None:
         self._node_name = node_name
         self._queue = queue
         self._saver = saver
+        self._failures = failures
 
     def settle(self, hosted: HostedChild, in_hand: InHand) -> None:
         """The message is done. It goes with the next commit, and all that its handling has brought about goes with it."""
@@ -35,8 +37,8 @@ class Outcomes:
         effects = holding.effects
         self._queue.touched(holding)
         if hosted.said is not None and self._says_now(hosted, in_hand.word):
-            effects.sent += hosted.take_said()
-        if hosted.kind.durability == "interval" and self._waits_for_save(hosted, in_hand.word):
+            effects.sent.extend(hosted.take_said())
+        if hosted.kind.durability == "interval" and self._waits_for_save(hosted, in_hand):
             waiting = hosted.waits_for_save(message.entry)
             if hosted.said is not None and recorder.records:
                 # A copy may go on from this message. What it has said would then never be saved, so it is saved now.
@@ -53,10 +55,15 @@ class Outcomes:
             line = reply_line(message.id, in_hand.word, self._node_name, in_hand.payload)
             effects.replies.setdefault(message.reply_to, []).append(line)
 
-    def _waits_for_save(self, hosted: HostedChild, word: str) -> bool:
+    def _waits_for_save(self, hosted: HostedChild, in_hand: InHand) -> bool:
         if hosted.saved_with_each_message or hosted.life is Life.ENDED:
             return False
-        return not leaves_no_trace(hosted, word)
+        if in_hand.word != "ok" and not in_hand.message.reply_to:
+            # It goes now, together with its dead letter: a message is handled or a letter, never both.
+            if in_hand.state is not None:
+                self._saver.holds(hosted)
+            return False
+        return not leaves_no_trace(hosted, in_hand.word)
 
     def _says_now(self, hosted: HostedChild, word: str) -> bool:
         """Whether what the child has said leaves with this message. (With ``durability="interval"``: with the next save.)"""
@@ -67,7 +74,11 @@ class Outcomes:
     def fail(
         self, hosted: HostedChild, message: Message, word: str, text: str, kind: str = "", trace: str = ""
     ) -> None:  # fmt: skip
-        """A message that was not in hand is done: its caller gets an error."""
+        """A message that was not begun, or could not be handled, is done: its caller gets an error."""
+        if word == "unknown_child":
+            self._failures.failed(hosted, message, "ended", text)
+        elif word not in UNBEGUN:
+            self._failures.failed(hosted, message, "raised", text, trace=trace)
         in_hand = InHand(message)
         in_hand.failed(word, error_payload(message, text, kind, trace))
         self.settle(hosted, in_hand)
@@ -77,6 +88,7 @@ class Outcomes:
         # No recorder is asked: followers are told of no message that was never begun.
         effects = holding.effects
         effects.done.setdefault(message.child, []).append(message.entry)
+        self._failures.refused(holding, message, stopped_before(message.child))
         if message.reply_to:
             payload = error_payload(message, stopped_before(message.child))
             line = reply_line(message.id, "unknown_child", self._node_name, payload)

@@ -8,19 +8,21 @@ from hubq.core.lifecycle import LifeEvent
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild, Services
 from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.store.codec import sendable
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import TOOK_DOWN
-
-log = logging.getLogger("hubq.node")
 
 
 class Parking:
     """Writes down which children are parked, and why. ``quiet``: children that are not logged."""
 
-    def __init__(self, services: Services, events: EventLog, queue: CommitQueue, quiet: set[str]) -> None:
+    def __init__(
+        self, services: Services, events: EventLog, gathered: GatheredLog, queue: CommitQueue, quiet: set[str]
+    ) -> None:  # fmt: skip
         self._services = services
         self._events = events
+        self._gathered = gathered
         self._queue = queue
         self._quiet = quiet
 
@@ -30,7 +32,7 @@ class Parking:
         child, shard = hosted.child_id, hosted.holding.shard
         quiet = child in self._quiet
         if not quiet:
-            log.error("child %s is parked: %s", child, reason)
+            self._gathered.add(logging.ERROR, child, "is parked", reason)
         hosted.holding.effects.parked[child] = reason
         hosted.park(reason)
         self._queue.changed()

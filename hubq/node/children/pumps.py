@@ -18,6 +18,8 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
+from hubq.node.runtime.raised import Raised
+from hubq.node.runtime.tasks import shaken_off, torn_down
 from hubq.store.mailbox import Message
 
 log = logging.getLogger("hubq.node")
@@ -27,11 +29,13 @@ TURN = 0.004
 
 
 class Pumps:
-    """The ready queue and its pumps. ``threads`` runs plain ``def`` handlers, and ends with the pumps."""
+    """The ready queue and its pumps. ``threads`` runs plain ``def`` handlers, and ends with the pumps. ``ending`` is set when
+    they are stopped.
+    """
 
     def __init__(
         self, handle: Handle, may_handle: Callable[[], bool], threads: Executor, config: Config, outcomes: Outcomes,
-        queue: CommitQueue, cursors: Cursors,
+        queue: CommitQueue, cursors: Cursors, ending: asyncio.Event,
     ) -> None:  # fmt: skip
         self._handle = handle
         self._may_handle = may_handle
@@ -40,6 +44,7 @@ class Pumps:
         self._outcomes = outcomes
         self._queue = queue
         self._cursors = cursors
+        self._ending = ending
         self._ready: deque[HostedChild] = deque()
         self._pumps: set[asyncio.Task[None]] = set()
         self._turning = 0  # pumps that are not suspended in a handler
@@ -59,6 +64,7 @@ class Pumps:
 
     def stop(self) -> None:
         """End all pumps and threads. Handlers that run are cancelled."""
+        self._ending.set()
         self._ready.clear()
         for pump in self._pumps:
             pump.cancel()
@@ -110,11 +116,21 @@ class Pumps:
                     self._ensure()
                     try:
                         await handle(hosted, in_hand)
-                    except Exception as error:
+                    except asyncio.CancelledError:
+                        if in_hand.undone or self._ending.is_set() or not task.cancelling():
+                            raise
+                    except BaseException as error:
+                        if torn_down(error):
+                            raise
                         log.exception("child %s: a message could not be handled", hosted.child_id)
-                        self._outcomes.fail(hosted, in_hand.message, "failed", str(error), type(error).__name__)
+                        raised = Raised.of(error)
+                        self._outcomes.fail(hosted, in_hand.message, "failed", raised.text, raised.kind, raised.trace)
                     finally:
                         hosted.hand_empty()
+                    if task.cancelling():
+                        if self._ending.is_set():
+                            return
+                        await shaken_off(task)  # the handler has cancelled its own task, or has not heeded us
                     self._turning += 1
                     turning = True
                     if loop.time() - since > TURN:

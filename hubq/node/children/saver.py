@@ -7,20 +7,34 @@ from inspect import isawaitable
 
 from hubq.config import Config
 from hubq.core.lifecycle import Life
+from hubq.errors import StateNotSavable
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.state import HANDED, envelope_of, overrides, save_boundary, take_state, takes_boundaries
+from hubq.node.held.shapes import check_comes_back
+from hubq.node.held.state import (
+    HANDED,
+    envelope_of,
+    overrides,
+    save_boundary,
+    take_state,
+    takes_boundaries,
+    with_saved_state,
+)
 from hubq.node.runtime.background import Background
+from hubq.node.runtime.raised import in_short
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import encode_state
 
 
 class Saver:
     """Puts states into the effects of holdings, for the next commit."""
 
-    def __init__(self, config: Config, background: Background, queue: CommitQueue) -> None:
+    def __init__(self, config: Config, sizes: Sizes, background: Background, queue: CommitQueue) -> None:
         self._config = config
+        self._sizes = sizes
         self._background = background
         self._queue = queue
+        self._ending_runs: set[asyncio.Task[object]] = set()
 
     # -- now -------------------------------------------------------------------------------------------------------
 
@@ -42,7 +56,7 @@ class Saver:
 
     def save(self, hosted: HostedChild) -> None:
         """Put the child's state, and the messages that it holds, into the next commit. Call at a boundary."""
-        state = take_state(hosted, self._config.max_state_bytes)
+        state = take_state(hosted, self._sizes.state)
         unexplained = hosted.taken(state)  # no message has made it so
         if not hosted.saved and unexplained:
             hosted.holding.recorder.state(hosted)
@@ -51,6 +65,11 @@ class Saver:
     def save_boundary(self, hosted: HostedChild) -> None:
         """The same with the state of the last boundary. May be called at any time."""
         save_boundary(hosted)
+        self._queue.changed()
+
+    def holds(self, hosted: HostedChild) -> None:
+        """The saved state holds every message that is done: they go with the commit that saves it."""
+        with_saved_state(hosted)
         self._queue.changed()
 
     # -- now and then (durability="interval") ----------------------------------------------------------------------
@@ -95,20 +114,32 @@ class Saver:
             return hosted.child_id, envelope_of(hosted, hosted.boundary) if hosted.boundary is not None else None
         hosted.hold_said()
         if overrides(hosted.kind, "prepare_handover_state"):
-            handed = hosted.instance.prepare_handover_state()
-            if isawaitable(handed):
-                handed = await handed
-            data = encode_state(handed, self._config.max_state_bytes, hosted.child_id)
+            try:
+                handed = hosted.instance.prepare_handover_state()
+                if isawaitable(handed):
+                    handed = await handed
+            except (Exception, asyncio.CancelledError, GeneratorExit):
+                raise
+            except BaseException as error:  # a task that raises it would end the event loop
+                raise StateNotSavable(f"prepare_handover_state raised {in_short(error)}") from error
+            data = encode_state(handed, self._sizes.state, hosted.child_id)
+            check_comes_back(hosted.kind, handed, data, hosted.child_id)
             return hosted.child_id, envelope_of(hosted, data, HANDED)
-        data = take_state(hosted, self._config.max_state_bytes)
+        data = take_state(hosted, self._sizes.state)
         if hosted.saved and data == hosted.boundary and hosted.child_id not in hosted.holding.effects.states:
             return hosted.child_id, None
         return hosted.child_id, envelope_of(hosted, data)
+
+    def ends_run(self, task: asyncio.Task[object] | None) -> bool:
+        """Whether this ``run()`` was cancelled here, and not by itself."""
+        return task in self._ending_runs
 
     async def end_run(self, hosted: HostedChild) -> None:
         """Cancel the child's loop and wait until it has ended."""
         task = hosted.run_task
         if task is not None and task is not asyncio.current_task() and not task.done():
+            self._ending_runs.add(task)
+            task.add_done_callback(self._ending_runs.discard)
             task.cancel()
             await asyncio.wait([task], timeout=self._config.stop_timeout)
         if hosted.run_task is task and (task is None or task.done()):

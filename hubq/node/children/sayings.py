@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.client.operations.starts import record_of
-from hubq.core.child import Child, callable_method, methods_of
+from hubq.core.child import Child, methods_of
 from hubq.core.classes import ClassBook, as_child_class
 from hubq.core.hashing import checked_child_id, shard_of
 from hubq.core.lifecycle import Life
 from hubq.core.spec import ChildSpec
 from hubq.errors import OutsideHandler, UnknownMethod
 from hubq.node.held.holding import HostedChild
+from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
-from hubq.store.codec import encode_arguments
+from hubq.store.codec import checked_size, encode_arguments
 from hubq.store.effects import Sent
 from hubq.store.spec_record import SpecRecord
 
@@ -21,8 +22,9 @@ from hubq.store.spec_record import SpecRecord
 class Sayings:
     """Turns what a child says into messages, and keeps them with its state."""
 
-    def __init__(self, standing: Standing, classes: ClassBook, shards: int) -> None:
+    def __init__(self, standing: Standing, classes: ClassBook, shards: int, sizes: Sizes) -> None:
         self._standing = standing
+        self._sizes = sizes
         self._classes = classes
         self._shards = shards
         self._starts = 0
@@ -33,7 +35,8 @@ class Sayings:
         """``self.ref(...).cast(...)``, and with no method ``self.ref(...).start(...)``.
 
         Raises :class:`~hubq.errors.OutsideHandler`, :class:`~hubq.errors.UnknownMethod`,
-        :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.InvalidChildId`, :class:`~hubq.errors.ConfigError`.
+        :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.PayloadTooLarge`,
+        :class:`~hubq.errors.InvalidChildId`, :class:`~hubq.errors.ConfigError`.
         """
         _check_may_say(hosted)
         shard = shard_of(checked_child_id(child_id), self._shards)
@@ -41,9 +44,11 @@ class Sayings:
             if target is not None:
                 _check_method(as_child_class(target), child_id, method)
             payload = encode_arguments(args, kwargs, f"{child_id}.{method}")
+            checked_size(payload, self._sizes.payload, f"the arguments of {child_id}.{method}")
             hosted.say(Sent(hosted.child_id, shard, child_id, method, payload))
         else:
             spec = record_of(ChildSpec(child_id, target, args, kwargs), self._classes)
+            checked_size(spec.arguments, self._sizes.payload, f"the arguments of child {child_id!r}")
             hosted.say(Sent(hosted.child_id, shard, child_id, "", b"", self._written(spec)))
 
     def _written(self, spec: SpecRecord) -> bytes:
@@ -63,6 +68,6 @@ def _check_may_say(hosted: HostedChild) -> None:
 
 
 def _check_method(kind: type[Child], child_id: str, method: str) -> None:
-    if callable_method(kind, method) is None:
-        known = ", ".join(methods_of(kind)) or "none"
+    if method not in (methods := methods_of(kind)):
+        known = ", ".join(sorted(methods)) or "none"
         raise UnknownMethod(f"child {child_id!r} ({kind.__name__}) has no method {method!r}; it has: {known}")

@@ -10,7 +10,9 @@ from inspect import isawaitable
 from hubq.config import Config
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import overrides
+from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.standing import Standing
+from hubq.node.runtime.tasks import torn_down
 
 log = logging.getLogger("hubq.node")
 
@@ -22,11 +24,14 @@ class Signals:
     (``replication_model="active_active"``).
     """
 
-    def __init__(self, standing: Standing, config: Config, heard: frozenset[str], all_active: bool) -> None:
+    def __init__(
+        self, standing: Standing, config: Config, heard: frozenset[str], all_active: bool, pieces: Pieces
+    ) -> None:
         self._standing = standing
         self._config = config
         self._heard = heard
         self._all_active = all_active
+        self._pieces = pieces
 
     @property
     def follow_trust(self) -> bool:
@@ -51,10 +56,15 @@ class Signals:
 
     async def _signal(self, hosted: HostedChild, mode: str) -> None:
         assert hosted.instance is not None
+        await self._pieces.turn()
         try:
             async with asyncio.timeout(self._config.stop_timeout):
                 answer = hosted.instance.on_redundancy_signal(mode)
                 if isawaitable(answer):
                     await answer
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if torn_down(error):
+                raise
             log.warning("on_redundancy_signal(%r) of child %s raised", mode, hosted.child_id, exc_info=error)

@@ -17,11 +17,15 @@ from hubq.node.held.holding import Holding
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.sizes import ALWAYS_TAKEN, HEAD, Sizes
 from hubq.node.runtime.tasks import end_tasks
 from hubq.store.effects import Effects, SendLimits
 from hubq.store.owners import commit_shard, commit_shards, renew_token
 
 log = logging.getLogger("hubq.node")
+
+#: A commit that was not answered so many times, while other commands were, has a value that is too large for this Redis.
+REFUSALS = 3
 
 #: One commit of so many is sampled, to see which children are busy.
 SAMPLED = 8
@@ -32,7 +36,7 @@ class Committer:
 
     def __init__(
         self, group: Group, queue: CommitQueue, outboxes: Outboxes, forfeits: Forfeits, counters: Counters,
-        confirmation: Confirmation,
+        confirmation: Confirmation, sizes: Sizes,
     ) -> None:  # fmt: skip
         self.commits = 0
         self._group = group
@@ -41,6 +45,7 @@ class Committer:
         self._forfeits = forfeits
         self._counters = counters
         self._confirmation = confirmation
+        self._sizes = sizes
         self._turns = 0
         self._number = 0  # of the last commit that sends something from child to child
         self._limits = SendLimits(group.config.max_backlog, group.config.dead_kept)
@@ -176,7 +181,7 @@ class Committer:
         # A commit must not be lost: go on until Redis answers. If our lease is over by then, the answer is "fenced".
         # But effects that have become void meanwhile (another Redis answers) are not sent again. That Redis may have the
         # same token, and messages that wait again: their effects would then be applied twice.
-        group = self._group
+        group, refusals = self._group, 0
         for _, effects in batch:
             self._numbered(effects)
         while True:
@@ -189,6 +194,26 @@ class Committer:
                 log.log(logging.DEBUG if group.standing.trusted() else logging.WARNING, "commit waits: %s", error)
                 await asyncio.sleep(0.02)
                 await self.renew([holding for holding, _ in live])
+                refusals += 1  # Redis is there: the renewal was answered
+                if refusals % REFUSALS == 0:
+                    self._give_up_largest([(holding, effects) for holding, effects in live if not holding.gone])
                 continue
             words = chain.from_iterable(answers)
             return [next(words) if was_sent else "fenced" for was_sent in sent]
+
+    def _give_up_largest(self, batch: Sequence[tuple[Holding, Effects]]) -> None:
+        """Redis does not take the largest value of these effects. (It closes the connection, and may not even say why.) No
+        handler may bring about one of this size any more. What has brought it about is undone: its holding is adopted
+        again from Redis, so that the message is handled again, and its caller told.
+        """
+        largest = max((effects.largest_value() for _, effects in batch), default=0)
+        if largest <= ALWAYS_TAKEN + HEAD:
+            return
+        self._sizes.refused(largest)
+        for holding, effects in batch:
+            if effects.largest_value() == largest:
+                log.error(
+                    "a commit of shard %d has a value of %d bytes, which Redis does not take (proto-max-bulk-len): its messages are "
+                    "handled again, and none may leave so large a result or state", holding.shard, largest,
+                )  # fmt: skip
+                self._forfeits.given_up(holding)

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterable
 
 from hubq.core.lifecycle import Life, LifeEvent
-from hubq.errors import RedisUnavailable, StartFailed
+from hubq.core.malformed import Malformed
+from hubq.errors import RedisUnavailable, StartFailed, Unreadable
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.pumps import Pumps
@@ -17,11 +18,13 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import ATTRIBUTES, overrides, restore
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.malformed import MalformedReports
+from hubq.node.runtime.pieces import Pieces
 from hubq.store.connection import LOST
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
 from hubq.store.registry import read_some_specs, read_some_states
-from hubq.store.replica_log import LogEntry, LogItem
+from hubq.store.replica_log import MALFORMED, LogEntry, LogItem
 from hubq.store.spec_record import SpecRecord
 
 log = logging.getLogger("hubq.node")
@@ -32,7 +35,7 @@ class LogApplier:
 
     def __init__(
         self, group: Group, background: Background, builder: Builder, signals: Signals, endings: Endings, pumps: Pumps,
-        states: CopyStates, *, active_active: bool,
+        states: CopyStates, reports: MalformedReports, pieces: Pieces, *, active_active: bool,
     ) -> None:  # fmt: skip
         self.active_active = active_active
         self._group = group
@@ -42,6 +45,8 @@ class LogApplier:
         self._endings = endings
         self._pumps = pumps
         self._states = states
+        self._pieces = pieces
+        self._reports = reports
 
     async def dispose(self, copies: Iterable[HostedChild], reason: str = "replica") -> None:
         """End copies: with ``on_stop`` where there was an ``on_start``."""
@@ -84,6 +89,7 @@ class LogApplier:
         child = hosted.child_id
         try:
             assert hosted.instance is not None
+            await self._pieces.turn()
             await hosted.instance.on_start()
             await self._signals.announce([hosted], "active")
         except Exception as error:
@@ -101,20 +107,26 @@ class LogApplier:
         """Apply entries of the log to the copies. False: an entry is missing, and the follower must begin anew."""
         try:
             return await self._take_in(replica, entries)
-        except (*LOST, RedisUnavailable) as error:
+        except (*LOST, RedisUnavailable, Unreadable) as error:
             log.warning("a copy of shard %d could not be kept up: %s", replica.shard, error)
             return False
 
     async def _take_in(self, replica: Replica, entries: Iterable[LogEntry]) -> bool:
         saved: set[str] = set()
         for entry in entries:
+            await self._pieces.turn()
             judged = replica.position.judge(entry.number)
             if judged == "gap":
                 return False
             if judged == "seen":
+                replica.position.read(replica.position.number, entry.id)
                 continue
             replica.position.read(entry.number, entry.id)
             item = entry.item
+            if item.kind == MALFORMED:
+                replica.position.read(replica.position.number, entry.id)
+                self._reports.report(Malformed(f"entry {entry.id} of the log of shard {replica.shard}", item.word))
+                continue
             hosted = replica.holding.children.get(item.child)
             if item.kind == "start":
                 await self._started(replica, item.child, item.word)
@@ -170,15 +182,19 @@ class LogApplier:
         command = read_some_states(group.keys, replica.shard, children)
         states = await group.redis.run(command, retry_for=group.config.lease)
         for child in children:
+            await self._pieces.turn()
             replica.knows(child)
             hosted = replica.holding.children.get(child)
             if hosted is not None and child in states:
                 self._state(replica, hosted, states[child])
 
     def _state(self, replica: Replica, hosted: HostedChild, envelope: bytes) -> None:
-        replica.holds_until(hosted.child_id, Envelope.read(envelope).cursor)
+        read = Envelope.read(envelope)
+        if read.malformed:
+            raise Unreadable(f"the state of child {hosted.child_id}: {read.malformed}")
+        replica.holds_until(hosted.child_id, read.cursor)
         if self.active_active:
             # Queued like a message, behind the messages that came before it.
             self._pumps.offer(hosted, Message(b"0", "state", hosted.child_id, "", "0", "", 0, envelope))
         else:
-            self._states.lay(hosted, Envelope.read(envelope))
+            self._states.lay(hosted, read)

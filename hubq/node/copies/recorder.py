@@ -9,6 +9,7 @@ from hubq.errors import HubqError
 from hubq.node.children.outcomes import UNBEGUN
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.state import envelope_of, overrides, save_boundary, take_state
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.mailbox import Message
 from hubq.store.replica_log import LogItem
 
@@ -20,9 +21,9 @@ class ShardRecorder:
 
     records = True
 
-    def __init__(self, active_active: bool, max_state_bytes: int) -> None:
+    def __init__(self, active_active: bool, sizes: Sizes) -> None:
         self._active_active = active_active
-        self._max_state_bytes = max_state_bytes
+        self._sizes = sizes
 
     def finished(self, hosted: HostedChild, message: Message, word: str) -> bool:
         """A message is done. True: Redis is to hear of it (it is, here: this is the primary).
@@ -77,7 +78,7 @@ class ShardRecorder:
             hosted.holding.effects.log.append(LogItem("saved", hosted.child_id))
             return
         try:
-            state = take_state(hosted, self._max_state_bytes)
+            state = take_state(hosted, self._sizes.state)
         except HubqError as error:
             log.warning("followers of child %s do not get its state: %s", hosted.child_id, error)
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -20,6 +19,7 @@ from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.pieces import Pieces
 from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner, Owners
 from hubq.store.registry import read_specs, read_states, read_texts
@@ -42,7 +42,7 @@ class Replicas:
     def __init__(
         self, group: Group, background: Background, register: Register, queue: CommitQueue, recorder: ShardRecorder,
         strategy: Redundancy, distribution: Distribution, followed: Followed, applier: LogApplier, reader: LogReader,
-        standby: Standby,
+        standby: Standby, pieces: Pieces,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -55,6 +55,7 @@ class Replicas:
         self._applier = applier
         self._reader = reader
         self._standby = standby
+        self._pieces = pieces
         self._fewer = 0  # copies there are, if that is fewer than wanted
 
     def start(self) -> None:
@@ -105,7 +106,7 @@ class Replicas:
                 known.owned_by(owner)
                 followed.ask(known)
         for replica in followed.all():
-            replica.held_apart_by(pin.node for (of, _), pin in owners.pins.items() if of == replica.shard)
+            replica.held_apart_by(pin.node for pin in owners.pinned(replica.shard).values())
 
     def unfollow(self, shard: int) -> None:
         """Follow a shard no more; its copies here end. Nothing, if it is not followed."""
@@ -147,7 +148,8 @@ class Replicas:
             followed.forget(shard)
             return
         replica.follows_from(position, handles=self._applier.active_active)
-        for number, (child, record) in enumerate(specs.items()):
+        for child, record in specs.items():
+            await self._pieces.turn()
             if not followed.has(replica):
                 break
             if parked.get(child, "").startswith(TOOK_DOWN):
@@ -156,8 +158,6 @@ class Replicas:
             hosted = replica.holding.children.get(child)
             if hosted is not None and hosted.kind.durability != "commit":
                 replica.waits_for(child)
-            if number % BUILD_BATCH == BUILD_BATCH - 1:
-                await asyncio.sleep(0)
         if not followed.has(replica):
             await self._applier.dispose(list(replica.holding.children.values()))
             return

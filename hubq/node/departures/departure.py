@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from hubq.core.lifecycle import Life
 from hubq.errors import RedisUnavailable
@@ -25,10 +25,15 @@ from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.state import overrides
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.pieces import Pieces
 from hubq.store.command import Command
 from hubq.store.effects import Effects
 
 log = logging.getLogger("hubq.node")
+
+T = TypeVar("T")
+#: What a child hands over: its id, and its envelope (None: ``msk`` has it already).
+Handed = tuple[str, bytes | None]
 
 #: How long a message that is being undone is waited for, seconds.
 UNDONE_WITHIN = 1.0
@@ -83,7 +88,7 @@ class Collected:
     """The children that have answered."""
     failed: dict[HostedChild, Exception] = field(default_factory=dict)
 
-    def take(self, handed: tuple[str, bytes | None]) -> None:
+    def take(self, handed: Handed) -> None:
         """A child has answered."""
         child, envelope = handed
         self.asked.add(child)
@@ -101,6 +106,39 @@ class Collected:
         return handed
 
 
+class Asked:
+    """The children that were asked for a state, and may have to wait before they answer."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[asyncio.Task[Handed], HostedChild] = {}
+        self._begun = 0
+        self._all_begun = asyncio.Event()
+
+    def add(self, hosted: HostedChild, work: Coroutine[Any, Any, Handed]) -> None:
+        """Ask a child. The work says :meth:`one_more` when it begins."""
+        self.tasks[asyncio.get_running_loop().create_task(work)] = hosted
+
+    def one_more(self) -> None:
+        """One more of them has begun to answer."""
+        self._begun += 1
+        if self._begun == len(self.tasks):
+            self._all_begun.set()
+
+    async def answered(self, within: float) -> set[asyncio.Task[Handed]]:
+        """Wait until all have begun to answer, then at most so many seconds. Those that are not done by then are cancelled."""
+        if not self.tasks:
+            return set()
+        if self._begun < len(self.tasks):
+            self._all_begun.clear()
+            await self._all_begun.wait()
+        return await _until_done(self.tasks, within)
+
+    def cancel(self) -> None:
+        """No answer is waited for any more."""
+        for task in self.tasks:
+            task.cancel()
+
+
 class NoState(TimeoutError):
     """A child did not hand its state over in time."""
 
@@ -114,7 +152,7 @@ class Departures:
 
     def __init__(
         self, group: Group, background: Background, committer: Committer, forfeits: Forfeits, saver: Saver,
-        signals: Signals, endings: Endings, lives: Lives, pumps: Pumps,
+        signals: Signals, endings: Endings, lives: Lives, pumps: Pumps, pieces: Pieces,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -125,39 +163,53 @@ class Departures:
         self._endings = endings
         self._lives = lives
         self._pumps = pumps
+        self._pieces = pieces
 
     # -- collect ---------------------------------------------------------------------------------------------------
 
     async def collect(self, children: Iterable[HostedChild], with_state: bool, within: float) -> Collected:
-        """Ask the children that run, and have nothing in hand, for their states, all at once."""
-        collected = Collected()
-        asked: dict[asyncio.Task[tuple[str, bytes | None]], HostedChild] = {}
-        ready = [hosted for hosted in children if hosted.life is Life.RUNNING and not hosted.busy]
-        for number, hosted in enumerate(ready):
-            work = self._saver.hand_over(hosted, with_state)
-            if hosted.run_task is None and not overrides(hosted.kind, "prepare_handover_state"):
-                # Nothing to wait for: no task is needed.
-                try:
-                    collected.take(await work)
-                except Exception as error:
-                    collected.failed[hosted] = error
-            else:
-                asked[asyncio.ensure_future(work)] = hosted
-            if number % 64 == 63:
-                await asyncio.sleep(0)
-        if asked:
-            late = await _until_done(asked, within)
-            for task, hosted in asked.items():
-                if task in late:
-                    collected.failed[hosted] = NoState(f"no state within {within:g} s")
-                elif task.cancelled():
-                    collected.failed[hosted] = Interrupted("prepare_handover_state was cancelled")
-                elif (raised := task.exception()) is not None:
-                    # (Other BaseExceptions end the loop.)
-                    collected.failed[hosted] = raised if isinstance(raised, Exception) else Interrupted(repr(raised))
+        """Ask the children that run, and have nothing in hand, for their states: one piece of the loop after the other, and
+        without waiting for an answer in between. Each has ``within`` seconds from the moment that the last one was asked.
+        """
+        collected, asked = Collected(), Asked()
+        try:
+            for hosted in [hosted for hosted in children if hosted.life is Life.RUNNING and not hosted.busy]:
+                if hosted.run_task is None and not overrides(hosted.kind, "prepare_handover_state"):
+                    # Nothing to wait for: no task is needed.
+                    await self._pieces.turn()
+                    try:
+                        collected.take(await self._saver.hand_over(hosted, with_state))
+                    except Exception as error:
+                        collected.failed[hosted] = error
+                    except asyncio.CancelledError:
+                        task = asyncio.current_task()
+                        if task is not None and task.cancelling():
+                            raise
+                        collected.failed[hosted] = Interrupted("taking its state was cancelled")
                 else:
-                    collected.take(task.result())
+                    asked.add(hosted, self._hand_over(hosted, with_state, asked))
+            late = await asked.answered(within)
+        except BaseException:
+            asked.cancel()
+            raise
+        for task, hosted in asked.tasks.items():
+            if task in late:
+                collected.failed[hosted] = NoState(f"no state within {within:g} s")
+            elif task.cancelled():
+                collected.failed[hosted] = Interrupted("prepare_handover_state was cancelled")
+            elif (raised := task.exception()) is not None:
+                # (Other BaseExceptions end the loop.)
+                collected.failed[hosted] = raised if isinstance(raised, Exception) else Interrupted(repr(raised))
+            else:
+                collected.take(task.result())
         return collected
+
+    async def _hand_over(self, hosted: HostedChild, with_state: bool, asked: Asked) -> Handed:
+        try:
+            await self._pieces.turn()
+        finally:
+            asked.one_more()
+        return await self._saver.hand_over(hosted, with_state)
 
     async def become_passive(self, parts: Iterable[Holding]) -> None:
         """These are not the active copies any more; each is told once."""
@@ -262,7 +314,7 @@ async def at_boundaries(children: Iterable[HostedChild], within: float) -> list[
     return [hosted for wait, hosted in waits.items() if wait in late]
 
 
-async def _until_done(tasks: Collection[asyncio.Task[Any]], within: float) -> set[asyncio.Task[Any]]:
+async def _until_done(tasks: Collection[asyncio.Task[T]], within: float) -> set[asyncio.Task[T]]:
     """Wait for tasks, at most so many seconds, and cancel those that are not done by then. If the caller is cancelled (the
     node ends), all of them are.
     """

@@ -220,6 +220,7 @@ class ShardHandover:
         return pass_token(
             group.keys, self.shard, self.holding.owner, self.target, self._answer.incarnation,
             handover_id=self._answer.handover_id, closed_at_ms=self._closed_at, pinned=self._kept.why,
+            apart=[child for child in self.holding.apart if child not in self.holding.unplaced and child not in self._kept.why],
             effects=with_handed(effects, self._handed()), events_kept=group.config.events_kept,
         )  # fmt: skip
 
@@ -329,3 +330,11 @@ class ShardHandovers:
         except Exception:
             handover.abandon()
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the node ends
+            handover.abandon()
+            raise RuntimeError(
+                "the migration strategy has let a CancelledError through that was not meant for it"
+            ) from error

@@ -113,6 +113,7 @@ class HostedChild(KeptState):
         """Go on with the instance that was built anew for it. What was known of the state of the earlier one is void."""
         assert fresh.instance is not None
         self.made(fresh.instance)
+        self.abandoned = False
         self.begin_anew()
 
     def belong_to(self, holding: Holding) -> None:

@@ -13,10 +13,10 @@ class InHand:
     undone, nothing of it does.
 
     ``task`` runs the handler; cancelling it undoes the message. ``in_thread`` says that the handler is a plain ``def``,
-    whose thread cannot be cancelled.
+    whose thread cannot be cancelled. ``undone``: it was cancelled by us, and not by the handler itself.
     """
 
-    __slots__ = ("in_thread", "message", "payload", "state", "task", "word")
+    __slots__ = ("in_thread", "killed", "message", "payload", "state", "task", "undone", "word")
 
     word: str
     """How it ended, once it has: ``ok``, or the word of an error."""
@@ -29,6 +29,8 @@ class InHand:
         self.message = message
         self.task = task
         self.in_thread = False
+        self.undone = False
+        self.killed: Exception | None = None
 
     def succeeded(self, payload: bytes, state: bytes | None = None) -> None:
         """The handler has returned. ``payload`` is its encoded result, ``state`` the envelope to save with it."""
@@ -44,7 +46,14 @@ class InHand:
         """The handler goes on in a thread."""
         self.in_thread = True
 
+    def kill(self, why: Exception) -> None:
+        """End the message: its handler is cancelled, and has raised ``why``."""
+        self.killed = why
+        if self.task is not None:
+            self.task.cancel()
+
     def cancel(self) -> None:
         """Undo the message: its handler is cancelled, and its child goes back to the state before it."""
+        self.undone = True
         if self.task is not None:
             self.task.cancel()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.core.child import Child
+from hubq.errors import Unreadable
 from hubq.node.held.holding import HostedChild
+from hubq.node.held.shapes import check_comes_back
 from hubq.store.codec import decode, encode_state
 from hubq.store.envelope import Envelope
 
@@ -24,7 +26,9 @@ def take_state(hosted: HostedChild, limit: int) -> bytes:
     transient = hosted.kind.transient
     attributes = instance.__dict__
     state = {k: v for k, v in attributes.items() if k not in transient} if transient else attributes
-    return encode_state(state, limit, hosted.child_id)
+    data = encode_state(state, limit, hosted.child_id)
+    check_comes_back(hosted.kind, state, data, hosted.child_id)
+    return data
 
 
 def takes_boundaries(hosted: HostedChild) -> bool:
@@ -60,6 +64,8 @@ def restore(hosted: HostedChild, envelope: Envelope) -> None:
     """
     instance = hosted.instance
     assert instance is not None
+    if envelope.malformed:
+        raise Unreadable(envelope.malformed)
     handed = decode(envelope.data)
     if envelope.form == HANDED or not overrides(hosted.kind, "prepare_handover_state"):
         current = {k: v for k, v in instance.__dict__.items() if k not in hosted.kind.transient}
@@ -77,12 +83,17 @@ def envelope_of(hosted: HostedChild, data: bytes, form: str = ATTRIBUTES) -> byt
 
 def save_boundary(hosted: HostedChild) -> None:
     """Put the state of the last boundary into the effects, with the messages that it holds and what it says to others."""
-    effects = hosted.holding.effects
     if hosted.boundary is not None and not hosted.saved:
         hosted.is_saved()
-        effects.states[hosted.child_id] = envelope_of(hosted, hosted.boundary)
+        hosted.holding.effects.states[hosted.child_id] = envelope_of(hosted, hosted.boundary)
+    with_saved_state(hosted)
+
+
+def with_saved_state(hosted: HostedChild) -> None:
+    """The next commit saves the state: the messages that it holds go with it, and what it says to others."""
+    effects = hosted.holding.effects
     if hosted.unsaved:
         effects.done.setdefault(hosted.child_id, []).extend(hosted.unsaved)
         hosted.drop_unsaved()
-    effects.sent += hosted.take_said()
+    effects.sent.extend(hosted.take_said())
     hosted.disarm()

@@ -9,21 +9,30 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.pumps import Pumps
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding
+from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import Starts
-from hubq.store.mailbox import Message
+from hubq.store.mailbox import MALFORMED, Message
 
 
 class Delivery:
     """Delivers the messages that have been read for a holding."""
 
     def __init__(
-        self, config: Config, cursors: Cursors, pumps: Pumps, starts: Starts, outcomes: Outcomes, endings: Endings
+        self,
+        config: Config,
+        cursors: Cursors,
+        pumps: Pumps,
+        starts: Starts,
+        burials: Burials,
+        outcomes: Outcomes,
+        endings: Endings,
     ) -> None:
         self._queue_limit = config.queue_limit
         self._queue_bytes = config.queue_bytes
         self._cursors = cursors
         self._pumps = pumps
         self._starts = starts
+        self._burials = burials
         self._outcomes = outcomes
         self._endings = endings
 
@@ -40,7 +49,9 @@ class Delivery:
             return
         hosted = holding.children.get(child)
         if hosted is None:
-            if holding.pinned is None:
+            if holding.pinned is None and message.kind == MALFORMED:
+                self._burials.bury(holding, message, message.method)
+            elif holding.pinned is None:
                 self._outcomes.refuse_unknown(holding, message)
             return
         if hosted.life is Life.PARKED:

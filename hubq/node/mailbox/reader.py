@@ -6,12 +6,16 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from hubq.errors import RedisUnavailable
+from hubq.core.malformed import Malformed
+from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.held.cursors import START, Cursors
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.tasks import end_tasks
+from hubq.store.answers import WRONG_TYPE
+from hubq.store.command import plain, text
 from hubq.store.connection import LOST
 from hubq.store.mailbox import read_mailboxes
 
@@ -19,6 +23,8 @@ log = logging.getLogger("hubq.node")
 
 #: Longest blocking read, seconds (well below the connection's time-out).
 BLOCK = 2.0
+#: After so many seconds a mailbox that was no stream is looked at again.
+LOOK_AGAIN = 10.0
 #: Messages delivered before the event loop turns.
 BREATH = 200
 #: Most messages of one read while few shards are far behind. (A message behind a flood waits until the flood is read.)
@@ -47,13 +53,17 @@ def next_count(full: Sequence[Sequence[int]], usual: int, most_bytes: int) -> in
 class Reader:
     """The loop that moves the cursors of a node, and brings what it reads to the children."""
 
-    def __init__(self, group: Group, cursors: Cursors, delivery: Delivery, catching_up: CatchingUp) -> None:
+    def __init__(
+        self, group: Group, cursors: Cursors, delivery: Delivery, catching_up: CatchingUp, reports: MalformedReports
+    ) -> None:
         self._group = group
         self._cursors = cursors
         self._delivery = delivery
         self._catching_up = catching_up
         self._count = group.config.read_count
         self._queue_bytes = group.config.queue_bytes
+        self._reports = reports
+        self._wrong: dict[int, float] = {}  # shard -> until when it is not read: its mailbox is no stream
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -67,6 +77,21 @@ class Reader:
         await self._catching_up.stop()
         self._tasks = []
 
+    async def _pass_over(self, error: RedisRefused) -> None:
+        """One read serves all shards of the node: leave out those whose mailbox is of another type."""
+        group, shards = self._group, list(self._cursors.by_shard)
+        try:
+            types = await group.redis.run_many([plain("TYPE", group.keys.mailbox(n), read=text) for n in shards])
+        except (*LOST, RedisUnavailable):
+            types = []
+        found = {n: name for n, name in zip(shards, types, strict=False) if name not in ("stream", "none")}
+        for shard, name in found.items():
+            self._reports.report(Malformed(group.keys.mailbox(shard), f"a {name}, no stream: rename or delete it"))
+            self._wrong[shard] = group.standing.now() + LOOK_AGAIN
+        if not found:
+            log.error("mailboxes are not read: %s", error)
+            await asyncio.sleep(0.5)
+
     async def _work(self) -> None:
         group, cursors = self._group, self._cursors
         wake_stream = group.keys.control(group.node_name)
@@ -75,6 +100,9 @@ class Reader:
         while True:
             try:
                 asked = cursors.begin_read()
+                if self._wrong:
+                    self._wrong = {shard: until for shard, until in self._wrong.items() if until > group.standing.now()}
+                    asked = {shard: after for shard, after in asked.items() if shard not in self._wrong}
                 command = read_mailboxes(group.keys, asked, count, int(BLOCK * 1000), wake_stream, woken)
                 found, woken = await group.reading.run(command)
                 since = 0
@@ -100,6 +128,12 @@ class Reader:
                 # while more messages wait, since a pump then takes its whole time in each turn.
                 for _ in range(1 if full else 3):
                     await asyncio.sleep(0)
+            except RedisRefused as error:
+                if WRONG_TYPE in str(error):
+                    await self._pass_over(error)
+                else:
+                    log.debug("reading waits: %s", error)
+                    await asyncio.sleep(0.1)
             except (*LOST, RedisUnavailable) as error:
                 log.debug("reading waits: Redis is away (%s)", error)  # the lease keeper says it once
                 await asyncio.sleep(0.1)

@@ -21,10 +21,12 @@ from hubq.node.children.lives import Lives
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding
+from hubq.node.mailbox.burials import Burials
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
 from hubq.store.batches import read_batch
 from hubq.store.codec import sendable
 from hubq.store.command import Command
@@ -72,8 +74,8 @@ class Starts:
 
     def __init__(
         self, group: Group, background: Background, hooks: HookRunner, gate: Gate, queue: CommitQueue, cursors: Cursors,
-        builder: Builder, endings: Endings, lives: Lives, batches: Batches, wishes: Wishes, sends_away: SendsAway,
-        quiet: set[str],
+        builder: Builder, burials: Burials, endings: Endings, lives: Lives, batches: Batches, wishes: Wishes, sends_away: SendsAway,
+        pieces: Pieces, quiet: set[str],
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -82,16 +84,22 @@ class Starts:
         self._queue = queue
         self._cursors = cursors
         self._builder = builder
+        self._burials = burials
         self._endings = endings
         self._lives = lives
         self._batches = batches
         self._wishes = wishes
         self._sends_away = sends_away
+        self._pieces = pieces
         self._quiet = quiet
 
     def message(self, holding: Holding, message: Message) -> None:
         """A ``start`` message: build the children it names. Their messages queue up meanwhile."""
-        names: list[str] = msgspec.json.decode(message.payload)
+        try:
+            names = msgspec.json.decode(message.payload, type=list[str])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._burials.bury(holding, message, f"a start that names no children ({error})")
+            return
         missing = [name for name in names if name not in holding.children and name not in holding.apart]
         # Until their specs are read, the messages behind this one must wait in the mailbox.
         for name in missing:
@@ -158,6 +166,9 @@ class Starts:
             if not await holding.is_open():
                 return False
         for name in start.missing:
+            await self._pieces.turn()
+            if not await holding.is_open():
+                return False
             record = start.records.get(name)
             if record is None or name in holding.children or name in away:
                 continue

@@ -1,106 +1,104 @@
-"""Renews the node's lease, evicts nodes whose lease is over, and has this node drop everything when it cannot renew."""
+"""Acts, on the event loop, on what the lease thread has found out."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Callable
+from contextvars import Context, copy_context
 
-from hubq.errors import RedisUnavailable
+from hubq.node.membership.lease_thread import Driver
 from hubq.node.membership.member import Member
 from hubq.node.membership.resuming import Resuming
+from hubq.node.membership.rounds import Tells
 from hubq.node.membership.voiding import Voiding
+from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
-from hubq.store.connection import LOST
-from hubq.store.membership import evict_node, renew_lease
+from hubq.store.tries import Suspect
 
 log = logging.getLogger("hubq.node")
 
 
 class LeaseKeeper:
-    """One renewal per heartbeat, and one right after the end of another node's lease."""
+    """Starts and stops the lease thread, and hears what it tells. ``drive`` makes the thread's driver."""
 
-    def __init__(self, group: Group, plan_due: Bell, member: Member, voiding: Voiding, resuming: Resuming) -> None:
+    def __init__(
+        self, group: Group, plan_due: Bell, member: Member, voiding: Voiding, resuming: Resuming, beat: Beat,
+        drive: Callable[[Tells], Driver],
+    ) -> None:  # fmt: skip
         self._group = group
         self._plan_due = plan_due
         self._member = member
         self._voiding = voiding
         self._resuming = resuming
-        self._next_end = float("inf")  # when the next lease in the hub ends unless it is renewed, local time
-        self._task: asyncio.Task[None] | None = None
+        self._beat = beat
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._context = Context()
+        self._hears = False
+        self._losing: asyncio.Task[None] | None = None
+        self._driver = drive(self)
 
     def start(self) -> None:
-        """Begin renewing."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
+        """Begin to keep the lease."""
+        self._loop, self._context, self._hears = asyncio.get_running_loop(), copy_context(), True
+        self._beat.start()
+        self._driver.start()
 
     async def stop(self) -> None:
-        """Renew no more."""
-        await end_tasks([self._task])
-        self._task = None
+        """Keep the lease no more. What the thread has still told counts for nothing."""
+        # First what the thread waits for, then the thread, then the beat: a thread that outlives the beat would take the
+        # loop for blocked.
+        self._hears = False
+        await end_tasks([self._losing])
+        self._losing = None
+        await self._driver.stop()
+        self._beat.stop()
 
-    async def _work(self) -> None:
-        config, standing = self._group.config, self._group.standing
-        over = silent = False
-        while True:
-            began = standing.now()
-            try:
-                async with asyncio.timeout(max(config.heartbeat, config.lease / 3)):
-                    evicted = not await self._renew()
-                if silent:
-                    log.info("Redis answers %s again", standing.node_name)
-                silent = False
-            except (*LOST, RedisUnavailable, TimeoutError) as error:
-                if not silent:
-                    log.warning("lease of %s not renewed: %s", standing.node_name, str(error) or "no answer")
-                silent = True
-                evicted = False
-            except Exception:
-                log.exception("renewing the lease failed")
-                evicted = False
-            try:
-                if evicted:
-                    await self._member.lost("evicted")
-                    over = False
-                elif not standing.lease_over():
-                    over = False
-                elif not over:
-                    over = True
-                    await self._member.lost("lease over")
-            except Exception:
-                log.exception("node %s: dropping its shards failed", standing.node_name)
-            await asyncio.sleep(max(0.0, min(began + config.heartbeat, self._next_end) - standing.now()))
+    # -- called in the thread --------------------------------------------------------------------------------------
 
-    async def _renew(self) -> bool:
-        group, config, standing = self._group, self._group.config, self._group.standing
-        asked_at = standing.now()
-        self._next_end = float("inf")
-        lease_ms = int(config.lease * 1000)
-        incarnation, epoch = standing.incarnation, standing.epoch
-        command = renew_lease(group.keys, standing.node_name, incarnation, lease_ms, epoch, standing.granted_ms)
-        answer = await group.redis.run(command)
-        if standing.incarnation != incarnation:
-            return False  # void meanwhile: join anew
-        if not answer.ok:
-            if answer.went_back:
-                self._voiding.void("Redis has an older lease or epoch than it had confirmed")
-            return False
-        if standing.lease_over():
-            # It is over, even if no other node has noticed: departures that waited for Redis have given up by now.
-            return False
-        # A live node's lease never comes this near its end: wake right after it, not a heartbeat later.
-        self._next_end = standing.now() + (answer.next_end_ms + 1) / 1000
-        untrusted = not standing.trusted()
-        standing.renewed(asked_at, answer.now_ms, lease_ms)
-        if untrusted:
-            # No handler was started meanwhile, and no other node has taken over: go on.
-            self._resuming.resume_all()
-        for name in answer.expired:
-            if name != standing.node_name:
-                word = await group.redis.run(evict_node(group.keys, name, standing.node_name, config.events_kept))
-                if word == "evicted":
-                    log.warning("node %s is evicted: its lease ran out", name)
-        if answer.epoch != epoch or answer.expired:
-            standing.epoch_seen(answer.epoch)
-            self._plan_due.ring()
-        return True
+    def lost(self, why: str, held_by: Suspect | None, go_on: Callable[[], None]) -> None:
+        """Other nodes may own everything by now."""
+        self._post(lambda: self._lose(why, held_by, go_on))
+
+    def went_back(self) -> None:
+        """Redis does not know any more what it has confirmed."""
+        self._post(lambda: self._voiding.void("Redis has an older lease or epoch than it had confirmed"))
+
+    def trusted_again(self) -> None:
+        """Handlers may start again."""
+        self._post(self._resume)
+
+    def changed(self) -> None:
+        """The membership has changed."""
+        self._post(self._plan_due.ring)
+
+    def _post(self, act: Callable[[], None]) -> None:
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the node has ended
+            self._loop.call_soon_threadsafe(self._act, act, context=self._context)
+
+    # -- called on the loop ----------------------------------------------------------------------------------------
+
+    def _act(self, act: Callable[[], None]) -> None:
+        if self._hears:
+            try:
+                act()
+            except Exception:
+                log.exception("what the lease thread of %s has found out", self._group.node_name)
+
+    def _resume(self) -> None:
+        self._group.standing.trusted_again()
+        self._resuming.resume_all()
+
+    def _lose(self, why: str, held_by: Suspect | None, go_on: Callable[[], None]) -> None:
+        self._losing = asyncio.get_running_loop().create_task(self._lost(why, held_by, go_on))
+
+    async def _lost(self, why: str, held_by: Suspect | None, go_on: Callable[[], None]) -> None:
+        try:
+            await self._member.lost(why, held_by)
+        except Exception:
+            log.exception("node %s: dropping its shards failed", self._group.node_name)
+        go_on()

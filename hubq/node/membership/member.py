@@ -20,6 +20,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.trials.starts import StartTrials
 from hubq.store.membership import drain_node, join_node, leave_node
+from hubq.store.tries import Suspect
 
 log = logging.getLogger("hubq.node")
 
@@ -45,6 +46,7 @@ class Member:
         self._address = address
         self._life = secrets.token_hex(8)  # a join that arrives after we have left is known by it
         self._leaving = False
+        self._held_by: dict[int, Suspect] = {}  # incarnation -> what has cost it its lease
 
     # -- joining ---------------------------------------------------------------------------------------------------
 
@@ -106,9 +108,14 @@ class Member:
 
     # -- losing the lease ------------------------------------------------------------------------------------------
 
-    async def lost(self, why: str) -> None:
-        """Other nodes may own everything by now: drop all that is here. If Redis says ``evicted``, join anew."""
+    async def lost(self, why: str, held_by: Suspect | None = None) -> None:
+        """Other nodes may own everything by now: drop all that is here. If Redis says ``evicted``, join anew.
+
+        ``held_by``: what has held this process up until its lease was over. It alone counts as a crash.
+        """
         standing = self._group.standing
+        if held_by is not None:
+            self._held_by[held_by.owner.incarnation] = held_by
         self._voiding.void(why)
         if why != "evicted":
             return
@@ -127,7 +134,7 @@ class Member:
     def _absolve(self) -> None:
         """This node was only cut off: have its crashes taken back."""
         for incarnation, shards in self._group.standing.to_absolve().items():
-            work = self._trials.absolve(shards, incarnation)
+            work = self._trials.absolve(shards, incarnation, self._held_by.pop(incarnation, None))
             self._background.run(work, f"absolving incarnation {incarnation}")
 
     # -- leaving ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from itertools import islice
 from typing import Protocol
 
@@ -130,7 +131,7 @@ class Balancer:
     async def _turn(self, joined: bool) -> None:
         group, keys, standing = self._group, self._group.keys, self._group.standing
         if joined:
-            nodes = await group.redis.run(read_nodes(keys))
+            nodes: Mapping[str, NodeInfo] = await group.redis.run(read_nodes(keys))
         else:
             nodes = await self._publish_load()
         up = {name: info.incarnation for name, info in nodes.items() if info.up}

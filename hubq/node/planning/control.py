@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import assert_never
 
+from hubq.core.malformed import Malformed
 from hubq.core.messages import (
     ChildrenPassed,
     ChildStartResp,
     ControlMessage,
     Handover,
     HandoverConfirmed,
+    Intervene,
     PinReleased,
     ReplicaJoined,
     Revive,
@@ -19,20 +22,24 @@ from hubq.core.messages import (
     Wake,
     Withdraw,
 )
-from hubq.errors import RedisUnavailable
+from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.copies.protocol import Copies
 from hubq.node.departures.answers import Answers
+from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.planning.parked import Parked
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
 from hubq.store.control import last_event_id, read_control
 from hubq.strategies.synchronization import Synchronization
+
+log = logging.getLogger("hubq.node")
 
 BLOCK_MS = 2000
 
@@ -43,7 +50,7 @@ class ControlLoop:
     def __init__(
         self, group: Group, background: Background, plan_due: Bell, synchronization: Synchronization,
         ahead: AheadBuilt, arrivals: Arrivals, answers: Answers, copies: Copies, withdrawals: Withdrawals,
-        parked: Parked,
+        interventions: Interventions, parked: Parked, reports: MalformedReports,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -54,7 +61,9 @@ class ControlLoop:
         self._answers = answers
         self._copies = copies
         self._withdrawals = withdrawals
+        self._interventions = interventions
         self._parked = parked
+        self._reports = reports
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -68,7 +77,7 @@ class ControlLoop:
 
     async def _work(self) -> None:
         group = self._group
-        after, events_after = "0", ""
+        after, events_after, said = "0", "", ""
         while True:
             try:
                 if not events_after:
@@ -76,13 +85,33 @@ class ControlLoop:
                 after, messages, events_after, events = await group.redis.run(
                     read_control(group.keys, group.node_name, after, events_after, BLOCK_MS)
                 )
+                for message in messages:
+                    self._take(message)
+                if any(self._synchronization.propagate(event.get("type", "")) for event in events):
+                    self._plan_due.ring()
+                said = ""
+            except RedisRefused as error:  # it does not mend itself: say so, but once
+                if said != str(error):
+                    log.error("control messages are not read: %s", error)
+                said = str(error)
+                await asyncio.sleep(0.5)
             except (*LOST, RedisUnavailable):
                 await asyncio.sleep(0.1)
-                continue
-            for message in messages:
+            except Exception:
+                log.exception("reading control messages failed")
+                await asyncio.sleep(0.5)
+
+    def _take(self, message: ControlMessage | Malformed) -> None:
+        if isinstance(message, Malformed):
+            self._reports.report(message)
+        elif not isinstance(message, Wake) and not message.shard < self._group.config.shards:
+            place = f"a message {type(message).__name__} from {message.sender}"
+            self._reports.report(Malformed(place, f"the hub has no shard {message.shard}"))
+        else:
+            try:
                 self._receive(message)
-            if any(self._synchronization.propagate(event.get("type", "")) for event in events):
-                self._plan_due.ring()
+            except Exception:  # the messages behind it are read all the same
+                log.exception("a control message failed: %r", message)
 
     def _receive(self, message: ControlMessage) -> None:
         work: Awaitable[None] | None = None
@@ -103,6 +132,8 @@ class ControlLoop:
                 work = self._parked.revive(message.shard, message.child)
             case Withdraw():
                 self._withdrawals.withdraw(message)
+            case Intervene():
+                self._interventions.intervene(message)
             case ReplicaJoined():
                 work = self._copies.snapshots(message.shard)
             case Wake():

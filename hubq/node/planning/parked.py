@@ -19,23 +19,23 @@ from hubq.node.held.register import Register
 from hubq.node.planning.guide import Guide
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.store.places import say_why
 from hubq.store.registry import read_some_specs, read_state, read_texts
-
-log = logging.getLogger("hubq.node")
 
 
 class Parked:
     """The parked children of a node: ``Holding.unbuilt`` and ``Holding.condemned``."""
 
     def __init__(
-        self, group: Group, background: Background, events: EventLog, register: Register, queue: CommitQueue,
-        wishes: Wishes, arrivals: Arrivals, guide: Guide,
+        self, group: Group, background: Background, events: EventLog, gathered: GatheredLog, register: Register,
+        queue: CommitQueue, wishes: Wishes, arrivals: Arrivals, guide: Guide,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
         self._events = events
+        self._gathered = gathered
         self._register = register
         self._queue = queue
         self._wishes = wishes
@@ -76,8 +76,8 @@ class Parked:
         if task.cancelled() or not passing.passed or not gone:
             return
         here = self._group.node_name
-        several = "child" if len(gone) == 1 else "children"
-        log.info("%d parked %s moved from %s to %s", len(gone), several, here, passing.target)
+        for child in gone:
+            self._gathered.add(logging.INFO, child, f"was parked on {here} and moves to {passing.target}")
         commands = [say_why(self._group.keys, child, f"cannot start on {here}: {reasons[child]}") for child in gone]
         await self._group.redis.run_many(commands, retry_for=1.0)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from hubq.errors import RedisUnavailable
-from hubq.node.runtime.tasks import LETTING_GO, end_tasks
+from hubq.node.runtime.tasks import LETTING_GO, end_tasks, torn_down
 
 log = logging.getLogger("hubq.node")
 
@@ -17,6 +17,7 @@ class Background:
     """The background tasks of a node. No part has to wait for them."""
 
     def __init__(self) -> None:
+        self.ended = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def run(self, work: Awaitable[Any], what: str) -> asyncio.Task[Any]:
@@ -29,7 +30,9 @@ class Background:
                 raise
             except RedisUnavailable as error:
                 log.warning("%s failed: %s", what, error)
-            except Exception:
+            except BaseException as error:  # a SystemExit of users' code would end the event loop
+                if torn_down(error):
+                    raise
                 log.exception("%s failed", what)
 
         task = asyncio.get_running_loop().create_task(guarded(), name=what)
@@ -49,7 +52,10 @@ class Background:
             await asyncio.wait(self._tasks)
 
     async def stop(self) -> None:
-        """Cancel all tasks. The node does not wait for a child's code that goes on all the same."""
+        """Cancel all tasks. What is cancelled from now on is cancelled by the node (``ended``). The node does not wait for a
+        child's code that goes on all the same.
+        """
+        self.ended = True
         left = await end_tasks(list(self._tasks), LETTING_GO)
         for task in left:
             log.warning("%s goes on though it was cancelled: let CancelledError through", task.get_name())

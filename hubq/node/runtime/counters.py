@@ -38,9 +38,13 @@ class Counters:
     """Counted since the node started."""
 
     __slots__ = (
+        "blocked_for",
         "commit_seconds",
+        "failures",
         "handler_seconds",
         "leases_lost",
+        "loops_blocked",
+        "malformed",
         "moved_in",
         "moved_out",
         "pauses",
@@ -53,6 +57,10 @@ class Counters:
         self.moved_out = 0
         self.taken_over = 0  # shards that were claimed, since they had no live owner
         self.leases_lost = 0
+        self.failures: Counter[tuple[str, str, str]] = Counter()  # (class, method, why) -> messages that failed
+        self.loops_blocked = 0  # times that the event loop stood still for longer than a second
+        self.blocked_for = 0.0  # for how long it stands still right now, seconds
+        self.malformed = 0  # things that could not be read
         self.pauses = Seconds()  # of each child that came here, from closing there to opening here
         self.commit_seconds = Seconds()
         self.handler_seconds = Seconds()  # counted only in a node that was told to measure
@@ -74,9 +82,25 @@ class Counters:
         """Everything here became void."""
         self.leases_lost += 1
 
+    def loop_blocked(self) -> None:
+        """The event loop has stood still for a second. (The lease thread calls it.)"""
+        self.loops_blocked += 1
+
+    def stands_still(self, seconds: float) -> None:
+        """For how long the event loop stands still by now; 0: it turns. (The lease thread calls it.)"""
+        self.blocked_for = seconds
+
+    def was_malformed(self) -> None:
+        """Something could not be read."""
+        self.malformed += 1
+
     def paused(self, seconds: float, times: int = 1) -> None:
         """So many children (``times``) came here, each after a pause of so many seconds."""
         self.pauses.add(seconds, times)
+
+    def message_failed(self, class_name: str, method: str, why: str) -> None:
+        """A message has failed."""
+        self.failures[class_name, method, why] += 1
 
     def sampled_message(self, child: str, times: int) -> None:
         """One of the commits that were sampled holds so many messages of this child."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hubq.config import Config
 from hubq.core.messages import Wake
+from hubq.node.runtime.shared import Shared
 from hubq.node.runtime.standing import Standing
 from hubq.store.connection import AsyncRedis
 from hubq.store.control import send_control
@@ -19,6 +20,7 @@ class Group:
         self.keys = keys
         self.config = config
         self.standing = standing
+        self._woken = Shared(self._wake)
 
     @property
     def node_name(self) -> str:
@@ -27,4 +29,7 @@ class Group:
 
     async def wake(self) -> None:
         """End this node's own blocking reads: there are other mailboxes to read now."""
+        await self._woken.ask()
+
+    async def _wake(self) -> None:
         await self.redis.run(send_control(self.keys, self.node_name, Wake(self.node_name)), retry_for=1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from hubq.core.lease import Lease, RedisClock
+from hubq.core.lease import Grant, Lease, RedisClock, Term
 from hubq.node.runtime.bell import News
 
 
@@ -13,6 +13,8 @@ class Standing:
     """The node's name and incarnation, its lease, Redis's clock, and the highest tokens it knows of.
 
     ``incarnation`` is 0 while the node is no member: before it joins, and after everything it had became void.
+
+    It belongs to the event loop. The lease thread calls :meth:`renewed`, and reads and writes ``term``; nothing else.
 
     >>> standing = Standing("a", Lease(seconds=5.0, margin=1.0), RedisClock(), now=lambda: 100.0)
     >>> standing.joined(incarnation=7, asked_at=99.0, redis_ms=1_000_000, lease_ms=5_000)
@@ -23,15 +25,14 @@ class Standing:
     def __init__(self, node_name: str, lease: Lease, clock: RedisClock, now: Callable[[], float]) -> None:
         self.node_name = node_name
         self.lease = lease
+        """That of the term; read with every message."""
+        self.term = Term(0, lease)
+        """The incarnation that the node has now, or had last."""
         self.now = now
         """Monotonic seconds."""
         self.incarnation = 0
         self.previous = 0
         """The incarnation before this one became void."""
-        self.epoch = 0
-        """The highest membership epoch known."""
-        self.granted_ms = 0
-        """The end of the lease as Redis granted it last, ms of Redis TIME."""
         self.hub_began_ms = 0
         """When the hub's first node joined, ms of Redis TIME."""
         self.draining = False
@@ -62,6 +63,16 @@ class Standing:
         """Whether others may own everything by now."""
         return self.lease.over(self.now())
 
+    @property
+    def epoch(self) -> int:
+        """The highest membership epoch known."""
+        return self.term.epoch
+
+    @property
+    def granted_ms(self) -> int:
+        """The end of the lease as Redis granted it last, ms of Redis TIME."""
+        return self.term.granted_ms
+
     def is_me(self, node: str, incarnation: int) -> bool:
         """Whether an owner line names this node as it is now."""
         return node == self.node_name and incarnation == self.incarnation
@@ -71,23 +82,25 @@ class Standing:
     def joined(self, incarnation: int, asked_at: float, redis_ms: int, lease_ms: int, hub_began_ms: int = 0) -> None:
         """The node is a member, under a lease of ``lease_ms`` that was asked for at ``asked_at`` (monotonic seconds)."""
         self.hub_began_ms = hub_began_ms
-        self.incarnation = self.epoch = incarnation
-        self.granted_ms = redis_ms + lease_ms
+        lease = Lease(self.lease.seconds, self.lease.margin)
+        lease.begin(asked_at)
+        self.incarnation = incarnation
+        self.lease = lease
+        self.term = Term(incarnation, lease, incarnation, redis_ms + lease_ms)
         self._former_tokens, self._tokens = self._tokens, {}
-        self.lease.begin(asked_at)
         self._clock.observe(asked_at, self.now(), redis_ms)
         self._renewals.ring()
 
-    def renewed(self, asked_at: float, redis_ms: int, lease_ms: int) -> None:
-        """The lease was renewed."""
-        self.granted_ms = redis_ms + lease_ms
-        self.lease.renewed(asked_at)
-        self._clock.observe(asked_at, self.now(), redis_ms)
-        self._renewals.ring()
+    def renewed(self, term: Term, asked_at: float, redis_ms: int, lease_ms: int) -> Grant:
+        """Redis has renewed the lease of this term. (The lease thread calls it.)"""
+        grant = term.renewed(asked_at, redis_ms + lease_ms, self.now)
+        if grant is not Grant.OVER:
+            self._clock.observe(asked_at, self.now(), redis_ms)
+        return grant
 
-    def epoch_seen(self, epoch: int) -> None:
-        """The membership has changed."""
-        self.epoch = epoch
+    def trusted_again(self) -> None:
+        """Those that wait until handlers may start go on."""
+        self._renewals.ring()
 
     def void(self, shards: Iterable[int]) -> None:
         """The node is no member any more. Nothing that this incarnation owned counts here, even if nobody has evicted it."""
@@ -95,6 +108,7 @@ class Standing:
         while len(self._was) > 20:
             del self._was[next(iter(self._was))]
         self.previous, self.incarnation = self.incarnation, 0
+        self.term.end()
 
     @property
     def was(self) -> tuple[int, ...]:

@@ -1,9 +1,10 @@
-"""Ending asyncio tasks for certain."""
+"""Ending asyncio tasks for certain, and tasks that users' code tries to end."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 #: How long a node that ends waits for the tasks that it has cancelled before it says that it leaves, seconds.
@@ -26,3 +27,23 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any] | None], within: float | N
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=0.1)
     return pending
+
+
+def torn_down(error: BaseException) -> bool:
+    """Whether the event loop has gone from under a coroutine: Python closes it then, and nothing may be awaited any more. (A
+    ``GeneratorExit`` that the users' code itself has raised is an error like any other.)
+    """
+    if not isinstance(error, GeneratorExit):
+        return False
+    try:
+        return asyncio.current_task() is None
+    except RuntimeError:
+        return True
+
+
+async def shaken_off(task: asyncio.Task[Any]) -> None:
+    """The current task goes on, though the users' code that it has run has cancelled it."""
+    while task.cancelling():
+        task.uncancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)  # a cancellation that nothing has met yet is met here

@@ -37,8 +37,9 @@ class MessageTrials:
         name, entry = message_field(hosted.child_id), message.entry.decode()
         known = watch.marks.get(name)
         if known is None or known.entry != entry:
-            # It waited at the last crash. That counts as one, since nothing shows whether it was in hand.
-            known = Mark(entry, 1, "-", watch.crashes[-1:])
+            # It waited at the last crash. That counts as one, since nothing shows whether it was in hand. (If it is known
+            # what took the node down, there are no crashes in the watch: nothing else is counted.)
+            known = Mark(entry, len(watch.crashes[-1:]), "-", watch.crashes[-1:])
         mine = Mark(entry, known.count, marks.me, known.crashes)
         suspect = known.count >= MOST_TRIES - 1
         async with AsyncExitStack() as alone:

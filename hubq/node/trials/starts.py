@@ -22,7 +22,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.trials.marks import Marks, Whose
 from hubq.store.connection import LOST
 from hubq.store.envelope import Envelope
-from hubq.store.tries import MOST_TRIES, Mark, Watch, absolve_node, end_watch, start_field
+from hubq.store.tries import MOST_TRIES, Mark, Suspect, Watch, absolve_node, end_watch, start_field
 
 log = logging.getLogger("hubq.node")
 
@@ -30,6 +30,8 @@ log = logging.getLogger("hubq.node")
 STARTS_SETTLE = 2.0
 #: A ``run()`` that is tried alone has this long to take the node down, and all of a node together RUNS_LONGEST, seconds.
 RUN_TRIAL, RUNS_LONGEST = 1.0, 5.0
+#: A start that is tried alone keeps the others waiting for so long at most, seconds. Its mark stays until it has started.
+START_TRIAL = 5.0
 #: How often a node looks whether the messages of a watched shard are done, seconds.
 WATCH_EVERY = 1.0
 
@@ -86,11 +88,24 @@ class StartTrials:
                 await self._done(hosted, hosted.child_id)
                 return
         self._lives.begin(hosted, envelope)
-        await hosted.has_started()
+        try:
+            async with asyncio.timeout(START_TRIAL):
+                await hosted.has_started()
+        except TimeoutError:
+            log.warning(
+                "child %s has not started within %g s: the others of its shard go on", hosted.child_id, START_TRIAL
+            )
+            if not quiet:
+                self._background.run(self._late(hosted), f"the late start of child {hosted.child_id}")
+            return
         if hosted.run_task is not None:
             await asyncio.wait([hosted.run_task], timeout=min(RUN_TRIAL, RUNS_LONGEST / max(1, self._runs)))
         if not quiet:
             await self._done(hosted, hosted.child_id)
+
+    async def _late(self, hosted: HostedChild) -> None:
+        await hosted.has_started()
+        await self._done(hosted, hosted.child_id)
 
     async def _mark(self, whose: Whose, child: str, watch: Watch) -> bool:
         mark = Mark("-", MOST_TRIES - 1, self._marks.me, watch.crashes[-2:])
@@ -126,12 +141,15 @@ class StartTrials:
                     holding.watched(None)
                 return
 
-    async def absolve(self, shards: Sequence[int], incarnation: int) -> None:
-        """This node had not died, it was only cut off: nothing that it had in hand has taken it down."""
+    async def absolve(self, shards: Sequence[int], incarnation: int, spared: Suspect | None = None) -> None:
+        """This node had not died, it was only cut off: nothing that it had in hand has taken it down, but for what
+        ``spared`` names.
+        """
         group = self._group
         if shards and incarnation:
-            command = absolve_node(group.keys, shards, group.node_name, incarnation)
-            taken = await group.redis.run(command, retry_for=group.config.lease)
+            # One script for each shard: each looks through all dead letters of its shard.
+            commands = [absolve_node(group.keys, [shard], group.node_name, incarnation, spared) for shard in shards]
+            taken = sum(await group.redis.run_many(commands, retry_for=group.config.lease))
             if taken:
                 log.info(
                     "node %s had not died, it was only cut off: its crash is not counted any more (marks and letters: %d)",

@@ -2,17 +2,7 @@
 -- hand at three crashes goes to the dead letters. docs/poison.md.
 --   hub: {nodes, events, kept = events kept, letters = letters kept, reply_ttl in ms, replies = caller -> key}
 -- crash_of(hub, at, node, incarnation): what that changes of the shard with the keys "at"; nil if the node is alive.
--- callers_of(crashes): who is told that their message is a dead letter. write_crash(hub, crash): counts, and sets aside.
--- The hash "tries": watch -> "last-entry stage crash..."; "message <child>" -> "entry count marked-by crash...";
--- "start <child>" -> the same with entry "-". A crash is written node#incarnation; the last five are kept.
-local MOST_TRIES = 3
-local function with_crash(crashes, crash)
-  local kept = {}
-  for name in string.gmatch(crashes, '%S+') do kept[#kept + 1] = name end
-  kept[#kept + 1] = crash
-  while #kept > 5 do table.remove(kept, 1) end
-  return table.concat(kept, ' ')
-end
+-- write_crash(hub, crash): counts, and sets aside. Needs _convict and _counting.
 local function crash_of(hub, at, node, incarnation)
   local info = redis.call('HGET', hub.nodes, node)
   local was = info and string.match(info, '"was": ?"([^"]*)"') or ''
@@ -33,18 +23,6 @@ local function crash_of(hub, at, node, incarnation)
     end
   end
   return crash
-end
-local function callers_of(crashes)
-  local callers = {}
-  for _, crash in ipairs(crashes) do
-    for _, mark in ipairs(crash.marks) do
-      local fields = mark.count >= MOST_TRIES and mark.message or {}
-      for i = 1, #fields, 2 do
-        if fields[i] == 'reply_to' and fields[i + 1] ~= '' then callers[#callers + 1] = fields[i + 1] end
-      end
-    end
-  end
-  return callers
 end
 local function write_crash(hub, crash)
   local at = crash.at

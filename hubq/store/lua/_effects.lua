@@ -46,7 +46,8 @@ local function apply_effects(keys, k, args, i, last)
   for _ = 1, n do
     local child, start_id = take(), take()
     local spec = redis.call('HGET', children, child)
-    if spec and string.find(spec, '"start_id":"' .. start_id .. '"', 1, true) then
+    local is_meant = spec and string.find(spec, '"start_id":"' .. start_id .. '"', 1, true)
+    if is_meant or (spec and start_id == '' and not string.find(spec, '"start_id":"', 1, true)) then -- '': it is malformed
       redis.call('HDEL', children, child)
       redis.call('HDEL', msk, child)
       redis.call('HDEL', parked, child)

@@ -3,7 +3,7 @@
 -- keeps; n classes, then n times: class, how many of its letters a shard keeps, m, then m times: entry id, why, error.
 -- A message that is not in the mailbox has its letter already: the commit is repeated. A letter larger than PLACE counts as
 -- several in the list of its class; the oldest of a class go first. docs/dead-letters.md.
-local PLACE, LIST_TTL = 65536, 604800000
+local PLACE, LIST_TTL = 16384, 604800000
 local function bury_letters(mailbox, keys, k, args, i)
   redis.call('XDEL', mailbox, '0-0')  -- a script that has written once may go on when the memory is full
   local dead, most, classes = keys[k], args[i], tonumber(args[i + 1])

@@ -9,6 +9,7 @@
 -- include: _named
 -- include: _shard
 -- include: _convict
+-- include: _counting
 -- include: _crash
 if not alive(KEYS[2], ARGV[1], ARGV[2]) then return {'evicted'} end
 local count, shards, callers = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])

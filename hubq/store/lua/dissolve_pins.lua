@@ -7,6 +7,7 @@
 -- include: _named
 -- include: _shard
 -- include: _convict
+-- include: _counting
 -- include: _crash
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 local callers = tonumber(ARGV[6])

@@ -10,7 +10,8 @@ redis.call('HDEL', KEYS[6], '')  -- a script that has written once may go on whe
 local owners = redis.call('HGETALL', KEYS[6])
 for i = 1, #owners, 2 do
   local node, incarnation, token = split_owner(owners[i + 1])
-  if node == ARGV[1] and incarnation == ARGV[2] then
+  local shard = string.match(owners[i], '^(%d+)$') or string.match(owners[i], '^(%d+)/') or ''
+  if node == ARGV[1] and incarnation == ARGV[2] and shard ~= '' and #shard <= 6 then -- else nobody can give it away
     if ARGV[4] ~= '1' then return 'owner' end
     if string.find(owners[i], '/', 1, true) then
       redis.call('HDEL', KEYS[6], owners[i])

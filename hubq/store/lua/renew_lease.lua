@@ -16,4 +16,6 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[1])
 local expired = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)
 local next_end = redis.call('ZRANGE', KEYS[2], #expired, #expired, 'WITHSCORES')
-return {'ok', integer(now), integer(epoch), integer(tonumber(next_end[2]) - now), unpack(expired)}
+-- (Somebody else may have written the score "inf".)
+local left = math.min(tonumber(next_end[2]) - now, 86400000)
+return {'ok', integer(now), integer(epoch), integer(left), unpack(expired)}

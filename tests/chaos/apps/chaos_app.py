@@ -58,6 +58,9 @@ class Tally(Child):
         """
         return self.note(sender, number)
 
+    async def ping(self) -> None:
+        """Answer."""
+
     async def report(self) -> dict[str, Any]:
         return {"ranges": self.ranges, "wrong": self.wrong, "last": self.last}
 
@@ -85,6 +88,15 @@ class Ticker(Tally):
             await asyncio.sleep(0.2)
             self.ticks += 1
             await self.commit()
+
+
+@hub.child
+class Blocker(Tally):
+    """Blocks the loop of its node when told to."""
+
+    async def block(self, sender: str, number: int, until: float) -> None:
+        self.note(sender, number)
+        time.sleep(max(0.0, until - time.time()))  # noqa: ASYNC251  (this is the fault)
 
 
 @hub.child(durability="interval", save_every=0.5)

@@ -56,17 +56,19 @@ def test_jobs_children_keys_and_resumables_later(make_hub: Any) -> None:
     slow: Any = hub.job(resumable=True)(slow_tick)
 
     async def scenario(cluster: Cluster) -> None:
-        job = hub.enqueue_in(0.2, tick, "later")
-        child = hub.start_child_in(0.2, "room-1", Room, "redis", metadata={"tag": "vip"})
-        at = hub.start_child_at(datetime.now() + timedelta(seconds=0.2), "room-2", Room, topic="arq")
-        keyed = hub.enqueue_in(0.2, tick, "keyed", key="k")
-        resumable = hub.enqueue_in(timedelta(seconds=0.2), slow, "resumed", job_id="r1")
+        job = await asyncio.to_thread(hub.enqueue_in, 0.2, tick, "later")
+        child = await asyncio.to_thread(hub.start_child_in, 0.2, "room-1", Room, "redis", metadata={"tag": "vip"})
+        at = await asyncio.to_thread(
+            hub.start_child_at, datetime.now() + timedelta(seconds=0.2), "room-2", Room, topic="arq"
+        )
+        keyed = await asyncio.to_thread(hub.enqueue_in, 0.2, tick, "keyed", key="k")
+        resumable = await asyncio.to_thread(hub.enqueue_in, timedelta(seconds=0.2), slow, "resumed", job_id="r1")
         assert hub.rq_queue.count == 0 and job.get_status() == JobStatus.SCHEDULED
         with pytest.raises(NoClock, match=r"1 scheduled jobs wait\): start a worker that hosts children"):
-            hub.clock()
+            await asyncio.to_thread(hub.clock)
         await cluster.start("a")
         await eventually(lambda: hub.rq_queue.job_ids == [job.id], 15.0, "the job is in its queue")
-        assert hub.clock() == "a"
+        assert await asyncio.to_thread(hub.clock) == "a"
         for each, value in [(child, "started"), (at, "started"), (keyed, f"{keyed.id}-run"), (resumable, "r1")]:
             await status(each, JobStatus.FINISHED)
             assert each.return_value(refresh=True) == value
@@ -76,7 +78,8 @@ def test_jobs_children_keys_and_resumables_later(make_hub: Any) -> None:
         assert rooms["room-1"] == {"tag": "vip"}
         await status(Job.fetch(f"{keyed.id}-run", hub.rq_queue.connection), JobStatus.FINISHED)
         assert await hub.aio.resumable_job("r1").result(10) == f"resumed in {hub.hub_id}"
-        assert hub.start_child_in(0, "room-1", Room, "again").get_status() == JobStatus.SCHEDULED
+        again = await asyncio.to_thread(hub.start_child_in, 0, "room-1", Room, "again")
+        assert again.get_status() == JobStatus.SCHEDULED
 
     play(hub, scenario)
 
@@ -85,7 +88,7 @@ def test_a_retry_after_an_interval_comes_back_by_the_clock(make_hub: Any) -> Non
     hub = make_hub(shards=4, key_processes=1)
 
     async def scenario(cluster: Cluster) -> None:
-        job = hub.enqueue("test_clock.no_such_function", retry=rq.Retry(max=1, interval=1))
+        job = await asyncio.to_thread(hub.enqueue, "test_clock.no_such_function", retry=rq.Retry(max=1, interval=1))
         await cluster.start("a")
         before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
         rq.SimpleWorker([hub.rq_queue], connection=hub.rq_queue.connection).work(burst=True, logging_level="CRITICAL")
@@ -105,7 +108,7 @@ def test_cron_starts_children_keyed_and_resumable_jobs(make_hub: Any) -> None:
     hub.cron("* * * * * *", slow, "r", name=f"slow-{hub.hub_id}")
 
     async def scenario(cluster: Cluster) -> None:
-        hub.start_clock()
+        await asyncio.to_thread(hub.start_clock)
         await cluster.start("a")
         await eventually(lambda: len(ticks_of(hub, f"slow-{hub.hub_id}")) >= 2, 15.0, "two ticks of each")
         assert await hub.aio.ref("room-c").call("told") == "cron"

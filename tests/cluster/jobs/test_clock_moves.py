@@ -51,21 +51,21 @@ def test_cron_ticks_once_however_many_nodes_and_is_taken_over(real_server: Any) 
     name = f"each-{hub.hub_id}"
 
     async def scenario(cluster: Cluster) -> None:
-        hub.start_clock()
-        hub.start_clock()
+        await asyncio.to_thread(hub.start_clock)
+        await asyncio.to_thread(hub.start_clock)
         await cluster.start("a", "b", "c")
         await cluster.settled()
         await eventually(lambda: len(ticks_of(hub, name)) >= 2, 15.0, "two ticks")
-        leader = hub.clock()
+        leader = await asyncio.to_thread(hub.clock)
         await cluster.drain(leader)
         moved = len(ticks_of(hub, name))
         await eventually(lambda: len(ticks_of(hub, name)) >= moved + 2, 15.0, "ticks after the drain of the leader")
-        second = hub.clock()
+        second = await asyncio.to_thread(hub.clock)
         assert second != leader
         await cluster.kill(second)
         killed = len(ticks_of(hub, name))
         await eventually(lambda: len(ticks_of(hub, name)) >= killed + 2, 20.0, "ticks after the death of the leader")
-        third = await eventually(lambda: leader_of(hub), 5.0, "a leader")
+        third = await eventually(lambda: asyncio.to_thread(leader_of, hub), 5.0, "a leader")
         assert third not in (leader, second)
         jobs = ticks_of(hub, name)
         assert len(set(seconds(jobs))) == len(jobs), "each second at most once"
@@ -82,7 +82,7 @@ def test_a_tick_that_fell_between_two_clocks_is_made_up_for_once(real_server: An
     hub.cron("* * * * * *", tick, name=name)
 
     async def scenario(cluster: Cluster) -> None:
-        hub.start_clock()
+        await asyncio.to_thread(hub.start_clock)
         await cluster.start("a")
         await eventually(lambda: len(ticks_of(hub, name)) >= 1, 15.0, "a tick")
         await cluster.drain("a")

@@ -72,13 +72,17 @@ def test_every_kind_of_job_in_each_state(make_hub: Any) -> None:
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             broken = await hub.aio.enqueue(slow, True)
-            await eventually(lambda: broken.id in by_id(hub, state="failed"), 20.0, "its outcome")
-            lines = by_id(hub, state="failed")
+            await eventually(
+                lambda: asyncio.to_thread(lambda: broken.id in by_id(hub, state="failed")), 20.0, "its outcome"
+            )
+            lines = await asyncio.to_thread(by_id, hub, state="failed")
             assert set(lines) == {failing.id, broken.id} and lines[broken.id].kind == "resumable"
-            await eventually(lambda: "r1" in by_id(hub, state="finished"), 20.0, "the other's")
-            await eventually(lambda: "job:k" not in by_id(hub), 20.0, "its jobs have run")
-            assert by_id(hub, idle=True)["job:k"].state == "idle"
-            await eventually(lambda: overview(hub).clock == "a", 20.0, "the clock")
+            await eventually(
+                lambda: asyncio.to_thread(lambda: "r1" in by_id(hub, state="finished")), 20.0, "the other's"
+            )
+            await eventually(lambda: asyncio.to_thread(lambda: "job:k" not in by_id(hub)), 20.0, "its jobs have run")
+            assert (await asyncio.to_thread(by_id, hub, idle=True))["job:k"].state == "idle"
+            await eventually(lambda: asyncio.to_thread(lambda: overview(hub).clock == "a"), 20.0, "the clock")
 
     asyncio.run(scenario())
     with pytest.raises(InvalidJob, match="no job is ever 'lost': give one of queued"):

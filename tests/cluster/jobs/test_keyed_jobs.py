@@ -69,7 +69,7 @@ def test_jobs_of_a_key_run_in_order_and_one_at_a_time(make_hub: Any) -> None:
     async def scenario() -> None:
         async with Cluster(hub) as cluster:
             await cluster.start("a")
-            jobs = [hub.enqueue(note, f"{key}{n}", key=key) for n in range(6) for key in "xy"]
+            jobs = [await hub.aio.enqueue(note, f"{key}{n}", key=key) for n in range(6) for key in "xy"]
             assert {job.origin for job in jobs} == {hub.queue_name} and hub.rq_queue.count == 0
             assert set(await ended(jobs)) == {JobStatus.FINISHED}
             assert [job.return_value() for job in jobs[:2]] == ["x0", "y0"]
@@ -88,15 +88,15 @@ def test_a_retry_is_rqs_and_what_comes_after_waits_for_it(make_hub: Any) -> None
     async def scenario() -> None:
         async with Cluster(hub) as cluster:
             await cluster.start("a")
-            first = hub.enqueue(fail_twice, key="k", retry=rq.Retry(max=2, interval=[0, 1]))
-            second = hub.enqueue(note, "second", key="k")
+            first = await hub.aio.enqueue(fail_twice, key="k", retry=rq.Retry(max=2, interval=[0, 1]))
+            second = await hub.aio.enqueue(note, "second", key="k")
             assert await ended([first, second]) == [JobStatus.FINISHED] * 2
             first.refresh()
             assert first.return_value() == "at last" and first.retries_left == 0
             assert [line for line in notes(hub) if line[0] == "+"] == ["+third", "+second"]
-            third = hub.enqueue(gently, "async", key="k")
-            failed = hub.enqueue(note, key="k")
-            last = hub.enqueue(note, "last", key="k", depends_on=None)
+            third = await hub.aio.enqueue(gently, "async", key="k")
+            failed = await hub.aio.enqueue(note, key="k")
+            last = await hub.aio.enqueue(note, "last", key="k", depends_on=None)
             assert await ended([third, failed, last]) == [JobStatus.FINISHED, JobStatus.FAILED, JobStatus.FINISHED]
             assert "missing 1 required positional argument" in str(failed.latest_result().exc_string)
             assert hub.rq_queue.failed_job_registry.get_job_ids() == [failed.id]
@@ -109,13 +109,13 @@ def test_jobs_may_be_enqueued_with_no_node_and_moves_lose_none(make_hub: Any) ->
 
     async def scenario() -> None:
         keys = [f"k{n}" for n in range(8)]
-        jobs = [hub.enqueue(note, f"{key}.{n}", 0.02, key=key) for n in range(5) for key in keys]
+        jobs = [await hub.aio.enqueue(note, f"{key}.{n}", 0.02, key=key) for n in range(5) for key in keys]
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             await eventually(lambda: len(notes(hub)) > 5, 20.0, "some have run")
             await cluster.start("b")
             await cluster.settled()
-            jobs += [hub.enqueue(note, f"{key}.{n}", key=key) for n in range(5, 8) for key in keys]
+            jobs += [await hub.aio.enqueue(note, f"{key}.{n}", key=key) for n in range(5, 8) for key in keys]
             await cluster.drain("a")
             assert set(await ended(jobs, 40.0)) == {JobStatus.FINISHED}
             for key in keys:
@@ -133,7 +133,7 @@ def test_a_process_that_dies_fails_its_job_as_rq_does_and_the_key_goes_on(make_h
     async def scenario() -> None:
         async with Cluster(hub) as cluster:
             await cluster.start("a")
-            jobs = [hub.enqueue(die, key="k"), hub.enqueue(note, "x", key="k")]
+            jobs = [await hub.aio.enqueue(die, key="k"), await hub.aio.enqueue(note, "x", key="k")]
             assert await ended(jobs) == [JobStatus.FAILED, JobStatus.FINISHED]
             assert "terminated unexpectedly" in str(jobs[0].latest_result().exc_string)
             assert jobs[0].get_executions() == []
@@ -210,8 +210,8 @@ def test_a_job_that_takes_its_nodes_down_has_failed_in_rq_and_may_be_replayed(re
 
     async def scenario() -> None:
         async with Cluster(hub) as cluster:
-            bad = hub.enqueue(wait_for_go, key="k", retry=rq.Retry(max=5))
-            behind = hub.enqueue(note, "behind", key="k")
+            bad = await hub.aio.enqueue(wait_for_go, key="k", retry=rq.Retry(max=5))
+            behind = await hub.aio.enqueue(note, "behind", key="k")
             for times, node in enumerate("abc", 1):
                 await cluster.start(node)
                 await eventually(lambda times=times: len(notes(hub)) >= times, 20.0, f"begun by {node}")
@@ -220,10 +220,10 @@ def test_a_job_that_takes_its_nodes_down_has_failed_in_rq_and_may_be_replayed(re
             assert await ended([bad, behind], 30.0) == [JobStatus.FAILED, JobStatus.FINISHED]
             assert "in hand each time 3 workers died (a#" in str(bad.latest_result().exc_string)
             assert bad.get_executions() == [] and hub.rq_queue.started_job_registry.get_job_ids() == []
-            (letter,) = hub.dead_letters()
-            assert fail_condemned(hub, letter.shard) == [], "once is enough"
+            (letter,) = await hub.aio.dead_letters()
+            assert await asyncio.to_thread(fail_condemned, hub, letter.shard) == [], "once is enough"
             hub.server.sync_client(5.0).set(f"go:{hub.hub_id}", 1)
-            assert hub.replay_dead([letter.letter]) == [letter.letter]
+            assert await hub.aio.replay_dead([letter.letter]) == [letter.letter]
             await eventually(lambda: bad.get_status() == JobStatus.FINISHED, 20.0, "it runs after all")
 
     asyncio.run(scenario())

@@ -304,7 +304,7 @@ def test_a_guided_child_that_starts_while_its_shard_is_about_to_move_stays(make_
             await cluster.serves({"a": 1, "b": 1})
             place = await hub.aio.where(child)
             assert (place.node, place.pinned) == ("a", True), "it has not gone along"
-            assert hub.inspect.events(1000, ["child_migrated"])[1] == []
+            assert (await asyncio.to_thread(hub.inspect.events, 1000, ["child_migrated"]))[1] == []
 
     asyncio.run(scenario())
 

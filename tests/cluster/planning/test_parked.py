@@ -178,3 +178,43 @@ def test_a_child_whose_start_took_nodes_down_is_not_started_when_its_pin_returns
         await redis.close()
 
     asyncio.run(scenario())
+
+
+def test_a_node_that_cannot_build_what_comes_to_it_is_not_ready(make_hub: Any) -> None:
+    """While its children are served elsewhere, and while they are parked here; until it can build them."""
+
+    async def scenario() -> None:
+        hub = make_hub(shards=4)
+        hub.child(Choosy)
+        ledger = Ledger(hub)
+        children = [f"p-{number}" for number in range(12)]
+        async with Cluster(hub) as cluster:
+            old = await cluster.start("a")
+            for child in children:
+                await hub.aio.start_child(child, Choosy)
+            Choosy.broken = {"b", "c"}
+            await cluster.start("b")
+            await cluster.start("c", ready_failures=12)
+            await eventually(lambda: cluster.nodes["c"].ready, 20, "a node that tolerates it is ready")
+
+            async def left_behind() -> bool:
+                return all([(await status(hub, child)).node == "a" for child in children])
+
+            await eventually(left_behind, 20, "the children stay where they can run")
+            assert old.ready and not cluster.nodes["b"].ready
+            assert "no module named 'new'" in cluster.nodes["b"].pulse.why_unready()
+            await cluster.kill("a")
+
+            async def parked() -> bool:
+                return all([(await status(hub, child)).status == "parked" for child in children])
+
+            await eventually(parked, 20, "nobody can run them")
+            assert not cluster.nodes["b"].ready
+            Choosy.broken = {"c"}
+            await cluster.start("d")
+            await eventually(lambda: cluster.nodes["d"].ready, 20, "the mended version is ready")
+            for child in children:
+                await ledger.call("s", child)
+            await ledger.check()
+
+    asyncio.run(scenario())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hubq import ConfigError, Hub, InvalidChildId, MailboxFull, NotSendable, UnknownChild
+from hubq import ConfigError, Hub, InvalidChildId, MailboxFull, NotSendable, UnknownChild, UnknownMethod
 from hubq.core.send_window import WINDOW
 from hubq.testing import Cluster, LedgerChild, eventually, probe
 from tests.contract.client.test_sync_client import serving
@@ -106,4 +106,28 @@ def test_the_example_of_the_page(real_server: Any, monkeypatch: pytest.MonkeyPat
     assert capsys.readouterr().out == "nobody: UnknownChild\n"
     assert names["answers"][:2] == [None, None]
     assert [hub.inspect.mailbox(f"cart-{who}").heads[-1].method for who in ("ann", "bob")] == ["add", "add"]
+    hub.close()
+
+
+def test_methods_may_be_given_as_functions(make_hub: Any) -> None:
+    hub: Hub = make_hub(shards=4)
+    with serving(hub):
+        hub.start_child("c0", LedgerChild).result(10)
+        hub.ref("c0").cast(LedgerChild.record, "s", 1)
+        assert hub.cast_many([("c0", LedgerChild.record, "s", 2)]) == [None]
+        assert hub.ref("c0").call(LedgerChild.entries, timeout=20) == {"s": [1, 2]}
+        for send in (hub.ref("c0").call, hub.ref("c0").cast):
+            with pytest.raises(UnknownMethod, match=r"LedgerChild.__init__ is no method"):
+                send(LedgerChild.__init__)
+            with pytest.raises(ConfigError, match="method None: give its name"):
+                send(None)  # type: ignore[arg-type]
+
+        async def awaiting() -> Any:
+            await hub.aio.ref("c0").cast(LedgerChild.record, "s", 3)
+            try:
+                return await hub.aio.ref("c0").call(LedgerChild.entries, timeout=20)
+            finally:
+                await hub.aio.close()
+
+        assert asyncio.run(awaiting()) == {"s": [1, 2, 3]}
     hub.close()

@@ -72,10 +72,12 @@ def test_a_mailbox_fills_by_the_measure_of_the_workers(own_server: EmbeddedServe
             by_id = Hub("small", redis=own_server.url, shards=2)
 
             async def told() -> bool:
-                return any(by_id.inspect.vitals().values())
+                return any((await asyncio.to_thread(by_id.inspect.vitals)).values())
 
             await eventually(told, what="the node has written its account")
-            (filling,) = [each for each in by_id.inspect.diagnosis() if each.topic == "mailbox filling"]
+            (filling,) = [
+                each for each in await asyncio.to_thread(by_id.inspect.diagnosis) if each.topic == "mailbox filling"
+            ]
             assert "at 10 its senders get MailboxFull" in filling.seen
             by_id.close()
 

@@ -28,12 +28,12 @@ def test_hubs_are_found_and_opened(make_hub: Any, server: Any) -> None:
         assert one.hub_id not in [info.hub_id for info in hubs(server)]
         async with Cluster(one) as cluster:
             await cluster.start("a", "b")
-            two.start_child("c", LedgerChild)
+            await asyncio.to_thread(two.start_child, "c", LedgerChild)
             found = {info.hub_id: info for info in await asyncio.to_thread(hubs, server)}
             assert found[one.hub_id].nodes == ("a", "b") and found[one.hub_id].shards == 4
             assert found[two.hub_id].nodes == () and found[two.hub_id].shards == 8
             opened = Hub.open(two.hub_id, redis=server)
-            assert [child.child_id for child in opened.children()] == ["c"]
+            assert [child.child_id for child in await asyncio.to_thread(opened.children)] == ["c"]
             with pytest.raises(HubqError, match="no hub 'nobody' in this Redis"):
                 Hub.open("nobody", redis=server)
             opened.close()

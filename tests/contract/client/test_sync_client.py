@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -167,4 +168,38 @@ def test_bad_names_and_settings(make_hub: Any) -> None:
         hub.drain("b")
     with pytest.raises(CallTimeout, match=r"did not start within 0\.05 s"):
         hub.start_child("x", LedgerChild).result(0.05)
+    hub.close()
+
+
+def test_a_fork_inside_the_first_connection_of_another_thread_leaves_the_hub_usable(real_server: RedisServer) -> None:
+    """As gunicorn does with preload, while a thread of the app warms up."""
+    connecting, forked = threading.Event(), threading.Event()
+
+    class Slow(RedisServer):
+        def sync_client(self, timeout: float) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                connecting.set()
+                assert forked.wait(20)
+            return super().sync_client(timeout)
+
+    hub = Hub(f"fork-inside-{os.getpid()}", redis=Slow(real_server.url), shards=2)
+    with ThreadPoolExecutor(1) as pool:
+        warm = pool.submit(hub.nodes)
+        assert connecting.wait(20)  # it holds the hub's lock
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                signal.alarm(15)  # what hangs ends, too
+                hub.start_child("one", LedgerChild)
+                hub.ref("one").cast("record", "forked", 1)
+                status = 0
+            finally:
+                os._exit(status)
+        status = os.waitpid(pid, 0)[1]
+        forked.set()
+        assert warm.result(20) == []
+    assert status == 0
+    with serving(hub):
+        assert hub.ref("one").call("entries") == {"forked": [1]}
     hub.close()

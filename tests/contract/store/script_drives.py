@@ -21,6 +21,7 @@ from hubq.store.keys import Keys
 from hubq.store.mailbox import (
     Outgoing,
     StartOptions,
+    intervene,
     read_range,
     send_messages,
     start_children,
@@ -44,7 +45,7 @@ from hubq.store.places import pass_children, want_place
 from hubq.store.quorum import settle_quorum
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
 from hubq.store.results import keep_job, keep_result
-from hubq.store.tries import absolve_node, end_watch, mark_tries
+from hubq.store.tries import Suspect, absolve_node, blame, end_watch, mark_tries
 
 KEPT = Kept(1000, 10, 60_000)
 
@@ -385,9 +386,27 @@ def drive_replay_dead(world: World) -> None:
 @drive
 def drive_absolve_node(world: World) -> None:
     world.letters()
-    world.raw("HSET", world.keys.tries(0), "start lame", f"- 1 - b#{world.a + 1}")
+    crash = f"b#{world.a + 1}"
+    world.raw("HSET", world.keys.tries(0), "start lame", f"- 1 - {crash}")
     assert world.run(absolve_node(world.keys, [0, 1], "b", world.a + 1)) > 2
     assert world.raw("XLEN", world.keys.control("a")) == 1
+    world.raw("HSET", world.keys.tries(0), "watch", f"1-0 open {crash}")
+    spared = Suspect(0, None, Owner("b", world.a + 1, 1), "message held", "1-0")
+    assert world.run(absolve_node(world.keys, [0], "b", world.a + 1, spared)) == 0
+    assert world.raw("HGET", world.keys.tries(0), "message held") == f"1-0 1 - {crash}".encode()
+
+
+@drive
+def drive_blame_suspect(world: World) -> None:
+    world.start(0, "c")
+    entry = world.send(0, "c").decode()
+    world.raw("HSET", world.keys.backlog(0), "c", 1)
+    world.raw("HSET", world.keys.tries(0), "message c", f"{entry} 1 - x#9", "start c", "- 1 - x#9")
+    for field, at in (("message c", entry), ("start c", "-")):
+        suspect = Suspect(0, None, world.owner, field, at)
+        assert world.run(blame(world.keys, suspect, KEPT)) == "counted"
+        world.raw("HSET", world.keys.tries(0), field, f"{at} 2 - x#8 x#9")
+        assert world.run(blame(world.keys, suspect, KEPT)) == "condemned"
 
 
 # -- followers ------------------------------------------------------------------------------------------------------
@@ -412,3 +431,13 @@ def drive_report_replica(world: World) -> None:
 def drive_unfollow_shard(world: World) -> None:
     world.run(follow_shard(world.keys, 0, "a", world.a, 60_000))
     assert world.run(unfollow_shard(world.keys, 0, "a", world.a)) == "left"
+
+
+@drive
+def drive_intervene(world: World) -> None:
+    assert world.run(intervene(world.keys, 0, "nobody", "s", "i1", "kill", "")) == ""
+    assert world.start(0, "c") == ["ok"]
+    assert world.run(intervene(world.keys, 0, "c", "s", "i1", "drop", "1-0")) == "a"
+    assert world.raw("XLEN", world.keys.control("a")) == 1
+    assert world.start(3, "d") == ["ok"]
+    assert world.run(intervene(world.keys, 3, "d", "s", "i2", "kill", "")) == "-"

@@ -37,6 +37,7 @@ ONLY_READ = {
     "send_messages": {"partitioned"},
     "start_children": {"partitioned"},
     "withdraw_call": {"owners", "epoch"},
+    "intervene": {"owners", "shard:0:children", "shard:3:children"},
 }
 _CALL = re.compile(r"redis\.call\('(\w+)'")
 

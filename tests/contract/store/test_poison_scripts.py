@@ -17,7 +17,17 @@ from hubq.store.mailbox import Outgoing, read_range, read_reply, send_messages, 
 from hubq.store.membership import join_node, leave_node
 from hubq.store.owners import Kept, Owner, claim_shards, commit_shard, dissolve_pins, read_owners
 from hubq.store.registry import read_texts
-from hubq.store.tries import Mark, absolve_node, end_watch, mark_tries, message_field, read_tries, start_field
+from hubq.store.tries import (
+    Mark,
+    Suspect,
+    absolve_node,
+    blame,
+    end_watch,
+    mark_tries,
+    message_field,
+    read_tries,
+    start_field,
+)
 
 KEPT = Kept(1000, 5, 60_000)
 
@@ -140,6 +150,72 @@ def test_the_crash_of_a_pin_counts_and_its_letter_of_the_shard_does_not_twice(de
     assert desk.tries.crashes == (f"b#{b}",)
     assert desk.run(dissolve_pins(desk.keys, 0, desk.owner, ["c"], KEPT)) == ("c",)
     assert desk.tries.crashes == (f"b#{b}",)
+
+
+def suspect(desk: Desk, child: str) -> Suspect:
+    """The message of a child, in hand at the owner."""
+    return Suspect(0, None, desk.owner, message_field(child), desk.entry(child))
+
+
+def test_what_stalls_three_nodes_that_give_up_everything_is_condemned_alone(desk: Desk) -> None:
+    desk.fill("good", "bad")
+    for turn, node in enumerate("abc", 1):
+        if node != "a":
+            desk.claim(node, desk.join(node))
+        word = "condemned" if turn == 3 else "counted"
+        assert desk.run(blame(desk.keys, suspect(desk, "bad"), KEPT)) == word
+        if turn < 3:
+            assert {name: mark.count for name, mark in desk.tries.marks.items()} == {"message bad": turn}
+            assert desk.run(blame(desk.keys, suspect(desk, "bad"), KEPT)) == "counted", "once for each incarnation"
+            assert desk.tries.crashes == (), "nothing else counts"
+            assert desk.tries.covers(desk.entry("bad").encode())
+        assert desk.run(leave_node(desk.keys, node, desk.owner.incarnation, 1000, force=True)) == "left"
+    (letter,) = desk.letters
+    assert (letter.child, letter.tries, letter.crashes) == ("bad", 3, ("a#1", "b#3", "c#5"))
+    assert [message.child for message in desk.run(read_range(desk.keys, 0, b"0", b"+", 9))] == ["good"]
+    assert read_reply(desk.raw("LPOP", desk.keys.reply("s")))[1] == "poisoned"
+
+
+def test_a_start_that_stalls_three_nodes_is_parked(desk: Desk) -> None:
+    desk.fill("c")
+    for node in "abc":
+        if node != "a":
+            desk.claim(node, desk.join(node))
+        desk.run(blame(desk.keys, Suspect(0, None, desk.owner, start_field("c"), "-"), KEPT))
+        desk.run(leave_node(desk.keys, node, desk.owner.incarnation, 1000, force=True))
+    assert "took down 3 workers" in desk.run(read_texts(desk.keys.parked(0)))["c"]
+
+
+def test_who_does_not_own_it_any_more_or_has_done_it_blames_nothing(desk: Desk) -> None:
+    desk.fill("c")
+    mine = suspect(desk, "c")
+    assert desk.run(blame(desk.keys, Suspect(0, None, desk.owner, "message c", "1-0"), KEPT)) == "gone"
+    desk.next("b")
+    assert desk.run(blame(desk.keys, mine, KEPT)) == "fenced"
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_what_has_held_a_node_up_is_not_absolved_with_it(desk: Desk, marked: bool) -> None:
+    desk.fill("good", "held")
+    held = suspect(desk, "held")
+    desk.next("b")
+    if marked:
+        for child in ("good", "held"):
+            desk.mark(message_field(child), desk.entry(child), 1)
+    desk.run(absolve_node(desk.keys, [0], "a", 1, held))
+    counts = {name: mark.count for name, mark in desk.tries.marks.items()}
+    assert counts.get("message held") == 1 and counts.get("message good", 0) == 0
+
+
+def test_letters_that_were_no_messages_are_no_counts(desk: Desk) -> None:
+    desk.fill("held")
+    held = suspect(desk, "held")
+    desk.next("b")
+    for fields in (("x", "y", "why", "malformed"), ("kind", "start", "crashes", "a#1", "why", "malformed"), ("x", "y")):
+        desk.raw("XADD", desk.keys.dead(0), "*", *fields)
+    before = desk.raw("XLEN", desk.keys.dead(0))
+    assert desk.run(absolve_node(desk.keys, [0], "a", 1, held)) == 0
+    assert desk.raw("XLEN", desk.keys.dead(0)) == before
 
 
 def test_a_node_that_was_cut_off_is_absolved(desk: Desk) -> None:

@@ -60,7 +60,7 @@ def test_starts_and_stops_are_refused_and_leave_nothing(make_hub: Any) -> None:
             await redis.run(
                 plain("SET", hub.keys.partitioned, "since noon: 1 live nodes, the quorum is 2 (X)", read=str)
             )
-            assert await hub.aio.is_partitioned() and hub.is_partitioned()
+            assert await hub.aio.is_partitioned() and await asyncio.to_thread(hub.is_partitioned)
             for refused in (
                 hub.aio.start_child("new", LedgerChild),
                 hub.aio.start_children([ChildSpec("new", LedgerChild), ChildSpec("newer", LedgerChild)]),

@@ -278,6 +278,19 @@ def test_pass_token(desk: Desk) -> None:
     assert desk.run(commit_shard(desk.keys, 0, "d", Owner("a", a, 2), Effects())) == "ok"
     control = desk.raw("XRANGE", desk.keys.control("b"), "-", "+")
     assert len(control) == 1 and control[0][1][:2] == [b"kind", b"handover"]
+    assert control[0][1][-2:] == [b"pins", b"d"]
+
+
+def test_the_target_is_told_which_children_have_a_pin(desk: Desk) -> None:
+    a, b = desk.join("a"), desk.join("b")
+    desk.claim("a", a, 0)
+    command = pass_token(
+        desk.keys, 0, Owner("a", a, 1), "b", b, handover_id="h", closed_at_ms=1.0, pinned={"d": "busy"}, apart=["c", "e"],
+        effects=Effects(), events_kept=100,
+    )  # fmt: skip
+    assert desk.run(command) == "passed"
+    (message,) = desk.raw("XRANGE", desk.keys.control("b"), "-", "+")
+    assert message[1][-2:] == [b"pins", b"c\ne\nd"]
 
 
 def test_pins_are_released_and_dissolved(desk: Desk) -> None:

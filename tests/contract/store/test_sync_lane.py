@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -19,7 +20,7 @@ import pytest
 
 from hubq import RedisUnavailable
 from hubq.store.command import Command, plain, run_script
-from hubq.store.connection import RedisServer, SyncRedis
+from hubq.store.connection import AsyncRedis, RedisServer, SyncRedis
 from hubq.store.embedded import find_server
 from hubq.store.keys import Keys
 from hubq.testing import FakeServer
@@ -321,7 +322,7 @@ def test_tls(tmp_path: Path) -> None:
     key, certificate, port = str(tmp_path / "key"), str(tmp_path / "certificate"), str(free_port())
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+         "-subj", "/CN=redis.internal", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
     files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate)
@@ -337,4 +338,13 @@ def test_tls(tmp_path: Path) -> None:
         assert redis.run(asked("ECHO", "hi")) == b"hi"
         redis.close()
     first.close()
+    elsewhere = RedisServer(url.replace("127.0.0.1", "localhost"))  # (the certificate is for the address)
+    with pytest.raises(RedisUnavailable, match="mismatch"):
+        SyncRedis(elsewhere).run(asked("PING"))
+
+    async def ask() -> None:
+        await AsyncRedis(elsewhere).run(asked("PING"))
+
+    with pytest.raises(RedisUnavailable, match="mismatch"):
+        asyncio.run(ask())
     serves(url, process)

@@ -41,7 +41,11 @@ def redis(**changes: str) -> dict[str, str]:
 
 def test_a_node_whose_lease_is_over_is_no_worker() -> None:
     over = {name: replace(NODE, lease_left=-7.0) for name in "ab"}
-    assert topics(nodes=over, owners={0: None, 1: None}) == ["no worker", "lease over", "lease over"]
+    facts = replace(WELL, nodes=over, owners={0: None, 1: None})
+    (finding,) = diagnose(facts)
+    assert finding.topic == "no worker"
+    assert finding.seen == "no worker serves: each lease is over: a (7.0 s ago), b (7.0 s ago); the hub has 7 children"
+    assert finding.do.startswith("look at their processes and logs")
     assert topics(nodes={"a": over["a"], "b": replace(NODE, status="draining")})[0] == "all draining"
 
 
@@ -58,12 +62,16 @@ def test_a_hub_that_is_well_has_no_findings() -> None:
         ({"nodes": node(lease_left=-0.5)}, "lease over"),
         ({"nodes": node(lease_left=1.5)}, "lease about to end"),
         ({"nodes": node(lag=1.5)}, "blocked loop"),
+        ({"nodes": node(blocked="blocked for 14 s by room-7.post")}, "blocked loop"),
+        ({"nodes": node(unready="2 children cannot start on this worker: x, y: no module")}, "worker not ready"),
+        ({"nodes": node(failing=3.2)}, "handlers raise"),
         ({"owners": {0: "a", 1: None}}, "shards without an owner"),
         ({"waited": {1: 31.0}}, "messages wait long"),
         ({"backlog": {"room-1": 5000}}, "mailbox filling"),
         ({"parked": {"room-1": "no module"}}, "parked child"),
         ({"stragglers": {"room-1": "still busy"}}, "straggler"),
         ({"dead": 1}, "dead letters"),
+        ({"dead": 50, "letters": {("unknown-method", "Room"): 50}}, "dead letters"),
         ({"nodes": node(version="0.9")}, "different hubq versions"),
         ({"nodes": node(python="3.12.1")}, "different Python versions"),
         ({"nodes": node(settings={"lease": 6.0})}, "different settings: lease"),
@@ -90,8 +98,24 @@ def test_what_may_not_be_read_is_not_judged() -> None:
 
 def test_many_of_a_kind_are_counted_not_listed() -> None:
     parked = {f"room-{n}": "no module" for n in range(100)}
-    findings = diagnose(replace(WELL, parked=parked))
-    assert len(findings) == 4 and "97 more" in findings[-1].seen
+    (finding,) = diagnose(replace(WELL, parked=parked))
+    assert finding.seen == "100 children (room-0, room-1, room-2 and 97 more) cannot run: no module"
+    causes = {f"room-{n}": f"cause {n % 5}" for n in range(100)}
+    findings = diagnose(replace(WELL, stragglers=causes))
+    assert len(findings) == 4 and findings[-1].seen == "40 children more for other causes"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, "(on b), room-1.post, has waited 44 s"),
+        ({"busy": {"room-1": "busy with long for 41 s"}}, "has waited 44 s: room-1 is busy with long for 41 s"),
+        ({"parked": {"room-1": "no module"}}, "has waited 44 s: it is parked"),
+    ],
+)
+def test_what_waits_long_is_named_and_what_holds_it_up(changes: dict[str, object], why: str) -> None:
+    facts = replace(WELL, waited={1: 44.0}, heads={1: ("room-1", "post")}, **changes)
+    assert diagnose(facts)[0].seen.endswith(why)
 
 
 def test_every_finding_says_what_to_do() -> None:
@@ -101,3 +125,15 @@ def test_every_finding_says_what_to_do() -> None:
     )  # fmt: skip
     for finding in diagnose(everything):
         assert finding.seen and finding.do, finding
+
+
+def test_dead_letters_are_told_by_why_and_class() -> None:
+    letters = {("raised", "Room"): 2, ("unknown-method", "Room"): 50, ("from-the-future", ""): 1}
+    found = diagnose(replace(WELL, dead=60, letters=letters))
+    assert [finding.seen for finding in found] == [
+        "50 messages of Room are for a method that the class does not have",
+        "2 messages of Room ended with an error of the handler",
+        "1 message failed (from-the-future)",
+        "there are 60 in all; counted by class are the last ones of each shard",
+    ]
+    assert "hubq dead replay (or drop) HUB --why unknown-method --class Room" in found[0].do

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from hubq.cli.top_view import Order, View, plain
 from hubq.client.operations.inspection import Event
 from hubq.client.operations.overview import Glance, NodeGlance, rates
-from hubq.store.vitals import Vitals
+from hubq.store.vitals import Blocked, Vitals
 
 IDLE = Vitals(incarnation=1, at=100.0, ready=True, children=10, shards=32, memory=50 * 2**20)
 
@@ -83,8 +83,22 @@ def test_states_of_a_node_are_said() -> None:
     assert status(node("a")) == ""
     assert status(node("a", status="draining")) == "draining"
     assert status(node("a", replace(IDLE, ready=False))) == "not ready"
+    assert status(node("a", replace(IDLE, blocked=Blocked(99_000, "room-7", "post")))) == "blocked"
     assert status(node("a", None)) == "silent"
     assert status(node("a", None, uptime=1.0)) == "joins"
+
+
+def test_what_is_wrong_is_counted_and_named() -> None:
+    later = replace(
+        IDLE, at=102.0, failed=5, parked=3, mailboxes={"1": 40, "2": 2}, unready="3 children cannot start on this worker: x",
+        blocked=Blocked(88_000, "room-7", "post"),
+    )  # fmt: skip
+    seen = view(glance(a=node("a"), b=node("b")), glance(102.0, a=node("a", later), b=node("b")))
+    assert seen.title().plain.endswith("served  2.5 failed/s  3 parked  42 waiting")
+    said = ["a: blocked for 14 s by room-7.post", "a is not ready: 3 children cannot start on this worker: x"]
+    assert seen.troubles().plain.splitlines() == said
+    assert all(line in plain(seen) for line in said)
+    assert view(glance(a=node("a"))).troubles().plain == ""
 
 
 def test_trouble_is_said_and_the_old_picture_stays() -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from hubq.config import Config
 from hubq.core.child import Child
 from hubq.core.lease import Lease, RedisClock
+from hubq.core.malformed import Malformed
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
@@ -149,6 +150,16 @@ class FakeEvents:
 
     def add(self, kind: str, **fields: object) -> None:
         self.added.append((kind, fields))
+
+
+class FakeReports:
+    """Remembers what was malformed."""
+
+    def __init__(self) -> None:
+        self.told: list[Malformed] = []
+
+    def report(self, malformed: Malformed) -> None:
+        self.told.append(malformed)
 
 
 def a_standing(clock: Clock, node: str = "a") -> Standing:

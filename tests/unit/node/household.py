@@ -12,8 +12,10 @@ from hubq.core.classes import ClassBook
 from hubq.hooks import HookBook
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler
 from hubq.node.children.lives import Lives
+from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
@@ -30,8 +32,12 @@ from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.gate import Gate
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import decode, encode
 from hubq.store.effects import Effects, SendLimits
 from hubq.store.envelope import Envelope
@@ -75,27 +81,32 @@ class Household:
         self.copy_states = CopyStates()
         events = cast(Any, self.events)
         self.threads = ThreadPoolExecutor(2)
-        self.saver = Saver(config, self.background, self.queue)
-        self.outcomes = Outcomes("a", self.queue, self.saver)
+        self.pieces = Pieces(self.clock)
+        self.ending = asyncio.Event()
+        broken: asyncio.Queue[HostedChild] = asyncio.Queue()
+        self.saver = Saver(config, Sizes(config), self.background, self.queue)
+        self.counters = Counters()
+        self.failures = Failures(config, self.counters, events)
+        self.outcomes = Outcomes("a", self.queue, self.saver, self.failures)
         self.endings = Endings(
             self.group, self.background, events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
-            self.outcomes, self.quiet,
+            self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
-        self.signals = Signals(self.standing, config, heard, all_active)
-        self.services = ChildServices(
-            "a", self.signals, self.saver, self.endings, Sayings(self.standing, self.classes, 64)
-        )
+        self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
+        sayings = Sayings(self.standing, self.classes, 64, Sizes(config))
+        self.services = ChildServices("a", self.signals, self.saver, self.endings, sayings)
         self.builder = Builder(self.services, self.classes, self.hooks)
-        self.parking = Parking(self.services, events, self.queue, self.quiet)
+        self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
         self.handler = Handler(
-            self.standing, config, methods or Methods(), self.threads, self.outcomes, self.endings, self.copy_states,
-            self.quiet,
+            self.standing, Sizes(config), methods or Methods(), self.threads, self.outcomes, self.endings, self.failures,
+            self.copy_states, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
         self.lives = Lives(
             self.group, self.background, events, self.hooks, self.gate, self.register, self.cursors, self.queue,
-            self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps,
+            self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
         )  # fmt: skip
+        self.mending = Mending(self.background, self.lives, broken)
         for kind in kinds:
             self.classes.register(kind)
         self.shard = Holding(0, Owner("a", 7, 3), recorder or NoRecorder())
@@ -108,17 +119,20 @@ class Household:
         """Pumps that handle messages so."""
         config = self.group.config
         return Pumps(
-            handle, self.gate.may_handle, self.threads, config, self.outcomes, self.queue, self.cursors
+            handle, self.gate.may_handle, self.threads, config, self.outcomes, self.queue, self.cursors, self.ending
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
+        self.mending.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:  # fmt: skip
+        await self.mending.stop()
         self.pumps.stop()
         await self.pumps.stopped(1.0)
+        self.failures.stop()
         for hosted in self.register.children():
             hosted.disarm()
         if self._committing is not None:

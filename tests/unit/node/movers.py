@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from hubq.config import Config
 from hubq.core.child import Child
 from hubq.core.lifecycle import LifeEvent
 from hubq.core.messages import ChildStartResp
@@ -27,6 +28,8 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell, News
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.hook_runner import HookRunner
+from hubq.node.runtime.pieces import Pieces
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.command import Command
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
@@ -219,15 +222,19 @@ class Stage:
         self.queue, self.plan_due, self.counters = CommitQueue(self.register), Bell(), Counters()
         self.hooks = HookRunner(HookBook(), "h", "a", self.background)
         self.saver, self.signals, self.lives, self.pumps = Saver(), Signals(), Lives(), Pumps()
+        self.pieces = Pieces(self.clock)
         self.builder, self.parking, self.endings = Builder(), Parking(), FakeEndings()
         self.forfeits = Forfeits(
             self.register, cast(Any, self.endings), cast(Any, self.events), self.background, self.plan_due, self.group
         )
-        self.committer = Committer(self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation())
+        self.committer = Committer(
+            self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation(), Sizes(Config())
+        )
         self.wishes, self.answers = Wishes(self.group, News()), Answers()
         self.departures = Departures(
             self.group, self.background, self.committer, self.forfeits, cast(Any, self.saver), cast(Any, self.signals),
             cast(Any, self.endings), cast(Any, self.lives), cast(Any, self.pumps),
+            self.pieces,
         )  # fmt: skip
         self.shard = a_holding()
         self.standing.learn(0, 3)

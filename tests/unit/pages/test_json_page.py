@@ -29,7 +29,7 @@ PRINTED: dict[str, list[type]] = {
     "ps": [ChildStatus],
     "nodes": [NodeStatus],
     "where": [Place],
-    "mailbox": [Mailbox, Waiting],
+    "mailbox show": [Mailbox, Waiting],
     "events": [Event],
     "doctor": [Finding],
     "jobs": [JobsOverview, JobLine],

@@ -27,6 +27,7 @@ async def exposed() -> dict[str, tuple[str, frozenset[str]]]:
     await node.start()
     try:
         interfere.count_pause(node, 0.004)
+        node.counters.message_failed("Room", "post", "raised")
         registry = CollectorRegistry()
         registry.register(NodeCollector(node))
         found: dict[str, tuple[str, frozenset[str]]] = {}

@@ -65,8 +65,8 @@ def test_without_tls_nothing_is_encrypted() -> None:
     [
         ("rediss+sentinel://s1:26379", "names no service"),
         ("rediss+sentinel://s1:26379/main/x", "is no number of a database"),
-        ("rediss+sentinel://s1:port/main", "is no host and port"),
-        ("rediss+sentinel://s1/main?socket_timeout=soon", "socket_timeout=soon is not what redis-py takes"),
+        ("rediss+sentinel://s1:port/main", "a port is a number"),
+        ("rediss+sentinel://s1/main?socket_timeout=soon", "the value of socket_timeout is not what redis-py takes"),
     ],
 )
 def test_what_is_wrong_is_said(url: str, says: str) -> None:

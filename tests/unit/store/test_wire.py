@@ -11,6 +11,7 @@ from hubq.core.messages import (
     ControlMessage,
     Handover,
     HandoverConfirmed,
+    Intervene,
     PinReleased,
     ReplicaJoined,
     Revive,
@@ -37,11 +38,20 @@ CONTROL: list[tuple[ControlMessage, str]] = [
         "kind=children_passed from=a shard=3 token=7 handover_id=h1 closed_at=1.5 children=room-1",
     ),
     (Handover("a", 3, 7, "h1", 1.5), "kind=handover from=a shard=3 token=7 handover_id=h1 closed_at=1.5"),
+    (
+        Handover("a", 3, 7, "h1", 1.5, "r-1"),
+        "kind=handover from=a shard=3 token=7 handover_id=h1 closed_at=1.5 pins=r-1",
+    ),
+    (Handover("a", 3, 7, "h1", 1.5, ""), "kind=handover from=a shard=3 token=7 handover_id=h1 closed_at=1.5 pins="),
     (HandoverConfirmed("b", 3, "h1"), "kind=handover_confirmed from=b shard=3 handover_id=h1"),
     (PinReleased("a", 3, "room-1", 1.5), "kind=pin_released from=a shard=3 child=room-1 closed_at=1.5"),
     (ReplicaJoined("b", 3), "kind=replica_joined from=b shard=3"),
     (Revive("-", 3, "room-1"), "kind=revive from=- shard=3 child=room-1"),
     (Withdraw("c", 3, "room-1", "7"), "kind=withdraw from=c shard=3 child=room-1 message_id=7"),
+    (
+        Intervene("c", 3, "room-1", "i7", "drop", "5-0"),
+        "kind=intervene from=c shard=3 child=room-1 message_id=i7 what=drop entry=5-0",
+    ),
     (Wake("a"), "kind=wake from=a"),
 ]
 
@@ -66,8 +76,7 @@ def test_records() -> None:
     assert SpecRecord.read(golden) == spec
     assert Envelope("attributes", "7-0", b"pstate\nmore").written() == b"1 attributes 7-0\npstate\nmore"
     assert Envelope.read(b"1 handed 7-0\npstate\nmore") == Envelope("handed", "7-0", b"pstate\nmore")
-    with pytest.raises(ValueError, match="written by a newer hubq"):
-        Envelope.read(b"2 attributes 7-0\np")
+    assert "written by a newer hubq" in Envelope.read(b"2 attributes 7-0\np").malformed
     assert Owner("a", 3, 7).line == "a 3 7"
     assert reply_line("12", "ok", "a", b"pvalue\n") == b"12 ok a\npvalue\n"
     assert read_reply(b"12 ok a\npvalue\n") == ("12", "ok", "a", b"pvalue\n")

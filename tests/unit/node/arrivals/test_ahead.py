@@ -12,6 +12,7 @@ from hubq.core.messages import StartChildren
 from hubq.core.state_machine import IllegalMove
 from hubq.errors import RedisUnavailable
 from hubq.node.arrivals.ahead import AheadBuilt
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.strategies.migration import HotSwap
 from tests.unit.node.fakes import run_forward, time_passes
 from tests.unit.node.movers import Stage, a_record
@@ -24,7 +25,9 @@ class Building(Stage):
         super().__init__()
         migration = migration or HotSwap()
         self.patience = migration.handle_process_startups(self.group.config.lease)
-        self.ahead = AheadBuilt(self.group, cast(Any, self.events), cast(Any, self.builder), migration)
+        self.ahead = AheadBuilt(
+            self.group, cast(Any, self.events), GatheredLog(), cast(Any, self.builder), migration, self.pieces
+        )
         self.specs = {"one": a_record(), "two": a_record()}
         self.replies["HGETALL " + self.keys.children(1)] = self.specs
         self.replies["HMGET"] = lambda command: {name: self.specs[name] for name in command.args[2:]}

@@ -29,6 +29,8 @@ from hubq.node.copies.none import NoCopies
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
+from hubq.node.runtime.gathered_log import GatheredLog
+from hubq.store.command import Command
 from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
@@ -101,7 +103,8 @@ class Arriving(Stage):
         self.trials, self.copies, self.straggling = Trials(), SomeCopies(), Straggling()
         self.under_way = UnderWay()
         self.batches = Batches(self.group, self.background, self.register, cast(Any, self.endings))
-        self.ahead = AheadBuilt(self.group, cast(Any, self.events), cast(Any, self.builder), HotSwap())
+        gathered, builder = GatheredLog(), cast(Any, self.builder)
+        self.ahead = AheadBuilt(self.group, cast(Any, self.events), gathered, builder, HotSwap(), self.pieces)
         account = Account(self.standing, cast(Any, self.events), self.hooks, self.counters)
         entrance = Entrance(
             cast(Any, self.builder), cast(Any, self.parking), cast(Any, self.lives), cast(Any, self.trials), self.copies
@@ -110,17 +113,17 @@ class Arriving(Stage):
             self.group, self.register, self.under_way, self.ahead,
             ShardArrivals(
                 self.group, cast(Any, self.events), self.register, self.queue, self.plan_due, NoRecorder(),
-                cast(Any, self.pumps), cast(Any, self.endings), cast(Any, self.trials), self.copies, self.under_way,
-                self.ahead, self.wishes, self.batches, entrance, account,
+                cast(Any, self.pumps), cast(Any, self.endings), cast(Any, self.trials), self.copies, self.pieces,
+                self.under_way, self.ahead, self.wishes, self.batches, entrance, account,
             ),
             PinArrivals(
                 self.group, self.register, self.cursors, self.queue, self.plan_due, NoRecorder(), cast(Any, self.pumps),
                 MigrationTraits(), self.under_way, self.ahead, self.wishes, entrance, account, self.straggling,
+                self.pieces,
             ),
             Returns(
                 self.group, self.register, self.cursors, self.queue, Outboxes(), self.plan_due,
-                cast(Any, self.trials),
-                self.under_way, self.ahead, self.wishes, entrance, account,
+                cast(Any, self.trials), self.under_way, self.ahead, self.wishes, entrance, account, self.pieces,
             ),
         )  # fmt: skip
         self.owner = Owner("a", 7, 5)
@@ -139,11 +142,24 @@ class Arriving(Stage):
             keys.batches(1): lambda _: self.marks, keys.pins: lambda _: self.moves,
         }.items():  # fmt: skip
             self.replies["HGETALL " + key] = found
-        self.replies["HMGET " + keys.owners] = lambda _: self.pins
+        self.replies["HMGET " + keys.owners] = self._owner_lines
         self.replies["HMGET " + keys.children(1)] = lambda _: self.specs
         self.replies["HMGET " + keys.msk(1)] = lambda _: self.states
         self.replies["HGET"] = lambda command: self.states.get(str(command.args[2]))
         self.replies["GET"] = 0
+
+    def _owner_lines(self, command: Command[Any]) -> Any:
+        """Of shards, or of pins."""
+        return self.pins if "/" in str(command.args[2]) else self.owners.shards
+
+    turns = 0
+    """Turns of the loop, while they are counted."""
+
+    async def count_turns(self) -> None:
+        """Count them."""
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
 
     async def adopt(self, *, claimed: bool = False) -> Holding:
         """Adopt shard 1."""
@@ -254,6 +270,82 @@ def test_who_is_pinned_wanted_elsewhere_or_condemned_is_not_begun() -> None:
         assert held.children["condemned"].reason == TOOK_DOWN
         assert held.effects.parked == {"again": ""}, "it runs again"
         assert await stage.plan_due.heard(within=5)
+
+    asyncio.run(scenario())
+
+
+def test_shards_that_nobody_serves_come_one_after_the_other_and_each_is_open_as_soon_as_it_is_ready() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        shards = range(1, 6)
+        owners = {shard: Owner("a", 7, 5) for shard in shards}
+        stage.owners = Owners(owners, {})
+        for shard in shards:
+            specs = {f"{shard}/{n}": a_record() for n in range(4)}
+            stage.replies["HGETALL " + stage.keys.children(shard)] = specs
+        build, seen = stage.builder.build, []
+
+        def slowly(holding: Holding, child: str, record: Any) -> HostedChild:
+            stage.clock.now += 0.005
+            open_now = [shard for shard in shards if stage.register.get(shard) is not None]
+            seen.append((child, len(open_now), stage.turns))
+            return build(holding, child, record)
+
+        stage.builder.build = slowly  # type: ignore[method-assign]
+        counting = asyncio.ensure_future(stage.count_turns())
+        await asyncio.gather(*(stage.arrivals.adopt_shard(shard, owners[shard], claimed=True) for shard in shards))
+        counting.cancel()
+        assert [child for child, _, _ in seen] == [f"{shard}/{n}" for shard in shards for n in range(4)]
+        assert [number for _, number, _ in seen] == [n for n in range(5) for _ in range(4)]
+        assert len({turn for _, _, turn in seen}) == 20, "the loop turns between any two slow children"
+        assert len(stage.replies.of("HGETALL")) - 5 * 5 == 2, "owners are read for all of them together"
+
+    asyncio.run(scenario())
+
+
+def test_a_shard_whose_children_pause_waits_for_no_shard_that_nobody_serves() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        owners = {shard: Owner("a", 7, 5) for shard in (1, 2)}
+        stage.owners = Owners(owners, {})
+        stage.specs = {f"child-{n}": a_record() for n in range(100)}
+        stage.replies["HGETALL " + stage.keys.children(2)] = {"hot": a_record()}
+        build = stage.builder.build
+
+        def slowly(holding: Holding, child: str, record: Any) -> HostedChild:
+            stage.clock.now += 0.005
+            return build(holding, child, record)
+
+        stage.builder.build = slowly  # type: ignore[method-assign]
+        cold = asyncio.ensure_future(stage.arrivals.adopt_shard(1, owners[1], claimed=True))
+        await until(lambda: len(stage.builder.built) == 3)
+        await stage.arrivals.handed_over(Handover("b", 2, 5, "id", 0.0, ""))
+        assert stage.register.get(2) is not None and len(stage.builder.built) < 50 and not cold.done()
+        await asyncio.wait_for(cold, 5)
+
+    asyncio.run(scenario())
+
+
+def test_a_handover_that_names_the_pins_needs_no_look_at_all_owners() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        stage.owners = Owners({1: stage.owner}, {(1, "two"): Owner("b", 8, 5)})
+        await stage.arrivals.handed_over(Handover("b", 1, 5, "id", 0.0, "two"))
+        held = stage.register.get(1)
+        assert held is not None and held.apart == {"two"} and set(held.children) == {"one"}
+        assert ("HGETALL", stage.keys.owners) not in stage.replies.of("HGETALL")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("pins", [None, "two"])
+def test_a_source_of_an_older_version_does_not_name_the_pins(pins: str | None) -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        stage.owners = Owners({1: stage.owner}, {(1, "two"): Owner("b", 8, 5)})
+        await stage.arrivals.handed_over(Handover("b", 1, 5, "id", 0.0, pins))
+        held = stage.register.get(1)
+        assert held is not None and held.apart == {"two"}
 
     asyncio.run(scenario())
 

@@ -102,7 +102,7 @@ def test_a_message_saves_the_state_it_leaves_and_replies() -> None:
             assert effects.done == {"room-1": [b"5-0", b"6-0"]}
             assert Envelope.read(effects.states["room-1"]).cursor == "6-0"
             assert state_in(effects.states["room-1"]) == {"n": 5} and hosted.saved
-            assert (home.handler.handled, home.handler.failed) == (2, 0)
+            assert (home.handler.handled, home.counters.failures.total()) == (2, 0)
 
     asyncio.run(scenario())
 
@@ -160,7 +160,7 @@ def test_a_handler_that_fails_leaves_the_state_before_its_message(method: str) -
                 "cancel_itself": ("failed", "CancelledError"),
                 "unsavable": ("state_not_savable", "StateNotSavable"),
             }[method]
-            assert room(hosted).__dict__ == {"n": 2} and home.handler.failed == 1
+            assert room(hosted).__dict__ == {"n": 2} and home.counters.failures.total() == 1
             assert not home.shard.effects.states and home.shard.effects.done == {"room-1": [b"6-0"]}
             await home.handled(hosted, call("add", 1, entry="7-0"))
             assert replies(home.shard.effects)[1] == ("ok", 3)
@@ -175,11 +175,14 @@ def test_an_error_carries_its_text_and_its_trace(caplog: pytest.LogCaptureFixtur
             await home.handled(hosted, call("spoil"))
             _, said = failure(home)
             assert said["message"] == "spoilt" and "in spoil" in said["traceback"]
-            assert not caplog.records  # its caller knows
             await home.handled(hosted, cast_of("spoil", entry="6-0"))
 
     asyncio.run(scenario())
-    assert [record.getMessage() for record in caplog.records] == ["child room-1: spoil raised"]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "child room-1: Room.spoil failed (raised): spoilt; its caller client is told"),
+        ("ERROR", "child room-1: Room.spoil failed (raised): spoilt; a cast of ?, now a dead letter"),
+    ]
+    assert all(record.exc_info for record in caplog.records)
 
 
 def test_what_a_failing_handler_has_left_is_kept_if_the_child_wants_it() -> None:
@@ -248,7 +251,7 @@ def test_what_is_no_method_for_callers_is_refused(method: str) -> None:
             assert (
                 word == "unknown_method" and f"has no method {method!r}; it has: add, add_in_thread" in said["message"]
             )
-            assert home.handler.failed == 0
+            assert home.counters.failures == {("Room", "?", "unknown-method"): 1}
 
     asyncio.run(scenario())
 

@@ -110,7 +110,7 @@ def test_an_interval_child_keeps_a_message_until_its_state_is_saved_if_it_left_a
         async with Household(Tally, Kept) as home:
             rolled_back, kept = home.child(Tally), home.child(Kept, child="room-2")
             for hosted in (rolled_back, kept):
-                in_hand = InHand(cast_of("post"))
+                in_hand = InHand(call("post"))
                 in_hand.failed(word, b"")
                 home.outcomes.settle(hosted, in_hand)
             leaves = {"ok": {"room-1", "room-2"}, "failed": {"room-2"}}.get(word, set())

@@ -95,7 +95,8 @@ def test_children_hear_when_their_node_is_in_doubt_and_when_it_is_not_any_more()
             pin.lose()
             for _ in range(5):
                 await asyncio.sleep(0)  # it waits for the lease by now
-            home.standing.renewed(home.clock.now, REDIS_MS, 5_000)
+            home.standing.renewed(home.standing.term, home.clock.now, REDIS_MS, 5_000)
+            home.standing.trusted_again()
             await kind.times.until(5)
             assert kind.heard[2:] == [("room-1", "active")]
             await activity.stop()

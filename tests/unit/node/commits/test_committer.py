@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from hubq.config import Config
 from hubq.errors import NotReplicated, RedisUnavailable
 from hubq.node.commits.committer import SAMPLED, Committer
 from hubq.node.commits.confirmation import Confirmation, NoConfirmation, ReplicaConfirmation
@@ -18,6 +19,7 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.counters import Counters
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.command import Command
 from hubq.store.effects import Effects
 from hubq.store.keys import owner_field
@@ -53,7 +55,9 @@ class Bench:
             self.register, cast(Any, self.endings), cast(Any, self.events), self.background, self.plan_due, self.group
         )
         confirmation = confirmation or NoConfirmation()
-        self.committer = Committer(self.group, self.queue, Outboxes(), forfeits, self.counters, confirmation)
+        self.committer = Committer(
+            self.group, self.queue, Outboxes(), forfeits, self.counters, confirmation, Sizes(Config())
+        )
 
     def answer(self, command: Command[Any]) -> Any:
         if self.away:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from hubq.config import Config
 from hubq.core.child import Child
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.core.placement import place
@@ -24,6 +25,8 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.pieces import Pieces
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import encode_state
 from hubq.store.command import Command
 from hubq.store.effects import Effects
@@ -32,7 +35,17 @@ from hubq.store.mailbox import Message
 from hubq.store.replica_log import LogEntry, LogItem
 from hubq.store.spec_record import SpecRecord
 from hubq.strategies.redundancy import Replication
-from tests.unit.node.fakes import Clock, FakeEndings, FakeRedis, Seen, a_child, a_group, a_register, name_of
+from tests.unit.node.fakes import (
+    Clock,
+    FakeEndings,
+    FakeRedis,
+    FakeReports,
+    Seen,
+    a_child,
+    a_group,
+    a_register,
+    name_of,
+)
 
 
 class Account(Child):
@@ -186,9 +199,10 @@ class Bench:
         self.endings, self.signals, self.pumps = FakeEndings(), FakeSignals(), FakePumps()
         self.lives, self.committer = FakeLives(), FakeCommitter()
         builder: Any = FakeBuilder()
+        self.reports = FakeReports()
         self.applier = LogApplier(
             self.group, self.background, builder, cast(Any, self.signals), cast(Any, self.endings), cast(Any, self.pumps),
-            CopyStates(builder), active_active=active_active,
+            CopyStates(builder), cast(Any, self.reports), Pieces(self.clock), active_active=active_active,
         )  # fmt: skip
         self.followed = Followed(self.group, self.background, self.applier)
         self.standby = Standby(
@@ -197,8 +211,9 @@ class Bench:
         )  # fmt: skip
         self.reader = LogReader(self.group, self.followed, self.applier, self.plan_due)
         self.replicas = Replicas(
-            self.group, self.background, self.register, CommitQueue(self.register), ShardRecorder(active_active, 1_000_000),
+            self.group, self.background, self.register, CommitQueue(self.register), ShardRecorder(active_active, Sizes(Config())),
             Replication(2), cast(Any, Placing()), self.followed, self.applier, self.reader, self.standby,
+            Pieces(self.clock),
         )  # fmt: skip
 
     def answer(self, command: Command[Any]) -> Any:

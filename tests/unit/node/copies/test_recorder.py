@@ -6,16 +6,23 @@ from typing import Any
 
 import pytest
 
+from hubq.config import Config
 from hubq.core.child import Child
 from hubq.core.lifecycle import LifeEvent
 from hubq.node.copies.recorder import ShardRecorder, Silence, moves_by_itself
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import take_state
+from hubq.node.runtime.sizes import Sizes
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
 from tests.unit.node.fakes import a_child, a_holding
 
 LIMIT = 1_000_000
+
+
+def sizes_of(most: int) -> Sizes:
+    """States of at most so many bytes."""
+    return Sizes(Config(max_state_bytes=most))
 
 
 class Room(Child):
@@ -62,7 +69,7 @@ def envelope(hosted: HostedChild) -> bytes:
 
 
 def test_copies_that_handle_messages_get_them_and_learn_which_left_no_trace() -> None:
-    recorder = ShardRecorder(True, LIMIT)
+    recorder = ShardRecorder(True, sizes_of(LIMIT))
     hosted = running(Room, recorder)
     assert recorder.finished(hosted, a_message(), "ok") and recorder.finished(hosted, a_message(), "failed")
     assert log_of(hosted) == [("message", "ok", b"arguments"), ("message", "undone", b"")]
@@ -71,7 +78,7 @@ def test_copies_that_handle_messages_get_them_and_learn_which_left_no_trace() ->
 
 @pytest.mark.parametrize(("kind", "word"), [(Clockwork, "ok"), (Stubborn, "failed")])
 def test_the_state_goes_with_a_message_that_does_not_explain_it(kind: type[Child], word: str) -> None:
-    recorder = ShardRecorder(True, LIMIT)
+    recorder = ShardRecorder(True, sizes_of(LIMIT))
     hosted = running(kind, recorder)
     recorder.finished(hosted, a_message(), word)
     assert [item[0] for item in log_of(hosted)] == ["message", "state"]
@@ -80,7 +87,7 @@ def test_the_state_goes_with_a_message_that_does_not_explain_it(kind: type[Child
 
 @pytest.mark.parametrize("kind", ["start", "stop"])
 def test_only_what_was_handled_is_told(kind: str) -> None:
-    recorder = ShardRecorder(True, LIMIT)
+    recorder = ShardRecorder(True, sizes_of(LIMIT))
     hosted = running(Room, recorder)
     assert recorder.finished(hosted, a_message(kind), "ok") and recorder.finished(hosted, a_message(), "overdue")
     hosted.moved(LifeEvent.END)
@@ -89,7 +96,7 @@ def test_only_what_was_handled_is_told(kind: str) -> None:
 
 
 def test_copies_that_wait_get_the_latest_state_or_learn_that_it_is_saved() -> None:
-    recorder = ShardRecorder(False, LIMIT)
+    recorder = ShardRecorder(False, sizes_of(LIMIT))
     room, account, stubborn = (running(kind, recorder) for kind in (Room, Account, Stubborn))
     recorder.finished(room, a_message(), "ok")
     assert room.holding.effects.latest == {"room-1": envelope(room)} and log_of(room) == []
@@ -108,7 +115,7 @@ def test_copies_that_wait_get_the_latest_state_or_learn_that_it_is_saved() -> No
 
 
 def test_who_begins_is_told_with_its_state_if_only_it_knows_that() -> None:
-    recorder = ShardRecorder(True, LIMIT)
+    recorder = ShardRecorder(True, sizes_of(LIMIT))
     room, account = running(Room, recorder), running(Account, recorder)
     recorder.begun(room)
     recorder.begun(account)
@@ -118,7 +125,7 @@ def test_who_begins_is_told_with_its_state_if_only_it_knows_that() -> None:
 
 
 def test_a_snapshot_is_the_state_as_it_is_now_and_not_saved_yet() -> None:
-    recorder = ShardRecorder(True, LIMIT)
+    recorder = ShardRecorder(True, sizes_of(LIMIT))
     hosted = running(Room, recorder)
     hosted.is_saved()
     recorder.snapshot(hosted)
@@ -132,14 +139,14 @@ def test_a_snapshot_is_the_state_as_it_is_now_and_not_saved_yet() -> None:
     recorder.snapshot(starting)
     assert log_of(starting) == [("saved", "", b"")]
 
-    too_large = ShardRecorder(True, 1)
+    too_large = ShardRecorder(True, sizes_of(1))
     hosted.holding.effects.log.clear()
     too_large.snapshot(hosted)
     assert log_of(hosted) == []
 
 
 def test_an_end_comes_after_all_that_is_told_of_a_child() -> None:
-    recorder = ShardRecorder(False, LIMIT)
+    recorder = ShardRecorder(False, sizes_of(LIMIT))
     hosted = running(Room, recorder)
     recorder.state(hosted)
     recorder.ended(hosted.holding, "room-1", "s:1")

@@ -17,7 +17,7 @@ from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.holding import Holding
 from hubq.node.held.recorder import NoRecorder
 from hubq.strategies.migration import ColdSwap, HotSwap
-from tests.unit.node.movers import Stage, busy, until
+from tests.unit.node.movers import Stage, a_record, busy, until
 
 
 class Straggling:
@@ -242,6 +242,51 @@ def test_a_strategy_that_raises_leaves_the_shard_open_and_gives_its_turn_back() 
         await stage.hand_over()
         assert stage.shard.open and stage.pumps.resumed == ["one"]
         assert await stage.closing.take(0.1)
+
+    asyncio.run(scenario())
+
+
+def test_a_strategy_that_raises_cancelled_error_leaves_the_shard_open(caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(HotSwap):
+        async def handle_migration(self, handover: Any) -> None:
+            await handover.close_intake(0.0)
+            raise asyncio.CancelledError("of a task of its own")
+
+    async def scenario() -> None:
+        stage = Handovers(Odd())
+        stage.child("one")
+        await stage.hand_over()
+        assert stage.shard.open and stage.pumps.resumed == ["one"] and not stage.moves.moving
+        assert await stage.closing.take(0.0)
+        assert "CancelledError" in caplog.text
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_ends_opens_no_shard_again() -> None:
+    async def scenario() -> None:
+        stage = Handovers()
+        stage.child("one")
+        stage.saver.hands["one"] = asyncio.Event()
+        stage.shard.children["one"].runs(asyncio.ensure_future(asyncio.sleep(0)))
+        task = stage.handovers.begin(stage.shard, "b", 8)
+        await until(lambda: bool(stage.saver.asked))
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() and not stage.shard.open
+
+    asyncio.run(scenario())
+
+
+def test_the_target_is_told_which_children_have_a_pin_already() -> None:
+    async def scenario() -> None:
+        stage = Handovers()
+        stage.child("one"), stage.pin("pinned")
+        stage.shard.wait_for_place("waits", a_record())
+        stage.replies["pass_token"] = "passed"
+        await stage.hand_over()
+        (sent,) = stage.replies.of("pass_token")
+        assert "pinned" in sent and "waits" not in sent
 
     asyncio.run(scenario())
 

@@ -30,6 +30,9 @@ class Told:
     def refuse_unknown(self, holding: Holding, message: Message) -> None:
         self.got.append(("unknown", message.child))
 
+    def bury(self, holding: Holding, message: Message, why: str) -> None:
+        self.got.append(("buried", why))
+
     def stop_parked(self, hosted: HostedChild, message: Message) -> None:
         self.got.append(("stopped", hosted.child_id))
 
@@ -41,7 +44,7 @@ class Delivering(Stage):
         super().__init__(queue_limit=2, queue_bytes=1000)
         self.told = Told()
         told = cast(Any, self.told)
-        self.delivery = Delivery(self.group.config, self.cursors, told, told, told, told)
+        self.delivery = Delivery(self.group.config, self.cursors, told, told, told, told, told)
         self.room = self.child("room-1")
 
     def deliver(

@@ -14,13 +14,14 @@ from hubq.node.arrivals.batches import Batches
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.held.cursors import START
 from hubq.node.held.holding import Holding
+from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import UNDONE, Starts
 from hubq.node.runtime.bell import News
 from hubq.store.command import Command
 from hubq.store.mailbox import Message, StartOptions, read_reply, read_started
 from hubq.store.membership import NodeInfo
 from hubq.store.spec_record import SpecRecord
-from tests.unit.node.fakes import name_of
+from tests.unit.node.fakes import FakeReports, name_of
 from tests.unit.node.household import Household
 from tests.unit.node.movers import until
 
@@ -67,10 +68,13 @@ class Starting(Household):
         self.wishes = Wishes(self.group, News())
         self.wishes.seen({name: NodeInfo(number, "up", 0) for name, number in {"a": 7, "b": 9}.items()})
         events = cast(Any, self.endings)
+        self.reports = FakeReports()
+        self.burials = Burials("a", self.group.config, self.queue, cast(Any, self.reports))
         self.starts = Starts(
-            self.group, self.background, self.hooks, self.gate, self.queue, self.cursors, self.builder, self.endings,
-            self.lives, Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
-            self.quiet,
+            self.group, self.background, self.hooks, self.gate, self.queue, self.cursors, self.builder,
+            self.burials, self.endings, self.lives,
+            Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
+            self.pieces, self.quiet,
         )  # fmt: skip
 
     def _answer(self, command: Command[Any]) -> Any:

@@ -20,10 +20,10 @@ class Trials:
     """Remembers who was absolved."""
 
     def __init__(self) -> None:
-        self.absolved: list[tuple[list[int], int]] = []
+        self.absolved: list[tuple[list[int], int, Any]] = []
 
-    async def absolve(self, shards: list[int], incarnation: int) -> None:
-        self.absolved.append((shards, incarnation))
+    async def absolve(self, shards: list[int], incarnation: int, spared: Any) -> None:
+        self.absolved.append((shards, incarnation, spared))
 
 
 class Joining(Stage):
@@ -116,7 +116,7 @@ def test_who_is_evicted_joins_anew_and_its_crashes_are_taken_back() -> None:
         await stage.member.lost("evicted")
         assert stage.void_for == ["evicted"] and stage.standing.incarnation == 9
         await asyncio.sleep(0.01)
-        assert stage.trials.absolved == [([0, 3], 7)]
+        assert stage.trials.absolved == [([0, 3], 7, None)]
         assert await stage.plan_due.heard(within=0.0)
 
     asyncio.run(scenario())

@@ -14,6 +14,7 @@ from hubq.core.messages import (
     ControlMessage,
     Handover,
     HandoverConfirmed,
+    Intervene,
     PinReleased,
     ReplicaJoined,
     Revive,
@@ -25,7 +26,7 @@ from hubq.errors import RedisUnavailable
 from hubq.node.planning.control import ControlLoop
 from hubq.store.command import Command
 from hubq.strategies.synchronization import PubSub
-from tests.unit.node.fakes import FakeRedis, Seen, a_group
+from tests.unit.node.fakes import FakeRedis, FakeReports, Seen, a_group
 from tests.unit.node.movers import Stage
 
 CASES: list[tuple[ControlMessage, tuple[str, object]]] = [
@@ -37,6 +38,7 @@ CASES: list[tuple[ControlMessage, tuple[str, object]]] = [
     (confirmed := HandoverConfirmed("b", 1, "h"), ("confirmed", confirmed)),
     (Revive("b", 1, "room-1"), ("revive", (1, "room-1"))),
     (withdraw := Withdraw("client", 1, "room-1", "m1"), ("withdraw", withdraw)),
+    (asked := Intervene("client", 1, "room-1", "i1", "kill"), ("intervene", asked)),
     (ReplicaJoined("b", 1), ("snapshots", 1)),
 ]
 
@@ -76,6 +78,9 @@ class Parts:
     def withdraw(self, message: object) -> None:
         self._tell("withdraw", message)
 
+    def intervene(self, message: object) -> None:
+        self._tell("intervene", message)
+
     async def snapshots(self, shard: int) -> None:
         self._tell("snapshots", shard)
 
@@ -88,11 +93,12 @@ class Listening(Stage):
         self.reads: list[tuple[Any, ...]] = []
         self._answers = list(answers)
         self.told = FakeRedis(self._next)
-        self.parts = Parts()
+        self.parts, self.reports = Parts(), FakeReports()
         part = cast(Any, self.parts)
         self.loop = ControlLoop(
-            a_group(self.told, self.clock), self.background, self.plan_due, PubSub(), part, part, part, part, part, part
-        )
+            a_group(self.told, self.clock), self.background, self.plan_due, PubSub(), part, part, part, part, part, part,
+            part, cast(Any, self.reports),
+        )  # fmt: skip
 
     def _next(self, command: Command[Any]) -> Any:
         self.reads.append(tuple(command.args))

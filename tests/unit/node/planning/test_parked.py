@@ -10,6 +10,7 @@ import pytest
 from hubq.core.lifecycle import Life
 from hubq.node.held.holding import Holding
 from hubq.node.planning.parked import Parked
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.store.envelope import Envelope
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import a_holding
@@ -34,8 +35,8 @@ class Condemned(Stage):
         super().__init__()
         self.arrivals = Revivals()
         self.looks = Parked(
-            self.group, self.background, cast(Any, self.events), self.register, self.queue, self.wishes,
-            cast(Any, self.arrivals), cast(Any, None),
+            self.group, self.background, cast(Any, self.events), GatheredLog(), self.register, self.queue,
+            self.wishes, cast(Any, self.arrivals), cast(Any, None),
         )  # fmt: skip
         self.room = a_holding(0, 4, "room-1")
         self.room.close_intake()

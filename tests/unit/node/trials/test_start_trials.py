@@ -16,7 +16,8 @@ from hubq.node.trials.marks import Marks
 from hubq.node.trials.starts import StartTrials
 from hubq.store.command import Command
 from hubq.store.envelope import Envelope
-from hubq.store.tries import Watch
+from hubq.store.owners import Owner
+from hubq.store.tries import Suspect, Watch
 from tests.unit.node.fakes import FakeRedis, Seen, a_child, a_group, a_holding, name_of
 
 
@@ -185,6 +186,26 @@ def test_a_child_that_goes_while_its_mark_is_written_is_not_begun() -> None:
     asyncio.run(scenario())
 
 
+def test_a_start_that_does_not_end_keeps_the_others_waiting_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "START_TRIAL", 0.0)
+
+    async def scenario() -> None:
+        bench, holding = Bench(), careful()
+        holding.open_intake()
+        hosteds = [a_child(holding, name, Starting) for name in ("hangs", "next")]
+        bench.lives.may_start.clear()
+        await asyncio.wait_for(bench.trials.begin(holding, [(hosted, None) for hosted in hosteds]), 5)
+        assert [name for name, _ in bench.lives.begun] == ["hangs", "next"]
+        assert bench.written() == [("start hangs", True), ("start next", True)], (
+            "the marks stay until they have started"
+        )
+        bench.lives.may_start.set()
+        await asyncio.wait_for(bench.background.idle(), 5)
+        assert bench.written()[2:] == [("start hangs", False), ("start next", False)]
+
+    asyncio.run(scenario())
+
+
 def test_a_watch_ends_when_the_messages_of_that_time_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starts, "STARTS_SETTLE", 0.0)
     monkeypatch.setattr(starts, "WATCH_EVERY", 0.0)
@@ -213,10 +234,23 @@ def test_a_node_that_was_only_cut_off_is_absolved() -> None:
     async def scenario() -> None:
         bench = Bench()
         bench.redis.answer = lambda command: 2
-        await bench.trials.absolve([], 6)
-        await bench.trials.absolve([1], 0)
+        await bench.trials.absolve([], 6, None)
+        await bench.trials.absolve([1], 0, None)
         assert bench.redis.asked == []
-        await bench.trials.absolve([1, 4], 6)
-        assert bench.redis.names() == ["absolve_node"] and bench.redis.asked[0][0].args[-2:] == (1, 4)
+        await bench.trials.absolve([1, 4], 6, None)
+        assert bench.redis.names() == ["absolve_node"] * 2
+        assert [command.args[-1] for commands in bench.redis.asked for command in commands] == [1, 4]
+
+    asyncio.run(scenario())
+
+
+def test_the_count_of_what_held_the_node_up_is_spared() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.redis.answer = lambda command: 1
+        culprit = Suspect(4, None, Owner("a", 6, 2), "message x", "5-0")
+        await bench.trials.absolve([1, 4], 6, culprit)
+        words = [command.args[-5:] for commands in bench.redis.asked for command in commands]
+        assert words == [(4, "message x", "5-0", 1, shard) for shard in (1, 4)], "the script leaves this count"
 
     asyncio.run(scenario())

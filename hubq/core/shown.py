@@ -1,0 +1,38 @@
+"""Text of others, made fit for a terminal and for a line of a log: what cannot be printed is shown, not sent."""
+
+from __future__ import annotations
+
+import json
+
+
+def shown(text: str) -> str:
+    r"""The text on one line, each character that cannot be printed as Python writes it: no terminal acts on it.
+
+    >>> shown("room-1"), shown("\x1b[2J"), shown("a\r\nb"), shown("\u202egnp.exe")
+    ('room-1', '\\x1b[2J', 'a\\r\\nb', '\\u202egnp.exe')
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown_lines(text: str, indent: str = "") -> str:
+    r"""Several lines, each as :func:`shown` has it; those after the first are indented.
+
+    Only a line break that Python's own text output makes (``\n``) begins a new line.
+
+    >>> shown_lines("raised\n2026-01-01 INFO forged\r", "    ")
+    'raised\n    2026-01-01 INFO forged\\r'
+    """
+    return ("\n" + indent).join(map(shown, text.split("\n")))
+
+
+def shown_json(text: str) -> str:
+    r"""A JSON text with what cannot be printed inside its strings as JSON's own escapes: it says the same.
+
+    >>> shown_json('{"a": "x\x9b2J"}')
+    '{"a": "x\\u009b2J"}'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

@@ -1,0 +1,195 @@
+"""The watchdog: tells of an event loop that stands still, and ends a process whose loop does so for too long.
+
+It has no thread and no connection: :mod:`hubq.node.membership.rounds` runs it. docs/blocked-loops.md has the whole of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from hubq.core.stillness import AT_WORK, HELD_UP, Sight, Stillness
+from hubq.errors import RedisUnavailable
+from hubq.node.membership.doing import Doing, Looks
+from hubq.node.runtime.beat import EVERY as BEAT
+from hubq.node.runtime.beat import Beat
+from hubq.node.runtime.counters import Counters
+from hubq.node.runtime.group import Group
+from hubq.store.command import Command
+from hubq.store.connection import LOST
+from hubq.store.control import add_event
+from hubq.store.membership import leave_node
+from hubq.store.owners import Kept
+from hubq.store.tries import Suspect, blame
+from hubq.store.vitals import EVERY as ACCOUNTS
+from hubq.store.vitals import Blocked, Vitals, write_vitals
+
+log = logging.getLogger("hubq.node")
+
+#: The exit code of a worker that has ended itself since its event loop stood still for too long.
+STALLED = 70
+#: What a request to Redis that failed raises.
+UNANSWERED = (*LOST, RedisUnavailable, TimeoutError)
+
+#: Yields requests (commands of one round trip) and is sent their answers, or what went wrong is thrown in.
+Asking = Generator[Sequence[Command[Any]], list[Any], None]
+#: Ends the process with an exit code. It may return (in tests): the node is cut off from the hub then.
+Ends = Callable[[int], None]
+
+
+class Accounts(Protocol):
+    """Has the node's last account of itself (``hubq.node.vitals``)."""
+
+    vitals: Vitals
+
+
+class Watchdog:
+    """Looks at the loop's beat once per round."""
+
+    def __init__(
+        self, group: Group, counters: Counters, beat: Beat, looks: Looks, accounts: Accounts, ends: Ends
+    ) -> None:
+        self._group = group
+        self._counters = counters
+        self._beat = beat
+        self._looks = looks
+        self._accounts = accounts
+        self._ends = ends
+        self._still = Stillness(group.config.stall_limit, BEAT)
+        self._doing = Doing()
+        self._seen: list[Sight] = []  # and not told yet
+        self._told_once = False  # of this standing still
+        self._account_due = 0.0
+        self._held_by: Suspect | None = None
+        self._stalled_by: Suspect | None = None
+
+    def look(self, held_up: float, at_work: float) -> None:
+        """Look at the loop, as the first thing after a time in which the process was held up: what the loop does now is what
+        it has done meanwhile.
+        """
+        still, now = self._still, self._group.standing.now()
+        sight = still.look(now, self._beat.at, held_up, at_work)
+        self._held_by = None
+        if sight in (Sight.BLOCKED, Sight.STALLED):
+            self._doing = self._looks()
+            if held_up > HELD_UP and at_work >= AT_WORK * held_up and still.lasted > self._group.config.lease:
+                self._held_by = self._doing.suspect
+        if sight not in (Sight.TURNS, Sight.STILL):
+            self._seen.append(sight)
+        self._counters.stands_still(0.0 if still.since is None else still.lasted)
+
+    @property
+    def held_by(self) -> Suspect | None:
+        """What has cost the node its lease: it stalled the loop, or it has kept the whole process, this thread as well, from
+        running for longer than a lease (code in C that does not let go of the interpreter), as of the last look.
+        """
+        return self._held_by or self._stalled_by
+
+    def tell(self) -> Asking:
+        """Tell people and Redis of what was seen."""
+        seen, self._seen = self._seen, []
+        for sight in seen:
+            # If the loop stands still for another node that shares it (in tests), that node's watchdog tells.
+            if self._doing.node in ("", self._group.node_name):
+                yield from self._told(sight)
+            if sight is Sight.FREED:
+                self._doing, self._told_once = Doing(), False
+        if self._told_once:
+            yield from self._write_account(self._record())
+
+    def _told(self, sight: Sight) -> Asking:
+        if sight is Sight.BLOCKED:
+            yield from self._blocked()
+        elif sight is Sight.FREED:
+            yield from self._freed()
+        else:
+            yield from self._stalled()
+
+    # -- what is told ----------------------------------------------------------------------------------------------
+
+    def _blocked(self) -> Asking:
+        doing, lasted = self._doing, self._still.lasted
+        log.warning(
+            "the event loop of %s has stood still for %.1f s in %s%s:\n%s", self._group.node_name, lasted, doing.named,
+            ". A call that blocks belongs into a plain def, which runs in a thread" if doing.child else "", doing.stack,
+        )  # fmt: skip
+        if not self._told_once:
+            self._told_once, self._account_due = True, 0.0
+            self._counters.loop_blocked()
+            yield from self._sent([self._event("loop_blocked", seconds=round(lasted, 1))])
+
+    def _freed(self) -> Asking:
+        log.warning(
+            "the event loop of %s turns again, after %.1f s in %s", self._group.node_name, self._still.lasted,
+            self._doing.named,
+        )  # fmt: skip
+        yield from self._sent([self._event("loop_unblocked", seconds=round(self._still.lasted, 1))])
+        self._account_due = 0.0
+        yield from self._write_account(None)
+
+    def _record(self) -> Blocked:
+        since = self._group.standing.redis_now_ms() - self._still.lasted * 1000
+        return Blocked(int(since), self._doing.child, self._doing.method)
+
+    def _event(self, kind: str, **fields: object) -> Command[None]:
+        group = self._group
+        what = {"node": group.node_name, "child": self._doing.child, "method": self._doing.method, **fields}
+        return add_event(group.keys, group.config.events_kept, kind, what)
+
+    def _write_account(self, blocked: Blocked | None) -> Asking:
+        """The loop does not write the node's account: do it here, so that those who look see why."""
+        standing = self._group.standing
+        now = standing.now()
+        if now < self._account_due or not standing.incarnation:
+            return
+        self._account_due = now + ACCOUNTS
+        vitals = replace(
+            self._accounts.vitals, at=round(time.time(), 3), lag=round(self._still.lasted, 4), blocked=blocked,
+            cpu=round(time.process_time(), 2), lease_left=round(max(0.0, standing.lease.left(now)), 3),
+        )  # fmt: skip
+        yield from self._sent([write_vitals(self._group.keys, self._group.node_name, vitals)])
+
+    def _sent(self, commands: Sequence[Command[Any]]) -> Generator[Sequence[Command[Any]], list[Any], list[Any]]:
+        """Send, if Redis is there: it is no reason to look less."""
+        try:
+            return (yield commands)
+        except UNANSWERED as error:
+            log.debug("what the watchdog tells is not written: %s", error)
+            return []
+
+    # -- what takes too long ---------------------------------------------------------------------------------------
+
+    def blame(self, suspect: Suspect) -> Generator[Sequence[Command[Any]], list[Any], str]:
+        """Count what has taken this node down; the answer: the script's word, empty if Redis does not answer."""
+        answers = yield from self._sent([blame(self._group.keys, suspect, Kept.of(self._group.config))])
+        return str(answers[0]) if answers else ""
+
+    def _stalled(self) -> Asking:
+        """End the process. Nothing is sent by its loop from here on; what it sends late is fenced."""
+        group, doing = self._group, self._doing
+        standing = group.standing
+        if self._still.since is None or self._beat.at > self._still.since:
+            return  # it has just begun to turn again
+        standing.lease.distrust()
+        log.critical(
+            "the event loop of %s has stood still for %.1f s in %s, longer than stall_limit=%g: this worker ends with code "
+            "%d, and others take its children over\n%s", group.node_name, self._still.lasted, doing.named,
+            group.config.stall_limit, STALLED, doing.stack,
+        )  # fmt: skip
+        yield from self._sent([self._event("loop_stalled", seconds=round(self._still.lasted, 1))])
+        word = "unknown"
+        self._stalled_by = doing.suspect
+        if doing.suspect is not None:
+            word = yield from self.blame(doing.suspect)
+        if word and standing.incarnation:
+            # What is counted is counted: given up, the shards are no crash. If nothing could be counted (Redis is away),
+            # the lease runs out, and the next owner counts a crash.
+            goodbye = leave_node(
+                group.keys, group.node_name, standing.incarnation, group.config.events_kept, force=True
+            )
+            yield from self._sent([goodbye])
+        self._ends(STALLED)

@@ -1,0 +1,236 @@
+"""What somebody else has written into Redis is passed over by itself: what stands around it is served as before."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from hubq import CallFailed, Hub, Unreadable
+from hubq.core.hashing import shard_of
+from hubq.store.command import plain
+from hubq.store.connection import AsyncRedis
+from hubq.testing import Cluster, Ledger, LedgerChild, end_tasks, eventually
+from tests.simulation.faults import CONTROL, GARBAGE
+
+CHILDREN = [f"plain-{n}" for n in range(6)]
+MESSAGE = {
+    "kind": "cast",
+    "child": "plain-0",
+    "method": "record",
+    "id": "1",
+    "reply_to": "",
+    "deadline": "0",
+    "payload": "p",
+}
+
+
+class Plain(LedgerChild):
+    """Keeps a ledger."""
+
+
+async def raw(hub: Hub, *args: Any) -> Any:
+    """One command of somebody who has a Redis client."""
+    redis = AsyncRedis(hub.server)
+    try:
+        return await redis.run(plain(*args, read=lambda answer: answer))
+    finally:
+        await redis.close()
+
+
+async def add(hub: Hub, key: str, *fields: Any) -> None:
+    await raw(hub, "XADD", key, "*", *fields)
+
+
+async def served(hub: Hub, ledger: Ledger) -> None:
+    """Each child answers, and is clean."""
+    for child in CHILDREN:
+        await ledger.call("s", child)
+    assert await ledger.breaches() == []
+
+
+async def malformed_letters(hub: Hub, count: int) -> list[Any]:
+    async def found() -> Any:
+        letters = [letter for letter in await hub.aio.dead_letters() if letter.why == "malformed"]
+        return letters if len(letters) >= count else None
+
+    letters: list[Any] = await eventually(found, 20, f"{count} malformed entries are dead letters")
+    assert len(letters) == count
+    return letters
+
+
+def scenario_of(make_hub: Any, work: Any, nodes: int = 1, **settings: Any) -> None:
+    async def scenario() -> None:
+        hub = make_hub(shards=4, **settings)
+        hub.child(Plain)
+        async with Cluster(hub) as cluster:
+            for name in "ab"[:nodes]:
+                await cluster.start(name)
+            for child in CHILDREN:
+                await hub.aio.start_child(child, Plain)
+            await work(hub, cluster, Ledger(hub))
+
+    asyncio.run(scenario())
+
+
+def test_malformed_entries_between_good_ones_are_dead_letters_and_the_others_keep_their_order(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        for entry in GARBAGE:
+            for shard in range(4):
+                await add(hub, hub.keys.mailbox(shard), *entry)
+            for child in CHILDREN:
+                await ledger.cast("s", child)
+        letters = await malformed_letters(hub, 4 * len(GARBAGE))
+        assert any("deadline 'soon' is no time in ms" in letter.error for letter in letters)
+        assert any("unknown kind 'state'" in letter.error for letter in letters)
+        assert any("names no children" in letter.error for letter in letters)
+        await served(hub, ledger)
+        assert all([not await raw(hub, "XLEN", hub.keys.mailbox(shard)) for shard in range(4)])
+        assert any(event.type == "malformed" for event in (await asyncio.to_thread(hub.inspect.events))[1])
+
+    scenario_of(make_hub, work)
+
+
+def test_malformed_entries_wait_for_a_node_and_move_with_their_shard(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        for _ in range(3):
+            for shard in range(4):
+                await add(hub, hub.keys.mailbox(shard), "x", "y")
+            await asyncio.gather(*[ledger.cast("s", child) for child in CHILDREN])
+        await cluster.start("b")
+        await cluster.drain("a")
+        await malformed_letters(hub, 12)
+        await served(hub, ledger)
+
+    scenario_of(make_hub, work)
+
+
+def test_the_caller_of_a_newer_kind_is_told(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        newer = {**MESSAGE, "kind": "begin", "id": "77", "reply_to": "somebody"}
+        await add(hub, hub.keys.mailbox(0), *(part for pair in newer.items() for part in pair))
+        (letter,) = await malformed_letters(hub, 1)
+        assert letter.error == "unknown kind 'begin'"
+        reply = (await raw(hub, "LRANGE", hub.keys.reply("somebody"), 0, -1))[0]
+        assert reply.startswith(b"77 failed a\n") and b"unknown kind 'begin'" in reply
+
+    scenario_of(make_hub, work)
+
+
+def test_a_node_of_which_every_control_message_is_garbage_still_hands_over(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        for entry in CONTROL:
+            for node in "ab":
+                await add(hub, hub.keys.control(node), *entry)
+        await add(hub, hub.keys.events, b"type", b"\xff\xfe")
+        await add(hub, hub.keys.events, b"\xff", b"\xfe")
+        await served(hub, ledger)
+        await cluster.drain("a")
+        await served(hub, ledger)
+        assert (await asyncio.to_thread(hub.inspect.events))[1][-1].type
+
+    scenario_of(make_hub, work, nodes=2)
+
+
+def test_a_child_with_a_malformed_spec_is_parked_and_can_be_stopped(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        bad = next(f"bad-{n}" for n in range(100) if shard_of(f"bad-{n}", 4) == shard_of("plain-0", 4))
+        await raw(hub, "HSET", hub.keys.children(shard_of(bad, 4)), bad, "{not json", b"\xff", "{}")
+        await raw(hub, "HSET", hub.keys.msk(shard_of("plain-1", 4)), "plain-1", "no state")
+        await cluster.kill("a")
+        await cluster.start("b")
+
+        async def listed() -> Any:
+            children = {child.child_id: child for child in await hub.aio.children()}
+            return (
+                children if children["plain-1"].status == "parked" and children["plain-2"].status == "running" else None
+            )
+
+        found = await eventually(listed, 20, "the children are parked on b")
+        assert found[bad].status == "parked" and "malformed" in found[bad].reason
+        assert found["plain-1"].status == "parked" and "no saved state" in found["plain-1"].reason
+        with pytest.raises(Unreadable, match="what is saved of child 'plain-1' is malformed"):
+            await asyncio.to_thread(hub.inspect.state, "plain-1")
+        for child in CHILDREN[2:]:
+            await ledger.call("s", child)
+        await hub.aio.stop_child(bad)
+        await hub.aio.stop_child("plain-1")
+        assert bad not in {child.child_id for child in await hub.aio.children()}
+        assert await ledger.breaches() == []
+
+    scenario_of(make_hub, work, lease=1.0)
+
+
+def test_malformed_owners_members_and_wishes_harm_nobody(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        keys = hub.keys
+        await raw(hub, "HSET", keys.owners, "x", "y", "1/plain-0", "garbage", b"\xff", b"\xff", "9" * 40, "a 1 1")
+        await raw(hub, "HSET", keys.nodes, "ghost", "{", b"\xff", "{}")
+        await raw(hub, "ZADD", keys.leases, "inf", "ghost")
+        await raw(hub, "HSET", keys.pins, "plain-0", "b")
+        await raw(hub, "SET", keys.pins_epoch, "soon")
+        await raw(hub, "SET", keys.vitals("a"), "{")
+        await served(hub, ledger)
+        await cluster.start("b")
+        await cluster.drain("a")
+        await served(hub, ledger)
+        assert [node.name for node in await hub.aio.nodes()] == ["b"]
+        assert len(await hub.aio.children()) == len(CHILDREN)
+        await asyncio.to_thread(hub.inspect.vitals)
+        await asyncio.to_thread(hub.inspect.diagnosis)
+        await asyncio.to_thread(hub.inspect.mailboxes)
+
+    scenario_of(make_hub, work)
+
+
+def test_a_mailbox_that_is_no_stream_stops_its_own_shard_only(make_hub: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        if "fakeredis" in hub.server.address:
+            pytest.skip("fakeredis fails in its own way when it reads what is no stream")
+        shard = shard_of("plain-0", 4)
+        others = [child for child in CHILDREN if shard_of(child, 4) != shard]
+        await cluster.drain("a")
+        await raw(hub, "SET", hub.keys.mailbox(shard), "garbage")
+        await cluster.start("b")
+        for child in others:
+            await ledger.call("s", child)
+        assert await ledger.breaches() == []
+        assert f"{hub.keys.mailbox(shard)}: a string, no stream" in caplog.text
+        await raw(hub, "DEL", hub.keys.mailbox(shard))
+        await served(hub, ledger)  # once it is a stream again, the shard is served, too
+
+    with caplog.at_level(logging.ERROR, "hubq"):
+        scenario_of(make_hub, work)
+
+
+def test_a_malformed_reply_fails_nobodys_call(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        async def litter() -> None:
+            while True:
+                keys = await raw(hub, "KEYS", f"{hub.keys.prefix}sender:*")
+                for key in keys:
+                    client = key.decode().rpartition(":")[2]
+                    await raw(hub, "RPUSH", hub.keys.reply(client), b"\xff", b"1 2", b"", b"a b c d\n", b"1 ok")
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(litter())
+        for _ in range(10):
+            await asyncio.gather(*[ledger.call("s", child) for child in CHILDREN])
+        answer = await asyncio.to_thread(lambda: hub.ref("plain-0").call("entries"))
+        assert answer["s"] == list(range(1, 11))
+        await end_tasks([task])
+        assert await ledger.breaches() == []
+
+    scenario_of(make_hub, work)
+
+
+def test_what_is_no_method_is_not_run(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        for name in ("mro", "applied", "stop", "run", "prepare_handover_state"):
+            with pytest.raises((CallFailed, AttributeError), match="has no method"):
+                await hub.aio.ref("plain-0").call(name)
+        await served(hub, ledger)
+
+    scenario_of(make_hub, work)

@@ -1,0 +1,169 @@
+"""Blocked loops and slow builds: handlers that block the loop of their node, children whose ``__init__`` takes long.
+
+All of it is drawn by a chance of its own, so that a schedule without any is what it would be without this module. What must
+hold is checked here, too:
+
+- no node is evicted for a blocked loop: if Redis was there for it, only what ends it can have it evicted;
+- a message that blocks is handled once, as long as its node lives and was not disturbed;
+- in a *quiet* schedule (nothing but blocked loops, slow builds, joins and drains) every such call is answered, and only a
+  message that hangs for ever is a dead letter.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from hubq.store.codec import decode
+from hubq.store.tries import MOST_TRIES
+from tests.simulation.loop import Loop, Process
+
+if TYPE_CHECKING:
+    from tests.simulation.faults import Plan
+
+#: A handler that hangs blocks its loop for so long, seconds: its node ends before.
+HANGS = 1_000.0
+#: A loop counts as blocked since its last beat, which may be so long ago, seconds.
+BEAT = 0.3
+#: The caller of a message that blocks waits so long for the answer, seconds.
+PATIENCE = 120.0
+
+
+class Blocks:
+    """What blocks in one schedule, and who was disturbed by something else."""
+
+    def __init__(self, seed: int, loop: Loop, lease: float, heartbeat: float) -> None:
+        rng = self.rng = Random(f"blocks of {seed}")
+        self._loop = loop
+        self._lease = lease
+        self._grace = lease + 2 * heartbeat + 1.0
+        dice = rng.random()
+        self.any = dice < 0.35
+        self.quiet = dice < 0.12
+        self.stall_limit = rng.choice([4.0, 8.0, 60.0])
+        self.hangs = self.any and self.stall_limit < 60.0 and rng.random() < 0.4
+        self.holds = self.any and rng.random() < 0.3
+        self.slow_builds = self.any and rng.random() < 0.5
+        self.left = rng.randint(1, 4) if self.any else 0
+        self.breaches: list[str] = []
+        self._disturbed: dict[Process, float] = {}  # until when
+        self._in_hand: dict[Process, tuple[str, str, int]] = {}  # what blocks it
+        self._stalls: dict[tuple[str, str, int], int] = {}
+        self._holds: dict[tuple[str, str, int], int] = {}
+        self._begun: dict[tuple[str, str, int], tuple[Process, float]] = {}
+
+    def change(self, plan: Plan) -> None:
+        """Give a schedule with blocked loops the time for them; a quiet one has no other faults."""
+        if not self.any:
+            return
+        plan.seconds += self.rng.uniform(5.0, 20.0) * (2.0 if self.hangs else 1.0)
+        if self.quiet:
+            plan.timed = self.rng.choice([["join"], ["join", "drain"]])
+            plan.gap = 4.0
+            plan.lost, plan.aimed, plan.picky, plan.moves = [], [], False, 0.0
+
+    def kinds(self) -> list[str]:
+        """The kinds of the children that it adds."""
+        if not self.any:
+            return []
+        return ["blocking"] * self.rng.randint(1, 2) + ["heavy"] * (self.rng.randint(1, 4) if self.slow_builds else 0)
+
+    def due(self, child: str) -> tuple[float, bool]:
+        """For how long the next message of this child blocks, and whether it holds the whole process; 0: another message."""
+        rng = self.rng
+        if not self.left or not child.startswith("blocking") or rng.random() < 0.5:
+            return 0.0, False
+        self.left -= 1
+        if self.hangs and rng.random() < 0.5:
+            return HANGS, False
+        seconds = min(rng.choice([0.5, 2.0, 5.0, 20.0]) * rng.uniform(0.5, 1.0), self.stall_limit * 0.9)
+        return seconds, self.holds and rng.random() < 0.5
+
+    def build(self) -> float:
+        """How long an ``__init__`` takes, seconds."""
+        return self.rng.choice([0.002, 0.02, 0.2, 1.5]) * self.rng.uniform(0.5, 1.0)
+
+    # -- what must hold --------------------------------------------------------------------------------------------
+
+    def disturb(self, process: Process, seconds: float) -> None:
+        """Something keeps this process from Redis, or from running, for so long."""
+        self._disturbed[process] = max(self._disturbed.get(process, 0.0), self._loop.now + seconds)
+
+    def _undisturbed_since(self, process: Process, then: float) -> bool:
+        return process.alive and self._disturbed.get(process, -1.0) < then
+
+    def evicted(self, process: Process, now: float) -> None:
+        """Redis has written that this process is no member any more."""
+        if self.any and self._undisturbed_since(process, now - self._grace):
+            self.breaches.append(
+                f"at {now:.3f}, {process.name} was evicted, and nothing kept it from renewing its lease"
+            )
+
+    def begins(self, child: str, sender: str, number: int) -> None:
+        """A message that blocks is about to be handled in the process that runs."""
+        process, now, message = self._loop.process, self._loop.now, (child, sender, number)
+        assert process is not None
+        before, then = self._begun.get(message, (process, now))
+        if message in self._begun and self._undisturbed_since(before, then):
+            self.breaches.append(
+                f"at {now:.3f}, {process.name} handles message {number} of {sender} to {child} again, and {before.name}, "
+                f"which began it at {then:.3f}, lives"
+            )
+        self._begun[message], self._in_hand[process] = (process, now), message
+
+    def goes_first(self, number: int) -> bool:
+        """Whether the loop goes on before the lease thread, when a message that held the process lets go: nobody can tell
+        then what had held it.
+        """
+        return number % 2 == 0
+
+    def holds_process(self, child: str, sender: str, number: int, seconds: float) -> None:
+        """A message begins to hold its process."""
+        message = (child, sender, number)
+        if self.quiet and seconds > 1.2 * self._lease and not self.goes_first(number):
+            self._holds[message] = self._holds.get(message, 0) + 1
+            if self._holds[message] > MOST_TRIES:
+                self.breaches.append(
+                    f"at {self._loop.now:.3f}, {message} holds a process once more than {MOST_TRIES} times"
+                )
+
+    def ends(self, process: Process) -> None:
+        """A message that blocked is handled."""
+        self._in_hand.pop(process, None)
+
+    def stalled(self, process: Process) -> None:
+        """A process ends itself, since its loop has stood still for too long."""
+        now = self._loop.now
+        if min(now, process.busy_until) - process.busy_since < self.stall_limit - BEAT:
+            self.breaches.append(f"at {now:.3f}, {process.name} ends itself, and its loop was not blocked for so long")
+        message = self._in_hand.get(process)
+        if message is not None and self.quiet:
+            self._stalls[message] = self._stalls.get(message, 0) + 1
+            if self._stalls[message] > MOST_TRIES:
+                self.breaches.append(f"at {now:.3f}, {message} has stalled a node once more than {MOST_TRIES} times")
+
+    def goes_on(self, process: Process) -> None:
+        """The faults stop, and the loop of a process is blocked."""
+        since = process.blocked_since
+        lasted = self._loop.now - since
+        if process.alive and lasted > self.stall_limit + 2.0 and self._undisturbed_since(process, since):
+            self.breaches.append(f"{process.name} has not ended itself, and its loop was blocked for {lasted:.1f} s")
+
+    def unanswered(self, sender: str, child: str, number: int, error: Exception) -> None:
+        """The caller of a message that blocks has got an error."""
+        if self.quiet and not self.hangs and not self.holds:
+            self.breaches.append(f"{sender} -> {child}: {number} blocked its loop, and was not answered: {error}")
+
+    def condemned(self, letters: list[dict[bytes, bytes]]) -> None:
+        """These messages have become dead letters."""
+        for letter in letters if self.quiet else ():
+            if letter.get(b"why", b"took-down") != b"took-down":
+                continue
+            if letter[b"method"] == b"block":
+                seconds, held = decode(letter[b"payload"])[0][2:]
+                if seconds == HANGS or held:
+                    continue
+            self.breaches.append(
+                f"{letter[b'kind'].decode()} {letter[b'method'].decode()} of {letter[b'child'].decode()} was condemned, and "
+                "takes no node down"
+            )

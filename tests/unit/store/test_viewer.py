@@ -1,0 +1,121 @@
+"""Looking at stored values: nothing of them runs, whatever they are."""
+
+from __future__ import annotations
+
+import collections
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubq.store.codec import encode, encode_json
+from hubq.store.viewer import LONGEST, fields_of, look, plain, words
+
+
+@dataclass
+class Post:
+    who: str = "ann"
+
+
+class Acts:
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.path,)
+
+
+class Setting(dict[str, int]):
+    pass
+
+
+def pickled(value: object, protocol: int = 5) -> bytes:
+    return b"p" + pickle.dumps(value, protocol)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_an_object_is_shown_by_name_and_nothing_is_called(protocol: int, tmp_path: Path) -> None:
+    there = tmp_path / "made"
+    data = pickled({"x": Acts(there), "p": Post()}, protocol)
+    assert words(look(data)) == f"{{'x': <posix.mkdir({str(there)!r})>, 'p': <{__name__}.Post who='ann'>}}"
+    assert not there.exists()
+    pickle.loads(data[1:])
+    assert there.exists(), "it was a pickle that acts"
+
+
+def test_no_module_is_imported() -> None:
+    assert words(look(b"pcthis_is_no_module\nat_all\n.")) == "<this_is_no_module.at_all>"
+    assert words(look(b"pcthis_is_no_module\nat\x1b_all\n.")) == "<this_is_no_module.at\\x1b_all>"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({1, 2}, "{1, 2}"), (set(), "set()"), (frozenset([1]), "frozenset({1})"), ((3,), "(3,)"), ([], "[]"), ("\x1b", r"'\x1b'"),
+        (collections.deque([1], 5), "<collections.deque((), 5) [1]>"), (Setting(a=1), f"<{__name__}.Setting ['a', 1]>"),
+        (ValueError("no"), "<builtins.ValueError('no')>"), (None, "None"), (2.5, "2.5"),
+    ],
+)  # fmt: skip
+def test_what_is_shown(value: object, shown: str) -> None:
+    assert words(look(pickled(value))) == shown
+
+
+def test_a_number_of_more_digits_than_python_prints() -> None:
+    assert words(look(pickled(10**5000))) == "<int of 16610 bits>"
+
+
+def test_json_and_traced_values() -> None:
+    assert plain(look(encode_json({"a": [1, {"b": None}]}))) == {"a": [1, {"b": None}]}
+    assert plain(look(b"t00-ab\n" + encode({"n": 1}))) == {"n": 1}
+    with pytest.raises(ValueError, match="newer hubq"):
+        look(b"zx")
+
+
+def test_what_json_cannot_say_is_text() -> None:
+    seen = plain(look(pickled({"a": {(1, 2): 3}, "b": float("nan"), "c": b"x", "d": (1,)})))
+    assert seen == {"a": "{(1, 2): 3}", "b": "nan", "c": "b'x'", "d": [1]}
+
+
+def test_a_cycle_and_a_value_that_is_far_larger_than_its_pickle_end() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    assert words(look(pickled(cycle))) == "[...]"
+    bomb: Any = ()
+    for _ in range(200):
+        bomb = (bomb, bomb)
+    assert len(words(look(pickled(bomb)))) < LONGEST + 100
+    assert len(repr(plain(look(pickled({"a": bomb}))))) < 20 * LONGEST
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"p", b"p.", b"pN", b"p(", b"pt.", b"p0.", b"pR.", b"pNNR", b"pb.", b"pNb", b"pe.", b"ph\x05.", b"p\x8c\xffabc.",
+        b"p\x8d" + b"\xff" * 8 + b".",
+        b"p\x96" + b"\xff" * 7 + b"\x7f.", b"pr\xff\xff\xff\x7f.", b"j{", b"t", b"pI" + b"9" * 5000 + b"\n.",
+    ],
+)  # fmt: skip
+def test_what_is_no_pickle_is_an_error_of_one_kind(data: bytes) -> None:
+    try:
+        words(look(data))
+    except ValueError:
+        return
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"p", b"c", b"j", b"t", b""]), st.data())
+def test_any_bytes(noise: bytes, tag: bytes, data: st.DataObject) -> None:
+    good = pickle.dumps({"a": [Post(), (1, 2), {3}], "b": Setting(a=1)}, data.draw(st.sampled_from([0, 2, 5])))
+    at = data.draw(st.integers(0, len(good)))
+    for each in (noise, good[:at] + noise + good[at:], good[:at] + noise + good[at + len(noise) :]):
+        try:
+            seen = look(tag + each)
+        except ValueError:
+            continue
+        assert words(seen).isprintable()
+        plain(seen)
+        fields_of(seen)
