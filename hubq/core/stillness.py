@@ -63,7 +63,9 @@ class Stillness:
         turned_at = max(beat_at, self._not_before)
         if self.since is not None and beat_at > self.since:
             self.lasted, self.since = beat_at - self.since, None
-            return Sight.FREED
+            if now - turned_at < BLOCKED_AFTER + self.beat_every:
+                return Sight.FREED
+            # It turned between two looks, and stands still again: what it does now is worth more than that word.
         if self.since is None:
             if now - turned_at < BLOCKED_AFTER + self.beat_every:
                 return Sight.TURNS

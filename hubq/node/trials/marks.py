@@ -31,7 +31,8 @@ class Marks:
         return f"{self._group.node_name}#{self._group.standing.incarnation}"
 
     async def write(self, whose: Whose, marks: Mapping[str, str]) -> bool:
-        """Write marks; those of the same moment share a round trip. False: the holding is no longer ours.
+        """Write marks; those of the same moment share a round trip. False: the holding is no longer ours. Returns under a
+        lease that can be trusted: the answer may have come when it was over (the process was frozen).
 
         If there is a hosted child, give it: it may get a pin before the mark is written.
         """
@@ -39,7 +40,10 @@ class Marks:
         self._waiting.append((whose, marks, written))
         if self._writer is None or self._writer.done():
             self._writer = self._background.run(self._write(), "marking messages")
-        return await written == "ok"
+        if await written != "ok":
+            return False
+        await self._group.standing.until_trusted()
+        return not _holding(whose).gone
 
     async def _write(self) -> None:
         group = self._group

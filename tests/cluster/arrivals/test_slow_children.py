@@ -14,6 +14,7 @@ from hubq.store.answers import KEY_ROUNDS
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.control import read_events
+from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, probe
 
@@ -72,8 +73,10 @@ def test_what_a_node_asks_redis_for_grows_with_its_shards_and_not_with_their_squ
         """What a node has sent by the time that it serves all shards of an empty hub."""
         sent: Counter[str] = Counter()
 
-        def connect(server: Server, *, watch: PrimaryWatch | None = None) -> AsyncRedis:
-            made = Counted(server, watch=watch)
+        def connect(
+            server: Server, *, watch: PrimaryWatch | None = None, malformed: MalformedWatch | None = None
+        ) -> AsyncRedis:
+            made = Counted(server, watch=watch, malformed=malformed)
             made.sent = sent
             return made
 

@@ -105,7 +105,11 @@ def test_a_cold_swap_whose_target_dies_builds_the_children_anew(make_hub: Any) -
             for name in names:
                 await ledger.cast("x", name)
             await cluster.kill("b")
-            await eventually(lambda: len(hub.nodes()) == 1, 10, "b is evicted")
+
+            async def alone() -> bool:
+                return len(await hub.aio.nodes()) == 1
+
+            await eventually(alone, 10, "b is evicted")
             Paused.go_on.set()
             assert await cluster.settled() == {"a": 2}
             for name in names:

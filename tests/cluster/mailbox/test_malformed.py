@@ -12,7 +12,7 @@ from hubq import CallFailed, Hub, Unreadable
 from hubq.core.hashing import shard_of
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, end_tasks, eventually
 from tests.simulation.faults import CONTROL, GARBAGE
 
 CHILDREN = [f"plain-{n}" for n in range(6)]
@@ -220,7 +220,7 @@ def test_a_malformed_reply_fails_nobodys_call(make_hub: Any) -> None:
             await asyncio.gather(*[ledger.call("s", child) for child in CHILDREN])
         answer = await asyncio.to_thread(lambda: hub.ref("plain-0").call("entries"))
         assert answer["s"] == list(range(1, 11))
-        task.cancel()
+        await end_tasks([task])
         assert await ledger.breaches() == []
 
     scenario_of(make_hub, work)

@@ -168,7 +168,11 @@ def test_starts_that_were_sent_before_wait(make_hub: Any) -> None:
         names = [f"early-{n}" for n in range(12)]
         specs = [ChildSpec(name, LedgerChild) for name in names]
         start = asyncio.ensure_future(hub.aio.start_children(specs, on_failure="rollback", timeout=30))
-        await eventually(lambda: len(hub.children()) == 12, 10.0, "all are written down, with no node up")
+
+        async def written() -> bool:
+            return len(await hub.aio.children()) == 12
+
+        await eventually(written, 10.0, "all are written down, with no node up")
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             await partitioned(hub, True)

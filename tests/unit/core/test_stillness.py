@@ -71,3 +71,10 @@ def test_a_loop_that_stands_still_after_a_stop_is_blocked_from_then_on() -> None
     assert looks(still, 10.0, 21.0, 21.3) == [Sight.TURNS, Sight.BLOCKED]
     assert still.since == 20.0
     assert still.look(21.5, 21.4) is Sight.FREED
+
+
+def test_a_loop_that_turned_between_two_looks_and_stands_still_again_is_blocked() -> None:
+    still = Stillness(60.0)
+    assert looks(still, 0.0, 3.0) == [Sight.BLOCKED]
+    assert still.look(6.0, 3.1, held_up=2.7, at_work=2.7) is Sight.BLOCKED, "what holds it up now can be seen"
+    assert (still.since, round(still.lasted, 1)) == (3.1, 2.9)

@@ -102,3 +102,23 @@ def test_who_does_not_wait_any_more_is_passed_by() -> None:
         assert impatient.cancelled() or impatient.cancelling()
 
     asyncio.run(scenario())
+
+
+def test_an_answer_that_comes_when_the_lease_is_not_trusted_begins_nothing() -> None:
+    async def scenario() -> None:
+        redis, clock, holding = FakeRedis(), Clock(), a_holding()
+        group = a_group(redis, clock)
+        marks = Marks(group, Background())
+        redis.may_answer.clear()
+        asked = asyncio.create_task(marks.write(holding, {"message room-1": "1-0 1 a#7"}))
+        await redis.until_asked(1)
+        clock.now += 60.0  # the process was frozen meanwhile
+        redis.may_answer.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not asked.done()
+        holding.lose()
+        group.standing.joined(8, clock.now, 1_000_000, 5_000)
+        assert await asked is False
+
+    asyncio.run(scenario())
