@@ -57,8 +57,8 @@ class MessageTrials:
                 if not await marks.write(hosted, {name: mine.written}):
                     raise asyncio.CancelledError("the shard has another owner")
                 if not self._may_handle():
-                    # The lease was trusted when the message was taken in hand. The trust has ended while the mark was written:
-                    # other nodes may own the shard. All go on (hubq.node.membership.resuming) when there is trust again.
+                    # They might when the message was taken in hand. While its mark was written, other nodes may have taken the
+                    # shard over, or the quorum has gone. When they may again, all go on (hubq.node.membership.resuming).
                     raise asyncio.CancelledError("handlers may not start any more")
             except asyncio.CancelledError:
                 self._handler.unbegun(hosted, message)

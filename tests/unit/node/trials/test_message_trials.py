@@ -145,7 +145,7 @@ def test_a_message_whose_shard_is_another_nodes_is_not_begun() -> None:
     asyncio.run(scenario())
 
 
-def test_a_message_is_not_begun_if_the_lease_is_not_trusted_any_more_when_its_mark_is_written() -> None:
+def test_a_message_is_not_begun_if_handlers_may_not_start_any_more_when_its_mark_is_written() -> None:
     """The answer was on its way while the process stood still: other nodes may own the shard by now."""
 
     async def scenario() -> None:
