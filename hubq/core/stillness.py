@@ -26,7 +26,7 @@ class Sight(Enum):
     STILL = "still"
     """It still stands still."""
     FREED = "freed"
-    """It turns again."""
+    """It has turned. It may stand still again since then: look once more."""
     STALLED = "stalled"
     """It has stood still for longer than the limit. Said once."""
 
@@ -63,9 +63,7 @@ class Stillness:
         turned_at = max(beat_at, self._not_before)
         if self.since is not None and beat_at > self.since:
             self.lasted, self.since = beat_at - self.since, None
-            if now - turned_at < BLOCKED_AFTER + self.beat_every:
-                return Sight.FREED
-            # It turned between two looks, and stands still again: what it does now is worth more than that word.
+            return Sight.FREED
         if self.since is None:
             if now - turned_at < BLOCKED_AFTER + self.beat_every:
                 return Sight.TURNS

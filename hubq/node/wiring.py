@@ -204,12 +204,12 @@ class Wiring:
             self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
-        self.message_trials = MessageTrials(self.marks, self.handler)
+        may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
+        self.message_trials = MessageTrials(self.marks, self.handler, may_handle)
         self.balancing = DistributionTraits.of(hub.distribution).balancing
         handle: Handle = self.message_trials.handle
         if measured or self.balancing is not None:
             handle = timed(handle, self.counters.handler_seconds)
-        may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
         self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors, ending)
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,

@@ -80,7 +80,7 @@ TARGETS: dict[str, Target] = {
     "lost-letter": Target(Effects, "_add_letters", "self keys shard names args"),
     "old-pin": Target(KeptBehind, "follow_token", "self"),
     "blocked-lease": Target(Rounds, "_renew", "self"),
-    "endless-block": Target(Watchdog, "_stalled", "self"),
+    "endless-block": Target(Watchdog, "_stalled", "self seen"),
     "unblamed": Target(Watchdog, "blame", "self suspect"),
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
@@ -393,7 +393,7 @@ def _blocked_leases(renew: Any) -> Any:
 def _endless_blocks(stalled: Any) -> Any:
     """A node whose loop stands still goes on for ever."""
 
-    def broken(self: Watchdog) -> Any:
+    def broken(self: Watchdog, seen: Any) -> Any:
         yield from ()
 
     return broken

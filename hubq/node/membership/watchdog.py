@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -47,6 +48,15 @@ class Accounts(Protocol):
     vitals: Vitals
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look has found: in what the loop stands (or stood) still, and for how long, seconds."""
+
+    sight: Sight
+    doing: Doing
+    lasted: float
+
+
 class Watchdog:
     """Looks at the loop's beat once per round."""
 
@@ -61,7 +71,7 @@ class Watchdog:
         self._ends = ends
         self._still = Stillness(group.config.stall_limit, BEAT)
         self._doing = Doing()
-        self._seen: list[Sight] = []  # and not told yet
+        self._seen: list[Seen] = []  # and not told yet
         self._told_once = False  # of this standing still
         self._account_due = 0.0
         self._held_by: Suspect | None = None
@@ -71,15 +81,19 @@ class Watchdog:
         """Look at the loop, as the first thing after a time in which the process was held up: what the loop does now is what
         it has done meanwhile.
         """
-        still, now = self._still, self._group.standing.now()
-        sight = still.look(now, self._beat.at, held_up, at_work)
+        still, now, beat_at = self._still, self._group.standing.now(), self._beat.at
+        sight = still.look(now, beat_at, held_up, at_work)
         self._held_by = None
-        if sight in (Sight.BLOCKED, Sight.STALLED):
+        if sight is Sight.FREED:
+            # It may have turned for a moment only: since that beat it may stand still again, in something else.
+            self._seen.append(Seen(sight, self._doing, still.lasted))
+            sight = still.look(now, beat_at, held_up, at_work)
+        at_fault = held_up > HELD_UP and at_work >= AT_WORK * held_up and still.lasted > self._group.config.lease
+        if sight in (Sight.BLOCKED, Sight.STALLED) or (sight is Sight.STILL and at_fault):
             self._doing = self._looks()
-            if held_up > HELD_UP and at_work >= AT_WORK * held_up and still.lasted > self._group.config.lease:
-                self._held_by = self._doing.suspect
-        if sight not in (Sight.TURNS, Sight.STILL):
-            self._seen.append(sight)
+            self._held_by = self._doing.suspect if at_fault else None
+        if sight in (Sight.BLOCKED, Sight.STALLED):
+            self._seen.append(Seen(sight, self._doing, still.lasted))
         self._counters.stands_still(0.0 if still.since is None else still.lasted)
 
     @property
@@ -92,42 +106,41 @@ class Watchdog:
     def tell(self) -> Asking:
         """Tell people and Redis of what was seen."""
         seen, self._seen = self._seen, []
-        for sight in seen:
+        for one in seen:
             # If the loop stands still for another node that shares it (in tests), that node's watchdog tells.
-            if self._doing.node in ("", self._group.node_name):
-                yield from self._told(sight)
-            if sight is Sight.FREED:
-                self._doing, self._told_once = Doing(), False
+            if one.doing.node in ("", self._group.node_name):
+                yield from self._told(one)
+            if one.sight is Sight.FREED:
+                self._told_once = False
         if self._told_once:
             yield from self._write_account(self._record())
 
-    def _told(self, sight: Sight) -> Asking:
-        if sight is Sight.BLOCKED:
-            yield from self._blocked()
-        elif sight is Sight.FREED:
-            yield from self._freed()
+    def _told(self, seen: Seen) -> Asking:
+        if seen.sight is Sight.BLOCKED:
+            yield from self._blocked(seen)
+        elif seen.sight is Sight.FREED:
+            yield from self._freed(seen)
         else:
-            yield from self._stalled()
+            yield from self._stalled(seen)
 
     # -- what is told ----------------------------------------------------------------------------------------------
 
-    def _blocked(self) -> Asking:
-        doing, lasted = self._doing, self._still.lasted
+    def _blocked(self, seen: Seen) -> Asking:
+        doing = seen.doing
         log.warning(
-            "the event loop of %s has stood still for %.1f s in %s%s:\n%s", self._group.node_name, lasted, doing.named,
+            "the event loop of %s has stood still for %.1f s in %s%s:\n%s", self._group.node_name, seen.lasted, doing.named,
             ". A call that blocks belongs into a plain def, which runs in a thread" if doing.child else "", doing.stack,
         )  # fmt: skip
         if not self._told_once:
             self._told_once, self._account_due = True, 0.0
             self._counters.loop_blocked()
-            yield from self._sent([self._event("loop_blocked", seconds=round(lasted, 1))])
+            yield from self._sent([self._event("loop_blocked", seen)])
 
-    def _freed(self) -> Asking:
+    def _freed(self, seen: Seen) -> Asking:
         log.warning(
-            "the event loop of %s turns again, after %.1f s in %s", self._group.node_name, self._still.lasted,
-            self._doing.named,
-        )  # fmt: skip
-        yield from self._sent([self._event("loop_unblocked", seconds=round(self._still.lasted, 1))])
+            "the event loop of %s turns again, after %.1f s in %s", self._group.node_name, seen.lasted, seen.doing.named
+        )
+        yield from self._sent([self._event("loop_unblocked", seen)])
         self._account_due = 0.0
         yield from self._write_account(None)
 
@@ -135,9 +148,11 @@ class Watchdog:
         since = self._group.standing.redis_now_ms() - self._still.lasted * 1000
         return Blocked(int(since), self._doing.child, self._doing.method)
 
-    def _event(self, kind: str, **fields: object) -> Command[None]:
-        group = self._group
-        what = {"node": group.node_name, "child": self._doing.child, "method": self._doing.method, **fields}
+    def _event(self, kind: str, seen: Seen) -> Command[None]:
+        group, doing = self._group, seen.doing
+        what = {
+            "node": group.node_name, "child": doing.child, "method": doing.method, "seconds": round(seen.lasted, 1)
+        }  # fmt: skip
         return add_event(group.keys, group.config.events_kept, kind, what)
 
     def _write_account(self, blocked: Blocked | None) -> Asking:
@@ -168,19 +183,19 @@ class Watchdog:
         answers = yield from self._sent([blame(self._group.keys, suspect, Kept.of(self._group.config))])
         return str(answers[0]) if answers else ""
 
-    def _stalled(self) -> Asking:
+    def _stalled(self, seen: Seen) -> Asking:
         """End the process. Nothing is sent by its loop from here on; what it sends late is fenced."""
-        group, doing = self._group, self._doing
+        group, doing = self._group, seen.doing
         standing = group.standing
         if self._still.since is None or self._beat.at > self._still.since:
             return  # it has just begun to turn again
         standing.lease.distrust()
         log.critical(
             "the event loop of %s has stood still for %.1f s in %s, longer than stall_limit=%g: this worker ends with code "
-            "%d, and others take its children over\n%s", group.node_name, self._still.lasted, doing.named,
+            "%d, and others take its children over\n%s", group.node_name, seen.lasted, doing.named,
             group.config.stall_limit, STALLED, doing.stack,
         )  # fmt: skip
-        yield from self._sent([self._event("loop_stalled", seconds=round(self._still.lasted, 1))])
+        yield from self._sent([self._event("loop_stalled", seen)])
         word = "unknown"
         self._stalled_by = doing.suspect
         if doing.suspect is not None:

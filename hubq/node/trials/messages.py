@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from hubq.node.children.handler import Handler
@@ -17,11 +17,15 @@ log = logging.getLogger("hubq.node")
 
 
 class MessageTrials:
-    """Stands in front of the handler. A shard that was not taken over after a crash pays one look-up."""
+    """Stands in front of the handler. A shard that was not taken over after a crash pays one look-up.
 
-    def __init__(self, marks: Marks, handler: Handler) -> None:
+    ``may_handle``: whether handlers may start now.
+    """
+
+    def __init__(self, marks: Marks, handler: Handler, may_handle: Callable[[], bool]) -> None:
         self._marks = marks
         self._handler = handler
+        self._may_handle = may_handle
         self._handle = handler.handle
 
     def handle(self, hosted: HostedChild, in_hand: InHand) -> Awaitable[None]:
@@ -52,6 +56,10 @@ class MessageTrials:
                     )  # fmt: skip
                 if not await marks.write(hosted, {name: mine.written}):
                     raise asyncio.CancelledError("the shard has another owner")
+                if not self._may_handle():
+                    # They might when the message was taken in hand. While its mark was written, other nodes may have taken the
+                    # shard over, or the quorum has gone. When they may again, all go on (hubq.node.membership.resuming).
+                    raise asyncio.CancelledError("handlers may not start any more")
             except asyncio.CancelledError:
                 self._handler.unbegun(hosted, message)
                 raise

@@ -349,6 +349,30 @@ def test_code_in_c_that_holds_the_interpreter_past_the_lease_is_counted() -> Non
     assert "blame_suspect" in bench.names()
 
 
+def test_code_in_c_is_counted_if_the_loop_has_turned_for_a_moment_only_before() -> None:
+    """Two that hold the process, one after the other: the look that sees the end of the first is the one after the second."""
+    bench = held_up(worked=7.5)
+    assert bench.events() == ["loop_blocked"]
+    bench.beat.at = bench.clock.now  # the loop turns, and joins anew
+    bench.standing.joined(8, bench.clock.now, REDIS_MS, 5_000)
+    bench.told.go_on()
+    bench.clock.now += 8.0
+    bench.worked += 7.5
+    bench.round()
+    assert bench.told.held_by == [CULPRIT, CULPRIT]
+    assert bench.events() == ["loop_blocked", "loop_unblocked", "loop_blocked"]
+
+
+def test_code_in_c_is_counted_although_the_blocked_loop_was_told_of_a_moment_before() -> None:
+    bench = Bench(answering(renewed()))
+    bench.turn(4.5, beats=False)  # told after 1, 2 and 4 s
+    bench.answer = answering(Renewed(False, REDIS_MS))
+    bench.clock.now += 3.0
+    bench.worked += 3.0
+    bench.round()
+    assert bench.told.lost_for == ["evicted"] and bench.told.held_by == [CULPRIT]
+
+
 def test_a_frozen_process_counts_nothing() -> None:
     bench = held_up(worked=0.1)
     assert bench.told.lost_for == ["evicted"] and bench.told.held_by == [None]

@@ -48,7 +48,9 @@ class Bench:
     def __init__(self, word: str = "ok") -> None:
         self.redis = FakeRedis(lambda command: word)
         self.handler = FakeHandler(self.redis)
-        self.trials = MessageTrials(Marks(a_group(self.redis), Background()), cast(Any, self.handler))
+        self.may_handle = True
+        marks = Marks(a_group(self.redis), Background())
+        self.trials = MessageTrials(marks, cast(Any, self.handler), lambda: self.may_handle)
 
     def marks(self) -> list[tuple[str, str]]:
         """All marks that were written: (field, text)."""
@@ -139,6 +141,23 @@ def test_a_message_whose_shard_is_another_nodes_is_not_begun() -> None:
         with pytest.raises(asyncio.CancelledError):
             await bench.trials.handle(hosted, in_hand(b"3-0"))
         assert bench.handler.handled == [] and bench.handler.put_back == ["3-0"]
+
+    asyncio.run(scenario())
+
+
+def test_a_message_is_not_begun_if_handlers_may_not_start_any_more_when_its_mark_is_written() -> None:
+    """The answer was on its way while the process stood still: other nodes may own the shard by now."""
+
+    async def scenario() -> None:
+        bench, hosted = Bench(), a_child(a_holding())
+        hosted.holding.watched(a_watch())
+        bench.may_handle = False
+        with pytest.raises(asyncio.CancelledError):
+            await bench.trials.handle(hosted, in_hand(b"3-0"))
+        assert bench.handler.handled == [] and bench.handler.put_back == ["3-0"], "it is the next one again"
+        bench.may_handle = True
+        await bench.trials.handle(hosted, in_hand(b"3-0"))
+        assert [entry for entry, _ in bench.handler.handled] == ["3-0"]
 
     asyncio.run(scenario())
 
