@@ -54,7 +54,8 @@ async def check_states(world: World, hub: Hub, children: list[str]) -> list[str]
             applied = await hub.aio.ref(child).call("entries", timeout=10.0)
             found += world.ledger.compare(child, applied)
             if child in children:
-                told[child], heard[child] = await hub.aio.ref(child).call("talk", timeout=10.0)
+                # What run() has said leaves with the next save: this message is one.
+                told[child], _ = await hub.aio.ref(child).call("talk", timeout=10.0)
             if child.startswith("running"):
                 ticks = await hub.aio.ref(child).call("ticked", timeout=10.0)
                 if ticks < world.ledger.saved.get(child, 0):
@@ -66,13 +67,17 @@ async def check_states(world: World, hub: Hub, children: list[str]) -> list[str]
                 found.append(f"{child} is gone")
         except HubqError as error:
             found.append(f"{child} does not answer: {type(error).__name__}: {error}")
-    return found + _compare_talk(world, told, heard)
+    if found or (found := await wait_for_calm(world)):
+        return found
+    for child in told:
+        _, heard[child] = await hub.aio.ref(child).call("talk", timeout=10.0)
+    return _compare_talk(world, told, heard)
 
 
 def _compare_talk(world: World, told: dict[str, int], heard: dict[str, dict[str, list[int]]]) -> list[str]:
     """What children have told one another was heard once, and in order."""
     found: list[str] = []
-    died = {letter[b"child"].decode() for letter in world.observer.letters if letter[b"method"] == b"hear"}
+    died = {letter[b"child"].decode() for letter in world.observer.letters if letter.get(b"method") == b"hear"}
     for teller, count in told.items():
         listener = world.listeners.get(teller, "")
         got = heard.get(listener, {}).get(teller, [])

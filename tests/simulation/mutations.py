@@ -29,6 +29,7 @@ from hubq.node.departures.kept_behind import KeptBehind
 from hubq.node.departures.shard_handover import ShardHandover
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.kept_state import KeptState
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.membership.resuming import Resuming
@@ -83,6 +84,8 @@ TARGETS: dict[str, Target] = {
     "endless-block": Target(Watchdog, "_stalled", "self seen"),
     "unblamed": Target(Watchdog, "blame", "self suspect"),
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
+    "said-anyway": Target(KeptState, "unsay", "self"),
+    "said-twice": Target(Committer, "_numbered", "self effects"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
 }
 
@@ -179,7 +182,9 @@ def _replaced(text: str, old: str, new: str) -> str:
 # The token check: whoever asks may commit.
 def _no_token_check(text: str) -> str:
     return _replaced(
-        text, "if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then\n    apply", "if true then\n    apply"
+        text,
+        "if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then\n    local held",
+        "if true then\n    local held",
     )
 
 
@@ -427,12 +432,24 @@ def _spared_culprits(absolve: Any) -> Any:
     return broken
 
 
+def _said_anyway(unsay: Any) -> Any:
+    """What a child has said to others stays said when its handler is undone."""
+    return lambda kept: None
+
+
+def _said_twice(numbered: Any) -> Any:
+    """A commit whose answer is lost says again what it says."""
+    return lambda committer, effects: None
+
+
 def _lost_letters(add_letters: Any) -> Any:
     """A commit deletes a cast that failed, and writes no letter."""
     return lambda self, keys, shard, names, args: None
 
 
 MUTATIONS: dict[str, Mutation] = {
+    "said-anyway": Mutation("that what is said to others is undone with the state", broken=_said_anyway),
+    "said-twice": Mutation("the number of a commit that says something", broken=_said_twice),
     "token": Mutation("the token check of commit_shards.lua", _no_token_check),
     "duplicate": Mutation("the duplicate check of a send (_window.lua)", _no_duplicate_check),
     "lease": Mutation("the lease check of pass_token.lua", _no_lease_check),

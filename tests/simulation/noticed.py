@@ -24,7 +24,7 @@ from tests.simulation.mutations import mutated
 from tests.simulation.runner import HASH_SEED
 from tests.simulation.world import World, run_schedule
 from tests.unit.node.arrivals import test_arrivals
-from tests.unit.node.children import test_handler, test_outcomes, test_runs
+from tests.unit.node.children import test_handler, test_outcomes, test_runs, test_sayings
 from tests.unit.node.commits import test_committer
 from tests.unit.node.copies import test_recorder, test_standby
 from tests.unit.node.departures import test_departure, test_shard_handover
@@ -110,6 +110,8 @@ MOMENTS: dict[str, Callable[[], None]] = {
         test_outcomes.test_an_interval_child_keeps_a_message_until_its_state_is_saved_if_it_left_a_trace, "overdue"
     ),
     "old-mark": test_marks.test_a_mark_outlives_the_renewal_of_its_token,
+    "said-anyway": test_sayings.test_what_a_handler_that_raises_has_said_was_never_said,
+    "said-twice": test_committer.test_a_commit_that_is_sent_again_has_the_same_number_and_the_next_one_another,
     "unbegun-in-log": partial(test_recorder.test_only_what_was_handled_is_told, "stop"),
     "in-hand-lost": test_handler.test_a_message_that_is_undone_is_the_next_one_again,
     "adopted-anyway": test_arrivals.test_a_node_that_is_evicted_while_a_shard_comes_drops_it,

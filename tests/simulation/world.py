@@ -101,8 +101,12 @@ class World:
             "queue_limit": self.rng.choice([2, 1000]),
             "read_count": self.rng.choice([3, 100]),
             "stop_timeout": 2.0,
-            "max_backlog": self.rng.choice([4, 10_000, 10_000]),
+            "max_backlog": 10_000,
         }
+        self._broken = mutate is not None
+        self._talk = Random(f"talk {seed}")  # of its own, so that the schedules that notice mutations stay as they are
+        if self._talk.random() < 0.3 and not self._broken:
+            self.settings["max_backlog"] = 4
         self.blocks = Blocks(seed, self.loop, self.lease, self.settings["heartbeat"])
         self.blocks.change(self.plan)
         self.settings["stall_limit"] = self.blocks.stall_limit
@@ -396,8 +400,8 @@ class World:
             kinds.append("picky")
         kinds += self.blocks.kinds()
         children = [f"{kind}-{n}" for n, kind in enumerate(kinds)]
-        if rng.random() < 0.6:
-            self.listeners = {child: rng.choice(children) for child in children}
+        if self._talk.random() < 0.6 and not self._broken:
+            self.listeners = {child: self._talk.choice(children) for child in children}
         first = Client(self, "c0", children)
         await first.process.spawn(first.start_all())
         if self.plan.picky and first.all_started:  # (a child whose very first start fails is no more)

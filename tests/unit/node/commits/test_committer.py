@@ -21,7 +21,7 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.command import Command
-from hubq.store.effects import Effects
+from hubq.store.effects import Effects, Sent
 from hubq.store.keys import owner_field
 from tests.unit.node.fakes import (
     REDIS_MS,
@@ -280,3 +280,45 @@ def test_the_last_commit_of_a_holding_is_tried_until_the_lease_is_in_doubt() -> 
         assert holding.owner.token == 4
 
     asyncio.run(scenario())
+
+
+def test_a_commit_that_is_sent_again_has_the_same_number_and_the_next_one_another() -> None:
+    async def scenario() -> None:
+        first = a_holding(0)
+        bench = Bench(first)
+        bench.away = 1
+        say(first)
+        effects = first.effects
+        await bench.committer.flush()
+        assert effects.numbered is not None
+        commits = [
+            args for args in ([str(part) for part in each[0].args] for each in bench.redis.asked) if "stock" in args
+        ]
+        numbers = [args[args.index("stock") - 8 : args.index("stock") - 6] for args in commits]
+        assert len(numbers) == 2 and numbers[0] == numbers[1], numbers
+        number = effects.numbered.number
+        say(first)
+        bench.queue.changed()
+        effects = first.effects
+        await bench.committer.flush()
+        assert effects.numbered is not None and effects.numbered.number == number + 1
+
+    asyncio.run(scenario())
+
+
+def test_a_commit_that_sends_nothing_has_no_number() -> None:
+    async def scenario() -> None:
+        first = a_holding(0)
+        bench = Bench(first)
+        finish(first)
+        effects = first.effects
+        await bench.committer.flush()
+        assert effects.numbered is None
+
+    asyncio.run(scenario())
+
+
+def say(holding: Holding) -> None:
+    """A child says something to another one."""
+    holding.effects.sent.append(Sent("room-1", 1, "stock", "take", b"p"))
+    finish(holding)
