@@ -13,7 +13,8 @@ from rq.job import Job, JobStatus
 from hubq import Hub
 
 from .conftest import Shell, WorkerProcess
-from .test_job_processes import alive, client, notes, soon  # noqa: F401  (client is a fixture)
+from .test_job_processes import client, notes  # noqa: F401  (client is a fixture)
+from .waiting import alive, soon
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 

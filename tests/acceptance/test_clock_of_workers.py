@@ -13,7 +13,7 @@ from rq.cron import get_cron_job_ids
 from hubq import Hub, NoClock
 
 from .conftest import Shell
-from .test_job_processes import soon
+from .waiting import soon
 
 pytestmark = pytest.mark.acceptance
 

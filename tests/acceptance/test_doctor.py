@@ -55,7 +55,9 @@ def test_a_worker_that_stands_still(shell: Shell, hub_id: str) -> None:
     worker.signal(signal.SIGSTOP)
     try:
         found: set[str] = set()
-        while not found & {"lease about to end", "lease over"}:
+        while not found & {"lease about to end", "lease over", "no worker"}:
             found = topics(shell, hub_id)
+        if "no worker" in found:
+            assert "the lease is over: a" in shell.run("doctor", hub_id).stdout
     finally:
         worker.signal(signal.SIGKILL)

@@ -137,8 +137,8 @@ def on_the_command_line(shell: Shell, hub: Hub) -> None:
     """The letter of the bomb, listed, shown, sent again, and nothing left to be dropped."""
     (letter,) = hub.dead_letters()
     header, row = shell.ok("dead", "list", hub.hub_id).splitlines()
-    assert header.split() == ["LETTER", "CHILD", "CLASS", "WHAT", "TRIES", "WORKERS", "DIED"]
-    assert row.split()[:5] == [letter.letter, "bomb", "Bomb", "burst", "3"]
+    assert header.split() == ["LETTER", "CHILD", "WHAT", "WHY", "DIED"]
+    assert row.split()[:4] == [letter.letter, "bomb", "Bomb.burst", "took-down"]
     assert "arguments  'exit'" in shell.ok("dead", "show", "poison:hub", letter.letter)
     assert "no dead letter 0/1-0" in shell.fails(1, "dead", "show", hub.hub_id, "0/1-0")
     assert "no dead letter 0/1-0" in shell.fails(1, "dead", "replay", hub.hub_id, "0/1-0")

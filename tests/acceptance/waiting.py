@@ -71,3 +71,15 @@ def until(hub: Hub, condition: Callable[[], T], what: str, within: float = 30.0)
         assert time.monotonic() < give_up, f"not within {within:g} s: {what}"
         next(following)
     return found
+
+
+def soon(condition: Callable[[], T], what: str, within: float = 20.0) -> T:
+    """Wait for what nothing tells of: what the functions of jobs write into Redis by themselves.
+
+    Raises :class:`AssertionError` that says what was waited for.
+    """
+    give_up = time.monotonic() + within
+    while not (found := condition()):
+        assert time.monotonic() < give_up, f"not within {within:g} s: {what}"
+        time.sleep(0.01)
+    return found
