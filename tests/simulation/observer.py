@@ -11,6 +11,7 @@ from typing import Any
 
 from hubq.core.hashing import shard_of
 from hubq.store.keys import Keys
+from hubq.store.tries import MOST_TRIES
 from tests.simulation.loop import Process
 from tests.simulation.store import Write
 
@@ -47,6 +48,10 @@ class Observer:
         self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
         self.letters: list[dict[bytes, bytes]] = []  # dead ones, in the order they died
         self.evicted: Callable[[Process, float], None] = lambda process, now: None
+        self.absolved: Callable[[Process, dict[bytes, bytes]], None] = lambda process, message: None
+        self._trials: dict[
+            tuple[bytes, ...], list[float]
+        ] = {}  # field of "tries", entry, node#incarnation -> when it was marked
         self._processes: dict[tuple[bytes, int], Process] = {}
         self.keys = keys
         self._owners, self._nodes, self._leases = (k.encode() for k in (keys.owners, keys.nodes, keys.leases))
@@ -109,9 +114,16 @@ class Observer:
             mine = process.name == LITTERER or entry[b"kind"] == b"start"
             child = b"" if mine else entry[b"child"]
             self.mailboxes.setdefault((key, child), {})[answer] = entry.get(b"id", b"")
+            if name == "absolve_node":
+                self.absolved(process, entry)
             if entry.get(b"reply_to"):
                 self.sent[entry[b"reply_to"], entry[b"id"]] = (key, answer)
             return
+        if what == b"tries" and command == b"HSET" and name == "mark_tries":
+            for field, mark in zip(words[1::2], words[2::2], strict=True):
+                of, count, node, *_ = mark.split(b" ")
+                if int(count) >= MOST_TRIES - 1:
+                    self._trials.setdefault((field, of, node), []).append(process.loop.now)
         touched: set[bytes] = set()
         if command == b"XDEL" and what == b"mailbox":
             for (of, child), entries in self.mailboxes.items():
@@ -193,6 +205,13 @@ class Observer:
                 self.leases.pop(node, None)
         else:
             self.leases[words[2]] = float(words[1])
+
+    def last_trial(self, letter: dict[bytes, bytes]) -> tuple[Process | None, list[float]]:
+        """In which process a dead letter was on trial the last time, and when it was marked there."""
+        node = letter[b"crashes"].split(b" ")[-1]
+        field = (b"start " if letter[b"kind"] == b"start" else b"message ") + letter[b"child"]
+        name, _, incarnation = node.rpartition(b"#")
+        return self._processes.get((name, int(incarnation))), self._trials.get((field, letter[b"entry"], node), [])
 
     # -- what the end looks like -----------------------------------------------------------------------------------
 

@@ -123,6 +123,7 @@ class World:
         self.network.executed_for = self._executed_for
         self.network.disturbed = self.blocks.disturb
         self.observer.evicted = self.blocks.evicted
+        self.observer.absolved = self.blocks.absolved
         self.workers: dict[str, Worker] = {}
         self.clients: list[Client] = []
         self.listeners: dict[str, str] = {}  # whom each child tells of what it applies
@@ -177,6 +178,7 @@ class World:
         if held:
             process.worked += seconds
             self.freeze(process, seconds)
+            self.blocks.is_held(process, child, sender, number, seconds)
             if not self._copies_handle:
                 self.blocks.holds_process(child, sender, number, seconds)
             seconds += -0.004 if self.blocks.goes_first(number) else 0.004
@@ -432,7 +434,7 @@ class World:
             await operator.process.spawn(operator.take_back())
             self.errors += await wait_for_calm(self)
         self._letters()
-        self.blocks.condemned(self.observer.letters)
+        self.blocks.condemned(self.observer)
         self.errors += await operator.process.spawn(check_states(self, operator.hub, children))
         if isinstance(self.redundancy, Replication):
             self.errors += await check_copies(self, children)
