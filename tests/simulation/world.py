@@ -402,10 +402,11 @@ class World:
             kinds.append("picky")
         kinds += self.blocks.kinds()
         children = [f"{kind}-{n}" for n, kind in enumerate(kinds)]
-        if self._talk.random() < 0.6 and not self._broken:
-            self.listeners = {child: self._talk.choice(children) for child in children}
         first = Client(self, "c0", children)
         await first.process.spawn(first.start_all())
+        # (Not before all are there: what is told to a child that is not is a dead letter.)
+        if self._talk.random() < 0.6 and not self._broken:
+            self.listeners = {child: self._talk.choice(children) for child in children}
         if self.plan.picky and first.all_started:  # (a child whose very first start fails is no more)
             Picky.refused_by.update(f"w{n}" for n in range(1, 8) if rng.random() < 0.4)
         self.clients = [first, *(Client(self, f"c{n}", children) for n in range(1, rng.randint(2, 4)))]
