@@ -98,9 +98,11 @@ class Blocks:
     def _undisturbed_since(self, process: Process, then: float) -> bool:
         return process.alive and self._disturbed.get(process, -1.0) < then
 
-    def evicted(self, process: Process, now: float) -> None:
-        """Redis has written that this process is no member any more."""
-        if self.any and self._undisturbed_since(process, now - self._grace):
+    def evicted(self, process: Process, now: float, lease_end: float) -> None:
+        """Redis has written that this process is no member any more. Its lease has ended before: perhaps long before, if nobody
+        was there to evict it.
+        """
+        if self.any and self._undisturbed_since(process, lease_end - self._grace):
             self.breaches.append(
                 f"at {now:.3f}, {process.name} was evicted, and nothing kept it from renewing its lease"
             )

@@ -47,7 +47,8 @@ class Observer:
         self.mailboxes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
         self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
         self.letters: list[dict[bytes, bytes]] = []  # dead ones, in the order they died
-        self.evicted: Callable[[Process, float], None] = lambda process, now: None
+        self.evicted: Callable[[Process, float, float], None] = lambda process, now, lease_end: None
+        self._lease_ends: dict[bytes, float] = {}  # of leases that are gone
         self.absolved: Callable[[Process, dict[bytes, bytes]], None] = lambda process, message: None
         self._trials: dict[
             tuple[bytes, ...], list[float]
@@ -189,7 +190,8 @@ class Observer:
             for node in words[1:]:
                 gone = self._processes.get((node, self.nodes.pop(node, 0)))
                 if gone is not None and name == "evict_node":
-                    self.evicted(gone, now)
+                    end = self.leases.get(node, self._lease_ends.get(node, 0.0))
+                    self.evicted(gone, now, end / 1000 - EPOCH)
                 self.up.discard(node)
             self.evictions += name == "evict_node"
             return
@@ -202,7 +204,7 @@ class Observer:
     def _lease_write(self, command: bytes, words: Sequence[bytes]) -> None:
         if command == b"ZREM":
             for node in words[1:]:
-                self.leases.pop(node, None)
+                self._lease_ends[node] = self.leases.pop(node, 0.0)
         else:
             self.leases[words[2]] = float(words[1])
 
