@@ -136,10 +136,11 @@ class StartTrials:
                 word = await group.redis.run(end_watch(group.keys, holding.shard, holding.owner))
             except (*LOST, RedisUnavailable):
                 continue
-            if word != "watching":
-                if word == "over":
-                    holding.watched(None)
+            if word == "over":
+                holding.watched(None)
                 return
+            # "fenced" may be our own doing: a commit without an answer has renewed the token meanwhile. If it is another
+            # node's, the holding goes with its next commit.
 
     async def absolve(self, shards: Sequence[int], incarnation: int, spared: Suspect | None = None) -> None:
         """This node had not died, it was only cut off: nothing that it had in hand has taken it down, but for what
