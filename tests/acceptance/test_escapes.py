@@ -36,13 +36,17 @@ def test_no_command_prints_what_a_terminal_acts_on(
     shell: Shell, hub: Hub, redis_server: EmbeddedServer, hub_id: str
 ) -> None:
     hub.start_children([ChildSpec("c-1", Counter, metadata={"title": NASTY})])
-    hub.ref("c-1").cast(NASTY, NASTY)
     shard, keys = hub.where("c-1").shard, hub.keys
     redis = SyncRedis(RedisServer(redis_server.url))
 
     def write(*words: object) -> str:
         return redis.run(plain(*words, read=lambda answer: answer.decode() if isinstance(answer, bytes) else ""))  # type: ignore[arg-type]
 
+    message = {
+        "kind": "cast", "child": "c-1", "method": NASTY, "id": f"{NASTY}#1", "reply_to": "", "deadline": "0",
+        "payload": encode(((NASTY,), {})),
+    }  # fmt: skip
+    write("XADD", keys.mailbox(shard), "*", *(part for pair in message.items() for part in pair))
     write("XADD", keys.events, "*", "type", NASTY, "child", NASTY)
     letter = {
         "kind": "cast", "child": "c-1", "method": NASTY, "id": "1", "reply_to": "", "deadline": "0",

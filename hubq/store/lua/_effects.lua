@@ -1,7 +1,6 @@
 -- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. -> held (see _sends). Takes from keys[k] on:
 --   mailbox, children, msk, backlog, parked
---   dead, the list of each class                         only if messages become dead letters (see _letters)
---   pins, pins epoch, stragglers                         only if children have ended
+--   dead, the list of each class (see _letters); pins, pins epoch, stragglers: only if there are such, or children have ended
 --   the reply list of each client
 --   those of what is sent (see _sends), only if something is; log, replicas, only with replication
 -- Reads from args[i] to args[last]:
