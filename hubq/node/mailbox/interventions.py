@@ -100,7 +100,7 @@ class Interventions:
                 return
         self._refuse(
             hosted, ask,
-            f"{ask.entry} does not wait here for child {ask.child!r}: it is done, or not read yet because others wait before it",
+            f"{ask.entry} does not wait for {ask.child!r}: it is done, or not read yet",
         )  # fmt: skip
 
     def _bury(self, hosted: HostedChild, message: Message) -> None:

@@ -115,7 +115,7 @@ def test_a_message_that_waits_is_dropped_and_one_in_hand_is_not(make_hub: Any) -
                 await hub.aio.drop_message("c", entries[0])
             for entry in entries[1:3]:
                 assert await hub.aio.drop_message("c", entry) == "a"
-                with pytest.raises(HubqError, match="does not wait here"):
+                with pytest.raises(HubqError, match="does not wait for"):
                     await hub.aio.drop_message("c", entry)
             with pytest.raises(MessageDropped, match="dropped by hand"):
                 await called
