@@ -112,7 +112,8 @@ class Blocks:
         process, now, message = self._loop.process, self._loop.now, (child, sender, number)
         assert process is not None
         before, then = self._begun.get(message, (process, now))
-        if message in self._begun and self._undisturbed_since(before, then):
+        # (After stall_limit its node gives the lease up, and ends a moment later: others may be quicker than its end.)
+        if message in self._begun and now - then < self.stall_limit and self._undisturbed_since(before, then):
             self.breaches.append(
                 f"at {now:.3f}, {process.name} handles message {number} of {sender} to {child} again, and {before.name}, "
                 f"which began it at {then:.3f}, lives"
