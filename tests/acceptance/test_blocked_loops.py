@@ -62,8 +62,7 @@ def test_a_blocked_loop_evicts_nobody_and_is_named(shell: Shell, hub: Hub, app: 
         began = time.monotonic()
         hub.ref(other).call("where", timeout=10)
         slowest = max(slowest, time.monotonic() - began)
-        time.sleep(0.05)
-    caller.join()
+        caller.join(0.05)
     assert results == [1], "the answer has come, and the message was handled once"
     assert slowest < LEASE, "the other worker has answered meanwhile"
     assert hub.ref(blocked).call("sleeps", 0) == 2
