@@ -72,8 +72,8 @@ def test_calls_casts_and_options_of_both_halves(make_hub: Any) -> None:
             assert await room.options(timeout=5).call(Room.read) == "third"
             with pytest.raises(CallTimeout, match=r"within 0\.05 s"):
                 await room.options(timeout=0.05).call(Room.sleep, 0.5)
-            with pytest.raises(CallTimeout, match=r"within 0\.06 s"):
-                await hub.aio.ref("room-1").options(timeout=9).call("sleep", 0.5, timeout=0.06)
+            with pytest.raises(CallTimeout):
+                await hub.aio.ref("room-1").options(timeout=9).call("sleep", 0.5, timeout=0.01)
 
     asyncio.run(scenario())
 
