@@ -10,13 +10,15 @@ from hubq.client.faces.typed_ref import AsyncTypedRef, TypedRef
 from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
-from hubq.core.child import Child, State, time_limit
+from hubq.core.child import Child, State, read, time_limit
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
     AlreadyStarted,
+    CallCycle,
     CallFailed,
     CallTimeout,
+    Cancelled,
     ConfigError,
     DuplicateJob,
     HandlerKilled,
@@ -26,6 +28,7 @@ from hubq.errors import (
     InvalidJob,
     InvalidKey,
     JobFailed,
+    KeyReused,
     MailboxFull,
     MappingError,
     MessageDropped,
@@ -42,6 +45,7 @@ from hubq.errors import (
     Partitioned,
     PayloadTooLarge,
     Poisoned,
+    ReadChanged,
     RedisRefused,
     RedisUnavailable,
     StartFailed,
@@ -75,8 +79,10 @@ __all__ = [
     "AsyncChildRef",
     "AsyncResumableJob",
     "AsyncTypedRef",
+    "CallCycle",
     "CallFailed",
     "CallTimeout",
+    "Cancelled",
     "CentralizedLoadBalancer",
     "Child",
     "ChildRef",
@@ -101,6 +107,7 @@ __all__ = [
     "InvalidJob",
     "InvalidKey",
     "JobFailed",
+    "KeyReused",
     "MailboxFull",
     "MajorityQuorum",
     "MappingError",
@@ -123,6 +130,7 @@ __all__ = [
     "Poisoned",
     "Polling",
     "PubSub",
+    "ReadChanged",
     "RedisRefused",
     "RedisUnavailable",
     "Replication",
@@ -144,5 +152,6 @@ __all__ = [
     "__version__",
     "current_hub",
     "hubs",
+    "read",
     "time_limit",
 ]

@@ -94,6 +94,22 @@ class MessageDropped(HubqError):
     """A message was taken out of its mailbox by hand. It was not run, and is a dead letter."""
 
 
+class Cancelled(HubqError):
+    """A call was cancelled before its handler had ended: nothing of it was applied."""
+
+
+class CallCycle(HubqError, RuntimeError):
+    """A call would wait for itself: the called child, or one that waits for it, is the caller. The message names the chain."""
+
+
+class KeyReused(HubqError, ValueError):
+    """The child has had a message with this key, but with another method or other arguments. This one was not run."""
+
+
+class ReadChanged(HubqError):
+    """A method that is marked as ``@read`` has changed the child. The change was dropped."""
+
+
 class PayloadTooLarge(HubqError, ValueError):
     """Arguments or a result are over ``max_payload_bytes``, or more than this Redis takes. Arguments were not sent. The handler of a
     result was undone.
@@ -209,6 +225,10 @@ BY_WORD: dict[str, type[HubqError]] = {
     "handler_overdue": HandlerOverdue,
     "handler_killed": HandlerKilled,
     "message_dropped": MessageDropped,
+    "cancelled": Cancelled,
+    "call_cycle": CallCycle,
+    "key_reused": KeyReused,
+    "read_changed": ReadChanged,
     "mailbox_full": MailboxFull,
     "poisoned": Poisoned,
 }

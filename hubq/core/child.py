@@ -70,6 +70,9 @@ class Child:
     as if it had raised, and its caller gets :class:`~hubq.errors.HandlerOverdue`. A plain ``def`` cannot be cancelled: it is
     undone when its thread ends. :func:`time_limit` says otherwise for one method."""
 
+    _reads: ClassVar[frozenset[str] | None] = None
+    """The names of its methods that only read (:func:`read`); None: it has none. (``hubq.core.classes`` writes it.)"""
+
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
 
@@ -168,6 +171,33 @@ def time_limit(seconds: float | None) -> Callable[[M], M]:
         return method
 
     return mark
+
+
+def read(method: M) -> M:
+    """Mark a method as one that only reads. It runs beside the handler in hand, on the last committed state.
+
+    >>> class Room(Child):
+    ...     @read
+    ...     async def topic_now(self): ...
+    >>> reads_of(Room)
+    frozenset({'topic_now'})
+
+    Raises :class:`~hubq.errors.ConfigError` for what is no function.
+    """
+    if not isinstance(method, FunctionType):
+        raise ConfigError(f"@read {method!r}: it goes directly above a `def` or `async def` of the class")
+    method.__dict__["hubq_read"] = True
+    return method
+
+
+def is_read(method: Callable[..., Any]) -> bool:
+    """Whether a method is marked with :func:`read`."""
+    return "hubq_read" in vars(method)
+
+
+def reads_of(kind: type[Child]) -> frozenset[str]:
+    """The names of the methods that only read."""
+    return frozenset(name for name, method in methods_of(kind).items() if is_read(method))
 
 
 def checked_limit(what: str, seconds: float | None) -> None:

@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit
+from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit, reads_of
 from hubq.core.spec import DURABILITIES
 from hubq.errors import ConfigError, StartFailed
 
@@ -126,6 +126,7 @@ def _check_class(kind: type[Child]) -> None:
         raise ConfigError(f"{kind.__name__}.run must be `async def`")
     if kind not in _CHECKED:
         _check_names(kind)
+        kind._reads = reads_of(kind) or None
         _CHECKED.add(kind)
 
 

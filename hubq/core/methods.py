@@ -33,8 +33,8 @@ def name_of_method(method: Method) -> str:
     return name
 
 
-def method_of_class(kind: type[Child], method: Method) -> str:
-    """The name of a method of this class, given as ``Room.post`` or by its name.
+def method_of_class(kind: type[Child], method: Method) -> tuple[str, Callable[..., Any]]:
+    """The name of a method of this class, given as ``Room.post`` or by its name; and the method itself.
 
     Raises :class:`~hubq.errors.UnknownMethod` if callers can call no such method of the class.
 
@@ -42,8 +42,8 @@ def method_of_class(kind: type[Child], method: Method) -> str:
     ...     def post(self): ...
     >>> class Stock(Child):
     ...     def take(self): ...
-    >>> method_of_class(Room, Room.post), method_of_class(Room, "post")
-    ('post', 'post')
+    >>> method_of_class(Room, Room.post) == method_of_class(Room, "post") == ("post", Room.post)
+    True
     >>> method_of_class(Room, Stock.take)
     Traceback (most recent call last):
     hubq.errors.UnknownMethod: class Room has no method 'take'; it has: post
@@ -63,4 +63,4 @@ def method_of_class(kind: type[Child], method: Method) -> str:
             raise UnknownMethod(
                 f"{method.__qualname__} is no method of class {kind.__name__}: give {kind.__name__}.{name}"
             )
-    return name
+    return name, found

@@ -26,6 +26,7 @@ from hubq.node.children.endings import Endings
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
+from hubq.node.children.kept_replies import KeptReplies
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods, TracedMethods
@@ -202,8 +203,8 @@ class Wiring:
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
         ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
         self.handler = Handler(
-            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, states,
-            self.quiet, ending, broken,
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures,
+            KeptReplies(group, self.outcomes), states, self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
         may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted

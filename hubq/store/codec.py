@@ -32,9 +32,14 @@ def decode(data: bytes) -> Any:
         return pickle.loads(memoryview(data)[1:])
     if tag == b"j":
         return msgspec.json.decode(memoryview(data)[1:])
+    if tag == b"h":  # what else a message carries goes before its arguments (hubq.store.header)
+        value = data[data.index(b"\n") + 1 :]
+        if value[:1] != b"h":
+            return decode(value)
+        raise ValueError("value with two headers in front: it was not written by hubq")
     if tag == b"t":  # the context of a trace goes before the value (hubq.tracing)
         value = data[data.index(b"\n") + 1 :]
-        if value[:1] != b"t":  # one: to unwrap many would take time for each
+        if value[:1] not in (b"t", b"h"):  # one: to unwrap many would take time for each
             return decode(value)
         raise ValueError("value with two traces in front: it was not written by hubq")
     raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
-from hubq.client.faces.asks import call, call_async, cast, cast_async
+from hubq.client.faces.asks import call, call_async, cast, cast_async, named
 from hubq.client.operations.call_options import PLAIN, CallOptions
 from hubq.core.hashing import checked_child_id
 from hubq.core.methods import Method, name_of_method
@@ -27,12 +27,19 @@ class ChildRef:
         self._options = options
         self.child_id = checked_child_id(child_id)
 
-    def options(self, *, timeout: float | None = None) -> ChildRef:
-        """The same child, called with these options. ``timeout``: seconds to wait for the result.
+    def options(
+        self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
+        cancel_on_timeout: bool | None = None,
+    ) -> ChildRef:  # fmt: skip
+        """The same child, called with these options.
 
-        Raises :class:`~hubq.errors.ConfigError` for what is no time-out.
+        ``timeout``: seconds to wait for the result. ``cancel_on_timeout``: a call that is not answered in time is cancelled.
+        ``key``: the child handles one message with this key, and answers others with the outcome of that one, for ``keep``
+        seconds (a day). docs/guide-calls.md has the rules.
+
+        Raises :class:`~hubq.errors.ConfigError` for a value that an option cannot have.
         """
-        return ChildRef(self._driver, self.child_id, self._options.changed(timeout))
+        return ChildRef(self._driver, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout))
 
     def call(self, method: Method, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a method (``"post"`` or ``Room.post``) and wait for its result, at most ``timeout`` seconds: 10, if
@@ -42,16 +49,12 @@ class ChildRef:
         :class:`~hubq.errors.UnknownChild`, :class:`~hubq.errors.UnknownMethod`, :class:`~hubq.errors.MailboxFull`,
         :class:`~hubq.errors.RedisUnavailable`.
         """
-        if type(method) is not str:
-            method = name_of_method(method)
         options = self._options if timeout is None else self._options.changed(timeout)
-        return call(self._driver, self.child_id, method, args, kwargs, options)
+        return call(self._driver, self.child_id, named(method), args, kwargs, options)
 
     def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """Send a message; returns when it is safe in the child's mailbox."""
-        if type(method) is not str:
-            method = name_of_method(method)
-        cast(self._driver, self.child_id, method, args, kwargs)
+        cast(self._driver, self.child_id, name_of_method(method), args, kwargs, self._options)
 
     def __repr__(self) -> str:
         return f"<ChildRef {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"
@@ -67,22 +70,21 @@ class AsyncChildRef:
         self._options = options
         self.child_id = checked_child_id(child_id)
 
-    def options(self, *, timeout: float | None = None) -> AsyncChildRef:
+    def options(
+        self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
+        cancel_on_timeout: bool | None = None,
+    ) -> AsyncChildRef:  # fmt: skip
         """See :meth:`ChildRef.options`."""
-        return AsyncChildRef(self._driver, self.child_id, self._options.changed(timeout))
+        return AsyncChildRef(self._driver, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout))
 
     async def call(self, method: Method, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """See :meth:`ChildRef.call`."""
-        if type(method) is not str:
-            method = name_of_method(method)
         options = self._options if timeout is None else self._options.changed(timeout)
-        return await call_async(self._driver, self.child_id, method, args, kwargs, options)
+        return await call_async(self._driver, self.child_id, named(method), args, kwargs, options)
 
     async def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """See :meth:`ChildRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""
-        if type(method) is not str:
-            method = name_of_method(method)
-        await cast_async(self._driver, self.child_id, method, args, kwargs)
+        await cast_async(self._driver, self.child_id, name_of_method(method), args, kwargs, self._options)
 
     def __repr__(self) -> str:
         return f"<AsyncChildRef {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"

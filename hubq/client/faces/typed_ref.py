@@ -32,9 +32,14 @@ class TypedRef(Generic[C]):
         self._options = options
         self.child_id = checked_child_id(child_id)
 
-    def options(self, *, timeout: float | None = None) -> TypedRef[C]:
+    def options(
+        self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
+        cancel_on_timeout: bool | None = None,
+    ) -> TypedRef[C]:  # fmt: skip
         """See :meth:`hubq.ChildRef.options`."""
-        return TypedRef(self._driver, self._kind, self.child_id, self._options.changed(timeout))
+        return TypedRef(
+            self._driver, self._kind, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout)
+        )
 
     @overload
     def call(
@@ -52,8 +57,8 @@ class TypedRef(Generic[C]):
 
         Raises as :meth:`hubq.ChildRef.call` does, and :class:`~hubq.errors.UnknownMethod` before anything is sent.
         """
-        name = method_of_class(self._kind, method)
-        return call(self._driver, self.child_id, name, args, kwargs, self._options)
+        found = method_of_class(self._kind, method)
+        return call(self._driver, self.child_id, found, args, kwargs, self._options)
 
     @overload
     def cast(self, method: Callable[Concatenate[C, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
@@ -63,7 +68,7 @@ class TypedRef(Generic[C]):
 
     def cast(self, method: Method, /, *args: Any, **kwargs: Any) -> None:
         """Send a message; returns when it is safe in the child's mailbox."""
-        cast(self._driver, self.child_id, method_of_class(self._kind, method), args, kwargs)
+        cast(self._driver, self.child_id, method_of_class(self._kind, method)[0], args, kwargs, self._options)
 
     def __repr__(self) -> str:
         return f"<TypedRef {self._kind.__name__} {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"
@@ -80,9 +85,14 @@ class AsyncTypedRef(Generic[C]):
         self._options = options
         self.child_id = checked_child_id(child_id)
 
-    def options(self, *, timeout: float | None = None) -> AsyncTypedRef[C]:
+    def options(
+        self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
+        cancel_on_timeout: bool | None = None,
+    ) -> AsyncTypedRef[C]:  # fmt: skip
         """See :meth:`hubq.ChildRef.options`."""
-        return AsyncTypedRef(self._driver, self._kind, self.child_id, self._options.changed(timeout))
+        return AsyncTypedRef(
+            self._driver, self._kind, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout)
+        )
 
     @overload
     async def call(
@@ -97,8 +107,8 @@ class AsyncTypedRef(Generic[C]):
 
     async def call(self, method: Method, /, *args: Any, **kwargs: Any) -> Any:
         """See :meth:`TypedRef.call`."""
-        name = method_of_class(self._kind, method)
-        return await call_async(self._driver, self.child_id, name, args, kwargs, self._options)
+        found = method_of_class(self._kind, method)
+        return await call_async(self._driver, self.child_id, found, args, kwargs, self._options)
 
     @overload
     async def cast(self, method: Callable[Concatenate[C, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
@@ -108,7 +118,9 @@ class AsyncTypedRef(Generic[C]):
 
     async def cast(self, method: Method, /, *args: Any, **kwargs: Any) -> None:
         """See :meth:`TypedRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""
-        await cast_async(self._driver, self.child_id, method_of_class(self._kind, method), args, kwargs)
+        await cast_async(
+            self._driver, self.child_id, method_of_class(self._kind, method)[0], args, kwargs, self._options
+        )
 
     def __repr__(self) -> str:
         return f"<AsyncTypedRef {self._kind.__name__} {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"

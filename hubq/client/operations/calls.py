@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from hubq.client.asking.calling import cycle, waiting_behind
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Collect, Operation, Send, Withdraw
 from hubq.client.operations.call_options import CallOptions
-from hubq.core.child import MOST_METHOD, is_method_name
+from hubq.core.child import MOST_METHOD, is_method_name, is_read
 from hubq.core.hashing import checked_child_id
 from hubq.errors import (
     BY_WORD,
@@ -24,7 +26,8 @@ from hubq.errors import (
     Unreadable,
 )
 from hubq.store.codec import checked_size, decode
-from hubq.store.mailbox import Outgoing
+from hubq.store.header import Header
+from hubq.store.mailbox import HEADED, Outgoing
 
 
 def checked_method(child_id: str, method: str) -> str:
@@ -37,20 +40,48 @@ def checked_method(child_id: str, method: str) -> str:
     return method
 
 
-def send(hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool) -> Operation[str]:
+def send(
+    hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool,
+    header: Header | None = None,
+) -> Operation[str]:  # fmt: skip
     """Put one message into a child's mailbox; its id."""
     method = checked_method(checked_child_id(child_id), method)
     checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
-    draft = Outgoing("call" if reply else "cast", child_id, method, payload, timeout, reply)
+    kind = "call" if reply else "cast"
+    if header is not None:
+        kind, payload = HEADED, header.before(payload)
+    draft = Outgoing(kind, child_id, method, payload, timeout, reply)
     ((message_id, word),) = yield Send([draft])
     _raise_refusal(hub, child_id, word)
     return str(message_id)
 
 
-def call(hub: HubContext, child_id: str, method: str, payload: bytes, options: CallOptions) -> Operation[Any]:
-    """Send a message and wait for its reply."""
+def header_of(
+    child_id: str, method: str, options: CallOptions, known: Callable[..., Any] | None = None, waits: bool = True
+) -> Header | None:
+    """What a message carries besides its arguments; None for nearly all. ``known``: the method itself, if it is known; ``waits``:
+    its sender waits for the answer.
+
+    Raises :class:`~hubq.errors.CallCycle` if it would wait for itself. (If the method is not known, its node says so.)
+    """
+    chain = waiting_behind(options.timeout) if waits else ()
+    if chain and known is not None and not is_read(known):
+        error = cycle(chain, child_id, method)
+        if error is not None:
+            raise error
+    if not chain and not options.key:
+        return None
+    return Header(chain, options.key, int(options.keep * 1000) if options.key else 0)
+
+
+def call(
+    hub: HubContext, child_id: str, method: str, payload: bytes, options: CallOptions,
+    known: Callable[..., Any] | None = None,
+) -> Operation[Any]:  # fmt: skip
+    """Send a message and wait for its reply. ``known``: the method itself, if it is known."""
     timeout = options.timeout
-    message_id = yield from send(hub, child_id, method, payload, timeout=timeout, reply=True)
+    header = header_of(child_id, method, options, known)
+    message_id = yield from send(hub, child_id, method, payload, timeout=timeout, reply=True, header=header)
     replies = yield Collect([message_id], timeout)
     if message_id in replies:
         return answer_of(*replies[message_id], what=f"{child_id}.{method}")
@@ -65,6 +96,12 @@ def call(hub: HubContext, child_id: str, method: str, payload: bytes, options: C
         raise CallTimeout(f"{what}; it was not run, and will not be: no node serves it, start a worker", may_run=False)
     place = f"its node is {node!r}" if node != "-" else "no node serves it: start a worker"
     raise CallTimeout(f"{what}; it may have been run, or be running still ({place})")
+
+
+def cast(hub: HubContext, child_id: str, method: str, payload: bytes, options: CallOptions) -> Operation[str]:
+    """Send a message that nobody waits for; its id."""
+    header = header_of(child_id, method, options, waits=False) if options.key else None
+    return (yield from send(hub, child_id, method, payload, timeout=0, reply=False, header=header))
 
 
 def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:

@@ -9,11 +9,13 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any, Protocol
 
+from hubq.client.asking.calling import set_handling
 from hubq.core.child import methods_of
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.errors import HubqError, NotSendable, PayloadTooLarge, UnknownMethod, word_for
 from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures, why_of
+from hubq.node.children.kept_replies import KeptReplies
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
 from hubq.node.held.holding import HostedChild
@@ -56,8 +58,8 @@ class Handler:
 
     def __init__(
         self, standing: Standing, sizes: Sizes, methods: Methods, threads: Executor, outcomes: Outcomes,
-        endings: Endings, failures: Failures, copy_states: LaysState, quiet: set[str], ending: asyncio.Event,
-        broken: asyncio.Queue[HostedChild],
+        endings: Endings, failures: Failures, kept_replies: KeptReplies, copy_states: LaysState, quiet: set[str],
+        ending: asyncio.Event, broken: asyncio.Queue[HostedChild],
     ) -> None:  # fmt: skip
         self.handled = 0
         self.raised = 0
@@ -68,6 +70,7 @@ class Handler:
         self._outcomes = outcomes
         self._endings = endings
         self._failures = failures
+        self._kept_replies = kept_replies
         self._copy_states = copy_states
         self._quiet = quiet
         self._ending = ending
@@ -97,6 +100,11 @@ class Handler:
                 hosted.taken(take_state(hosted, self._sizes.state))
             checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
             args, kwargs = decode(message.payload)
+            set_handling(in_hand)
+            if message.header is not None and await self._kept_replies.answered(hosted, in_hand, args, kwargs):
+                if hosted.stopping:
+                    self._endings.end(hosted)
+                return
             if is_async:
                 result = await method(instance, *args, **kwargs)
             else:
@@ -126,7 +134,7 @@ class Handler:
             self._raised(hosted, in_hand, error)
             return
         try:
-            answer = encode(result) if message.reply_to else b""
+            answer = encode(result) if message.reply_to or message.header is not None else b""
             checked_size(answer, self._sizes.payload, f"the result of {message.method}")
         except PayloadTooLarge as error:
             self._raised(hosted, in_hand, error)
@@ -180,6 +188,8 @@ class Handler:
             hosted.reached_unseen(cursor)
         in_hand.succeeded(answer, envelope)
         self._outcomes.settle(hosted, in_hand)
+        if in_hand.message.header is not None:
+            self._kept_replies.keep(hosted, in_hand)
         if hosted.stopping:
             self._endings.end(hosted)
 
@@ -220,6 +230,8 @@ class Handler:
         raised = Raised.of(error)
         self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, raised.trace)
         self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, raised.trace, envelope)
+        if message.header is not None and hosted.kind.on_error == "keep":
+            self._kept_replies.keep(hosted, in_hand)  # it has changed the child: it must not be run again
         if hosted.stopping:
             self._endings.end(hosted)
 

@@ -14,6 +14,7 @@ from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler
+from hubq.node.children.kept_replies import KeptReplies
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods
@@ -100,7 +101,7 @@ class Household:
         self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
         self.handler = Handler(
             self.standing, Sizes(config), methods or Methods(), self.threads, self.outcomes, self.endings, self.failures,
-            self.copy_states, self.quiet, self.ending, broken,
+            KeptReplies(self.group, self.outcomes), self.copy_states, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
         self.lives = Lives(
