@@ -2,6 +2,7 @@
 
 from hubq.client.current import current_hub
 from hubq.client.discovery import HubInfo, hubs
+from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.faces.jobs import Jobs
 from hubq.client.faces.ref import AsyncChildRef, ChildRef
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
@@ -38,6 +39,7 @@ from hubq.errors import (
     NoCurrentHub,
     NoSuchJob,
     NotAlive,
+    NotCancelled,
     NotImportable,
     NotReplicated,
     NotSendable,
@@ -76,11 +78,13 @@ provide_jobs(_jobs_of)
 
 __all__ = [
     "AlreadyStarted",
+    "AsyncCallFuture",
     "AsyncChildRef",
     "AsyncResumableJob",
     "AsyncTypedRef",
     "CallCycle",
     "CallFailed",
+    "CallFuture",
     "CallTimeout",
     "Cancelled",
     "CentralizedLoadBalancer",
@@ -119,6 +123,7 @@ __all__ = [
     "NoSuchJob",
     "NodeStatus",
     "NotAlive",
+    "NotCancelled",
     "NotImportable",
     "NotReplicated",
     "NotSendable",

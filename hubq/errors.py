@@ -98,6 +98,10 @@ class Cancelled(HubqError):
     """A call was cancelled before its handler had ended: nothing of it was applied."""
 
 
+class NotCancelled(HubqError):
+    """A call was not cancelled: it runs in a thread, or nobody has said what became of it."""
+
+
 class CallCycle(HubqError, RuntimeError):
     """A call would wait for itself: the called child, or one that waits for it, is the caller. The message names the chain."""
 

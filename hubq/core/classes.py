@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit, reads_of
+from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit, is_read, reads_of
 from hubq.core.spec import DURABILITIES
 from hubq.errors import ConfigError, StartFailed
 
@@ -151,6 +151,8 @@ def _check_names(kind: type[Child]) -> None:
             )
         if name in OPTIONS and (callable(value) or isinstance(value, property | classmethod | staticmethod)):
             raise ConfigError(f"{where} is a setting of hubq.Child, and no method: choose another name")
+        if name in HEARD and is_read(value):
+            raise ConfigError(f"{where} is marked as @read, but no caller can call it: mark methods of your own")
         if name == "run":
             _check_run(value, where)
 

@@ -33,6 +33,7 @@ from hubq.node.children.methods import Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
+from hubq.node.children.reads import Reads
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
@@ -68,6 +69,7 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.burials import Burials
+from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.forwarder import Forwarder
@@ -140,7 +142,7 @@ class Wiring:
         self._mailbox()
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
-            self.copies, self.withdrawals, self.interventions, self.parked, self.reports,
+            self.copies, self.withdrawals, self.cancellations, self.interventions, self.parked, self.reports,
         )  # fmt: skip
         self.pulse = Pulse(
             self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.failed_builds,
@@ -202,12 +204,15 @@ class Wiring:
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
         ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
+        may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
+        self.reads = Reads(
+            self.standing, background, self.sizes, methods, threads, self.outcomes, self.failures, may_handle
+        )
         self.handler = Handler(
-            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures,
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, self.reads,
             KeptReplies(group, self.outcomes), states, self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
-        may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
         self.message_trials = MessageTrials(self.marks, self.handler, may_handle)
         self.balancing = DistributionTraits.of(hub.distribution).balancing
         handle: Handle = self.message_trials.handle
@@ -355,12 +360,13 @@ class Wiring:
             self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(
-            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings
+            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings, self.reads
         )
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.forwarder = Forwarder(group, self.register, self.outboxes)
         self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)
+        self.cancellations = Cancellations(group, self.register, self.cursors, self.queue, self.outcomes, self.reads)
         self.interventions = Interventions(
             group, background, self.events, self.register, self.cursors, self.queue, self.outcomes, self.endings,
             self.lives,

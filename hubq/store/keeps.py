@@ -13,7 +13,7 @@ from hubq.store.saying import SayingLimits, Section
 _LINE = re.compile(rb"(\d{1,20}-\d{1,20}) ([0-9a-f]{32}) ([a-z_]{1,40})")
 
 
-class Kept(NamedTuple):
+class KeptReply(NamedTuple):
     """The outcome of the message that came first with its key: the ``word`` and ``payload`` of its reply.
 
     ``entry`` is its place in the mailbox, ``fingerprint`` stands for its method and arguments. It is kept for ``keep`` ms.
@@ -37,7 +37,7 @@ class Kept(NamedTuple):
         return f"{self.entry} {self.fingerprint} {self.word}\n".encode() + self.payload
 
     @staticmethod
-    def section(keys: Keys, shard: int, said: Sequence[Kept], limits: SayingLimits) -> Section:
+    def section(keys: Keys, shard: int, said: Sequence[KeptReply], limits: SayingLimits) -> Section:
         """What is kept for children of ``shard``."""
         names = [keys.kept(shard, kept.sender, kept.key) for kept in said]
         args: list[Arg] = []
@@ -46,19 +46,19 @@ class Kept(NamedTuple):
         return Section("keeps", names, args)
 
 
-def read_kept(keys: Keys, shard: int, child: str, key: str) -> Command[Kept | None]:
+def read_kept(keys: Keys, shard: int, child: str, key: str) -> Command[KeptReply | None]:
     """The outcome that is kept under a key of a child. What hubq has not written counts as none.
 
     >>> read_kept(Keys("h"), 0, "a", "k").read(b"7-0 " + b"0" * 32 + b" ok\\np...")
-    Kept(sender='a', key='k', keep=0, entry='7-0', fingerprint='00000000000000000000000000000000', word='ok', payload=b'p...')
+    KeptReply(sender='a', key='k', keep=0, entry='7-0', fingerprint='00000000000000000000000000000000', word='ok', payload=b'p...')
     """
 
-    def read(answer: bytes | None) -> Kept | None:
+    def read(answer: bytes | None) -> KeptReply | None:
         line, newline, payload = (answer or b"").partition(b"\n")
         found = _LINE.fullmatch(line)
         if found is None or not newline:
             return None
         entry, fingerprint, word = (part.decode() for part in found.groups())
-        return Kept(child, key, 0, entry, fingerprint, word, payload)
+        return KeptReply(child, key, 0, entry, fingerprint, word, payload)
 
     return plain("GET", keys.kept(shard, child, key), read=read)

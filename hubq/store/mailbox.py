@@ -265,16 +265,29 @@ def mailbox_length(keys: Keys, shard: int) -> Command[int]:
     return plain("XLEN", keys.mailbox(shard), read=int)
 
 
+class Asks(NamedTuple):
+    """Who asks to cancel a call, and the id of the answer."""
+
+    client: str = ""
+    answer_id: str = ""
+
+
+#: A call is not to be cancelled.
+NOBODY = Asks()
+
+
 def withdraw_call(
-    keys: Keys, shard: int, child: str, client: str, message_id: str, nodes: Sequence[str] = ()
+    keys: Keys, shard: int, child: str, client: str, message_id: str, asks: Asks = NOBODY, nodes: Sequence[str] = ()
 ) -> Command[str]:
-    """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty if no node has ever joined."""
+    """Ask a child's node whether a call of this client was begun; if somebody ``asks`` for that, to cancel it. The answer: the node,
+    ``-`` for none now, empty if no node has ever joined.
+    """
     return run_script(
         "withdraw_call",
         [keys.mailbox(shard), *map(keys.control, nodes)],
-        [keys.owners, keys.epoch, shard, child, client, message_id, *nodes],
+        [keys.owners, keys.epoch, shard, child, client, message_id, *asks, *nodes],
         lambda answer: text(answer[1]),
-        lambda nodes: withdraw_call(keys, shard, child, client, message_id, nodes),
+        lambda nodes: withdraw_call(keys, shard, child, client, message_id, asks, nodes),
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, assert_type
 
-from hubq import AsyncChildRef, AsyncTypedRef, Child, ChildRef, Hub, TypedRef
+from hubq import AsyncCallFuture, AsyncChildRef, AsyncTypedRef, CallFuture, Child, ChildRef, Hub, TypedRef
 
 hub = Hub("types")
 
@@ -49,6 +49,9 @@ def waiting() -> None:
     assert_type(room.call("post", "ann", "hi"), Any)
     assert_type(room.options(timeout=2), TypedRef[Room])
     assert_type(room.options(timeout=2).call(Room.post, "ann", "hi"), int)
+    assert_type(room.begin(Room.post, "ann", "hi"), CallFuture[int])
+    assert_type(room.begin(Room.read).result(timeout=3), list[str])
+    assert_type(room.begin(Room.read).cancel(), bool)
     room.cast(Room.post, "ann", "hi")
     room.cast("post", "ann", "hi")
 
@@ -61,6 +64,8 @@ def waiting() -> None:
     room.call(Room.topic)  # type: ignore[misc]
     room.call(3)  # type: ignore[call-overload]
     room.cast(Room.post, "ann")  # type: ignore[call-overload]
+    room.begin(Stock.take, 1)  # type: ignore[call-overload]
+    room.begin(Room.post, "ann", 3)  # type: ignore[call-overload]
     room.cast(Stock.take, 1)  # type: ignore[call-overload]
     room.options(timeout="2")  # type: ignore[arg-type]
     hub.ref(int, "room-1")  # type: ignore[type-var]
@@ -83,6 +88,9 @@ async def awaiting() -> None:
     assert_type(await room.call(Room.read), list[str])
     assert_type(await room.call("post", "ann", "hi"), Any)
     assert_type(await room.options(timeout=2).call(Room.post, "ann", text="hi"), int)
+    assert_type(room.begin(Room.post, "ann", "hi"), AsyncCallFuture[int])
+    assert_type(await room.begin(Room.read), list[str])
+    assert_type(await room.begin(Room.read).cancel(), bool)
     await room.cast(Room.post, "ann", "hi")
 
     await room.call(Room.post, "ann")  # type: ignore[call-overload]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.operations import calls
 from hubq.client.operations.call_options import CallOptions
 from hubq.core.methods import Method, name_of_method
@@ -86,3 +87,31 @@ async def _cast_traced(
 ) -> str:
     with tracing.sending("cast", child_id, method) as traced:
         return await driver.drive(calls.cast(driver.context, child_id, method, traced(payload), options))
+
+
+def begin(
+    driver: Driver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+) -> CallFuture[Any]:
+    """Send a call whose result is asked for later."""
+    name, known = method
+    payload, context, asker = payload_of(child_id, name, args, kwargs), driver.context, driver.asker()
+    if context.tracing is None:
+        begun = asker.drive(calls.begin(context, child_id, name, payload, options, known))
+    else:
+        with context.tracing.sending("call", child_id, name) as traced:
+            begun = asker.drive(calls.begin(context, child_id, name, traced(payload), options, known))
+    return CallFuture(driver, asker, begun)
+
+
+def begin_async(
+    driver: AsyncDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any],
+    options: CallOptions,
+) -> AsyncCallFuture[Any]:  # fmt: skip
+    """Send a call whose result is awaited later."""
+    name, known = method
+    payload, context = payload_of(child_id, name, args, kwargs), driver.context
+    if context.tracing is None:
+        return AsyncCallFuture(driver, calls.begin(context, child_id, name, payload, options, known), options.timeout)
+    with context.tracing.sending("call", child_id, name) as traced:
+        begin = calls.begin(context, child_id, name, traced(payload), options, known)
+        return AsyncCallFuture(driver, begin, options.timeout)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
-from hubq.client.faces.asks import call, call_async, cast, cast_async, named
+from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async, named
+from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.operations.call_options import PLAIN, CallOptions
 from hubq.core.hashing import checked_child_id
 from hubq.core.methods import Method, name_of_method
@@ -52,6 +53,14 @@ class ChildRef:
         options = self._options if timeout is None else self._options.changed(timeout)
         return call(self._driver, self.child_id, named(method), args, kwargs, options)
 
+    def begin(self, method: Method, *args: Any, **kwargs: Any) -> CallFuture[Any]:
+        """Call a method, and wait for its result later: ``future.result()``. ``future.cancel()`` cancels it.
+
+        Raises what sending it raises: :class:`~hubq.errors.UnknownChild`, :class:`~hubq.errors.MailboxFull`,
+        :class:`~hubq.errors.RedisUnavailable`.
+        """
+        return begin(self._driver, self.child_id, named(method), args, kwargs, self._options)
+
     def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """Send a message; returns when it is safe in the child's mailbox."""
         cast(self._driver, self.child_id, name_of_method(method), args, kwargs, self._options)
@@ -81,6 +90,12 @@ class AsyncChildRef:
         """See :meth:`ChildRef.call`."""
         options = self._options if timeout is None else self._options.changed(timeout)
         return await call_async(self._driver, self.child_id, named(method), args, kwargs, options)
+
+    def begin(self, method: Method, *args: Any, **kwargs: Any) -> AsyncCallFuture[Any]:
+        """Call a method, and await its result later: ``await future``. ``await future.cancel()`` cancels it. (What sending it raises
+        is raised by ``await future``.)
+        """
+        return begin_async(self._driver, self.child_id, named(method), args, kwargs, self._options)
 
     async def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """See :meth:`ChildRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""

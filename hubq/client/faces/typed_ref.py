@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from hubq.client.asking.driver import AsyncDriver, Driver
-from hubq.client.faces.asks import call, call_async, cast, cast_async
+from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async
+from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.operations.call_options import PLAIN, CallOptions
 from hubq.core.child import Child
 from hubq.core.hashing import checked_child_id
@@ -61,6 +62,22 @@ class TypedRef(Generic[C]):
         return call(self._driver, self.child_id, found, args, kwargs, self._options)
 
     @overload
+    def begin(
+        self, method: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> CallFuture[R]: ...
+
+    @overload
+    def begin(self, method: Callable[Concatenate[C, P], R], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[R]: ...
+
+    @overload
+    def begin(self, method: str, /, *args: Any, **kwargs: Any) -> CallFuture[Any]: ...
+
+    def begin(self, method: Method, /, *args: Any, **kwargs: Any) -> CallFuture[Any]:
+        """See :meth:`hubq.ChildRef.begin`."""
+        found = method_of_class(self._kind, method)
+        return begin(self._driver, self.child_id, found, args, kwargs, self._options)
+
+    @overload
     def cast(self, method: Callable[Concatenate[C, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
 
     @overload
@@ -109,6 +126,24 @@ class AsyncTypedRef(Generic[C]):
         """See :meth:`TypedRef.call`."""
         found = method_of_class(self._kind, method)
         return await call_async(self._driver, self.child_id, found, args, kwargs, self._options)
+
+    @overload
+    def begin(
+        self, method: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncCallFuture[R]: ...
+
+    @overload
+    def begin(
+        self, method: Callable[Concatenate[C, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncCallFuture[R]: ...
+
+    @overload
+    def begin(self, method: str, /, *args: Any, **kwargs: Any) -> AsyncCallFuture[Any]: ...
+
+    def begin(self, method: Method, /, *args: Any, **kwargs: Any) -> AsyncCallFuture[Any]:
+        """See :meth:`hubq.AsyncChildRef.begin`."""
+        found = method_of_class(self._kind, method)
+        return begin_async(self._driver, self.child_id, found, args, kwargs, self._options)
 
     @overload
     async def cast(self, method: Callable[Concatenate[C, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None: ...

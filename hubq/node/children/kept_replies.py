@@ -16,7 +16,7 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.runtime.group import Group
 from hubq.store.codec import encode
-from hubq.store.keeps import Kept, read_kept
+from hubq.store.keeps import KeptReply, read_kept
 from hubq.store.mailbox import Message
 
 log = logging.getLogger("hubq.node")
@@ -28,7 +28,7 @@ class KeptReplies:
     def __init__(self, group: Group, outcomes: Outcomes) -> None:
         self._group = group
         self._outcomes = outcomes
-        self._under_way: dict[tuple[str, str], Kept] = {}  # child and key -> in no commit that Redis has answered
+        self._under_way: dict[tuple[str, str], KeptReply] = {}  # child and key -> in no commit that Redis has answered
 
     async def answered(
         self, hosted: HostedChild, in_hand: InHand, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -55,7 +55,7 @@ class KeptReplies:
             self._outcomes.answer(hosted, message, found.word, found.payload)
         return True
 
-    async def _read(self, hosted: HostedChild, key: str) -> Kept | None:
+    async def _read(self, hosted: HostedChild, key: str) -> KeptReply | None:
         group = self._group
         command = read_kept(group.keys, hosted.holding.shard, hosted.child_id, key)
         while True:
@@ -72,13 +72,13 @@ class KeptReplies:
             return
         payload = in_hand.payload or encode(None)
         entry = in_hand.message.entry.decode()
-        kept = Kept(hosted.child_id, header.key, header.keep, entry, in_hand.mark, in_hand.word, payload)
+        kept = KeptReply(hosted.child_id, header.key, header.keep, entry, in_hand.mark, in_hand.word, payload)
         place = hosted.child_id, header.key
         self._under_way[place] = kept
         hosted.holding.effects.said.append(kept)
         hosted.holding.next_commit().add_done_callback(partial(self._committed, place, kept))
 
-    def _committed(self, place: tuple[str, str], kept: Kept, commit: asyncio.Future[None]) -> None:
+    def _committed(self, place: tuple[str, str], kept: KeptReply, commit: asyncio.Future[None]) -> None:
         if not commit.cancelled():
             commit.exception()  # (too few replicas have confirmed it: who waits for that is told)
         if self._under_way.get(place) is kept:

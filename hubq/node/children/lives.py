@@ -125,6 +125,8 @@ class Lives:
         if recorder.records:
             recorder.begun(hosted)
             self._queue.changed()
+        if hosted.kind._reads is not None and hosted.boundary is None:
+            self._saver.take_first(hosted)  # before run() changes anything
         self.start_run(hosted)
         self._pumps.resume(hosted)
 

@@ -34,7 +34,12 @@ def take_state(hosted: HostedChild, limit: int) -> bytes:
 def takes_boundaries(hosted: HostedChild) -> bool:
     """Whether ``hosted.boundary`` is taken after every message. If not, it may be as old as the child's start here."""
     kind = hosted.kind
-    return kind.on_error == "rollback" or kind.durability == "commit" or hosted.holding.recorder.records
+    return (
+        kind.on_error == "rollback"
+        or kind.durability == "commit"
+        or hosted.holding.recorder.records
+        or kind._reads is not None
+    )
 
 
 def lay_state(hosted: HostedChild, data: bytes) -> None:

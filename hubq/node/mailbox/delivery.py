@@ -9,6 +9,7 @@ from hubq.errors import word_for
 from hubq.node.children.endings import Endings
 from hubq.node.children.outcomes import Outcomes, error_payload
 from hubq.node.children.pumps import Pumps
+from hubq.node.children.reads import Reads
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.mailbox.burials import Burials
@@ -28,6 +29,7 @@ class Delivery:
         burials: Burials,
         outcomes: Outcomes,
         endings: Endings,
+        reads: Reads,
     ) -> None:
         self._queue_limit = config.queue_limit
         self._queue_bytes = config.queue_bytes
@@ -37,6 +39,7 @@ class Delivery:
         self._burials = burials
         self._outcomes = outcomes
         self._endings = endings
+        self._reads = reads
 
     def deliver(self, holding: Holding, message: Message) -> None:
         """Queue it for its child if the child is here and has room."""
@@ -59,6 +62,9 @@ class Delivery:
         if hosted.life is Life.PARKED:
             if message.kind == "stop":
                 self._endings.stop_parked(hosted, message)
+            return
+        reads = hosted.kind._reads
+        if reads is not None and message.method in reads and self._reads.begin(hosted, message):
             return
         if message.header is not None and self._closes_cycle(hosted, message):
             return

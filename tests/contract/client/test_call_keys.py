@@ -76,7 +76,9 @@ def test_run_once_and_answered_each_time(play: Any) -> None:
         assert await hub.aio.ref("Till").options(key="order-7").call("pay", "ann", 3) == 1
         assert await asyncio.to_thread(hub.ref(Till, "Till").options(key="order-7").call, Till.pay, "ann", 3) == 1
         for wrong in (once.call(Till.pay, "ann", 4), once.call(Till.pay_slowly, "ann")):
-            with pytest.raises(KeyReused, match=r"^Till\.pay\w*: the key 'order-7' was used for another method or other"):
+            with pytest.raises(
+                KeyReused, match=r"^Till\.pay\w*: the key 'order-7' was used for another method or other"
+            ):
                 await wrong
         assert await till.options(key="order-8").call(Till.pay, "ann", 3) == 3, "another key"
         assert await hub.aio.ref(Till, "Diary").options(key="order-7").call(Till.pay, "ann", 3) == 1, "another child"

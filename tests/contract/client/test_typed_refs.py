@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
-import re
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from hubq import CallTimeout, Child, ConfigError, Hub, InvalidChildId, UnknownMethod
 from hubq.testing import Cluster
-
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "guide-typed.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 class Named(Child):
@@ -113,27 +103,3 @@ def test_what_is_refused_before_anything_is_sent() -> None:
             await hub.aio.ref(Room, "room-1").cast("post")
 
     asyncio.run(awaiting())
-
-
-@pytest.fixture
-def typed(server: Any) -> Iterator[ModuleType]:
-    """The module of the guide's page."""
-    module = ModuleType("typed")
-    sys.modules["typed"] = module
-    exec(BLOCKS[0], module.__dict__)
-    module.hub.connect_to(server)
-    yield module
-    del sys.modules["typed"]
-
-
-def test_the_page(typed: Any) -> None:
-    async def scenario() -> str:
-        async with Cluster(typed.hub) as cluster:
-            await cluster.start("a")
-            said = io.StringIO()
-            with contextlib.redirect_stdout(said):
-                for block in BLOCKS[1:]:
-                    await asyncio.to_thread(exec, block, {})
-            return said.getvalue()
-
-    assert asyncio.run(scenario()) == "1\n3\n"

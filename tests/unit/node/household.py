@@ -21,6 +21,7 @@ from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
+from hubq.node.children.reads import Reads
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
@@ -99,9 +100,14 @@ class Household:
         self.services = ChildServices("a", self.signals, self.saver, self.endings, sayings)
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
+        methods = methods or Methods()
+        self.reads = Reads(
+            self.standing, self.background, Sizes(config), methods, self.threads, self.outcomes, self.failures,
+            self.gate.may_handle,
+        )  # fmt: skip
         self.handler = Handler(
-            self.standing, Sizes(config), methods or Methods(), self.threads, self.outcomes, self.endings, self.failures,
-            KeptReplies(self.group, self.outcomes), self.copy_states, self.quiet, self.ending, broken,
+            self.standing, Sizes(config), methods, self.threads, self.outcomes, self.endings, self.failures,
+            self.reads, KeptReplies(self.group, self.outcomes), self.copy_states, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
         self.lives = Lives(
