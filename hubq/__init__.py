@@ -6,6 +6,7 @@ from hubq.client.faces.jobs import Jobs
 from hubq.client.faces.ref import AsyncChildRef, ChildRef
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.client.faces.start_future import StartFuture
+from hubq.client.faces.typed_ref import AsyncTypedRef, TypedRef
 from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
@@ -74,6 +75,7 @@ __all__ = [
     "AlreadyStarted",
     "AsyncChildRef",
     "AsyncResumableJob",
+    "AsyncTypedRef",
     "CallFailed",
     "CallTimeout",
     "CentralizedLoadBalancer",
@@ -136,6 +138,7 @@ __all__ = [
     "StateTooNew",
     "StaticQuorum",
     "StopResult",
+    "TypedRef",
     "UnknownChild",
     "UnknownMethod",
     "Unreadable",

@@ -16,11 +16,13 @@ from hubq.client.faces.jobs import JobMethods, Jobs
 from hubq.client.faces.queries import Queries
 from hubq.client.faces.ref import ChildRef
 from hubq.client.faces.start_future import StartFuture
+from hubq.client.faces.typed_ref import TypedRef
 from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StopResult
 from hubq.config import CHANGE_TIMEOUT, Config, checked_name, redis_url
-from hubq.core.classes import ClassBook
+from hubq.core.child import Child
+from hubq.core.classes import ClassBook, child_class
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
 from hubq.hooks import DATA, Hook, HookBook
@@ -36,6 +38,7 @@ from hubq.strategies.synchronization import PubSub, Synchronization
 from hubq.tracing import Tracing
 
 C = TypeVar("C", bound=Callable[..., Any])
+K = TypeVar("K", bound=Child)
 
 _make_jobs: Callable[[Hub], Jobs]
 
@@ -280,9 +283,21 @@ class Hub(Queries, JobMethods):
         operation = stops.stop_children(self.driver.context, children, timeout, disable_logging=disable_logging)
         return self.driver.drive(operation)
 
-    def ref(self, child_id: str) -> ChildRef:
-        """A child by its name."""
-        return ChildRef(self.driver, child_id)
+    @overload
+    def ref(self, child_id: str, /) -> ChildRef: ...
+
+    @overload
+    def ref(self, target: type[K], child_id: str, /) -> TypedRef[K]: ...
+
+    def ref(self, target: str | type[K], child_id: str = "", /) -> ChildRef | TypedRef[K]:
+        """A child by its name: ``hub.ref("room-1")``. Or with its class: ``hub.ref(Room, "room-1")``. Then type checkers know its
+        methods, and a method that the class has not is refused before anything is sent.
+
+        Raises :class:`~hubq.errors.InvalidChildId`, and :class:`~hubq.errors.ConfigError` for what is no class of children.
+        """
+        if isinstance(target, str):
+            return ChildRef(self.driver, target)
+        return TypedRef(self.driver, child_class(target), child_id)
 
     def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
         """Send many messages in few requests; returns when they are safe in their mailboxes. Each is a tuple: child id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit
@@ -95,6 +95,22 @@ def as_child_class(target: Any) -> type[Child]:
         f"{target!r} cannot be a child: give a class derived from hubq.Child, or an `async def` function "
         "that takes a context first"
     )
+
+
+K = TypeVar("K", bound=Child)
+
+
+def child_class(target: type[K]) -> type[K]:
+    """The class itself, if it is one of children.
+
+    Raises :class:`~hubq.errors.ConfigError`.
+    """
+    if not inspect.isclass(target):
+        raise ConfigError(
+            f"{target!r} is no class: give a class derived from hubq.Child, or only the name of the child"
+        )
+    as_child_class(target)
+    return target
 
 
 def _check_class(kind: type[Child]) -> None:

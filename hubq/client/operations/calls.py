@@ -8,13 +8,13 @@ import msgspec
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Collect, Operation, Send, Withdraw
+from hubq.client.operations.call_options import CallOptions
 from hubq.core.child import MOST_METHOD, is_method_name
 from hubq.core.hashing import checked_child_id
 from hubq.errors import (
     BY_WORD,
     CallFailed,
     CallTimeout,
-    ConfigError,
     HubqError,
     MailboxFull,
     Partitioned,
@@ -25,22 +25,6 @@ from hubq.errors import (
 )
 from hubq.store.codec import checked_size, decode
 from hubq.store.mailbox import Outgoing
-
-#: The longest time-out, seconds: a year.
-MOST_TIMEOUT = 365 * 86_400
-
-
-def checked_timeout(timeout: float) -> float:
-    """Seconds above 0, at most a year, or :class:`ConfigError`.
-
-    >>> checked_timeout(1e17)
-    Traceback (most recent call last):
-    hubq.errors.ConfigError: timeout=1e+17: give seconds above 0, at most 31536000 (a year)
-    """
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not number or not 0 < timeout <= MOST_TIMEOUT:  # NaN is not
-        raise ConfigError(f"timeout={timeout!r}: give seconds above 0, at most {MOST_TIMEOUT} (a year)")
-    return timeout
 
 
 def checked_method(child_id: str, method: str) -> str:
@@ -63,9 +47,10 @@ def send(hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout
     return str(message_id)
 
 
-def call(hub: HubContext, child_id: str, method: str, payload: bytes, timeout: float) -> Operation[Any]:
+def call(hub: HubContext, child_id: str, method: str, payload: bytes, options: CallOptions) -> Operation[Any]:
     """Send a message and wait for its reply."""
-    message_id = yield from send(hub, child_id, method, payload, timeout=checked_timeout(timeout), reply=True)
+    timeout = options.timeout
+    message_id = yield from send(hub, child_id, method, payload, timeout=timeout, reply=True)
     replies = yield Collect([message_id], timeout)
     if message_id in replies:
         return answer_of(*replies[message_id], what=f"{child_id}.{method}")

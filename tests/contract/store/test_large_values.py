@@ -10,6 +10,7 @@ import pytest
 
 from hubq import CallFailed, Hub, PayloadTooLarge, RedisUnavailable, StateTooLarge
 from hubq.client.operations import calls
+from hubq.client.operations.call_options import CallOptions
 from hubq.store.codec import decode, encode
 from hubq.store.command import plain
 from hubq.store.connection import RedisServer, SyncRedis
@@ -121,6 +122,8 @@ def test_a_payload_with_many_traces_is_an_error_of_its_message(make_hub: Any) ->
             await hub.aio.start_child("c", Large)
             payload = b"t{}\n" * 100_000 + encode(((), {}))
             with pytest.raises(CallFailed, match="two traces"):
-                await connections.drive_here(hub, calls.call(connections.context_of(hub), "c", "counted", payload, 10))
+                await connections.drive_here(
+                    hub, calls.call(connections.context_of(hub), "c", "counted", payload, CallOptions(10))
+                )
 
     asyncio.run(scenario())
