@@ -23,6 +23,10 @@ class Unreadable(HubqError, ValueError):
     """What stands in Redis is not what hubq writes there: the message names the key. Somebody else has written it."""
 
 
+class StateTooNew(HubqError):
+    """A saved state has a later version than the class here: newer code has written it. Its child is offered to other workers."""
+
+
 class NotReplicated(HubqError):
     """Fewer replicas than ``wait_replicas`` have confirmed a write in time: a failover now may lose it.
 

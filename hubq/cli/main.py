@@ -11,6 +11,7 @@ import typer
 from hubq import __version__
 from hubq.cli.acl import acl_command
 from hubq.cli.bench import bench_command
+from hubq.cli.check import check_command
 from hubq.cli.children import call_command, cast_command, kill_command, start_command, stop_command, where_command
 from hubq.cli.dead import dead
 from hubq.cli.demo import demo_command
@@ -79,6 +80,9 @@ app.command("events", short_help="Show the latest events; --follow waits for mor
     events_command
 )
 app.command("config", short_help="Show the settings of a hub.", rich_help_panel=_LOOK)(config_command)
+app.command("check", short_help="Say whether this code can run a hub's children.", rich_help_panel=_OTHER)(
+    check_command
+)
 app.command("deploy", short_help="Print a Kubernetes manifest or a systemd unit.", rich_help_panel=_OTHER)(
     deploy_command
 )

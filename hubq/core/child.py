@@ -70,8 +70,14 @@ class Child:
     as if it had raised, and its caller gets :class:`~hubq.errors.HandlerOverdue`. A plain ``def`` cannot be cancelled: it is
     undone when its thread ends. :func:`time_limit` says otherwise for one method."""
 
+<<<<<<< HEAD
     _reads: ClassVar[frozenset[str] | None] = None
     """The names of its methods that only read (:func:`read`); None: it has none. (``hubq.core.classes`` writes it.)"""
+=======
+    state_version: ClassVar[int] = 1
+    """The version of what its state means, from 1. Raise it when attributes change their meaning, and bring old states up to date
+    in :meth:`upgrade_state`."""
+>>>>>>> main
 
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
@@ -141,12 +147,30 @@ class Child:
         """What is handed to the child's next incarnation; by default all attributes but the transient ones."""
         return {name: value for name, value in self.__dict__.items() if name not in self.transient}
 
+    def upgrade_state(self, state: Any, version: int) -> Any:
+        """Brings a state of an earlier ``version`` up to date, after ``__init__``: a dict of attributes (or what
+        :meth:`prepare_handover_state` of that version has returned). Returns the state as this version has it.
+
+        A class whose ``state_version`` is above 1 has its own.
+        """
+        return state
+
     def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
         """Makes the new state from the new child's own attributes and what was handed over; by default the latter.
 
         Called on the new child after ``__init__``. The dict it returns is laid over its attributes.
         """
         return handed
+
+
+C = TypeVar("C", bound=Child)
+
+
+def new_child(kind: type[C], host: Host) -> C:
+    """An instance whose ``__init__`` has not run yet, with what a node offers to it."""
+    instance = kind.__new__(kind)
+    instance._host = host
+    return instance
 
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -260,7 +284,15 @@ class FunctionChild(Child):
 FIXED = frozenset({"commit", "stop", "ref", "child_id", "node_name", "metadata", "redundancy_mode"})
 #: Names of ``Child`` that a class defines for hubq to call. Callers cannot call them.
 HEARD = frozenset(
-    {"run", "on_start", "on_stop", "prepare_handover_state", "alter_handover_state", "on_redundancy_signal"}
+    {
+        "run",
+        "on_start",
+        "on_stop",
+        "prepare_handover_state",
+        "alter_handover_state",
+        "upgrade_state",
+        "on_redundancy_signal",
+    }
 )
 #: Names of ``Child`` that are settings of a class.
 OPTIONS = frozenset(

@@ -119,6 +119,7 @@ def _check_class(kind: type[Child]) -> None:
     if kind.on_error not in ("rollback", "keep"):
         raise ConfigError(f"{kind.__name__}.on_error={kind.on_error!r}: give 'rollback' or 'keep'")
     checked_limit(f"{kind.__name__}.handler_timeout", kind.handler_timeout)
+    _check_version(kind)
     if isinstance(kind.transient, str):
         raise ConfigError(f"{kind.__name__}.transient={kind.transient!r}: give a tuple of attribute names")
     run = getattr(kind, "run", None)
@@ -128,6 +129,17 @@ def _check_class(kind: type[Child]) -> None:
         _check_names(kind)
         kind._reads = reads_of(kind) or None
         _CHECKED.add(kind)
+
+
+def _check_version(kind: type[Child]) -> None:
+    version = kind.state_version
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= 999_999:
+        raise ConfigError(f"{kind.__name__}.state_version={version!r}: give a whole number from 1 on")
+    if version > 1 and kind.upgrade_state is Child.upgrade_state:
+        raise ConfigError(
+            f"{kind.__name__}.state_version={version}, and it has no upgrade_state(self, state, version): without one, states of the "
+            "versions before would be taken for those of this one"
+        )
 
 
 #: Classes whose names are good. (Each start looks at its class.)

@@ -20,7 +20,7 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.register import Register
-from hubq.node.held.state import ATTRIBUTES, overrides, restore
+from hubq.node.held.state import overrides, restore
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
@@ -74,8 +74,6 @@ class Lives:
         try:
             if envelope is not None:
                 restore(hosted, envelope)
-                if envelope.form == ATTRIBUTES:
-                    hosted.laid(envelope.data)
         except BaseException as error:
             if torn_down(error):
                 raise

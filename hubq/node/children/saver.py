@@ -132,7 +132,7 @@ class Saver:
                 raise
             except BaseException as error:  # a task that raises it would end the event loop
                 raise StateNotSavable(f"prepare_handover_state raised {in_short(error)}") from error
-            data = encode_state(handed, self._sizes.state, hosted.child_id)
+            data = encode_state(handed, self._sizes.state, hosted.child_id, hosted.kind.state_version)
             check_comes_back(hosted.kind, handed, data, hosted.child_id)
             return hosted.child_id, envelope_of(hosted, data, HANDED)
         data = take_state(hosted, self._sizes.state)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from hubq.core.child import Child, Host
+from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
 from hubq.core.phase import Phase
 from hubq.node.held.changing import first_of
@@ -112,8 +112,7 @@ class HostedChild(KeptState):
 
     def copy_with(self, host: Host, state: dict[str, Any]) -> Child:
         """An object of its class that has only this state: ``__init__`` has not run, and nothing transient is there."""
-        copy = self.kind.__new__(self.kind)
-        copy._host = host
+        copy = new_child(self.kind, host)
         vars(copy).update(state)
         return copy
 

@@ -35,7 +35,6 @@ ASSIGNED = {
     "hubq/client/faces/jobs.py it.enqueue_at": "the same",
     "hubq/client/faces/jobs.py it.enqueue_in": "the same",
     "hubq/node/held/holding.py instance._host": "the child's own door to its node: its class is the user's, whose __init__ runs after",
-    "hubq/node/held/holding.py copy._host": "the same, for the copy on which a @read runs",
     "hubq/jobs/resumable.py function.hubq_child_class": "the same, for @hub.job(resumable=True)",
     "hubq/jobs/clock.py self._scheduler._connection": "RQ's scheduler takes a connection, and makes another one of it",
     "hubq/jobs/clock.py job.latest_enqueue_time": "RQ's CronJob: only RQ's own start sets when it ran last",

@@ -80,6 +80,9 @@ class Parts:
     def withdraw(self, message: object) -> None:
         self._tell("withdraw", message)
 
+    async def cancel(self, message: object) -> None:
+        self._tell("cancel", message)
+
     def intervene(self, message: object) -> None:
         self._tell("intervene", message)
 
