@@ -70,14 +70,12 @@ class Child:
     as if it had raised, and its caller gets :class:`~hubq.errors.HandlerOverdue`. A plain ``def`` cannot be cancelled: it is
     undone when its thread ends. :func:`time_limit` says otherwise for one method."""
 
-<<<<<<< HEAD
     _reads: ClassVar[frozenset[str] | None] = None
     """The names of its methods that only read (:func:`read`); None: it has none. (``hubq.core.classes`` writes it.)"""
-=======
+
     state_version: ClassVar[int] = 1
     """The version of what its state means, from 1. Raise it when attributes change their meaning, and bring old states up to date
     in :meth:`upgrade_state`."""
->>>>>>> main
 
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
