@@ -30,6 +30,8 @@ from hubq.store.mailbox import Message
 
 #: Most reads at the same time on one node. Those that come then wait for their turn among the other messages.
 MOST_READS = 1_000
+#: A read whose child is about to move looks after so many seconds whether it stays.
+LOOK_AGAIN = 0.05
 
 
 class Reads:
@@ -60,28 +62,33 @@ class Reads:
             return False
         place = hosted, message.entry
         if place not in self._running:  # (a child that was behind is given a message twice, perhaps)
-            task = self._background.run(self.run(hosted, message), f"{message.method} of child {hosted.child_id}")
+            task = self._background.run(
+                self.run(hosted, message, beside=True), f"{message.method} of child {hosted.child_id}"
+            )
             self._running[place] = message, task
             task.add_done_callback(lambda _: self._running.pop(place, None))
         return True
 
     def cancel(self, hosted: HostedChild, message_id: str, caller: str) -> bool:
-        """End a read that is running. False: there is no such."""
+        """End a read that is running. False: there is no such, or it is just moving."""
         for (child, _), (message, task) in list(self._running.items()):
-            if child is hosted and (message.id, message.reply_to) == (message_id, caller):
+            if child is hosted and (message.id, message.reply_to) == (message_id, caller) and _may_answer(hosted):
                 task.cancel()
                 error = Cancelled(f"{hosted.child_id}.{message.method} was cancelled while it ran: it only reads")
-                self._settle(hosted, message, word_for(error), error_payload(message, str(error), "Cancelled"))
+                self._outcomes.answer(hosted, message, word_for(error), error_payload(message, str(error), "Cancelled"))
                 return True
         return False
 
-    async def run(self, hosted: HostedChild, message: Message) -> None:
-        """Run a read, and answer it."""
+    async def run(self, hosted: HostedChild, message: Message, beside: bool = False) -> None:
+        """Run a read, and answer it. ``beside``: the child does not wait for it, and may move meanwhile."""
         set_handling(None)
+        word, payload = await self._outcome(hosted, message)
+        await self._settle(hosted, message, word, payload, beside)
+
+    async def _outcome(self, hosted: HostedChild, message: Message) -> tuple[str, bytes]:
         if message.deadline and message.deadline < self._standing.redis_now_ms():
             why = "its deadline had passed when its turn came"
-            self._settle(hosted, message, "overdue", error_payload(message, why))
-            return
+            return "overdue", error_payload(message, why)
         try:
             copy = self._copies.of(hosted)
             result = await self._result(hosted, message, copy)
@@ -99,10 +106,8 @@ class Reads:
                 raise
             raised = Raised.of(error)
             self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, raised.trace)
-            payload = error_payload(message, raised.text, raised.kind, raised.trace)
-            self._settle(hosted, message, word_for(error), payload)
-            return
-        self._settle(hosted, message, "ok", payload)
+            return word_for(error), error_payload(message, raised.text, raised.kind, raised.trace)
+        return "ok", payload
 
     async def _result(self, hosted: HostedChild, message: Message, copy: ReadCopy) -> Any:
         method, is_async = self._methods.read(hosted, message)
@@ -128,11 +133,21 @@ class Reads:
             raise NotSendable(f"the result of {message.method} cannot be pickled ({in_short(error)})") from error
         return checked_size(payload, self._sizes.payload, f"the result of {message.method}")
 
-    def _settle(self, hosted: HostedChild, message: Message, word: str, payload: bytes) -> None:
-        holding, child = hosted.holding, hosted.child_id
-        if holding.gone or holding.children.get(child) is not hosted:
+    async def _settle(self, hosted: HostedChild, message: Message, word: str, payload: bytes, beside: bool) -> None:
+        while beside and not _may_answer(hosted):
+            # It is about to move. If it stays after all, it has handled nothing meanwhile, and the answer holds.
+            if hosted.life is Life.ENDED or not await hosted.holding.is_open():
+                break
+            await asyncio.sleep(LOOK_AGAIN)
+        holding = hosted.holding
+        if holding.gone:
             return  # its next node reads the message
-        if not holding.open or child in holding.departing:
-            hosted.offer(message)  # it may stay after all: then this is read again
-            return
-        self._outcomes.answer(hosted, message, word, payload)
+        if hosted.life is Life.ENDED:
+            self._outcomes.refuse_unknown(holding, message)
+        elif holding.children.get(hosted.child_id) is hosted:
+            self._outcomes.answer(hosted, message, word, payload)
+
+
+def _may_answer(hosted: HostedChild) -> bool:
+    """Whether what it answers now goes with a commit of its owner."""
+    return hosted.holding.open and hosted.child_id not in hosted.holding.departing
