@@ -128,7 +128,7 @@ class Effects:
         for child, start_id in self.ended.items():
             args += (child, start_id)
         if self.ended:
-            names += keys.ended_keys
+            names += (*keys.ended_keys, *keys.reminder_keys(shard))
         args.append(len(self.parked))
         for child, reason in self.parked.items():
             args += (child, reason)

@@ -32,6 +32,9 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:dead:<c>``  list    the letters of class ``c`` in it that no crash has made; TTL
 ``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
 ``hubq:{chat}:shard:<n>:outbox:waiting``  hash  child -> messages in that outbox for it (no entry: none)
+``hubq:{chat}:shard:<n>:reminders``  zset   child, new line, name -> when it is looked at next, ms of Redis TIME
+``hubq:{chat}:shard:<n>:reminders:what``  hash  the same -> ``due every late method``, new line, arguments
+``hubq:{chat}:shard:<n>:reminders:names``  zset  the same, all with 0: those of one child stand together
 ``hubq:{chat}:shard:<n>:batches``   hash    start id -> batch: children of undecided all-or-nothing starts
 ``hubq:{chat}:batch:<id>``          string  an all-or-nothing start: ``open`` (TTL), ``sealed <marks left>``
 ``hubq:{chat}:static``              hash    static child -> when it was started first
@@ -150,6 +153,11 @@ class Keys:
     def target_keys(self, shard: int) -> tuple[str, str, str, str]:
         """What a message from another child may change of a shard."""
         return (*self.send_keys(shard), self.dead(shard))
+
+    def reminder_keys(self, shard: int) -> tuple[str, str, str]:
+        """When reminders of the children of a shard are due, what they are, and their names."""
+        due = self._shard(shard, "reminders")
+        return due, f"{due}:what", f"{due}:names"
 
     def crash_keys(self, shard: int) -> tuple[str, str, str, str, str, str]:
         """What a crash or a dead letter may change of a shard, in the order of ``lua/_shard.lua``."""

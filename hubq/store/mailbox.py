@@ -51,7 +51,7 @@ PLAIN = StartOptions()
 
 
 #: The kinds of messages that stand in a mailbox. (A copy's queue also has ``state``, made of its shard's log.)
-KINDS = {kind.encode(): kind for kind in ("call", "cast", "start", "stop")}
+KINDS = {kind.encode(): kind for kind in ("call", "cast", "start", "stop", "remind")}
 #: The kind of an entry that is no message. It has no child, and ``method`` says why it is none.
 MALFORMED = "malformed"
 #: Deadlines are before this, ms.

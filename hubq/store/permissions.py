@@ -23,7 +23,7 @@ CONNECTING = ("auth", "hello", "ping", "select", "client|setname")
 WORKING = (
     "blpop", "client|id", "client|kill", "del", "evalsha", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hlen",
     "hmget", "hscan", "hset", "hsetnx", "hstrlen", "info", "lpop", "pexpire", "script|load", "set", "time", "unlink",
-    "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zscore",
+    "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
 )  # fmt: skip
 
 # -- inspector ------------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ WORKING = (
 #: GET is in no role: it tells the password of Redis.
 LOOKING = (
     "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "hstrlen", "info", "scan", "time", "ttl",
-    "xlen", "xrange", "xread", "xrevrange", "zrange", "zscore",
+    "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
 )  # fmt: skip
 
 # -- client ---------------------------------------------------------------------------------------------------------
@@ -41,6 +41,10 @@ LOOKING = (
 CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
     "check_config": ("config",),
     "end_batch": ("batch:*",),
+    "send_reminders": (
+        "sender:*", "shard:*:reminders", "shard:*:reminders:what", "shard:*:reminders:names", "shard:*:mailbox",
+        "shard:*:children",
+    ),
     "send_messages": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog"),
     "start_children": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog", "shard:*:batches"),
     "void_numbers": ("sender:*",),
@@ -64,6 +68,8 @@ CLIENT_READS = (
 CLIENT_WRITES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("xadd",), ("shard:*:mailbox", "node:*:mailbox")),
     (("hset", "hincrby"), ("sender:*", "shard:*:children", "shard:*:backlog", "shard:*:batches")),
+    (("zadd", "zrem", "zrange"), ("shard:*:reminders", "shard:*:reminders:names")),
+    (("hset", "hdel"), ("shard:*:reminders:what",)),
     (("pexpire",), ("sender:*", "node:*:mailbox", "batch:*")),
     (("set", "del"), ("batch:*",)),
     (("unlink",), ("result:*",)),

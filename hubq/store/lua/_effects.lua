@@ -1,6 +1,7 @@
 -- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. -> held (see _said). Takes from keys[k] on:
 --   mailbox, children, msk, backlog, parked
---   dead, the list of each class (see _letters); pins, pins epoch, stragglers: only if there are such, or children have ended
+--   dead, the list of each class (see _letters): only if there are such
+--   those of what has ended (see _ended): only if children have
 --   the reply list of each client
 --   those of what is said (see _said), only if something is; log, replicas, only with replication
 -- Reads from args[i] to args[last]:
@@ -8,17 +9,18 @@
 --   n, then n times: child, m, m entry ids               messages that are done
 --   n, then n times: child, state                        states to save
 --   n, then n times: child                               states to forget (handover=false)
---   n, then n times: child, start id                     children that have ended (unless started anew since)
+--   n, then n times: child, start id                     children that have ended (see _ended)
 --   n, then n times: child, reason                       children that are parked ('' = no longer)
 --   n, then n times: ttl ms, m, m payloads               replies
 --   what its children say (see _said)                    messages to others, for example
 --   and at the end, only with replication: entries kept, then kind, child, entry, method, word, payload of each
 -- include: _backlog
 -- include: _said
+-- include: _ended
 -- include: _log
 -- include: _letters
 local function apply_effects(keys, k, args, i, last)
-  local mailbox, children, msk, backlog, parked = keys[k], keys[k + 1], keys[k + 2], keys[k + 3], keys[k + 4]
+  local of, mailbox, msk, backlog, parked = k, keys[k], keys[k + 2], keys[k + 3], keys[k + 4]
   k = k + 5
   if args[i] == 'letters' then k, i = bury_letters(mailbox, keys, k, args, i + 1) end
   local function count() i = i + 1; return tonumber(args[i - 1]) end
@@ -39,21 +41,7 @@ local function apply_effects(keys, k, args, i, last)
   n = count()
   each_part(args, i, i + n - 1, function(...) redis.call('HDEL', msk, ...) end)
   i = i + n
-  n = count()
-  local pins, pins_epoch, stragglers = keys[k], keys[k + 1], keys[k + 2]
-  if n > 0 then k = k + 3 end
-  for _ = 1, n do
-    local child, start_id = take(), take()
-    local spec = redis.call('HGET', children, child)
-    local is_meant = spec and string.find(spec, '"start_id":"' .. start_id .. '"', 1, true)
-    if is_meant or (spec and start_id == '' and not string.find(spec, '"start_id":"', 1, true)) then -- '': it is malformed
-      redis.call('HDEL', children, child)
-      redis.call('HDEL', msk, child)
-      redis.call('HDEL', parked, child)
-      if redis.call('HDEL', pins, child) == 1 then redis.call('INCR', pins_epoch) end
-      redis.call('HDEL', stragglers, child)
-    end
-  end
+  i, k = end_children(keys, of, k, args, i)
   for _ = 1, count() do
     local child, reason = take(), take()
     if reason == '' then redis.call('HDEL', parked, child) else redis.call('HSET', parked, child, reason) end

@@ -8,6 +8,7 @@ from typing import Any
 from hubq.core.balance import Decision
 from hubq.core.messages import HandoverConfirmed
 from hubq.core.quorum import Roll
+from hubq.core.reminders import Timing
 from hubq.core.replication import LogPosition
 from hubq.core.wish import Wish
 from hubq.store.assignment import publish_assignment
@@ -43,6 +44,7 @@ from hubq.store.owners import (
 )
 from hubq.store.places import pass_children, want_place
 from hubq.store.quorum import settle_quorum
+from hubq.store.reminders import Later, Reminded, fire_reminders, send_reminders
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
 from hubq.store.results import keep_job, keep_result
 from hubq.store.saying import SayingLimits
@@ -105,7 +107,7 @@ class World:
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
-            log=[LogItem("end", "old0", word="s:1")], said=self.sent(), numbered=Numbered("a", self.a, 7),
+            log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), *self.reminders()], numbered=Numbered("a", self.a, 7),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
@@ -118,6 +120,19 @@ class World:
         self.raw("HDEL", self.keys.backlog(1), "roomy")  # (the start message counts for the first of the two)
         drafts = [("roomy", b""), ("full", b""), ("new", b"{}\n"), ("none", b"")]
         return [Sent("busy0", 1, child, "post", b"p", spec) for child, spec in drafts]
+
+    def reminders(self) -> list[Reminded]:
+        """Children of shard 0 set reminders and forget some; the child that ends has one."""
+        self.remind(0, "old0", "a", 5)
+        self.remind(0, "busy0", "b", 5_000)
+        return [Reminded("busy0", "b"), Reminded("busy0", "c", Timing(1, 60_000), "all", "post", b"p"), Reminded("old0", "d", Timing(1))]
+
+    def remind(self, shard: int, child: str, name: str, ms: int, how: str = "after") -> str:
+        """A client sets a reminder, or cancels one."""
+        self._seq += 1
+        reminders = {shard: [(self._seq, Later(child, name, how, ms, "post", b"p"))]}
+        (word,) = self.run(send_reminders(self.keys, "s", reminders, 60_000))
+        return str(word)
 
     def in_hand(self, node: str, incarnation: int) -> None:
         """Marks of shard 0: of what the crash of the node makes a dead letter, of what it counts, and of what was done."""
@@ -311,6 +326,31 @@ def drive_send_messages(world: World) -> None:
     }
     command = send_messages(world.keys, "s", messages, sender_ttl_ms=60_000, max_backlog=100)
     assert world.run(command) == ["ok", "partitioned since 5", "ok"]
+
+
+@drive
+def drive_send_reminders(world: World) -> None:
+    world.start(0, "c")
+    assert [world.remind(0, "c", name, 500) for name in ("x", "y")] == ["ok", "ok"]
+    assert [world.remind(0, "c", name, 0, "cancel") for name in ("x", "z")] == ["ok", "gone"]
+    assert world.remind(0, "c", "p", 1, "at").startswith("past ")
+    assert world.remind(0, "none", "x", 500) == "unknown"
+
+
+@drive
+def drive_fire_reminders(world: World) -> None:
+    world.start(0, "c", "full", "gone")
+    for child in ("c", "full", "gone"):
+        assert world.remind(0, child, "x", 0) == "ok"
+    said = [Reminded("c", "every", Timing(1, 60_000), "once", "post", b"p")]
+    (command,) = commit_shards(world.keys, [(0, None, world.owner, Effects(said=list(said)))])
+    assert world.run(command) == ["ok"]
+    world.raw("HSET", world.keys.backlog(0), "full", 9, "c", 0)
+    world.raw("HDEL", world.keys.children(0), "gone")
+    firing = world.run(fire_reminders(world.keys, 0, world.owner, 9))
+    assert firing is not None and (firing.fired, len(firing.malformed)) == (2, 1)
+    assert firing.now_ms < firing.next_ms <= firing.now_ms + 1_000
+    assert world.run(fire_reminders(world.keys, 0, Owner("b", 1, 1), 9)) is None
 
 
 @drive
