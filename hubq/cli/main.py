@@ -22,6 +22,7 @@ from hubq.cli.jobs import jobs_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
 from hubq.cli.moving import move_command
+from hubq.cli.rollout import rollout_command
 from hubq.cli.top import top_command
 from hubq.cli.worker import worker_command
 from hubq.core.shown import shown
@@ -55,6 +56,9 @@ _DASHES = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 app.command("worker", short_help="Run a worker of a hub.", rich_help_panel=_NODES)(worker_command)
 app.command("nodes", rich_help_panel=_NODES)(nodes_command)
 app.command("drain", short_help="Hand a worker's children over, then end it.", rich_help_panel=_NODES)(drain_command)
+app.command("rollout", short_help="Give a new version a share of the shards first.", rich_help_panel=_NODES)(
+    rollout_command
+)
 app.command("ps", short_help="List the children of a hub.", rich_help_panel=_CHILDREN)(ps_command)
 app.command("move", short_help="Move a running child to another worker.", rich_help_panel=_CHILDREN)(move_command)
 app.command("where", rich_help_panel=_CHILDREN)(where_command)

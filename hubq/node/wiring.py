@@ -126,7 +126,7 @@ class Wiring:
 
     def __init__(
         self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch,
-        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], measured: bool, ready_failures: int,
+        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], app_version: str, measured: bool, ready_failures: int,
         drive: Drive, ends: Ends,
     ) -> None:  # fmt: skip
         self.counters = counters
@@ -137,7 +137,7 @@ class Wiring:
         self._copies(hub)
         self._arrivals(hub)
         self._departures(hub)
-        self._membership(hub, watch, tags)
+        self._membership(hub, watch, tags, app_version)
         self._planning(hub)
         self._mailbox()
         self.control = ControlLoop(
@@ -302,14 +302,14 @@ class Wiring:
         )  # fmt: skip
         self.park = Park(group, self.register, self.plan_due, self.traits, self.departures)
 
-    def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str]) -> None:
+    def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str], app_version: str) -> None:
         self.voiding = Voiding(
             self.standing, self.background, self.events, self.counters, self.register, self.endings, self.copies,
             self.wishes, self.arrivals, watch,
         )  # fmt: skip
         self.member = Member(
             self.group, self.background, self.events, self.hooks, self.plan_due, self.start_trials, self.voiding,
-            self.emptied, tags=tags, address=hub.server.address,
+            self.emptied, tags=tags, app_version=app_version, address=hub.server.address,
         )  # fmt: skip
         self.resuming = Resuming(self.register, self.copies, self.pumps, self.queue)
         self.quorum: Quorums = NoQuorum(self.group)

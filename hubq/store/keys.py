@@ -12,6 +12,7 @@ key                                 type    what it holds
 ``hubq:{chat}:pins_epoch``          string  goes up with every change of ``pins``
 ``hubq:{chat}:stragglers``          hash    child -> why it is not where it belongs
 ``hubq:{chat}:quorum``              string  with a quorum: the nodes there were, JSON (hubq.core.quorum.Roll)
+``hubq:{chat}:rollout``             hash    only while a version of the app has a share of its own: version, share (0 to 1)
 ``hubq:{chat}:partitioned``         string  only without its quorum: since when, and how many nodes are needed
 ``hubq:{chat}:assignment``          hash    load balancing: epoch, leader, shards -> nodes (JSON); TTL
 ``hubq:{chat}:events``              stream  what happened, capped
@@ -73,6 +74,7 @@ class Keys:
         self.static = self.prefix + "static"
         self.quorum = self.prefix + "quorum"
         self.partitioned = self.prefix + "partitioned"
+        self.rollout = self.prefix + "rollout"
         self.assignment = self.prefix + "assignment"
         self.ended_keys = self.pins, self.pins_epoch, self.stragglers
 
