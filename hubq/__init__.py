@@ -12,6 +12,7 @@ from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
 from hubq.core.child import Child, State, read, time_limit
+from hubq.core.middleware import Work
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
@@ -156,6 +157,7 @@ __all__ = [
     "UnknownMethod",
     "Unreadable",
     "WaitsInEventLoop",
+    "Work",
     "__version__",
     "current_hub",
     "hubs",

@@ -21,6 +21,7 @@ from hubq.node.arrivals.shards import ShardArrivals
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.activity import Activity
+from hubq.node.children.around import Around, LayeredMethods
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
@@ -29,7 +30,7 @@ from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.kept_replies import KeptReplies
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
-from hubq.node.children.methods import Methods, TracedMethods
+from hubq.node.children.methods import Finds, Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
@@ -202,7 +203,10 @@ class Wiring:
         self.copy_states = CopyStates(self.builder)
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
-        methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
+        layers = hub.layers.composed()
+        methods: Finds = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
+        if layers:
+            methods = LayeredMethods(hub.hub_id, name, layers, methods)
         ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
         may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
         self.reads = Reads(
@@ -222,6 +226,7 @@ class Wiring:
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
             self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
+            Around(hub.hub_id, name, layers),
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
         self.start_trials = StartTrials(group, background, self.marks, self.lives)

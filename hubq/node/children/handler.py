@@ -16,7 +16,7 @@ from hubq.errors import Cancelled, HubqError, NotSendable, PayloadTooLarge, Unkn
 from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.kept_replies import KeptReplies
-from hubq.node.children.methods import Methods, ended
+from hubq.node.children.methods import Finds, ended
 from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
 from hubq.node.children.reads import Reads
 from hubq.node.held.holding import HostedChild
@@ -58,7 +58,7 @@ class Handler:
     """
 
     def __init__(
-        self, standing: Standing, sizes: Sizes, methods: Methods, threads: Executor, outcomes: Outcomes,
+        self, standing: Standing, sizes: Sizes, methods: Finds, threads: Executor, outcomes: Outcomes,
         endings: Endings, failures: Failures, reads: Reads, kept_replies: KeptReplies, copy_states: LaysState, quiet: set[str],
         ending: asyncio.Event, broken: asyncio.Queue[HostedChild],
     ) -> None:  # fmt: skip

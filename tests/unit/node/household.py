@@ -9,7 +9,9 @@ from typing import Any, Self, cast
 
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook
+from hubq.core.middleware import Layers
 from hubq.hooks import HookBook
+from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures
@@ -113,6 +115,7 @@ class Household:
         self.lives = Lives(
             self.group, self.background, events, self.hooks, self.gate, self.register, self.cursors, self.queue,
             self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
+            Around("t", "a", Layers()),
         )  # fmt: skip
         self.mending = Mending(self.background, self.lives, broken)
         for kind in kinds:
