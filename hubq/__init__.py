@@ -12,6 +12,7 @@ from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
 from hubq.core.child import Child, State, read, time_limit
+from hubq.core.feed import Event, Gap
 from hubq.core.middleware import Work
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
@@ -29,6 +30,7 @@ from hubq.errors import (
     InvalidChildId,
     InvalidJob,
     InvalidKey,
+    InvalidTopic,
     JobFailed,
     KeyReused,
     MailboxFull,
@@ -102,6 +104,8 @@ __all__ = [
     "Divergence",
     "DuplicateJob",
     "DynamicQuorum",
+    "Event",
+    "Gap",
     "Guided",
     "HandlerKilled",
     "HandlerOverdue",
@@ -112,6 +116,7 @@ __all__ = [
     "InvalidChildId",
     "InvalidJob",
     "InvalidKey",
+    "InvalidTopic",
     "JobFailed",
     "KeyReused",
     "MailboxFull",

@@ -29,6 +29,8 @@ class Host(Outgoing, Protocol):
 
     def stop(self) -> None: ...
 
+    def publishes(self, topic: str, data: object) -> None: ...
+
 
 class Child:
     """A named, stateful, long-running job. Its attributes are its state and move with it.
@@ -76,6 +78,9 @@ class Child:
     state_version: ClassVar[int] = 1
     """The version of what its state means, from 1. Raise it when attributes change their meaning, and bring old states up to date
     in :meth:`upgrade_state`."""
+
+    feed_kept: ClassVar[int] = 1_000
+    """Events of :meth:`publish` that are kept for each child, from 1 to 1,000,000 (about: Redis trims by the hundred)."""
 
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
@@ -125,6 +130,17 @@ class Child:
         all. In ``run()`` it leaves with the next :meth:`commit`. docs/effects.md has the rules.
         """
         return OutgoingRef(self._host, target) if isinstance(target, str) else OutgoingRef(self._host, child_id, target)
+
+    def publish(self, topic: str, data: object) -> None:
+        """Publish an event in the feed of this child, for all who read it (``hub.ref(child_id).feed()``).
+
+        It is an effect of the message in hand: it is published with the commit, once, or not at all. In ``run()`` it is published
+        with the next :meth:`commit`. docs/guide-feeds.md has more.
+
+        Raises :class:`~hubq.errors.InvalidTopic`, :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.PayloadTooLarge`, and
+        :class:`~hubq.errors.OutsideHandler`.
+        """
+        self._host.publishes(topic, data)
 
     async def on_start(self) -> None:
         """Called when the child begins on a node, with its state in place, before its first message there."""
@@ -279,7 +295,7 @@ class FunctionChild(Child):
 
 
 #: Names of ``Child`` that a class may not define: its own code, and hubq's, would not get what it asks for.
-FIXED = frozenset({"commit", "stop", "ref", "child_id", "node_name", "metadata", "redundancy_mode"})
+FIXED = frozenset({"commit", "stop", "ref", "publish", "child_id", "node_name", "metadata", "redundancy_mode"})
 #: Names of ``Child`` that a class defines for hubq to call. Callers cannot call them.
 HEARD = frozenset(
     {

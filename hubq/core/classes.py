@@ -118,6 +118,9 @@ def _check_class(kind: type[Child]) -> None:
         raise ConfigError(f"{kind.__name__}.durability={kind.durability!r}: give one of {', '.join(DURABILITIES)}")
     if kind.on_error not in ("rollback", "keep"):
         raise ConfigError(f"{kind.__name__}.on_error={kind.on_error!r}: give 'rollback' or 'keep'")
+    kept: object = kind.feed_kept
+    if not isinstance(kept, int) or isinstance(kept, bool) or not 1 <= kept <= 1_000_000:
+        raise ConfigError(f"{kind.__name__}.feed_kept={kept!r}: give a number from 1 to 1000000")
     checked_limit(f"{kind.__name__}.handler_timeout", kind.handler_timeout)
     _check_version(kind)
     if isinstance(kind.transient, str):

@@ -1,4 +1,4 @@
-"""What a reader gets of a feed: events, gaps, retractions, and the end (docs/feeds.md)."""
+"""What a reader gets of a feed: events, gaps, and the end (docs/feeds.md)."""
 
 from __future__ import annotations
 
@@ -70,17 +70,15 @@ class Event:
     """One event that a child has published.
 
     ``id``: its id in the feed; give it as ``after`` to go on behind it. ``topic``: what the child called it. ``at``: when it was
-    committed, seconds since 1970 by the clock of Redis. ``draft``: it was published with ``now=True``, before its message was
-    committed; a :class:`Retracted` may follow. ``data``: what the child gave. All readers of a process share it: do not change it.
+    committed, seconds since 1970 by the clock of Redis. ``data``: what the child gave. All readers of a process share it: do not change it.
     """
 
-    __slots__ = ("_data", "_decode", "draft", "payload", "place", "topic")
+    __slots__ = ("_data", "_decode", "payload", "place", "topic")
 
-    def __init__(self, place: Place, topic: str, payload: bytes, decode: Callable[[bytes], Any], draft: bool = False) -> None:
+    def __init__(self, place: Place, topic: str, payload: bytes, decode: Callable[[bytes], Any]) -> None:
         self.place = place
         self.topic = topic
         self.payload = payload
-        self.draft = draft
         self._decode: Callable[[bytes], Any] | None = decode
         self._data: Any = None
 
@@ -110,7 +108,7 @@ class Event:
         return self._data
 
     def __repr__(self) -> str:
-        return f"<Event {self.id} {self.topic}{' (draft)' if self.draft else ''}>"
+        return f"<Event {self.id} {self.topic}>"
 
 
 class Gap(NamedTuple):
@@ -125,23 +123,13 @@ class Gap(NamedTuple):
     missed: int | None
 
 
-class Retracted(NamedTuple):
-    """The drafts from ``first`` to ``last`` are void: the message in which they were published was undone. It is handled again,
-    or has failed. ``id`` is the place of the retraction.
-    """
-
-    id: str
-    first: str
-    last: str
-
-
 class Ended(NamedTuple):
     """The child has ended. ``id`` is the place of the end."""
 
     id: str
 
 
-Item = Event | Gap | Retracted | Ended
+Item = Event | Gap | Ended
 
 
 def gap_between(last: Place, first: Place) -> Gap | None:

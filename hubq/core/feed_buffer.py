@@ -17,8 +17,8 @@ def place_of(item: Item) -> Place:
 def joined(last: Place, items: Sequence[Item]) -> list[Item]:
     """Items as they follow the last one that a reader has: if something is missing between them, a gap comes first.
 
-    >>> joined(Place(70, 3), [Retracted("90-5", "60-2", "70-3")])
-    [Gap(after='70-3', before='90-5', missed=1), Retracted(id='90-5', first='60-2', last='70-3')]
+    >>> joined(Place(70, 3), [Ended("90-5")])
+    [Gap(after='70-3', before='90-5', missed=1), Ended(id='90-5')]
     """
     found: list[Item] = []
     for item in items:
@@ -97,9 +97,14 @@ class FeedBuffer:
             excess += 1
         self._drop(excess)
 
+    def pass_over(self, place: Place) -> None:
+        """Up to this place nothing else can be read."""
+        self.tail = max(self.tail, place)
+
     def clear(self) -> None:
         """Keep no item. Subscribers that are behind read back."""
         self._drop(len(self._items))
+        self.floor = self.tail
 
     def goes_on_behind(self, place: Place) -> None:
         """Redis has lost the end of the feed: what comes next comes behind this place. Every subscriber looks anew."""
@@ -152,9 +157,11 @@ class Follower:
             if not items:
                 return items
         else:
-            if self.place < buffer.floor and self._lives == buffer.lives:
+            known = self._lives == buffer.lives  # else ids tell nothing: it takes all that comes
+            if known and self.place < buffer.floor:
+                self._number = None
                 return None
-            items = self._attach(buffer.number_after(self.place))
+            items = self._attach(buffer.number_after(self.place) if known else None)
         return self._taken(items)
 
     def take_back(self, items: Sequence[Item]) -> list[Item]:

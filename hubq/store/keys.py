@@ -34,6 +34,7 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
 ``hubq:{chat}:shard:<n>:outbox:waiting``  hash  child -> messages in that outbox for it (no entry: none)
 ``hubq:{chat}:shard:<n>:kept:<l>:<k>:<child>``  string  the outcome of the message with key ``k`` (``l`` characters long); TTL
+``hubq:{chat}:shard:<n>:feed:<child>``  stream  the events that the child has published, capped; TTL once it has ended
 ``hubq:{chat}:shard:<n>:batches``   hash    start id -> batch: children of undecided all-or-nothing starts
 ``hubq:{chat}:batch:<id>``          string  an all-or-nothing start: ``open`` (TTL), ``sealed <marks left>``
 ``hubq:{chat}:static``              hash    static child -> when it was started first
@@ -181,6 +182,10 @@ class Keys:
     def dead_of(self, shard: int, class_name: str) -> str:
         """Which dead letters of a shard are of a class, the oldest first."""
         return self._shard(shard, f"dead:{class_name}")
+
+    def feed(self, shard: int, child: str) -> str:
+        """The events that a child has published."""
+        return self._shard(shard, f"feed:{child}")
 
     def batches(self, shard: int) -> str:
         """Marks of all-or-nothing starts that are not settled in a shard."""

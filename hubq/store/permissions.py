@@ -54,7 +54,7 @@ OPERATOR_SCRIPTS = frozenset({"drain_node", "intervene", "replay_dead", "settle_
 CLIENT_READ_KEYS = (
     "config", "nodes", "leases", "epoch", "owners", "pins", "pins_epoch", "stragglers", "partitioned", "quorum",
     "assignment", "events", "static", "shard:*:children", "shard:*:backlog", "shard:*:parked", "shard:*:replicas",
-    "shard:*:batches", "batch:*", "result:*", "sender:*", "node:*:vitals",
+    "shard:*:batches", "shard:*:feed:*", "batch:*", "result:*", "sender:*", "node:*:vitals",
 )  # fmt: skip
 CLIENT_READS = (
     "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "xlen", "xread", "xrevrange", "zrange",

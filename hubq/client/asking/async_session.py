@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.feeds import FeedReader
 from hubq.client.asking.refusals import accepted, refused_sends, refused_starts, void_command
 from hubq.client.asking.requests import (
     RETRY_FOR,
@@ -52,6 +53,7 @@ class AsyncSession:
         self.hub = hub
         self.sender = new_sender()
         self.redis = redis
+        self.feeds = FeedReader(redis)
         self._loop = asyncio.get_running_loop()
         self._window = SendWindow()
         self._outbox: list[tuple[int, Outgoing, asyncio.Future[str]]] = []
@@ -106,6 +108,7 @@ class AsyncSession:
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
+        await self.feeds.close()
         await self.redis.close()
 
     async def _number(self) -> int:

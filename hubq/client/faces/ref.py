@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async, named
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
+from hubq.client.faces.feed import AsyncFeed, Feed
 from hubq.client.operations.call_options import PLAIN, CallOptions
 from hubq.core.hashing import checked_child_id
 from hubq.core.methods import Method, name_of_method
@@ -65,6 +67,19 @@ class ChildRef:
         """Send a message; returns when it is safe in the child's mailbox."""
         cast(self._driver, self.child_id, name_of_method(method), args, kwargs, self._options)
 
+    def feed(self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True) -> Feed:
+        """The events that the child publishes, each once, in order: ``for event in ref.feed():``. Items are :class:`~hubq.Event`, and
+        :class:`~hubq.Gap` where events are no longer kept. The iteration ends when the child ends.
+
+        ``after``: go on behind the event with this id; ``"0"``: all that is kept; None: what comes from now on. ``topics``: only these.
+        ``follow=False``: what is kept (all of it, if ``after`` is None), and then the iteration ends. A child that is not there yet is
+        waited for. docs/guide-feeds.md has more.
+
+        Raises :class:`~hubq.errors.ConfigError` for an ``after`` that is no id, :class:`~hubq.errors.InvalidTopic`; while it is read,
+        :class:`~hubq.errors.RedisRefused`. (While Redis cannot be reached, it waits.)
+        """
+        return Feed(self._driver.loop_thread, self.child_id, after, topics, follow)
+
     def __repr__(self) -> str:
         return f"<ChildRef {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"
 
@@ -100,6 +115,12 @@ class AsyncChildRef:
     async def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """See :meth:`ChildRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""
         await cast_async(self._driver, self.child_id, name_of_method(method), args, kwargs, self._options)
+
+    def feed(
+        self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True
+    ) -> AsyncFeed:
+        """See :meth:`hubq.ChildRef.feed`: ``async for event in ref.feed():``."""
+        return AsyncFeed(self._driver, self.child_id, after, topics, follow)
 
     def __repr__(self) -> str:
         return f"<AsyncChildRef {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"

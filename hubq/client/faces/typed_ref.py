@@ -4,12 +4,13 @@ name of a method is looked at before anything is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
+from hubq.client.faces.feed import AsyncFeed, Feed
 from hubq.client.operations.call_options import PLAIN, CallOptions
 from hubq.core.child import Child
 from hubq.core.hashing import checked_child_id
@@ -87,6 +88,10 @@ class TypedRef(Generic[C]):
         """Send a message; returns when it is safe in the child's mailbox."""
         cast(self._driver, self.child_id, method_of_class(self._kind, method)[0], args, kwargs, self._options)
 
+    def feed(self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True) -> Feed:
+        """See :meth:`hubq.ChildRef.feed`."""
+        return Feed(self._driver.loop_thread, self.child_id, after, topics, follow)
+
     def __repr__(self) -> str:
         return f"<TypedRef {self._kind.__name__} {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"
 
@@ -156,6 +161,12 @@ class AsyncTypedRef(Generic[C]):
         await cast_async(
             self._driver, self.child_id, method_of_class(self._kind, method)[0], args, kwargs, self._options
         )
+
+    def feed(
+        self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True
+    ) -> AsyncFeed:
+        """See :meth:`hubq.ChildRef.feed`: ``async for event in ref.feed():``."""
+        return AsyncFeed(self._driver, self.child_id, after, topics, follow)
 
     def __repr__(self) -> str:
         return f"<AsyncTypedRef {self._kind.__name__} {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"

@@ -7,6 +7,7 @@ from typing import Any
 from hubq.client.operations.starts import record_of
 from hubq.core.child import Child, methods_of
 from hubq.core.classes import ClassBook, as_child_class
+from hubq.core.feed import checked_topic
 from hubq.core.hashing import checked_child_id, shard_of
 from hubq.core.lifecycle import Life
 from hubq.core.spec import ChildSpec
@@ -14,7 +15,8 @@ from hubq.errors import OutsideHandler, UnknownMethod
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
-from hubq.store.codec import checked_size, encode_arguments
+from hubq.store.codec import checked_size, encode_arguments, encode_value
+from hubq.store.feeds import Published
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
 
@@ -51,6 +53,17 @@ class Sayings:
             checked_size(spec.arguments, self._sizes.payload, f"the arguments of child {child_id!r}")
             hosted.say(Sent(hosted.child_id, shard, child_id, "", b"", self._written(spec)))
 
+    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+        """``self.publish(...)``.
+
+        Raises :class:`~hubq.errors.OutsideHandler`, :class:`~hubq.errors.InvalidTopic`, :class:`~hubq.errors.NotSendable`,
+        :class:`~hubq.errors.PayloadTooLarge`.
+        """
+        _check_may_say(hosted)
+        payload = encode_value(data, what := f"the data of event {checked_topic(topic)!r} of {hosted.child_id}")
+        checked_size(payload, self._sizes.payload, what)
+        hosted.say(Published(hosted.child_id, hosted.kind.feed_kept, topic, payload))
+
     def _written(self, spec: SpecRecord) -> bytes:
         self._starts += 1
         standing = self._standing
@@ -62,8 +75,8 @@ def _check_may_say(hosted: HostedChild) -> None:
     """What nobody saves would never leave."""
     if hosted.in_hand is None and hosted.run_task is None and hosted.life is not Life.STARTING:
         raise OutsideHandler(
-            f"child {hosted.child_id!r} has no message in hand: what self.ref(...) says leaves with the commit of a message, "
-            "so use it in a handler, in on_start() or in run(); elsewhere use current_hub()"
+            f"child {hosted.child_id!r} has no message in hand: what self.ref(...) and self.publish(...) say leaves with the "
+            "commit of a message, so use it in a handler, in on_start() or in run(); elsewhere use current_hub()"
         )
 
 

@@ -38,3 +38,7 @@ class ChildServices:
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
         self._sayings.says(hosted, target, child_id, method, args, kwargs)
+
+    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+        """``self.publish(...)`` of a child."""
+        self._sayings.publishes(hosted, topic, data)

@@ -44,6 +44,9 @@ class Services(Protocol):
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
 
+    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+        """``self.publish(...)`` of a child."""
+
 
 class Recorder(Protocol):
     """Tells the followers of a shard what happens to its children (``hubq.node.copies.recorder``)."""
@@ -269,6 +272,10 @@ class HostedChild(KeptState):
     ) -> None:  # fmt: skip
         if not self.holding.is_copy:  # the original has said it
             self.services.says(self, target, child_id, method, args, kwargs)
+
+    def publishes(self, topic: str, data: object) -> None:
+        if not self.holding.is_copy:  # the original publishes
+            self.services.publishes(self, topic, data)
 
 
 class Holding(Phased):

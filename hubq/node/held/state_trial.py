@@ -65,5 +65,8 @@ class _Nowhere:
     def says(self, *_: object) -> None:
         self._refuse()
 
+    def publishes(self, *_: object) -> None:
+        self._refuse()
+
     def _refuse(self) -> NoReturn:
         raise OutsideHandler(f"child {self.child_id!r} is only tried here (hubq check): it has no message in hand")

@@ -1,11 +1,11 @@
--- end_children(keys, k, args, i, children, msk, parked): n children have ended, unless they were started anew since. -> i, k, ends
--- Takes from keys[k] on, if n > 0: pins, pins epoch, stragglers, drafts, then the feed of each child
+-- end_children(keys, k, args, i, children, msk, parked): children have ended, unless they were started anew since. -> i, k, feeds
+-- Takes from keys[k] on, if there are such: pins, pins epoch, stragglers, then the feed of each child
 -- Reads from args[i] on: n, then n times: child, start id ('': its spec is malformed)
--- ends: the feeds of those that have ended (see _feeds), for the time when all that they say is written.
+-- feeds: those of the children that have ended. They end when all that the children say is written.
 local function end_children(keys, k, args, i, children, msk, parked)
-  local n, ends = tonumber(args[i]), {}
-  if n == 0 then return i + 1, k, ends end
-  local pins, pins_epoch, stragglers, drafts = keys[k], keys[k + 1], keys[k + 2], keys[k + 3]
+  local n, feeds = tonumber(args[i]), {}
+  if n == 0 then return i + 1, k, feeds end
+  local pins, pins_epoch, stragglers = keys[k], keys[k + 1], keys[k + 2]
   for j = 1, n do
     local child, start_id = args[i + 2 * j - 1], args[i + 2 * j]
     local spec = redis.call('HGET', children, child)
@@ -16,8 +16,8 @@ local function end_children(keys, k, args, i, children, msk, parked)
       redis.call('HDEL', parked, child)
       if redis.call('HDEL', pins, child) == 1 then redis.call('INCR', pins_epoch) end
       redis.call('HDEL', stragglers, child)
-      ends[#ends + 1] = {feed = keys[k + 3 + j], drafts = drafts, child = child}
+      feeds[#feeds + 1] = keys[k + 2 + j]
     end
   end
-  return i + 1 + 2 * n, k + 4 + n, ends
+  return i + 1 + 2 * n, k + 3 + n, feeds
 end

@@ -9,7 +9,8 @@
 -- held: something waits in the outbox.
 -- include: _sends
 -- include: _keeps
-local put_kind = {sends = put_sends, keeps = put_keeps}
+-- include: _feeds
+local put_kind = {sends = put_sends, keeps = put_keeps, feeds = put_published}
 local function put_said(keys, k, args, i)
   local kinds = tonumber(args[i])
   if kinds == 0 then return i + 1, k, false end

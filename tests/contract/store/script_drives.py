@@ -17,6 +17,7 @@ from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
 from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
 from hubq.store.effects import Effects, Numbered
+from hubq.store.feeds import Published
 from hubq.store.keeps import KeptReply
 from hubq.store.keys import Keys
 from hubq.store.mailbox import (
@@ -106,7 +107,7 @@ class World:
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
-            log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), KEPT_REPLY], numbered=Numbered("a", self.a, 7),
+            log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), *self.published(), KEPT_REPLY], numbered=Numbered("a", self.a, 7),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
@@ -119,6 +120,12 @@ class World:
         self.raw("HDEL", self.keys.backlog(1), "roomy")  # (the start message counts for the first of the two)
         drafts = [("roomy", b""), ("full", b""), ("new", b"{}\n"), ("none", b"")]
         return [Sent("busy0", 1, child, "post", b"p", spec) for child, spec in drafts]
+
+    def published(self) -> list[Published]:
+        """Children of shard 0 publish: into a feed with an id that nothing can follow, one that has ended, and a new one."""
+        self.raw("XADD", self.keys.feed(0, "busy0"), f"{1 << 60}-1", "topic", "t", "data", "d")
+        self.raw("XADD", self.keys.feed(0, "idle0"), "5-1", "end", "1")
+        return [Published(child, 10, "topic", b"p") for child in ("busy0", "idle0", "old0")]
 
     def in_hand(self, node: str, incarnation: int) -> None:
         """Marks of shard 0: of what the crash of the node makes a dead letter, of what it counts, and of what was done."""
