@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
-from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit
+from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit, is_read, reads_of
 from hubq.core.spec import DURABILITIES
 from hubq.errors import ConfigError, StartFailed
 
@@ -97,12 +97,29 @@ def as_child_class(target: Any) -> type[Child]:
     )
 
 
+K = TypeVar("K", bound=Child)
+
+
+def child_class(target: type[K]) -> type[K]:
+    """The class itself, if it is one of children.
+
+    Raises :class:`~hubq.errors.ConfigError`.
+    """
+    if not inspect.isclass(target):
+        raise ConfigError(
+            f"{target!r} is no class: give a class derived from hubq.Child, or only the name of the child"
+        )
+    as_child_class(target)
+    return target
+
+
 def _check_class(kind: type[Child]) -> None:
     if kind.durability not in DURABILITIES:
         raise ConfigError(f"{kind.__name__}.durability={kind.durability!r}: give one of {', '.join(DURABILITIES)}")
     if kind.on_error not in ("rollback", "keep"):
         raise ConfigError(f"{kind.__name__}.on_error={kind.on_error!r}: give 'rollback' or 'keep'")
     checked_limit(f"{kind.__name__}.handler_timeout", kind.handler_timeout)
+    _check_version(kind)
     if isinstance(kind.transient, str):
         raise ConfigError(f"{kind.__name__}.transient={kind.transient!r}: give a tuple of attribute names")
     run = getattr(kind, "run", None)
@@ -110,7 +127,19 @@ def _check_class(kind: type[Child]) -> None:
         raise ConfigError(f"{kind.__name__}.run must be `async def`")
     if kind not in _CHECKED:
         _check_names(kind)
+        kind._reads = reads_of(kind) or None
         _CHECKED.add(kind)
+
+
+def _check_version(kind: type[Child]) -> None:
+    version = kind.state_version
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= 999_999:
+        raise ConfigError(f"{kind.__name__}.state_version={version!r}: give a whole number from 1 on")
+    if version > 1 and kind.upgrade_state is Child.upgrade_state:
+        raise ConfigError(
+            f"{kind.__name__}.state_version={version}, and it has no upgrade_state(self, state, version): without one, states of the "
+            "versions before would be taken for those of this one"
+        )
 
 
 #: Classes whose names are good. (Each start looks at its class.)
@@ -134,6 +163,8 @@ def _check_names(kind: type[Child]) -> None:
             )
         if name in OPTIONS and (callable(value) or isinstance(value, property | classmethod | staticmethod)):
             raise ConfigError(f"{where} is a setting of hubq.Child, and no method: choose another name")
+        if name in HEARD and is_read(value):
+            raise ConfigError(f"{where} is marked as @read, but no caller can call it: mark methods of your own")
         if name == "run":
             _check_run(value, where)
 

@@ -12,13 +12,14 @@ key                                 type    what it holds
 ``hubq:{chat}:pins_epoch``          string  goes up with every change of ``pins``
 ``hubq:{chat}:stragglers``          hash    child -> why it is not where it belongs
 ``hubq:{chat}:quorum``              string  with a quorum: the nodes there were, JSON (hubq.core.quorum.Roll)
+``hubq:{chat}:rollout``             hash    only while a version of the app has a share of its own: version, share (0 to 1)
 ``hubq:{chat}:partitioned``         string  only without its quorum: since when, and how many nodes are needed
 ``hubq:{chat}:assignment``          hash    load balancing: epoch, leader, shards -> nodes (JSON); TTL
 ``hubq:{chat}:events``              stream  what happened, capped
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
 ``hubq:{chat}:node:<node>:left``    string  which life of the node has left last: it joins no more; TTL
-``hubq:{chat}:node:<node>:sent``    string  its incarnation, and the number of its last commit that sent something; TTL
+``hubq:{chat}:node:<node>:said``    string  its incarnation, and the number of its last commit that said something; TTL
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    child -> spec
@@ -32,6 +33,7 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:dead:<c>``  list    the letters of class ``c`` in it that no crash has made; TTL
 ``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
 ``hubq:{chat}:shard:<n>:outbox:waiting``  hash  child -> messages in that outbox for it (no entry: none)
+``hubq:{chat}:shard:<n>:kept:<l>:<k>:<child>``  string  the outcome of the message with key ``k`` (``l`` characters long); TTL
 ``hubq:{chat}:shard:<n>:batches``   hash    start id -> batch: children of undecided all-or-nothing starts
 ``hubq:{chat}:batch:<id>``          string  an all-or-nothing start: ``open`` (TTL), ``sealed <marks left>``
 ``hubq:{chat}:static``              hash    static child -> when it was started first
@@ -72,6 +74,7 @@ class Keys:
         self.static = self.prefix + "static"
         self.quorum = self.prefix + "quorum"
         self.partitioned = self.prefix + "partitioned"
+        self.rollout = self.prefix + "rollout"
         self.assignment = self.prefix + "assignment"
         self.ended_keys = self.pins, self.pins_epoch, self.stragglers
 
@@ -93,9 +96,9 @@ class Keys:
         """A node's account of itself."""
         return f"{self.prefix}node:{node}:vitals"
 
-    def sent(self, node: str) -> str:
-        """The number of a node's last commit that sent messages of children to children."""
-        return f"{self.prefix}node:{node}:sent"
+    def said(self, node: str) -> str:
+        """The number of a node's last commit in which children said something."""
+        return f"{self.prefix}node:{node}:said"
 
     def load(self, node: str) -> str:
         """What a node has measured of its shards, for the balancer."""
@@ -154,6 +157,10 @@ class Keys:
     def crash_keys(self, shard: int) -> tuple[str, str, str, str, str, str]:
         """What a crash or a dead letter may change of a shard, in the order of ``lua/_shard.lua``."""
         return (*self.send_keys(shard), self.parked(shard), self.tries(shard), self.dead(shard))
+
+    def kept(self, shard: int, child: str, key: str) -> str:
+        """The outcome of a message with a key. (The length comes first, since child and key may have colons.)"""
+        return self._shard(shard, f"kept:{len(key)}:{key}:{child}")
 
     def log(self, shard: int) -> str:
         """What commits of a shard did, for its followers."""

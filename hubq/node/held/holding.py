@@ -10,16 +10,17 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from hubq.core.child import Child
+from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
 from hubq.core.phase import Phase
 from hubq.node.held.changing import first_of
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
 from hubq.node.held.phased import Phased
-from hubq.store.effects import Effects, SendLimits
+from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
+from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Watch
 
@@ -108,6 +109,12 @@ class HostedChild(KeptState):
         """This is its instance; ``__init__`` has still to run."""
         self.instance = instance
         instance._host = self
+
+    def copy_with(self, host: Host, state: dict[str, Any]) -> Child:
+        """An object of its class that has only this state: ``__init__`` has not run, and nothing transient is there."""
+        copy = new_child(self.kind, host)
+        vars(copy).update(state)
+        return copy
 
     def take_instance_of(self, fresh: HostedChild) -> None:
         """Go on with the instance that was built anew for it. What was known of the state of the earlier one is void."""
@@ -416,7 +423,7 @@ class Holding(Phased):
 
     # -- its commits -----------------------------------------------------------------------------------------------
 
-    def take_effects(self, reply_ttl_ms: int, limits: SendLimits) -> Effects:
+    def take_effects(self, reply_ttl_ms: int, limits: SayingLimits) -> Effects:
         """The effects gathered so far; the holding begins to gather anew."""
         effects, self.effects = self.effects, Effects()
         return effects.bounded(reply_ttl_ms, limits)
