@@ -11,6 +11,7 @@ from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, Sto
 from hubq.config import Config
 from hubq.core.child import Child, State, time_limit
 from hubq.core.pid import Pid
+from hubq.core.retry import Retry
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
     AlreadyStarted,
@@ -125,6 +126,7 @@ __all__ = [
     "RedisUnavailable",
     "Replication",
     "ResumableJob",
+    "Retry",
     "Singularity",
     "StartFailed",
     "StartFuture",

@@ -32,6 +32,8 @@ from hubq.node.children.methods import Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
+from hubq.node.children.retries import Retries, Waiting
+from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
@@ -198,10 +200,11 @@ class Wiring:
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
         methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
-        ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
+        ending, broken, waiting = asyncio.Event(), asyncio.Queue[HostedChild](), asyncio.Queue[Waiting]()
+        retries = Retries(self.standing, self.counters, waiting)
         self.handler = Handler(
-            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, states,
-            self.quiet, ending, broken,
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, retries,
+            states, self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
         may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
@@ -216,6 +219,7 @@ class Wiring:
             self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
+        self.retrying = Retrying(self.pumps, waiting)
         self.start_trials = StartTrials(group, background, self.marks, self.lives)
         self.activity = Activity(self.standing, self.signals, self.register)
 
@@ -357,8 +361,10 @@ class Wiring:
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.forwarder = Forwarder(group, self.register, self.outboxes)
-        self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)
+        self.withdrawals = Withdrawals(
+            group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
+        )
         self.interventions = Interventions(
-            group, background, self.events, self.register, self.cursors, self.queue, self.outcomes, self.endings,
-            self.lives,
+            group, background, self.events, self.register, self.cursors, self.queue, self.pumps, self.outcomes,
+            self.endings, self.lives,
         )  # fmt: skip

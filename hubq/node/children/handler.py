@@ -16,6 +16,7 @@ from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
+from hubq.node.children.retries import Retries
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.state import envelope_of, lay_state, take_state, takes_boundaries
@@ -56,8 +57,8 @@ class Handler:
 
     def __init__(
         self, standing: Standing, sizes: Sizes, methods: Methods, threads: Executor, outcomes: Outcomes,
-        endings: Endings, failures: Failures, copy_states: LaysState, quiet: set[str], ending: asyncio.Event,
-        broken: asyncio.Queue[HostedChild],
+        endings: Endings, failures: Failures, retries: Retries, copy_states: LaysState, quiet: set[str],
+        ending: asyncio.Event, broken: asyncio.Queue[HostedChild],
     ) -> None:  # fmt: skip
         self.handled = 0
         self.raised = 0
@@ -68,6 +69,7 @@ class Handler:
         self._outcomes = outcomes
         self._endings = endings
         self._failures = failures
+        self._retries = retries
         self._copy_states = copy_states
         self._quiet = quiet
         self._ending = ending
@@ -123,6 +125,12 @@ class Handler:
         except BaseException as error:
             if torn_down(error):
                 raise
+            terms = self._retries.terms(hosted, message, error)
+            if terms is not None:
+                self._roll_back(hosted)
+                if self._retries.again(hosted, message, error, terms):
+                    self.raised += 1
+                    return
             self._raised(hosted, in_hand, error)
             return
         try:
@@ -218,8 +226,9 @@ class Handler:
             except HubqError as unsavable:
                 error = unsavable
         raised = Raised.of(error)
-        self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, raised.trace)
-        self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, raised.trace, envelope)
+        trace = raised.trace + self._retries.given_up(hosted, message)
+        self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, trace)
+        self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, trace, envelope)
         if hosted.stopping:
             self._endings.end(hosted)
 
