@@ -1,7 +1,7 @@
 -- put_send(target, sender, child, method, payload, spec, letters, limit): one message of a child goes to another child, or to
 -- the dead letters if that is not there. -> false: its mailbox is full, and nothing is done.
 --   target: the keys of its shard; spec: it is started if it is not there ('' = not); method '' = only start it
--- targets_of(keys, k, shards): the keys of so many shards, from keys[k] on: mailbox, children, backlog, dead. -> targets, k
+-- targets_of(keys, k, shards): the keys of so many shards, from keys[k] on: mailbox, children, backlog, dead
 local function put_send(target, sender, child, method, payload, spec, letters, limit)
   local there = redis.call('HEXISTS', target.children, child) == 1
   if not there and spec ~= '' then
@@ -31,5 +31,5 @@ local function targets_of(keys, k, shards)
     targets[t] = {mailbox = keys[k], children = keys[k + 1], backlog = keys[k + 2], dead = keys[k + 3]}
     k = k + 4
   end
-  return targets, k
+  return targets
 end

@@ -16,7 +16,7 @@ from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
 from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
-from hubq.store.effects import Effects, Numbered, SendLimits, Sent
+from hubq.store.effects import Effects, Numbered
 from hubq.store.keys import Keys
 from hubq.store.mailbox import (
     Outgoing,
@@ -45,6 +45,8 @@ from hubq.store.places import pass_children, want_place
 from hubq.store.quorum import settle_quorum
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
 from hubq.store.results import keep_job, keep_result
+from hubq.store.saying import SayingLimits
+from hubq.store.sends import Sent
 from hubq.store.tries import Suspect, absolve_node, blame, end_watch, mark_tries
 
 KEPT = Kept(1000, 10, 60_000)
@@ -103,8 +105,8 @@ class World:
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
-            log=[LogItem("end", "old0", word="s:1")], sent=self.sent(), numbered=Numbered("a", self.a, 7),
-            limits=SendLimits(max_backlog=1),
+            log=[LogItem("end", "old0", word="s:1")], said=self.sent(), numbered=Numbered("a", self.a, 7),
+            limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
         return [(0, effects), (1, Effects(states={"busy1": b"1 attributes 0\ns"}))]
@@ -238,12 +240,12 @@ def drive_commit_shards(world: World) -> None:
 
 @drive
 def drive_forward_outbox(world: World) -> None:
-    effects = Effects(sent=world.sent(), limits=SendLimits(max_backlog=0))
+    effects = Effects(said=world.sent(), limits=SayingLimits(max_backlog=0))
     (command,) = commit_shards(world.keys, [(0, None, world.owner, effects)])
     assert world.run(command) == ["held"]
     waiting = world.run(read_outbox(world.keys, 0))
     world.raw("HDEL", world.keys.children(1), "roomy", "new")
-    done = world.run(forward_outbox(world.keys, 0, waiting, SendLimits(max_backlog=5)))
+    done = world.run(forward_outbox(world.keys, 0, waiting, SayingLimits(max_backlog=5)))
     assert (done.moved, done.left, done.passed_over) == (3, 0, ())
 
 
