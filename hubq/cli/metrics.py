@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -76,16 +76,20 @@ class NodeCollector(Collector):
         yield self._gauge("hubq_ready", "Whether the node serves all that it should", int(vitals.ready))
 
     def _failures(self) -> Metric:
-        failures = self._node.counters.failures
-        return self._by("hubq_messages_failed", "Messages that failed", ("class", "method", "why"), failures)
+        failures = self._node.counters.failures  # (copied: this is another thread)
+        return self._by(
+            "hubq_messages_failed", "Messages that failed", ("class", "method", "why"), list(failures.items())
+        )
 
     def _retries(self) -> Metric:
         retries = self._node.counters.retries
-        return self._by("hubq_messages_retried", "Tries of messages after the first", ("class", "method"), retries)
+        return self._by(
+            "hubq_messages_retried", "Tries of messages after the first", ("class", "method"), list(retries.items())
+        )
 
-    def _by(self, name: str, what: str, labels: Sequence[str], counts: Mapping[tuple[str, ...], int]) -> Metric:
+    def _by(self, name: str, what: str, labels: Sequence[str], counts: Iterable[tuple[tuple[str, ...], int]]) -> Metric:
         metric: Metric = CounterMetricFamily(name, what, labels=[*self._labels, *labels])
-        for kind, count in list(counts.items()):  # (this is another thread)
+        for kind, count in counts:
             metric.add_metric([*self._labels.values(), *kind], count)  # type: ignore[attr-defined]
         return metric
 

@@ -74,6 +74,13 @@ class Child:
     retry: ClassVar[Retry | None] = None
     """How a message is tried again whose handler has raised; None: it is not. ``@Retry(...)`` says otherwise for one method."""
 
+    _reads: ClassVar[frozenset[str] | None] = None
+    """The names of its methods that only read (:func:`read`); None: it has none. (``hubq.core.classes`` writes it.)"""
+
+    state_version: ClassVar[int] = 1
+    """The version of what its state means, from 1. Raise it when attributes change their meaning, and bring old states up to date
+    in :meth:`upgrade_state`."""
+
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
 
@@ -142,12 +149,30 @@ class Child:
         """What is handed to the child's next incarnation; by default all attributes but the transient ones."""
         return {name: value for name, value in self.__dict__.items() if name not in self.transient}
 
+    def upgrade_state(self, state: Any, version: int) -> Any:
+        """Brings a state of an earlier ``version`` up to date, after ``__init__``: a dict of attributes (or what
+        :meth:`prepare_handover_state` of that version has returned). Returns the state as this version has it.
+
+        A class whose ``state_version`` is above 1 has its own.
+        """
+        return state
+
     def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
         """Makes the new state from the new child's own attributes and what was handed over; by default the latter.
 
         Called on the new child after ``__init__``. The dict it returns is laid over its attributes.
         """
         return handed
+
+
+C = TypeVar("C", bound=Child)
+
+
+def new_child(kind: type[C], host: Host) -> C:
+    """An instance whose ``__init__`` has not run yet, with what a node offers to it."""
+    instance = kind.__new__(kind)
+    instance._host = host
+    return instance
 
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -172,6 +197,33 @@ def time_limit(seconds: float | None) -> Callable[[M], M]:
         return method
 
     return mark
+
+
+def read(method: M) -> M:
+    """Mark a method as one that only reads. It runs beside the handler in hand, on the last committed state.
+
+    >>> class Room(Child):
+    ...     @read
+    ...     async def topic_now(self): ...
+    >>> reads_of(Room)
+    frozenset({'topic_now'})
+
+    Raises :class:`~hubq.errors.ConfigError` for what is no function.
+    """
+    if not isinstance(method, FunctionType):
+        raise ConfigError(f"@read {method!r}: it goes directly above a `def` or `async def` of the class")
+    method.__dict__["hubq_read"] = True
+    return method
+
+
+def is_read(method: Callable[..., Any]) -> bool:
+    """Whether a method is marked with :func:`read`."""
+    return "hubq_read" in vars(method)
+
+
+def reads_of(kind: type[Child]) -> frozenset[str]:
+    """The names of the methods that only read."""
+    return frozenset(name for name, method in methods_of(kind).items() if is_read(method))
 
 
 def checked_limit(what: str, seconds: float | None) -> None:
@@ -249,7 +301,15 @@ class FunctionChild(Child):
 FIXED = frozenset({"commit", "stop", "ref", "child_id", "node_name", "metadata", "redundancy_mode"})
 #: Names of ``Child`` that a class defines for hubq to call. Callers cannot call them.
 HEARD = frozenset(
-    {"run", "on_start", "on_stop", "prepare_handover_state", "alter_handover_state", "on_redundancy_signal"}
+    {
+        "run",
+        "on_start",
+        "on_stop",
+        "prepare_handover_state",
+        "alter_handover_state",
+        "upgrade_state",
+        "on_redundancy_signal",
+    }
 )
 #: Names of ``Child`` that are settings of a class.
 OPTIONS = frozenset(

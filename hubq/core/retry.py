@@ -51,7 +51,9 @@ class Retry:
         _check("backoff", self.backoff, 1, 1000, "a factor")
         _check("longest", self.longest, 0, MOST_WAIT, "seconds")
         if self.wait > self.longest:
-            raise ConfigError(f"Retry(wait={self.wait!r}, longest={self.longest!r}): the first wait is over the longest one")
+            raise ConfigError(
+                f"Retry(wait={self.wait!r}, longest={self.longest!r}): the first wait is over the longest one"
+            )
         _check("jitter", self.jitter, 0, 1, "a share")
         for name in ("retry_on", "give_up_on"):
             object.__setattr__(self, name, _checked_errors(name, getattr(self, name)))
@@ -59,7 +61,9 @@ class Retry:
     def __call__(self, method: M) -> M:
         """Give a method these terms, whatever its class says."""
         if not callable(method) or isinstance(method, type):
-            raise ConfigError(f"@Retry(...) is for a method, not for {method!r}: a class has @hub.child(retry=Retry(...))")
+            raise ConfigError(
+                f"@Retry(...) is for a method, not for {method!r}: a class has @hub.child(retry=Retry(...))"
+            )
         method.__dict__[MARK] = self
         return method
 

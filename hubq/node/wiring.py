@@ -21,17 +21,20 @@ from hubq.node.arrivals.shards import ShardArrivals
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.activity import Activity
+from hubq.node.children.around import Around, LayeredMethods
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
+from hubq.node.children.kept_replies import KeptReplies
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
-from hubq.node.children.methods import Methods, TracedMethods
+from hubq.node.children.methods import Finds, Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
+from hubq.node.children.reads import Reads
 from hubq.node.children.retries import Retries, Waiting
 from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
@@ -69,6 +72,7 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.burials import Burials
+from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.forwarder import Forwarder
@@ -125,7 +129,7 @@ class Wiring:
 
     def __init__(
         self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch,
-        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], measured: bool, ready_failures: int,
+        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], app_version: str, measured: bool, ready_failures: int,
         drive: Drive, ends: Ends,
     ) -> None:  # fmt: skip
         self.counters = counters
@@ -136,12 +140,12 @@ class Wiring:
         self._copies(hub)
         self._arrivals(hub)
         self._departures(hub)
-        self._membership(hub, watch, tags)
+        self._membership(hub, watch, tags, app_version)
         self._planning(hub)
         self._mailbox()
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
-            self.copies, self.withdrawals, self.interventions, self.parked, self.reports,
+            self.copies, self.withdrawals, self.cancellations, self.interventions, self.parked, self.reports,
         )  # fmt: skip
         self.pulse = Pulse(
             self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.failed_builds,
@@ -201,15 +205,21 @@ class Wiring:
         self.copy_states = CopyStates(self.builder)
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
-        methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
+        layers = hub.layers.composed()
+        methods: Finds = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
+        if layers:
+            methods = LayeredMethods(hub.hub_id, name, layers, methods)
         ending, broken, waiting = asyncio.Event(), asyncio.Queue[HostedChild](), asyncio.Queue[Waiting]()
-        retries = Retries(self.standing, self.counters, waiting)
+        may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
+        self.reads = Reads(
+            self.standing, background, self.sizes, methods, threads, self.outcomes, self.failures, may_handle
+        )
         self.handler = Handler(
-            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, retries,
-            states, self.quiet, ending, broken,
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures,
+            Retries(self.standing, self.counters, waiting), self.reads, KeptReplies(group, self.outcomes), states,
+            self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
-        may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
         self.message_trials = MessageTrials(self.marks, self.handler, may_handle)
         self.balancing = DistributionTraits.of(hub.distribution).balancing
         handle: Handle = self.message_trials.handle
@@ -219,6 +229,7 @@ class Wiring:
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
             self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
+            Around(hub.hub_id, name, layers),
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
         self.retrying = Retrying(self.pumps, waiting)
@@ -300,14 +311,14 @@ class Wiring:
         )  # fmt: skip
         self.park = Park(group, self.register, self.plan_due, self.traits, self.departures)
 
-    def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str]) -> None:
+    def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str], app_version: str) -> None:
         self.voiding = Voiding(
             self.standing, self.background, self.events, self.counters, self.register, self.endings, self.copies,
             self.wishes, self.arrivals, watch,
         )  # fmt: skip
         self.member = Member(
             self.group, self.background, self.events, self.hooks, self.plan_due, self.start_trials, self.voiding,
-            self.emptied, tags=tags, address=hub.server.address,
+            self.emptied, tags=tags, app_version=app_version, address=hub.server.address,
         )  # fmt: skip
         self.resuming = Resuming(self.register, self.copies, self.pumps, self.queue)
         self.quorum: Quorums = NoQuorum(self.group)
@@ -358,7 +369,7 @@ class Wiring:
             self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(
-            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings
+            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings, self.reads
         )
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
@@ -366,6 +377,7 @@ class Wiring:
         self.withdrawals = Withdrawals(
             group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
         )
+        self.cancellations = Cancellations(group, self.register, self.cursors, self.queue, self.outcomes, self.reads)
         self.interventions = Interventions(
             group, background, self.events, self.register, self.cursors, self.queue, self.pumps, self.outcomes,
             self.endings, self.lives,

@@ -12,6 +12,7 @@ key                                 type    what it holds
 ``hubq:{chat}:pins_epoch``          string  goes up with every change of ``pins``
 ``hubq:{chat}:stragglers``          hash    child -> why it is not where it belongs
 ``hubq:{chat}:quorum``              string  with a quorum: the nodes there were, JSON (hubq.core.quorum.Roll)
+``hubq:{chat}:rollout``             hash    only while a version of the app has a share of its own: version, share (0 to 1)
 ``hubq:{chat}:partitioned``         string  only without its quorum: since when, and how many nodes are needed
 ``hubq:{chat}:assignment``          hash    load balancing: epoch, leader, shards -> nodes (JSON); TTL
 ``hubq:{chat}:events``              stream  what happened, capped
@@ -32,6 +33,7 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:dead:<c>``  list    the letters of class ``c`` in it that no crash has made; TTL
 ``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
 ``hubq:{chat}:shard:<n>:outbox:waiting``  hash  child -> messages in that outbox for it (no entry: none)
+``hubq:{chat}:shard:<n>:kept:<l>:<k>:<child>``  string  the outcome of the message with key ``k`` (``l`` characters long); TTL
 ``hubq:{chat}:shard:<n>:batches``   hash    start id -> batch: children of undecided all-or-nothing starts
 ``hubq:{chat}:batch:<id>``          string  an all-or-nothing start: ``open`` (TTL), ``sealed <marks left>``
 ``hubq:{chat}:static``              hash    static child -> when it was started first
@@ -72,6 +74,7 @@ class Keys:
         self.static = self.prefix + "static"
         self.quorum = self.prefix + "quorum"
         self.partitioned = self.prefix + "partitioned"
+        self.rollout = self.prefix + "rollout"
         self.assignment = self.prefix + "assignment"
         self.ended_keys = self.pins, self.pins_epoch, self.stragglers
 
@@ -154,6 +157,10 @@ class Keys:
     def crash_keys(self, shard: int) -> tuple[str, str, str, str, str, str]:
         """What a crash or a dead letter may change of a shard, in the order of ``lua/_shard.lua``."""
         return (*self.send_keys(shard), self.parked(shard), self.tries(shard), self.dead(shard))
+
+    def kept(self, shard: int, child: str, key: str) -> str:
+        """The outcome of a message with a key. (The length comes first, since child and key may have colons.)"""
+        return self._shard(shard, f"kept:{len(key)}:{key}:{child}")
 
     def log(self, shard: int) -> str:
         """What commits of a shard did, for its followers."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hubq.store.command import Arg, Command, plain, run_script, text
+from hubq.store.header import Header
 from hubq.store.keys import Keys
 
 
@@ -52,6 +53,8 @@ PLAIN = StartOptions()
 
 #: The kinds of messages that stand in a mailbox. (A copy's queue also has ``state``, made of its shard's log.)
 KINDS = {kind.encode(): kind for kind in ("call", "cast", "start", "stop")}
+#: The kind of a call or cast with a header in front of its payload (``hubq.store.header``).
+HEADED = "headed"
 #: The kind of an entry that is no message. It has no child, and ``method`` says why it is none.
 MALFORMED = "malformed"
 #: Deadlines are before this, ms.
@@ -61,6 +64,8 @@ FAR = 1 << 53
 @dataclass(slots=True)
 class Message:
     """A message as a node reads it. ``deadline`` is Redis TIME in ms, 0 for none.
+
+    ``header`` is None for nearly all.
 
     An entry of a mailbox that is no message is one of the kind :data:`MALFORMED`, so that it keeps its place among the others.
     """
@@ -73,6 +78,7 @@ class Message:
     reply_to: str
     deadline: int
     payload: bytes
+    header: Header | None = None
 
 
 def position(entry: bytes | str) -> tuple[int, int]:
@@ -160,7 +166,7 @@ def message_of(entry: bytes, fields: Sequence[bytes]) -> Message:
     """A stream entry as a message. The fields stand in the order the scripts write them. It never raises.
 
     >>> message_of(b"7-0", [b"x", b"y"])
-    Message(entry=b'7-0', kind='malformed', child='', method='no field kind', id='', reply_to='', deadline=0, payload=b'')
+    Message(entry=b'7-0', kind='malformed', child='', method='no field kind', id='', reply_to='', deadline=0, payload=b'', header=None)
     """
     # kind k child c method m id i reply_to r deadline d payload p
     try:
@@ -199,6 +205,13 @@ def _message_by_names(entry: bytes, fields: Sequence[bytes]) -> Message:
         child, method, message_id, reply_to = (flat[name].decode() for name in ("child", "method", "id", "reply_to"))
     except UnicodeDecodeError:
         return malformed("child, method, id or reply_to is no UTF-8")
+    if flat["kind"] == HEADED.encode():
+        try:
+            header, payload = Header.split(flat["payload"])
+        except ValueError as error:
+            return malformed(str(error), message_id, reply_to)
+        sort = "call" if reply_to else "cast"
+        return Message(entry, sort, child, method, message_id, reply_to, int(deadline), payload, header)
     kind = KINDS.get(flat["kind"])
     if kind is None:  # its sender is newer than this node, perhaps: its caller is told
         return malformed(f"unknown kind {text(flat['kind'][:40])!r}", message_id, reply_to)
@@ -252,16 +265,29 @@ def mailbox_length(keys: Keys, shard: int) -> Command[int]:
     return plain("XLEN", keys.mailbox(shard), read=int)
 
 
+class Asks(NamedTuple):
+    """Who asks to cancel a call, and the id of the answer."""
+
+    client: str = ""
+    answer_id: str = ""
+
+
+#: A call is not to be cancelled.
+NOBODY = Asks()
+
+
 def withdraw_call(
-    keys: Keys, shard: int, child: str, client: str, message_id: str, nodes: Sequence[str] = ()
+    keys: Keys, shard: int, child: str, client: str, message_id: str, asks: Asks = NOBODY, nodes: Sequence[str] = ()
 ) -> Command[str]:
-    """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty if no node has ever joined."""
+    """Ask a child's node whether a call of this client was begun; if somebody ``asks`` for that, to cancel it. The answer: the node,
+    ``-`` for none now, empty if no node has ever joined.
+    """
     return run_script(
         "withdraw_call",
         [keys.mailbox(shard), *map(keys.control, nodes)],
-        [keys.owners, keys.epoch, shard, child, client, message_id, *nodes],
+        [keys.owners, keys.epoch, shard, child, client, message_id, *asks, *nodes],
         lambda answer: text(answer[1]),
-        lambda nodes: withdraw_call(keys, shard, child, client, message_id, nodes),
+        lambda nodes: withdraw_call(keys, shard, child, client, message_id, asks, nodes),
     )
 
 

@@ -15,6 +15,8 @@ T = TypeVar("T")
 class Asker(Protocol):
     """One sender: the replies to its messages come to it alone. Both halves of an operation in two go to the same asker."""
 
+    sender: str
+
     def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end, and answer with its result."""
 
@@ -22,12 +24,17 @@ class Asker(Protocol):
 class AsyncAsker(Protocol):
     """The same, awaiting."""
 
+    sender: str
+
     def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         """See :meth:`Asker.drive`."""
 
 
-class Driver(Asker, Protocol):
+class Driver(Protocol):
     """Runs the operations of one hub, in any thread."""
+
+    def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end, and answer with its result."""
 
     @property
     def context(self) -> HubContext:
@@ -41,8 +48,11 @@ class Driver(Asker, Protocol):
         """The one of this thread."""
 
 
-class AsyncDriver(AsyncAsker, Protocol):
+class AsyncDriver(Protocol):
     """The same for any event loop."""
+
+    def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
+        """See :meth:`Driver.drive`."""
 
     @property
     def context(self) -> HubContext:

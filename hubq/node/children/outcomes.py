@@ -83,6 +83,16 @@ class Outcomes:
         in_hand.failed(word, error_payload(message, text, kind, trace))
         self.settle(hosted, in_hand)
 
+    def answer(self, hosted: HostedChild, message: Message, word: str, payload: bytes) -> None:
+        """A message is done that the child was not asked for: its state stays as it is. The answer goes with the next commit."""
+        # No recorder is asked, as in refuse_unknown.
+        effects = hosted.holding.effects
+        effects.done.setdefault(hosted.child_id, []).append(message.entry)
+        if message.reply_to:
+            line = reply_line(message.id, word, self._node_name, payload)
+            effects.replies.setdefault(message.reply_to, []).append(line)
+        self._queue.changed()
+
     def refuse_unknown(self, holding: Holding, message: Message) -> None:
         """A message for a child that does not exist (any more): its sender is told."""
         # No recorder is asked: followers are told of no message that was never begun.

@@ -15,7 +15,8 @@ class Retrying:
     def __init__(self, pumps: Pumps, waiting: asyncio.Queue[Waiting]) -> None:
         self._pumps = pumps
         self._waiting = waiting
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._begun = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -26,20 +27,18 @@ class Retrying:
         """Wait no more: the next owner tries the messages again."""
         await end_tasks([self._task])
         self._task = None
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
 
     async def _work(self) -> None:
         while True:
             waits = await self._waiting.get()
-            self._begin(waits)
+            self._begun += 1
+            timer = asyncio.get_running_loop().call_later(waits.seconds, self._over, self._begun, waits)
+            self._timers[self._begun] = timer
 
-    def _begin(self, waits: Waiting) -> None:
-        def over() -> None:
-            self._timers.discard(timer)
-            waits.hosted.waited(waits.another_try)
-            self._pumps.resume(waits.hosted)
-
-        timer = asyncio.get_running_loop().call_later(waits.seconds, over)
-        self._timers.add(timer)
+    def _over(self, number: int, waits: Waiting) -> None:
+        del self._timers[number]
+        waits.hosted.waited(waits.another_try)
+        self._pumps.resume(waits.hosted)

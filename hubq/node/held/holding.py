@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from hubq.core.child import Child
+from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
 from hubq.core.phase import Phase
 from hubq.node.held.changing import first_of
@@ -115,6 +115,12 @@ class HostedChild(KeptState):
         self.instance = instance
         instance._host = self
 
+    def copy_with(self, host: Host, state: dict[str, Any]) -> Child:
+        """An object of its class that has only this state: ``__init__`` has not run, and nothing transient is there."""
+        copy = new_child(self.kind, host)
+        vars(copy).update(state)
+        return copy
+
     def take_instance_of(self, fresh: HostedChild) -> None:
         """Go on with the instance that was built anew for it. What was known of the state of the earlier one is void."""
         assert fresh.instance is not None
@@ -153,9 +159,7 @@ class HostedChild(KeptState):
     @property
     def open(self) -> bool:
         """Whether the next message may be handled."""
-        return (
-            self.life is Life.RUNNING and self.holding.open and self.in_hand is None and self.held_back is None
-        )
+        return self.life is Life.RUNNING and self.holding.open and self.in_hand is None and self.held_back is None
 
     @property
     def busy(self) -> bool:

@@ -8,7 +8,8 @@
 --   commit is repeated: all of it is said already)
 -- held: something waits in the outbox.
 -- include: _sends
-local put_kind = {sends = put_sends}
+-- include: _keeps
+local put_kind = {sends = put_sends, keeps = put_keeps}
 local function put_said(keys, k, args, i)
   local kinds = tonumber(args[i])
   if kinds == 0 then return i + 1, k, false end

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hubq import CallFailed, CallTimeout, ChildSpec, Hub, MessageDropped, Retry
+from hubq import CallFailed, CallTimeout, ChildSpec, Hub, Retry
 from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually
 
 

@@ -17,6 +17,7 @@ from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
 from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
 from hubq.store.effects import Effects, Numbered
+from hubq.store.keeps import KeptReply
 from hubq.store.keys import Keys
 from hubq.store.mailbox import (
     Outgoing,
@@ -105,7 +106,7 @@ class World:
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
-            log=[LogItem("end", "old0", word="s:1")], said=self.sent(), numbered=Numbered("a", self.a, 7),
+            log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), KEPT_REPLY], numbered=Numbered("a", self.a, 7),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
@@ -140,6 +141,8 @@ class World:
         self.run(dissolve_pins(self.keys, 0, self.owner, ["bad"], KEPT))
         return {letter.kind: letter.letter.partition("/")[2] for letter in self.run(read_dead(self.keys, 0))}
 
+
+KEPT_REPLY = KeptReply("busy0", "order-7", 60_000, "7-0", "0" * 32, "ok", b"p")
 
 DRIVES: dict[str, Callable[[World], None]] = {}
 

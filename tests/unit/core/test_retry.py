@@ -62,7 +62,11 @@ class Express(Order):
 
 
 def test_a_method_has_its_own_terms_or_those_of_its_class() -> None:
-    assert [retry_of(Order, name) for name in ("charge", "ship", "unknown")] == [Retry(max=1), Retry(max=5), Retry(max=5)]
+    assert [retry_of(Order, name) for name in ("charge", "ship", "unknown")] == [
+        Retry(max=1),
+        Retry(max=5),
+        Retry(max=5),
+    ]
     assert retry_of(Express, "charge") is None
 
 

@@ -55,7 +55,13 @@ class Asked(Stage):
         super().__init__()
         self.outcomes, self.pumps = Outcomes(), Pumps()
         self.withdrawals = Withdrawals(
-            self.group, self.background, self.register, self.cursors, self.queue, cast(Any, self.pumps), cast(Any, self.outcomes)
+            self.group,
+            self.background,
+            self.register,
+            self.cursors,
+            self.queue,
+            cast(Any, self.pumps),
+            cast(Any, self.outcomes),
         )
         self.room = self.child("room-1", kind=kind)
         for number in (5, 6, 7):
