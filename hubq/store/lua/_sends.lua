@@ -1,7 +1,7 @@
 -- put_sends(keys, k, args, i, n): n messages and starts from children of this shard go to others, in order. -> i, k, held
 -- Takes from keys[k] on:
 --   the node's number of its last commit that sent          only if the commit has a number
---   outbox, outbox waiting, then of each target shard: mailbox, children, backlog, dead
+--   outbox, outbox waiting, then of each target shard: mailbox, children, backlog, dormant, dead
 -- Reads from args[i] on:
 --   number of the commit ('' = its script has effect once anyway), life of the node, max backlog, letters kept,
 --   how many target shards, then n times: target shard (from 1), its number, sender, child, method, payload, spec
