@@ -61,6 +61,7 @@ from hubq.node.departures.stragglers import Stragglers
 from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
+from hubq.node.held.errands import Errands
 from hubq.node.held.holding import HostedChild, Recorder
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
@@ -173,7 +174,8 @@ class Wiring:
         self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
         self.cursors = Cursors()
         self.outboxes = Outboxes()
-        self.register = Register(self.cursors, self.outboxes)
+        self.errands = Errands(self.outboxes)
+        self.register = Register(self.cursors, self.errands)
         self.queue = CommitQueue(self.register)
 
     def _children(self, hub: Hub, measured: bool) -> None:
@@ -224,7 +226,7 @@ class Wiring:
         waits = bool(self.group.config.wait_replicas)
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
         self.committer = Committer(
-            self.group, self.queue, self.outboxes, self.forfeits, self.counters, confirmation, self.sizes
+            self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes
         )
 
     def _copies(self, hub: Hub) -> None:
@@ -271,7 +273,7 @@ class Wiring:
             self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers, self.pieces,
         )  # fmt: skip
         returns = Returns(
-            group, self.register, self.cursors, self.queue, self.outboxes, self.plan_due, self.start_trials,
+            group, self.register, self.cursors, self.queue, self.errands, self.plan_due, self.start_trials,
             self.under_way, self.ahead, self.wishes, self.entrance, account, self.pieces,
         )  # fmt: skip
         self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)

@@ -4,45 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
 
 from hubq.store.command import Arg
 from hubq.store.dead_letters import NewLetter
 from hubq.store.keys import Keys
 from hubq.store.replica_log import LogItem
+from hubq.store.saying import USUAL, Saying, SayingLimits, sections
 
 #: Log entries kept for a follower that is slow (about); one that is further behind begins anew.
 LOG_KEPT = 20_000
 
 
-#: How long the number of a node's last commit that sent something is kept, ms: longer than any answer is waited for.
-SENT_KEPT_MS = 3_600_000
-
-
-class Sent(NamedTuple):
-    """A message from one child to another (``method`` empty: only a start). ``spec``: it is started if it is not there."""
-
-    sender: str
-    shard: int
-    child: str
-    method: str
-    payload: bytes
-    spec: bytes = b""
-
-
-class SendLimits(NamedTuple):
-    """What bounds the messages that a commit sends: those that wait for one child, and the dead letters of a shard."""
-
-    max_backlog: int = 10_000
-    dead_kept: int = 1_000
-
-
-SEND_LIMITS = SendLimits()
-
-
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """The number of a commit that sends something, so that it is sent once: one sequence per life of a node."""
+    """The number of a commit in which children say something, so that it is said once: one sequence per life of a node."""
 
     node: str
     incarnation: int
@@ -86,28 +61,28 @@ class Effects:
     latest: dict[str, bytes] = field(default_factory=dict)
     """For the followers as well: the newest state of each child; empty: it is in ``msk``."""
 
-    sent: list[Sent] = field(default_factory=list)
-    """Messages and starts from its children to other children, in order. Not idempotent: see ``numbered``."""
+    said: list[Saying] = field(default_factory=list)
+    """What its children say beyond their states and replies, in order. Not idempotent: see ``numbered``."""
 
     numbered: Numbered | None = None
     """The number of this commit, if it may be sent twice. (The scripts that pass a token have effect once.)"""
 
     reply_ttl_ms: int = 60_000
-    limits: SendLimits = SEND_LIMITS
+    limits: SayingLimits = USUAL
 
     def __bool__(self) -> bool:
         return bool(
             self.done or self.states or self.forgotten or self.ended or self.parked or self.replies
-            or self.letters or self.log or self.latest or self.sent
+            or self.letters or self.log or self.latest or self.said
         )  # fmt: skip
 
-    def bounded(self, reply_ttl_ms: int, limits: SendLimits) -> Effects:
+    def bounded(self, reply_ttl_ms: int, limits: SayingLimits) -> Effects:
         """Replies wait so long for their clients, and messages to other children have these bounds."""
         self.reply_ttl_ms, self.limits = reply_ttl_ms, limits
         return self
 
     def number(self, node: str, incarnation: int, number: int) -> None:
-        """It is about to be sent by a script that may have effect twice: this makes it send its messages once."""
+        """It is about to be sent by a script that may have effect twice: this makes it say once what is said."""
         if self.numbered is None:
             self.numbered = Numbered(node, incarnation, number)
 
@@ -124,18 +99,18 @@ class Effects:
         self.letters += other.letters
         self.log += other.log
         self.latest.update(other.latest)
-        self.sent += other.sent
+        self.said += other.said
 
     def largest_value(self) -> int:
-        """The size of the largest state, reply or message to another child, bytes."""
+        """The size of the largest state, reply or saying, bytes."""
         values = chain(
             self.states.values(),
             self.latest.values(),
             (item.payload for item in self.log),
             *self.replies.values(),
-            (sent.payload or sent.spec for sent in self.sent),
         )
-        return max((len(value) for value in values), default=0)
+        sizes = chain((len(value) for value in values), (saying.size for saying in self.said))
+        return max(sizes, default=0)
 
     def for_script(self, keys: Keys, shard: int) -> tuple[list[str], list[Arg]]:
         """The script's keys and arguments, both in the order in which ``apply_effects`` takes them."""
@@ -161,9 +136,10 @@ class Effects:
         for client, payloads in self.replies.items():
             names.append(keys.reply(client))
             args += (self.reply_ttl_ms, len(payloads), *payloads)
-        args.append(len(self.sent))
-        if self.sent:
-            self._for_sends(keys, shard, names, args)
+        if self.said:
+            self._add_said(keys, shard, names, args)
+        else:
+            args.append(0)
         if self.log or self.latest:
             names += (keys.log(shard), keys.replicas(shard))
             args.append(LOG_KEPT)
@@ -173,19 +149,17 @@ class Effects:
                 args += ("state" if state else "saved", child, "", "", "", state)
         return names, args
 
-    def _for_sends(self, keys: Keys, shard: int, names: list[str], args: list[Arg]) -> None:
+    def _add_said(self, keys: Keys, shard: int, names: list[str], args: list[Arg]) -> None:
+        parts = sections(keys, shard, self.said, self.limits)
+        args.append(len(parts))
         if self.numbered is None:
             args += ("", "")
         else:
-            names.append(keys.sent(self.numbered.node))
+            names.append(keys.said(self.numbered.node))
             args += (self.numbered.number, self.numbered.incarnation)
-        names += keys.outbox_keys(shard)
-        places = {target: place for place, target in enumerate(dict.fromkeys(sent.shard for sent in self.sent), 1)}
-        for target in places:
-            names += keys.target_keys(target)
-        args += (*self.limits, len(places))
-        for sent in self.sent:
-            args += (places[sent.shard], sent.shard, sent.sender, sent.child, sent.method, sent.payload, sent.spec)
+        for kind, of_kind, its_args in parts:
+            names += of_kind
+            args += (kind, len(of_kind), len(its_args), *its_args)
 
     def _add_letters(self, keys: Keys, shard: int, names: list[str], args: list[Arg]) -> None:
         classes: dict[str, list[NewLetter]] = {}

@@ -18,7 +18,7 @@ key                                 type    what it holds
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
 ``hubq:{chat}:node:<node>:left``    string  which life of the node has left last: it joins no more; TTL
-``hubq:{chat}:node:<node>:sent``    string  its incarnation, and the number of its last commit that sent something; TTL
+``hubq:{chat}:node:<node>:said``    string  its incarnation, and the number of its last commit that said something; TTL
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    active child -> spec
@@ -95,9 +95,9 @@ class Keys:
         """A node's account of itself."""
         return f"{self.prefix}node:{node}:vitals"
 
-    def sent(self, node: str) -> str:
-        """The number of a node's last commit that sent messages of children to children."""
-        return f"{self.prefix}node:{node}:sent"
+    def said(self, node: str) -> str:
+        """The number of a node's last commit in which children said something."""
+        return f"{self.prefix}node:{node}:said"
 
     def load(self, node: str) -> str:
         """What a node has measured of its shards, for the balancer."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubq.store.command import Arg, Command, plain, run_script, text
-from hubq.store.effects import SendLimits
 from hubq.store.keys import Keys
+from hubq.store.saying import SayingLimits
 
 #: Most messages that one script moves on: a few milliseconds of Redis's time.
 AT_ONCE = 500
@@ -41,7 +41,7 @@ class Forwarded:
 
 
 def forward_outbox(
-    keys: Keys, shard: int, entries: Mapping[str, int], limits: SendLimits, passed_over: Sequence[str] = ()
+    keys: Keys, shard: int, entries: Mapping[str, int], limits: SayingLimits, passed_over: Sequence[str] = ()
 ) -> Command[Forwarded]:
     """Move messages on, as far as there is room. May be run twice, by anybody."""
     places = {target: place for place, target in enumerate(dict.fromkeys(entries.values()), 1)}

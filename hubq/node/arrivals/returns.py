@@ -9,8 +9,8 @@ from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
+from hubq.node.held.errands import Errand
 from hubq.node.held.holding import Holding
-from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
@@ -27,7 +27,7 @@ class Returns:
     """Children that return."""
 
     def __init__(
-        self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue, outboxes: Outboxes,
+        self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue, errands: Errand,
         plan_due: Bell, trials: StartTrials, under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, entrance: Entrance,
         account: Account, pieces: Pieces,
     ) -> None:  # fmt: skip
@@ -35,7 +35,7 @@ class Returns:
         self._register = register
         self._cursors = cursors
         self._queue = queue
-        self._outboxes = outboxes
+        self._errands = errands
         self._plan_due = plan_due
         self._trials = trials
         self._under_way = under_way
@@ -87,7 +87,7 @@ class Returns:
             self._trials.watch(holding)
         holding.watched(watch)
         holding.take_back(child)
-        self._outboxes.look_at(shard)  # the node of its pin may have put something there
+        self._errands.arrived(shard)  # the node of its pin may have left something to do
         self._cursors.fresh(shard)
         if not self.revive(holding, child, record, state, parked.get(child, "")):
             return

@@ -87,7 +87,7 @@ class Endings:
             holding.effects.done.setdefault(child, []).extend(hosted.unsaved)
             hosted.drop_unsaved()
         hosted.hold_said()
-        holding.effects.sent.extend(hosted.take_said())
+        holding.effects.said.extend(hosted.take_said())
         hosted.disarm()
         self.forget(holding, child, hosted.record)
         self.remove(hosted)

@@ -37,7 +37,7 @@ class Outcomes:
         effects = holding.effects
         self._queue.touched(holding)
         if hosted.said is not None and self._says_now(hosted, in_hand.word):
-            effects.sent.extend(hosted.take_said())
+            effects.said.extend(hosted.take_said())
         if hosted.kind.durability == "interval" and self._waits_for_save(hosted, in_hand):
             waiting = hosted.waits_for_save(message.entry)
             if hosted.said is not None and recorder.records:

@@ -15,7 +15,7 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.store.codec import checked_size, encode_arguments
-from hubq.store.effects import Sent
+from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
 
 

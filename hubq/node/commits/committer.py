@@ -13,14 +13,15 @@ from hubq.errors import RedisUnavailable
 from hubq.node.commits.confirmation import Confirmation
 from hubq.node.commits.forfeits import Forfeits
 from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.errands import Errand
 from hubq.node.held.holding import Holding
-from hubq.node.held.outboxes import Outboxes
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.sizes import ALWAYS_TAKEN, HEAD, Sizes
 from hubq.node.runtime.tasks import end_tasks
-from hubq.store.effects import Effects, SendLimits
+from hubq.store.effects import Effects
 from hubq.store.owners import commit_shard, commit_shards, renew_token
+from hubq.store.saying import SayingLimits
 
 log = logging.getLogger("hubq.node")
 
@@ -35,20 +36,20 @@ class Committer:
     """Takes the effects of all holdings and commits them, one pipeline at a time."""
 
     def __init__(
-        self, group: Group, queue: CommitQueue, outboxes: Outboxes, forfeits: Forfeits, counters: Counters,
+        self, group: Group, queue: CommitQueue, errands: Errand, forfeits: Forfeits, counters: Counters,
         confirmation: Confirmation, sizes: Sizes,
     ) -> None:  # fmt: skip
         self.commits = 0
         self._group = group
         self._queue = queue
-        self._outboxes = outboxes
+        self._errands = errands
         self._forfeits = forfeits
         self._counters = counters
         self._confirmation = confirmation
         self._sizes = sizes
         self._turns = 0
-        self._number = 0  # of the last commit that sends something from child to child
-        self._limits = SendLimits(group.config.max_backlog, group.config.dead_kept)
+        self._number = 0  # of the last commit in which children say something
+        self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
         self._reply_ttl_ms = int(group.config.reply_ttl * 1000)
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -92,8 +93,8 @@ class Committer:
                 await self.renew([holding])
 
     def _numbered(self, effects: Effects) -> None:
-        """It is about to be sent, perhaps twice: what it sends from child to child is sent once."""
-        if effects.sent:
+        """It is about to be sent, perhaps twice: what children say in it is said once."""
+        if effects.said:
             self._number += 1
             effects.number(self._group.node_name, self._group.standing.incarnation, self._number)
 
@@ -153,11 +154,11 @@ class Committer:
             error = None
             if any(waiters for _, _, waiters in taken):
                 error = await self._confirmation.confirm()
-            for (holding, _, waiters), word in zip(taken, words, strict=True):
+            for (holding, effects, waiters), word in zip(taken, words, strict=True):
                 if word != "fenced":
                     self.commits += 1
-                    if word == "held":
-                        self._outboxes.look_at(holding.shard)
+                    if effects.said:
+                        self._errands.committed(holding.shard, effects.said, word == "held")
                     for waiter in waiters:
                         if waiter.done():
                             continue

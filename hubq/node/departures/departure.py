@@ -102,7 +102,7 @@ class Collected:
             if hosted.unsaved and hosted.child_id in self.asked:
                 handed.done[hosted.child_id] = hosted.unsaved
             if hosted.said is not None and hosted.child_id in self.asked:
-                handed.sent += hosted.said[: hosted.holds_said]
+                handed.said += hosted.said[: hosted.holds_said]
         return handed
 
 
@@ -291,7 +291,7 @@ def give_back(holding: Holding, effects: Effects, handed: Effects, children: Ite
     if not handed.forgotten:
         # States are saved all the same, the messages they hold deleted, and what they say is sent: all, or nothing.
         effects.absorb(handed)
-        saying = {sent.sender for sent in handed.sent}
+        saying = {said.sender for said in handed.said}
         for hosted in children:
             if hosted.child_id in handed.done:
                 hosted.drop_unsaved()

@@ -17,9 +17,10 @@ from hubq.node.held.changing import first_of
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
 from hubq.node.held.phased import Phased
-from hubq.store.effects import Effects, SendLimits
+from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
+from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Watch
 
@@ -416,7 +417,7 @@ class Holding(Phased):
 
     # -- its commits -----------------------------------------------------------------------------------------------
 
-    def take_effects(self, reply_ttl_ms: int, limits: SendLimits) -> Effects:
+    def take_effects(self, reply_ttl_ms: int, limits: SayingLimits) -> Effects:
         """The effects gathered so far; the holding begins to gather anew."""
         effects, self.effects = self.effects, Effects()
         return effects.bounded(reply_ttl_ms, limits)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from hubq.node.held.changing import Changing
-from hubq.store.effects import Sent
+from hubq.store.saying import Saying
 
 
 class KeptState(Changing):
@@ -27,8 +27,8 @@ class KeptState(Changing):
         self.unsaved: list[bytes] | None = None
         """``durability="interval"``: messages that are done and wait for the next save."""
         self.save_timer: asyncio.TimerHandle | None = None
-        self.said: list[Sent] | None = None
-        """What it has said to other children and no save has taken yet, in order."""
+        self.said: list[Saying] | None = None
+        """What it has said and no save has taken yet, in order."""
         self.holds_said = 0
         """How much of that the state at the last message boundary holds."""
 
@@ -96,11 +96,11 @@ class KeptState(Changing):
 
     # -- what it says to others -----------------------------------------------------------------------------------
 
-    def say(self, sent: Sent) -> None:
-        """It says something to another child. That is a change of its state."""
+    def say(self, saying: Saying) -> None:
+        """It says something, to another child for example. That is a change of its state."""
         if self.said is None:
             self.said = []
-        self.said.append(sent)
+        self.said.append(saying)
 
     def hold_said(self) -> None:
         """The state as it is now holds all that was said."""
@@ -112,7 +112,7 @@ class KeptState(Changing):
         if self.said is not None:
             del self.said[self.holds_said :]
 
-    def take_said(self) -> list[Sent]:
+    def take_said(self) -> list[Saying]:
         """What the state at the last message boundary holds of it: that is saved now, and leaves with the save."""
         if self.said is None:
             return []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hubq.node.runtime.bell import Bell
+from hubq.store.saying import Saying
 
 
 class Outboxes:
@@ -12,10 +15,15 @@ class Outboxes:
         self._shards: dict[int, None] = {}
         self._bell = Bell()
 
-    def look_at(self, shard: int) -> None:
+    def arrived(self, shard: int) -> None:
         """There may be something in the outbox of this shard."""
         self._shards[shard] = None
         self._bell.ring()
+
+    def committed(self, shard: int, said: Sequence[Saying], held: bool) -> None:
+        """Look at the outbox of this shard if something waits there."""
+        if held:
+            self.arrived(shard)
 
     def take(self) -> list[int]:
         """The shards that were marked; the marks are gone."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hubq.node.held.cursors import Cursors
+from hubq.node.held.errands import Errand
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.outboxes import Outboxes
 
 
 class Register:
     """What this node holds. A holding that is in it is read for."""
 
-    def __init__(self, cursors: Cursors, outboxes: Outboxes) -> None:
+    def __init__(self, cursors: Cursors, errands: Errand) -> None:
         self._cursors = cursors
-        self._outboxes = outboxes
+        self._errands = errands
         self._holdings: dict[tuple[int, str | None], Holding] = {}
 
     def __len__(self) -> int:
@@ -46,10 +46,10 @@ class Register:
             yield from holding.children.values()
 
     def hold(self, holding: Holding) -> None:
-        """A shard or pin is ours: read for it, and see to its outbox."""
+        """A shard or pin is ours: read for it, and see to its errands."""
         self._holdings[holding.shard, holding.pinned] = holding
         self._cursors.add(holding)
-        self._outboxes.look_at(holding.shard)
+        self._errands.arrived(holding.shard)
 
     def drop(self, holding: Holding) -> None:
         """It is ours no more: nothing of it is read or committed here."""

@@ -95,5 +95,5 @@ def with_saved_state(hosted: HostedChild) -> None:
     if hosted.unsaved:
         effects.done.setdefault(hosted.child_id, []).extend(hosted.unsaved)
         hosted.drop_unsaved()
-    effects.sent.extend(hosted.take_said())
+    effects.said.extend(hosted.take_said())
     hosted.disarm()

@@ -11,8 +11,8 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
-from hubq.store.effects import SendLimits
 from hubq.store.outbox import AT_ONCE, forward_outbox, outbox_length, read_outbox
+from hubq.store.saying import SayingLimits
 
 log = logging.getLogger("hubq.node")
 
@@ -28,7 +28,7 @@ class Forwarder:
         self._group = group
         self._register = register
         self._outboxes = outboxes
-        self._limits = SendLimits(group.config.max_backlog, group.config.dead_kept)
+        self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -1,8 +1,8 @@
--- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. -> held (see _sends). Takes from keys[k] on:
+-- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. -> held (see _said). Takes from keys[k] on:
 --   mailbox, children, msk, backlog, parked
 --   dead, the list of each class (see _letters); pins, pins epoch, stragglers: only if there are such, or children have ended
 --   the reply list of each client
---   those of what is sent (see _sends), only if something is; log, replicas, only with replication
+--   those of what is said (see _said), only if something is; log, replicas, only with replication
 -- Reads from args[i] to args[last]:
 --   "letters", then those (see _letters)                 only if messages become dead letters
 --   n, then n times: child, m, m entry ids               messages that are done
@@ -11,10 +11,10 @@
 --   n, then n times: child, start id                     children that have ended (unless started anew since)
 --   n, then n times: child, reason                       children that are parked ('' = no longer)
 --   n, then n times: ttl ms, m, m payloads               replies
---   n, then what is sent (see _sends)                    messages and starts from its children to others
+--   what its children say (see _said)                    messages to others, for example
 --   and at the end, only with replication: entries kept, then kind, child, entry, method, word, payload of each
 -- include: _backlog
--- include: _sends
+-- include: _said
 -- include: _log
 -- include: _letters
 local function apply_effects(keys, k, args, i, last)
@@ -64,7 +64,7 @@ local function apply_effects(keys, k, args, i, last)
     redis.call('PEXPIRE', replies, ttl)
     i, k = i + m, k + 1
   end
-  i, k, n = put_sends(keys, k, args, i + 1, tonumber(args[i])) -- n: held
+  i, k, n = put_said(keys, k, args, i) -- n: held
   if i <= last then append_log(keys[k], keys[k + 1], args, i, last) end
   return n
 end

@@ -2,7 +2,7 @@
 -- the dead letters if that is not there. -> false: its mailbox is full, and nothing is done.
 --   target: the keys of its shard; spec: it is started if it is not there ('' = not); method '' = only start it
 -- targets_of(keys, k, shards): the keys of so many shards, from keys[k] on: mailbox, children, backlog, dormant (only looked
--- up), dead. -> targets, k
+-- up), dead
 local function put_send(target, sender, child, method, payload, spec, letters, limit)
   local there = redis.call('HEXISTS', target.children, child) == 1 or redis.call('HEXISTS', target.dormant, child) == 1
   if not there and spec ~= '' then
@@ -33,5 +33,5 @@ local function targets_of(keys, k, shards)
       dead = keys[k + 4]}
     k = k + 5
   end
-  return targets, k
+  return targets
 end

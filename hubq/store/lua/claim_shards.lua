@@ -16,7 +16,7 @@ local count, shards, callers = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(AR
 local hub = {nodes = KEYS[2], events = KEYS[3], kept = ARGV[3], letters = ARGV[4], reply_ttl = ARGV[5],
   replies = named_keys(9 + shards, 8 + shards + callers, 5 + 7 * shards)}
 local places, seen, crashes, free, dead = {}, {}, {}, {}, {}
-for n = 1, shards do places[ARGV[8 + n]] = shard_keys(ARGV[8 + n], 7 * n - 1) end
+for n = 1, shards do places[ARGV[8 + n]] = shard_keys(ARGV[8 + n], 7 * n - 2) end
 local function crashed(shard, node, incarnation)
   local crash = shard .. ' ' .. node .. ' ' .. incarnation
   if not seen[crash] then crashes[#crashes + 1] = crash_of(hub, places[shard], node, incarnation) end

@@ -10,16 +10,18 @@ import pytest
 from hubq.store.command import plain, text
 from hubq.store.connection import SyncRedis
 from hubq.store.dead_letters import read_dead, replay_dead
-from hubq.store.effects import Effects, Numbered, SendLimits, Sent
+from hubq.store.effects import Effects, Numbered
 from hubq.store.keys import Keys
 from hubq.store.mailbox import read_range, sender_of
 from hubq.store.outbox import forward_outbox, outbox_length, read_outbox
 from hubq.store.owners import Kept, Owner, claim_shards, commit_shard, pass_token
 from hubq.store.registry import read_specs, read_texts
+from hubq.store.saying import SayingLimits
+from hubq.store.sends import Sent
 
 from .script_drives import World
 
-TWO = SendLimits(max_backlog=2, dead_kept=10)
+TWO = SayingLimits(max_backlog=2, dead_kept=10)
 
 
 class Post(World):
@@ -30,9 +32,9 @@ class Post(World):
         for child in ("x", "y"):
             self.raw("HSET", keys.children(1), child, b'{"name":"Room","module":"m","start_id":"s:1"}\n')
 
-    def commit(self, sent: Sequence[Sent], number: int | None = None, limits: SendLimits = TWO) -> str:
+    def commit(self, sent: Sequence[Sent], number: int | None = None, limits: SayingLimits = TWO) -> str:
         numbered = None if number is None else Numbered("a", self.a, number)
-        effects = Effects(sent=list(sent), numbered=numbered, limits=limits)
+        effects = Effects(said=list(sent), numbered=numbered, limits=limits)
         return str(self.run(commit_shard(self.keys, 0, None, self.owner, effects)))
 
     def mailbox(self) -> list[tuple[str, str, str]]:
@@ -84,22 +86,22 @@ def test_a_commit_that_is_repeated_under_its_number_sends_nothing_again(post: Po
 
 
 def test_the_numbers_of_another_life_of_the_node_are_others(post: Post) -> None:
-    post.raw("SET", post.keys.sent("a"), f"{post.a - 1} 99")
+    post.raw("SET", post.keys.said("a"), f"{post.a - 1} 99")
     assert post.commit([cast("x", "one")], number=1) == "ok"
     assert post.mailbox() == [("cast", "x", "one")]
 
 
 def test_a_fenced_commit_sends_nothing(post: Post) -> None:
-    effects = Effects(sent=[cast("x", "one")], numbered=Numbered("a", post.a, 1))
+    effects = Effects(said=[cast("x", "one")], numbered=Numbered("a", post.a, 1))
     assert post.run(commit_shard(post.keys, 0, None, Owner("b", 9, 9), effects)) == "fenced"
-    assert post.mailbox() == [] and post.raw("EXISTS", post.keys.sent("a")) == 0
+    assert post.mailbox() == [] and post.raw("EXISTS", post.keys.said("a")) == 0
 
 
 def test_a_handover_sends_as_well(post: Post) -> None:
     b = post.join("b")
     command = pass_token(
         post.keys, 0, post.owner, "b", b, handover_id="h", closed_at_ms=1.0, pinned={},
-        effects=Effects(sent=[cast("x", "one")]), events_kept=10,
+        effects=Effects(said=[cast("x", "one")]), events_kept=10,
     )  # fmt: skip
     assert post.run(command) == "passed" and post.run(command) == "passed"
     assert post.mailbox() == [("cast", "x", "one")]
@@ -187,7 +189,7 @@ def test_a_child_may_send_to_its_own_shard_and_to_itself(post: Post) -> None:
     post.run(claim_shards(post.keys, "a", post.a, [1], [], Kept(1000, 10, 60_000)))
     entry = post.raw("XADD", post.keys.mailbox(1), "*", *_fields("x"))
     post.raw("HSET", post.keys.backlog(1), "x", 1)
-    effects = Effects(done={"x": [entry]}, sent=[Sent("x", 1, "x", "again", b"p")], limits=TWO)
+    effects = Effects(done={"x": [entry]}, said=[Sent("x", 1, "x", "again", b"p")], limits=TWO)
     assert post.run(commit_shard(post.keys, 1, None, Owner("a", post.a, 1), effects)) == "ok"
     assert post.mailbox() == [("cast", "x", "again")] and post.backlog() == {"x": "1"}
 

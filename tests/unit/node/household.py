@@ -39,10 +39,11 @@ from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import decode, encode
-from hubq.store.effects import Effects, SendLimits
+from hubq.store.effects import Effects
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message, read_reply
 from hubq.store.owners import Owner
+from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import Clock, FakeEvents, FakeRedis, a_group
 
@@ -175,7 +176,7 @@ class Household:
         """Commit all there is, as the committer does."""
         for holding in self.queue.take():
             waiters = holding.take_waiters()
-            self.committed.append(holding.take_effects(1000, SendLimits()))
+            self.committed.append(holding.take_effects(1000, SayingLimits()))
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)

@@ -10,7 +10,7 @@ import pytest
 from hubq.core.child import FunctionChild
 from hubq.core.lifecycle import Life
 from hubq.errors import RedisUnavailable
-from hubq.store.effects import SendLimits
+from hubq.store.saying import SayingLimits
 from tests.unit.node.children.test_lives import Room, n_of, reaches, saved
 from tests.unit.node.fakes import Seen
 from tests.unit.node.household import Household, call, cast_of, replies
@@ -95,7 +95,7 @@ def test_a_restart_waits_for_the_commit_that_is_under_way() -> None:
             hosted = home.child(kind)
             await kind.runs.until(1)
             await home.handled(hosted, cast_of("add", 1))
-            assert home.shard.take_effects(1000, SendLimits()), "they are on their way to Redis"
+            assert home.shard.take_effects(1000, SayingLimits()), "they are on their way to Redis"
             kind.fail.set()
             await reaches(hosted, Life.BUILT)
             for _ in range(5):

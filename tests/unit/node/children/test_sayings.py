@@ -54,7 +54,7 @@ class Seldom(Order):
 
 
 def said(home: Household) -> list[tuple[str, str]]:
-    return [(sent.child, sent.method) for effects in home.committed for sent in effects.sent]
+    return [(sent.child, sent.method) for effects in home.committed for sent in effects.said]
 
 
 def test_what_is_said_is_in_the_effects_that_end_its_message() -> None:
@@ -63,9 +63,9 @@ def test_what_is_said_is_in_the_effects_that_end_its_message() -> None:
             await home.handled(home.child(Order), call("pay", 2))
             home.commit()
             (effects,) = home.committed
-            assert [decode(sent.payload) for sent in effects.sent] == [((2,), {})] * 2
+            assert [decode(sent.payload) for sent in effects.said] == [((2,), {})] * 2
             assert said(home) == [("stock", "take")] * 2
-            assert {sent.sender for sent in effects.sent} == {"room-1"} and list(effects.done) == ["room-1"]
+            assert {sent.sender for sent in effects.said} == {"room-1"} and list(effects.done) == ["room-1"]
 
     asyncio.run(scenario())
 
@@ -113,7 +113,7 @@ def test_a_start_has_a_spec_with_an_id_of_its_own() -> None:
         async with Household(Order, Stock) as home:
             await home.handled(home.child(Order), call("open", "s-1", entry="5-0"), call("open", "s-2", entry="6-0"))
             home.commit()
-            specs = [SpecRecord.read(sent.spec) for effects in home.committed for sent in effects.sent]
+            specs = [SpecRecord.read(sent.spec) for effects in home.committed for sent in effects.said]
             assert [decode(spec.arguments) for spec in specs] == [((7,), {})] * 2
             assert len({spec.start_id for spec in specs}) == 2 and {spec.name for spec in specs} == {"Stock"}
 

@@ -21,8 +21,9 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.command import Command
-from hubq.store.effects import Effects, Sent
+from hubq.store.effects import Effects
 from hubq.store.keys import owner_field
+from hubq.store.sends import Sent
 from tests.unit.node.fakes import (
     REDIS_MS,
     Clock,
@@ -320,5 +321,5 @@ def test_a_commit_that_sends_nothing_has_no_number() -> None:
 
 def say(holding: Holding) -> None:
     """A child says something to another one."""
-    holding.effects.sent.append(Sent("room-1", 1, "stock", "take", b"p"))
+    holding.effects.said.append(Sent("room-1", 1, "stock", "take", b"p"))
     finish(holding)

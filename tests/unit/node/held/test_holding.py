@@ -14,8 +14,9 @@ from hubq.core.phase import PHASES, Phase, PhaseEvent
 from hubq.core.state_machine import IllegalMove
 from hubq.node.held.holding import Holding
 from hubq.node.held.recorder import NoRecorder
-from hubq.store.effects import Effects, SendLimits
+from hubq.store.effects import Effects
 from hubq.store.owners import Owner
+from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import a_child, a_holding
 
@@ -240,7 +241,7 @@ def test_what_is_due(phase: Phase) -> None:
 def test_effects_that_were_not_committed_come_before_later_ones() -> None:
     holding = a_holding()
     holding.effects.done["room-1"], holding.effects.states["room-1"] = [b"5-0"], b"old"
-    taken = holding.take_effects(5000, SendLimits())
+    taken = holding.take_effects(5000, SayingLimits())
     assert taken.reply_ttl_ms == 5000 and not holding.effects
     holding.effects.done["room-1"], holding.effects.states["room-1"] = [b"6-0"], b"new"
     holding.give_back_effects(taken)
