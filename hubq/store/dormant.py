@@ -107,7 +107,7 @@ def parted(data: bytes) -> tuple[bytes, bytes]:
     >>> parted(b"4 {}\\nx1 attributes 0\\n..."), parted(b"garbage")
     ((b'{}\\nx', b'1 attributes 0\\n...'), (b'garbage', b''))
     """
-    length, space, rest = data[:12].partition(b" ")
+    length, space, _ = data[:12].partition(b" ")
     if not space or not length.isdigit() or int(length) > len(data) - len(length) - 1:
         return data, b""
     first, last = len(length) + 1, len(length) + 1 + int(length)

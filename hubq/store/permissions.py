@@ -43,7 +43,12 @@ CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
     "end_batch": ("batch:*",),
     "send_messages": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog", "shard:*:dormant"),
     "start_children": (
-        "sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog", "shard:*:dormant", "shard:*:batches",
+        "sender:*",
+        "shard:*:mailbox",
+        "shard:*:children",
+        "shard:*:backlog",
+        "shard:*:dormant",
+        "shard:*:batches",
     ),
     "void_numbers": ("sender:*",),
     "withdraw_call": ("shard:*:mailbox", "node:*:mailbox"),
