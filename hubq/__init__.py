@@ -15,6 +15,7 @@ from hubq.core.child import Child, State, read, time_limit
 from hubq.core.feed import Event, Gap
 from hubq.core.middleware import Work
 from hubq.core.pid import Pid
+from hubq.core.retry import Retry
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
     AlreadyStarted,
@@ -147,6 +148,7 @@ __all__ = [
     "RedisUnavailable",
     "Replication",
     "ResumableJob",
+    "Retry",
     "Singularity",
     "StartFailed",
     "StartFuture",

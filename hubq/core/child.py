@@ -7,6 +7,7 @@ from types import FunctionType
 from typing import Any, ClassVar, Protocol, TypeVar, overload
 
 from hubq.core.outgoing import Outgoing, OutgoingRef
+from hubq.core.retry import MARK, Retry
 from hubq.core.spec import Durability
 from hubq.errors import ConfigError
 
@@ -71,6 +72,9 @@ class Child:
     """How long one message may be handled, seconds; None: for ever. An ``async def`` that takes longer is cancelled and undone
     as if it had raised, and its caller gets :class:`~hubq.errors.HandlerOverdue`. A plain ``def`` cannot be cancelled: it is
     undone when its thread ends. :func:`time_limit` says otherwise for one method."""
+
+    retry: ClassVar[Retry | None] = None
+    """How a message is tried again whose handler has raised; None: it is not. ``@Retry(...)`` says otherwise for one method."""
 
     _reads: ClassVar[frozenset[str] | None] = None
     """The names of its methods that only read (:func:`read`); None: it has none. (``hubq.core.classes`` writes it.)"""
@@ -250,6 +254,21 @@ def timeout_of(kind: type[Child], method: Callable[..., Any]) -> float | None:
     """How long a method may take, seconds."""
     limit: float | None = getattr(method, "hubq_time_limit", kind.handler_timeout)
     return limit
+
+
+def retry_of(kind: type[Child], method: str) -> Retry | None:
+    """How a message for a method is tried again; None: not at all.
+
+    >>> class Order(Child):
+    ...     retry = Retry(max=5)
+    ...     @Retry(max=1)
+    ...     async def charge(self): ...
+    ...     async def ship(self): ...
+    >>> retry_of(Order, "charge").max, retry_of(Order, "ship").max
+    (1, 5)
+    """
+    terms: Retry | None = getattr(methods_of(kind).get(method), MARK, kind.retry)
+    return terms
 
 
 class State(dict[str, Any]):

@@ -124,6 +124,7 @@ class Node:
         wiring.keeper.start()
         wiring.activity.start()
         wiring.mending.start()
+        wiring.retrying.start()
         wiring.control.start()
         wiring.planner.start()
         if self.hub.child_specs:
@@ -188,6 +189,7 @@ class Node:
         await wiring.planner.stop()
         await wiring.activity.stop()
         await wiring.mending.stop()
+        await wiring.retrying.stop()
         await wiring.balancer.stop()
         await wiring.reader.stop()
         await wiring.forwarder.stop()

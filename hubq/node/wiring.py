@@ -35,6 +35,8 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
+from hubq.node.children.retries import Retries, Waiting
+from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
@@ -207,14 +209,15 @@ class Wiring:
         methods: Finds = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
         if layers:
             methods = LayeredMethods(hub.hub_id, name, layers, methods)
-        ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
+        ending, broken, waiting = asyncio.Event(), asyncio.Queue[HostedChild](), asyncio.Queue[Waiting]()
         may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
         self.reads = Reads(
             self.standing, background, self.sizes, methods, threads, self.outcomes, self.failures, may_handle
         )
         self.handler = Handler(
-            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, self.reads,
-            KeptReplies(group, self.outcomes), states, self.quiet, ending, broken,
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures,
+            Retries(self.standing, self.counters, waiting), self.reads, KeptReplies(group, self.outcomes), states,
+            self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler, may_handle)
@@ -229,6 +232,7 @@ class Wiring:
             Around(hub.hub_id, name, layers),
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
+        self.retrying = Retrying(self.pumps, waiting)
         self.start_trials = StartTrials(group, background, self.marks, self.lives)
         self.activity = Activity(self.standing, self.signals, self.register)
 
@@ -370,9 +374,11 @@ class Wiring:
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.forwarder = Forwarder(group, self.register, self.outboxes)
-        self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)
+        self.withdrawals = Withdrawals(
+            group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
+        )
         self.cancellations = Cancellations(group, self.register, self.cursors, self.queue, self.outcomes, self.reads)
         self.interventions = Interventions(
-            group, background, self.events, self.register, self.cursors, self.queue, self.outcomes, self.endings,
-            self.lives,
+            group, background, self.events, self.register, self.cursors, self.queue, self.pumps, self.outcomes,
+            self.endings, self.lives,
         )  # fmt: skip

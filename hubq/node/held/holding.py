@@ -14,6 +14,7 @@ from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
 from hubq.core.phase import Phase
 from hubq.node.held.changing import first_of
+from hubq.node.held.held_back import AnotherTry, HeldBack, Tried
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
 from hubq.node.held.phased import Phased
@@ -71,8 +72,8 @@ class HostedChild(KeptState):
     """One child on this node. An idle child costs this object and its instance: no task, no queue."""
 
     __slots__ = (
-        "abandoned", "budget", "child_id", "holding", "in_hand", "instance", "kind", "life", "queue", "queued_bytes",
-        "reason", "record", "run_task", "services", "stopping",
+        "abandoned", "budget", "child_id", "held_back", "holding", "in_hand", "instance", "kind", "life", "queue",
+        "queued_bytes", "reason", "record", "run_task", "services", "stopping", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +92,10 @@ class HostedChild(KeptState):
         self.queued_bytes = 0
         """The size of their payloads."""
         self.in_hand: InHand | None = None
+        self.held_back: HeldBack | None = None
+        """Why no message is handled for now, though it runs."""
+        self.tried: Tried | None = None
+        """How often a message was tried that has raised, and is tried again."""
         self.abandoned = False
         """A thread of a cancelled message may still be changing the instance."""
         self.run_task: asyncio.Task[Any] | None = None
@@ -157,7 +162,7 @@ class HostedChild(KeptState):
     @property
     def open(self) -> bool:
         """Whether the next message may be handled."""
-        return self.life is Life.RUNNING and self.holding.open and self.in_hand is None
+        return self.life is Life.RUNNING and self.holding.open and self.in_hand is None and self.held_back is None
 
     @property
     def busy(self) -> bool:
@@ -187,8 +192,11 @@ class HostedChild(KeptState):
     def withdraw(self, place: int) -> None:
         """Take out the message at a place, counted from the first one."""
         assert self.queue is not None
-        self.queued_bytes -= len(self.queue[place].payload)
+        message = self.queue[place]
+        self.queued_bytes -= len(message.payload)
         del self.queue[place]
+        if self.held_back is not None and self.held_back.another_try.tried.entry == message.entry:
+            self.held_back = None
 
     def drop_queue(self) -> None:
         """Drop the queued messages: they are read again, or not needed."""
@@ -208,6 +216,21 @@ class HostedChild(KeptState):
         self.in_hand = None
         if self._changed is not None:
             self.tell()
+
+    def try_again(self, another_try: AnotherTry) -> None:
+        """Its first message has failed, and waits for another try. The others wait behind it."""
+        self.held_back = HeldBack(another_try)
+
+    def waited(self, another_try: AnotherTry) -> None:
+        """The wait for this try is over. (It may have ended before: the message was withdrawn.)"""
+        if self.held_back is not None and self.held_back.another_try is another_try:
+            self.held_back = None
+
+    def counts_try(self, entry: bytes) -> Tried:
+        """This message was tried once more. The answer: how often by now."""
+        before = self.tried.times if self.tried is not None and self.tried.entry == entry else 0
+        self.tried = Tried(entry, before + 1)
+        return self.tried
 
     def abandon(self) -> None:
         """The thread of a message that was undone may still change the instance."""

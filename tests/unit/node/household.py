@@ -24,6 +24,8 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
+from hubq.node.children.retries import Retries, Waiting
+from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
@@ -89,6 +91,7 @@ class Household:
         self.pieces = Pieces(self.clock)
         self.ending = asyncio.Event()
         broken: asyncio.Queue[HostedChild] = asyncio.Queue()
+        waiting: asyncio.Queue[Waiting] = asyncio.Queue()
         self.saver = Saver(config, Sizes(config), self.background, self.queue)
         self.counters = Counters()
         self.failures = Failures(config, self.counters, events)
@@ -109,7 +112,8 @@ class Household:
         )  # fmt: skip
         self.handler = Handler(
             self.standing, Sizes(config), methods, self.threads, self.outcomes, self.endings, self.failures,
-            self.reads, KeptReplies(self.group, self.outcomes), self.copy_states, self.quiet, self.ending, broken,
+            Retries(self.standing, self.counters, waiting, lambda: 0.5), self.reads, KeptReplies(self.group, self.outcomes),
+            self.copy_states, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
         self.lives = Lives(
@@ -118,6 +122,7 @@ class Household:
             Around("t", "a", Layers()),
         )  # fmt: skip
         self.mending = Mending(self.background, self.lives, broken)
+        self.retrying = Retrying(self.pumps, waiting)
         for kind in kinds:
             self.classes.register(kind)
         self.shard = Holding(0, Owner("a", 7, 3), recorder or NoRecorder())
@@ -135,12 +140,14 @@ class Household:
 
     async def __aenter__(self) -> Self:
         self.mending.start()
+        self.retrying.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:  # fmt: skip
         await self.mending.stop()
+        await self.retrying.stop()
         self.pumps.stop()
         await self.pumps.stopped(1.0)
         self.failures.stop()
