@@ -7,10 +7,10 @@ import re
 import shutil
 import subprocess
 import urllib.request
-from urllib.parse import quote
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from websockets.sync.client import connect
 
