@@ -17,6 +17,7 @@ from hubq.cli.dead import dead
 from hubq.cli.demo import demo_command
 from hubq.cli.deploy import deploy_command
 from hubq.cli.doctor import doctor_command
+from hubq.cli.feed import feed_command
 from hubq.cli.inspection import config_command, events_command, mailbox, state_command
 from hubq.cli.jobs import jobs_command
 from hubq.cli.listings import nodes_command, ps_command
@@ -82,6 +83,9 @@ app.command("state", short_help="Show the saved state of a child.", rich_help_pa
 app.add_typer(mailbox, rich_help_panel=_LOOK)
 app.command("events", short_help="Show the latest events; --follow waits for more.", rich_help_panel=_LOOK)(
     events_command
+)
+app.command("feed", short_help="Show what a child publishes; --follow waits for more.", rich_help_panel=_LOOK)(
+    feed_command
 )
 app.command("config", short_help="Show the settings of a hub.", rich_help_panel=_LOOK)(config_command)
 app.command("check", short_help="Say whether this code can run a hub's children.", rich_help_panel=_OTHER)(

@@ -93,5 +93,5 @@ def with_json(group: Any, name: str = "") -> set[str]:
 
 
 def test_no_listing_is_left_out() -> None:
-    assert set(documented()) == {*PRINTED, "state", "config", "dead list"}
+    assert set(documented()) == {*PRINTED, "state", "config", "dead list", "feed"}
     assert with_json(typer.main.get_command(app)) == {*documented(), "dead show"}
