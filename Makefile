@@ -50,6 +50,7 @@ lint: $(STAMP) ## style, types, and which layer imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
 check: lint test ## what to run before each commit: lint, then the tests

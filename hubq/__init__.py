@@ -2,30 +2,39 @@
 
 from hubq.client.current import current_hub
 from hubq.client.discovery import HubInfo, hubs
+from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.faces.jobs import Jobs
 from hubq.client.faces.ref import AsyncChildRef, ChildRef
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.client.faces.start_future import StartFuture
+from hubq.client.faces.typed_ref import AsyncTypedRef, TypedRef
 from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
-from hubq.core.child import Child, State, time_limit
+from hubq.core.child import Child, State, read, time_limit
+from hubq.core.feed import Event, Gap
+from hubq.core.middleware import Work
 from hubq.core.pid import Pid
+from hubq.core.retry import Retry
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
     AlreadyStarted,
+    CallCycle,
     CallFailed,
     CallTimeout,
+    Cancelled,
     ConfigError,
     DuplicateJob,
     HandlerKilled,
     HandlerOverdue,
     HubqError,
     InvalidChildId,
-    InvalidReminder,
     InvalidJob,
     InvalidKey,
+    InvalidReminder,
+    InvalidTopic,
     JobFailed,
+    KeyReused,
     MailboxFull,
     MappingError,
     MessageDropped,
@@ -35,6 +44,7 @@ from hubq.errors import (
     NoCurrentHub,
     NoSuchJob,
     NotAlive,
+    NotCancelled,
     NotImportable,
     NotReplicated,
     NotSendable,
@@ -42,11 +52,13 @@ from hubq.errors import (
     Partitioned,
     PayloadTooLarge,
     Poisoned,
+    ReadChanged,
     RedisRefused,
     RedisUnavailable,
     StartFailed,
     StateNotSavable,
     StateTooLarge,
+    StateTooNew,
     UnknownChild,
     UnknownMethod,
     Unreadable,
@@ -72,10 +84,15 @@ provide_jobs(_jobs_of)
 
 __all__ = [
     "AlreadyStarted",
+    "AsyncCallFuture",
     "AsyncChildRef",
     "AsyncResumableJob",
+    "AsyncTypedRef",
+    "CallCycle",
     "CallFailed",
+    "CallFuture",
     "CallTimeout",
+    "Cancelled",
     "CentralizedLoadBalancer",
     "Child",
     "ChildRef",
@@ -89,6 +106,8 @@ __all__ = [
     "Divergence",
     "DuplicateJob",
     "DynamicQuorum",
+    "Event",
+    "Gap",
     "Guided",
     "HandlerKilled",
     "HandlerOverdue",
@@ -97,10 +116,12 @@ __all__ = [
     "HubInfo",
     "HubqError",
     "InvalidChildId",
-    "InvalidReminder",
     "InvalidJob",
     "InvalidKey",
+    "InvalidReminder",
+    "InvalidTopic",
     "JobFailed",
+    "KeyReused",
     "MailboxFull",
     "MajorityQuorum",
     "MappingError",
@@ -112,6 +133,7 @@ __all__ = [
     "NoSuchJob",
     "NodeStatus",
     "NotAlive",
+    "NotCancelled",
     "NotImportable",
     "NotReplicated",
     "NotSendable",
@@ -123,10 +145,12 @@ __all__ = [
     "Poisoned",
     "Polling",
     "PubSub",
+    "ReadChanged",
     "RedisRefused",
     "RedisUnavailable",
     "Replication",
     "ResumableJob",
+    "Retry",
     "Singularity",
     "StartFailed",
     "StartFuture",
@@ -134,14 +158,18 @@ __all__ = [
     "State",
     "StateNotSavable",
     "StateTooLarge",
+    "StateTooNew",
     "StaticQuorum",
     "StopResult",
+    "TypedRef",
     "UnknownChild",
     "UnknownMethod",
     "Unreadable",
     "WaitsInEventLoop",
+    "Work",
     "__version__",
     "current_hub",
     "hubs",
+    "read",
     "time_limit",
 ]

@@ -23,6 +23,10 @@ class Unreadable(HubqError, ValueError):
     """What stands in Redis is not what hubq writes there: the message names the key. Somebody else has written it."""
 
 
+class StateTooNew(HubqError):
+    """A saved state has a later version than the class here: newer code has written it. Its child is offered to other workers."""
+
+
 class NotReplicated(HubqError):
     """Fewer replicas than ``wait_replicas`` have confirmed a write in time: a failover now may lose it.
 
@@ -40,6 +44,10 @@ class InvalidChildId(HubqError, ValueError):
 
 class InvalidReminder(HubqError, ValueError):
     """A reminder has a time in the past, no time or two, or a name, a time or ``late`` that it cannot have."""
+
+
+class InvalidTopic(HubqError, ValueError):
+    """A topic of a feed is no text of 1 to 64 letters, digits or . _ : / -."""
 
 
 class UnknownChild(HubqError, LookupError):
@@ -96,6 +104,26 @@ class HandlerKilled(HubqError):
 
 class MessageDropped(HubqError):
     """A message was taken out of its mailbox by hand. It was not run, and is a dead letter."""
+
+
+class Cancelled(HubqError):
+    """A call was cancelled before its handler had ended: nothing of it was applied."""
+
+
+class NotCancelled(HubqError):
+    """A call was not cancelled: it runs in a thread, or nobody has said what became of it."""
+
+
+class CallCycle(HubqError, RuntimeError):
+    """A call would wait for itself: the called child, or one that waits for it, is the caller. The message names the chain."""
+
+
+class KeyReused(HubqError, ValueError):
+    """The child has had a message with this key, but with another method or other arguments. This one was not run."""
+
+
+class ReadChanged(HubqError):
+    """A method that is marked as ``@read`` has changed the child. The change was dropped."""
 
 
 class PayloadTooLarge(HubqError, ValueError):
@@ -213,6 +241,10 @@ BY_WORD: dict[str, type[HubqError]] = {
     "handler_overdue": HandlerOverdue,
     "handler_killed": HandlerKilled,
     "message_dropped": MessageDropped,
+    "cancelled": Cancelled,
+    "call_cycle": CallCycle,
+    "key_reused": KeyReused,
+    "read_changed": ReadChanged,
     "mailbox_full": MailboxFull,
     "poisoned": Poisoned,
 }

@@ -53,10 +53,11 @@ def state_command(
         raise HubqError(f"the state of {child!r} cannot be shown ({error}): take --raw") from error
     if as_json:
         record = {name: item for name, item in asdict(saved).items() if name != "data"}
-        print_json({**record, "format": chr(saved.data[0]), "state": plain(seen)})
+        print_json({**record, "version": saved.version, "format": saved.format, "state": plain(seen)})
         return
     age = "no message yet" if saved.message_age is None else f"last message sent {duration(saved.message_age)} ago"
-    say(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}), {age}", sys.stderr)
+    version = f", version {saved.version}" if saved.version != 1 else ""
+    say(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}{version}), {age}", sys.stderr)
     attributes = fields_of(seen)
     for name, item in attributes or ():
         say(f"{name} = {words(item)}")

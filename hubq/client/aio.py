@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence, Set
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from hubq.client.asking.loop_driver import LoopDriver
 from hubq.client.faces.jobs import AsyncJobMethods, JobMethods
 from hubq.client.faces.queries import AsyncQueries
 from hubq.client.faces.ref import AsyncChildRef
+from hubq.client.faces.typed_ref import AsyncTypedRef
 from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
+from hubq.client.operations.activation import activation_of
+from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StartResult, StopResult
 from hubq.config import CHANGE_TIMEOUT
+from hubq.core.child import Child
+from hubq.core.classes import child_class
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
 from hubq.store.dead_letters import DeadLetter
@@ -28,6 +33,7 @@ class Resource(Protocol):
 
 
 R = TypeVar("R", bound=Resource)
+K = TypeVar("K", bound=Child)
 
 
 class AsyncHub(AsyncQueries, AsyncJobMethods):
@@ -116,9 +122,21 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         operation = stops.stop_children(self.driver.context, children, timeout, disable_logging=disable_logging)
         return await self.driver.drive(operation)
 
-    def ref(self, child_id: str) -> AsyncChildRef:
-        """A child by its name."""
-        return AsyncChildRef(self.driver, child_id)
+    @overload
+    def ref(self, child_id: str, /) -> AsyncChildRef: ...
+
+    @overload
+    def ref(self, target: type[K], child_id: str, /, *args: Any, **kwargs: Any) -> AsyncTypedRef[K]: ...
+
+    def ref(
+        self, target: str | type[K], child_id: str = "", /, *args: Any, **kwargs: Any
+    ) -> AsyncChildRef | AsyncTypedRef[K]:
+        """See :meth:`Hub.ref`."""
+        if isinstance(target, str):
+            return AsyncChildRef(self.driver, target)
+        kind, context = child_class(target), self.driver.context
+        spec = activation_of(context.classes, context.config.max_payload_bytes, kind, child_id, args, kwargs)
+        return AsyncTypedRef(self.driver, kind, child_id, PLAIN.activating(spec))
 
     async def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
         """See :meth:`Hub.cast_many`."""

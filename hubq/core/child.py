@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from types import FunctionType
 from typing import Any, ClassVar, Protocol, TypeVar, overload
 
-from hubq.core.outgoing import Outgoing, OutgoingRef
+from hubq.core.outgoing import Outgoing, OutgoingRef, Target
+from hubq.core.retry import MARK, Retry
 from hubq.core.spec import Durability
 from hubq.errors import ConfigError
 
@@ -28,6 +29,8 @@ class Host(Outgoing, Protocol):
     async def commit(self) -> None: ...
 
     def stop(self) -> None: ...
+
+    def publishes(self, topic: str, data: object) -> None: ...
 
 
 class Child:
@@ -70,6 +73,23 @@ class Child:
     as if it had raised, and its caller gets :class:`~hubq.errors.HandlerOverdue`. A plain ``def`` cannot be cancelled: it is
     undone when its thread ends. :func:`time_limit` says otherwise for one method."""
 
+    retry: ClassVar[Retry | None] = None
+    """How a message is tried again whose handler has raised; None: it is not. ``@Retry(...)`` says otherwise for one method."""
+
+    _reads: ClassVar[frozenset[str] | None] = None
+    """The names of its methods that only read (:func:`read`); None: it has none. (``hubq.core.classes`` writes it.)"""
+
+    state_version: ClassVar[int] = 1
+    """The version of what its state means, from 1. Raise it when attributes change their meaning, and bring old states up to date
+    in :meth:`upgrade_state`."""
+
+    feed_kept: ClassVar[int] = 1_000
+    """Events of :meth:`publish` that are kept for each child, from 1 to 1,000,000 (about: Redis trims by the hundred)."""
+
+    activate: ClassVar[bool] = False
+    """A message by ``hub.ref(Room, "room-1", "redis")`` starts the child if it is not there; the further arguments are for
+    ``__init__``. docs/guide-on-demand.md."""
+
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
 
@@ -109,15 +129,29 @@ class Child:
     def ref(self, target: str, /) -> OutgoingRef: ...
 
     @overload
-    def ref(self, target: Any, child_id: str, /) -> OutgoingRef: ...
+    def ref(self, target: Any, child_id: str, /, *args: Any, **kwargs: Any) -> OutgoingRef: ...
 
-    def ref(self, target: Any, child_id: str = "", /) -> OutgoingRef:
-        """Another child of the hub: ``self.ref("stock-7")``, or ``self.ref(Stock, "stock-7")``.
+    def ref(self, target: Any, child_id: str = "", /, *args: Any, **kwargs: Any) -> OutgoingRef:
+        """Another child of the hub: ``self.ref("stock-7")``, or ``self.ref(Stock, "stock-7")``. Further arguments are for its
+        ``__init__``: they are used if a message starts it.
 
         What is said to it (``cast``, ``start``) is an effect of the message in hand: it leaves with the commit, once, or not at
         all. In ``run()`` it leaves with the next :meth:`commit`. docs/effects.md has the rules.
         """
-        return OutgoingRef(self._host, target) if isinstance(target, str) else OutgoingRef(self._host, child_id, target)
+        if isinstance(target, str):
+            return OutgoingRef(self._host, target)
+        return OutgoingRef(self._host, child_id, Target(target, args, kwargs))
+
+    def publish(self, topic: str, data: object) -> None:
+        """Publish an event in the feed of this child, for all who read it (``hub.ref(child_id).feed()``).
+
+        It is an effect of the message in hand: it is published with the commit, once, or not at all. In ``run()`` it is published
+        with the next :meth:`commit`. docs/guide-feeds.md has more.
+
+        Raises :class:`~hubq.errors.InvalidTopic`, :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.PayloadTooLarge`, and
+        :class:`~hubq.errors.OutsideHandler`.
+        """
+        self._host.publishes(topic, data)
 
     async def on_start(self) -> None:
         """Called when the child begins on a node, with its state in place, before its first message there."""
@@ -138,12 +172,30 @@ class Child:
         """What is handed to the child's next incarnation; by default all attributes but the transient ones."""
         return {name: value for name, value in self.__dict__.items() if name not in self.transient}
 
+    def upgrade_state(self, state: Any, version: int) -> Any:
+        """Brings a state of an earlier ``version`` up to date, after ``__init__``: a dict of attributes (or what
+        :meth:`prepare_handover_state` of that version has returned). Returns the state as this version has it.
+
+        A class whose ``state_version`` is above 1 has its own.
+        """
+        return state
+
     def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
         """Makes the new state from the new child's own attributes and what was handed over; by default the latter.
 
         Called on the new child after ``__init__``. The dict it returns is laid over its attributes.
         """
         return handed
+
+
+C = TypeVar("C", bound=Child)
+
+
+def new_child(kind: type[C], host: Host) -> C:
+    """An instance whose ``__init__`` has not run yet, with what a node offers to it."""
+    instance = kind.__new__(kind)
+    instance._host = host
+    return instance
 
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -170,6 +222,33 @@ def time_limit(seconds: float | None) -> Callable[[M], M]:
     return mark
 
 
+def read(method: M) -> M:
+    """Mark a method as one that only reads. It runs beside the handler in hand, on the last committed state.
+
+    >>> class Room(Child):
+    ...     @read
+    ...     async def topic_now(self): ...
+    >>> reads_of(Room)
+    frozenset({'topic_now'})
+
+    Raises :class:`~hubq.errors.ConfigError` for what is no function.
+    """
+    if not isinstance(method, FunctionType):
+        raise ConfigError(f"@read {method!r}: it goes directly above a `def` or `async def` of the class")
+    method.__dict__["hubq_read"] = True
+    return method
+
+
+def is_read(method: Callable[..., Any]) -> bool:
+    """Whether a method is marked with :func:`read`."""
+    return "hubq_read" in vars(method)
+
+
+def reads_of(kind: type[Child]) -> frozenset[str]:
+    """The names of the methods that only read."""
+    return frozenset(name for name, method in methods_of(kind).items() if is_read(method))
+
+
 def checked_limit(what: str, seconds: float | None) -> None:
     """Raise :class:`~hubq.errors.ConfigError` unless it is None or seconds above 0."""
     if seconds is not None and (
@@ -182,6 +261,21 @@ def timeout_of(kind: type[Child], method: Callable[..., Any]) -> float | None:
     """How long a method may take, seconds."""
     limit: float | None = getattr(method, "hubq_time_limit", kind.handler_timeout)
     return limit
+
+
+def retry_of(kind: type[Child], method: str) -> Retry | None:
+    """How a message for a method is tried again; None: not at all.
+
+    >>> class Order(Child):
+    ...     retry = Retry(max=5)
+    ...     @Retry(max=1)
+    ...     async def charge(self): ...
+    ...     async def ship(self): ...
+    >>> retry_of(Order, "charge").max, retry_of(Order, "ship").max
+    (1, 5)
+    """
+    terms: Retry | None = getattr(methods_of(kind).get(method), MARK, kind.retry)
+    return terms
 
 
 class State(dict[str, Any]):
@@ -227,10 +321,18 @@ class FunctionChild(Child):
 
 
 #: Names of ``Child`` that a class may not define: its own code, and hubq's, would not get what it asks for.
-FIXED = frozenset({"commit", "stop", "ref", "child_id", "node_name", "metadata", "redundancy_mode"})
+FIXED = frozenset({"commit", "stop", "ref", "publish", "child_id", "node_name", "metadata", "redundancy_mode"})
 #: Names of ``Child`` that a class defines for hubq to call. Callers cannot call them.
 HEARD = frozenset(
-    {"run", "on_start", "on_stop", "prepare_handover_state", "alter_handover_state", "on_redundancy_signal"}
+    {
+        "run",
+        "on_start",
+        "on_stop",
+        "prepare_handover_state",
+        "alter_handover_state",
+        "upgrade_state",
+        "on_redundancy_signal",
+    }
 )
 #: Names of ``Child`` that are settings of a class.
 OPTIONS = frozenset(

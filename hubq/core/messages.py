@@ -133,6 +133,23 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancel:
+    """Somebody (``sender`` is the client id) → owner of the child: a call of the client ``caller`` is not wanted any more.
+
+    Answer: a reply under ``answer_id``, by the commit that holds what was done: ``cancelled`` (the call itself is answered so, too),
+    ``in_thread`` (it goes on), ``done`` (the call's own reply has gone out, or goes with the same commit). Silence: the owner is
+    blocked, dead, or giving the child away.
+    """
+
+    sender: str
+    shard: int
+    child: str
+    caller: str
+    message_id: str
+    answer_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Intervene:
     """Somebody (``sender`` is the client id) → owner of the child: ``kill`` or ``stop`` it with its message in hand, or ``drop``
     the message ``entry`` that waits for it.
@@ -165,6 +182,7 @@ ControlMessage = (
     | ReplicaJoined
     | Revive
     | Withdraw
+    | Cancel
     | Intervene
     | Wake
 )
@@ -179,6 +197,7 @@ KINDS: dict[str, type[ControlMessage]] = {
     "replica_joined": ReplicaJoined,
     "revive": Revive,
     "withdraw": Withdraw,
+    "cancel": Cancel,
     "intervene": Intervene,
     "wake": Wake,
 }

@@ -85,10 +85,12 @@ def checked_name(name: object) -> str:
     Traceback (most recent call last):
     hubq.errors.InvalidReminder: the name of a reminder is '': give 1 to 128 bytes of printable text
     """
-    if isinstance(name, str) and name and name.isprintable():
-        if len(name.encode("utf-8", "replace")) <= MOST_NAME_BYTES and not _has_surrogates(name):
-            return name
-    raise InvalidReminder(f"the name of a reminder is {_shown(name)}: give 1 to {MOST_NAME_BYTES} bytes of printable text")
+    text = isinstance(name, str) and name.isprintable() and not _has_surrogates(name)
+    if text and 0 < len(str(name).encode()) <= MOST_NAME_BYTES:
+        return str(name)
+    raise InvalidReminder(
+        f"the name of a reminder is {_shown(name)}: give 1 to {MOST_NAME_BYTES} bytes of printable text"
+    )
 
 
 def checked_late(late: object) -> str:
@@ -148,7 +150,9 @@ def past(at_ms: int, now_ms: float, what: str = "at") -> InvalidReminder | None:
     """
     if at_ms >= now_ms - PAST_MS:
         return None
-    return InvalidReminder(f"{what} is {(now_ms - at_ms) / 1000:.1f} s in the past: give a time to come, or after=0 for at once")
+    return InvalidReminder(
+        f"{what} is {(now_ms - at_ms) / 1000:.1f} s in the past: give a time to come, or after=0 for at once"
+    )
 
 
 def timing_of(now_ms: float, after: object, at: object, every: object) -> Timing:

@@ -21,17 +21,23 @@ from hubq.node.arrivals.shards import ShardArrivals
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.activity import Activity
+from hubq.node.children.around import Around, LayeredMethods
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
+from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
+from hubq.node.children.kept_replies import KeptReplies
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
-from hubq.node.children.methods import Methods, TracedMethods
+from hubq.node.children.methods import Finds, Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
+from hubq.node.children.reads import Reads
+from hubq.node.children.retries import Retries, Waiting
+from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
@@ -67,6 +73,7 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.burials import Burials
+from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.forwarder import Forwarder
@@ -123,7 +130,7 @@ class Wiring:
 
     def __init__(
         self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch,
-        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], measured: bool, ready_failures: int,
+        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], app_version: str, measured: bool, ready_failures: int,
         drive: Drive, ends: Ends,
     ) -> None:  # fmt: skip
         self.counters = counters
@@ -134,12 +141,12 @@ class Wiring:
         self._copies(hub)
         self._arrivals(hub)
         self._departures(hub)
-        self._membership(hub, watch, tags)
+        self._membership(hub, watch, tags, app_version)
         self._planning(hub)
         self._mailbox()
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
-            self.copies, self.withdrawals, self.interventions, self.parked, self.reports,
+            self.copies, self.withdrawals, self.cancellations, self.interventions, self.parked, self.reports,
         )  # fmt: skip
         self.pulse = Pulse(
             self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.failed_builds,
@@ -185,7 +192,8 @@ class Wiring:
         self.signals = Signals(self.standing, config, heard, self.active_active, self.pieces)
         self.saver = Saver(config, self.sizes, background, self.queue)
         self.failures = Failures(config, self.counters, self.events)
-        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures)
+        self.failed_starts = FailedStarts()
+        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures, self.failed_starts)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
@@ -199,14 +207,21 @@ class Wiring:
         self.copy_states = CopyStates(self.builder)
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
-        methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
-        ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
+        layers = hub.layers.composed()
+        methods: Finds = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
+        if layers:
+            methods = LayeredMethods(hub.hub_id, name, layers, methods)
+        ending, broken, waiting = asyncio.Event(), asyncio.Queue[HostedChild](), asyncio.Queue[Waiting]()
+        may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
+        self.reads = Reads(
+            self.standing, background, self.sizes, methods, threads, self.outcomes, self.failures, may_handle
+        )
         self.handler = Handler(
-            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, states,
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures,
+            Retries(self.standing, self.counters, waiting), self.reads, KeptReplies(group, self.outcomes), states,
             self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
-        may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
         self.message_trials = MessageTrials(self.marks, self.handler, may_handle)
         self.balancing = DistributionTraits.of(hub.distribution).balancing
         handle: Handle = self.message_trials.handle
@@ -216,8 +231,10 @@ class Wiring:
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
             self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
+            Around(hub.hub_id, name, layers),
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
+        self.retrying = Retrying(self.pumps, waiting)
         self.start_trials = StartTrials(group, background, self.marks, self.lives)
         self.activity = Activity(self.standing, self.signals, self.register)
 
@@ -296,14 +313,14 @@ class Wiring:
         )  # fmt: skip
         self.park = Park(group, self.register, self.plan_due, self.traits, self.departures)
 
-    def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str]) -> None:
+    def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str], app_version: str) -> None:
         self.voiding = Voiding(
             self.standing, self.background, self.events, self.counters, self.register, self.endings, self.copies,
             self.wishes, self.arrivals, watch,
         )  # fmt: skip
         self.member = Member(
             self.group, self.background, self.events, self.hooks, self.plan_due, self.start_trials, self.voiding,
-            self.emptied, tags=tags, address=hub.server.address,
+            self.emptied, tags=tags, app_version=app_version, address=hub.server.address,
         )  # fmt: skip
         self.resuming = Resuming(self.register, self.copies, self.pumps, self.queue)
         self.quorum: Quorums = NoQuorum(self.group)
@@ -351,16 +368,20 @@ class Wiring:
         burials = Burials(group.node_name, group.config, self.queue, self.reports)
         self.starts = Starts(
             group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
-            self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces, self.quiet,
+            self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces,
+            self.failed_starts, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(
-            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings
+            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings, self.reads
         )
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.forwarder = Forwarder(group, self.register, self.outboxes)
-        self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)
+        self.withdrawals = Withdrawals(
+            group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
+        )
+        self.cancellations = Cancellations(group, self.register, self.cursors, self.queue, self.outcomes, self.reads)
         self.interventions = Interventions(
-            group, background, self.events, self.register, self.cursors, self.queue, self.outcomes, self.endings,
-            self.lives,
+            group, background, self.events, self.register, self.cursors, self.queue, self.pumps, self.outcomes,
+            self.endings, self.lives,
         )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Values as bytes with a one-byte format tag: ``p`` pickle, ``c`` cloudpickle, ``j`` JSON (written by the CLI)."""
+"""Values as bytes with a one-byte format tag: ``p`` pickle, ``c`` cloudpickle, ``j`` JSON (written by the CLI).
+
+A line may go before the value: ``v`` and the version of a state, ``t`` and the context of a trace.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,13 @@ def decode(data: bytes) -> Any:
         return pickle.loads(memoryview(data)[1:])
     if tag == b"j":
         return msgspec.json.decode(memoryview(data)[1:])
-    if tag == b"t":  # the context of a trace goes before the value (hubq.tracing)
+    if tag == b"t" or tag == b"v" or tag == b"h":  # a trace (hubq.tracing), the version of a state, a header
         value = data[data.index(b"\n") + 1 :]
-        if value[:1] != b"t":  # one: to unwrap many would take time for each
+        if value[:1] not in (b"t", b"v", b"h") or (
+            tag == b"h" and value[:1] == b"t"
+        ):  # to unwrap many would take time for each
             return decode(value)
-        raise ValueError("value with two traces in front: it was not written by hubq")
+        raise ValueError("value with two lines in front: it was not written by hubq")
     raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
 
 
@@ -51,6 +56,14 @@ def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -
         return encode((args, kwargs))
     except BaseException as error:
         raise NotSendable(f"the arguments of {what} cannot be pickled ({error}): send plain values") from error
+
+
+def encode_value(value: object, what: str) -> bytes:
+    """A value that others get, or :class:`NotSendable` that names ``what``."""
+    try:
+        return encode(value)
+    except BaseException as error:
+        raise NotSendable(f"{what} cannot be pickled ({error}): give plain values") from error
 
 
 def checked_size(payload: bytes, limit: int, what: str) -> bytes:
@@ -69,8 +82,13 @@ send less at a time, or where it is kept
     return payload
 
 
-def encode_state(state: Any, limit: int, child: str) -> bytes:
-    """A child's state, or :class:`StateNotSavable` naming the attribute, or :class:`StateTooLarge`."""
+def encode_state(state: Any, limit: int, child: str, version: int = 1) -> bytes:
+    """A child's state, or :class:`StateNotSavable` naming the attribute, or :class:`StateTooLarge`. A version above 1 is
+    written in front of it.
+
+    >>> version_of(encode_state({"n": 1}, 100, "room-1", 3)), version_of(encode_state({"n": 1}, 100, "room-1"))
+    (3, 1)
+    """
     try:
         data = encode(state)
     except BaseException as error:
@@ -80,12 +98,22 @@ def encode_state(state: Any, limit: int, child: str) -> bytes:
             f"the state of child {child!r} cannot be pickled: {where} ({error}); "
             "name such attributes in `transient` and make them in on_start()"
         ) from error
+    if version != 1:
+        data = b"v%d\n" % version + data
     if len(data) > limit:
         raise StateTooLarge(
             f"the state of child {child!r} has {len(data)} bytes, the most is {limit} (max_state_bytes, or what Redis takes): "
             "keep less in the child, or raise the limit"
         )
     return data
+
+
+def version_of(data: bytes) -> int:
+    """The version of an encoded state: the ``state_version`` of the class that wrote it.
+
+    Raises ValueError if what stands there is no version.
+    """
+    return int(data[1 : data.index(b"\n")]) if data[:1] == b"v" else 1
 
 
 def _culprit(state: Any) -> str | None:

@@ -129,6 +129,7 @@ class Effects:
             args += (child, start_id)
         if self.ended:
             names += (*keys.ended_keys, *keys.reminder_keys(shard))
+            names += [keys.feed(shard, child) for child in self.ended]
         args.append(len(self.parked))
         for child, reason in self.parked.items():
             args += (child, reason)

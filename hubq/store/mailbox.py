@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hubq.store.command import Arg, Command, plain, run_script, text
+from hubq.store.header import Header
 from hubq.store.keys import Keys
+from hubq.store.spec_record import SpecRecord
 
 
 class Outgoing(NamedTuple):
-    """A message on its way to a child, still without its number. ``timeout`` in seconds, 0 for no deadline."""
+    """A message on its way to a child, still without its number. ``timeout`` in seconds, 0 for no deadline. ``spec``: the child is
+    started if it is not there (the start id is still to be given).
+    """
 
     kind: str
     child: str
@@ -21,6 +25,7 @@ class Outgoing(NamedTuple):
     payload: bytes
     timeout: float
     reply: bool
+    spec: SpecRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ PLAIN = StartOptions()
 
 #: The kinds of messages that stand in a mailbox. (A copy's queue also has ``state``, made of its shard's log.)
 KINDS = {kind.encode(): kind for kind in ("call", "cast", "start", "stop", "remind")}
+#: The kind of a call or cast with a header in front of its payload (``hubq.store.header``).
+HEADED = "headed"
 #: The kind of an entry that is no message. It has no child, and ``method`` says why it is none.
 MALFORMED = "malformed"
 #: Deadlines are before this, ms.
@@ -61,6 +68,8 @@ FAR = 1 << 53
 @dataclass(slots=True)
 class Message:
     """A message as a node reads it. ``deadline`` is Redis TIME in ms, 0 for none.
+
+    ``header`` is None for nearly all.
 
     An entry of a mailbox that is no message is one of the kind :data:`MALFORMED`, so that it keeps its place among the others.
     """
@@ -73,6 +82,7 @@ class Message:
     reply_to: str
     deadline: int
     payload: bytes
+    header: Header | None = None
 
 
 def position(entry: bytes | str) -> tuple[int, int]:
@@ -96,13 +106,18 @@ def send_messages(
     """Put numbered messages into the mailboxes of their shards; a status word for each, in order."""
     names = [keys.sender(sender)]
     args: list[Arg] = [sender_ttl_ms, max_backlog, "", sender]
+    specs: list[Arg] = []
     for shard, messages in shards.items():
         names += keys.send_keys(shard)
         args.append(len(messages))
-        for seq, (kind, child, method, payload, timeout, reply) in messages:
+        for seq, (kind, child, method, payload, timeout, reply, spec) in messages:
             args += (seq, kind, child, method, sender if reply else "", int(timeout * 1000), payload)
-            if kind == "stop":
+            if spec is not None:
                 args[2] = keys.partitioned
+                specs += (seq, spec.started_by(f"{sender}:{seq}").written())
+            elif kind == "stop":
+                args[2] = keys.partitioned
+    args += specs
     return run_script("send_messages", names, args, _words)
 
 
@@ -140,6 +155,7 @@ def start_children(
             keys.mailbox(shard),
             keys.children(shard),
             keys.backlog(shard),
+            keys.dormant(shard),
             keys.batches(shard),
         ],
         args,
@@ -160,7 +176,7 @@ def message_of(entry: bytes, fields: Sequence[bytes]) -> Message:
     """A stream entry as a message. The fields stand in the order the scripts write them. It never raises.
 
     >>> message_of(b"7-0", [b"x", b"y"])
-    Message(entry=b'7-0', kind='malformed', child='', method='no field kind', id='', reply_to='', deadline=0, payload=b'')
+    Message(entry=b'7-0', kind='malformed', child='', method='no field kind', id='', reply_to='', deadline=0, payload=b'', header=None)
     """
     # kind k child c method m id i reply_to r deadline d payload p
     try:
@@ -199,6 +215,13 @@ def _message_by_names(entry: bytes, fields: Sequence[bytes]) -> Message:
         child, method, message_id, reply_to = (flat[name].decode() for name in ("child", "method", "id", "reply_to"))
     except UnicodeDecodeError:
         return malformed("child, method, id or reply_to is no UTF-8")
+    if flat["kind"] == HEADED.encode():
+        try:
+            header, payload = Header.split(flat["payload"])
+        except ValueError as error:
+            return malformed(str(error), message_id, reply_to)
+        sort = "call" if reply_to else "cast"
+        return Message(entry, sort, child, method, message_id, reply_to, int(deadline), payload, header)
     kind = KINDS.get(flat["kind"])
     if kind is None:  # its sender is newer than this node, perhaps: its caller is told
         return malformed(f"unknown kind {text(flat['kind'][:40])!r}", message_id, reply_to)
@@ -252,16 +275,29 @@ def mailbox_length(keys: Keys, shard: int) -> Command[int]:
     return plain("XLEN", keys.mailbox(shard), read=int)
 
 
+class Asks(NamedTuple):
+    """Who asks to cancel a call, and the id of the answer."""
+
+    client: str = ""
+    answer_id: str = ""
+
+
+#: A call is not to be cancelled.
+NOBODY = Asks()
+
+
 def withdraw_call(
-    keys: Keys, shard: int, child: str, client: str, message_id: str, nodes: Sequence[str] = ()
+    keys: Keys, shard: int, child: str, client: str, message_id: str, asks: Asks = NOBODY, nodes: Sequence[str] = ()
 ) -> Command[str]:
-    """Ask a child's node whether a call was begun: the node, ``-`` for none now, empty if no node has ever joined."""
+    """Ask a child's node whether a call of this client was begun; if somebody ``asks`` for that, to cancel it. The answer: the node,
+    ``-`` for none now, empty if no node has ever joined.
+    """
     return run_script(
         "withdraw_call",
         [keys.mailbox(shard), *map(keys.control, nodes)],
-        [keys.owners, keys.epoch, shard, child, client, message_id, *nodes],
+        [keys.owners, keys.epoch, shard, child, client, message_id, *asks, *nodes],
         lambda answer: text(answer[1]),
-        lambda nodes: withdraw_call(keys, shard, child, client, message_id, nodes),
+        lambda nodes: withdraw_call(keys, shard, child, client, message_id, asks, nodes),
     )
 
 

@@ -117,7 +117,9 @@ def fire_reminders(keys: Keys, shard: int, owner: Owner, max_backlog: int) -> Co
         if text(answer[0]) == "fenced":
             return None
         due = keys.reminder_keys(shard)[0]
-        malformed = [Malformed(f"member {text(member)!r} of {due}", "no reminder, or of no child") for member in answer[4:]]
+        malformed = [
+            Malformed(f"member {text(member)!r} of {due}", "no reminder, or of no child") for member in answer[4:]
+        ]
         return Firing(_time(answer[1]), _time(answer[2]), int(answer[3]), tuple(malformed))
 
     return run_script(

@@ -50,7 +50,7 @@ class Seen:
 def look(data: bytes) -> Any:
     """What a tagged value (:mod:`hubq.store.codec`) says, as plain scalars and :class:`Seen`; ValueError if it says nothing."""
     tag = data[:1]
-    if tag == b"t":  # the context of a trace goes before the value
+    if tag == b"t" or tag == b"v":  # a trace, or the version of a state, goes before the value
         return look(data[data.index(b"\n") + 1 :])
     if tag == b"j":
         return _of_json(msgspec.json.decode(memoryview(data)[1:]))

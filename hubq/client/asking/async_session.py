@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.feeds import FeedReader
 from hubq.client.asking.refusals import accepted, refused_sends, refused_starts, void_command
 from hubq.client.asking.requests import (
     RETRY_FOR,
@@ -19,12 +20,24 @@ from hubq.client.asking.requests import (
     send_commands,
     start_command,
 )
-from hubq.client.asking.steps import Collect, Fetch, Intervene, Operation, Pause, Reply, Send, Start, Step, Withdraw
+from hubq.client.asking.steps import (
+    Cancel,
+    Collect,
+    Fetch,
+    Intervene,
+    Operation,
+    Pause,
+    Reply,
+    Send,
+    Start,
+    Step,
+    Withdraw,
+)
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, AsyncRedis
-from hubq.store.mailbox import Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
+from hubq.store.mailbox import Asks, Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
@@ -40,6 +53,7 @@ class AsyncSession:
         self.hub = hub
         self.sender = new_sender()
         self.redis = redis
+        self.feeds = FeedReader(redis)
         self._loop = asyncio.get_running_loop()
         self._window = SendWindow()
         self._outbox: list[tuple[int, Outgoing, asyncio.Future[str]]] = []
@@ -78,6 +92,8 @@ class AsyncSession:
                 return await asyncio.sleep(seconds)
             case Withdraw(shard, child, message_id):
                 return await self._withdraw(shard, child, message_id)
+            case Cancel():
+                return await self._cancel(step)
             case Intervene():
                 return await self._intervene(step)
             case Collect(ids, timeout):
@@ -92,6 +108,7 @@ class AsyncSession:
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
+        await self.feeds.close()
         await self.redis.close()
 
     async def _number(self) -> int:
@@ -265,6 +282,21 @@ class AsyncSession:
             raise
         wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
         return node, (await self._collect([message_id], wait)).get(message_id)
+
+    async def _cancel(self, step: Cancel) -> tuple[str, str | None]:
+        answer_id, caller = new_intervention(), step.caller or self.sender
+        self._expect(answer_id)
+        self._listen_soon()
+        asks = Asks(self.sender, answer_id)
+        try:
+            node = await self.redis.run(
+                withdraw_call(self.hub.keys, step.shard, step.child, caller, step.message_id, asks)
+            )
+        except BaseException:
+            self._forget(answer_id)
+            raise
+        answer = (await self._collect([answer_id], step.timeout if node not in ("", "-") else 0.0)).get(answer_id)
+        return node, answer[0] if answer else None
 
     async def _intervene(self, step: Intervene) -> tuple[str, Reply | None]:
         message_id = new_intervention()

@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.feeds import FeedReader
+from hubq.client.asking.loop_thread import LoopThread
 from hubq.client.asking.steps import Operation
 from hubq.store.connection import Server
 
@@ -15,6 +17,8 @@ T = TypeVar("T")
 class Asker(Protocol):
     """One sender: the replies to its messages come to it alone. Both halves of an operation in two go to the same asker."""
 
+    sender: str
+
     def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end, and answer with its result."""
 
@@ -22,12 +26,18 @@ class Asker(Protocol):
 class AsyncAsker(Protocol):
     """The same, awaiting."""
 
+    sender: str
+    feeds: FeedReader
+
     def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         """See :meth:`Asker.drive`."""
 
 
-class Driver(Asker, Protocol):
+class Driver(Protocol):
     """Runs the operations of one hub, in any thread."""
+
+    def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end, and answer with its result."""
 
     @property
     def context(self) -> HubContext:
@@ -40,9 +50,15 @@ class Driver(Asker, Protocol):
     def asker(self) -> Asker:
         """The one of this thread."""
 
+    def loop_thread(self) -> LoopThread:
+        """The event loop of this process for what only an event loop does."""
 
-class AsyncDriver(AsyncAsker, Protocol):
+
+class AsyncDriver(Protocol):
     """The same for any event loop."""
+
+    def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
+        """See :meth:`Driver.drive`."""
 
     @property
     def context(self) -> HubContext:

@@ -23,12 +23,24 @@ from hubq.client.asking.requests import (
     start_command,
 )
 from hubq.client.asking.running_loop import refuse_in_event_loop
-from hubq.client.asking.steps import Collect, Fetch, Intervene, Operation, Pause, Reply, Send, Start, Step, Withdraw
+from hubq.client.asking.steps import (
+    Cancel,
+    Collect,
+    Fetch,
+    Intervene,
+    Operation,
+    Pause,
+    Reply,
+    Send,
+    Start,
+    Step,
+    Withdraw,
+)
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
-from hubq.store.mailbox import Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
+from hubq.store.mailbox import Asks, Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
@@ -85,10 +97,12 @@ class Session:
                 return time.sleep(seconds)
             case Withdraw(shard, child, message_id):
                 return self._withdraw(shard, child, message_id)
+            case Cancel():
+                return self._cancel(step)
             case Intervene():
                 return self._intervene(step)
-            case Collect(ids, timeout):
-                return self._collect(ids, timeout)
+            case Collect(ids, timeout, again):
+                return self._collect(ids, timeout, again)
             case Fetch(commands):
                 return self.redis.run_many(commands)
 
@@ -166,6 +180,14 @@ class Session:
         wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
         return node, self._collect([message_id], wait).get(message_id)
 
+    def _cancel(self, step: Cancel) -> tuple[str, str | None]:
+        answer_id, caller = new_intervention(), step.caller or self.sender
+        self._wanted.add(answer_id)
+        asks = Asks(self.sender, answer_id)
+        node = self.redis.run(withdraw_call(self.hub.keys, step.shard, step.child, caller, step.message_id, asks))
+        answer = self._collect([answer_id], step.timeout if node not in ("", "-") else 0.0).get(answer_id)
+        return node, answer[0] if answer else None
+
     def _intervene(self, step: Intervene) -> tuple[str, Reply | None]:
         message_id = new_intervention()
         self._wanted.add(message_id)
@@ -183,7 +205,7 @@ class Session:
             raise error
         return found
 
-    def _collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:
+    def _collect(self, ids: Sequence[str], timeout: float, again: bool = False) -> dict[str, Reply]:
         until, config = time.monotonic() + timeout, self.hub.config
         short: NotReplicated | None = None
         missing = {message_id for message_id in ids if message_id not in self._replies}
@@ -215,6 +237,8 @@ class Session:
                         missing.discard(message_id)
                         short = short or shortfall(confirmed, config, "done and answered")
         self._wanted.difference_update(ids)
+        if again:
+            self._wanted.update(missing)
         if short is not None:
             for message_id in ids:
                 self._replies.pop(message_id, None)

@@ -43,10 +43,13 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Wait for replies. The answer: id -> (status, node, payload) for those that came within ``timeout`` seconds."""
+    """Wait for replies. The answer: id -> (status, node, payload) for those that came within ``timeout`` seconds. ``again``: those
+    that did not come are asked for again later (of a waiting session only).
+    """
 
     ids: Sequence[str]
     timeout: float
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,19 @@ class Withdraw:
     shard: int
     child: str
     message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Ask the owner of a child to cancel a call of ``caller`` (empty: of this session). The answer: (its node, "-" for none now, ""
+    for none ever; the node's word, None if there was none within ``timeout`` seconds). The call's own reply is never behind it.
+    """
+
+    shard: int
+    child: str
+    caller: str
+    message_id: str
+    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +96,5 @@ class Fetch:
     commands: Sequence[Command[Any]]
 
 
-Step = Send | Start | Collect | Withdraw | Intervene | Fetch | Pause
+Step = Send | Start | Collect | Withdraw | Cancel | Intervene | Fetch | Pause
 Operation = Generator[Step, Any, T]

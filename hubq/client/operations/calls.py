@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from hubq.client.asking.calling import cycle, waiting_behind
 from hubq.client.asking.context import HubContext
-from hubq.client.asking.steps import Collect, Operation, Send, Withdraw
-from hubq.core.child import MOST_METHOD, is_method_name
+from hubq.client.asking.steps import Cancel, Collect, Operation, Reply, Send, Withdraw
+from hubq.client.operations.call_options import CallOptions, checked_timeout
+from hubq.core.child import MOST_METHOD, is_method_name, is_read
 from hubq.core.hashing import checked_child_id
 from hubq.errors import (
     BY_WORD,
     CallFailed,
     CallTimeout,
-    ConfigError,
     HubqError,
     MailboxFull,
+    NotCancelled,
     Partitioned,
     RedisUnavailable,
     UnknownChild,
@@ -24,23 +28,9 @@ from hubq.errors import (
     Unreadable,
 )
 from hubq.store.codec import checked_size, decode
-from hubq.store.mailbox import Outgoing
-
-#: The longest time-out, seconds: a year.
-MOST_TIMEOUT = 365 * 86_400
-
-
-def checked_timeout(timeout: float) -> float:
-    """Seconds above 0, at most a year, or :class:`ConfigError`.
-
-    >>> checked_timeout(1e17)
-    Traceback (most recent call last):
-    hubq.errors.ConfigError: timeout=1e+17: give seconds above 0, at most 31536000 (a year)
-    """
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not number or not 0 < timeout <= MOST_TIMEOUT:  # NaN is not
-        raise ConfigError(f"timeout={timeout!r}: give seconds above 0, at most {MOST_TIMEOUT} (a year)")
-    return timeout
+from hubq.store.header import Header
+from hubq.store.mailbox import HEADED, Outgoing
+from hubq.store.spec_record import SpecRecord
 
 
 def checked_method(child_id: str, method: str) -> str:
@@ -53,33 +43,149 @@ def checked_method(child_id: str, method: str) -> str:
     return method
 
 
-def send(hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool) -> Operation[str]:
-    """Put one message into a child's mailbox; its id."""
+#: How long a call with ``cancel_on_timeout`` waits to hear that it was cancelled, seconds.
+CANCEL_WAIT = 2.0
+#: How long the result of a call that is done may be on its way, seconds.
+REPLY_WAIT = 0.5
+
+
+def send(
+    hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool,
+    header: Header | None = None, spec: SpecRecord | None = None,
+) -> Operation[str]:  # fmt: skip
+    """Put one message into a child's mailbox; its id. ``spec``: the child is started by it if it is not there."""
     method = checked_method(checked_child_id(child_id), method)
     checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
-    draft = Outgoing("call" if reply else "cast", child_id, method, payload, timeout, reply)
+    kind = "call" if reply else "cast"
+    if header is not None:
+        kind, payload = HEADED, header.before(payload)
+    draft = Outgoing(kind, child_id, method, payload, timeout, reply, spec)
     ((message_id, word),) = yield Send([draft])
     _raise_refusal(hub, child_id, word)
     return str(message_id)
 
 
-def call(hub: HubContext, child_id: str, method: str, payload: bytes, timeout: float) -> Operation[Any]:
-    """Send a message and wait for its reply."""
-    message_id = yield from send(hub, child_id, method, payload, timeout=checked_timeout(timeout), reply=True)
+def header_of(
+    child_id: str, method: str, options: CallOptions, known: Callable[..., Any] | None = None, waits: bool = True
+) -> Header | None:
+    """What a message carries besides its arguments; None for nearly all. ``known``: the method itself, if it is known; ``waits``:
+    its sender waits for the answer.
+
+    Raises :class:`~hubq.errors.CallCycle` if it would wait for itself. (If the method is not known, its node says so.)
+    """
+    chain = waiting_behind(options.timeout) if waits else ()
+    if chain and known is not None and not is_read(known):
+        error = cycle(chain, child_id, method)
+        if error is not None:
+            raise error
+    if not chain and not options.key:
+        return None
+    return Header(chain, options.key, int(options.keep * 1000) if options.key else 0)
+
+
+def call(
+    hub: HubContext, child_id: str, method: str, payload: bytes, options: CallOptions,
+    known: Callable[..., Any] | None = None,
+) -> Operation[Any]:  # fmt: skip
+    """Send a message and wait for its reply. ``known``: the method itself, if it is known."""
+    header = header_of(child_id, method, options, known)
+    message_id = yield from send(
+        hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation
+    )
+    return (yield from outcome(hub, Begun(child_id, method, message_id, options), options.timeout))
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call that has been sent."""
+
+    child_id: str
+    method: str
+    message_id: str
+    options: CallOptions
+
+    @property
+    def what(self) -> str:
+        """How errors name it."""
+        return f"{self.child_id}.{self.method}"
+
+
+def begin(
+    hub: HubContext, child_id: str, method: str, payload: bytes, options: CallOptions,
+    known: Callable[..., Any] | None = None,
+) -> Operation[Begun]:  # fmt: skip
+    """Send a call whose reply is asked for later. (So nobody can say whether its caller waits: it has no chain.)"""
+    header = header_of(child_id, method, options, known, waits=False)
+    message_id = yield from send(
+        hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation
+    )
+    return Begun(child_id, method, message_id, options)
+
+
+def outcome(hub: HubContext, begun: Begun, timeout: float) -> Operation[Any]:
+    """The result of a call, which has so many seconds left."""
+    child_id, message_id = begun.child_id, begun.message_id
     replies = yield Collect([message_id], timeout)
     if message_id in replies:
-        return answer_of(*replies[message_id], what=f"{child_id}.{method}")
-    what = f"{child_id}.{method} did not answer within {timeout:g} s"
+        return answer_of(*replies[message_id], what=begun.what)
+    what = f"{begun.what} did not answer within {begun.options.timeout:g} s"
+    if begun.options.cancel_on_timeout:
+        return (yield from _cancelled_late(hub, begun, what))
     try:
         node, late = yield Withdraw(hub.shard_of(child_id), child_id, message_id)
     except RedisUnavailable as error:
         raise CallTimeout(f"{what}; it may have been run, or be running still ({error})") from error
     if late is not None:
-        return answer_of(*late, what=f"{child_id}.{method}")
+        return answer_of(*late, what=begun.what)
     if not node:
         raise CallTimeout(f"{what}; it was not run, and will not be: no node serves it, start a worker", may_run=False)
     place = f"its node is {node!r}" if node != "-" else "no node serves it: start a worker"
     raise CallTimeout(f"{what}; it may have been run, or be running still ({place})")
+
+
+def arrived(begun: Begun, timeout: float) -> Operation[Reply | None]:
+    """The reply to a call, if it comes within so many seconds; else it may be asked for again."""
+    replies = yield Collect([begun.message_id], timeout, again=True)
+    found: Reply | None = replies.get(begun.message_id)
+    return found
+
+
+def _cancelled_late(hub: HubContext, begun: Begun, what: str) -> Operation[Any]:
+    """``cancel_on_timeout``: the time of a call is over."""
+    try:
+        cancelled = yield from cancel(hub, begun, "", CANCEL_WAIT)
+    except (NotCancelled, RedisUnavailable) as error:
+        raise CallTimeout(f"{what}; it may have been run, or be running still ({error})") from error
+    if cancelled:
+        raise CallTimeout(f"{what}, and was cancelled: nothing of it was applied", may_run=False)
+    late = yield Collect([begun.message_id], REPLY_WAIT)
+    if begun.message_id in late:
+        return answer_of(*late[begun.message_id], what=begun.what)
+    raise CallTimeout(f"{what}; it was run, but its result did not come")
+
+
+def cancel(hub: HubContext, begun: Begun, caller: str, timeout: float) -> Operation[bool]:
+    """Cancel a call of a caller (empty: of this session). True: nothing of it was applied. False: it is done.
+
+    Raises :class:`~hubq.errors.NotCancelled`.
+    """
+    shard = hub.shard_of(begun.child_id)
+    node, word = yield Cancel(shard, begun.child_id, caller, begun.message_id, checked_timeout(timeout))
+    if word in ("cancelled", "done"):
+        return bool(word == "cancelled")
+    if word == "in_thread":
+        raise NotCancelled(f"{begun.what} is a plain `def` and runs in a thread, which cannot be cancelled: it goes on")
+    if node in ("", "-"):
+        raise NotCancelled(f"{begun.what} was not cancelled: no node serves it, start a worker")
+    raise NotCancelled(
+        f"{begun.what}: node {node!r} has not said within {timeout:g} s whether it was cancelled; ask again, or see `hubq doctor`"
+    )
+
+
+def cast(hub: HubContext, child_id: str, method: str, payload: bytes, options: CallOptions) -> Operation[str]:
+    """Send a message that nobody waits for; its id."""
+    header = header_of(child_id, method, options, waits=False) if options.key else None
+    return send(hub, child_id, method, payload, timeout=0, reply=False, header=header, spec=options.activation)
 
 
 def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:
@@ -130,7 +236,10 @@ def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
     if word in ("ok", "duplicate"):
         return None
     if word == "unknown":
-        return UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
+        return UnknownChild(
+            f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`. (A message starts it if its "
+            f"class has activate=True and is given: hub.ref(Class, {child_id!r}, ...); a name alone does not say what to build)"
+        )
     if word.startswith("full"):
         waiting, most = int(word.partition(" ")[2]), hub.config.max_backlog
         return MailboxFull(
@@ -140,7 +249,7 @@ def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
             most=most,
         )
     if word.startswith("partitioned"):
-        return no_quorum(hub, f"child {child_id!r} is not stopped", word)
+        return no_quorum(hub, f"child {child_id!r} is neither started nor stopped", word)
     return HubqError(
         f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered"
     )

@@ -15,7 +15,7 @@ from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
 from hubq.core.messages import entry_ms
 from hubq.errors import HubqError, UnknownChild, Unreadable
-from hubq.store.codec import decode
+from hubq.store.codec import decode, version_of
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
 from hubq.store.mailbox import Message, mailbox_length, read_range
@@ -31,8 +31,8 @@ PAGE, MOST_READ = 500, 50_000
 class SavedState:
     """What ``msk`` holds of a child. ``form`` is "attributes" or "handed"; ``cursor`` the last message it contains.
 
-    ``data`` begins with a byte for its format; ``size`` is its length in bytes. ``message_age`` is how long ago that
-    last message was sent, seconds (None: the state holds no message yet).
+    ``data`` begins with a byte for its format, after a line with its version if that is not 1; ``size`` is its length in bytes.
+    ``message_age`` is how long ago that last message was sent, seconds (None: the state holds no message yet).
     """
 
     child_id: str
@@ -42,6 +42,16 @@ class SavedState:
     size: int
     message_age: float | None
     data: bytes
+
+    @property
+    def version(self) -> int:
+        """The ``state_version`` of the class that wrote it. Raises ValueError if what stands there is no version."""
+        return version_of(self.data)
+
+    @property
+    def format(self) -> str:
+        """``p`` pickle, ``c`` cloudpickle, ``j`` JSON."""
+        return chr(self.data[self.data.index(b"\n") + 1 if self.data[:1] == b"v" else 0])
 
     def value(self) -> Any:
         """The state as Python values; its classes must be importable. It is unpickled, which runs what its writer wanted:

@@ -6,7 +6,7 @@ import msgspec
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Intervene, Operation
-from hubq.client.operations.calls import checked_timeout
+from hubq.client.operations.call_options import checked_timeout
 from hubq.core.hashing import checked_child_id
 from hubq.errors import CallTimeout, ConfigError, HubqError, NotAlive, UnknownChild
 

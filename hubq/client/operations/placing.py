@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation, Pause
-from hubq.client.operations.calls import checked_timeout
+from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.registry import where
 from hubq.client.operations.starts import StartTicket, collect_start, start_children
 from hubq.client.results import Place, StartResult

@@ -9,7 +9,8 @@ import msgspec
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
-from hubq.client.operations.calls import checked_timeout, send
+from hubq.client.operations.call_options import checked_timeout
+from hubq.client.operations.calls import send
 from hubq.errors import CallTimeout, JobFailed, NoSuchJob, UnknownChild
 from hubq.store.codec import decode, encode_arguments
 from hubq.store.command import plain

@@ -10,7 +10,8 @@ import msgspec
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Collect, Operation, Reply, Start
 from hubq.client.operations.batch import Batch
-from hubq.client.operations.calls import checked_timeout, no_quorum
+from hubq.client.operations.call_options import checked_timeout
+from hubq.client.operations.calls import no_quorum
 from hubq.client.operations.registry import get_pids
 from hubq.client.results import StartResult
 from hubq.core.classes import ClassBook, as_child_class, name_of

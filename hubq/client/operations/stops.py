@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Collect, Operation, Send
-from hubq.client.operations.calls import checked_timeout, error_of, refusal
+from hubq.client.operations.call_options import checked_timeout
+from hubq.client.operations.calls import error_of, refusal
 from hubq.client.results import StopResult
 from hubq.core.hashing import checked_child_id
 from hubq.errors import BY_WORD, CallTimeout, HubqError, NoChildren

@@ -53,15 +53,16 @@ class Entrance:
         """
         if self._is_condemned(holding, child, record, coming):
             return None
-        hosted = self._built_ahead(child, record, coming)
-        if hosted is None:
-            try:
+        hosted, saved = self._built_ahead(child, record, coming), coming.states.get(child)
+        try:
+            if hosted is None:
                 hosted = self._builder.build(holding, child, record)
-            except StartFailed as error:
-                self._park(holding, child, record, str(error))
-                return None
+            self._builder.check_state(hosted, saved)
+        except StartFailed as error:
+            self._park(holding, child, record, str(error))
+            return None
         self._attach(holding, hosted, coming)
-        self._lives.begin(hosted, coming.states.get(child), first=coming.first)
+        self._lives.begin(hosted, saved, first=coming.first)
         return hosted
 
     async def enter_shard(self, holding: Holding, child: str, record: SpecRecord, coming: Coming) -> None:
@@ -70,19 +71,20 @@ class Entrance:
         """
         if self._is_condemned(holding, child, record, coming) or self._copy_goes_on(holding, child, record, coming):
             return
-        hosted = self._built_ahead(child, record, coming)
-        if hosted is None:
-            try:
+        hosted, saved = self._built_ahead(child, record, coming), coming.states.get(child)
+        try:
+            if hosted is None:
                 async with self._trials.building(holding, child):
                     hosted = self._builder.build(holding, child, record)
-            except StartFailed as error:
-                self._park(holding, child, record, str(error))
-                return
+            self._builder.check_state(hosted, saved)
+        except StartFailed as error:
+            self._park(holding, child, record, str(error))
+            return
         self._attach(holding, hosted, coming)
         if holding.watch is not None and holding.watch.careful:
-            coming.later.append((hosted, coming.states.get(child)))
+            coming.later.append((hosted, saved))
         else:
-            self._lives.begin(hosted, coming.states.get(child), first=coming.first)
+            self._lives.begin(hosted, saved, first=coming.first)
 
     # -- the steps -------------------------------------------------------------------------------------------------
 

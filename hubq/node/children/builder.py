@@ -5,12 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from hubq.core.classes import ClassBook
-from hubq.errors import StartFailed
+from hubq.errors import StartFailed, StateTooNew, Unreadable
 from hubq.hooks.book import ALTER
 from hubq.node.held.holding import Holding, HostedChild, Services
+from hubq.node.held.state import check_version
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.raised import in_short
 from hubq.store.codec import decode
+from hubq.store.envelope import Envelope
 from hubq.store.spec_record import SpecRecord
 
 
@@ -38,6 +40,16 @@ class Builder:
             raise
         except BaseException as error:  # SystemExit and the like: a class, or its module, is no reason to end the node
             raise StartFailed(f"{record.name} cannot be built: {in_short(error)}") from error
+
+    def check_state(self, hosted: HostedChild, saved: Envelope | None) -> None:
+        """Raise :class:`~hubq.errors.StartFailed` if the saved state is of a version that the class here does not know yet."""
+        if saved is not None:
+            try:
+                check_version(hosted.kind, saved)
+            except StateTooNew as error:
+                raise StartFailed(str(error)) from None
+            except Unreadable:
+                pass  # said when it is laid
 
     def _build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
         if record.malformed:

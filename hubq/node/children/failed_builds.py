@@ -9,6 +9,7 @@ from hubq.core.readiness import FAILURE_KEPT, MOST_COUNTED
 from hubq.errors import StartFailed
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.store.codec import sendable
+from hubq.store.envelope import Envelope
 from hubq.store.spec_record import SpecRecord
 
 
@@ -17,6 +18,9 @@ class Builds(Protocol):
 
     def build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
         """Import the class and run ``__init__``. Raises :class:`~hubq.errors.StartFailed`."""
+
+    def check_state(self, hosted: HostedChild, saved: Envelope | None) -> None:
+        """Raise :class:`~hubq.errors.StartFailed` if the class here does not know the saved state yet."""
 
 
 class FailedBuilds:
@@ -70,3 +74,11 @@ class CountedBuilder:
             raise
         self._failed.built(child)
         return hosted
+
+    def check_state(self, hosted: HostedChild, saved: Envelope | None) -> None:
+        """As :meth:`Builds.check_state`."""
+        try:
+            self._builder.check_state(hosted, saved)
+        except StartFailed as error:
+            self._failed.add(hosted.child_id, sendable(str(error)))
+            raise

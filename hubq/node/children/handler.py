@@ -7,15 +7,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
-from typing import Any, Protocol
+from typing import Protocol
 
+from hubq.client.asking.calling import set_handling
 from hubq.core.child import methods_of
 from hubq.core.lifecycle import Life, LifeEvent
-from hubq.errors import HubqError, NotSendable, PayloadTooLarge, UnknownMethod, word_for
+from hubq.errors import Cancelled, HubqError, NotSendable, PayloadTooLarge, UnknownMethod, word_for
 from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures, why_of
-from hubq.node.children.methods import Methods
+from hubq.node.children.kept_replies import KeptReplies
+from hubq.node.children.methods import Finds, ended
 from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
+from hubq.node.children.reads import Reads
+from hubq.node.children.retries import Retries
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.state import envelope_of, lay_state, take_state, takes_boundaries
@@ -55,9 +59,10 @@ class Handler:
     """
 
     def __init__(
-        self, standing: Standing, sizes: Sizes, methods: Methods, threads: Executor, outcomes: Outcomes,
-        endings: Endings, failures: Failures, copy_states: LaysState, quiet: set[str], ending: asyncio.Event,
-        broken: asyncio.Queue[HostedChild],
+        self, standing: Standing, sizes: Sizes, methods: Finds, threads: Executor, outcomes: Outcomes,
+        endings: Endings, failures: Failures, retries: Retries, reads: Reads, kept_replies: KeptReplies,
+        copy_states: LaysState, quiet: set[str],
+        ending: asyncio.Event, broken: asyncio.Queue[HostedChild],
     ) -> None:  # fmt: skip
         self.handled = 0
         self.raised = 0
@@ -68,6 +73,9 @@ class Handler:
         self._outcomes = outcomes
         self._endings = endings
         self._failures = failures
+        self._retries = retries
+        self._reads = reads
+        self._kept_replies = kept_replies
         self._copy_states = copy_states
         self._quiet = quiet
         self._ending = ending
@@ -84,6 +92,9 @@ class Handler:
             self._fail(hosted, in_hand, "overdue", "its deadline had passed when its turn came")
             return
         found = self._methods.find(hosted, message)
+        if found is None and message.method in (hosted.kind._reads or ()):
+            await self._read(hosted, in_hand)
+            return
         if found is None:
             known = ", ".join(sorted(methods_of(hosted.kind))) or "none"
             self._failures.failed(hosted, message, "unknown-method", f"there is no such method, only: {known}")
@@ -97,13 +108,18 @@ class Handler:
                 hosted.taken(take_state(hosted, self._sizes.state))
             checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
             args, kwargs = decode(message.payload)
+            set_handling(in_hand)
+            if message.header is not None and await self._kept_replies.answered(hosted, in_hand, args, kwargs):
+                if hosted.stopping:
+                    self._endings.end(hosted)
+                return
             if is_async:
                 result = await method(instance, *args, **kwargs)
             else:
                 in_hand.threaded()
                 loop = asyncio.get_running_loop()
                 run = copy_context().run  # as asyncio.to_thread does: current_hub() works in the thread
-                work = lambda: run(_ended, method, instance, args, kwargs)  # noqa: E731
+                work = lambda: run(ended, method, instance, args, kwargs)  # noqa: E731
                 result, raised = await loop.run_in_executor(self._threads, work)
                 if raised is not None:
                     raise raised
@@ -123,10 +139,16 @@ class Handler:
         except BaseException as error:
             if torn_down(error):
                 raise
+            terms = self._retries.terms(hosted, message, error)
+            if terms is not None:
+                self._roll_back(hosted)
+                if self._retries.again(hosted, message, error, terms):
+                    self.raised += 1
+                    return
             self._raised(hosted, in_hand, error)
             return
         try:
-            answer = encode(result) if message.reply_to else b""
+            answer = encode(result) if message.reply_to or message.header is not None else b""
             checked_size(answer, self._sizes.payload, f"the result of {message.method}")
         except PayloadTooLarge as error:
             self._raised(hosted, in_hand, error)
@@ -142,6 +164,16 @@ class Handler:
         the child may stay: its target has gone, or its state could not be taken.)
         """
         hosted.put_back(message)
+
+    async def _read(self, hosted: HostedChild, in_hand: InHand) -> None:
+        """A read whose turn has come among the other messages."""
+        if self._reads.begin(hosted, in_hand.message):
+            return
+        try:
+            await self._reads.run(hosted, in_hand.message)
+        except asyncio.CancelledError:
+            self.unbegun(hosted, in_hand.message)
+            raise
 
     # -- before its method -----------------------------------------------------------------------------------------
 
@@ -180,6 +212,8 @@ class Handler:
             hosted.reached_unseen(cursor)
         in_hand.succeeded(answer, envelope)
         self._outcomes.settle(hosted, in_hand)
+        if in_hand.message.header is not None:
+            self._kept_replies.keep(hosted, in_hand)
         if hosted.stopping:
             self._endings.end(hosted)
 
@@ -208,8 +242,7 @@ class Handler:
             self._broken.put_nowait(hosted)
 
     def _raised(self, hosted: HostedChild, in_hand: InHand, error: BaseException) -> None:
-        self.raised += 1
-        message = in_hand.message
+        message, wanted = in_hand.message, not isinstance(error, Cancelled) or error is not in_hand.killed
         self._roll_back(hosted)
         envelope: bytes | None = None
         if hosted.kind.on_error == "keep" and hosted.life is not Life.ENDED:
@@ -218,8 +251,13 @@ class Handler:
             except HubqError as unsavable:
                 error = unsavable
         raised = Raised.of(error)
-        self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, raised.trace)
-        self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, raised.trace, envelope)
+        trace = raised.trace + self._retries.given_up(hosted, message)
+        if wanted:
+            self.raised += 1
+            self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, trace)
+        self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, trace, envelope)
+        if message.header is not None and hosted.kind.on_error == "keep":
+            self._kept_replies.keep(hosted, in_hand)  # it has changed the child: it must not be run again
         if hosted.stopping:
             self._endings.end(hosted)
 
@@ -244,16 +282,6 @@ class Handler:
     ) -> None:  # fmt: skip
         in_hand.failed(word, error_payload(in_hand.message, text, kind, trace), envelope)
         self._outcomes.settle(hosted, in_hand)
-
-
-def _ended(
-    method: Callable[..., Any], instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Any, BaseException | None]:
-    """In a thread: what the method returns, or raises. (A future cannot take a StopIteration: it would never be done.)"""
-    try:
-        return method(instance, *args, **kwargs), None
-    except BaseException as error:
-        return None, error
 
 
 def _no_method(hosted: HostedChild, method: str, known: str) -> str:

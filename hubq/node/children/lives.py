@@ -10,6 +10,7 @@ from typing import Any
 from hubq.core.child import FunctionChild
 from hubq.core.lifecycle import Life, LifeEvent, restarts
 from hubq.errors import RedisUnavailable, StartFailed
+from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.parking import Parking
@@ -20,7 +21,7 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.register import Register
-from hubq.node.held.state import ATTRIBUTES, overrides, restore
+from hubq.node.held.state import overrides, restore
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gate import Gate
@@ -44,7 +45,7 @@ class Lives:
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, gate: Gate, register: Register,
         cursors: Cursors, queue: CommitQueue, saver: Saver, signals: Signals, endings: Endings, builder: Builder,
-        parking: Parking, pumps: Pumps, pieces: Pieces,
+        parking: Parking, pumps: Pumps, pieces: Pieces, around: Around,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -61,6 +62,7 @@ class Lives:
         self._parking = parking
         self._pumps = pumps
         self._pieces = pieces
+        self._around = around
         self._held_back: dict[HostedChild, None] = {}  # children whose run() waits for the gate
 
     # -- its begin -------------------------------------------------------------------------------------------------
@@ -74,8 +76,6 @@ class Lives:
         try:
             if envelope is not None:
                 restore(hosted, envelope)
-                if envelope.form == ATTRIBUTES:
-                    hosted.laid(envelope.data)
         except BaseException as error:
             if torn_down(error):
                 raise
@@ -100,7 +100,7 @@ class Lives:
         assert hosted.instance is not None
         try:
             await self._pieces.turn()
-            await hosted.instance.on_start()
+            await self._around.on_start(hosted)
             await self._signals.announce([hosted], "active")
         except BaseException as error:
             if torn_down(error) or (isinstance(error, asyncio.CancelledError) and self._background.ended):
@@ -125,6 +125,8 @@ class Lives:
         if recorder.records:
             recorder.begun(hosted)
             self._queue.changed()
+        if hosted.kind._reads is not None and hosted.boundary is None:
+            self._saver.take_first(hosted)  # before run() changes anything
         self.start_run(hosted)
         self._pumps.resume(hosted)
 
@@ -164,11 +166,10 @@ class Lives:
                 self.start_run(hosted)
 
     async def _run(self, hosted: HostedChild) -> None:
-        instance: Any = hosted.instance
         failed = False
         try:
             await self._pieces.turn()
-            await instance.run()
+            await self._around.run(hosted)
         except BaseException as error:
             task = asyncio.current_task()
             ends = self._background.ended or self._saver.ends_run(task)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from inspect import isawaitable
 
 from hubq.config import Config
 from hubq.core.lifecycle import Life
-from hubq.errors import StateNotSavable
+from hubq.errors import HubqError, StateNotSavable
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.shapes import check_comes_back
@@ -24,6 +25,8 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.raised import in_short
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import encode_state
+
+log = logging.getLogger("hubq.node")
 
 
 class Saver:
@@ -61,6 +64,13 @@ class Saver:
         if not hosted.saved and unexplained:
             hosted.holding.recorder.state(hosted)
         self.save_boundary(hosted)
+
+    def take_first(self, hosted: HostedChild) -> None:
+        """The state with which a child begins is what its reads see. (If it cannot be saved, its first message is told so.)"""
+        try:
+            hosted.taken(take_state(hosted, self._sizes.state))
+        except HubqError as error:
+            log.debug("child %s: no state to read yet: %s", hosted.child_id, error)
 
     def save_boundary(self, hosted: HostedChild) -> None:
         """The same with the state of the last boundary. May be called at any time."""
@@ -122,7 +132,7 @@ class Saver:
                 raise
             except BaseException as error:  # a task that raises it would end the event loop
                 raise StateNotSavable(f"prepare_handover_state raised {in_short(error)}") from error
-            data = encode_state(handed, self._sizes.state, hosted.child_id)
+            data = encode_state(handed, self._sizes.state, hosted.child_id, hosted.kind.state_version)
             check_comes_back(hosted.kind, handed, data, hosted.child_id)
             return hosted.child_id, envelope_of(hosted, data, HANDED)
         data = take_state(hosted, self._sizes.state)

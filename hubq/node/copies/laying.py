@@ -6,7 +6,7 @@ import logging
 
 from hubq.node.children.builder import Builder
 from hubq.node.held.holding import HostedChild
-from hubq.node.held.state import ATTRIBUTES, lay_state, restore
+from hubq.node.held.state import ATTRIBUTES, is_of_version, lay_state, restore
 from hubq.store.envelope import Envelope
 
 log = logging.getLogger("hubq.node")
@@ -21,7 +21,7 @@ class CopyStates:
     def lay(self, hosted: HostedChild, envelope: Envelope) -> None:
         """Give a copy the state of the envelope. A copy that cannot take it is dropped."""
         try:
-            if envelope.form == ATTRIBUTES:
+            if envelope.form == ATTRIBUTES and is_of_version(hosted, envelope.data):
                 lay_state(hosted, envelope.data)
                 hosted.laid(envelope.data, envelope.cursor)
             else:

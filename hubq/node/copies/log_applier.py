@@ -15,7 +15,7 @@ from hubq.node.children.signals import Signals
 from hubq.node.copies.laying import CopyStates
 from hubq.node.copies.replica import Replica
 from hubq.node.held.holding import HostedChild
-from hubq.node.held.state import ATTRIBUTES, overrides, restore
+from hubq.node.held.state import overrides, restore
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.malformed import MalformedReports
@@ -68,8 +68,6 @@ class LogApplier:
             if envelope is not None:
                 restore(hosted, envelope)
                 replica.holds_until(child, envelope.cursor)
-                if envelope.form == ATTRIBUTES:
-                    hosted.laid(envelope.data)
         except Exception as error:
             reason = error if isinstance(error, StartFailed) else f"its state cannot be restored: {error!r}"
             log.warning("no copy of child %s on %s: %s", child, self._group.node_name, reason)

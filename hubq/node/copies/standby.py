@@ -15,7 +15,7 @@ from hubq.node.copies.followed import Followed
 from hubq.node.copies.log_applier import LogApplier
 from hubq.node.copies.replica import Replica
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.state import ATTRIBUTES, envelope_of, lay_state
+from hubq.node.held.state import ATTRIBUTES, envelope_of, is_of_version, lay_state
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.store.effects import Effects
@@ -119,7 +119,7 @@ class Standby:
             return True  # the copy is newer than msk
         if saved is None:
             return copy.boundary is None or not copy.saved
-        if saved.form != ATTRIBUTES:
+        if saved.form != ATTRIBUTES or not is_of_version(copy, saved.data):
             return False
         if copy.boundary != saved.data:
             lay_state(copy, saved.data)
@@ -182,6 +182,7 @@ class Standby:
             for hosted in originals
             if hosted.kind.durability == "interval"
         }
+        reads = {hosted.child_id: hosted.kind._reads or () for hosted in originals}
         at, last = b"0", max(held.values(), default=(0, 0))
         until = f"{last[0]}-{last[1]}".encode()
         while last > (0, 0):
@@ -189,7 +190,9 @@ class Standby:
             messages = await group.redis.run(command, retry_for=group.config.lease)
             for message in messages:
                 place = place_in_stream(message.entry.decode())
-                if message.kind in ("call", "cast") and place <= held.get(message.child, (0, 0)):
+                if message.kind not in ("call", "cast") or message.method in reads.get(message.child, ()):
+                    continue  # a read is in no state: it may not have been answered
+                if place <= held.get(message.child, (0, 0)):
                     effects.done.setdefault(message.child, []).append(message.entry)
             if len(messages) < COUNT:
                 break

@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from hubq.core.child import Child
+from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
+from hubq.core.outgoing import Target
 from hubq.core.phase import Phase
 from hubq.node.held.changing import first_of
+from hubq.node.held.held_back import AnotherTry, HeldBack, Tried
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
 from hubq.node.held.phased import Phased
@@ -40,9 +42,12 @@ class Services(Protocol):
         """``self.stop()`` of a child."""
 
     def says(
-        self, hosted: HostedChild, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
+
+    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+        """``self.publish(...)`` of a child."""
 
 
 class Recorder(Protocol):
@@ -68,8 +73,8 @@ class HostedChild(KeptState):
     """One child on this node. An idle child costs this object and its instance: no task, no queue."""
 
     __slots__ = (
-        "abandoned", "budget", "child_id", "holding", "in_hand", "instance", "kind", "life", "queue", "queued_bytes",
-        "reason", "record", "run_task", "services", "stopping",
+        "abandoned", "budget", "child_id", "held_back", "holding", "in_hand", "instance", "kind", "life", "queue",
+        "queued_bytes", "reason", "record", "run_task", "services", "stopping", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +93,10 @@ class HostedChild(KeptState):
         self.queued_bytes = 0
         """The size of their payloads."""
         self.in_hand: InHand | None = None
+        self.held_back: HeldBack | None = None
+        """Why no message is handled for now, though it runs."""
+        self.tried: Tried | None = None
+        """How often a message was tried that has raised, and is tried again."""
         self.abandoned = False
         """A thread of a cancelled message may still be changing the instance."""
         self.run_task: asyncio.Task[Any] | None = None
@@ -109,6 +118,12 @@ class HostedChild(KeptState):
         """This is its instance; ``__init__`` has still to run."""
         self.instance = instance
         instance._host = self
+
+    def copy_with(self, host: Host, state: dict[str, Any]) -> Child:
+        """An object of its class that has only this state: ``__init__`` has not run, and nothing transient is there."""
+        copy = new_child(self.kind, host)
+        vars(copy).update(state)
+        return copy
 
     def take_instance_of(self, fresh: HostedChild) -> None:
         """Go on with the instance that was built anew for it. What was known of the state of the earlier one is void."""
@@ -148,7 +163,7 @@ class HostedChild(KeptState):
     @property
     def open(self) -> bool:
         """Whether the next message may be handled."""
-        return self.life is Life.RUNNING and self.holding.open and self.in_hand is None
+        return self.life is Life.RUNNING and self.holding.open and self.in_hand is None and self.held_back is None
 
     @property
     def busy(self) -> bool:
@@ -178,8 +193,11 @@ class HostedChild(KeptState):
     def withdraw(self, place: int) -> None:
         """Take out the message at a place, counted from the first one."""
         assert self.queue is not None
-        self.queued_bytes -= len(self.queue[place].payload)
+        message = self.queue[place]
+        self.queued_bytes -= len(message.payload)
         del self.queue[place]
+        if self.held_back is not None and self.held_back.another_try.tried.entry == message.entry:
+            self.held_back = None
 
     def drop_queue(self) -> None:
         """Drop the queued messages: they are read again, or not needed."""
@@ -199,6 +217,21 @@ class HostedChild(KeptState):
         self.in_hand = None
         if self._changed is not None:
             self.tell()
+
+    def try_again(self, another_try: AnotherTry) -> None:
+        """Its first message has failed, and waits for another try. The others wait behind it."""
+        self.held_back = HeldBack(another_try)
+
+    def waited(self, another_try: AnotherTry) -> None:
+        """The wait for this try is over. (It may have ended before: the message was withdrawn.)"""
+        if self.held_back is not None and self.held_back.another_try is another_try:
+            self.held_back = None
+
+    def counts_try(self, entry: bytes) -> Tried:
+        """This message was tried once more. The answer: how often by now."""
+        before = self.tried.times if self.tried is not None and self.tried.entry == entry else 0
+        self.tried = Tried(entry, before + 1)
+        return self.tried
 
     def abandon(self) -> None:
         """The thread of a message that was undone may still change the instance."""
@@ -259,10 +292,14 @@ class HostedChild(KeptState):
             self.services.stop(self)
 
     def says(
-        self, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         if not self.holding.is_copy:  # the original has said it
             self.services.says(self, target, child_id, method, args, kwargs)
+
+    def publishes(self, topic: str, data: object) -> None:
+        if not self.holding.is_copy:  # the original publishes
+            self.services.publishes(self, topic, data)
 
 
 class Holding(Phased):

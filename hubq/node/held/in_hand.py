@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from hubq.store.header import Waiting
 from hubq.store.mailbox import Message
 
 
@@ -16,7 +17,7 @@ class InHand:
     whose thread cannot be cancelled. ``undone``: it was cancelled by us, and not by the handler itself.
     """
 
-    __slots__ = ("in_thread", "killed", "message", "payload", "state", "task", "undone", "word")
+    __slots__ = ("in_thread", "killed", "mark", "message", "payload", "repeated", "state", "task", "undone", "word")
 
     word: str
     """How it ended, once it has: ``ok``, or the word of an error."""
@@ -24,6 +25,10 @@ class InHand:
     """The encoded reply."""
     state: bytes | None
     """The envelope to save with it; None: the saved state stays as it is."""
+    mark: str
+    """Of a message with a key that is run: what stands for its method and arguments."""
+    repeated: bool
+    """Of such a one: its outcome is kept already."""
 
     def __init__(self, message: Message, task: asyncio.Task[Any] | None = None) -> None:
         self.message = message
@@ -41,6 +46,29 @@ class InHand:
         ``on_error="keep"`` keeps.
         """
         self.word, self.payload, self.state = word, payload, state
+
+    def runs_under(self, mark: str, repeated: bool) -> None:
+        """It has a key, and is run under it."""
+        self.mark, self.repeated = mark, repeated
+
+    # -- who calls (hubq.client.asking.calling) ----------------------------------------------------------------------
+
+    @property
+    def child_id(self) -> str:
+        """Its child."""
+        return self.message.child
+
+    @property
+    def chain(self) -> tuple[Waiting, ...]:
+        """The children that wait for its answer."""
+        return () if self.message.header is None else self.message.header.chain
+
+    @property
+    def over(self) -> bool:
+        """It has been settled, or undone."""
+        return self.undone or hasattr(self, "word")
+
+    # -- its end -----------------------------------------------------------------------------------------------------
 
     def threaded(self) -> None:
         """The handler goes on in a thread."""

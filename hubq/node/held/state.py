@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.core.child import Child
-from hubq.errors import Unreadable
+from hubq.errors import StateTooNew, Unreadable
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.shapes import check_comes_back
-from hubq.store.codec import decode, encode_state
+from hubq.store.codec import decode, encode_state, version_of
 from hubq.store.envelope import Envelope
 
 #: ``form`` of an envelope: the attributes themselves, or what ``prepare_handover_state`` returned.
@@ -26,7 +26,7 @@ def take_state(hosted: HostedChild, limit: int) -> bytes:
     transient = hosted.kind.transient
     attributes = instance.__dict__
     state = {k: v for k, v in attributes.items() if k not in transient} if transient else attributes
-    data = encode_state(state, limit, hosted.child_id)
+    data = encode_state(state, limit, hosted.child_id, hosted.kind.state_version)
     check_comes_back(hosted.kind, state, data, hosted.child_id)
     return data
 
@@ -34,7 +34,12 @@ def take_state(hosted: HostedChild, limit: int) -> bytes:
 def takes_boundaries(hosted: HostedChild) -> bool:
     """Whether ``hosted.boundary`` is taken after every message. If not, it may be as old as the child's start here."""
     kind = hosted.kind
-    return kind.on_error == "rollback" or kind.durability == "commit" or hosted.holding.recorder.records
+    return (
+        kind.on_error == "rollback"
+        or kind.durability == "commit"
+        or hosted.holding.recorder.records
+        or kind._reads is not None
+    )
 
 
 def lay_state(hosted: HostedChild, data: bytes) -> None:
@@ -57,23 +62,65 @@ def overrides(kind: type[Child], method: str) -> bool:
 
 
 def restore(hosted: HostedChild, envelope: Envelope) -> None:
-    """Give a newly built child its saved or handed-over state. Raises whatever ``alter_handover_state`` raises.
+    """Give a newly built child its saved or handed-over state. Raises what :func:`lay_saved` raises.
 
-    After a crash of a child that has its own ``prepare_handover_state``, the saved attributes are not of the shape its
-    ``alter_handover_state`` expects, and are laid over the instance directly.
+    If its attributes are then just what is saved, that is its state at the last message boundary.
     """
     instance = hosted.instance
     assert instance is not None
-    if envelope.malformed:
-        raise Unreadable(envelope.malformed)
-    handed = decode(envelope.data)
-    if envelope.form == HANDED or not overrides(hosted.kind, "prepare_handover_state"):
-        current = {k: v for k, v in instance.__dict__.items() if k not in hosted.kind.transient}
+    as_saved = lay_saved(instance, envelope)
+    hosted.holds_until(envelope.cursor)
+    if as_saved:
+        hosted.laid(envelope.data)
+
+
+def lay_saved(instance: Child, envelope: Envelope) -> bool:
+    """Lay a saved or handed-over state over a newly built instance: upgraded to the version of its class, then altered. True: its
+    attributes are just what is saved.
+
+    Raises :class:`~hubq.errors.Unreadable`, :class:`~hubq.errors.StateTooNew`, and whatever ``upgrade_state`` and
+    ``alter_handover_state`` raise.
+    After a crash of a child that has its own ``prepare_handover_state``, the saved attributes are not of the shape its
+    ``alter_handover_state`` expects, and are laid over the instance directly.
+    """
+    kind = type(instance)
+    check_version(kind, envelope)
+    saved = handed = decode(envelope.data)
+    if (version := version_of(envelope.data)) < kind.state_version:
+        handed = instance.upgrade_state(handed, version)
+        if not isinstance(handed, dict) and envelope.form == ATTRIBUTES:
+            raise TypeError(f"upgrade_state returned {type(handed).__name__}, not the dict of attributes")
+    if envelope.form == HANDED or not overrides(kind, "prepare_handover_state"):
+        current = {k: v for k, v in instance.__dict__.items() if k not in kind.transient}
         handed = instance.alter_handover_state(current, handed)
     if isinstance(handed, dict):
         # Laid over what __init__ made: an attribute that a newer version of the class has added keeps its first value.
-        instance.__dict__.update({k: v for k, v in handed.items() if k not in hosted.kind.transient})
-    hosted.holds_until(envelope.cursor)
+        instance.__dict__.update({k: v for k, v in handed.items() if k not in kind.transient})
+    if envelope.form != ATTRIBUTES or handed is not saved or version != kind.state_version:
+        return False
+    return bool(instance.__dict__.keys() - set(kind.transient) == saved.keys())
+
+
+def is_of_version(hosted: HostedChild, data: bytes) -> bool:
+    """Whether a state was written by the version of the class that this child has."""
+    return version_of(data) == hosted.kind.state_version
+
+
+def check_version(kind: type[Child], envelope: Envelope) -> None:
+    """Raise :class:`~hubq.errors.StateTooNew` if the state is of a later version than the class knows, and
+    :class:`~hubq.errors.Unreadable` if it is no state.
+    """
+    if envelope.malformed:
+        raise Unreadable(envelope.malformed)
+    try:
+        version = version_of(envelope.data)
+    except ValueError as error:
+        raise Unreadable(f"the version of the saved state is malformed ({error})") from error
+    if version > kind.state_version:
+        raise StateTooNew(
+            f"its state has version {version}, and {kind.__name__}.state_version is {kind.state_version} here: it was written by "
+            "newer code, so let a worker with that code run it"
+        )
 
 
 def envelope_of(hosted: HostedChild, data: bytes, form: str = ATTRIBUTES) -> bytes:

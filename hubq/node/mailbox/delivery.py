@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from hubq.client.asking.calling import cycle
 from hubq.config import Config
 from hubq.core.lifecycle import Life
+from hubq.errors import word_for
 from hubq.node.children.endings import Endings
-from hubq.node.children.outcomes import Outcomes
+from hubq.node.children.outcomes import Outcomes, error_payload
 from hubq.node.children.pumps import Pumps
+from hubq.node.children.reads import Reads
 from hubq.node.held.cursors import Cursors
-from hubq.node.held.holding import Holding
+from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import Starts
 from hubq.store.mailbox import MALFORMED, Message
@@ -26,6 +29,7 @@ class Delivery:
         burials: Burials,
         outcomes: Outcomes,
         endings: Endings,
+        reads: Reads,
     ) -> None:
         self._queue_limit = config.queue_limit
         self._queue_bytes = config.queue_bytes
@@ -35,6 +39,7 @@ class Delivery:
         self._burials = burials
         self._outcomes = outcomes
         self._endings = endings
+        self._reads = reads
 
     def deliver(self, holding: Holding, message: Message) -> None:
         """Queue it for its child if the child is here and has room."""
@@ -58,8 +63,23 @@ class Delivery:
             if message.kind == "stop":
                 self._endings.stop_parked(hosted, message)
             return
+        reads = hosted.kind._reads
+        if reads is not None and message.method in reads and self._reads.begin(hosted, message):
+            return
+        if message.header is not None and self._closes_cycle(hosted, message):
+            return
         queue = hosted.queue
         if queue and (len(queue) >= self._queue_limit or hosted.queued_bytes >= self._queue_bytes):
             self._cursors.set_behind(holding, child, queue[-1].entry)
             return
         self._pumps.offer(hosted, message)
+
+    def _closes_cycle(self, hosted: HostedChild, message: Message) -> bool:
+        """Whether the child waits for this very call: then its caller is told. (One that knows the class is told before it sends.)"""
+        assert message.header is not None
+        error = cycle(message.header.chain, hosted.child_id, message.method)
+        if error is None or message.method in (hosted.kind._reads or ()):
+            return False
+        payload = error_payload(message, str(error), type(error).__name__)
+        self._outcomes.answer(hosted, message, word_for(error), payload)
+        return True

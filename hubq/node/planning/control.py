@@ -9,6 +9,7 @@ from typing import assert_never
 
 from hubq.core.malformed import Malformed
 from hubq.core.messages import (
+    Cancel,
     ChildrenPassed,
     ChildStartResp,
     ControlMessage,
@@ -27,6 +28,7 @@ from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.copies.protocol import Copies
 from hubq.node.departures.answers import Answers
+from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.planning.parked import Parked
@@ -50,7 +52,7 @@ class ControlLoop:
     def __init__(
         self, group: Group, background: Background, plan_due: Bell, synchronization: Synchronization,
         ahead: AheadBuilt, arrivals: Arrivals, answers: Answers, copies: Copies, withdrawals: Withdrawals,
-        interventions: Interventions, parked: Parked, reports: MalformedReports,
+        cancellations: Cancellations, interventions: Interventions, parked: Parked, reports: MalformedReports,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -61,6 +63,7 @@ class ControlLoop:
         self._answers = answers
         self._copies = copies
         self._withdrawals = withdrawals
+        self._cancellations = cancellations
         self._interventions = interventions
         self._parked = parked
         self._reports = reports
@@ -132,6 +135,8 @@ class ControlLoop:
                 work = self._parked.revive(message.shard, message.child)
             case Withdraw():
                 self._withdrawals.withdraw(message)
+            case Cancel():
+                work = self._cancellations.cancel(message)
             case Intervene():
                 self._interventions.intervene(message)
             case ReplicaJoined():

@@ -1,7 +1,6 @@
 -- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. -> held (see _said). Takes from keys[k] on:
 --   mailbox, children, msk, backlog, parked
---   dead, the list of each class (see _letters): only if there are such
---   those of what has ended (see _ended): only if children have
+--   dead, the list of each class (see _letters); then those of children that have ended (see _ended): only if there are such
 --   the reply list of each client
 --   those of what is said (see _said), only if something is; log, replicas, only with replication
 -- Reads from args[i] to args[last]:
@@ -15,12 +14,12 @@
 --   what its children say (see _said)                    messages to others, for example
 --   and at the end, only with replication: entries kept, then kind, child, entry, method, word, payload of each
 -- include: _backlog
--- include: _said
 -- include: _ended
+-- include: _said
 -- include: _log
 -- include: _letters
 local function apply_effects(keys, k, args, i, last)
-  local of, mailbox, msk, backlog, parked = k, keys[k], keys[k + 2], keys[k + 3], keys[k + 4]
+  local mailbox, children, msk, backlog, parked = keys[k], keys[k + 1], keys[k + 2], keys[k + 3], keys[k + 4]
   k = k + 5
   if args[i] == 'letters' then k, i = bury_letters(mailbox, keys, k, args, i + 1) end
   local function count() i = i + 1; return tonumber(args[i - 1]) end
@@ -41,7 +40,8 @@ local function apply_effects(keys, k, args, i, last)
   n = count()
   each_part(args, i, i + n - 1, function(...) redis.call('HDEL', msk, ...) end)
   i = i + n
-  i, k = end_children(keys, of, k, args, i)
+  local feeds
+  i, k, feeds = end_children(keys, k, args, i, children, msk, parked)
   for _ = 1, count() do
     local child, reason = take(), take()
     if reason == '' then redis.call('HDEL', parked, child) else redis.call('HSET', parked, child, reason) end
@@ -53,6 +53,7 @@ local function apply_effects(keys, k, args, i, last)
     i, k = i + m, k + 1
   end
   i, k, n = put_said(keys, k, args, i) -- n: held
+  end_feeds(feeds)
   if i <= last then append_log(keys[k], keys[k + 1], args, i, last) end
   return n
 end

@@ -10,6 +10,7 @@ import pytest
 
 from hubq import CallFailed, Hub, PayloadTooLarge, RedisUnavailable, StateTooLarge
 from hubq.client.operations import calls
+from hubq.client.operations.call_options import CallOptions
 from hubq.store.codec import decode, encode
 from hubq.store.command import plain
 from hubq.store.connection import RedisServer, SyncRedis
@@ -109,7 +110,7 @@ def test_a_value_that_redis_does_not_take_costs_its_message_alone(caplog: pytest
 
 def test_only_one_trace_is_taken_off_a_payload() -> None:
     assert decode(b"t{}\n" + encode(1)) == 1
-    with pytest.raises(ValueError, match="two traces"):
+    with pytest.raises(ValueError, match="two lines"):
         decode(b"t{}\n" * 2 + encode(1))
 
 
@@ -120,7 +121,9 @@ def test_a_payload_with_many_traces_is_an_error_of_its_message(make_hub: Any) ->
             await cluster.start("a")
             await hub.aio.start_child("c", Large)
             payload = b"t{}\n" * 100_000 + encode(((), {}))
-            with pytest.raises(CallFailed, match="two traces"):
-                await connections.drive_here(hub, calls.call(connections.context_of(hub), "c", "counted", payload, 10))
+            with pytest.raises(CallFailed, match="two lines"):
+                await connections.drive_here(
+                    hub, calls.call(connections.context_of(hub), "c", "counted", payload, CallOptions(10))
+                )
 
     asyncio.run(scenario())

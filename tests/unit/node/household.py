@@ -9,17 +9,24 @@ from typing import Any, Self, cast
 
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook
+from hubq.core.middleware import Layers
 from hubq.hooks import HookBook
+from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler
+from hubq.node.children.kept_replies import KeptReplies
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
+from hubq.node.children.reads import Reads
+from hubq.node.children.retries import Retries, Waiting
+from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
@@ -85,10 +92,12 @@ class Household:
         self.pieces = Pieces(self.clock)
         self.ending = asyncio.Event()
         broken: asyncio.Queue[HostedChild] = asyncio.Queue()
+        waiting: asyncio.Queue[Waiting] = asyncio.Queue()
         self.saver = Saver(config, Sizes(config), self.background, self.queue)
         self.counters = Counters()
         self.failures = Failures(config, self.counters, events)
-        self.outcomes = Outcomes("a", self.queue, self.saver, self.failures)
+        self.failed_starts = FailedStarts()
+        self.outcomes = Outcomes("a", self.queue, self.saver, self.failures, self.failed_starts)
         self.endings = Endings(
             self.group, self.background, events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
@@ -98,16 +107,24 @@ class Household:
         self.services = ChildServices("a", self.signals, self.saver, self.endings, sayings)
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
+        methods = methods or Methods()
+        self.reads = Reads(
+            self.standing, self.background, Sizes(config), methods, self.threads, self.outcomes, self.failures,
+            self.gate.may_handle,
+        )  # fmt: skip
         self.handler = Handler(
-            self.standing, Sizes(config), methods or Methods(), self.threads, self.outcomes, self.endings, self.failures,
+            self.standing, Sizes(config), methods, self.threads, self.outcomes, self.endings, self.failures,
+            Retries(self.standing, self.counters, waiting, lambda: 0.5), self.reads, KeptReplies(self.group, self.outcomes),
             self.copy_states, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
         self.lives = Lives(
             self.group, self.background, events, self.hooks, self.gate, self.register, self.cursors, self.queue,
             self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
+            Around("t", "a", Layers()),
         )  # fmt: skip
         self.mending = Mending(self.background, self.lives, broken)
+        self.retrying = Retrying(self.pumps, waiting)
         for kind in kinds:
             self.classes.register(kind)
         self.shard = Holding(0, Owner("a", 7, 3), recorder or NoRecorder())
@@ -125,12 +142,14 @@ class Household:
 
     async def __aenter__(self) -> Self:
         self.mending.start()
+        self.retrying.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:  # fmt: skip
         await self.mending.stop()
+        await self.retrying.stop()
         self.pumps.stop()
         await self.pumps.stopped(1.0)
         self.failures.stop()

@@ -14,6 +14,7 @@ import pytest
 import typer.main
 
 from hubq.cli.bench import Figures
+from hubq.cli.check import Cause, Found
 from hubq.cli.dead import record
 from hubq.cli.demo_report import Report
 from hubq.cli.main import app
@@ -32,6 +33,7 @@ PRINTED: dict[str, list[type]] = {
     "mailbox show": [Mailbox, Waiting],
     "events": [Event],
     "doctor": [Finding],
+    "check": [Found, Cause],
     "jobs": [JobsOverview, JobLine],
     "bench": [Figures],
     "demo": [Report],
@@ -74,7 +76,7 @@ def test_the_tables_are_those_of_the_code(command: str) -> None:
 def test_a_saved_state_is_shown_decoded() -> None:
     (table,) = documented()["state"]
     stored = {name: kind for name, kind in in_code(SavedState).items() if name != "data"}
-    assert table == {**stored, "format": "string", "state": "any"}
+    assert table == {**stored, "version": "integer", "format": "string", "state": "any"}
 
 
 def test_a_dead_letter_is_shown_for_people() -> None:
@@ -91,5 +93,5 @@ def with_json(group: Any, name: str = "") -> set[str]:
 
 
 def test_no_listing_is_left_out() -> None:
-    assert set(documented()) == {*PRINTED, "state", "config", "dead list"}
+    assert set(documented()) == {*PRINTED, "state", "config", "dead list", "feed"}
     assert with_json(typer.main.get_command(app)) == {*documented(), "dead show"}

@@ -6,6 +6,7 @@ import pytest
 
 from hubq.core.messages import (
     KINDS,
+    Cancel,
     ChildrenPassed,
     ChildStartResp,
     ControlMessage,
@@ -48,6 +49,10 @@ CONTROL: list[tuple[ControlMessage, str]] = [
     (ReplicaJoined("b", 3), "kind=replica_joined from=b shard=3"),
     (Revive("-", 3, "room-1"), "kind=revive from=- shard=3 child=room-1"),
     (Withdraw("c", 3, "room-1", "7"), "kind=withdraw from=c shard=3 child=room-1 message_id=7"),
+    (
+        Cancel("c", 3, "room-1", "d", "7", "i7"),
+        "kind=cancel from=c shard=3 child=room-1 caller=d message_id=7 answer_id=i7",
+    ),
     (
         Intervene("c", 3, "room-1", "i7", "drop", "5-0"),
         "kind=intervene from=c shard=3 child=room-1 message_id=i7 what=drop entry=5-0",

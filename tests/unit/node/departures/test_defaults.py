@@ -7,7 +7,7 @@ import inspect
 from hubq import Hub
 from hubq.cli.deploy import Times
 from hubq.client.aio import AsyncHub
-from hubq.client.faces.ref import AsyncChildRef, ChildRef
+from hubq.client.operations.call_options import CallOptions
 from hubq.config import CALL_TIMEOUT, CHANGE_TIMEOUT, Config
 from hubq.node.departures.stragglers import RETRY
 from hubq.strategies.migration.protocol import MigrationTraits
@@ -26,7 +26,7 @@ def test_a_call_outlasts_a_take_over_and_a_straggler() -> None:
     assert MOVES.retention + MOVES.handover_data_wait < CALL_TIMEOUT, (
         "a busy child is undone, and moves with its message"
     )
-    assert {default(ref.call) for ref in (ChildRef, AsyncChildRef)} == {CALL_TIMEOUT}
+    assert CallOptions().timeout == CALL_TIMEOUT
 
 
 def test_who_asks_for_a_change_waits_until_its_outcome_is_known() -> None:

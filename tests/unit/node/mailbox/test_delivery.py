@@ -44,7 +44,7 @@ class Delivering(Stage):
         super().__init__(queue_limit=2, queue_bytes=1000)
         self.told = Told()
         told = cast(Any, self.told)
-        self.delivery = Delivery(self.group.config, self.cursors, told, told, told, told, told)
+        self.delivery = Delivery(self.group.config, self.cursors, told, told, told, told, told, told)
         self.room = self.child("room-1")
 
     def deliver(

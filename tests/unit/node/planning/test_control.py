@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from hubq.core.messages import (
+    Cancel,
     ChildrenPassed,
     ChildStartResp,
     ControlMessage,
@@ -38,6 +39,7 @@ CASES: list[tuple[ControlMessage, tuple[str, object]]] = [
     (confirmed := HandoverConfirmed("b", 1, "h"), ("confirmed", confirmed)),
     (Revive("b", 1, "room-1"), ("revive", (1, "room-1"))),
     (withdraw := Withdraw("client", 1, "room-1", "m1"), ("withdraw", withdraw)),
+    (unwanted := Cancel("client", 1, "room-1", "caller", "m1", "i1"), ("cancel", unwanted)),
     (asked := Intervene("client", 1, "room-1", "i1", "kill"), ("intervene", asked)),
     (ReplicaJoined("b", 1), ("snapshots", 1)),
 ]
@@ -78,6 +80,9 @@ class Parts:
     def withdraw(self, message: object) -> None:
         self._tell("withdraw", message)
 
+    async def cancel(self, message: object) -> None:
+        self._tell("cancel", message)
+
     def intervene(self, message: object) -> None:
         self._tell("intervene", message)
 
@@ -96,7 +101,7 @@ class Listening(Stage):
         self.parts, self.reports = Parts(), FakeReports()
         part = cast(Any, self.parts)
         self.loop = ControlLoop(
-            a_group(self.told, self.clock), self.background, self.plan_due, PubSub(), part, part, part, part, part, part,
+            a_group(self.told, self.clock), self.background, self.plan_due, PubSub(), part, part, part, part, part, part, part,
             part, cast(Any, self.reports),
         )  # fmt: skip
 

@@ -1,0 +1,117 @@
+"""What every reference does: a call or a cast on its way, inside a trace if the hub traces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
+from hubq.client.operations import calls
+from hubq.client.operations.call_options import CallOptions
+from hubq.core.methods import Method, name_of_method
+from hubq.store.codec import encode_arguments
+from hubq.tracing import Tracing
+
+
+def payload_of(child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    """Arguments as they travel."""
+    return encode_arguments(args, kwargs, f"{child_id}.{method}")
+
+
+#: A method by its name, and itself if the caller has it.
+Named = tuple[str, Callable[..., Any] | None]
+
+
+def named(method: Method) -> Named:
+    """A method as it is given to a reference by name alone."""
+    return (method, None) if isinstance(method, str) else (name_of_method(method), method)
+
+
+def call(
+    driver: Driver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+) -> Any:
+    """Call a method and wait for its result."""
+    name, known = method
+    payload, context = payload_of(child_id, name, args, kwargs), driver.context
+    if context.tracing is None:
+        return driver.drive(calls.call(context, child_id, name, payload, options, known))
+    with context.tracing.sending("call", child_id, name) as traced:
+        return driver.drive(calls.call(context, child_id, name, traced(payload), options, known))
+
+
+def cast(
+    driver: Driver, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+) -> None:
+    """Send a message."""
+    payload, context = payload_of(child_id, method, args, kwargs), driver.context
+    if context.tracing is None:
+        driver.drive(calls.cast(context, child_id, method, payload, options))
+        return
+    with context.tracing.sending("cast", child_id, method) as traced:
+        driver.drive(calls.cast(context, child_id, method, traced(payload), options))
+
+
+def call_async(
+    driver: AsyncDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any],
+    options: CallOptions,
+) -> Coroutine[Any, Any, Any]:  # fmt: skip
+    """Call a method and await its result. (Not ``async``: the caller awaits the coroutine of the session itself.)"""
+    name, known = method
+    payload, context = payload_of(child_id, name, args, kwargs), driver.context
+    if context.tracing is None:
+        return driver.drive(calls.call(context, child_id, name, payload, options, known))
+    return _call_traced(driver, context.tracing, child_id, method, payload, options)
+
+
+def cast_async(
+    driver: AsyncDriver, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+) -> Coroutine[Any, Any, str]:
+    """Send a message. The answer: its id."""
+    payload, context = payload_of(child_id, method, args, kwargs), driver.context
+    if context.tracing is None:
+        return driver.drive(calls.cast(context, child_id, method, payload, options))
+    return _cast_traced(driver, context.tracing, child_id, method, payload, options)
+
+
+async def _call_traced(
+    driver: AsyncDriver, tracing: Tracing, child_id: str, method: Named, payload: bytes, options: CallOptions
+) -> Any:
+    name, known = method
+    with tracing.sending("call", child_id, name) as traced:
+        return await driver.drive(calls.call(driver.context, child_id, name, traced(payload), options, known))
+
+
+async def _cast_traced(
+    driver: AsyncDriver, tracing: Tracing, child_id: str, method: str, payload: bytes, options: CallOptions
+) -> str:
+    with tracing.sending("cast", child_id, method) as traced:
+        return await driver.drive(calls.cast(driver.context, child_id, method, traced(payload), options))
+
+
+def begin(
+    driver: Driver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+) -> CallFuture[Any]:
+    """Send a call whose result is asked for later."""
+    name, known = method
+    payload, context, asker = payload_of(child_id, name, args, kwargs), driver.context, driver.asker()
+    if context.tracing is None:
+        begun = asker.drive(calls.begin(context, child_id, name, payload, options, known))
+    else:
+        with context.tracing.sending("call", child_id, name) as traced:
+            begun = asker.drive(calls.begin(context, child_id, name, traced(payload), options, known))
+    return CallFuture(driver, asker, begun)
+
+
+def begin_async(
+    driver: AsyncDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any],
+    options: CallOptions,
+) -> AsyncCallFuture[Any]:  # fmt: skip
+    """Send a call whose result is awaited later."""
+    name, known = method
+    payload, context = payload_of(child_id, name, args, kwargs), driver.context
+    if context.tracing is None:
+        return AsyncCallFuture(driver, calls.begin(context, child_id, name, payload, options, known), options.timeout)
+    with context.tracing.sending("call", child_id, name) as traced:
+        begin = calls.begin(context, child_id, name, traced(payload), options, known)
+        return AsyncCallFuture(driver, begin, options.timeout)

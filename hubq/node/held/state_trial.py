@@ -1,0 +1,72 @@
+"""Whether the code here can run a child with what is saved of it: tried beside the hub, which is not touched (``hubq check``)."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from hubq.core.child import Child, new_child
+from hubq.core.classes import ClassBook
+from hubq.errors import HubqError, OutsideHandler, StartFailed
+from hubq.node.held.state import lay_saved
+from hubq.node.runtime.raised import in_short
+from hubq.store.codec import decode, encode_state
+from hubq.store.envelope import Envelope
+from hubq.store.spec_record import SpecRecord
+
+
+def try_state(classes: ClassBook, child: str, record: SpecRecord, saved: Envelope | None, limit: int) -> str:
+    """Build a child, lay its saved state, and encode what came of it. The answer: why it cannot be; empty: it can.
+
+    Its class is imported, and ``__init__``, ``upgrade_state`` and ``alter_handover_state`` run. Nothing else of it does.
+    ``limit``: the most bytes of a state.
+    """
+    try:
+        if record.malformed:
+            return f"its spec is malformed ({record.malformed})"
+        kind = classes.resolve(record.name, record.module)
+        args, kwargs = decode(record.arguments)
+        instance = new_child(kind, _Nowhere(child, record))
+        instance.__init__(*args, **kwargs)  # type: ignore[misc]
+    except StartFailed as error:
+        return str(error)
+    except BaseException as error:
+        return f"{record.name} cannot be built: {in_short(error)}"
+    try:
+        if saved is not None:
+            lay_saved(instance, saved)
+        encode_state(_attributes(instance), limit, child, kind.state_version)
+    except HubqError as error:
+        return str(error)
+    except BaseException as error:
+        return f"its state cannot be restored: {in_short(error)}"
+    return ""
+
+
+def _attributes(instance: Child) -> dict[str, Any]:
+    return {name: value for name, value in instance.__dict__.items() if name not in type(instance).transient}
+
+
+class _Nowhere:
+    """What a child that is only tried has for a node."""
+
+    node_name = "check"
+    redundancy_mode = "passive"
+
+    def __init__(self, child_id: str, record: SpecRecord) -> None:
+        self.child_id = child_id
+        self.metadata: dict[str, Any] = dict(record.metadata)
+
+    async def commit(self) -> None:
+        self._refuse()
+
+    def stop(self) -> None:
+        self._refuse()
+
+    def says(self, *_: object) -> None:
+        self._refuse()
+
+    def publishes(self, *_: object) -> None:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise OutsideHandler(f"child {self.child_id!r} is only tried here (hubq check): it has no message in hand")
