@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from types import FunctionType
 from typing import Any, ClassVar, Protocol, TypeVar, overload
 
 from hubq.core.outgoing import Outgoing, OutgoingRef, Target
+from hubq.core.reminders import Reminder, Times
 from hubq.core.retry import MARK, Retry
 from hubq.core.spec import Durability
 from hubq.errors import ConfigError
@@ -31,6 +33,12 @@ class Host(Outgoing, Protocol):
     def stop(self) -> None: ...
 
     def publishes(self, topic: str, data: object) -> None: ...
+
+    def reminds(self, name: str, method: Any, args: tuple[Any, ...], times: Times, late: str) -> None: ...
+
+    def forgets(self, name: str) -> None: ...
+
+    async def reminders(self) -> list[Reminder]: ...
 
 
 class Child:
@@ -152,6 +160,39 @@ class Child:
         :class:`~hubq.errors.OutsideHandler`.
         """
         self._host.publishes(topic, data)
+
+    def remind(
+        self, name: str, /, *args: Any, call: Any, after: float | None = None, at: float | datetime | None = None,
+        every: float | None = None, late: str = "once",
+    ) -> None:  # fmt: skip
+        """Have a method of this child called later: ``self.remind("close", after=3600, call=Room.close)``. The further arguments
+        are those of the method.
+
+        ``after`` seconds from now, ``at`` a point in time (seconds since the epoch, or a datetime with its time zone), and then
+        ``every`` so many seconds (alone: the first time after that long). A reminder of the same name is replaced. ``late`` says
+        what becomes of ticks for which nobody was there: ``"once"`` one message for all of them, ``"all"`` one for each,
+        ``"skip"`` none.
+
+        It is an effect of the message in hand: it is set with the commit, or not at all. docs/guide-reminders.md has more.
+
+        Raises :class:`~hubq.errors.InvalidReminder`, :class:`~hubq.errors.UnknownMethod`, :class:`~hubq.errors.NotSendable`, and
+        :class:`~hubq.errors.OutsideHandler`.
+        """
+        self._host.reminds(name, call, args, (after, at, every), late)
+
+    def forget(self, name: str, /) -> None:
+        """Take a reminder back, with the commit. Nothing happens if there is none of this name.
+
+        Raises :class:`~hubq.errors.InvalidReminder` and :class:`~hubq.errors.OutsideHandler`.
+        """
+        self._host.forgets(name)
+
+    async def reminders(self) -> list[Reminder]:
+        """The reminders of this child, the next one first, as they will be with the commit of the message in hand.
+
+        Raises :class:`~hubq.errors.RedisUnavailable`.
+        """
+        return await self._host.reminders()
 
     async def on_start(self) -> None:
         """Called when the child begins on a node, with its state in place, before its first message there."""
@@ -321,7 +362,21 @@ class FunctionChild(Child):
 
 
 #: Names of ``Child`` that a class may not define: its own code, and hubq's, would not get what it asks for.
-FIXED = frozenset({"commit", "stop", "ref", "publish", "child_id", "node_name", "metadata", "redundancy_mode"})
+FIXED = frozenset(
+    {
+        "remind",
+        "forget",
+        "reminders",
+        "commit",
+        "stop",
+        "ref",
+        "publish",
+        "child_id",
+        "node_name",
+        "metadata",
+        "redundancy_mode",
+    }
+)
 #: Names of ``Child`` that a class defines for hubq to call. Callers cannot call them.
 HEARD = frozenset(
     {

@@ -42,6 +42,10 @@ class Reminder:
     late: str = "once"
 
 
+#: ``after``, ``at`` and ``every``, as they are given.
+Times = tuple[object, object, object]
+
+
 class Timing(NamedTuple):
     """When a reminder fires: first at ``due_ms``, then every ``every_ms`` (0: never again)."""
 

@@ -119,6 +119,7 @@ class Node:
         wiring.committer.start()
         wiring.reader.start()
         wiring.forwarder.start()
+        wiring.reminding.start()
         wiring.copies.start()
         wiring.balancer.start()
         wiring.keeper.start()
@@ -193,6 +194,7 @@ class Node:
         await wiring.balancer.stop()
         await wiring.reader.stop()
         await wiring.forwarder.stop()
+        await wiring.reminding.stop()
         await wiring.copies.stop()
         pumps.stop()
         # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.

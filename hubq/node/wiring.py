@@ -36,6 +36,7 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
+from hubq.node.children.reminders import Reminders
 from hubq.node.children.retries import Retries, Waiting
 from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
@@ -72,6 +73,7 @@ from hubq.node.held.holding import HostedChild, Recorder
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
+from hubq.node.held.reminder_times import ReminderTimes
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
@@ -79,6 +81,7 @@ from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.forwarder import Forwarder
 from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.reader import Reader
+from hubq.node.mailbox.reminding import Reminding
 from hubq.node.mailbox.starts import Starts
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.membership.doing import LoopFrames
@@ -181,7 +184,8 @@ class Wiring:
         self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
         self.cursors = Cursors()
         self.outboxes = Outboxes()
-        self.errands = Errands(self.outboxes)
+        self.reminder_times = ReminderTimes()
+        self.errands = Errands(self.outboxes, self.reminder_times)
         self.register = Register(self.cursors, self.errands)
         self.queue = CommitQueue(self.register)
 
@@ -199,7 +203,8 @@ class Wiring:
             self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
         sayings = Sayings(self.standing, hub.classes, config.shards, self.sizes)
-        services = ChildServices(name, self.signals, self.saver, self.endings, sayings)
+        reminders = Reminders(group, self.saver, self.sizes)
+        services = ChildServices(name, self.signals, self.saver, self.endings, sayings, reminders)
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)
         self.arriving = CountedBuilder(self.builder, self.failed_builds)
@@ -372,11 +377,20 @@ class Wiring:
             self.failed_starts, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(
-            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings, self.reads
+            group.config,
+            self.cursors,
+            self.pumps,
+            self.starts,
+            burials,
+            self.outcomes,
+            self.endings,
+            self.reads,
+            self.reminder_times,
         )
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.forwarder = Forwarder(group, self.register, self.outboxes)
+        self.reminding = Reminding(group, self.register, self.reminder_times, self.reports)
         self.withdrawals = Withdrawals(
             group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async, named
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.faces.feed import AsyncFeed, Feed
+from hubq.client.faces.later import AsyncLaterCast, LaterCast, cast_at, cast_at_async, cast_in, cast_in_async
 from hubq.client.operations.call_options import PLAIN, CallOptions
 from hubq.core.hashing import checked_child_id
 from hubq.core.methods import Method, name_of_method
@@ -72,6 +74,18 @@ class ChildRef:
         """Send a message; returns when it is safe in the child's mailbox."""
         cast(self._driver, self.child_id, name_of_method(method), args, kwargs, self._options)
 
+    def cast_in(self, seconds: float, method: Method, /, *args: Any, **kwargs: Any) -> LaterCast:
+        """Send a message in so many seconds, or take it back with ``.cancel()`` of what is returned. It is kept in Redis with the
+        child: it is sent whatever happens to this process, and wakes nobody before.
+
+        Raises :class:`~hubq.errors.UnknownChild` and :class:`~hubq.errors.InvalidReminder`.
+        """
+        return cast_in(self._driver, self.child_id, seconds, name_of_method(method), args, kwargs)
+
+    def cast_at(self, when: float | datetime, method: Method, /, *args: Any, **kwargs: Any) -> LaterCast:
+        """The same at a point in time: seconds since the epoch, or a datetime with its time zone."""
+        return cast_at(self._driver, self.child_id, when, name_of_method(method), args, kwargs)
+
     def feed(self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True) -> Feed:
         """The events that the child publishes, each once, in order: ``for event in ref.feed():``. Items are :class:`~hubq.Event`, and
         :class:`~hubq.Gap` where events are no longer kept. The iteration ends when the child ends.
@@ -125,6 +139,14 @@ class AsyncChildRef:
     async def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """See :meth:`ChildRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""
         await cast_async(self._driver, self.child_id, name_of_method(method), args, kwargs, self._options)
+
+    async def cast_in(self, seconds: float, method: Method, /, *args: Any, **kwargs: Any) -> AsyncLaterCast:
+        """See :meth:`hubq.ChildRef.cast_in`."""
+        return await cast_in_async(self._driver, self.child_id, seconds, name_of_method(method), args, kwargs)
+
+    async def cast_at(self, when: float | datetime, method: Method, /, *args: Any, **kwargs: Any) -> AsyncLaterCast:
+        """See :meth:`hubq.ChildRef.cast_at`."""
+        return await cast_at_async(self._driver, self.child_id, when, name_of_method(method), args, kwargs)
 
     def feed(
         self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True

@@ -97,6 +97,11 @@ class Outcomes:
             effects.replies.setdefault(message.reply_to, []).append(line)
         self._queue.changed()
 
+    def noted(self, holding: Holding, message: Message) -> None:
+        """A message to the node itself: it is done, and nobody waits for an answer."""
+        holding.effects.done.setdefault(message.child, []).append(message.entry)
+        self._queue.changed()
+
     def refuse_unknown(self, holding: Holding, message: Message) -> None:
         """A message for a child that does not exist (any more): its sender is told."""
         # No recorder is asked: followers are told of no message that was never begun.

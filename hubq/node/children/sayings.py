@@ -42,7 +42,7 @@ class Sayings:
         :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.PayloadTooLarge`,
         :class:`~hubq.errors.InvalidChildId`, :class:`~hubq.errors.ConfigError`.
         """
-        _check_may_say(hosted)
+        check_may_say(hosted)
         shard = shard_of(checked_child_id(child_id), self._shards)
         if method:
             spec = b""
@@ -68,7 +68,7 @@ class Sayings:
         Raises :class:`~hubq.errors.OutsideHandler`, :class:`~hubq.errors.InvalidTopic`, :class:`~hubq.errors.NotSendable`,
         :class:`~hubq.errors.PayloadTooLarge`.
         """
-        _check_may_say(hosted)
+        check_may_say(hosted)
         payload = encode_value(data, what := f"the data of event {checked_topic(topic)!r} of {hosted.child_id}")
         checked_size(payload, self._sizes.payload, what)
         hosted.say(Published(hosted.child_id, hosted.kind.feed_kept, topic, payload))
@@ -80,12 +80,12 @@ class Sayings:
         return spec.started_by(start_id).written()
 
 
-def _check_may_say(hosted: HostedChild) -> None:
+def check_may_say(hosted: HostedChild) -> None:
     """What nobody saves would never leave."""
     if hosted.in_hand is None and hosted.run_task is None and hosted.life is not Life.STARTING:
         raise OutsideHandler(
-            f"child {hosted.child_id!r} has no message in hand: what self.ref(...) and self.publish(...) say leaves with the "
-            "commit of a message, so use it in a handler, in on_start() or in run(); elsewhere use current_hub()"
+            f"child {hosted.child_id!r} has no message in hand: what self.ref(...), self.publish(...) and self.remind(...) "
+            "say leaves with the commit of a message, so use it in a handler, in on_start() or in run(); elsewhere use current_hub()"
         )
 
 

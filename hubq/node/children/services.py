@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.core.outgoing import Target
+from hubq.core.reminders import Reminder, Times
 from hubq.node.children.endings import Endings
+from hubq.node.children.reminders import Reminders
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.signals import Signals
@@ -15,12 +17,15 @@ from hubq.node.held.holding import HostedChild
 class ChildServices:
     """``Services`` of :mod:`hubq.node.held.holding`."""
 
-    def __init__(self, node_name: str, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings) -> None:
+    def __init__(
+        self, node_name: str, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings, reminders: Reminders
+    ) -> None:  # fmt: skip
         self.node_name = node_name
         self._signals = signals
         self._saver = saver
         self._endings = endings
         self._sayings = sayings
+        self._reminders = reminders
 
     def active(self, hosted: HostedChild) -> bool:
         """Whether this copy is the active one right now."""
@@ -43,3 +48,17 @@ class ChildServices:
     def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
         """``self.publish(...)`` of a child."""
         self._sayings.publishes(hosted, topic, data)
+
+    def reminds(
+        self, hosted: HostedChild, name: str, method: Any, args: tuple[Any, ...], times: Times, late: str
+    ) -> None:
+        """``self.remind(...)`` of a child."""
+        self._reminders.remind(hosted, name, method, args, times, late)
+
+    def forgets(self, hosted: HostedChild, name: str) -> None:
+        """``self.forget(...)`` of a child."""
+        self._reminders.forget(hosted, name)
+
+    async def reminders(self, hosted: HostedChild) -> list[Reminder]:
+        """``self.reminders()`` of a child."""
+        return await self._reminders.listed(hosted)

@@ -14,6 +14,7 @@ from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
 from hubq.core.outgoing import Target
 from hubq.core.phase import Phase
+from hubq.core.reminders import Reminder, Times
 from hubq.node.held.changing import first_of
 from hubq.node.held.held_back import AnotherTry, HeldBack, Tried
 from hubq.node.held.in_hand import InHand
@@ -48,6 +49,17 @@ class Services(Protocol):
 
     def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
         """``self.publish(...)`` of a child."""
+
+    def reminds(
+        self, hosted: HostedChild, name: str, method: Any, args: tuple[Any, ...], times: Times, late: str
+    ) -> None:
+        """``self.remind(...)`` of a child."""
+
+    def forgets(self, hosted: HostedChild, name: str) -> None:
+        """``self.forget(...)`` of a child."""
+
+    async def reminders(self, hosted: HostedChild) -> list[Reminder]:
+        """``self.reminders()`` of a child."""
 
 
 class Recorder(Protocol):
@@ -300,6 +312,17 @@ class HostedChild(KeptState):
     def publishes(self, topic: str, data: object) -> None:
         if not self.holding.is_copy:  # the original publishes
             self.services.publishes(self, topic, data)
+
+    def reminds(self, name: str, method: Any, args: tuple[Any, ...], times: Times, late: str) -> None:
+        if not self.holding.is_copy:  # the original has set it
+            self.services.reminds(self, name, method, args, times, late)
+
+    def forgets(self, name: str) -> None:
+        if not self.holding.is_copy:
+            self.services.forgets(self, name)
+
+    async def reminders(self) -> list[Reminder]:
+        return await self.services.reminders(self)
 
 
 class Holding(Phased):

@@ -12,6 +12,7 @@ from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.reminder_times import ReminderTimes
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import Starts
 from hubq.store.mailbox import MALFORMED, Message
@@ -30,6 +31,7 @@ class Delivery:
         outcomes: Outcomes,
         endings: Endings,
         reads: Reads,
+        times: ReminderTimes,
     ) -> None:
         self._queue_limit = config.queue_limit
         self._queue_bytes = config.queue_bytes
@@ -40,6 +42,7 @@ class Delivery:
         self._outcomes = outcomes
         self._endings = endings
         self._reads = reads
+        self._times = times
 
     def deliver(self, holding: Holding, message: Message) -> None:
         """Queue it for its child if the child is here and has room."""
@@ -49,6 +52,11 @@ class Delivery:
         if message.kind == "start":
             if holding.pinned is None:
                 self._starts.message(holding, message)
+            return
+        if message.kind == "remind":
+            if holding.pinned is None:
+                self._times.told(holding.shard, message.deadline)
+                self._outcomes.noted(holding, message)
             return
         if child in holding.apart or child in holding.behind:
             return
