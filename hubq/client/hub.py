@@ -18,6 +18,8 @@ from hubq.client.faces.ref import ChildRef
 from hubq.client.faces.start_future import StartFuture
 from hubq.client.faces.typed_ref import TypedRef
 from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
+from hubq.client.operations.activation import activation_of
+from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StopResult
 from hubq.config import CHANGE_TIMEOUT, Config, checked_name, redis_url
@@ -301,17 +303,23 @@ class Hub(Queries, JobMethods):
     def ref(self, child_id: str, /) -> ChildRef: ...
 
     @overload
-    def ref(self, target: type[K], child_id: str, /) -> TypedRef[K]: ...
+    def ref(self, target: type[K], child_id: str, /, *args: Any, **kwargs: Any) -> TypedRef[K]: ...
 
-    def ref(self, target: str | type[K], child_id: str = "", /) -> ChildRef | TypedRef[K]:
+    def ref(self, target: str | type[K], child_id: str = "", /, *args: Any, **kwargs: Any) -> ChildRef | TypedRef[K]:
         """A child by its name: ``hub.ref("room-1")``. Or with its class: ``hub.ref(Room, "room-1")``. Then type checkers know its
         methods, and a method that the class has not is refused before anything is sent.
 
-        Raises :class:`~hubq.errors.InvalidChildId`, and :class:`~hubq.errors.ConfigError` for what is no class of children.
+        If the class has ``activate=True``, a message starts the child if it is not there. Further arguments,
+        ``hub.ref(Room, "room-1", "redis")``, are for its ``__init__`` then. A child that is there stays as it is.
+
+        Raises :class:`~hubq.errors.InvalidChildId`, and :class:`~hubq.errors.ConfigError` for what is no class of children, and for
+        arguments that do not fit its ``__init__``.
         """
         if isinstance(target, str):
             return ChildRef(self.driver, target)
-        return TypedRef(self.driver, child_class(target), child_id)
+        kind, context = child_class(target), self.driver.context
+        spec = activation_of(context.classes, context.config.max_payload_bytes, kind, child_id, args, kwargs)
+        return TypedRef(self.driver, kind, child_id, PLAIN.activating(spec))
 
     def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
         """Send many messages in few requests; returns when they are safe in their mailboxes. Each is a tuple: child id,

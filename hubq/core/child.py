@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from types import FunctionType
 from typing import Any, ClassVar, Protocol, TypeVar, overload
 
-from hubq.core.outgoing import Outgoing, OutgoingRef
+from hubq.core.outgoing import Outgoing, OutgoingRef, Target
 from hubq.core.retry import MARK, Retry
 from hubq.core.spec import Durability
 from hubq.errors import ConfigError
@@ -86,6 +86,10 @@ class Child:
     feed_kept: ClassVar[int] = 1_000
     """Events of :meth:`publish` that are kept for each child, from 1 to 1,000,000 (about: Redis trims by the hundred)."""
 
+    activate: ClassVar[bool] = False
+    """A message by ``hub.ref(Room, "room-1", "redis")`` starts the child if it is not there; the further arguments are for
+    ``__init__``. docs/guide-on-demand.md."""
+
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
 
@@ -125,15 +129,18 @@ class Child:
     def ref(self, target: str, /) -> OutgoingRef: ...
 
     @overload
-    def ref(self, target: Any, child_id: str, /) -> OutgoingRef: ...
+    def ref(self, target: Any, child_id: str, /, *args: Any, **kwargs: Any) -> OutgoingRef: ...
 
-    def ref(self, target: Any, child_id: str = "", /) -> OutgoingRef:
-        """Another child of the hub: ``self.ref("stock-7")``, or ``self.ref(Stock, "stock-7")``.
+    def ref(self, target: Any, child_id: str = "", /, *args: Any, **kwargs: Any) -> OutgoingRef:
+        """Another child of the hub: ``self.ref("stock-7")``, or ``self.ref(Stock, "stock-7")``. Further arguments are for its
+        ``__init__``: they are used if a message starts it.
 
         What is said to it (``cast``, ``start``) is an effect of the message in hand: it leaves with the commit, once, or not at
         all. In ``run()`` it leaves with the next :meth:`commit`. docs/effects.md has the rules.
         """
-        return OutgoingRef(self._host, target) if isinstance(target, str) else OutgoingRef(self._host, child_id, target)
+        if isinstance(target, str):
+            return OutgoingRef(self._host, target)
+        return OutgoingRef(self._host, child_id, Target(target, args, kwargs))
 
     def publish(self, topic: str, data: object) -> None:
         """Publish an event in the feed of this child, for all who read it (``hub.ref(child_id).feed()``).

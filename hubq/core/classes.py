@@ -135,6 +135,8 @@ def _check_class(kind: type[Child]) -> None:
         raise ConfigError(f"{kind.__name__}.feed_kept={kept!r}: give a number from 1 to 1000000")
     checked_limit(f"{kind.__name__}.handler_timeout", kind.handler_timeout)
     _check_version(kind)
+    if not isinstance(kind.activate, bool):
+        raise ConfigError(f"{kind.__name__}.activate={kind.activate!r}: give True or False")
     if isinstance(kind.transient, str):
         raise ConfigError(f"{kind.__name__}.transient={kind.transient!r}: give a tuple of attribute names")
     run = getattr(kind, "run", None)

@@ -25,6 +25,7 @@ from hubq.node.children.around import Around, LayeredMethods
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
+from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.kept_replies import KeptReplies
@@ -191,7 +192,8 @@ class Wiring:
         self.signals = Signals(self.standing, config, heard, self.active_active, self.pieces)
         self.saver = Saver(config, self.sizes, background, self.queue)
         self.failures = Failures(config, self.counters, self.events)
-        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures)
+        self.failed_starts = FailedStarts()
+        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures, self.failed_starts)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
@@ -366,7 +368,8 @@ class Wiring:
         burials = Burials(group.node_name, group.config, self.queue, self.reports)
         self.starts = Starts(
             group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
-            self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces, self.quiet,
+            self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces,
+            self.failed_starts, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(
             group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings, self.reads

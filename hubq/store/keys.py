@@ -22,8 +22,10 @@ key                                 type    what it holds
 ``hubq:{chat}:node:<node>:said``    string  its incarnation, and the number of its last commit that said something; TTL
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
-``hubq:{chat}:shard:<n>:children``  hash    child -> spec
-``hubq:{chat}:shard:<n>:msk``       hash    child -> saved state (the migration state store)
+``hubq:{chat}:shard:<n>:children``  hash    active child -> spec
+``hubq:{chat}:shard:<n>:dormant``   hash    dormant child -> spec and state (docs/dormant.md)
+``hubq:{chat}:shard:<n>:expiring``  zset    dormant child -> when it expires, ms of Redis TIME
+``hubq:{chat}:shard:<n>:msk``       hash    active child -> saved state (the migration state store)
 ``hubq:{chat}:shard:<n>:backlog``   hash    child -> messages waiting (no entry: none)
 ``hubq:{chat}:shard:<n>:parked``    hash    child -> why it cannot run
 ``hubq:{chat}:shard:<n>:log``       stream  what commits did, for followers (replication only); TTL
@@ -67,7 +69,7 @@ class Keys:
         self.epoch = self.prefix + "epoch"
         self.owners = self.prefix + "owners"
         self.events = self.prefix + "events"
-        self._send_keys: dict[int, tuple[str, str, str]] = {}
+        self._send_keys: dict[int, tuple[str, str, str, str]] = {}
         self._commit_keys: dict[int, tuple[str, str, str, str, str]] = {}
         self.pins = self.prefix + "pins"
         self.pins_epoch = self.prefix + "pins_epoch"
@@ -116,6 +118,18 @@ class Keys:
         """Specs of the children of a shard."""
         return self._shard(shard, "children")
 
+    def dormant(self, shard: int) -> str:
+        """Specs and states of the dormant children of a shard."""
+        return self._shard(shard, "dormant")
+
+    def expiring(self, shard: int) -> str:
+        """When dormant children of a shard expire."""
+        return self._shard(shard, "expiring")
+
+    def rest_keys(self, shard: int) -> tuple[str, str, str, str, str]:
+        """What a child that goes to rest, wakes or expires changes of a shard."""
+        return self.children(shard), self.msk(shard), self.dormant(shard), self.expiring(shard), self.backlog(shard)
+
     def msk(self, shard: int) -> str:
         """Saved states of the children of a shard."""
         return self._shard(shard, "msk")
@@ -128,18 +142,19 @@ class Keys:
         """Children of a shard that cannot run, and why."""
         return self._shard(shard, "parked")
 
-    def send_keys(self, shard: int) -> tuple[str, str, str]:
-        """Mailbox, specs and backlog of a shard: what a send needs, made once."""
+    def send_keys(self, shard: int) -> tuple[str, str, str, str]:
+        """Mailbox, specs, backlog and dormant children of a shard: what a send needs, made once."""
         known = self._send_keys.get(shard)
         if known is None:
-            known = self._send_keys[shard] = self.mailbox(shard), self.children(shard), self.backlog(shard)
+            active = self.mailbox(shard), self.children(shard), self.backlog(shard)
+            known = self._send_keys[shard] = (*active, self.dormant(shard))
         return known
 
     def commit_keys(self, shard: int) -> tuple[str, str, str, str, str]:
         """Mailbox, specs, states, backlog and parked children of a shard: what every commit needs, made once."""
         known = self._commit_keys.get(shard)
         if known is None:
-            mailbox, children, backlog = self.send_keys(shard)
+            mailbox, children, backlog, _ = self.send_keys(shard)
             known = self._commit_keys[shard] = mailbox, children, self.msk(shard), backlog, self.parked(shard)
         return known
 
@@ -151,13 +166,14 @@ class Keys:
         """The outbox of a shard, and how many messages wait there for each child."""
         return self.outbox(shard), self._shard(shard, "outbox:waiting")
 
-    def target_keys(self, shard: int) -> tuple[str, str, str, str]:
-        """What a message from another child may change of a shard."""
+    def target_keys(self, shard: int) -> tuple[str, str, str, str, str]:
+        """What a message from another child may change of a shard (of its dormant children: nothing, they are looked up)."""
         return (*self.send_keys(shard), self.dead(shard))
 
-    def crash_keys(self, shard: int) -> tuple[str, str, str, str, str, str]:
+    def crash_keys(self, shard: int) -> tuple[str, ...]:
         """What a crash or a dead letter may change of a shard, in the order of ``lua/_shard.lua``."""
-        return (*self.send_keys(shard), self.parked(shard), self.tries(shard), self.dead(shard))
+        mailbox, children, backlog, dormant = self.send_keys(shard)
+        return mailbox, children, backlog, self.parked(shard), self.tries(shard), self.dead(shard), dormant
 
     def kept(self, shard: int, child: str, key: str) -> str:
         """The outcome of a message with a key. (The length comes first, since child and key may have colons.)"""

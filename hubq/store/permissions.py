@@ -41,8 +41,15 @@ LOOKING = (
 CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
     "check_config": ("config",),
     "end_batch": ("batch:*",),
-    "send_messages": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog"),
-    "start_children": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog", "shard:*:batches"),
+    "send_messages": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog", "shard:*:dormant"),
+    "start_children": (
+        "sender:*",
+        "shard:*:mailbox",
+        "shard:*:children",
+        "shard:*:backlog",
+        "shard:*:dormant",
+        "shard:*:batches",
+    ),
     "void_numbers": ("sender:*",),
     "withdraw_call": ("shard:*:mailbox", "node:*:mailbox"),
 }
@@ -60,6 +67,8 @@ CLIENT_READS = (
     "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "xlen", "xread", "xrevrange", "zrange",
     "zscore",
 )  # fmt: skip
+#: What a web app may ask of dormant children: whether one is there, and how many. Their states stand there, too.
+CLIENT_DORMANT_KEYS, CLIENT_DORMANT_READS = ("shard:*:dormant",), ("hexists", "hlen")
 #: What a web app may write: which commands, on which kinds of keys. ``config`` it can begin (HSETNX), never change.
 CLIENT_WRITES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("xadd",), ("shard:*:mailbox", "node:*:mailbox")),
@@ -124,12 +133,15 @@ def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool 
 
 def _client_selectors(keys: Keys) -> list[str]:
     declared = tuple(dict.fromkeys(kind for kinds in CLIENT_SCRIPTS.values() for kind in kinds))
-    reading = _selector([f"%R~{keys.prefix}{kind}" for kind in CLIENT_READ_KEYS], CLIENT_READS)
+    reading = [
+        _selector([f"%R~{keys.prefix}{kind}" for kind in kinds], commands)
+        for kinds, commands in ((CLIENT_READ_KEYS, CLIENT_READS), (CLIENT_DORMANT_KEYS, CLIENT_DORMANT_READS))
+    ]
     writing = [
         _selector([f"~{keys.prefix}{kind}" for kind in kinds], commands)
         for commands, kinds in ((("evalsha",), declared), *CLIENT_WRITES)
     ]
-    return [reading, *writing]
+    return [*reading, *writing]
 
 
 def _jobs(role: str, jobs: bool) -> list[str]:

@@ -30,6 +30,11 @@ class ChildRef:
         self._options = options
         self.child_id = checked_child_id(child_id)
 
+    @property
+    def activation(self) -> None:
+        """A name alone does not say what to build: its messages start no child."""
+        return None
+
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
         cancel_on_timeout: bool | None = None,
@@ -93,6 +98,11 @@ class AsyncChildRef:
         self._driver = driver
         self._options = options
         self.child_id = checked_child_id(child_id)
+
+    @property
+    def activation(self) -> None:
+        """A name alone does not say what to build: its messages start no child."""
+        return None
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,

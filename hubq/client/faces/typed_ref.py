@@ -15,6 +15,7 @@ from hubq.client.operations.call_options import PLAIN, CallOptions
 from hubq.core.child import Child
 from hubq.core.hashing import checked_child_id
 from hubq.core.methods import Method, method_of_class
+from hubq.store.spec_record import SpecRecord
 
 C = TypeVar("C", bound=Child, covariant=True)
 P = ParamSpec("P")
@@ -33,6 +34,11 @@ class TypedRef(Generic[C]):
         self._kind = kind
         self._options = options
         self.child_id = checked_child_id(child_id)
+
+    @property
+    def activation(self) -> SpecRecord | None:
+        """By what a message starts the child if it is not there; None: it does not."""
+        return self._options.activation
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
@@ -106,6 +112,11 @@ class AsyncTypedRef(Generic[C]):
         self._kind = kind
         self._options = options
         self.child_id = checked_child_id(child_id)
+
+    @property
+    def activation(self) -> SpecRecord | None:
+        """By what a message starts the child if it is not there; None: it does not."""
+        return self._options.activation
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,

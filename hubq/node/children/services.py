@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hubq.core.outgoing import Target
 from hubq.node.children.endings import Endings
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
@@ -34,7 +35,7 @@ class ChildServices:
         self._endings.stop_requested(hosted)
 
     def says(
-        self, hosted: HostedChild, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
         self._sayings.says(hosted, target, child_id, method, args, kwargs)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
+from hubq.core.outgoing import Target
 from hubq.core.phase import Phase
 from hubq.node.held.changing import first_of
 from hubq.node.held.held_back import AnotherTry, HeldBack, Tried
@@ -41,7 +42,7 @@ class Services(Protocol):
         """``self.stop()`` of a child."""
 
     def says(
-        self, hosted: HostedChild, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
 
@@ -291,7 +292,7 @@ class HostedChild(KeptState):
             self.services.stop(self)
 
     def says(
-        self, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         if not self.holding.is_copy:  # the original has said it
             self.services.says(self, target, child_id, method, args, kwargs)

@@ -16,6 +16,7 @@ from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
 from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
+from hubq.store.dormant import Expired, Resting, expire_children, rest_children, wake_children
 from hubq.store.effects import Effects, Numbered
 from hubq.store.feeds import Published
 from hubq.store.keeps import KeptReply
@@ -49,6 +50,7 @@ from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfoll
 from hubq.store.results import keep_job, keep_result
 from hubq.store.saying import SayingLimits
 from hubq.store.sends import Sent
+from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Suspect, absolve_node, blame, end_watch, mark_tries
 
 KEPT = Kept(1000, 10, 60_000)
@@ -321,6 +323,43 @@ def drive_send_messages(world: World) -> None:
     }
     command = send_messages(world.keys, "s", messages, sender_ttl_ms=60_000, max_backlog=100)
     assert world.run(command) == ["ok", "partitioned since 5", "ok"]
+    spec = SpecRecord(name="Room", module="app", start_id="")
+    messages = {0: [(n, Outgoing("cast", f"new-{n}", "m", b"p", 0.0, False, spec)) for n in (14, 15)]}
+    command = send_messages(world.keys, "s", messages, sender_ttl_ms=60_000, max_backlog=100)
+    assert world.run(command) == ["partitioned since 5"] * 2
+    world.raw("DEL", world.keys.partitioned)
+    assert world.run(command) == ["ok", "ok"]
+    assert world.raw("HGET", world.keys.backlog(0), "new-14") == b"2"
+
+
+def asleep(world: World, *children: str, expires: int = 0) -> None:
+    """These are dormant in shard 0, and the first of them has a state."""
+    world.start(0, *children)
+    world.raw("DEL", world.keys.backlog(0), world.keys.mailbox(0))
+    world.raw("HSET", world.keys.msk(0), children[0], "1 attributes 0\ns")
+    resting = [Resting(child, "s:1", expires) for child in children]
+    assert world.run(rest_children(world.keys, 0, world.owner, resting)) == [True] * len(children)
+
+
+@drive
+def drive_rest_children(world: World) -> None:
+    asleep(world, "c", "d", expires=17)
+    assert world.raw("ZSCORE", world.keys.expiring(0), "c") == b"17"
+
+
+@drive
+def drive_wake_children(world: World) -> None:
+    asleep(world, "c", "d")
+    found = world.run(wake_children(world.keys, 0, world.owner, ["c", "d", "none"], again=False))
+    assert list(found) == ["c", "d"]
+    assert found["c"].state.data == b"s" and found["d"].state is None
+
+
+@drive
+def drive_expire_children(world: World) -> None:
+    asleep(world, "c", "d", expires=17)
+    world.raw("HSET", world.keys.backlog(0), "d", 1)
+    assert world.run(expire_children(world.keys, 0, world.owner)) == Expired(("c",), None)
 
 
 @drive

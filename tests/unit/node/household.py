@@ -14,6 +14,7 @@ from hubq.hooks import HookBook
 from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler
 from hubq.node.children.kept_replies import KeptReplies
@@ -95,7 +96,8 @@ class Household:
         self.saver = Saver(config, Sizes(config), self.background, self.queue)
         self.counters = Counters()
         self.failures = Failures(config, self.counters, events)
-        self.outcomes = Outcomes("a", self.queue, self.saver, self.failures)
+        self.failed_starts = FailedStarts()
+        self.outcomes = Outcomes("a", self.queue, self.saver, self.failures, self.failed_starts)
         self.endings = Endings(
             self.group, self.background, events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
