@@ -73,14 +73,28 @@ class Event:
     committed, seconds since 1970 by the clock of Redis. ``data``: what the child gave. All readers of a process share it: do not change it.
     """
 
-    __slots__ = ("_data", "_decode", "payload", "place", "topic")
+    __slots__ = ("_decode", "data", "payload", "place", "topic")
+
+    data: Any
 
     def __init__(self, place: Place, topic: str, payload: bytes, decode: Callable[[bytes], Any]) -> None:
         self.place = place
         self.topic = topic
         self.payload = payload
-        self._decode: Callable[[bytes], Any] | None = decode
-        self._data: Any = None
+        self._decode = decode
+
+    def __getattr__(self, name: str) -> Any:
+        # ``data`` is decoded when it is asked for first: thousands of readers share one event.
+        if name != "data":
+            raise AttributeError(f"an Event has no attribute {name!r}")
+        try:
+            self.data = self._decode(self.payload)
+        except Exception as error:
+            raise Unreadable(
+                f"event {self.id} ({self.topic}) cannot be read here ({type(error).__name__}: {error}): "
+                "is the class of its data importable in this process?"
+            ) from error
+        return self.data
 
     @property
     def id(self) -> str:
@@ -91,21 +105,6 @@ class Event:
     def at(self) -> float:
         """When it was committed, seconds since 1970."""
         return self.place.ms / 1000
-
-    @property
-    def data(self) -> Any:
-        """What the child gave. Raises :class:`~hubq.errors.Unreadable` if it cannot be unpickled here."""
-        decode = self._decode
-        if decode is not None:
-            try:
-                self._data = decode(self.payload)
-            except Exception as error:
-                raise Unreadable(
-                    f"event {self.id} ({self.topic}) cannot be read here ({type(error).__name__}: {error}): "
-                    "is the class of its data importable in this process?"
-                ) from error
-            self._decode = None
-        return self._data
 
     def __repr__(self) -> str:
         return f"<Event {self.id} {self.topic}>"

@@ -154,7 +154,8 @@ class Follower:
         buffer, number = self._buffer, self._number
         if number is not None and number >= buffer.base:
             items = buffer.since(number) or []
-            if not items:
+            if not buffer.has_end:
+                self._number, self.place = number + len(items), buffer.tail
                 return items
         else:
             known = self._lives == buffer.lives  # else ids tell nothing: it takes all that comes

@@ -24,7 +24,7 @@ BLOCK_MS = 2_000
 #: New feeds are added to the read at most so often, seconds: each time it begins anew, on a new connection.
 BETWEEN_CHANGES = 0.05
 #: Between two reads the event loop is left to others for as long as it took to bring the items to their subscribers, at most so long.
-LONGEST_PAUSE = 0.025
+LONGEST_PAUSE = 0.01
 
 
 class Channel:
@@ -34,17 +34,13 @@ class Channel:
         self.feed = feed
         self.buffer = FeedBuffer(tail, MOST_ITEMS, MOST_BYTES)
         self.subscriptions: WeakSet[Subscription] = WeakSet()
-        self._waiting: list[asyncio.Future[None]] = []
-
-    async def changed(self) -> None:
-        """Wait for the next items."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        await waiter
+        self.loop = asyncio.get_running_loop()
+        self.waiting: list[asyncio.Future[None]] = []
+        """Done when there are new items."""
 
     def tell(self, error: Exception | None = None) -> None:
         """There are new items, or ``error``: wake all who wait."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         for waiter in waiting:
             if not waiter.done():
                 if error is None:
@@ -72,13 +68,17 @@ class Subscription:
 
         Raises :class:`~hubq.errors.RedisRefused`.
         """
-        while True:
-            items = self._follower.take()
+        follower, channel = self._follower, self._channel
+        items = follower.take()
+        while not items:
             if items is None:
-                items = self._follower.take_back(await self._reader.read_back(self._channel.feed, self.place))
-            if items:
-                return items
-            await self._channel.changed()
+                items = follower.take_back(await self._reader.read_back(channel.feed, follower.place))
+            if not items:
+                waiter: asyncio.Future[None] = channel.loop.create_future()
+                channel.waiting.append(waiter)
+                await waiter
+                items = follower.take()
+        return items
 
     def close(self) -> None:
         """Take no more."""

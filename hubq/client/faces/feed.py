@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Protocol, cast
 
 from hubq.client.asking.driver import AsyncDriver
 from hubq.client.asking.feeds import FeedReader, Subscription
@@ -33,39 +33,37 @@ class AsyncFeed:
         self._topics = None if listed is None else frozenset(checked_topic(topic) for topic in listed)
         self._follow = follow
         self._source: Source | None = None
-        self._items: list[Event | Gap] = []  # taken, and not given out yet; the next one is the last
-        self._last: Place | None = self._after
+        self._rest: Iterator[Event | Gap] = iter(())  # taken, and not given out yet
+        self._last: Item | None = None
+        self._end: Ended | None = None  # behind all that was taken
 
     @property
     def last_id(self) -> str | None:
         """The id of the last item that was given out; give it as ``after`` to go on behind it. None: there was none."""
-        return None if self._last is None else str(self._last)
+        last = self._after if self._last is None else place_of(self._last)
+        return None if last is None else str(last)
 
     async def take(self) -> list[Event | Gap]:
         """The next items together: at least one. None: the feed is over."""
-        if self._items:
-            rest, self._items = self._items[::-1], []
-        else:
-            rest = await self._taken()
-        if rest:
-            self._last = place_of(rest[-1])
-        return rest
+        items = list(self._rest) or await self._taken()
+        if items:
+            self._last = items[-1]
+        return items
 
     async def _taken(self) -> list[Event | Gap]:
-        source = self._source or await self._open()
-        while not self.ended:
+        source, topics = self._source or await self._open(), self._topics
+        while self._end is None:
             items = await source.take()
             if not items:
-                break
+                return []
             if isinstance(items[-1], Ended):
-                self.ended, self._last = True, place_of(items[-1])
-            topics = self._topics
-            wanted = [
-                item for item in items
-                if (isinstance(item, Event) and (topics is None or item.topic in topics)) or isinstance(item, Gap)
-            ]  # fmt: skip
+                self._end = cast(Ended, items.pop())
+            wanted = cast("list[Event | Gap]", items)  # (nothing stands before an end)
+            if topics is not None:
+                wanted = [item for item in wanted if isinstance(item, Gap) or item.topic in topics]
             if wanted:
                 return wanted
+        self.ended, self._last = True, self._end
         return []
 
     async def _open(self) -> Source:
@@ -77,17 +75,25 @@ class AsyncFeed:
         self._source = source
         return source
 
-    def __aiter__(self) -> AsyncFeed:
-        return self
+    async def __aiter__(self) -> AsyncIterator[Event | Gap]:
+        while True:
+            for item in self._rest:
+                self._last = item
+                yield item
+            items = await self._taken()
+            if not items:
+                return
+            self._rest = iter(items)
 
     async def __anext__(self) -> Event | Gap:
-        if not self._items:
-            self._items = (await self._taken())[::-1]
-            if not self._items:
-                raise StopAsyncIteration
-        item = self._items.pop()
-        self._last = place_of(item)
-        return item
+        for item in self._rest:
+            self._last = item
+            return item
+        items = await self._taken()
+        if not items:
+            raise StopAsyncIteration
+        self._rest = iter(items)
+        return await self.__anext__()
 
     async def __aenter__(self) -> AsyncFeed:
         if self._source is None:
