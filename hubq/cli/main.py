@@ -23,6 +23,7 @@ from hubq.cli.jobs import jobs_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
 from hubq.cli.moving import move_command
+from hubq.cli.reminders import reminders_command
 from hubq.cli.rollout import rollout_command
 from hubq.cli.top import top_command
 from hubq.cli.worker import worker_command
@@ -84,6 +85,7 @@ app.add_typer(mailbox, rich_help_panel=_LOOK)
 app.command("events", short_help="Show the latest events; --follow waits for more.", rich_help_panel=_LOOK)(
     events_command
 )
+app.command("reminders", short_help="List what is due later.", rich_help_panel=_LOOK)(reminders_command)
 app.command("feed", short_help="Show what a child publishes; --follow waits for more.", rich_help_panel=_LOOK)(
     feed_command
 )

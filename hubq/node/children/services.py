@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hubq.core.methods import Method
 from hubq.core.outgoing import Target
 from hubq.core.reminders import Reminder, Times
 from hubq.node.children.endings import Endings
@@ -50,7 +51,7 @@ class ChildServices:
         self._sayings.publishes(hosted, topic, data)
 
     def reminds(
-        self, hosted: HostedChild, name: str, method: Any, args: tuple[Any, ...], times: Times, late: str
+        self, hosted: HostedChild, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str
     ) -> None:
         """``self.remind(...)`` of a child."""
         self._reminders.remind(hosted, name, method, args, times, late)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
+from hubq.core.methods import Method
 from hubq.core.outgoing import Target
 from hubq.core.phase import Phase
 from hubq.core.reminders import Reminder, Times
@@ -51,7 +52,7 @@ class Services(Protocol):
         """``self.publish(...)`` of a child."""
 
     def reminds(
-        self, hosted: HostedChild, name: str, method: Any, args: tuple[Any, ...], times: Times, late: str
+        self, hosted: HostedChild, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str
     ) -> None:
         """``self.remind(...)`` of a child."""
 
@@ -313,7 +314,7 @@ class HostedChild(KeptState):
         if not self.holding.is_copy:  # the original publishes
             self.services.publishes(self, topic, data)
 
-    def reminds(self, name: str, method: Any, args: tuple[Any, ...], times: Times, late: str) -> None:
+    def reminds(self, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str) -> None:
         if not self.holding.is_copy:  # the original has set it
             self.services.reminds(self, name, method, args, times, late)
 

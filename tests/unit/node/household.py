@@ -25,6 +25,7 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
+from hubq.node.children.reminders import Reminders
 from hubq.node.children.retries import Retries, Waiting
 from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
@@ -104,7 +105,9 @@ class Household:
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
         sayings = Sayings(self.standing, self.classes, 64, Sizes(config))
-        self.services = ChildServices("a", self.signals, self.saver, self.endings, sayings)
+        self.services = ChildServices(
+            "a", self.signals, self.saver, self.endings, sayings, Reminders(self.group, self.saver, Sizes(config))
+        )
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
         methods = methods or Methods()
