@@ -132,7 +132,7 @@ class Child:
         await self._host.commit()
 
     def stop(self) -> None:
-        """End this child for good once the message in hand is done: spec, state and all."""
+        """End this child for good once the message in hand is done: spec, state and all. If the message is undone, so is this."""
         self._host.stop()
 
     @overload

@@ -55,7 +55,8 @@ def send(
 ) -> Operation[str]:  # fmt: skip
     """Put one message into a child's mailbox; its id. ``spec``: the child is started by it if it is not there."""
     method = checked_method(checked_child_id(child_id), method)
-    checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
+    if len(payload) > hub.config.max_payload_bytes:
+        checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
     kind = "call" if reply else "cast"
     if header is not None:
         kind, payload = HEADED, header.before(payload)

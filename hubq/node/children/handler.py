@@ -106,7 +106,8 @@ class Handler:
         try:
             if eager and hosted.boundary is None:
                 hosted.taken(take_state(hosted, self._sizes.state))
-            checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
+            if len(message.payload) > self._sizes.payload:
+                checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
             args, kwargs = decode(message.payload)
             set_handling(in_hand)
             if message.header is not None and await self._kept_replies.answered(hosted, in_hand, args, kwargs):
@@ -149,7 +150,8 @@ class Handler:
             return
         try:
             answer = encode(result) if message.reply_to or message.header is not None else b""
-            checked_size(answer, self._sizes.payload, f"the result of {message.method}")
+            if len(answer) > self._sizes.payload:
+                checked_size(answer, self._sizes.payload, f"the result of {message.method}")
         except PayloadTooLarge as error:
             self._raised(hosted, in_hand, error)
             return
@@ -214,7 +216,7 @@ class Handler:
         self._outcomes.settle(hosted, in_hand)
         if in_hand.message.header is not None:
             self._kept_replies.keep(hosted, in_hand)
-        if hosted.stopping:
+        if hosted.stopping or in_hand.stops:
             self._endings.end(hosted)
 
     def _roll_back(self, hosted: HostedChild) -> None:
@@ -258,7 +260,7 @@ class Handler:
         self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, trace, envelope)
         if message.header is not None and hosted.kind.on_error == "keep":
             self._kept_replies.keep(hosted, in_hand)  # it has changed the child: it must not be run again
-        if hosted.stopping:
+        if hosted.stopping or (in_hand.stops and hosted.kind.on_error == "keep"):
             self._endings.end(hosted)
 
     def _kept(self, hosted: HostedChild, message: Message) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from hubq.core.methods import Method
@@ -37,8 +38,11 @@ class ChildServices:
         await self._saver.commit_child(hosted)
 
     def stop(self, hosted: HostedChild) -> None:
-        """``self.stop()`` of a child."""
-        self._endings.stop_requested(hosted)
+        """``self.stop()`` of a child. In a handler it is an effect of the message: it is undone with it."""
+        if hosted.in_hand is None or _runs_here(hosted.run_task):
+            self._endings.stop_requested(hosted)
+        else:
+            hosted.in_hand.stop_child()
 
     def says(
         self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
@@ -63,3 +67,11 @@ class ChildServices:
     async def reminders(self, hosted: HostedChild) -> list[Reminder]:
         """``self.reminders()`` of a child."""
         return await self._reminders.listed(hosted)
+
+
+def _runs_here(task: asyncio.Task[Any] | None) -> bool:
+    """Whether this is the task that calls. (A plain ``def`` handler calls from a thread, where there is none.)"""
+    try:
+        return task is not None and task is asyncio.current_task()
+    except RuntimeError:
+        return False

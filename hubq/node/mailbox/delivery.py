@@ -53,19 +53,12 @@ class Delivery:
             if holding.pinned is None:
                 self._starts.message(holding, message)
             return
-        if message.kind == "remind":
-            if holding.pinned is None:
-                self._times.told(holding.shard, message.deadline)
-                self._outcomes.noted(holding, message)
-            return
         if child in holding.apart or child in holding.behind:
             return
         hosted = holding.children.get(child)
         if hosted is None:
-            if holding.pinned is None and message.kind == MALFORMED:
-                self._burials.bury(holding, message, message.method)
-            elif holding.pinned is None:
-                self._outcomes.refuse_unknown(holding, message)
+            if holding.pinned is None:
+                self._for_nobody(holding, message)
             return
         if hosted.life is Life.PARKED:
             if message.kind == "stop":
@@ -81,6 +74,16 @@ class Delivery:
             self._cursors.set_behind(holding, child, queue[-1].entry)
             return
         self._pumps.offer(hosted, message)
+
+    def _for_nobody(self, holding: Holding, message: Message) -> None:
+        """A message of which no child is here: for the owner of the shard itself, or for nobody."""
+        if message.kind == "remind":
+            self._times.told(holding.shard, message.deadline)
+            self._outcomes.noted(holding, message)
+        elif message.kind == MALFORMED:
+            self._burials.bury(holding, message, message.method)
+        else:
+            self._outcomes.refuse_unknown(holding, message)
 
     def _closes_cycle(self, hosted: HostedChild, message: Message) -> bool:
         """Whether the child waits for this very call: then its caller is told. (One that knows the class is told before it sends.)"""
