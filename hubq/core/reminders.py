@@ -1,4 +1,4 @@
-"""Reminders: when each is due, what may be asked for, and what becomes of ticks that nobody was there for (docs/reminders.md).
+"""Reminders: when each is due, what may be asked for, and what becomes of ticks that nobody was there for (docs/guide-reminders.md).
 
 Times are Redis TIME in whole ms. The decision of :func:`fire` is made once more in ``lua/_reminders.lua``, where the time is.
 """

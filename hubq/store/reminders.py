@@ -1,4 +1,4 @@
-"""Reminders in Redis: set by commits and by clients, moved into the mailbox when they are due (docs/reminders.md)."""
+"""Reminders in Redis: set by commits and by clients, moved into the mailbox when they are due (docs/guide-reminders.md)."""
 
 from __future__ import annotations
 

@@ -58,12 +58,13 @@ class Reminders:
         Raises :class:`~hubq.errors.RedisUnavailable`.
         """
         group, shard, child = self._group, hosted.holding.shard, hosted.child_id
-        await self._saver.committed(hosted.holding)  # what was said in earlier messages is in Redis then
+        if not hosted.holding.frozen:
+            await self._saver.committed(hosted.holding)  # what was said in earlier messages is in Redis then
         members = await group.redis.run(read_reminder_names(group.keys, shard, child))
         found = dict(await group.redis.run(read_reminders(group.keys, shard, members))) if members else {}
         reminders = {reminder.name: reminder for reminder in found.values()}
-        for saying in hosted.said or ():
-            if isinstance(saying, Reminded):
+        for saying in (*hosted.holding.effects.said, *(hosted.said or ())):
+            if isinstance(saying, Reminded) and saying.sender == child:
                 shown = saying.shown()
                 if shown is None:
                     reminders.pop(saying.name, None)

@@ -36,12 +36,14 @@ class ReminderTimes:
             self._due[shard] = due_ms
             self._bell.ring()
 
-    def known(self, shard: int, due_ms: float) -> None:
-        """The next one of this shard is due at this time; infinity: there is none."""
-        if due_ms == float("inf"):
-            self._due.pop(shard, None)
-        else:
-            self._due[shard] = due_ms
+    def asked(self, shard: int) -> None:
+        """Redis is asked now when the next one of this shard is due. What is told from here on may be news to it."""
+        self._due.pop(shard, None)
+
+    def answered(self, shard: int, due_ms: float) -> None:
+        """The answer: the next one is due at this time; infinity: there is none. What was told meanwhile counts if it is earlier."""
+        if due_ms != float("inf"):
+            self._due[shard] = min(due_ms, self._due.get(shard, due_ms))
 
     def forget(self, shard: int) -> None:
         """The shard is not here."""

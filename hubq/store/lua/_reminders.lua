@@ -1,4 +1,4 @@
--- Reminders of the children of a shard (docs/reminders.md). A reminder is "child\nname" in three keys:
+-- Reminders of the children of a shard (docs/guide-reminders.md). A reminder is "child\nname" in three keys:
 --   due: zset, when it is looked at next, ms; what: hash, "due every late method\npayload"; names: zset by name, for one child's
 -- reminders_of(keys, k): these three, from keys[k] on.
 -- set_reminder(r, child, name, due, every, late, method, payload): set, or set again. All numbers are text.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hubq import CallFailed, Child, InvalidReminder, MailboxFull, UnknownChild, UnknownMethod
+from hubq import CallFailed, Child, ChildSpec, InvalidReminder, MailboxFull, UnknownChild, UnknownMethod
 from hubq.testing import Cluster, eventually
 
 
@@ -205,5 +205,66 @@ def test_bad_times_are_refused(make_hub: Any, hubq_run: Any, times: dict[str, An
             with pytest.raises(UnknownMethod, match="no method 'nothing'"):
                 await clock.call("wrong", "nothing")
             assert await clock.call("names") == []
+
+    hubq_run(scenario())
+
+
+class Bell(Child):
+    """Sets many reminders in one message, and more while they ring."""
+
+    def __init__(self) -> None:
+        self.set_so_far = 0
+        self.rang: list[int] = []
+
+    async def set(self, count: int) -> int:
+        for _ in range(count):
+            self.set_so_far += 1
+            number = self.set_so_far
+            self.remind(f"bell {number}", number, call=Bell.ring, after=number % 20 * 0.1)
+        return self.set_so_far
+
+    async def ring(self, number: int) -> None:
+        self.rang.append(number)
+
+    async def report(self) -> tuple[int, list[int]]:
+        return self.set_so_far, self.rang
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze", "drain"])
+def test_each_rings_once_whatever_happens_to_the_nodes(make_hub: Any, hubq_run: Any, fault: str) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=8)) as cluster:
+            await cluster.start("a", "b")
+            hub = cluster.hub
+            names = [f"bell-{number}" for number in range(6)]
+            result = await hub.aio.start_children([ChildSpec(name, Bell) for name in names], timeout=20)
+            assert result.status == "ok"
+            acknowledged = dict.fromkeys(names, 0)
+
+            async def ask(name: str) -> None:
+                for _ in range(6):
+                    acknowledged[name] = await hub.aio.ref(name).call("set", 5, timeout=30)
+
+            asking = asyncio.gather(*(ask(name) for name in names))
+            await cluster.start("c")
+            if fault == "kill":
+                await cluster.kill("a")
+            elif fault == "drain":
+                await cluster.drain("a")
+            else:
+                cluster.freeze("a")
+                await eventually(lambda: "a" not in cluster.serving().values(), 20, "a is taken over")
+                cluster.thaw("a")
+            await asking
+
+            async def all_rang() -> bool:
+                reports = [await hub.aio.ref(name).call("report", timeout=30) for name in names]
+                return all(sorted(rang) == list(range(1, count + 1)) for count, rang in reports)
+
+            await eventually(all_rang, 30, "each has rung once")
+            for name in names:
+                count, rang = await hub.aio.ref(name).call("report")
+                assert sorted(rang) == list(range(1, count + 1)) and count >= acknowledged[name]
+            assert await asyncio.to_thread(hub.inspect.reminders) == []
 
     hubq_run(scenario())

@@ -7,7 +7,7 @@ import math
 from typing import Any, cast
 
 from hubq.core.malformed import Malformed
-from hubq.errors import RedisUnavailable
+from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.register import Register
 from hubq.node.held.reminder_times import ReminderTimes
@@ -27,6 +27,7 @@ class Bench:
         self.next_due: dict[int, float] = {}
         self.firings: list[Firing | None] = []
         self.away = 0
+        self.refused: set[int] = set()
         self.reported: list[Malformed] = []
         self.clock = Clock()
         self.group = a_group(cast(Any, self), self.clock)
@@ -50,10 +51,16 @@ class Bench:
         self.asked += [name_of(command) for command in commands]
         return [self._answer(command) for command in commands]
 
+    async def run(self, command: Command[Any]) -> Any:
+        (answer,) = await self.run_many([command])
+        return answer
+
     def _answer(self, command: Command[Any]) -> Any:
         if name_of(command) == "fire_reminders":
             return self.firings.pop(0)
         shard = int(str(command.args[1]).split("shard:")[1].split(":")[0])
+        if shard in self.refused:
+            raise RedisRefused("WRONGTYPE")
         return self.next_due.get(shard, NEVER)
 
     async def until(self, condition: Any) -> None:
@@ -100,6 +107,34 @@ def test_a_redis_that_is_away_is_asked_again() -> None:
         bench.next_due = {0: bench.now_ms - 5}
         bench.firings = [Firing(bench.now_ms, NEVER, 1)]
         await bench.until(lambda: bench.reminding.fired == 1)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_told_while_redis_is_asked_is_not_forgotten() -> None:
+    """The answer may be older than the reminder that was set."""
+    times = ReminderTimes()
+    times.told(3, 1_000)
+    times.asked(3)
+    times.told(3, 5_000)
+    times.answered(3, NEVER)
+    assert times.next_ms() == 5_000
+    times.asked(3)
+    times.told(3, 9_000)
+    times.answered(3, 7_000)
+    assert times.next_ms() == 7_000
+
+
+def test_a_shard_whose_reminders_redis_refuses_to_read_holds_up_no_other() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        now = bench.now_ms
+        bench.refused = {0}
+        bench.next_due = {1: now - 5}
+        bench.firings = [Firing(now, NEVER, 1)]
+        await bench.until(lambda: bench.reminding.fired == 1)
+        assert [each.place for each in bench.reported] == ["the reminders of shard 0"]
+        assert bench.times.next_ms() == now + 10_000.0
 
     asyncio.run(scenario())
 
