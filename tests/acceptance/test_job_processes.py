@@ -62,7 +62,10 @@ def finished(job: Any) -> Any:
     return result.return_value if status == JobStatus.FINISHED else result.exc_string
 
 
-def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub) -> None:
+def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(
+        sys.modules, "jobs_app", raising=False
+    )  # another test imports it: then `gone` is refused at once
     jobs = [hub.enqueue("jobs_app.add", 1, 2), hub.enqueue("jobs_app.where_am_i"), hub.enqueue("jobs_app.fails")]
     jobs += [hub.enqueue("jobs_app.gone"), hub.enqueue("no_such_module.f")]
     around = [hub.enqueue("jobs_app.what_is_around"), hub.enqueue("jobs_app.what_is_around", key="k")]
