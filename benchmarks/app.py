@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 
 from hubq import Child, Hub
 
@@ -52,7 +53,23 @@ class HandoverAccount(Account):
     durability = "handover"
 
 
-KINDS: dict[str, type[Child]] = {kind.__name__: kind for kind in (Idle, Account, IntervalAccount, HandoverAccount)}
+class Teller(Child):
+    """Publishes its number and the time."""
+
+    feed_kept = 10_000
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    async def tell(self) -> None:
+        """Publish an event."""
+        self.n += 1
+        self.publish("tick", (self.n, time.time()))
+
+
+KINDS: dict[str, type[Child]] = {
+    kind.__name__: kind for kind in (Idle, Account, IntervalAccount, HandoverAccount, Teller)
+}
 
 
 def make_hub(hub_id: str, redis: str | None = None, shards: int = 64, lease: float = 5.0) -> Hub:

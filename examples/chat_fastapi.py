@@ -1,27 +1,27 @@
-"""A chat over websockets, each room a child, behind FastAPI.
+"""A chat for browsers, each room a child, behind FastAPI.
 
     pip install 'hubq[examples]'
     hubq worker workers.chat:hub --name a          # one or more, in terminals of their own
-    uvicorn examples.chat_fastapi:app
-    # ws://localhost:8000/rooms/redis?who=ann : send text, receive posts as JSON
+    uvicorn examples.chat_fastapi:app              # http://localhost:8000/?room=redis&who=ann
 
-Replace the workers as often as you like: the rooms move with their posts, and nobody's connection is lost.
+Replace the workers as often as you like, or kill them: the rooms go on with their posts. No page misses a post or shows it twice.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, WebSocket
+from fastapi.responses import FileResponse
+from pydantic import BaseModel
+from starlette.routing import Route
 
-from hubq import AlreadyStarted, CallTimeout, UnknownChild
+from hubq import AlreadyStarted, UnknownChild
+from hubq.web import sse, websocket
 from workers.chat import Room, hub
-
-#: Seconds between two looks at a room, for all its connections of this process together.
-LOOK = 0.1
 
 
 @asynccontextmanager
@@ -31,48 +31,49 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await hub.aio.close()
 
 
-app = FastAPI(lifespan=lifespan)
-connections: dict[str, set[WebSocket]] = {}
-broadcasts: dict[str, asyncio.Task[None]] = {}
+class Post(BaseModel):
+    """What somebody says."""
+
+    who: str
+    text: str
+
+
+events = sse(lambda scope: hub.aio.ref(scope["path_params"]["name"]), topics="posts")
+app = FastAPI(lifespan=lifespan, routes=[Route("/rooms/{name}/events", events)])
+
+
+@app.get("/")
+async def page() -> FileResponse:
+    """The page of a room."""
+    return FileResponse(Path(__file__).with_name("chat.html"))
 
 
 @app.get("/rooms/{name}/posts")
 async def posts(name: str, after: int = 0) -> list[dict[str, Any]]:
-    """The posts of a room; none if there is no such room."""
-    try:
-        found: list[dict[str, Any]] = await hub.aio.ref(name).call("read", after, timeout=10)
-    except UnknownChild:
-        return []
-    return found
+    """The last posts of a room; none if there is no such room."""
+    with suppress(UnknownChild):
+        found: list[dict[str, Any]] = await hub.aio.ref(name).call("read", after)
+        return found
+    return []
+
+
+@app.post("/rooms/{name}/posts")
+async def post(name: str, said: Post) -> int:
+    """Say something in a room; the number of the post."""
+    with suppress(AlreadyStarted):
+        await hub.aio.start_child(name, Room)
+    return int(await hub.aio.ref(name).call("post", said.who, said.text, timeout=30))
 
 
 @app.websocket("/rooms/{name}")
 async def room(socket: WebSocket, name: str, who: str) -> None:
     """Be in a room: what is sent is posted, and every post after one's coming is received."""
-    await socket.accept()
     with suppress(AlreadyStarted):
         await hub.aio.start_child(name, Room)
-    await hub.aio.ref(name).call("join", who, timeout=10)
-    last = max((post["number"] for post in await posts(name)), default=0)
-    connections.setdefault(name, set()).add(socket)
-    if name not in broadcasts or broadcasts[name].done():
-        broadcasts[name] = asyncio.create_task(broadcast(name, last))
+    child = hub.aio.ref(name)
+    await child.call("join", who, timeout=10)
     try:
-        with suppress(WebSocketDisconnect):
-            while True:
-                await hub.aio.ref(name).call("post", who, await socket.receive_text(), timeout=10)
-    finally:  # a room that does not answer ends the connection, too
-        connections[name].discard(socket)
-        await hub.aio.ref(name).cast("leave", who)
-
-
-async def broadcast(name: str, last: int) -> None:
-    """Bring the new posts of a room to its connections, as long as there are any."""
-    while connections[name]:
-        with suppress(CallTimeout):
-            for post in await posts(name, last):
-                last = post["number"]
-                for socket in list(connections[name]):
-                    with suppress(RuntimeError, WebSocketDisconnect):  # it has just gone
-                        await socket.send_json(post)
-        await asyncio.sleep(LOOK)
+        talk = websocket(child, topics="posts", on_text=lambda _, text: child.call("post", who, text, timeout=10))
+        await talk(socket.scope, socket.receive, socket.send)
+    finally:
+        await child.cast("leave", who)

@@ -12,7 +12,10 @@ from hubq.client.hub import Hub, provide_jobs
 from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
 from hubq.config import Config
 from hubq.core.child import Child, State, read, time_limit
+from hubq.core.feed import Event, Gap
+from hubq.core.middleware import Work
 from hubq.core.pid import Pid
+from hubq.core.retry import Retry
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
     AlreadyStarted,
@@ -28,6 +31,8 @@ from hubq.errors import (
     InvalidChildId,
     InvalidJob,
     InvalidKey,
+    InvalidReminder,
+    InvalidTopic,
     JobFailed,
     KeyReused,
     MailboxFull,
@@ -101,6 +106,8 @@ __all__ = [
     "Divergence",
     "DuplicateJob",
     "DynamicQuorum",
+    "Event",
+    "Gap",
     "Guided",
     "HandlerKilled",
     "HandlerOverdue",
@@ -111,6 +118,8 @@ __all__ = [
     "InvalidChildId",
     "InvalidJob",
     "InvalidKey",
+    "InvalidReminder",
+    "InvalidTopic",
     "JobFailed",
     "KeyReused",
     "MailboxFull",
@@ -141,6 +150,7 @@ __all__ = [
     "RedisUnavailable",
     "Replication",
     "ResumableJob",
+    "Retry",
     "Singularity",
     "StartFailed",
     "StartFuture",
@@ -156,6 +166,7 @@ __all__ = [
     "UnknownMethod",
     "Unreadable",
     "WaitsInEventLoop",
+    "Work",
     "__version__",
     "current_hub",
     "hubs",

@@ -42,6 +42,14 @@ class InvalidChildId(HubqError, ValueError):
     """A child id is empty, is over 512 bytes of UTF-8, or has a character that keys cannot show."""
 
 
+class InvalidReminder(HubqError, ValueError):
+    """A reminder has a time in the past, no time or two, or a name, a time or ``late`` that it cannot have."""
+
+
+class InvalidTopic(HubqError, ValueError):
+    """A topic of a feed is no text of 1 to 64 letters, digits or . _ : / -."""
+
+
 class UnknownChild(HubqError, LookupError):
     """The hub has no child of this id: it was never started, or it has ended."""
 

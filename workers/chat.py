@@ -1,7 +1,7 @@
 """Chat rooms, one child each: ``hubq worker workers.chat:hub``.
 
-Posts are numbered. A reader asks for those after the last one it has, so it misses none and sees none twice, whatever
-happens to the workers meanwhile (``examples/chat_fastapi.py`` does it for websockets).
+Each post is an event of the room's feed, so a reader misses none and sees none twice, whatever happens to the workers meanwhile
+(``examples/chat_fastapi.py`` brings them to browsers). Posts are numbered, and the last ones can be asked for as well.
 """
 
 from __future__ import annotations
@@ -56,5 +56,7 @@ class Room(Child):
 
     def _post(self, who: str, text: str) -> int:
         self.count += 1
-        self.posts = [*self.posts, {"number": self.count, "at": time.time(), "who": who, "text": text}][-self.kept :]
+        post = {"number": self.count, "at": time.time(), "who": who, "text": text}
+        self.posts = [*self.posts, post][-self.kept :]
+        self.publish("posts", post)
         return self.count

@@ -1,13 +1,11 @@
 """Sessions of devices, one child each, with timers that outlive workers: ``hubq worker workers.device:hub``.
 
-A device reports; a session that hears nothing for a while is offline. Timers are kept as points in time in the child's
-state, so one that falls due while the child moves fires right after.
+A device reports; a session that hears nothing for a while is offline. Timers are reminders: they are kept in Redis with the
+child, so one that falls due while the child moves fires right after.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from typing import Any
 
@@ -25,8 +23,6 @@ class DeviceSession(Child):
     (False, {})
     """
 
-    transient = ("changed",)
-
     def __init__(self, offline_after: float = 60.0, kept: int = 100) -> None:
         self.offline_after = offline_after
         self.kept = kept
@@ -35,10 +31,6 @@ class DeviceSession(Child):
         self.timers: dict[str, float] = {}  # name -> when it is due, seconds since the epoch
         self.log: list[tuple[float, str]] = []  # what happened: online, offline, timer fired
 
-    async def on_start(self) -> None:
-        """Called on each node the session comes to."""
-        self.changed = asyncio.Event()
-
     async def report(self, value: Any) -> int:
         """A reading of the device; how many there have been."""
         now = time.time()
@@ -46,15 +38,16 @@ class DeviceSession(Child):
             self.online = True
             self._note("online")
         self.readings = [*self.readings, (now, value)][-self.kept :]
-        self._set("silence", now + self.offline_after)
+        self._set("silence", self.offline_after)
         return len(self.readings)
 
     async def set_timer(self, name: str, seconds: float) -> None:
         """Have something noted in ``seconds``; a timer of the same name begins anew."""
-        self._set(name, time.time() + seconds)
+        self._set(name, seconds)
 
     async def cancel_timer(self, name: str) -> bool:
         """Forget a timer; whether there was one."""
+        self.forget(name)
         return self.timers.pop(name, None) is not None
 
     async def status(self) -> dict[str, Any]:
@@ -67,28 +60,18 @@ class DeviceSession(Child):
             "node": self.node_name,
         }
 
-    async def run(self) -> None:
-        """Fires what falls due, and sleeps until then."""
-        while True:
-            self.changed.clear()
-            due = min(self.timers.values(), default=None)
-            wait = None if due is None else due - time.time()
-            if wait is None or wait > 0:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.changed.wait(), wait)
-                continue
-            for name in [name for name, at in self.timers.items() if at <= time.time()]:
-                del self.timers[name]
-                if name == "silence":
-                    self.online = False
-                    self._note("offline")
-                else:
-                    self._note(f"timer {name}")
-            await self.commit()
+    async def due(self, name: str) -> None:
+        """A timer has fired."""
+        self.timers.pop(name, None)
+        if name == "silence":
+            self.online = False
+            self._note("offline")
+        else:
+            self._note(f"timer {name}")
 
-    def _set(self, name: str, at: float) -> None:
-        self.timers[name] = at
-        self.changed.set()
+    def _set(self, name: str, seconds: float) -> None:
+        self.timers[name] = time.time() + seconds
+        self.remind(name, name, after=seconds, call=DeviceSession.due)
 
     def _note(self, what: str) -> None:
         self.log = [*self.log, (time.time(), what)][-self.kept :]

@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 
 #: What a narrow terminal does not show of a node, the first of these first.
-LEAST = ("pid", "version", "host", "tags", "uptime")
+LEAST = ("pid", "version", "host", "tags", "app", "uptime")
 
 
 class Sort(StrEnum):
@@ -69,11 +69,11 @@ def nodes_command(
         print_records(nodes)
         return
     _print_nodes(
-        ("node", "status", "shards", "pins", "parked", "backlog", "failed/s", "lease", "uptime", "host", "pid", "version", "tags"),
+        ("node", "status", "shards", "pins", "parked", "backlog", "failed/s", "lease", "uptime", "host", "pid", "version", "app", "tags"),
         [
             (
                 node.name, _standing(node), node.shards, node.pins, node.parked, node.backlog, f"{node.failing:g}",
-                f"{node.lease:.1f}s", duration(node.uptime), node.host, node.pid, node.version,
+                f"{node.lease:.1f}s", duration(node.uptime), node.host, node.pid, node.version, node.app_version or "-",
                 ",".join(f"{key}={value}" for key, value in sorted(node.tags.items())) or "-",
             )
             for node in nodes

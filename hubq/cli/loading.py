@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
 import sys
 import traceback
 from typing import Annotated, Any
@@ -104,6 +106,7 @@ def _make_importable() -> None:
 def _import(name: str) -> Any:
     _make_importable()
     try:
+        _set_up_django()
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
@@ -115,7 +118,21 @@ def _import(name: str) -> Any:
         raise _broken(name, error) from error
 
 
+def _set_up_django() -> None:
+    """In a Django project: models and apps can be imported from here on."""
+    if os.environ.get("DJANGO_SETTINGS_MODULE") and importlib.util.find_spec("django") is not None:
+        django: Any = importlib.import_module("django")
+        django.setup()
+
+
 def _broken(name: str, error: Exception) -> ConfigError:
+    if type(error).__name__ in ("ImproperlyConfigured", "AppRegistryNotReady") and not os.environ.get(
+        "DJANGO_SETTINGS_MODULE"
+    ):
+        return ConfigError(
+            f"module {name!r} needs the settings of its Django project: set DJANGO_SETTINGS_MODULE in the directory of manage.py, "
+            "or put hubq.contrib.django into INSTALLED_APPS and run `python manage.py hubq`"
+        )
     last = traceback.extract_tb(error.__traceback__)[-1]
     return ConfigError(
         f"module {name!r} cannot be imported: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"

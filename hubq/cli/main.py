@@ -17,11 +17,14 @@ from hubq.cli.dead import dead
 from hubq.cli.demo import demo_command
 from hubq.cli.deploy import deploy_command
 from hubq.cli.doctor import doctor_command
+from hubq.cli.feed import feed_command
 from hubq.cli.inspection import config_command, events_command, mailbox, state_command
 from hubq.cli.jobs import jobs_command
 from hubq.cli.listings import nodes_command, ps_command
 from hubq.cli.membership import drain_command
 from hubq.cli.moving import move_command
+from hubq.cli.reminders import reminders_command
+from hubq.cli.rollout import rollout_command
 from hubq.cli.top import top_command
 from hubq.cli.worker import worker_command
 from hubq.core.shown import shown
@@ -55,6 +58,9 @@ _DASHES = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 app.command("worker", short_help="Run a worker of a hub.", rich_help_panel=_NODES)(worker_command)
 app.command("nodes", rich_help_panel=_NODES)(nodes_command)
 app.command("drain", short_help="Hand a worker's children over, then end it.", rich_help_panel=_NODES)(drain_command)
+app.command("rollout", short_help="Give a new version a share of the shards first.", rich_help_panel=_NODES)(
+    rollout_command
+)
 app.command("ps", short_help="List the children of a hub.", rich_help_panel=_CHILDREN)(ps_command)
 app.command("move", short_help="Move a running child to another worker.", rich_help_panel=_CHILDREN)(move_command)
 app.command("where", rich_help_panel=_CHILDREN)(where_command)
@@ -78,6 +84,10 @@ app.command("state", short_help="Show the saved state of a child.", rich_help_pa
 app.add_typer(mailbox, rich_help_panel=_LOOK)
 app.command("events", short_help="Show the latest events; --follow waits for more.", rich_help_panel=_LOOK)(
     events_command
+)
+app.command("reminders", short_help="List what is due later.", rich_help_panel=_LOOK)(reminders_command)
+app.command("feed", short_help="Show what a child publishes; --follow waits for more.", rich_help_panel=_LOOK)(
+    feed_command
 )
 app.command("config", short_help="Show the settings of a hub.", rich_help_panel=_LOOK)(config_command)
 app.command("check", short_help="Say whether this code can run a hub's children.", rich_help_panel=_OTHER)(

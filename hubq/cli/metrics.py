@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -50,6 +50,7 @@ class NodeCollector(Collector):
         vitals, counters = node.pulse.vitals, node.counters
         yield self._counter("hubq_messages", "Messages handled", vitals.handled)
         yield self._failures()
+        yield self._retries()
         yield self._histogram("hubq_handler_seconds", "Time in handlers", counters.handler_seconds)
         yield self._gauge("hubq_queue_messages", "Messages read and not yet handled", vitals.queued)
         yield self._gauge(
@@ -75,9 +76,20 @@ class NodeCollector(Collector):
         yield self._gauge("hubq_ready", "Whether the node serves all that it should", int(vitals.ready))
 
     def _failures(self) -> Metric:
-        labels = [*self._labels, "class", "method", "why"]
-        metric: Metric = CounterMetricFamily("hubq_messages_failed", "Messages that failed", labels=labels)
-        for kind, count in list(self._node.counters.failures.items()):  # (this is another thread)
+        failures = self._node.counters.failures  # (copied: this is another thread)
+        return self._by(
+            "hubq_messages_failed", "Messages that failed", ("class", "method", "why"), list(failures.items())
+        )
+
+    def _retries(self) -> Metric:
+        retries = self._node.counters.retries
+        return self._by(
+            "hubq_messages_retried", "Tries of messages after the first", ("class", "method"), list(retries.items())
+        )
+
+    def _by(self, name: str, what: str, labels: Sequence[str], counts: Iterable[tuple[tuple[str, ...], int]]) -> Metric:
+        metric: Metric = CounterMetricFamily(name, what, labels=[*self._labels, *labels])
+        for kind, count in counts:
             metric.add_metric([*self._labels.values(), *kind], count)  # type: ignore[attr-defined]
         return metric
 

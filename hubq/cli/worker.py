@@ -53,6 +53,14 @@ def worker_command(
             "--tag", metavar="KEY=VALUE", help="A tag of the node, for distribution strategies. May be repeated."
         ),
     ] = None,
+    app_version: Annotated[
+        str,
+        typer.Option(
+            envvar="HUBQ_APP_VERSION",
+            metavar="VERSION",
+            help="The version of your app: in a rolling deploy each child moves once, to the newest.",
+        ),
+    ] = "",
     metrics_port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Serve /metrics, /healthz and /readyz at this port (0: any free port)."),
@@ -81,12 +89,15 @@ def worker_command(
     jobs = checked_jobs(jobs, jobs_only, children_only)
     node_name = checked_name("node name", name or default_name(platform.node(), os.getpid()))
     node_tags = dict(map(tag, tags or ()))
+    if app_version:
+        checked_name("app version", app_version)
     if processes > 1 or reload:
         set_up_logging(verbose, log_format)
         options = ["--drain-timeout", str(drain_timeout), "--metrics-host", metrics_host, "--log-format", log_format]
         options += ["--verbose"] if verbose else []
         options += ["--ready-failures", str(ready_failures)] if ready_failures else []
         options += ["--jobs", str(jobs), *(["--jobs-only"] if jobs_only else [])]
+        options += ["--app-version", app_version] if app_version else []
         for each in tags or ():
             options += ["--tag", each]
         if processes > 1 and reload:
@@ -110,7 +121,10 @@ def worker_command(
         else:
             watch_condemned(hub)
             measured = metrics_port is not None
-            node = Node(hub, node_name, tags=node_tags, measured=measured, ready_failures=ready_failures, ends=os._exit)
+            node = Node(
+                hub, node_name, tags=node_tags, app_version=app_version, measured=measured,
+                ready_failures=ready_failures, ends=os._exit,
+            )  # fmt: skip
             pages = pages_of(node, metrics_host, metrics_port)  # before it joins: fails if the port is taken
             code = runner.run(serve(node, drain_timeout, pages, job_processes))
         _do_not_linger(code)

@@ -13,6 +13,8 @@ from hubq.client.faces.queries import AsyncQueries
 from hubq.client.faces.ref import AsyncChildRef
 from hubq.client.faces.typed_ref import AsyncTypedRef
 from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
+from hubq.client.operations.activation import activation_of
+from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StartResult, StopResult
 from hubq.config import CHANGE_TIMEOUT
@@ -124,13 +126,17 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
     def ref(self, child_id: str, /) -> AsyncChildRef: ...
 
     @overload
-    def ref(self, target: type[K], child_id: str, /) -> AsyncTypedRef[K]: ...
+    def ref(self, target: type[K], child_id: str, /, *args: Any, **kwargs: Any) -> AsyncTypedRef[K]: ...
 
-    def ref(self, target: str | type[K], child_id: str = "", /) -> AsyncChildRef | AsyncTypedRef[K]:
+    def ref(
+        self, target: str | type[K], child_id: str = "", /, *args: Any, **kwargs: Any
+    ) -> AsyncChildRef | AsyncTypedRef[K]:
         """See :meth:`Hub.ref`."""
         if isinstance(target, str):
             return AsyncChildRef(self.driver, target)
-        return AsyncTypedRef(self.driver, child_class(target), child_id)
+        kind, context = child_class(target), self.driver.context
+        spec = activation_of(context.classes, context.config.max_payload_bytes, kind, child_id, args, kwargs)
+        return AsyncTypedRef(self.driver, kind, child_id, PLAIN.activating(spec))
 
     async def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
         """See :meth:`Hub.cast_many`."""

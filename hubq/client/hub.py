@@ -18,11 +18,14 @@ from hubq.client.faces.ref import ChildRef
 from hubq.client.faces.start_future import StartFuture
 from hubq.client.faces.typed_ref import TypedRef
 from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
+from hubq.client.operations.activation import activation_of
+from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StopResult
 from hubq.config import CHANGE_TIMEOUT, Config, checked_name, redis_url
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook, child_class
+from hubq.core.middleware import Layers, Middleware
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
 from hubq.hooks import DATA, Hook, HookBook
@@ -38,6 +41,7 @@ from hubq.strategies.synchronization import PubSub, Synchronization
 from hubq.tracing import Tracing
 
 C = TypeVar("C", bound=Callable[..., Any])
+L = TypeVar("L", bound=Middleware)
 K = TypeVar("K", bound=Child)
 
 _make_jobs: Callable[[Hub], Jobs]
@@ -53,9 +57,10 @@ class Hub(Queries, JobMethods):
     """A named cluster in one Redis.
 
     ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``); ``settings`` are the fields of
-    :class:`hubq.config.Config`; ``tracing`` sends OpenTelemetry contexts along with messages. ``child_specs`` are static
-    children: the first node starts them, once in the life of the hub; one that was stopped stays stopped. Making a Hub
-    connects to nothing. Safe under threads and after fork; a call uses no background thread.
+    :class:`hubq.config.Config`; ``middleware`` is around all that its nodes and jobs do; ``tracing`` sends OpenTelemetry
+    contexts along with messages. ``child_specs`` are static children: the first node starts them, once in the life of the
+    hub; one that was stopped stays stopped. Making a Hub connects to nothing. Safe under threads and after fork; a call uses
+    no background thread.
 
     >>> hub = Hub("chat", lease=10)
     >>> hub.hub_id, hub.config.shards
@@ -75,6 +80,7 @@ class Hub(Queries, JobMethods):
         synchronization: Synchronization | None = None,
         partition_tolerance: PartitionTolerance | None = None,
         hooks: Iterable[Hook] = (),
+        middleware: Sequence[Middleware] = (),
         tracing: bool = False,
         child_specs: Sequence[ChildSpec] = (),
         **settings: Any,
@@ -93,6 +99,7 @@ class Hub(Queries, JobMethods):
         self.classes = ClassBook()
         self.tracing = Tracing(hub_id) if tracing else None
         self.keys = Keys(hub_id)
+        self.layers = Layers(middleware)
         self.hook_book = HookBook()
         for hook in hooks:
             self.hook_book.add(hook)
@@ -176,6 +183,15 @@ class Hub(Queries, JobMethods):
     def hooks(self, hook_id: str | None = None) -> list[Hook]:
         """The handlers (of one hook) in the order in which they are called."""
         return self.hook_book.listed(hook_id)
+
+    # -- middleware ------------------------------------------------------------------------------------------------
+
+    def middleware(self, layer: L) -> L:
+        """Put this around every message, ``run()`` and job of this hub in this process, within those that are there already. It is
+        given a :class:`~hubq.core.middleware.Work` and returns a context manager (docs/middleware.md). Add it before nodes start.
+        """
+        self.layers.add(layer)
+        return layer
 
     # -- operations ------------------------------------------------------------------------------------------------
 
@@ -287,17 +303,23 @@ class Hub(Queries, JobMethods):
     def ref(self, child_id: str, /) -> ChildRef: ...
 
     @overload
-    def ref(self, target: type[K], child_id: str, /) -> TypedRef[K]: ...
+    def ref(self, target: type[K], child_id: str, /, *args: Any, **kwargs: Any) -> TypedRef[K]: ...
 
-    def ref(self, target: str | type[K], child_id: str = "", /) -> ChildRef | TypedRef[K]:
+    def ref(self, target: str | type[K], child_id: str = "", /, *args: Any, **kwargs: Any) -> ChildRef | TypedRef[K]:
         """A child by its name: ``hub.ref("room-1")``. Or with its class: ``hub.ref(Room, "room-1")``. Then type checkers know its
         methods, and a method that the class has not is refused before anything is sent.
 
-        Raises :class:`~hubq.errors.InvalidChildId`, and :class:`~hubq.errors.ConfigError` for what is no class of children.
+        If the class has ``activate=True``, a message starts the child if it is not there. Further arguments,
+        ``hub.ref(Room, "room-1", "redis")``, are for its ``__init__`` then. A child that is there stays as it is.
+
+        Raises :class:`~hubq.errors.InvalidChildId`, and :class:`~hubq.errors.ConfigError` for what is no class of children, and for
+        arguments that do not fit its ``__init__``.
         """
         if isinstance(target, str):
             return ChildRef(self.driver, target)
-        return TypedRef(self.driver, child_class(target), child_id)
+        kind, context = child_class(target), self.driver.context
+        spec = activation_of(context.classes, context.config.max_payload_bytes, kind, child_id, args, kwargs)
+        return TypedRef(self.driver, kind, child_id, PLAIN.activating(spec))
 
     def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
         """Send many messages in few requests; returns when they are safe in their mailboxes. Each is a tuple: child id,

@@ -130,7 +130,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """A member: ``status`` is "up" or "draining", ``lease`` the seconds left of its lease (negative: over).
+    """A member: ``status`` is "up" or "draining", ``lease`` the seconds left of its lease (negative: over), ``version`` that of
+    hubq, ``app_version`` what ``hubq worker --app-version`` says.
 
     The others are its own account, a few seconds old (with none, they have their defaults): ``unready`` why it is not ready,
     in one line (empty: it is); ``blocked_for`` how long its event loop has stood still, seconds, and ``blocked_by`` in what;
@@ -149,6 +150,7 @@ class NodeStatus:
     lease: float
     uptime: float
     tags: dict[str, str] = field(default_factory=dict)
+    app_version: str = ""
     unready: str = ""
     blocked_for: float = 0.0
     blocked_by: str = ""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from types import FunctionType
 from typing import Any, ClassVar, Protocol, TypeVar, overload
 
-from hubq.core.outgoing import Outgoing, OutgoingRef
+from hubq.core.outgoing import Outgoing, OutgoingRef, Target
+from hubq.core.reminders import Reminder, Times
+from hubq.core.retry import MARK, Retry
 from hubq.core.spec import Durability
 from hubq.errors import ConfigError
 
@@ -28,6 +31,16 @@ class Host(Outgoing, Protocol):
     async def commit(self) -> None: ...
 
     def stop(self) -> None: ...
+
+    def publishes(self, topic: str, data: object) -> None: ...
+
+    def reminds(
+        self, name: str, method: str | Callable[..., Any], args: tuple[Any, ...], times: Times, late: str
+    ) -> None: ...
+
+    def forgets(self, name: str) -> None: ...
+
+    async def reminders(self) -> list[Reminder]: ...
 
 
 class Child:
@@ -70,12 +83,22 @@ class Child:
     as if it had raised, and its caller gets :class:`~hubq.errors.HandlerOverdue`. A plain ``def`` cannot be cancelled: it is
     undone when its thread ends. :func:`time_limit` says otherwise for one method."""
 
+    retry: ClassVar[Retry | None] = None
+    """How a message is tried again whose handler has raised; None: it is not. ``@Retry(...)`` says otherwise for one method."""
+
     _reads: ClassVar[frozenset[str] | None] = None
     """The names of its methods that only read (:func:`read`); None: it has none. (``hubq.core.classes`` writes it.)"""
 
     state_version: ClassVar[int] = 1
     """The version of what its state means, from 1. Raise it when attributes change their meaning, and bring old states up to date
     in :meth:`upgrade_state`."""
+
+    feed_kept: ClassVar[int] = 1_000
+    """Events of :meth:`publish` that are kept for each child, from 1 to 1,000,000 (about: Redis trims by the hundred)."""
+
+    activate: ClassVar[bool] = False
+    """A message by ``hub.ref(Room, "room-1", "redis")`` starts the child if it is not there; the further arguments are for
+    ``__init__``. docs/guide-on-demand.md."""
 
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
@@ -109,22 +132,69 @@ class Child:
         await self._host.commit()
 
     def stop(self) -> None:
-        """End this child for good once the message in hand is done: spec, state and all."""
+        """End this child for good once the message in hand is done: spec, state and all. If the message is undone, so is this."""
         self._host.stop()
 
     @overload
     def ref(self, target: str, /) -> OutgoingRef: ...
 
     @overload
-    def ref(self, target: Any, child_id: str, /) -> OutgoingRef: ...
+    def ref(self, target: Any, child_id: str, /, *args: Any, **kwargs: Any) -> OutgoingRef: ...
 
-    def ref(self, target: Any, child_id: str = "", /) -> OutgoingRef:
-        """Another child of the hub: ``self.ref("stock-7")``, or ``self.ref(Stock, "stock-7")``.
+    def ref(self, target: Any, child_id: str = "", /, *args: Any, **kwargs: Any) -> OutgoingRef:
+        """Another child of the hub: ``self.ref("stock-7")``, or ``self.ref(Stock, "stock-7")``. Further arguments are for its
+        ``__init__``: they are used if a message starts it.
 
         What is said to it (``cast``, ``start``) is an effect of the message in hand: it leaves with the commit, once, or not at
         all. In ``run()`` it leaves with the next :meth:`commit`. docs/effects.md has the rules.
         """
-        return OutgoingRef(self._host, target) if isinstance(target, str) else OutgoingRef(self._host, child_id, target)
+        if isinstance(target, str):
+            return OutgoingRef(self._host, target)
+        return OutgoingRef(self._host, child_id, Target(target, args, kwargs))
+
+    def publish(self, topic: str, data: object) -> None:
+        """Publish an event in the feed of this child, for all who read it (``hub.ref(child_id).feed()``).
+
+        It is an effect of the message in hand: it is published with the commit, once, or not at all. In ``run()`` it is published
+        with the next :meth:`commit`. docs/guide-feeds.md has more.
+
+        Raises :class:`~hubq.errors.InvalidTopic`, :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.PayloadTooLarge`, and
+        :class:`~hubq.errors.OutsideHandler`.
+        """
+        self._host.publishes(topic, data)
+
+    def remind(
+        self, name: str, /, *args: Any, call: Any, after: float | None = None, at: float | datetime | None = None,
+        every: float | None = None, late: str = "once",
+    ) -> None:  # fmt: skip
+        """Have a method of this child called later: ``self.remind("close", after=3600, call=Room.close)``. The further arguments
+        are those of the method.
+
+        ``after`` seconds from now, ``at`` a point in time (seconds since the epoch, or a datetime with its time zone), and then
+        ``every`` so many seconds (alone: the first time after that long). A reminder of the same name is replaced. ``late`` says
+        what becomes of ticks for which nobody was there: ``"once"`` one message for all of them, ``"all"`` one for each,
+        ``"skip"`` none.
+
+        It is an effect of the message in hand: it is set with the commit, or not at all. docs/guide-reminders.md has more.
+
+        Raises :class:`~hubq.errors.InvalidReminder`, :class:`~hubq.errors.UnknownMethod`, :class:`~hubq.errors.NotSendable`, and
+        :class:`~hubq.errors.OutsideHandler`.
+        """
+        self._host.reminds(name, call, args, (after, at, every), late)
+
+    def forget(self, name: str, /) -> None:
+        """Take a reminder back, with the commit. Nothing happens if there is none of this name.
+
+        Raises :class:`~hubq.errors.InvalidReminder` and :class:`~hubq.errors.OutsideHandler`.
+        """
+        self._host.forgets(name)
+
+    async def reminders(self) -> list[Reminder]:
+        """The reminders of this child, the next one first, as they will be with the commit of the message in hand.
+
+        Raises :class:`~hubq.errors.RedisUnavailable`.
+        """
+        return await self._host.reminders()
 
     async def on_start(self) -> None:
         """Called when the child begins on a node, with its state in place, before its first message there."""
@@ -236,6 +306,21 @@ def timeout_of(kind: type[Child], method: Callable[..., Any]) -> float | None:
     return limit
 
 
+def retry_of(kind: type[Child], method: str) -> Retry | None:
+    """How a message for a method is tried again; None: not at all.
+
+    >>> class Order(Child):
+    ...     retry = Retry(max=5)
+    ...     @Retry(max=1)
+    ...     async def charge(self): ...
+    ...     async def ship(self): ...
+    >>> retry_of(Order, "charge").max, retry_of(Order, "ship").max
+    (1, 5)
+    """
+    terms: Retry | None = getattr(methods_of(kind).get(method), MARK, kind.retry)
+    return terms
+
+
 class State(dict[str, Any]):
     """The state of a function child: a dict whose entries are attributes too.
 
@@ -279,7 +364,21 @@ class FunctionChild(Child):
 
 
 #: Names of ``Child`` that a class may not define: its own code, and hubq's, would not get what it asks for.
-FIXED = frozenset({"commit", "stop", "ref", "child_id", "node_name", "metadata", "redundancy_mode"})
+FIXED = frozenset(
+    {
+        "remind",
+        "forget",
+        "reminders",
+        "commit",
+        "stop",
+        "ref",
+        "publish",
+        "child_id",
+        "node_name",
+        "metadata",
+        "redundancy_mode",
+    }
+)
 #: Names of ``Child`` that a class defines for hubq to call. Callers cannot call them.
 HEARD = frozenset(
     {

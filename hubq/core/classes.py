@@ -8,7 +8,19 @@ from types import FunctionType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from hubq.core.child import FIXED, HEARD, OPTIONS, RESERVED, Child, FunctionChild, checked_limit, is_read, reads_of
+from hubq.core.child import (
+    FIXED,
+    HEARD,
+    OPTIONS,
+    RESERVED,
+    Child,
+    FunctionChild,
+    checked_limit,
+    is_read,
+    methods_of,
+    reads_of,
+)
+from hubq.core.retry import MARK, Retry
 from hubq.core.spec import DURABILITIES
 from hubq.errors import ConfigError, StartFailed
 
@@ -118,13 +130,19 @@ def _check_class(kind: type[Child]) -> None:
         raise ConfigError(f"{kind.__name__}.durability={kind.durability!r}: give one of {', '.join(DURABILITIES)}")
     if kind.on_error not in ("rollback", "keep"):
         raise ConfigError(f"{kind.__name__}.on_error={kind.on_error!r}: give 'rollback' or 'keep'")
+    kept: object = kind.feed_kept
+    if not isinstance(kept, int) or isinstance(kept, bool) or not 1 <= kept <= 1_000_000:
+        raise ConfigError(f"{kind.__name__}.feed_kept={kept!r}: give a number from 1 to 1000000")
     checked_limit(f"{kind.__name__}.handler_timeout", kind.handler_timeout)
     _check_version(kind)
+    if not isinstance(kind.activate, bool):
+        raise ConfigError(f"{kind.__name__}.activate={kind.activate!r}: give True or False")
     if isinstance(kind.transient, str):
         raise ConfigError(f"{kind.__name__}.transient={kind.transient!r}: give a tuple of attribute names")
     run = getattr(kind, "run", None)
     if run is not None and not inspect.iscoroutinefunction(run):
         raise ConfigError(f"{kind.__name__}.run must be `async def`")
+    _check_retry(kind)
     if kind not in _CHECKED:
         _check_names(kind)
         kind._reads = reads_of(kind) or None
@@ -161,12 +179,36 @@ def _check_names(kind: type[Child]) -> None:
             raise ConfigError(
                 f"{where} is a {type(value).__name__}: hubq calls it as a method; make it a function, or rename it"
             )
-        if name in OPTIONS and (callable(value) or isinstance(value, property | classmethod | staticmethod)):
+        if (
+            name in OPTIONS
+            and not isinstance(value, Retry)
+            and (callable(value) or isinstance(value, property | classmethod | staticmethod))
+        ):
             raise ConfigError(f"{where} is a setting of hubq.Child, and no method: choose another name")
         if name in HEARD and is_read(value):
             raise ConfigError(f"{where} is marked as @read, but no caller can call it: mark methods of your own")
         if name == "run":
             _check_run(value, where)
+
+
+def _check_retry(kind: type[Child]) -> None:
+    """A second try must begin where the first one began."""
+    terms: Any = kind.retry
+    if (
+        terms is not None and not isinstance(terms, Retry) and not callable(terms)
+    ):  # (a method `retry`: see _check_names)
+        raise ConfigError(
+            f"{kind.__name__}.retry={terms!r} is a {type(terms).__name__}: give hubq.Retry(max=...), or None"
+        )
+    if kind.on_error == "rollback":
+        return
+    marked = [name for name, method in methods_of(kind).items() if hasattr(method, MARK)]
+    if isinstance(terms, Retry) or marked:
+        where = f"{kind.__name__}.{marked[0]}" if marked else kind.__name__
+        raise ConfigError(
+            f"{where} has a Retry, and {kind.__name__}.on_error={kind.on_error!r}: a second try would begin with what the first "
+            'has left; take on_error="rollback", or no retry'
+        )
 
 
 def _check_run(run: FunctionType, where: str) -> None:

@@ -15,6 +15,7 @@ EVENT_TYPES: dict[str, str] = {
     "shard_parked": "the last worker has left; the shard waits in Redis",
     "token_passed": "a shard has a new owner",
     "handover_overdue": "the target of a handover did not confirm it in time",
+    "rollout": "a version of the app has got another share of the shards",
     "shards_assigned": "the load balancer has placed shards",
     "loop_blocked": "the event loop of a worker stands still, in this method of this child",
     "loop_unblocked": "it turns again",

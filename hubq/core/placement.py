@@ -49,6 +49,16 @@ def _shard_point(shard: int) -> int:
     return ring_point("shard", shard)
 
 
+def shard_order(shard: int) -> int:
+    """In which order shards choose their nodes: that of their places on the ring."""
+    return _shard_point(shard)
+
+
+def ring_of(nodes: Iterable[str]) -> Ring:
+    """The ring of these nodes, remembered."""
+    return _ring(tuple(sorted(set(nodes))))
+
+
 @lru_cache(maxsize=16)
 def _ring(nodes: tuple[str, ...]) -> Ring:
     return Ring(nodes)

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A live node that may own shards. ``tags`` are those of ``hubq worker --tag``; a smaller ``incarnation`` joined
-    earlier.
+    """A live node that may own shards. ``tags`` are those of ``hubq worker --tag``, ``app_version`` that of ``--app-version``
+    (empty: none was given); a smaller ``incarnation`` joined earlier.
     """
 
     name: str
     incarnation: int
     tags: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
+    app_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

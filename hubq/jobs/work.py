@@ -21,6 +21,8 @@ from rq.exceptions import DequeueTimeout, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 
+from hubq.client.current import current_hub
+from hubq.core.middleware import Work
 from hubq.errors import NotImportable
 from hubq.store.connection import LOST
 
@@ -39,6 +41,14 @@ PR_SET_PDEATHSIG = 1
 
 class HubJob(Job):
     """RQ's job, with a clear error for a function that this worker cannot import."""
+
+    def perform(self) -> Any:
+        """As RQ's, within the middleware of the hub."""
+        hub = current_hub()
+        if not hub.layers:
+            return super().perform()
+        work = Work("job", hub.hub_id, self.worker_name or "", self.id, self.func_name or "", self.func_name or "")
+        return hub.layers.around(work, super().perform)()
 
     @property
     def func(self) -> Any:

@@ -43,11 +43,11 @@ def stays(code: int) -> None:
 class Node:
     """One member of a hub. ``start()`` joins, ``drain()`` hands everything over and leaves, ``kill()`` just ends.
 
-    Each may be called once; ``start`` after an end makes no sense and raises. ``measured`` times each handler, for
-    metrics. ``ready_failures``: so many children may be unable to start here, and the node is ready all the same
-    (docs/deploy.md). ``drive`` makes what keeps the lease. ``ends`` is called, in another thread, when the event loop has
-    stood still for longer than ``stall_limit`` and the node has given up all that it had: ``hubq worker`` gives
-    ``os._exit``. By default the process stays; once its loop turns, the node joins anew.
+    Each may be called once; ``start`` after an end makes no sense and raises. ``app_version`` is the version of the app that it
+    runs (docs/rollouts.md). ``measured`` times each handler, for metrics. ``ready_failures``: so many children may be unable to
+    start here, and the node is ready all the same (docs/deploy.md). ``drive`` makes what keeps the lease. ``ends`` is called,
+    in another thread, when the event loop has stood still for longer than ``stall_limit`` and the node has given up all that it
+    had: ``hubq worker`` gives ``os._exit``. By default the process stays; once its loop turns, the node joins anew.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Node:
         name: str,
         *,
         tags: Mapping[str, str] | None = None,
+        app_version: str = "",
         connect: Connect = AsyncRedis,
         measured: bool = False,
         ready_failures: int = 0,
@@ -64,6 +65,7 @@ class Node:
     ) -> None:
         self.hub = hub
         self.tags = dict(tags or {})
+        self.app_version = checked_name("app version", app_version) if app_version else ""
         self.name = checked_name("node name", name)
         self.counters = Counters()
         """What has been counted since it started."""
@@ -97,8 +99,8 @@ class Node:
         redis, reading = (self._connect(hub.server, watch=watch, malformed=malformed) for _ in range(2))
         try:
             wiring = self._wiring = Wiring(
-                hub, self.name, redis, reading, watch, malformed, self.counters, tags=self.tags, measured=self._measured,
-                ready_failures=self._ready_failures, drive=self._drive, ends=self._ends,
+                hub, self.name, redis, reading, watch, malformed, self.counters, tags=self.tags, app_version=self.app_version,
+                measured=self._measured, ready_failures=self._ready_failures, drive=self._drive, ends=self._ends,
             )  # fmt: skip
             await wiring.member.join(wait=hub.config.lease + 1.0)
         except BaseException:
@@ -117,11 +119,13 @@ class Node:
         wiring.committer.start()
         wiring.reader.start()
         wiring.forwarder.start()
+        wiring.reminding.start()
         wiring.copies.start()
         wiring.balancer.start()
         wiring.keeper.start()
         wiring.activity.start()
         wiring.mending.start()
+        wiring.retrying.start()
         wiring.control.start()
         wiring.planner.start()
         if self.hub.child_specs:
@@ -186,9 +190,11 @@ class Node:
         await wiring.planner.stop()
         await wiring.activity.stop()
         await wiring.mending.stop()
+        await wiring.retrying.stop()
         await wiring.balancer.stop()
         await wiring.reader.stop()
         await wiring.forwarder.stop()
+        await wiring.reminding.stop()
         await wiring.copies.stop()
         pumps.stop()
         # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.

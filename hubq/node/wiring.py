@@ -21,19 +21,24 @@ from hubq.node.arrivals.shards import ShardArrivals
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.activity import Activity
+from hubq.node.children.around import Around, LayeredMethods
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
+from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler, LaysState, NoCopyStates
 from hubq.node.children.kept_replies import KeptReplies
 from hubq.node.children.lives import Lives
 from hubq.node.children.mending import Mending
-from hubq.node.children.methods import Methods, TracedMethods
+from hubq.node.children.methods import Finds, Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
+from hubq.node.children.reminders import Reminders
+from hubq.node.children.retries import Retries, Waiting
+from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
@@ -68,6 +73,7 @@ from hubq.node.held.holding import HostedChild, Recorder
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
+from hubq.node.held.reminder_times import ReminderTimes
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
@@ -75,6 +81,7 @@ from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.forwarder import Forwarder
 from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.reader import Reader
+from hubq.node.mailbox.reminding import Reminding
 from hubq.node.mailbox.starts import Starts
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.membership.doing import LoopFrames
@@ -126,7 +133,7 @@ class Wiring:
 
     def __init__(
         self, hub: Hub, name: str, redis: AsyncRedis, reading: AsyncRedis, watch: PrimaryWatch,
-        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], measured: bool, ready_failures: int,
+        malformed: MalformedWatch, counters: Counters, *, tags: Mapping[str, str], app_version: str, measured: bool, ready_failures: int,
         drive: Drive, ends: Ends,
     ) -> None:  # fmt: skip
         self.counters = counters
@@ -137,7 +144,7 @@ class Wiring:
         self._copies(hub)
         self._arrivals(hub)
         self._departures(hub)
-        self._membership(hub, watch, tags)
+        self._membership(hub, watch, tags, app_version)
         self._planning(hub)
         self._mailbox()
         self.control = ControlLoop(
@@ -177,7 +184,8 @@ class Wiring:
         self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
         self.cursors = Cursors()
         self.outboxes = Outboxes()
-        self.errands = Errands(self.outboxes)
+        self.reminder_times = ReminderTimes()
+        self.errands = Errands(self.outboxes, self.reminder_times)
         self.register = Register(self.cursors, self.errands)
         self.queue = CommitQueue(self.register)
 
@@ -188,13 +196,15 @@ class Wiring:
         self.signals = Signals(self.standing, config, heard, self.active_active, self.pieces)
         self.saver = Saver(config, self.sizes, background, self.queue)
         self.failures = Failures(config, self.counters, self.events)
-        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures)
+        self.failed_starts = FailedStarts()
+        self.outcomes = Outcomes(name, self.queue, self.saver, self.failures, self.failed_starts)
         self.endings = Endings(
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
         sayings = Sayings(self.standing, hub.classes, config.shards, self.sizes)
-        services = ChildServices(name, self.signals, self.saver, self.endings, sayings)
+        reminders = Reminders(group, self.saver, self.sizes)
+        services = ChildServices(name, self.signals, self.saver, self.endings, sayings, reminders)
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)
         self.arriving = CountedBuilder(self.builder, self.failed_builds)
@@ -202,15 +212,19 @@ class Wiring:
         self.copy_states = CopyStates(self.builder)
         states: LaysState = self.copy_states if self.replicated else NoCopyStates()
         threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
-        methods = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
-        ending, broken = asyncio.Event(), asyncio.Queue[HostedChild]()
+        layers = hub.layers.composed()
+        methods: Finds = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
+        if layers:
+            methods = LayeredMethods(hub.hub_id, name, layers, methods)
+        ending, broken, waiting = asyncio.Event(), asyncio.Queue[HostedChild](), asyncio.Queue[Waiting]()
         may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
         self.reads = Reads(
             self.standing, background, self.sizes, methods, threads, self.outcomes, self.failures, may_handle
         )
         self.handler = Handler(
-            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures, self.reads,
-            KeptReplies(group, self.outcomes), states, self.quiet, ending, broken,
+            self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures,
+            Retries(self.standing, self.counters, waiting), self.reads, KeptReplies(group, self.outcomes), states,
+            self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler, may_handle)
@@ -222,8 +236,10 @@ class Wiring:
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
             self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
+            Around(hub.hub_id, name, layers),
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
+        self.retrying = Retrying(self.pumps, waiting)
         self.start_trials = StartTrials(group, background, self.marks, self.lives)
         self.activity = Activity(self.standing, self.signals, self.register)
 
@@ -302,14 +318,14 @@ class Wiring:
         )  # fmt: skip
         self.park = Park(group, self.register, self.plan_due, self.traits, self.departures)
 
-    def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str]) -> None:
+    def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str], app_version: str) -> None:
         self.voiding = Voiding(
             self.standing, self.background, self.events, self.counters, self.register, self.endings, self.copies,
             self.wishes, self.arrivals, watch,
         )  # fmt: skip
         self.member = Member(
             self.group, self.background, self.events, self.hooks, self.plan_due, self.start_trials, self.voiding,
-            self.emptied, tags=tags, address=hub.server.address,
+            self.emptied, tags=tags, app_version=app_version, address=hub.server.address,
         )  # fmt: skip
         self.resuming = Resuming(self.register, self.copies, self.pumps, self.queue)
         self.quorum: Quorums = NoQuorum(self.group)
@@ -357,17 +373,29 @@ class Wiring:
         burials = Burials(group.node_name, group.config, self.queue, self.reports)
         self.starts = Starts(
             group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
-            self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces, self.quiet,
+            self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces,
+            self.failed_starts, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(
-            group.config, self.cursors, self.pumps, self.starts, burials, self.outcomes, self.endings, self.reads
+            group.config,
+            self.cursors,
+            self.pumps,
+            self.starts,
+            burials,
+            self.outcomes,
+            self.endings,
+            self.reads,
+            self.reminder_times,
         )
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.forwarder = Forwarder(group, self.register, self.outboxes)
-        self.withdrawals = Withdrawals(group, background, self.register, self.cursors, self.queue, self.outcomes)
+        self.reminding = Reminding(group, self.register, self.reminder_times, self.reports)
+        self.withdrawals = Withdrawals(
+            group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
+        )
         self.cancellations = Cancellations(group, self.register, self.cursors, self.queue, self.outcomes, self.reads)
         self.interventions = Interventions(
-            group, background, self.events, self.register, self.cursors, self.queue, self.outcomes, self.endings,
-            self.lives,
+            group, background, self.events, self.register, self.cursors, self.queue, self.pumps, self.outcomes,
+            self.endings, self.lives,
         )  # fmt: skip

@@ -58,6 +58,14 @@ def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -
         raise NotSendable(f"the arguments of {what} cannot be pickled ({error}): send plain values") from error
 
 
+def encode_value(value: object, what: str) -> bytes:
+    """A value that others get, or :class:`NotSendable` that names ``what``."""
+    try:
+        return encode(value)
+    except BaseException as error:
+        raise NotSendable(f"{what} cannot be pickled ({error}): give plain values") from error
+
+
 def checked_size(payload: bytes, limit: int, what: str) -> bytes:
     """The payload, or :class:`PayloadTooLarge` that names ``what``.
 

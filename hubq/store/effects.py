@@ -128,7 +128,8 @@ class Effects:
         for child, start_id in self.ended.items():
             args += (child, start_id)
         if self.ended:
-            names += keys.ended_keys
+            names += (*keys.ended_keys, *keys.reminder_keys(shard))
+            names += [keys.feed(shard, child) for child in self.ended]
         args.append(len(self.parked))
         for child, reason in self.parked.items():
             args += (child, reason)

@@ -12,6 +12,7 @@ key                                 type    what it holds
 ``hubq:{chat}:pins_epoch``          string  goes up with every change of ``pins``
 ``hubq:{chat}:stragglers``          hash    child -> why it is not where it belongs
 ``hubq:{chat}:quorum``              string  with a quorum: the nodes there were, JSON (hubq.core.quorum.Roll)
+``hubq:{chat}:rollout``             hash    only while a version of the app has a share of its own: version, share (0 to 1)
 ``hubq:{chat}:partitioned``         string  only without its quorum: since when, and how many nodes are needed
 ``hubq:{chat}:assignment``          hash    load balancing: epoch, leader, shards -> nodes (JSON); TTL
 ``hubq:{chat}:events``              stream  what happened, capped
@@ -21,8 +22,10 @@ key                                 type    what it holds
 ``hubq:{chat}:node:<node>:said``    string  its incarnation, and the number of its last commit that said something; TTL
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
-``hubq:{chat}:shard:<n>:children``  hash    child -> spec
-``hubq:{chat}:shard:<n>:msk``       hash    child -> saved state (the migration state store)
+``hubq:{chat}:shard:<n>:children``  hash    active child -> spec
+``hubq:{chat}:shard:<n>:dormant``   hash    dormant child -> spec and state (docs/dormant.md)
+``hubq:{chat}:shard:<n>:expiring``  zset    dormant child -> when it expires, ms of Redis TIME
+``hubq:{chat}:shard:<n>:msk``       hash    active child -> saved state (the migration state store)
 ``hubq:{chat}:shard:<n>:backlog``   hash    child -> messages waiting (no entry: none)
 ``hubq:{chat}:shard:<n>:parked``    hash    child -> why it cannot run
 ``hubq:{chat}:shard:<n>:log``       stream  what commits did, for followers (replication only); TTL
@@ -32,7 +35,11 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:dead:<c>``  list    the letters of class ``c`` in it that no crash has made; TTL
 ``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
 ``hubq:{chat}:shard:<n>:outbox:waiting``  hash  child -> messages in that outbox for it (no entry: none)
+``hubq:{chat}:shard:<n>:reminders``  zset   child, new line, name -> when it is looked at next, ms of Redis TIME
+``hubq:{chat}:shard:<n>:reminders:what``  hash  the same -> ``due every late method``, new line, arguments
+``hubq:{chat}:shard:<n>:reminders:names``  zset  the same, all with 0: those of one child stand together
 ``hubq:{chat}:shard:<n>:kept:<l>:<k>:<child>``  string  the outcome of the message with key ``k`` (``l`` characters long); TTL
+``hubq:{chat}:shard:<n>:feed:<child>``  stream  the events that the child has published, capped; TTL once it has ended
 ``hubq:{chat}:shard:<n>:batches``   hash    start id -> batch: children of undecided all-or-nothing starts
 ``hubq:{chat}:batch:<id>``          string  an all-or-nothing start: ``open`` (TTL), ``sealed <marks left>``
 ``hubq:{chat}:static``              hash    static child -> when it was started first
@@ -65,7 +72,7 @@ class Keys:
         self.epoch = self.prefix + "epoch"
         self.owners = self.prefix + "owners"
         self.events = self.prefix + "events"
-        self._send_keys: dict[int, tuple[str, str, str]] = {}
+        self._send_keys: dict[int, tuple[str, str, str, str]] = {}
         self._commit_keys: dict[int, tuple[str, str, str, str, str]] = {}
         self.pins = self.prefix + "pins"
         self.pins_epoch = self.prefix + "pins_epoch"
@@ -73,6 +80,7 @@ class Keys:
         self.static = self.prefix + "static"
         self.quorum = self.prefix + "quorum"
         self.partitioned = self.prefix + "partitioned"
+        self.rollout = self.prefix + "rollout"
         self.assignment = self.prefix + "assignment"
         self.ended_keys = self.pins, self.pins_epoch, self.stragglers
 
@@ -113,6 +121,18 @@ class Keys:
         """Specs of the children of a shard."""
         return self._shard(shard, "children")
 
+    def dormant(self, shard: int) -> str:
+        """Specs and states of the dormant children of a shard."""
+        return self._shard(shard, "dormant")
+
+    def expiring(self, shard: int) -> str:
+        """When dormant children of a shard expire."""
+        return self._shard(shard, "expiring")
+
+    def rest_keys(self, shard: int) -> tuple[str, str, str, str, str]:
+        """What a child that goes to rest, wakes or expires changes of a shard."""
+        return self.children(shard), self.msk(shard), self.dormant(shard), self.expiring(shard), self.backlog(shard)
+
     def msk(self, shard: int) -> str:
         """Saved states of the children of a shard."""
         return self._shard(shard, "msk")
@@ -125,18 +145,19 @@ class Keys:
         """Children of a shard that cannot run, and why."""
         return self._shard(shard, "parked")
 
-    def send_keys(self, shard: int) -> tuple[str, str, str]:
-        """Mailbox, specs and backlog of a shard: what a send needs, made once."""
+    def send_keys(self, shard: int) -> tuple[str, str, str, str]:
+        """Mailbox, specs, backlog and dormant children of a shard: what a send needs, made once."""
         known = self._send_keys.get(shard)
         if known is None:
-            known = self._send_keys[shard] = self.mailbox(shard), self.children(shard), self.backlog(shard)
+            active = self.mailbox(shard), self.children(shard), self.backlog(shard)
+            known = self._send_keys[shard] = (*active, self.dormant(shard))
         return known
 
     def commit_keys(self, shard: int) -> tuple[str, str, str, str, str]:
         """Mailbox, specs, states, backlog and parked children of a shard: what every commit needs, made once."""
         known = self._commit_keys.get(shard)
         if known is None:
-            mailbox, children, backlog = self.send_keys(shard)
+            mailbox, children, backlog, _ = self.send_keys(shard)
             known = self._commit_keys[shard] = mailbox, children, self.msk(shard), backlog, self.parked(shard)
         return known
 
@@ -148,13 +169,19 @@ class Keys:
         """The outbox of a shard, and how many messages wait there for each child."""
         return self.outbox(shard), self._shard(shard, "outbox:waiting")
 
-    def target_keys(self, shard: int) -> tuple[str, str, str, str]:
-        """What a message from another child may change of a shard."""
+    def target_keys(self, shard: int) -> tuple[str, str, str, str, str]:
+        """What a message from another child may change of a shard (of its dormant children: nothing, they are looked up)."""
         return (*self.send_keys(shard), self.dead(shard))
 
-    def crash_keys(self, shard: int) -> tuple[str, str, str, str, str, str]:
+    def reminder_keys(self, shard: int) -> tuple[str, str, str]:
+        """When reminders of the children of a shard are due, what they are, and their names."""
+        due = self._shard(shard, "reminders")
+        return due, f"{due}:what", f"{due}:names"
+
+    def crash_keys(self, shard: int) -> tuple[str, ...]:
         """What a crash or a dead letter may change of a shard, in the order of ``lua/_shard.lua``."""
-        return (*self.send_keys(shard), self.parked(shard), self.tries(shard), self.dead(shard))
+        mailbox, children, backlog, dormant = self.send_keys(shard)
+        return mailbox, children, backlog, self.parked(shard), self.tries(shard), self.dead(shard), dormant
 
     def kept(self, shard: int, child: str, key: str) -> str:
         """The outcome of a message with a key. (The length comes first, since child and key may have colons.)"""
@@ -179,6 +206,10 @@ class Keys:
     def dead_of(self, shard: int, class_name: str) -> str:
         """Which dead letters of a shard are of a class, the oldest first."""
         return self._shard(shard, f"dead:{class_name}")
+
+    def feed(self, shard: int, child: str) -> str:
+        """The events that a child has published."""
+        return self._shard(shard, f"feed:{child}")
 
     def batches(self, shard: int) -> str:
         """Marks of all-or-nothing starts that are not settled in a shard."""

@@ -11,10 +11,13 @@ import msgspec
 from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.header import Header
 from hubq.store.keys import Keys
+from hubq.store.spec_record import SpecRecord
 
 
 class Outgoing(NamedTuple):
-    """A message on its way to a child, still without its number. ``timeout`` in seconds, 0 for no deadline."""
+    """A message on its way to a child, still without its number. ``timeout`` in seconds, 0 for no deadline. ``spec``: the child is
+    started if it is not there (the start id is still to be given).
+    """
 
     kind: str
     child: str
@@ -22,6 +25,7 @@ class Outgoing(NamedTuple):
     payload: bytes
     timeout: float
     reply: bool
+    spec: SpecRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ PLAIN = StartOptions()
 
 
 #: The kinds of messages that stand in a mailbox. (A copy's queue also has ``state``, made of its shard's log.)
-KINDS = {kind.encode(): kind for kind in ("call", "cast", "start", "stop")}
+KINDS = {kind.encode(): kind for kind in ("call", "cast", "start", "stop", "remind")}
 #: The kind of a call or cast with a header in front of its payload (``hubq.store.header``).
 HEADED = "headed"
 #: The kind of an entry that is no message. It has no child, and ``method`` says why it is none.
@@ -102,13 +106,18 @@ def send_messages(
     """Put numbered messages into the mailboxes of their shards; a status word for each, in order."""
     names = [keys.sender(sender)]
     args: list[Arg] = [sender_ttl_ms, max_backlog, "", sender]
+    specs: list[Arg] = []
     for shard, messages in shards.items():
         names += keys.send_keys(shard)
         args.append(len(messages))
-        for seq, (kind, child, method, payload, timeout, reply) in messages:
+        for seq, (kind, child, method, payload, timeout, reply, spec) in messages:
             args += (seq, kind, child, method, sender if reply else "", int(timeout * 1000), payload)
-            if kind == "stop":
+            if spec is not None:
                 args[2] = keys.partitioned
+                specs += (seq, spec.started_by(f"{sender}:{seq}").written())
+            elif kind == "stop":
+                args[2] = keys.partitioned
+    args += specs
     return run_script("send_messages", names, args, _words)
 
 
@@ -146,6 +155,7 @@ def start_children(
             keys.mailbox(shard),
             keys.children(shard),
             keys.backlog(shard),
+            keys.dormant(shard),
             keys.batches(shard),
         ],
         args,

@@ -30,6 +30,8 @@ class NodeInfo(msgspec.Struct, frozen=True):
     version: str = ""
     started_at: float = 0.0
     tags: dict[str, str] = {}
+    app_version: str = ""
+    """Which version of the app it runs: what ``hubq worker --app-version`` says."""
     was: str = ""
     """Incarnations that the same process had before it was cut off."""
 

@@ -23,7 +23,7 @@ CONNECTING = ("auth", "hello", "ping", "select", "client|setname")
 WORKING = (
     "blpop", "client|id", "client|kill", "del", "evalsha", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hlen",
     "hmget", "hscan", "hset", "hsetnx", "hstrlen", "info", "lpop", "pexpire", "script|load", "set", "time", "unlink",
-    "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zscore",
+    "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
 )  # fmt: skip
 
 # -- inspector ------------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ WORKING = (
 #: GET is in no role: it tells the password of Redis.
 LOOKING = (
     "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "hstrlen", "info", "scan", "time", "ttl",
-    "xlen", "xrange", "xread", "xrevrange", "zrange", "zscore",
+    "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
 )  # fmt: skip
 
 # -- client ---------------------------------------------------------------------------------------------------------
@@ -41,8 +41,23 @@ LOOKING = (
 CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
     "check_config": ("config",),
     "end_batch": ("batch:*",),
-    "send_messages": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog"),
-    "start_children": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog", "shard:*:batches"),
+    "send_reminders": (
+        "sender:*",
+        "shard:*:reminders",
+        "shard:*:reminders:what",
+        "shard:*:reminders:names",
+        "shard:*:mailbox",
+        "shard:*:children",
+    ),
+    "send_messages": ("sender:*", "shard:*:mailbox", "shard:*:children", "shard:*:backlog", "shard:*:dormant"),
+    "start_children": (
+        "sender:*",
+        "shard:*:mailbox",
+        "shard:*:children",
+        "shard:*:backlog",
+        "shard:*:dormant",
+        "shard:*:batches",
+    ),
     "void_numbers": ("sender:*",),
     "withdraw_call": ("shard:*:mailbox", "node:*:mailbox"),
 }
@@ -54,16 +69,20 @@ OPERATOR_SCRIPTS = frozenset({"drain_node", "intervene", "replay_dead", "settle_
 CLIENT_READ_KEYS = (
     "config", "nodes", "leases", "epoch", "owners", "pins", "pins_epoch", "stragglers", "partitioned", "quorum",
     "assignment", "events", "static", "shard:*:children", "shard:*:backlog", "shard:*:parked", "shard:*:replicas",
-    "shard:*:batches", "batch:*", "result:*", "sender:*", "node:*:vitals",
+    "shard:*:batches", "shard:*:feed:*", "batch:*", "result:*", "sender:*", "node:*:vitals",
 )  # fmt: skip
 CLIENT_READS = (
     "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "xlen", "xread", "xrevrange", "zrange",
     "zscore",
 )  # fmt: skip
+#: What a web app may ask of dormant children: whether one is there, and how many. Their states stand there, too.
+CLIENT_DORMANT_KEYS, CLIENT_DORMANT_READS = ("shard:*:dormant",), ("hexists", "hlen")
 #: What a web app may write: which commands, on which kinds of keys. ``config`` it can begin (HSETNX), never change.
 CLIENT_WRITES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("xadd",), ("shard:*:mailbox", "node:*:mailbox")),
     (("hset", "hincrby"), ("sender:*", "shard:*:children", "shard:*:backlog", "shard:*:batches")),
+    (("zadd", "zrem", "zrange"), ("shard:*:reminders", "shard:*:reminders:names")),
+    (("hset", "hdel"), ("shard:*:reminders:what",)),
     (("pexpire",), ("sender:*", "node:*:mailbox", "batch:*")),
     (("set", "del"), ("batch:*",)),
     (("unlink",), ("result:*",)),
@@ -124,12 +143,15 @@ def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool 
 
 def _client_selectors(keys: Keys) -> list[str]:
     declared = tuple(dict.fromkeys(kind for kinds in CLIENT_SCRIPTS.values() for kind in kinds))
-    reading = _selector([f"%R~{keys.prefix}{kind}" for kind in CLIENT_READ_KEYS], CLIENT_READS)
+    reading = [
+        _selector([f"%R~{keys.prefix}{kind}" for kind in kinds], commands)
+        for kinds, commands in ((CLIENT_READ_KEYS, CLIENT_READS), (CLIENT_DORMANT_KEYS, CLIENT_DORMANT_READS))
+    ]
     writing = [
         _selector([f"~{keys.prefix}{kind}" for kind in kinds], commands)
         for commands, kinds in ((("evalsha",), declared), *CLIENT_WRITES)
     ]
-    return [reading, *writing]
+    return [*reading, *writing]
 
 
 def _jobs(role: str, jobs: bool) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
@@ -19,6 +20,18 @@ class Script:
     sha: str
 
 
+def _with_pieces(text: str, pieces: Mapping[str, str], here: set[str]) -> str:
+    """The text with all that it includes, each piece once: where it is needed first."""
+
+    def piece(found: re.Match[str]) -> str:
+        if found[1] in here:
+            return ""
+        here.add(found[1])
+        return _with_pieces(pieces[found[1]], pieces, here)
+
+    return _INCLUDE.sub(piece, text)
+
+
 def _load() -> dict[str, Script]:
     texts = {
         f.name[:-4]: f.read_text("utf-8") for f in files(__package__).joinpath("lua").iterdir() if f.name[-4:] == ".lua"
@@ -28,9 +41,7 @@ def _load() -> dict[str, Script]:
         if name.startswith("_"):
             continue
         # A piece's header comment is for its reader in the repository; Redis need not keep it.
-        full = text
-        while _INCLUDE.search(full):
-            full = _INCLUDE.sub(lambda found: texts[found[1]], full)
+        full = _with_pieces(text, texts, set())
         full = "\n".join(line for line in full.splitlines() if not line.startswith("--"))
         scripts[name] = Script(name, full, sha1(full.encode()).hexdigest())
     return scripts

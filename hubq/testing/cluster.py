@@ -141,13 +141,16 @@ class Cluster:
         await self.hub.aio.close()
         self.hub.close()
 
-    async def start(self, *names: str, tags: dict[str, str] | None = None, ready_failures: int = 0) -> Node:
+    async def start(
+        self, *names: str, tags: dict[str, str] | None = None, ready_failures: int = 0, app_version: str = ""
+    ) -> Node:
         """Start nodes, one after another, all with these options; the last one is the answer."""
         node: Node | None = None
         for name in names:
             gate = Gate()
             node = Node(
                 self.hub, name, tags=tags, connect=gate.connect, ready_failures=ready_failures,
+                app_version=app_version,
                 drive=partial(LeaseThread, connect=gate.connect_waiting), ends=partial(self._end, name, gate),
             )  # fmt: skip
             await node.start()

@@ -13,6 +13,7 @@ from hubq.store.keys import Keys, split_owner_field
 #: Keys that a hub has for as long as it exists (docs/keys.md).
 FIXED = {"config", "epoch", "owners", "events", "quorum", "partitioned"}
 SHARD = re.compile(r"^shard:(\d+):(mailbox|children|msk|backlog|parked|dead)$")
+FEED = re.compile(r"^shard:(\d+):feed:(.+)$")
 
 
 def stray_keys(redis: SyncRedis, hub_id: str, shards: int) -> list[str]:
@@ -28,6 +29,8 @@ def stray_keys(redis: SyncRedis, hub_id: str, shards: int) -> list[str]:
             continue
         if name in ("nodes", "leases"):
             continue  # compared below
+        if (feed := FEED.match(name)) is not None and _run(redis, "HEXISTS", keys.children(int(feed[1])), feed[2]):
+            continue
         match = SHARD.match(name)
         if match is None or int(match[1]) >= shards:
             found.append(f"{name}: nothing that lives has such a key, and it has no TTL{_held(redis, key)}")

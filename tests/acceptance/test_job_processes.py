@@ -62,15 +62,20 @@ def finished(job: Any) -> Any:
     return result.return_value if status == JobStatus.FINISHED else result.exc_string
 
 
-def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub) -> None:
+def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(
+        sys.modules, "jobs_app", raising=False
+    )  # another test imports it: then `gone` is refused at once
     jobs = [hub.enqueue("jobs_app.add", 1, 2), hub.enqueue("jobs_app.where_am_i"), hub.enqueue("jobs_app.fails")]
     jobs += [hub.enqueue("jobs_app.gone"), hub.enqueue("no_such_module.f")]
+    around = [hub.enqueue("jobs_app.what_is_around"), hub.enqueue("jobs_app.what_is_around", key="k")]
     worker = work(shell, "a", "--log-format", "json")
     assert [finished(job) for job in jobs[:2]] == [3, hub.hub_id]
     assert "ValueError: not today" in finished(jobs[2])
     for job in jobs[3:]:
         assert f"this worker cannot import {job.func_name!r}" in finished(job)
-    names = [each.name for each in rq.Worker.all(queue=hub.rq_queue)]
+    assert [finished(job) for job in around] == ["job jobs_app.what_is_around"] * 2
+    names = [each.name for each in rq.Worker.all(queue=hub.rq_queue) if ".key-" not in each.name]
     assert len(names) == 1 and names[0].startswith(f"{hub.hub_id}.a.1-")
     info = [sys.executable, "-m", "rq.cli", "info", "--raw", "--url", shell.environment["HUBQ_REDIS_URL"]]
     told = subprocess.run(info, capture_output=True, text=True, timeout=30, check=True).stdout

@@ -22,6 +22,9 @@ import websockets
 from hubq import Hub
 from hubq.store.embedded import free_port
 
+from .browser import Browser, chromium
+from .waiting import soon
+
 if TYPE_CHECKING:
     from conftest import Shell, WorkerProcess
 
@@ -139,7 +142,7 @@ def test_a_chat_over_websockets_loses_no_post_in_a_deploy(
 
             async def say(text: str) -> None:
                 await ann.send(text)
-                while json.loads(await ann.recv())["text"] != text:
+                while json.loads(await ann.recv())["data"]["text"] != text:
                     pass  # she goes on when she has heard herself
 
             async def talk() -> None:
@@ -150,7 +153,7 @@ def test_a_chat_over_websockets_loses_no_post_in_a_deploy(
                 await say("bye")
 
             async def listen() -> None:
-                while (post := json.loads(await bob.recv()))["text"] != "bye":
+                while (post := json.loads(await bob.recv())["data"])["text"] != "bye":
                     if post["who"] == "ann":
                         heard.append(post["text"])
 
@@ -168,3 +171,45 @@ def test_a_chat_over_websockets_loses_no_post_in_a_deploy(
     hub = Hub("rooms", redis=redis_server.url)
     assert {node.name for node in hub.nodes()} == {"new-0", "new-1"}
     hub.close()
+
+
+def test_a_page_in_a_browser_shows_each_post_once_through_a_move_and_a_kill(
+    shell: Shell, redis_server: EmbeddedServer, sites: list[Site], tmp_path: Path
+) -> None:
+    path = chromium()
+    if path is None:
+        pytest.skip("there is no chromium: apt-get install chromium")
+    app = "workers.chat:hub"
+    (first,) = workers(shell, app, "a")
+    site = Site(shell, "uvicorn", "--port", "{port}", "--log-level", "warning", "examples.chat_fastapi:app")
+    sites.append(site)
+    room = f"page-{shell.hub_id}"
+    browser = Browser(path, tmp_path / "profile", f"http://127.0.0.1:{site.port}/?room={room}&who=ann")
+    number = 0
+
+    def say(count: int) -> None:
+        nonlocal number
+        for _ in range(count):
+            number += 1
+            assert site.request("POST", f"/rooms/{room}/posts", {"who": "ann", "text": f"post {number}"}) == (
+                200,
+                number,
+            )
+
+    try:
+        soon(lambda: browser.run("document.getElementById('state')?.textContent") == "live", "the page is live")
+        say(10)
+        (second,) = workers(shell, app, "b")
+        first.signal(signal.SIGTERM)  # a move, while it posts
+        say(20)
+        assert first.wait() == 0
+        workers(shell, app, "c")
+        second.signal(signal.SIGKILL)
+        say(10)
+        browser.run("document.getElementById('text').value = 'by hand'; document.querySelector('button').click()")
+        wanted = [*(f"{n} ann: post {n}" for n in range(1, number + 1)), f"{number + 1} ann: by hand"]
+        shown = "[...document.querySelectorAll('#posts li')].map(post => post.textContent)"
+        soon(lambda: len(browser.run(shown)) >= len(wanted), "the page has all posts")
+        assert browser.run(shown) == wanted
+    finally:
+        browser.close()

@@ -82,7 +82,8 @@ def test_timers_of_a_device_fire_although_its_session_moves(pair: Callable[[str]
     status = eventually(lambda: (s := ref.call("status")) and not s["online"] and s)
     assert status["node"] != left
     assert [what for _, what in status["log"]] == ["online", "timer calibrate", "offline"]
-    assert all(at >= due for at, what in status["log"] if what == "timer calibrate")
+    # (The session notes when it is due by the clock of its node; it is fired by that of Redis.)
+    assert all(at >= due - 0.1 for at, what in status["log"] if what == "timer calibrate")
     assert status["last"][1] == 20.5
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from collections import Counter
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -37,6 +39,7 @@ class Gauges:
         self._worker = theatre.crew.serving[0]
         self._next = 0.0
         self._samples: dict[str, list[float]] = {name: [] for name in SLACK}
+        self._keys: list[Counter[str]] = []
 
     def sample(self, at: float) -> None:
         """Measure, if it is time."""
@@ -59,13 +62,14 @@ class Gauges:
             self._worker.signal(signal.SIGUSR1)
         try:
             info = text(self._redis.run(plain("INFO", read=lambda answer: answer)))
-            keys = self._redis.run(plain("DBSIZE", read=int))
+            keys = Counter(map(_kind_of, self._redis.run(plain("KEYS", "*", read=list))))
         except HubqError:
             return  # it is away
         values = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
         self._samples["Redis memory, MB"].append(int(values["used_memory"]) / 2**20)
         self._samples["connections"].append(float(values["connected_clients"]))
-        self._samples["keys"].append(float(keys))
+        self._samples["keys"].append(float(keys.total()))
+        self._keys.append(keys)
 
     def verdict(self) -> list[tuple[str, float, float, str]]:
         """For each gauge: median of the first third after the warm-up, of the last third, and ``flat`` or ``grows``."""
@@ -77,5 +81,17 @@ class Gauges:
                 continue
             first, last = median(warm[:third]), median(warm[-third:])
             allowed = first * SHARE + SLACK[name]
-            found.append((name, round(first, 1), round(last, 1), "flat" if last <= first + allowed else "grows"))
+            word = "flat" if last <= first + allowed else "grows"
+            if name == "keys" and word == "grows":
+                word += f" ({self._grown()})"
+            found.append((name, round(first, 1), round(last, 1), word))
         return found
+
+    def _grown(self) -> str:
+        """Of which kinds there are more keys at the end than after the warm-up."""
+        grown = self._keys[-1] - self._keys[int(len(self._keys) * WARM_UP)]
+        return ", ".join(f"{kind} +{count}" for kind, count in grown.most_common(5))
+
+
+def _kind_of(key: bytes) -> str:
+    return re.sub(r"\d+", "*", text(key).partition("}:")[2])

@@ -197,7 +197,7 @@ def play(seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: 
         outcome.measured["answered beside a block"] = theatre.blocks.answered
         if gauges is not None:
             outcome.leaks = gauges.verdict()
-            outcome.breaches += [f"leak: {what}" for what, _, _, word in outcome.leaks if word != "flat"]
+            outcome.breaches += [f"leak: {what} {word}" for what, _, _, word in outcome.leaks if word != "flat"]
         if outcome.breaches:
             _keep(directory, say)
     return outcome

@@ -77,6 +77,7 @@ def judge(theatre: Theatre, redis: SyncRedis, book: Book, children: list[str]) -
 def _ledger(hub: Hub, book: Book, children: list[str], condemned: set[str]) -> list[str]:
     found: list[str] = []
     for child in children:
+        _has_caught_up(hub, child)
         try:
             report = hub.ref(child).call("report", timeout=PATIENCE)
         except HubqError as error:
@@ -92,6 +93,17 @@ def _ledger(hub: Hub, book: Book, children: list[str], condemned: set[str]) -> l
         if not child.startswith("lazy"):  # its replies do not wait for its state
             found += [f"{child}: {n} calls were told version {v}" for v, n in versions.items() if n > 1]
     return found
+
+
+def _has_caught_up(hub: Hub, child: str) -> None:
+    """Wait while the child works off what it was sent while it could not run (one that was condemned by chance may have stood for
+    most of the run), as long as it gets on.
+    """
+    fewest, until = None, time.monotonic() + PATIENCE
+    while time.monotonic() < until and (left := hub.child_lookup(child).backlog):
+        if fewest is None or left < fewest:
+            fewest, until = left, time.monotonic() + PATIENCE
+        time.sleep(0.1)
 
 
 def _evictions(redis: SyncRedis, hub: Hub, alibis: Alibis) -> list[str]:

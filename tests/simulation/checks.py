@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from hubq import Hub
+from hubq import Event, Hub
 from hubq.errors import HubqError, UnknownChild
 from hubq.store.codec import decode
 from hubq.store.envelope import Envelope
@@ -71,7 +71,17 @@ async def check_states(world: World, hub: Hub, children: list[str]) -> list[str]
         return found
     for child in told:
         _, heard[child] = await hub.aio.ref(child).call("talk", timeout=10.0)
-    return _compare_talk(world, told, heard)
+        found += await _check_feed(hub, child, told[child])
+    return found + _compare_talk(world, told, heard)
+
+
+async def _check_feed(hub: Hub, child: str, told: int) -> list[str]:
+    """What a child has said is in its feed: each event once, in order, and nothing that was undone."""
+    items = [item async for item in hub.aio.ref(child).feed(after="0", follow=False)]
+    data = [item.data if isinstance(item, Event) else item for item in items]
+    if data[:told] == list(range(1, told + 1)) and data == list(range(1, len(data) + 1)):
+        return []
+    return [f"{child} has told {told} times, and its feed has {data}"]
 
 
 def _compare_talk(world: World, told: dict[str, int], heard: dict[str, dict[str, list[int]]]) -> list[str]:

@@ -62,6 +62,7 @@ class Plain(Child):
         if listener := Held.stage.listener(self.child_id):
             self.told += 1
             self.ref(listener).cast("hear", self.child_id, self.told)
+            self.publish("told", self.told)
 
     async def hear(self, teller: str, number: int) -> None:
         self.heard.setdefault(teller, []).append(number)

@@ -92,7 +92,7 @@ TARGETS: dict[str, Target] = {
 #: mutation of a script -> the scripts whose text it changes.
 SCRIPT_TARGETS: dict[str, set[str]] = {
     "token": {"commit_shards"},
-    "duplicate": {"send_messages", "start_children", "void_numbers"},
+    "duplicate": {"send_messages", "send_reminders", "start_children", "void_numbers"},
     "lease": {"pass_token", "pass_children"},
 }
 

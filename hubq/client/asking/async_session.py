@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.feeds import FeedReader
 from hubq.client.asking.refusals import accepted, refused_sends, refused_starts, void_command
 from hubq.client.asking.requests import (
     RETRY_FOR,
@@ -16,6 +17,7 @@ from hubq.client.asking.requests import (
     WITHDRAW_WAIT,
     new_intervention,
     new_sender,
+    remind_command,
     send_commands,
     start_command,
 )
@@ -26,6 +28,7 @@ from hubq.client.asking.steps import (
     Intervene,
     Operation,
     Pause,
+    Remind,
     Reply,
     Send,
     Start,
@@ -37,6 +40,7 @@ from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, AsyncRedis
 from hubq.store.mailbox import Asks, Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
+from hubq.store.reminders import Later
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
@@ -52,6 +56,7 @@ class AsyncSession:
         self.hub = hub
         self.sender = new_sender()
         self.redis = redis
+        self.feeds = FeedReader(redis)
         self._loop = asyncio.get_running_loop()
         self._window = SendWindow()
         self._outbox: list[tuple[int, Outgoing, asyncio.Future[str]]] = []
@@ -84,6 +89,8 @@ class AsyncSession:
         match step:
             case Send(messages):
                 return await self._send(messages)
+            case Remind(later):
+                return await self._remind(later)
             case Start():
                 return await self._start(step)
             case Pause(seconds):
@@ -106,6 +113,7 @@ class AsyncSession:
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
+        await self.feeds.close()
         await self.redis.close()
 
     async def _number(self) -> int:
@@ -231,6 +239,20 @@ class AsyncSession:
         if error is not None:
             raise error
         return found
+
+    async def _remind(self, later: Later) -> str:
+        seq = self._window.take()
+        if seq is None:
+            seq = await self._number()
+        repeated = self.redis.repeated
+        try:
+            ((word,),) = await self._written([remind_command(self.hub, self.sender, seq, later)], "set")
+            if self.redis.repeated != repeated and await self._void(refused_sends([seq], [word])):
+                word = "ok"
+        finally:
+            self._window.settle(seq)
+            self._room.set()
+        return str(word)
 
     async def _start(self, start: Start) -> dict[int, tuple[str, list[str]]]:
         answers: dict[int, tuple[str, list[str]]] = {}

@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.feeds import FeedReader
+from hubq.client.asking.loop_thread import LoopThread
 from hubq.client.asking.steps import Operation
 from hubq.store.connection import Server
 
@@ -25,6 +27,7 @@ class AsyncAsker(Protocol):
     """The same, awaiting."""
 
     sender: str
+    feeds: FeedReader
 
     def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         """See :meth:`Asker.drive`."""
@@ -46,6 +49,9 @@ class Driver(Protocol):
 
     def asker(self) -> Asker:
         """The one of this thread."""
+
+    def loop_thread(self) -> LoopThread:
+        """The event loop of this process for what only an event loop does."""
 
 
 class AsyncDriver(Protocol):

@@ -11,6 +11,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Start
 from hubq.store.command import Command
 from hubq.store.mailbox import Outgoing, send_messages, start_children
+from hubq.store.reminders import Later, send_reminders
 from hubq.store.spec_record import SpecRecord
 
 #: A wait for a reply is cut into slices of this many seconds, so that a dead connection is noticed.
@@ -70,6 +71,12 @@ def _send_command(
     return send_messages(
         hub.keys, sender, shards, sender_ttl_ms=int(hub.config.sender_ttl * 1000), max_backlog=hub.config.max_backlog
     )
+
+
+def remind_command(hub: HubContext, sender: str, seq: int, later: Later) -> Command[list[str]]:
+    """The command that has one message sent later."""
+    shards = {hub.shard_of(later.child): [(seq, later)]}
+    return send_reminders(hub.keys, sender, shards, int(hub.config.sender_ttl * 1000))
 
 
 def start_command(

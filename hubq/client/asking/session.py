@@ -19,6 +19,7 @@ from hubq.client.asking.requests import (
     WITHDRAW_WAIT,
     new_intervention,
     new_sender,
+    remind_command,
     send_commands,
     start_command,
 )
@@ -30,6 +31,7 @@ from hubq.client.asking.steps import (
     Intervene,
     Operation,
     Pause,
+    Remind,
     Reply,
     Send,
     Start,
@@ -41,6 +43,7 @@ from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
 from hubq.store.mailbox import Asks, Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
+from hubq.store.reminders import Later
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
 
@@ -91,6 +94,8 @@ class Session:
         match step:
             case Send(messages):
                 return self._send(messages)
+            case Remind(later):
+                return self._remind(later)
             case Start():
                 return self._start(step)
             case Pause(seconds):
@@ -135,6 +140,17 @@ class Session:
                     self._wanted.add(str(seq))
                 answers.append((str(seq), word))
         return answers
+
+    def _remind(self, later: Later) -> str:
+        seq = self._number()
+        repeated = self.redis.repeated
+        try:
+            ((word,),) = self._written([remind_command(self.hub, self.sender, seq, later)], "set")
+            if self.redis.repeated != repeated and self._void(refused_sends([seq], [word])):
+                word = "ok"
+        finally:
+            self._window.settle(seq)
+        return str(word)
 
     def _start(self, start: Start) -> dict[int, tuple[str, list[str]]]:
         answers: dict[int, tuple[str, list[str]]] = {}

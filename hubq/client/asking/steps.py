@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from hubq.store.command import Command
 from hubq.store.mailbox import PLAIN, Outgoing, StartOptions
+from hubq.store.reminders import Later
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
@@ -23,6 +24,13 @@ class Send:
     """Put messages into mailboxes. The answer: (message id, status word) for each, in order."""
 
     messages: Sequence[Outgoing]
+
+
+@dataclass(frozen=True, slots=True)
+class Remind:
+    """Have a message sent later, or take one back that was to be sent. The answer: a status word."""
+
+    later: Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,5 +104,5 @@ class Fetch:
     commands: Sequence[Command[Any]]
 
 
-Step = Send | Start | Collect | Withdraw | Cancel | Intervene | Fetch | Pause
+Step = Send | Remind | Start | Collect | Withdraw | Cancel | Intervene | Fetch | Pause
 Operation = Generator[Step, Any, T]

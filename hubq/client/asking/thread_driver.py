@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.forks import renewed_after_fork
+from hubq.client.asking.loop_thread import LoopThread
 from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.asking.session import Session
 from hubq.client.asking.steps import Operation
@@ -35,6 +36,7 @@ class ThreadDriver:
         self.server = server
         self._here = _OfThread()
         self._redis: tuple[int, SyncRedis] | None = None
+        self._loop_thread: tuple[int, LoopThread] | None = None
         self.renew_locks()
         renewed_after_fork(self)
 
@@ -76,6 +78,14 @@ class ThreadDriver:
                 self._redis = (pid, redis)
             return self._redis[1]
 
+    def loop_thread(self) -> LoopThread:
+        """The event loop of this process for what only an event loop does."""
+        pid = os.getpid()
+        with self._lock:
+            if self._loop_thread is None or self._loop_thread[0] != pid:
+                self._loop_thread = pid, LoopThread(self.context, self.server)
+            return self._loop_thread[1]
+
     def connect_to(self, server: Server) -> None:
         """Ask another Redis from the next operation on."""
         self.close()
@@ -88,3 +98,6 @@ class ThreadDriver:
                 self._redis[1].close()
             self._redis = None
             self._here = _OfThread()
+            loop_thread, self._loop_thread = self._loop_thread, None
+        if loop_thread is not None and loop_thread[0] == os.getpid():
+            loop_thread[1].close()

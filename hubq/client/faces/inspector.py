@@ -9,7 +9,9 @@ from hubq.client.asking.driver import Driver
 from hubq.client.operations import inspection
 from hubq.client.operations.inspection import Event, Mailbox, SavedState
 from hubq.client.operations.partition import partitioned
+from hubq.client.operations.reminders import reminders
 from hubq.core.diagnosis import Finding, diagnose
+from hubq.core.reminders import Reminder
 from hubq.store.strangers import lets_strangers_in
 from hubq.store.vitals import Vitals
 
@@ -26,6 +28,10 @@ class Inspector:
     def state(self, child_id: str) -> SavedState | None:
         """The saved state of a child; None if it has not committed one. Raises :class:`~hubq.errors.UnknownChild`."""
         return self._driver.drive(inspection.saved_state(self._driver.context, child_id))
+
+    def reminders(self, child_id: str | None = None) -> list[Reminder]:
+        """The reminders of a child, or of all children, the next one first."""
+        return self._driver.drive(reminders(self._driver.context, child_id))
 
     def partitioned(self) -> str:
         """Since when the hub has no quorum, with how many nodes, and how many it needs; empty while it has one."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async, named
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
+from hubq.client.faces.feed import AsyncFeed, Feed
+from hubq.client.faces.later import AsyncLaterCast, LaterCast, cast_at, cast_at_async, cast_in, cast_in_async
 from hubq.client.operations.call_options import PLAIN, CallOptions
 from hubq.core.hashing import checked_child_id
 from hubq.core.methods import Method, name_of_method
@@ -27,6 +31,11 @@ class ChildRef:
         self._driver = driver
         self._options = options
         self.child_id = checked_child_id(child_id)
+
+    @property
+    def activation(self) -> None:
+        """A name alone does not say what to build: its messages start no child."""
+        return None
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
@@ -63,7 +72,33 @@ class ChildRef:
 
     def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """Send a message; returns when it is safe in the child's mailbox."""
-        cast(self._driver, self.child_id, name_of_method(method), args, kwargs, self._options)
+        name = method if type(method) is str else name_of_method(method)
+        cast(self._driver, self.child_id, name, args, kwargs, self._options)
+
+    def cast_in(self, seconds: float, method: Method, /, *args: Any, **kwargs: Any) -> LaterCast:
+        """Send a message in so many seconds, or take it back with ``.cancel()`` of what is returned. It is kept in Redis with the
+        child: it is sent whatever happens to this process, and wakes nobody before.
+
+        Raises :class:`~hubq.errors.UnknownChild` and :class:`~hubq.errors.InvalidReminder`.
+        """
+        return cast_in(self._driver, self.child_id, seconds, name_of_method(method), args, kwargs)
+
+    def cast_at(self, when: float | datetime, method: Method, /, *args: Any, **kwargs: Any) -> LaterCast:
+        """The same at a point in time: seconds since the epoch, or a datetime with its time zone."""
+        return cast_at(self._driver, self.child_id, when, name_of_method(method), args, kwargs)
+
+    def feed(self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True) -> Feed:
+        """The events that the child publishes, each once, in order: ``for event in ref.feed():``. Items are :class:`~hubq.Event`, and
+        :class:`~hubq.Gap` where events are no longer kept. The iteration ends when the child ends.
+
+        ``after``: go on behind the event with this id; ``"0"``: all that is kept; None: what comes from now on. ``topics``: only these.
+        ``follow=False``: what is kept (all of it, if ``after`` is None), and then the iteration ends. A child that is not there yet is
+        waited for. docs/guide-feeds.md has more.
+
+        Raises :class:`~hubq.errors.ConfigError` for an ``after`` that is no id, :class:`~hubq.errors.InvalidTopic`; while it is read,
+        :class:`~hubq.errors.RedisRefused`. (While Redis cannot be reached, it waits.)
+        """
+        return Feed(self._driver.loop_thread, self.child_id, after, topics, follow)
 
     def __repr__(self) -> str:
         return f"<ChildRef {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"
@@ -78,6 +113,11 @@ class AsyncChildRef:
         self._driver = driver
         self._options = options
         self.child_id = checked_child_id(child_id)
+
+    @property
+    def activation(self) -> None:
+        """A name alone does not say what to build: its messages start no child."""
+        return None
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
@@ -99,7 +139,22 @@ class AsyncChildRef:
 
     async def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """See :meth:`ChildRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""
-        await cast_async(self._driver, self.child_id, name_of_method(method), args, kwargs, self._options)
+        name = method if type(method) is str else name_of_method(method)
+        await cast_async(self._driver, self.child_id, name, args, kwargs, self._options)
+
+    async def cast_in(self, seconds: float, method: Method, /, *args: Any, **kwargs: Any) -> AsyncLaterCast:
+        """See :meth:`hubq.ChildRef.cast_in`."""
+        return await cast_in_async(self._driver, self.child_id, seconds, name_of_method(method), args, kwargs)
+
+    async def cast_at(self, when: float | datetime, method: Method, /, *args: Any, **kwargs: Any) -> AsyncLaterCast:
+        """See :meth:`hubq.ChildRef.cast_at`."""
+        return await cast_at_async(self._driver, self.child_id, when, name_of_method(method), args, kwargs)
+
+    def feed(
+        self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True
+    ) -> AsyncFeed:
+        """See :meth:`hubq.ChildRef.feed`: ``async for event in ref.feed():``."""
+        return AsyncFeed(self._driver, self.child_id, after, topics, follow)
 
     def __repr__(self) -> str:
         return f"<AsyncChildRef {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"

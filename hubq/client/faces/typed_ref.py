@@ -4,16 +4,20 @@ name of a method is looked at before anything is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
+from hubq.client.faces.feed import AsyncFeed, Feed
+from hubq.client.faces.later import AsyncLaterCast, LaterCast, cast_at, cast_at_async, cast_in, cast_in_async
 from hubq.client.operations.call_options import PLAIN, CallOptions
 from hubq.core.child import Child
 from hubq.core.hashing import checked_child_id
 from hubq.core.methods import Method, method_of_class
+from hubq.store.spec_record import SpecRecord
 
 C = TypeVar("C", bound=Child, covariant=True)
 P = ParamSpec("P")
@@ -32,6 +36,11 @@ class TypedRef(Generic[C]):
         self._kind = kind
         self._options = options
         self.child_id = checked_child_id(child_id)
+
+    @property
+    def activation(self) -> SpecRecord | None:
+        """By what a message starts the child if it is not there; None: it does not."""
+        return self._options.activation
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
@@ -87,6 +96,34 @@ class TypedRef(Generic[C]):
         """Send a message; returns when it is safe in the child's mailbox."""
         cast(self._driver, self.child_id, method_of_class(self._kind, method)[0], args, kwargs, self._options)
 
+    @overload
+    def cast_in(
+        self, seconds: float, method: Callable[Concatenate[C, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> LaterCast: ...
+
+    @overload
+    def cast_in(self, seconds: float, method: str, /, *args: Any, **kwargs: Any) -> LaterCast: ...
+
+    def cast_in(self, seconds: float, method: Method, /, *args: Any, **kwargs: Any) -> LaterCast:
+        """See :meth:`hubq.ChildRef.cast_in`."""
+        return cast_in(self._driver, self.child_id, seconds, method_of_class(self._kind, method)[0], args, kwargs)
+
+    @overload
+    def cast_at(
+        self, when: float | datetime, method: Callable[Concatenate[C, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> LaterCast: ...
+
+    @overload
+    def cast_at(self, when: float | datetime, method: str, /, *args: Any, **kwargs: Any) -> LaterCast: ...
+
+    def cast_at(self, when: float | datetime, method: Method, /, *args: Any, **kwargs: Any) -> LaterCast:
+        """See :meth:`hubq.ChildRef.cast_at`."""
+        return cast_at(self._driver, self.child_id, when, method_of_class(self._kind, method)[0], args, kwargs)
+
+    def feed(self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True) -> Feed:
+        """See :meth:`hubq.ChildRef.feed`."""
+        return Feed(self._driver.loop_thread, self.child_id, after, topics, follow)
+
     def __repr__(self) -> str:
         return f"<TypedRef {self._kind.__name__} {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"
 
@@ -101,6 +138,11 @@ class AsyncTypedRef(Generic[C]):
         self._kind = kind
         self._options = options
         self.child_id = checked_child_id(child_id)
+
+    @property
+    def activation(self) -> SpecRecord | None:
+        """By what a message starts the child if it is not there; None: it does not."""
+        return self._options.activation
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
@@ -156,6 +198,40 @@ class AsyncTypedRef(Generic[C]):
         await cast_async(
             self._driver, self.child_id, method_of_class(self._kind, method)[0], args, kwargs, self._options
         )
+
+    @overload
+    async def cast_in(
+        self, seconds: float, method: Callable[Concatenate[C, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncLaterCast: ...
+
+    @overload
+    async def cast_in(self, seconds: float, method: str, /, *args: Any, **kwargs: Any) -> AsyncLaterCast: ...
+
+    async def cast_in(self, seconds: float, method: Method, /, *args: Any, **kwargs: Any) -> AsyncLaterCast:
+        """See :meth:`hubq.ChildRef.cast_in`."""
+        return await cast_in_async(
+            self._driver, self.child_id, seconds, method_of_class(self._kind, method)[0], args, kwargs
+        )
+
+    @overload
+    async def cast_at(
+        self, when: float | datetime, method: Callable[Concatenate[C, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncLaterCast: ...
+
+    @overload
+    async def cast_at(self, when: float | datetime, method: str, /, *args: Any, **kwargs: Any) -> AsyncLaterCast: ...
+
+    async def cast_at(self, when: float | datetime, method: Method, /, *args: Any, **kwargs: Any) -> AsyncLaterCast:
+        """See :meth:`hubq.ChildRef.cast_at`."""
+        return await cast_at_async(
+            self._driver, self.child_id, when, method_of_class(self._kind, method)[0], args, kwargs
+        )
+
+    def feed(
+        self, after: str | None = None, topics: str | Iterable[str] | None = None, *, follow: bool = True
+    ) -> AsyncFeed:
+        """See :meth:`hubq.ChildRef.feed`: ``async for event in ref.feed():``."""
+        return AsyncFeed(self._driver, self.child_id, after, topics, follow)
 
     def __repr__(self) -> str:
         return f"<AsyncTypedRef {self._kind.__name__} {self.child_id!r} of hub {self._driver.context.keys.hub_id!r}>"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hubq.config import CALL_TIMEOUT
 from hubq.errors import ConfigError
+from hubq.store.spec_record import SpecRecord
 
 #: The longest time-out, seconds: a year.
 MOST_TIMEOUT = 365 * 86_400
@@ -45,13 +46,15 @@ class CallOptions:
     """The options of a call. ``timeout`` and ``keep`` in seconds. An empty ``key``: there is none.
 
     >>> CallOptions().changed(timeout=2).changed(key="order-7")
-    CallOptions(timeout=2, key='order-7', keep=86400, cancel_on_timeout=False)
+    CallOptions(timeout=2, key='order-7', keep=86400, cancel_on_timeout=False, activation=None)
     """
 
     timeout: float = CALL_TIMEOUT
     key: str = ""
     keep: float = 86_400
     cancel_on_timeout: bool = False
+    activation: SpecRecord | None = None
+    """The child is started by it if it is not there."""
 
     def changed(
         self,
@@ -70,7 +73,12 @@ class CallOptions:
             self.key if key is None else checked_key(key),
             self.keep if keep is None else checked_timeout(keep, "keep"),
             self.cancel_on_timeout if cancel_on_timeout is None else cancel_on_timeout,
+            self.activation,
         )
+
+    def activating(self, spec: SpecRecord | None) -> CallOptions:
+        """The same for a reference whose messages start the child by this spec if it is not there (None: they do not)."""
+        return self if spec is None else replace(self, activation=spec)
 
 
 PLAIN = CallOptions()

@@ -30,6 +30,7 @@ from hubq.errors import (
 from hubq.store.codec import checked_size, decode
 from hubq.store.header import Header
 from hubq.store.mailbox import HEADED, Outgoing
+from hubq.store.spec_record import SpecRecord
 
 
 def checked_method(child_id: str, method: str) -> str:
@@ -50,15 +51,16 @@ REPLY_WAIT = 0.5
 
 def send(
     hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool,
-    header: Header | None = None,
+    header: Header | None = None, spec: SpecRecord | None = None,
 ) -> Operation[str]:  # fmt: skip
-    """Put one message into a child's mailbox; its id."""
+    """Put one message into a child's mailbox; its id. ``spec``: the child is started by it if it is not there."""
     method = checked_method(checked_child_id(child_id), method)
-    checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
+    if len(payload) > hub.config.max_payload_bytes:
+        checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
     kind = "call" if reply else "cast"
     if header is not None:
         kind, payload = HEADED, header.before(payload)
-    draft = Outgoing(kind, child_id, method, payload, timeout, reply)
+    draft = Outgoing(kind, child_id, method, payload, timeout, reply, spec)
     ((message_id, word),) = yield Send([draft])
     _raise_refusal(hub, child_id, word)
     return str(message_id)
@@ -88,7 +90,9 @@ def call(
 ) -> Operation[Any]:  # fmt: skip
     """Send a message and wait for its reply. ``known``: the method itself, if it is known."""
     header = header_of(child_id, method, options, known)
-    message_id = yield from send(hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header)
+    message_id = yield from send(
+        hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation
+    )
     return (yield from outcome(hub, Begun(child_id, method, message_id, options), options.timeout))
 
 
@@ -113,7 +117,9 @@ def begin(
 ) -> Operation[Begun]:  # fmt: skip
     """Send a call whose reply is asked for later. (So nobody can say whether its caller waits: it has no chain.)"""
     header = header_of(child_id, method, options, known, waits=False)
-    message_id = yield from send(hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header)
+    message_id = yield from send(
+        hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation
+    )
     return Begun(child_id, method, message_id, options)
 
 
@@ -180,7 +186,7 @@ def cancel(hub: HubContext, begun: Begun, caller: str, timeout: float) -> Operat
 def cast(hub: HubContext, child_id: str, method: str, payload: bytes, options: CallOptions) -> Operation[str]:
     """Send a message that nobody waits for; its id."""
     header = header_of(child_id, method, options, waits=False) if options.key else None
-    return (yield from send(hub, child_id, method, payload, timeout=0, reply=False, header=header))
+    return send(hub, child_id, method, payload, timeout=0, reply=False, header=header, spec=options.activation)
 
 
 def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:
@@ -231,7 +237,10 @@ def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
     if word in ("ok", "duplicate"):
         return None
     if word == "unknown":
-        return UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
+        return UnknownChild(
+            f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`. (A message starts it if its "
+            f"class has activate=True and is given: hub.ref(Class, {child_id!r}, ...); a name alone does not say what to build)"
+        )
     if word.startswith("full"):
         waiting, most = int(word.partition(" ")[2]), hub.config.max_backlog
         return MailboxFull(
@@ -241,7 +250,7 @@ def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
             most=most,
         )
     if word.startswith("partitioned"):
-        return no_quorum(hub, f"child {child_id!r} is not stopped", word)
+        return no_quorum(hub, f"child {child_id!r} is neither started nor stopped", word)
     return HubqError(
         f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered"
     )

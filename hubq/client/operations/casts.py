@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Operation, Send
@@ -13,9 +13,18 @@ from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import checked_size, encode_arguments
 from hubq.store.mailbox import Outgoing
+from hubq.store.spec_record import SpecRecord
 
-#: Child id, method, and the method's arguments.
+#: Child id (or a reference, ``hub.ref(Room, "room-1", "redis")``), method, and the method's arguments.
 Cast = tuple[Any, ...]
+
+
+@runtime_checkable
+class Reference(Protocol):
+    """A reference to a child, waiting or awaiting."""
+
+    child_id: str
+    activation: SpecRecord | None
 
 
 def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqError | None]]:
@@ -32,12 +41,19 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
 
 def _draft(hub: HubContext, message: Cast) -> Outgoing:
     if not isinstance(message, tuple) or len(message) < 2 or not (isinstance(message[1], str) or callable(message[1])):
-        raise ConfigError(f"cast {message!r}: give (child id, method, arguments...)")
-    child_id, given, *args = message
+        raise ConfigError(f"cast {message!r}: give (child id or reference, method, arguments...)")
+    child, given, *args = message
+    child_id, spec = (child, None) if isinstance(child, str) else _named(child)
     method = checked_method(checked_child_id(child_id), name_of_method(given))
     payload = encode_arguments(tuple(args), {}, f"{child_id}.{method}")
     checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
     if hub.tracing is not None:
         with hub.tracing.sending("cast", child_id, method) as traced:
             payload = traced(payload)
-    return Outgoing("cast", child_id, method, payload, 0, False)
+    return Outgoing("cast", child_id, method, payload, 0, False, spec)
+
+
+def _named(child: object) -> tuple[str, SpecRecord | None]:
+    if not isinstance(child, Reference):
+        raise ConfigError(f"cast to {child!r}: give the id of a child, or a reference to one")
+    return child.child_id, child.activation

@@ -42,6 +42,7 @@ def nodes(hub: HubContext) -> Operation[list[NodeStatus]]:
                 lease,
                 uptime,
                 info.tags,
+                info.app_version,
                 **_of_account(account, now / 1000),
             )
         )

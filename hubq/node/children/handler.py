@@ -16,9 +16,10 @@ from hubq.errors import Cancelled, HubqError, NotSendable, PayloadTooLarge, Unkn
 from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.kept_replies import KeptReplies
-from hubq.node.children.methods import Methods, ended
+from hubq.node.children.methods import Finds, ended
 from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
 from hubq.node.children.reads import Reads
+from hubq.node.children.retries import Retries
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.state import envelope_of, lay_state, take_state, takes_boundaries
@@ -58,8 +59,9 @@ class Handler:
     """
 
     def __init__(
-        self, standing: Standing, sizes: Sizes, methods: Methods, threads: Executor, outcomes: Outcomes,
-        endings: Endings, failures: Failures, reads: Reads, kept_replies: KeptReplies, copy_states: LaysState, quiet: set[str],
+        self, standing: Standing, sizes: Sizes, methods: Finds, threads: Executor, outcomes: Outcomes,
+        endings: Endings, failures: Failures, retries: Retries, reads: Reads, kept_replies: KeptReplies,
+        copy_states: LaysState, quiet: set[str],
         ending: asyncio.Event, broken: asyncio.Queue[HostedChild],
     ) -> None:  # fmt: skip
         self.handled = 0
@@ -71,6 +73,7 @@ class Handler:
         self._outcomes = outcomes
         self._endings = endings
         self._failures = failures
+        self._retries = retries
         self._reads = reads
         self._kept_replies = kept_replies
         self._copy_states = copy_states
@@ -103,7 +106,8 @@ class Handler:
         try:
             if eager and hosted.boundary is None:
                 hosted.taken(take_state(hosted, self._sizes.state))
-            checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
+            if len(message.payload) > self._sizes.payload:
+                checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
             args, kwargs = decode(message.payload)
             set_handling(in_hand)
             if message.header is not None and await self._kept_replies.answered(hosted, in_hand, args, kwargs):
@@ -136,11 +140,18 @@ class Handler:
         except BaseException as error:
             if torn_down(error):
                 raise
+            terms = self._retries.terms(hosted, message, error)
+            if terms is not None:
+                self._roll_back(hosted)
+                if self._retries.again(hosted, message, error, terms):
+                    self.raised += 1
+                    return
             self._raised(hosted, in_hand, error)
             return
         try:
             answer = encode(result) if message.reply_to or message.header is not None else b""
-            checked_size(answer, self._sizes.payload, f"the result of {message.method}")
+            if len(answer) > self._sizes.payload:
+                checked_size(answer, self._sizes.payload, f"the result of {message.method}")
         except PayloadTooLarge as error:
             self._raised(hosted, in_hand, error)
             return
@@ -205,7 +216,7 @@ class Handler:
         self._outcomes.settle(hosted, in_hand)
         if in_hand.message.header is not None:
             self._kept_replies.keep(hosted, in_hand)
-        if hosted.stopping:
+        if hosted.stopping or in_hand.stops:
             self._endings.end(hosted)
 
     def _roll_back(self, hosted: HostedChild) -> None:
@@ -242,13 +253,14 @@ class Handler:
             except HubqError as unsavable:
                 error = unsavable
         raised = Raised.of(error)
+        trace = raised.trace + self._retries.given_up(hosted, message)
         if wanted:
             self.raised += 1
-            self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, raised.trace)
-        self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, raised.trace, envelope)
+            self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, trace)
+        self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, trace, envelope)
         if message.header is not None and hosted.kind.on_error == "keep":
             self._kept_replies.keep(hosted, in_hand)  # it has changed the child: it must not be run again
-        if hosted.stopping:
+        if hosted.stopping or (in_hand.stops and hosted.kind.on_error == "keep"):
             self._endings.end(hosted)
 
     def _kept(self, hosted: HostedChild, message: Message) -> bytes | None:

@@ -10,6 +10,7 @@ from typing import Any
 from hubq.core.child import FunctionChild
 from hubq.core.lifecycle import Life, LifeEvent, restarts
 from hubq.errors import RedisUnavailable, StartFailed
+from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.parking import Parking
@@ -44,7 +45,7 @@ class Lives:
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, gate: Gate, register: Register,
         cursors: Cursors, queue: CommitQueue, saver: Saver, signals: Signals, endings: Endings, builder: Builder,
-        parking: Parking, pumps: Pumps, pieces: Pieces,
+        parking: Parking, pumps: Pumps, pieces: Pieces, around: Around,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -61,6 +62,7 @@ class Lives:
         self._parking = parking
         self._pumps = pumps
         self._pieces = pieces
+        self._around = around
         self._held_back: dict[HostedChild, None] = {}  # children whose run() waits for the gate
 
     # -- its begin -------------------------------------------------------------------------------------------------
@@ -98,7 +100,7 @@ class Lives:
         assert hosted.instance is not None
         try:
             await self._pieces.turn()
-            await hosted.instance.on_start()
+            await self._around.on_start(hosted)
             await self._signals.announce([hosted], "active")
         except BaseException as error:
             if torn_down(error) or (isinstance(error, asyncio.CancelledError) and self._background.ended):
@@ -164,11 +166,10 @@ class Lives:
                 self.start_run(hosted)
 
     async def _run(self, hosted: HostedChild) -> None:
-        instance: Any = hosted.instance
         failed = False
         try:
             await self._pieces.turn()
-            await instance.run()
+            await self._around.run(hosted)
         except BaseException as error:
             task = asyncio.current_task()
             ends = self._background.ended or self._saver.ends_run(task)

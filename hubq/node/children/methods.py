@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, Protocol
 
 from hubq.core.child import Child, is_read, methods_of, timeout_of
 from hubq.node.children.timed_out import within
@@ -14,6 +14,18 @@ from hubq.tracing import Tracing
 
 #: A method, and whether it is ``async def``.
 Found = tuple[Callable[..., Any], bool]
+
+
+class Finds(Protocol):
+    """Finds the methods of children."""
+
+    def find(self, hosted: HostedChild, message: Message) -> Found | None:
+        """The method that a message names, to be called with the instance. None: callers may call none of this name, or it only
+        reads.
+        """
+
+    def read(self, hosted: HostedChild, message: Message) -> Found:
+        """The method that only reads, to be called with a copy of the child."""
 
 
 class Methods:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hubq.core.lifecycle import Life
+from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.failures import Failures
 from hubq.node.children.saver import Saver
 from hubq.node.held.commit_queue import CommitQueue
@@ -13,17 +14,20 @@ from hubq.node.held.in_hand import InHand
 from hubq.store.mailbox import Message, reply_line
 
 #: Words of messages that were never begun. They change no state, whatever ``on_error`` is.
-UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child", "message_dropped"})
+UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child", "start_failed", "message_dropped"})
 
 
 class Outcomes:
     """Puts the outcome of a message into the effects of its holding."""
 
-    def __init__(self, node_name: str, queue: CommitQueue, saver: Saver, failures: Failures) -> None:
+    def __init__(
+        self, node_name: str, queue: CommitQueue, saver: Saver, failures: Failures, failed_starts: FailedStarts
+    ) -> None:  # fmt: skip
         self._node_name = node_name
         self._queue = queue
         self._saver = saver
         self._failures = failures
+        self._failed_starts = failed_starts
 
     def settle(self, hosted: HostedChild, in_hand: InHand) -> None:
         """The message is done. It goes with the next commit, and all that its handling has brought about goes with it."""
@@ -93,15 +97,21 @@ class Outcomes:
             effects.replies.setdefault(message.reply_to, []).append(line)
         self._queue.changed()
 
+    def noted(self, holding: Holding, message: Message) -> None:
+        """A message to the node itself: it is done, and nobody waits for an answer."""
+        holding.effects.done.setdefault(message.child, []).append(message.entry)
+        self._queue.changed()
+
     def refuse_unknown(self, holding: Holding, message: Message) -> None:
         """A message for a child that does not exist (any more): its sender is told."""
         # No recorder is asked: followers are told of no message that was never begun.
         effects = holding.effects
         effects.done.setdefault(message.child, []).append(message.entry)
-        self._failures.refused(holding, message, stopped_before(message.child))
+        why = self._failed_starts.why(message.child)
+        word, text = ("start_failed", why) if why else ("unknown_child", stopped_before(message.child))
+        self._failures.refused(holding, message, text)
         if message.reply_to:
-            payload = error_payload(message, stopped_before(message.child))
-            line = reply_line(message.id, "unknown_child", self._node_name, payload)
+            line = reply_line(message.id, word, self._node_name, error_payload(message, text))
             effects.replies.setdefault(message.reply_to, []).append(line)
         self._queue.changed()
 

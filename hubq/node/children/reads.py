@@ -16,7 +16,7 @@ from hubq.client.asking.calling import set_handling
 from hubq.core.lifecycle import Life
 from hubq.errors import Cancelled, NotSendable, ReadChanged, word_for
 from hubq.node.children.failures import Failures, why_of
-from hubq.node.children.methods import Methods, ended
+from hubq.node.children.methods import Finds, ended
 from hubq.node.children.outcomes import Outcomes, error_payload
 from hubq.node.children.read_copies import ReadCopies, ReadCopy
 from hubq.node.held.holding import HostedChild
@@ -38,7 +38,7 @@ class Reads:
     """Runs the reads of a node's children. ``threads`` runs plain ``def`` methods, ``may_handle`` says whether any may start."""
 
     def __init__(
-        self, standing: Standing, background: Background, sizes: Sizes, methods: Methods, threads: Executor,
+        self, standing: Standing, background: Background, sizes: Sizes, methods: Finds, threads: Executor,
         outcomes: Outcomes, failures: Failures, may_handle: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._standing = standing

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from hubq.client.operations.activation import activation_of
 from hubq.client.operations.starts import record_of
 from hubq.core.child import Child, methods_of
 from hubq.core.classes import ClassBook, as_child_class
+from hubq.core.feed import checked_topic
 from hubq.core.hashing import checked_child_id, shard_of
 from hubq.core.lifecycle import Life
+from hubq.core.outgoing import Target
 from hubq.core.spec import ChildSpec
 from hubq.errors import OutsideHandler, UnknownMethod
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
-from hubq.store.codec import checked_size, encode_arguments
+from hubq.store.codec import checked_size, encode_arguments, encode_value
+from hubq.store.feeds import Published
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
 
@@ -30,7 +34,7 @@ class Sayings:
         self._starts = 0
 
     def says(
-        self, hosted: HostedChild, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)``, and with no method ``self.ref(...).start(...)``.
 
@@ -38,18 +42,36 @@ class Sayings:
         :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.PayloadTooLarge`,
         :class:`~hubq.errors.InvalidChildId`, :class:`~hubq.errors.ConfigError`.
         """
-        _check_may_say(hosted)
+        check_may_say(hosted)
         shard = shard_of(checked_child_id(child_id), self._shards)
         if method:
+            spec = b""
             if target is not None:
-                _check_method(as_child_class(target), child_id, method)
+                _check_method(as_child_class(target.kind), child_id, method)
+                spec = self._activation(target, child_id)
             payload = encode_arguments(args, kwargs, f"{child_id}.{method}")
             checked_size(payload, self._sizes.payload, f"the arguments of {child_id}.{method}")
-            hosted.say(Sent(hosted.child_id, shard, child_id, method, payload))
+            hosted.say(Sent(hosted.child_id, shard, child_id, method, payload, spec))
         else:
-            spec = record_of(ChildSpec(child_id, target, args, kwargs), self._classes)
-            checked_size(spec.arguments, self._sizes.payload, f"the arguments of child {child_id!r}")
-            hosted.say(Sent(hosted.child_id, shard, child_id, "", b"", self._written(spec)))
+            record = record_of(ChildSpec(child_id, target.kind if target else None, args, kwargs), self._classes)
+            checked_size(record.arguments, self._sizes.payload, f"the arguments of child {child_id!r}")
+            hosted.say(Sent(hosted.child_id, shard, child_id, "", b"", self._written(record)))
+
+    def _activation(self, target: Target, child_id: str) -> bytes:
+        limit = self._sizes.payload
+        record = activation_of(self._classes, limit, target.kind, child_id, target.args, target.kwargs)
+        return b"" if record is None else self._written(record)
+
+    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+        """``self.publish(...)``.
+
+        Raises :class:`~hubq.errors.OutsideHandler`, :class:`~hubq.errors.InvalidTopic`, :class:`~hubq.errors.NotSendable`,
+        :class:`~hubq.errors.PayloadTooLarge`.
+        """
+        check_may_say(hosted)
+        payload = encode_value(data, what := f"the data of event {checked_topic(topic)!r} of {hosted.child_id}")
+        checked_size(payload, self._sizes.payload, what)
+        hosted.say(Published(hosted.child_id, hosted.kind.feed_kept, topic, payload))
 
     def _written(self, spec: SpecRecord) -> bytes:
         self._starts += 1
@@ -58,12 +80,12 @@ class Sayings:
         return spec.started_by(start_id).written()
 
 
-def _check_may_say(hosted: HostedChild) -> None:
+def check_may_say(hosted: HostedChild) -> None:
     """What nobody saves would never leave."""
     if hosted.in_hand is None and hosted.run_task is None and hosted.life is not Life.STARTING:
         raise OutsideHandler(
-            f"child {hosted.child_id!r} has no message in hand: what self.ref(...) says leaves with the commit of a message, "
-            "so use it in a handler, in on_start() or in run(); elsewhere use current_hub()"
+            f"child {hosted.child_id!r} has no message in hand: what self.ref(...), self.publish(...) and self.remind(...) "
+            "say leaves with the commit of a message, so use it in a handler, in on_start() or in run(); elsewhere use current_hub()"
         )
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from hubq.core.methods import Method
+from hubq.core.outgoing import Target
+from hubq.core.reminders import Reminder, Times
 from hubq.node.children.endings import Endings
+from hubq.node.children.reminders import Reminders
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.signals import Signals
@@ -14,12 +19,15 @@ from hubq.node.held.holding import HostedChild
 class ChildServices:
     """``Services`` of :mod:`hubq.node.held.holding`."""
 
-    def __init__(self, node_name: str, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings) -> None:
+    def __init__(
+        self, node_name: str, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings, reminders: Reminders
+    ) -> None:  # fmt: skip
         self.node_name = node_name
         self._signals = signals
         self._saver = saver
         self._endings = endings
         self._sayings = sayings
+        self._reminders = reminders
 
     def active(self, hosted: HostedChild) -> bool:
         """Whether this copy is the active one right now."""
@@ -30,11 +38,40 @@ class ChildServices:
         await self._saver.commit_child(hosted)
 
     def stop(self, hosted: HostedChild) -> None:
-        """``self.stop()`` of a child."""
-        self._endings.stop_requested(hosted)
+        """``self.stop()`` of a child. In a handler it is an effect of the message: it is undone with it."""
+        if hosted.in_hand is None or _runs_here(hosted.run_task):
+            self._endings.stop_requested(hosted)
+        else:
+            hosted.in_hand.stop_child()
 
     def says(
-        self, hosted: HostedChild, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
         self._sayings.says(hosted, target, child_id, method, args, kwargs)
+
+    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+        """``self.publish(...)`` of a child."""
+        self._sayings.publishes(hosted, topic, data)
+
+    def reminds(
+        self, hosted: HostedChild, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str
+    ) -> None:
+        """``self.remind(...)`` of a child."""
+        self._reminders.remind(hosted, name, method, args, times, late)
+
+    def forgets(self, hosted: HostedChild, name: str) -> None:
+        """``self.forget(...)`` of a child."""
+        self._reminders.forget(hosted, name)
+
+    async def reminders(self, hosted: HostedChild) -> list[Reminder]:
+        """``self.reminders()`` of a child."""
+        return await self._reminders.listed(hosted)
+
+
+def _runs_here(task: asyncio.Task[Any] | None) -> bool:
+    """Whether this is the task that calls. (A plain ``def`` handler calls from a thread, where there is none.)"""
+    try:
+        return task is not None and task is asyncio.current_task()
+    except RuntimeError:
+        return False

@@ -12,8 +12,12 @@ from typing import Any, Protocol
 
 from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
+from hubq.core.methods import Method
+from hubq.core.outgoing import Target
 from hubq.core.phase import Phase
+from hubq.core.reminders import Reminder, Times
 from hubq.node.held.changing import first_of
+from hubq.node.held.held_back import AnotherTry, HeldBack, Tried
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
 from hubq.node.held.phased import Phased
@@ -40,9 +44,23 @@ class Services(Protocol):
         """``self.stop()`` of a child."""
 
     def says(
-        self, hosted: HostedChild, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
+
+    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+        """``self.publish(...)`` of a child."""
+
+    def reminds(
+        self, hosted: HostedChild, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str
+    ) -> None:
+        """``self.remind(...)`` of a child."""
+
+    def forgets(self, hosted: HostedChild, name: str) -> None:
+        """``self.forget(...)`` of a child."""
+
+    async def reminders(self, hosted: HostedChild) -> list[Reminder]:
+        """``self.reminders()`` of a child."""
 
 
 class Recorder(Protocol):
@@ -68,8 +86,8 @@ class HostedChild(KeptState):
     """One child on this node. An idle child costs this object and its instance: no task, no queue."""
 
     __slots__ = (
-        "abandoned", "budget", "child_id", "holding", "in_hand", "instance", "kind", "life", "queue", "queued_bytes",
-        "reason", "record", "run_task", "services", "stopping",
+        "abandoned", "budget", "child_id", "held_back", "holding", "in_hand", "instance", "kind", "life", "queue",
+        "queued_bytes", "reason", "record", "run_task", "services", "stopping", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +106,10 @@ class HostedChild(KeptState):
         self.queued_bytes = 0
         """The size of their payloads."""
         self.in_hand: InHand | None = None
+        self.held_back: HeldBack | None = None
+        """Why no message is handled for now, though it runs."""
+        self.tried: Tried | None = None
+        """How often a message was tried that has raised, and is tried again."""
         self.abandoned = False
         """A thread of a cancelled message may still be changing the instance."""
         self.run_task: asyncio.Task[Any] | None = None
@@ -154,7 +176,7 @@ class HostedChild(KeptState):
     @property
     def open(self) -> bool:
         """Whether the next message may be handled."""
-        return self.life is Life.RUNNING and self.holding.open and self.in_hand is None
+        return self.life is Life.RUNNING and self.holding.open and self.in_hand is None and self.held_back is None
 
     @property
     def busy(self) -> bool:
@@ -184,8 +206,11 @@ class HostedChild(KeptState):
     def withdraw(self, place: int) -> None:
         """Take out the message at a place, counted from the first one."""
         assert self.queue is not None
-        self.queued_bytes -= len(self.queue[place].payload)
+        message = self.queue[place]
+        self.queued_bytes -= len(message.payload)
         del self.queue[place]
+        if self.held_back is not None and self.held_back.another_try.tried.entry == message.entry:
+            self.held_back = None
 
     def drop_queue(self) -> None:
         """Drop the queued messages: they are read again, or not needed."""
@@ -205,6 +230,21 @@ class HostedChild(KeptState):
         self.in_hand = None
         if self._changed is not None:
             self.tell()
+
+    def try_again(self, another_try: AnotherTry) -> None:
+        """Its first message has failed, and waits for another try. The others wait behind it."""
+        self.held_back = HeldBack(another_try)
+
+    def waited(self, another_try: AnotherTry) -> None:
+        """The wait for this try is over. (It may have ended before: the message was withdrawn.)"""
+        if self.held_back is not None and self.held_back.another_try is another_try:
+            self.held_back = None
+
+    def counts_try(self, entry: bytes) -> Tried:
+        """This message was tried once more. The answer: how often by now."""
+        before = self.tried.times if self.tried is not None and self.tried.entry == entry else 0
+        self.tried = Tried(entry, before + 1)
+        return self.tried
 
     def abandon(self) -> None:
         """The thread of a message that was undone may still change the instance."""
@@ -265,10 +305,25 @@ class HostedChild(KeptState):
             self.services.stop(self)
 
     def says(
-        self, target: Any, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         if not self.holding.is_copy:  # the original has said it
             self.services.says(self, target, child_id, method, args, kwargs)
+
+    def publishes(self, topic: str, data: object) -> None:
+        if not self.holding.is_copy:  # the original publishes
+            self.services.publishes(self, topic, data)
+
+    def reminds(self, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str) -> None:
+        if not self.holding.is_copy:  # the original has set it
+            self.services.reminds(self, name, method, args, times, late)
+
+    def forgets(self, name: str) -> None:
+        if not self.holding.is_copy:
+            self.services.forgets(self, name)
+
+    async def reminders(self) -> list[Reminder]:
+        return await self.services.reminders(self)
 
 
 class Holding(Phased):

@@ -17,7 +17,19 @@ class InHand:
     whose thread cannot be cancelled. ``undone``: it was cancelled by us, and not by the handler itself.
     """
 
-    __slots__ = ("in_thread", "killed", "mark", "message", "payload", "repeated", "state", "task", "undone", "word")
+    __slots__ = (
+        "in_thread",
+        "killed",
+        "mark",
+        "message",
+        "payload",
+        "repeated",
+        "state",
+        "stops",
+        "task",
+        "undone",
+        "word",
+    )
 
     word: str
     """How it ended, once it has: ``ok``, or the word of an error."""
@@ -35,6 +47,7 @@ class InHand:
         self.task = task
         self.in_thread = False
         self.undone = False
+        self.stops = False
         self.killed: Exception | None = None
 
     def succeeded(self, payload: bytes, state: bytes | None = None) -> None:
@@ -50,6 +63,10 @@ class InHand:
     def runs_under(self, mark: str, repeated: bool) -> None:
         """It has a key, and is run under it."""
         self.mark, self.repeated = mark, repeated
+
+    def stop_child(self) -> None:
+        """The child ends with this message, unless the message is undone."""
+        self.stops = True
 
     # -- who calls (hubq.client.asking.calling) ----------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from hubq.core.child import Child, new_child
 from hubq.core.classes import ClassBook
+from hubq.core.reminders import Reminder
 from hubq.errors import HubqError, OutsideHandler, StartFailed
 from hubq.node.held.state import lay_saved
 from hubq.node.runtime.raised import in_short
@@ -63,6 +64,18 @@ class _Nowhere:
         self._refuse()
 
     def says(self, *_: object) -> None:
+        self._refuse()
+
+    def publishes(self, *_: object) -> None:
+        self._refuse()
+
+    def reminds(self, *_: object) -> None:
+        self._refuse()
+
+    def forgets(self, *_: object) -> None:
+        self._refuse()
+
+    async def reminders(self) -> list[Reminder]:
         self._refuse()
 
     def _refuse(self) -> NoReturn:

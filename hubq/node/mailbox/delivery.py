@@ -12,6 +12,7 @@ from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.reminder_times import ReminderTimes
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import Starts
 from hubq.store.mailbox import MALFORMED, Message
@@ -30,6 +31,7 @@ class Delivery:
         outcomes: Outcomes,
         endings: Endings,
         reads: Reads,
+        times: ReminderTimes,
     ) -> None:
         self._queue_limit = config.queue_limit
         self._queue_bytes = config.queue_bytes
@@ -40,6 +42,7 @@ class Delivery:
         self._outcomes = outcomes
         self._endings = endings
         self._reads = reads
+        self._times = times
 
     def deliver(self, holding: Holding, message: Message) -> None:
         """Queue it for its child if the child is here and has room."""
@@ -54,10 +57,8 @@ class Delivery:
             return
         hosted = holding.children.get(child)
         if hosted is None:
-            if holding.pinned is None and message.kind == MALFORMED:
-                self._burials.bury(holding, message, message.method)
-            elif holding.pinned is None:
-                self._outcomes.refuse_unknown(holding, message)
+            if holding.pinned is None:
+                self._for_nobody(holding, message)
             return
         if hosted.life is Life.PARKED:
             if message.kind == "stop":
@@ -73,6 +74,16 @@ class Delivery:
             self._cursors.set_behind(holding, child, queue[-1].entry)
             return
         self._pumps.offer(hosted, message)
+
+    def _for_nobody(self, holding: Holding, message: Message) -> None:
+        """A message of which no child is here: for the owner of the shard itself, or for nobody."""
+        if message.kind == "remind":
+            self._times.told(holding.shard, message.deadline)
+            self._outcomes.noted(holding, message)
+        elif message.kind == MALFORMED:
+            self._burials.bury(holding, message, message.method)
+        else:
+            self._outcomes.refuse_unknown(holding, message)
 
     def _closes_cycle(self, hosted: HostedChild, message: Message) -> bool:
         """Whether the child waits for this very call: then its caller is told. (One that knows the class is told before it sends.)"""

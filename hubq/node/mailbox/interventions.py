@@ -9,6 +9,7 @@ from hubq.errors import HandlerKilled
 from hubq.node.children.endings import Endings
 from hubq.node.children.lives import Lives
 from hubq.node.children.outcomes import Outcomes, error_payload
+from hubq.node.children.pumps import Pumps
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
@@ -27,7 +28,7 @@ class Interventions:
 
     def __init__(
         self, group: Group, background: Background, events: EventLog, register: Register, cursors: Cursors,
-        queue: CommitQueue, outcomes: Outcomes, endings: Endings, lives: Lives,
+        queue: CommitQueue, pumps: Pumps, outcomes: Outcomes, endings: Endings, lives: Lives,
     ) -> None:  # fmt: skip
         self._config: Config = group.config
         self._node_name = group.node_name
@@ -36,6 +37,7 @@ class Interventions:
         self._register = register
         self._cursors = cursors
         self._queue = queue
+        self._pumps = pumps
         self._outcomes = outcomes
         self._endings = endings
         self._lives = lives
@@ -97,6 +99,7 @@ class Interventions:
                 self._cursors.room(hosted)
                 self._bury(hosted, message)
                 self._answer(hosted, ask)
+                self._pumps.resume(hosted)  # it may have been held back by this very message
                 return
         self._refuse(
             hosted, ask,

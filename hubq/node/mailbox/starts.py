@@ -17,6 +17,7 @@ from hubq.node.arrivals.batches import Batches
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.lives import Lives
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
@@ -75,7 +76,7 @@ class Starts:
     def __init__(
         self, group: Group, background: Background, hooks: HookRunner, gate: Gate, queue: CommitQueue, cursors: Cursors,
         builder: Builder, burials: Burials, endings: Endings, lives: Lives, batches: Batches, wishes: Wishes, sends_away: SendsAway,
-        pieces: Pieces, quiet: set[str],
+        pieces: Pieces, failed_starts: FailedStarts, quiet: set[str],
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -91,6 +92,7 @@ class Starts:
         self._wishes = wishes
         self._sends_away = sends_away
         self._pieces = pieces
+        self._failed_starts = failed_starts
         self._quiet = quiet
 
     def message(self, holding: Holding, message: Message) -> None:
@@ -212,7 +214,13 @@ class Starts:
             holding.effects.replies.setdefault(message.reply_to, []).append(line)
         self._queue.changed()
         self._hooks.started(holding.shard, holding.owner, tuple(start.names), start.failed)
-        for name in start.missing:
+        for name in start.names:
+            if name in start.failed:
+                self._failed_starts.add(name, start.failed[name])
+            else:
+                self._failed_starts.started(name)
+        # (A child may have come with its shard before its start message was read, and have been parked until then.)
+        for name in (*start.missing, *(name for name in start.failed if name not in start.missing)):
             if name in holding.apart:
                 continue
             hosted = holding.children.get(name)

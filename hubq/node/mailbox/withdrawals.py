@@ -5,6 +5,7 @@ from __future__ import annotations
 from hubq.core.lifecycle import Life
 from hubq.core.messages import Withdraw
 from hubq.node.children.outcomes import Outcomes, may_be_a_replay
+from hubq.node.children.pumps import Pumps
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
@@ -22,13 +23,14 @@ class Withdrawals:
 
     def __init__(
         self, group: Group, background: Background, register: Register, cursors: Cursors, queue: CommitQueue,
-        outcomes: Outcomes,
+        pumps: Pumps, outcomes: Outcomes,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
         self._register = register
         self._cursors = cursors
         self._queue = queue
+        self._pumps = pumps
         self._outcomes = outcomes
 
     def withdraw(self, ask: Withdraw) -> None:
@@ -45,9 +47,11 @@ class Withdrawals:
             if _is_meant(message, ask):
                 if may_be_a_replay(hosted, message, self._group.standing.hub_began_ms):
                     return  # it was answered by another node, perhaps
+                why = _still_waited(hosted, message, before)
                 hosted.withdraw(before)
                 self._cursors.room(hosted)
-                self._refuse(hosted, message, _still_waited(before + hosted.busy))
+                self._refuse(hosted, message, why)
+                self._pumps.resume(hosted)  # it may have been held back by this very message
                 return
 
     def _asked_child(self, ask: Withdraw) -> HostedChild | None:
@@ -78,7 +82,12 @@ class Withdrawals:
         self._queue.changed()
 
 
-def _still_waited(behind: int) -> str:
+def _still_waited(hosted: HostedChild, message: Message, before: int) -> str:
+    behind = before + hosted.busy
+    held_back, tried = hosted.held_back, hosted.tried
+    if tried is not None and tried.entry == message.entry:
+        last = f" ({held_back.another_try.error})" if held_back is not None else ""
+        return f"it was tried {tried.times} times, undone each time{last}, and waited for another try"
     if not behind:
         return "it still waited for its turn"
     return f"it still waited behind {behind} message{'' if behind == 1 else 's'}"

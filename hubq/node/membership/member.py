@@ -32,7 +32,7 @@ class Member:
 
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, plan_due: Bell,
-        trials: StartTrials, voiding: Voiding, emptied: asyncio.Event, *, tags: Mapping[str, str], address: str,
+        trials: StartTrials, voiding: Voiding, emptied: asyncio.Event, *, tags: Mapping[str, str], app_version: str, address: str,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -43,6 +43,7 @@ class Member:
         self._voiding = voiding
         self._emptied = emptied
         self._tags = dict(tags)
+        self._app_version = app_version
         self._address = address
         self._life = secrets.token_hex(8)  # a join that arrives after we have left is known by it
         self._leaving = False
@@ -64,6 +65,8 @@ class Member:
         }  # fmt: skip
         if self._tags:
             info["tags"] = self._tags
+        if self._app_version:
+            info["app_version"] = self._app_version
         if standing.was:
             info["was"] = " ".join(map(str, standing.was))  # these are no crashes: this process lives
         until = standing.now() + wait

@@ -75,7 +75,7 @@ class Rounds:
         self._watchdog.look(*self._held_up())
         if not self._waits and now() >= min(self._renewal_due, self._next_end) - CLOCK_TICK:
             yield from self._timed(self._renew())
-        yield from self._timed(self._watchdog.tell())
+        yield from self._timed(self._watchdog.tell(redis_answers=not self._silent))
         due = now() + self._group.config.heartbeat if self._waits else min(self._renewal_due, self._next_end)
         pause = max(0.0, min(due - now(), LOOK_EVERY))
         self._plan(pause)

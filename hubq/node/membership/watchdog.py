@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,6 +34,8 @@ log = logging.getLogger("hubq.node")
 
 #: The exit code of a worker that has ended itself since its event loop stood still for too long.
 STALLED = 70
+#: So many events are kept at most while Redis does not answer.
+MOST_UNWRITTEN = 10
 #: What a request to Redis that failed raises.
 UNANSWERED = (*LOST, RedisUnavailable, TimeoutError)
 
@@ -72,7 +75,9 @@ class Watchdog:
         self._still = Stillness(group.config.stall_limit, BEAT)
         self._doing = Doing()
         self._seen: list[Seen] = []  # and not told yet
+        self._unwritten: deque[Command[Any]] = deque(maxlen=MOST_UNWRITTEN)  # events
         self._told_once = False  # of this standing still
+        self._has_turned = False  # and no account has said so yet
         self._account_due = 0.0
         self._held_by: Suspect | None = None
         self._stalled_by: Suspect | None = None
@@ -103,8 +108,10 @@ class Watchdog:
         """
         return self._held_by or self._stalled_by
 
-    def tell(self) -> Asking:
-        """Tell people and Redis of what was seen."""
+    def tell(self, redis_answers: bool) -> Asking:
+        """Tell people and Redis of what was seen. The next renewal waits for what is written: it is one request at most, and
+        none while Redis does not answer.
+        """
         seen, self._seen = self._seen, []
         for one in seen:
             # If the loop stands still for another node that shares it (in tests), that node's watchdog tells.
@@ -112,20 +119,23 @@ class Watchdog:
                 yield from self._told(one)
             if one.sight is Sight.FREED:
                 self._told_once = False
-        if self._told_once:
-            yield from self._write_account(self._record())
+        if redis_answers:
+            written = [*self._unwritten, *self._account()]
+            self._unwritten.clear()
+            if written:
+                yield from self._sent(written)
 
     def _told(self, seen: Seen) -> Asking:
         if seen.sight is Sight.BLOCKED:
-            yield from self._blocked(seen)
+            self._blocked(seen)
         elif seen.sight is Sight.FREED:
-            yield from self._freed(seen)
+            self._freed(seen)
         else:
             yield from self._stalled(seen)
 
     # -- what is told ----------------------------------------------------------------------------------------------
 
-    def _blocked(self, seen: Seen) -> Asking:
+    def _blocked(self, seen: Seen) -> None:
         doing = seen.doing
         log.warning(
             "the event loop of %s has stood still for %.1f s in %s%s:\n%s", self._group.node_name, seen.lasted, doing.named,
@@ -134,15 +144,15 @@ class Watchdog:
         if not self._told_once:
             self._told_once, self._account_due = True, 0.0
             self._counters.loop_blocked()
-            yield from self._sent([self._event("loop_blocked", seen)])
+            self._unwritten.append(self._event("loop_blocked", seen))
 
-    def _freed(self, seen: Seen) -> Asking:
+    def _freed(self, seen: Seen) -> None:
         log.warning(
             "the event loop of %s turns again, after %.1f s in %s", self._group.node_name, seen.lasted, seen.doing.named
         )
-        yield from self._sent([self._event("loop_unblocked", seen)])
+        self._unwritten.append(self._event("loop_unblocked", seen))
         self._account_due = 0.0
-        yield from self._write_account(None)
+        self._has_turned = True
 
     def _record(self) -> Blocked:
         since = self._group.standing.redis_now_ms() - self._still.lasted * 1000
@@ -155,18 +165,21 @@ class Watchdog:
         }  # fmt: skip
         return add_event(group.keys, group.config.events_kept, kind, what)
 
-    def _write_account(self, blocked: Blocked | None) -> Asking:
-        """The loop does not write the node's account: do it here, so that those who look see why."""
+    def _account(self) -> list[Command[None]]:
+        """The loop does not write the node's account while it stands still: so that those who look see why, it is written here,
+        and once more when the loop has turned.
+        """
         standing = self._group.standing
         now = standing.now()
-        if now < self._account_due or not standing.incarnation:
-            return
-        self._account_due = now + ACCOUNTS
+        if not (self._told_once or self._has_turned) or now < self._account_due or not standing.incarnation:
+            return []
+        self._account_due, self._has_turned = now + ACCOUNTS, False
         vitals = replace(
-            self._accounts.vitals, at=round(time.time(), 3), lag=round(self._still.lasted, 4), blocked=blocked,
-            cpu=round(time.process_time(), 2), lease_left=round(max(0.0, standing.lease.left(now)), 3),
+            self._accounts.vitals, at=round(time.time(), 3), lag=round(self._still.lasted, 4),
+            blocked=self._record() if self._told_once else None, cpu=round(time.process_time(), 2),
+            lease_left=round(max(0.0, standing.lease.left(now)), 3),
         )  # fmt: skip
-        yield from self._sent([write_vitals(self._group.keys, self._group.node_name, vitals)])
+        return [write_vitals(self._group.keys, self._group.node_name, vitals)]
 
     def _sent(self, commands: Sequence[Command[Any]]) -> Generator[Sequence[Command[Any]], list[Any], list[Any]]:
         """Send, if Redis is there: it is no reason to look less."""

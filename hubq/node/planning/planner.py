@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hubq.core.placement import plan
+from hubq.core.rollout import Ramp, in_rollout, rolling
 from hubq.core.view import NodeView, View, settled
-from hubq.errors import RedisUnavailable
+from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.copies.protocol import Copies
 from hubq.node.departures.answers import Answers
@@ -32,6 +34,7 @@ from hubq.store.connection import LOST
 from hubq.store.membership import NodeInfo, read_nodes
 from hubq.store.owners import Owners, read_owners
 from hubq.store.places import read_pins_epoch
+from hubq.store.rollout import read_ramp
 from hubq.strategies.distribution import Distribution
 from hubq.strategies.synchronization import Synchronization
 
@@ -70,6 +73,7 @@ class Planner:
         self._reconciler = reconciler
         self._voiding = voiding
         self._members: set[tuple[str, int, bool]] = set()
+        self._targets: dict[int, str] = {}  # of the moves that it has begun last
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -169,9 +173,15 @@ class Planner:
         current: dict[int, str | None] = {
             shard: owner.node if is_alive(nodes, owner) else None for shard, owner in owners.shards.items()
         }
-        ups = {name: NodeView(name, info.incarnation, info.tags, info.host) for name, info in nodes.items() if info.up}
+        ups = {
+            name: NodeView(name, info.incarnation, info.tags, info.host, info.app_version)
+            for name, info in nodes.items()
+            if info.up
+        }
         view = View(ups, current, shards, assignment)
         desired = settled(self._distribution.belongs_to(view), view) if ups else {}
+        if rolling(view):
+            desired = in_rollout(desired, replace(view, owners=current | self._under_way()), await self._ramp())
         if ups:
             desired |= self._copies.heirs(desired, view, owners.shards)
         ownerless = [shard for shard in range(shards) if current.get(shard) is None]
@@ -194,10 +204,23 @@ class Planner:
         if standing.draining and not owns and not len(self._register) and not self._moves.moving:
             self._emptied.set()
 
+    def _under_way(self) -> dict[int, str]:
+        """Where the shards go that are on their way."""
+        self._targets = {shard: node for shard, node in self._targets.items() if shard in self._moves.moving}
+        return self._targets
+
+    async def _ramp(self) -> Ramp | None:
+        try:
+            return await self._group.redis.run(read_ramp(self._group.keys))
+        except RedisRefused as error:  # somebody else has written there
+            log.warning("the share of a rollout cannot be read, and counts for nothing: %s", error)
+            return None
+
     def _move(self, shard: int, target: str, incarnation: int) -> None:
         holding = self._register.get(shard)
         if holding is None or holding.in_motion or holding.gone or not self._cursors.in_step(holding):
             return
+        self._targets[shard] = target
         self._handovers.begin(holding, target, incarnation)
 
     def _serves(self, desired: Mapping[int, str]) -> bool:

@@ -48,6 +48,7 @@ class Counters:
         "moved_in",
         "moved_out",
         "pauses",
+        "retries",
         "sampled",
         "taken_over",
     )
@@ -58,6 +59,7 @@ class Counters:
         self.taken_over = 0  # shards that were claimed, since they had no live owner
         self.leases_lost = 0
         self.failures: Counter[tuple[str, str, str]] = Counter()  # (class, method, why) -> messages that failed
+        self.retries: Counter[tuple[str, str]] = Counter()  # (class, method) -> tries after the first
         self.loops_blocked = 0  # times that the event loop stood still for longer than a second
         self.blocked_for = 0.0  # for how long it stands still right now, seconds
         self.malformed = 0  # things that could not be read
@@ -101,6 +103,10 @@ class Counters:
     def message_failed(self, class_name: str, method: str, why: str) -> None:
         """A message has failed."""
         self.failures[class_name, method, why] += 1
+
+    def message_retried(self, class_name: str, method: str) -> None:
+        """A message has failed, and is tried again."""
+        self.retries[class_name, method] += 1
 
     def sampled_message(self, child: str, times: int) -> None:
         """One of the commits that were sampled holds so many messages of this child."""

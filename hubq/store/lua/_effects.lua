@@ -1,6 +1,6 @@
 -- apply_effects(keys, k, args, i, last): what a commit changes, idempotent. -> held (see _said). Takes from keys[k] on:
 --   mailbox, children, msk, backlog, parked
---   dead, the list of each class (see _letters); pins, pins epoch, stragglers: only if there are such, or children have ended
+--   dead, the list of each class (see _letters); then those of children that have ended (see _ended): only if there are such
 --   the reply list of each client
 --   those of what is said (see _said), only if something is; log, replicas, only with replication
 -- Reads from args[i] to args[last]:
@@ -8,12 +8,13 @@
 --   n, then n times: child, m, m entry ids               messages that are done
 --   n, then n times: child, state                        states to save
 --   n, then n times: child                               states to forget (handover=false)
---   n, then n times: child, start id                     children that have ended (unless started anew since)
+--   n, then n times: child, start id                     children that have ended (see _ended)
 --   n, then n times: child, reason                       children that are parked ('' = no longer)
 --   n, then n times: ttl ms, m, m payloads               replies
 --   what its children say (see _said)                    messages to others, for example
 --   and at the end, only with replication: entries kept, then kind, child, entry, method, word, payload of each
 -- include: _backlog
+-- include: _ended
 -- include: _said
 -- include: _log
 -- include: _letters
@@ -39,21 +40,8 @@ local function apply_effects(keys, k, args, i, last)
   n = count()
   each_part(args, i, i + n - 1, function(...) redis.call('HDEL', msk, ...) end)
   i = i + n
-  n = count()
-  local pins, pins_epoch, stragglers = keys[k], keys[k + 1], keys[k + 2]
-  if n > 0 then k = k + 3 end
-  for _ = 1, n do
-    local child, start_id = take(), take()
-    local spec = redis.call('HGET', children, child)
-    local is_meant = spec and string.find(spec, '"start_id":"' .. start_id .. '"', 1, true)
-    if is_meant or (spec and start_id == '' and not string.find(spec, '"start_id":"', 1, true)) then -- '': it is malformed
-      redis.call('HDEL', children, child)
-      redis.call('HDEL', msk, child)
-      redis.call('HDEL', parked, child)
-      if redis.call('HDEL', pins, child) == 1 then redis.call('INCR', pins_epoch) end
-      redis.call('HDEL', stragglers, child)
-    end
-  end
+  local feeds
+  i, k, feeds = end_children(keys, k, args, i, children, msk, parked)
   for _ = 1, count() do
     local child, reason = take(), take()
     if reason == '' then redis.call('HDEL', parked, child) else redis.call('HSET', parked, child, reason) end
@@ -65,6 +53,7 @@ local function apply_effects(keys, k, args, i, last)
     i, k = i + m, k + 1
   end
   i, k, n = put_said(keys, k, args, i) -- n: held
+  end_feeds(feeds)
   if i <= last then append_log(keys[k], keys[k + 1], args, i, last) end
   return n
 end

@@ -18,7 +18,8 @@ end
 local function replay(owners, at, letter, controls)
   local field = letter_fields(letter)
   if field.why == 'malformed' then return 'malformed' end
-  if redis.call('HEXISTS', at.children, field.child) == 0 then return 'unknown' end
+  local active = redis.call('HEXISTS', at.children, field.child) == 1
+  if not active and redis.call('HEXISTS', at.dormant, field.child) == 0 then return 'unknown' end
   if field.kind == 'start' then
     redis.call('HDEL', at.parked, field.child)
     local owner = reviver(owners, at, letter)

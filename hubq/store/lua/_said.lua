@@ -9,7 +9,9 @@
 -- held: something waits in the outbox.
 -- include: _sends
 -- include: _keeps
-local put_kind = {sends = put_sends, keeps = put_keeps}
+-- include: _feeds
+-- include: _put_reminders
+local put_kind = {sends = put_sends, keeps = put_keeps, feeds = put_published, reminders = put_reminders}
 local function put_said(keys, k, args, i)
   local kinds = tonumber(args[i])
   if kinds == 0 then return i + 1, k, false end

@@ -1,5 +1,6 @@
 -- put_sends(keys, k, args, i, last): messages and starts from children of this shard go to others, in order. -> held
--- Takes from keys[k] on: outbox, outbox waiting, then of each target shard: mailbox, children, backlog, dead
+-- Takes from keys[k] on: outbox, outbox waiting, then of each target shard: mailbox, children, backlog, dormant,
+--   dead
 -- Reads from args[i] to args[last]: max backlog, letters kept, how many target shards, then per message: target shard (from 1),
 --   its number, sender, child, method, payload, spec
 --   (method '' = only start it; spec '' = do not start it)

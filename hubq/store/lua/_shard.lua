@@ -1,5 +1,5 @@
--- shard_keys(shard, k): what a crash or a dead letter may change of a shard: six keys, from KEYS[k] on.
+-- shard_keys(shard, k): what a crash or a dead letter may change of a shard: seven keys, from KEYS[k] on.
 local function shard_keys(shard, k)
   return {shard = shard, mailbox = KEYS[k], children = KEYS[k + 1], backlog = KEYS[k + 2], parked = KEYS[k + 3],
-    tries = KEYS[k + 4], dead = KEYS[k + 5]}
+    tries = KEYS[k + 4], dead = KEYS[k + 5], dormant = KEYS[k + 6]}
 end

@@ -1,6 +1,6 @@
 -- A node that was taken for dead was only cut off: what counted as its crash counts no more, and what was condemned for
 -- it is sent (or started) again.
--- KEYS: owners, six of each shard (see _shard), then the control mailbox of each node that is named
+-- KEYS: owners, seven of each shard (see _shard), then the control mailbox of each node that is named
 -- ARGV: the crash that was none ("node#incarnation"), what has held the node up (its shard, its field of "tries", its
 --       entry; empty: nothing), whose count stays, how many shards, the shards, then nodes
 -- Returns: {"ok", how many counts were taken back} | {"needs", nodes...} (see _named)
@@ -9,9 +9,9 @@
 -- include: _shard
 -- include: _replay
 local shards, taken, places, letters, told = tonumber(ARGV[5]), 0, {}, {}, {}
-local controls = named_keys(6 + shards, #ARGV, 2 + 6 * shards)
+local controls = named_keys(6 + shards, #ARGV, 2 + 7 * shards)
 for n = 1, shards do
-  places[n] = shard_keys(ARGV[5 + n], 6 * n - 4)
+  places[n] = shard_keys(ARGV[5 + n], 7 * n - 5)
   for _, letter in ipairs(redis.call('XRANGE', places[n].dead, '-', '+')) do
     local fields = letter_fields(letter)
     local crashes = fields.why ~= 'malformed' and fields.crashes or ''  -- what was no message has taken no node down

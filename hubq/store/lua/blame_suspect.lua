@@ -1,5 +1,5 @@
 -- A message in hand (or the start of a child) has taken its node down: it is known which one, and it alone is counted.
--- KEYS: owners, events, six of the shard (see _shard), then the reply list of each caller
+-- KEYS: owners, events, seven of the shard (see _shard), then the reply list of each caller
 -- ARGV: owner field, owner line, shard, field of "tries", entry ("-" for a start), the crash ("node#incarnation"),
 --       kept events, kept dead letters, reply ttl ms, then callers
 -- Returns: {"counted"} | {"condemned"} | {"gone"} | {"fenced"} | {"needs", callers...} (see _named)
@@ -11,7 +11,7 @@
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 local at, field, entry, crash = shard_keys(ARGV[3], 3), ARGV[4], ARGV[5], ARGV[6]
 local hub = {events = KEYS[2], kept = ARGV[7], letters = ARGV[8], reply_ttl = ARGV[9],
-  replies = named_keys(10, #ARGV, 9)}
+  replies = named_keys(10, #ARGV, 10)}
 local what, child = string.match(field, '^(%a+) (.*)$')
 local message = what == 'message' and redis.call('XRANGE', at.mailbox, entry, entry)[1]
 if what == 'message' and not message then return {'gone'} end

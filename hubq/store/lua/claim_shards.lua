@@ -1,5 +1,5 @@
 -- Takes shards whose owner is no longer a member. An owner that is gone without having parked them has crashed.
--- KEYS: owners, nodes, events, stragglers, then six for each shard with keys (see _shard), then the reply list of each caller
+-- KEYS: owners, nodes, events, stragglers, then seven for each shard with keys (see _shard), then the reply list of each caller
 -- ARGV: node, incarnation, kept events, kept dead letters, reply ttl ms, n shards, how many shards with keys (the n, and those
 --       of the pins), how many callers, then the shards, then the callers, then fields of pins ("shard/child") that may be dead
 -- Returns: "evicted" alone, or "ok" and then shard, token of each one taken (the others have a live owner); or "needs" and
@@ -14,9 +14,9 @@
 if not alive(KEYS[2], ARGV[1], ARGV[2]) then return {'evicted'} end
 local count, shards, callers = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local hub = {nodes = KEYS[2], events = KEYS[3], kept = ARGV[3], letters = ARGV[4], reply_ttl = ARGV[5],
-  replies = named_keys(9 + shards, 8 + shards + callers, 5 + 6 * shards)}
+  replies = named_keys(9 + shards, 8 + shards + callers, 5 + 7 * shards)}
 local places, seen, crashes, free, dead = {}, {}, {}, {}, {}
-for n = 1, shards do places[ARGV[8 + n]] = shard_keys(ARGV[8 + n], 6 * n - 1) end
+for n = 1, shards do places[ARGV[8 + n]] = shard_keys(ARGV[8 + n], 7 * n - 2) end
 local function crashed(shard, node, incarnation)
   local crash = shard .. ' ' .. node .. ' ' .. incarnation
   if not seen[crash] then crashes[#crashes + 1] = crash_of(hub, places[shard], node, incarnation) end

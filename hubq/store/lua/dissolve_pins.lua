@@ -1,5 +1,5 @@
 -- Gives children back to their shard whose pin's owner is no longer a member. Asked by the shard's owner.
--- KEYS: owners, nodes, events, stragglers, six of the shard (see _shard), then the reply list of each caller
+-- KEYS: owners, nodes, events, stragglers, seven of the shard (see _shard), then the reply list of each caller
 -- ARGV: shard, line of the shard's owner, kept events, kept dead letters, reply ttl ms, how many callers, the callers,
 --       then the pinned children
 -- Returns: "fenced" alone, or "ok" and then the children whose pin is gone now; or "needs" and then callers (see _named)
@@ -12,7 +12,7 @@
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 local callers = tonumber(ARGV[6])
 local hub = {nodes = KEYS[2], events = KEYS[3], kept = ARGV[3], letters = ARGV[4], reply_ttl = ARGV[5],
-  replies = named_keys(7, 6 + callers, 11)}
+  replies = named_keys(7, 6 + callers, 12)}
 local at, freed, seen, crashes = shard_keys(ARGV[1], 5), {'ok'}, {}, {}
 for i = 7 + callers, #ARGV do
   local line = redis.call('HGET', KEYS[1], ARGV[1] .. '/' .. ARGV[i])

@@ -1,5 +1,5 @@
 -- Moves messages of a shard's outbox on into the mailboxes of their children, in order, as far as these have room.
--- KEYS: outbox, outbox waiting, then per target shard: mailbox, children, backlog, dead
+-- KEYS: outbox, outbox waiting, then per target shard: mailbox, children, backlog, dormant, dead
 -- ARGV: max backlog, letters kept, how many target shards, how many children are passed over, these (an earlier message to each
 --       had to stay), then per message: entry in the outbox, target shard (from 1)
 -- Returns: how many were moved, how many wait still, then the children that are passed over now

@@ -1,5 +1,5 @@
 -- Sends a dead letter again.
--- KEYS: owners, six of the shard (see _shard), then the control mailbox of each node that is named
+-- KEYS: owners, seven of the shard (see _shard), then the control mailbox of each node that is named
 -- ARGV: shard, entry of the letter, then nodes
 -- Returns: {"ok"} | {"gone"} (no such letter) | {"unknown"} (the child is no more; the letter stays) |
 --          {"malformed"} (it was no message; the letter stays) |
@@ -8,7 +8,7 @@
 -- include: _named
 -- include: _shard
 -- include: _replay
-local at, controls = shard_keys(ARGV[1], 2), named_keys(3, #ARGV, 8)
+local at, controls = shard_keys(ARGV[1], 2), named_keys(3, #ARGV, 9)
 local letter = redis.call('XRANGE', at.dead, ARGV[2], ARGV[2])[1]
 if not letter then return {'gone'} end
 return lacking(controls, {reviver(KEYS[1], at, letter)}) or {replay(KEYS[1], at, letter, controls)}

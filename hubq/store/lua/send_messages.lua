@@ -1,16 +1,18 @@
 -- Puts messages of one sender into the mailboxes of one or more shards.
--- KEYS: sender, then per shard: mailbox, children, backlog
--- ARGV: sender ttl ms, max backlog, key of `partitioned` if there is a stop among them, else '' (only read: as one of KEYS it
---       would take the right to write it), sender, then per shard: n, then n times: seq, kind, child, method, reply_to,
---       timeout ms, payload (a message's id is its seq; without reply_to it is sender#seq, which says who has sent it)
+-- KEYS: sender, then per shard: mailbox, children, backlog, dormant (only looked up)
+-- ARGV: sender ttl ms, max backlog, key of `partitioned` if there is a stop or a spec among them, else '' (only read: as one
+--       of KEYS it would take the right to write it), sender, then per shard: n, then n times: seq, kind, child, method,
+--       reply_to, timeout ms, payload (a message's id is its seq; without reply_to it is sender#seq, which says who has sent
+--       it); then seq, spec of each message that starts its child if that is not there
 -- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>" |
---          "partitioned <why>" (a stop while the hub has no quorum; calls and casts wait)
+--          "partitioned <why>" (a stop or a start while the hub has no quorum; calls and casts wait)
 -- include: _time
 -- include: _window
+-- include: _activate
 local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
 local window = window_load(KEYS[1])
 local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 5
-for k = 2, #KEYS, 3 do
+for k = 2, #KEYS, 4 do
   local first, n = i + 1, tonumber(ARGV[i])
   local names = {}
   for m = 1, n do names[m] = ARGV[first + 7 * m - 5] end
@@ -21,13 +23,21 @@ for k = 2, #KEYS, 3 do
     local seq = tonumber(ARGV[at])
     local answer = window_judge(window, seq)
     if answer == 'new' then
-      if redis.call('HEXISTS', KEYS[k + 1], child) == 0 then
-        answer = 'unknown'
+      local spec
+      if redis.call('HEXISTS', KEYS[k + 1], child) == 0 and redis.call('HEXISTS', KEYS[k + 3], child) == 0 then
+        spec = spec_of(ARGV[at])
+        answer = not spec and 'unknown' or partitioned and 'partitioned ' .. partitioned or 'new'
+      end
+      if answer ~= 'new' then -- refused
       elseif waiting[child] >= limit then
         answer = 'full ' .. integer(waiting[child])
       elseif partitioned and ARGV[at + 1] == 'stop' then
         answer = 'partitioned ' .. partitioned
       else
+        if spec then
+          put_start(KEYS[k], KEYS[k + 1], child, spec)
+          waiting[child] = waiting[child] + 1
+        end
         local timeout, deadline = tonumber(ARGV[at + 5]), '0'
         if timeout > 0 then
           now = now or now_ms()

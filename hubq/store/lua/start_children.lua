@@ -1,5 +1,5 @@
 -- Writes the specs of new children of one shard, and one start message for all of them.
--- KEYS: sender, mailbox, children, backlog, batches
+-- KEYS: sender, mailbox, children, backlog, dormant (only looked up), batches
 -- ARGV: sender ttl ms, seq, id, reply_to, timeout ms, all-or-nothing (1|0), options, batch ('' for none), key of
 --       `partitioned` (only read: as one of KEYS it would take the right to write it), then per child: child, spec
 -- Returns: per child "ok" | "exists" | "partitioned <why>" (nothing is written then); for a repeated request what the first one did. "stale" alone: too old to judge.
@@ -12,7 +12,7 @@ local verdict = window_judge(window, seq)
 if verdict == 'stale' then return {'stale'} end
 local answers, fresh, clash = {}, {}, false
 for i = 10, #ARGV, 2 do
-  local there = redis.call('HGET', KEYS[3], ARGV[i])
+  local there = redis.call('HGET', KEYS[3], ARGV[i]) or (verdict == 'new' and redis.call('HEXISTS', KEYS[5], ARGV[i]) == 1)
   if (verdict == 'new' and not there) or (verdict == 'duplicate' and (not there or there == ARGV[i + 1])) then
     answers[#answers + 1] = 'ok'
     fresh[#fresh + 1] = i
@@ -40,7 +40,7 @@ redis.call('XADD', KEYS[2], '*', 'kind', 'start', 'child', names[1], 'method', A
   'id', ARGV[3], 'reply_to', ARGV[4], 'deadline', timeout > 0 and integer(now_ms() + timeout) or '0',
   'payload', cjson.encode(names))
 redis.call('HINCRBY', KEYS[4], names[1], 1)
-if ARGV[8] ~= '' then redis.call('HSET', KEYS[5], ARGV[4] .. ':' .. ARGV[2], ARGV[8]) end
+if ARGV[8] ~= '' then redis.call('HSET', KEYS[6], ARGV[4] .. ':' .. ARGV[2], ARGV[8]) end
 window_mark(window, seq)
 window_save(window, ARGV[1])
 return answers

@@ -4,13 +4,17 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import redis
 
-from hubq import Child, Hub, current_hub
+from hubq import Child, Hub, Work, current_hub
 
 hub = Hub(os.environ["HUBQ_TEST_HUB"], lease=2.0, lease_margin=0.5)
+scope: ContextVar[str] = ContextVar("scope", default="")
 
 
 def note(*words: object) -> None:
@@ -31,8 +35,22 @@ def slow(name: str, seconds: float) -> str:
     return name
 
 
+@hub.middleware
+@contextmanager
+def scoped(work: Work) -> Iterator[None]:
+    token = scope.set(f"{work.kind} {work.name}")
+    try:
+        yield
+    finally:
+        scope.reset(token)
+
+
 def where_am_i() -> str:
     return current_hub().hub_id
+
+
+def what_is_around() -> str:
+    return scope.get()
 
 
 def fails() -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hubq import CallFailed, Child, HotSwap, Hub, MailboxFull, OutsideHandler, Replication
+from hubq import CallFailed, Child, HotSwap, Hub, MailboxFull, OutsideHandler, Replication, UnknownChild
 from hubq.core.hashing import shard_of
 from hubq.store.command import plain
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere, probe
@@ -519,3 +519,41 @@ def test_copies_say_nothing(make_hub: Any) -> None:
             await ledger.check()
 
     asyncio.run(scenario())
+
+
+class Ender(Child):
+    """Ends itself, and may fail after that."""
+
+    async def end(self, fails: bool) -> str:
+        self.stop()
+        if fails:
+            raise ValueError("not yet")
+        return "bye"
+
+    def end_in_thread(self, fails: bool) -> str:
+        self.stop()
+        if fails:
+            raise ValueError("not yet")
+        return "bye"
+
+
+class Keeper(Ender):
+    on_error = "keep"
+
+
+@pytest.mark.parametrize("method", ["end", "end_in_thread"])
+def test_a_stop_is_undone_with_its_message(make_hub: Any, hubq_run: Any, method: str) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub()) as cluster:
+            await cluster.start("a")
+            hub = cluster.hub
+            for name, kind in (("ender", Ender), ("keeper", Keeper)):
+                await hub.aio.start_child(name, kind)
+                with pytest.raises(CallFailed, match="not yet"):
+                    await hub.aio.ref(name).call(method, True)
+            assert await hub.aio.ref("ender").call(method, False) == "bye"
+            for name in ("ender", "keeper"):
+                with pytest.raises(UnknownChild):
+                    await hub.aio.ref(name).call(method, False)
+
+    hubq_run(scenario())

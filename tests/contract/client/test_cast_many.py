@@ -75,7 +75,7 @@ def test_a_refused_one_stops_none_of_the_others(make_hub: Any) -> None:
 @pytest.mark.parametrize(
     ("bad", "error", "said"),
     [
-        (("c0",), ConfigError, r"cast \('c0',\): give \(child id, method, arguments\.\.\.\)"),
+        (("c0",), ConfigError, r"cast \('c0',\): give \(child id or reference, method, arguments\.\.\.\)"),
         (7, ConfigError, "cast 7: give"),
         (("c0", 3), ConfigError, r"cast \('c0', 3\): give"),
         (("", "record"), InvalidChildId, "child id is empty"),

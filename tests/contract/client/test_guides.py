@@ -21,7 +21,11 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 @pytest.mark.parametrize(
     ("page", "name", "printed"),
-    [("guide-typed.md", "typed", "1\n3\n"), ("guide-calls.md", "calls", "0\nTrue\n5\n5\n")],
+    [
+        ("guide-typed.md", "typed", "1\n3\n"),
+        ("guide-calls.md", "calls", "0\nTrue\n5\n5\n"),
+        ("guide-feeds.md", "live", "posts hi\nposts hello\n"),
+    ],
 )
 def test_a_guide(server: Any, monkeypatch: pytest.MonkeyPatch, page: str, name: str, printed: str) -> None:
     first, *others = BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
@@ -37,6 +41,7 @@ def test_a_guide(server: Any, monkeypatch: pytest.MonkeyPatch, page: str, name: 
             with contextlib.redirect_stdout(said):
                 for block in others:
                     await asyncio.to_thread(exec, block, {})
+            module.hub.close()
             return said.getvalue()
 
     assert asyncio.run(scenario()) == printed

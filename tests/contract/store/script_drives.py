@@ -8,6 +8,7 @@ from typing import Any
 from hubq.core.balance import Decision
 from hubq.core.messages import HandoverConfirmed
 from hubq.core.quorum import Roll
+from hubq.core.reminders import Timing
 from hubq.core.replication import LogPosition
 from hubq.core.wish import Wish
 from hubq.store.assignment import publish_assignment
@@ -16,7 +17,9 @@ from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
 from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
+from hubq.store.dormant import Expired, Resting, expire_children, rest_children, wake_children
 from hubq.store.effects import Effects, Numbered
+from hubq.store.feeds import Published
 from hubq.store.keeps import KeptReply
 from hubq.store.keys import Keys
 from hubq.store.mailbox import (
@@ -44,10 +47,12 @@ from hubq.store.owners import (
 )
 from hubq.store.places import pass_children, want_place
 from hubq.store.quorum import settle_quorum
+from hubq.store.reminders import Later, Reminded, fire_reminders, send_reminders
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
 from hubq.store.results import keep_job, keep_result
 from hubq.store.saying import SayingLimits
 from hubq.store.sends import Sent
+from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Suspect, absolve_node, blame, end_watch, mark_tries
 
 KEPT = Kept(1000, 10, 60_000)
@@ -106,7 +111,8 @@ class World:
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
-            log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), KEPT_REPLY], numbered=Numbered("a", self.a, 7),
+            log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), *self.published(), KEPT_REPLY, *self.reminders()],
+            numbered=Numbered("a", self.a, 7),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
@@ -119,6 +125,29 @@ class World:
         self.raw("HDEL", self.keys.backlog(1), "roomy")  # (the start message counts for the first of the two)
         drafts = [("roomy", b""), ("full", b""), ("new", b"{}\n"), ("none", b"")]
         return [Sent("busy0", 1, child, "post", b"p", spec) for child, spec in drafts]
+
+    def reminders(self) -> list[Reminded]:
+        """Children of shard 0 set reminders and forget some; the child that ends has one."""
+        self.remind(0, "old0", "a", 5)
+        self.remind(0, "busy0", "b", 5_000)
+        return [
+            Reminded("busy0", "b"),
+            Reminded("busy0", "c", Timing(1, 60_000), "all", "post", b"p"),
+            Reminded("old0", "d", Timing(1)),
+        ]
+
+    def remind(self, shard: int, child: str, name: str, ms: int, how: str = "after") -> str:
+        """A client sets a reminder, or cancels one."""
+        self._seq += 1
+        reminders = {shard: [(self._seq, Later(child, name, how, ms, "post", b"p"))]}
+        (word,) = self.run(send_reminders(self.keys, "s", reminders, 60_000))
+        return str(word)
+
+    def published(self) -> list[Published]:
+        """Children of shard 0 publish: into a feed with an id that nothing can follow, one that has ended, and a new one."""
+        self.raw("XADD", self.keys.feed(0, "busy0"), f"{1 << 60}-1", "topic", "t", "data", "d")
+        self.raw("XADD", self.keys.feed(0, "idle0"), "5-1", "end", "1")
+        return [Published(child, 10, "topic", b"p") for child in ("busy0", "idle0", "old0")]
 
     def in_hand(self, node: str, incarnation: int) -> None:
         """Marks of shard 0: of what the crash of the node makes a dead letter, of what it counts, and of what was done."""
@@ -314,6 +343,68 @@ def drive_send_messages(world: World) -> None:
     }
     command = send_messages(world.keys, "s", messages, sender_ttl_ms=60_000, max_backlog=100)
     assert world.run(command) == ["ok", "partitioned since 5", "ok"]
+    spec = SpecRecord(name="Room", module="app", start_id="")
+    messages = {0: [(n, Outgoing("cast", f"new-{n}", "m", b"p", 0.0, False, spec)) for n in (14, 15)]}
+    command = send_messages(world.keys, "s", messages, sender_ttl_ms=60_000, max_backlog=100)
+    assert world.run(command) == ["partitioned since 5"] * 2
+    world.raw("DEL", world.keys.partitioned)
+    assert world.run(command) == ["ok", "ok"]
+    assert world.raw("HGET", world.keys.backlog(0), "new-14") == b"2"
+
+
+def asleep(world: World, *children: str, expires: int = 0) -> None:
+    """These are dormant in shard 0, and the first of them has a state."""
+    world.start(0, *children)
+    world.raw("DEL", world.keys.backlog(0), world.keys.mailbox(0))
+    world.raw("HSET", world.keys.msk(0), children[0], "1 attributes 0\ns")
+    resting = [Resting(child, "s:1", expires) for child in children]
+    assert world.run(rest_children(world.keys, 0, world.owner, resting)) == [True] * len(children)
+
+
+@drive
+def drive_rest_children(world: World) -> None:
+    asleep(world, "c", "d", expires=17)
+    assert world.raw("ZSCORE", world.keys.expiring(0), "c") == b"17"
+
+
+@drive
+def drive_wake_children(world: World) -> None:
+    asleep(world, "c", "d")
+    found = world.run(wake_children(world.keys, 0, world.owner, ["c", "d", "none"], again=False))
+    assert list(found) == ["c", "d"]
+    assert found["c"].state.data == b"s" and found["d"].state is None
+
+
+@drive
+def drive_expire_children(world: World) -> None:
+    asleep(world, "c", "d", expires=17)
+    world.raw("HSET", world.keys.backlog(0), "d", 1)
+    assert world.run(expire_children(world.keys, 0, world.owner)) == Expired(("c",), None)
+
+
+@drive
+def drive_send_reminders(world: World) -> None:
+    world.start(0, "c")
+    assert [world.remind(0, "c", name, 500) for name in ("x", "y")] == ["ok", "ok"]
+    assert [world.remind(0, "c", name, 0, "cancel") for name in ("x", "z")] == ["ok", "gone"]
+    assert world.remind(0, "c", "p", 1, "at").startswith("past ")
+    assert world.remind(0, "none", "x", 500) == "unknown"
+
+
+@drive
+def drive_fire_reminders(world: World) -> None:
+    world.start(0, "c", "full", "gone")
+    for child in ("c", "full", "gone"):
+        assert world.remind(0, child, "x", 0) == "ok"
+    said = [Reminded("c", "every", Timing(1, 60_000), "once", "post", b"p")]
+    (command,) = commit_shards(world.keys, [(0, None, world.owner, Effects(said=list(said)))])
+    assert world.run(command) == ["ok"]
+    world.raw("HSET", world.keys.backlog(0), "full", 9, "c", 0)
+    world.raw("HDEL", world.keys.children(0), "gone")
+    firing = world.run(fire_reminders(world.keys, 0, world.owner, 9))
+    assert firing is not None and (firing.fired, len(firing.malformed)) == (2, 1)
+    assert firing.now_ms < firing.next_ms <= firing.now_ms + 1_000
+    assert world.run(fire_reminders(world.keys, 0, Owner("b", 1, 1), 9)) is None
 
 
 @drive

@@ -30,7 +30,7 @@ from .script_drives import DRIVES, World
 
 READS = frozenset({
     "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "LLEN", "TIME", "XRANGE", "XREVRANGE", "ZRANGE",
-    "ZRANGEBYSCORE", "ZSCORE",
+    "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZSCORE",
 })  # fmt: skip
 #: What is read without being declared: a web app may not write these, and Redis asks for that right.
 ONLY_READ = {

@@ -238,6 +238,8 @@ def attacker(users: Users) -> SyncRedis:
 def test_a_client_neither_reads_nor_forges_states_and_messages(users: Users, attacker: SyncRedis) -> None:
     keys = users.keys
     for words in (
+        ("HGETALL", keys.dormant(0)), ("HGET", keys.dormant(0), "room-1"), ("HSET", keys.dormant(0), "room-1", "x"),
+        ("HDEL", keys.dormant(0), "room-1"), ("HSCAN", keys.dormant(0), "0"), ("ZADD", keys.expiring(0), 1, "room-1"),
         ("HGETALL", keys.msk(0)), ("HGET", keys.msk(0), "room-1"), ("HSET", keys.msk(0), "room-1", "x"), ("HVALS", keys.msk(0)),
         ("XRANGE", keys.mailbox(0), "-", "+"), ("XREAD", "STREAMS", keys.mailbox(0), "0"), ("XREVRANGE", keys.mailbox(0), "+", "-"),
         ("XRANGE", keys.dead(0), "-", "+"), ("XREAD", "STREAMS", keys.log(0), "0"), ("XADD", keys.log(0), "*", "x", "y"),

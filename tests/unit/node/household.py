@@ -9,9 +9,12 @@ from typing import Any, Self, cast
 
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook
+from hubq.core.middleware import Layers
 from hubq.hooks import HookBook
+from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler
 from hubq.node.children.kept_replies import KeptReplies
@@ -22,6 +25,9 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
+from hubq.node.children.reminders import Reminders
+from hubq.node.children.retries import Retries, Waiting
+from hubq.node.children.retrying import Retrying
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.services import ChildServices
@@ -87,17 +93,21 @@ class Household:
         self.pieces = Pieces(self.clock)
         self.ending = asyncio.Event()
         broken: asyncio.Queue[HostedChild] = asyncio.Queue()
+        waiting: asyncio.Queue[Waiting] = asyncio.Queue()
         self.saver = Saver(config, Sizes(config), self.background, self.queue)
         self.counters = Counters()
         self.failures = Failures(config, self.counters, events)
-        self.outcomes = Outcomes("a", self.queue, self.saver, self.failures)
+        self.failed_starts = FailedStarts()
+        self.outcomes = Outcomes("a", self.queue, self.saver, self.failures, self.failed_starts)
         self.endings = Endings(
             self.group, self.background, events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
         sayings = Sayings(self.standing, self.classes, 64, Sizes(config))
-        self.services = ChildServices("a", self.signals, self.saver, self.endings, sayings)
+        self.services = ChildServices(
+            "a", self.signals, self.saver, self.endings, sayings, Reminders(self.group, self.saver, Sizes(config))
+        )
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
         methods = methods or Methods()
@@ -107,14 +117,17 @@ class Household:
         )  # fmt: skip
         self.handler = Handler(
             self.standing, Sizes(config), methods, self.threads, self.outcomes, self.endings, self.failures,
-            self.reads, KeptReplies(self.group, self.outcomes), self.copy_states, self.quiet, self.ending, broken,
+            Retries(self.standing, self.counters, waiting, lambda: 0.5), self.reads, KeptReplies(self.group, self.outcomes),
+            self.copy_states, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
         self.lives = Lives(
             self.group, self.background, events, self.hooks, self.gate, self.register, self.cursors, self.queue,
             self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
+            Around("t", "a", Layers()),
         )  # fmt: skip
         self.mending = Mending(self.background, self.lives, broken)
+        self.retrying = Retrying(self.pumps, waiting)
         for kind in kinds:
             self.classes.register(kind)
         self.shard = Holding(0, Owner("a", 7, 3), recorder or NoRecorder())
@@ -132,12 +145,14 @@ class Household:
 
     async def __aenter__(self) -> Self:
         self.mending.start()
+        self.retrying.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:  # fmt: skip
         await self.mending.stop()
+        await self.retrying.stop()
         self.pumps.stop()
         await self.pumps.stopped(1.0)
         self.failures.stop()

@@ -8,7 +8,7 @@ from pathlib import Path
 from hubq.core.event_types import EVENT_TYPES
 
 ROOT = Path(__file__).resolve().parents[3]
-WRITTEN = re.compile(r"""(?:events\.add|_event)\(\s*["'](\w+)|'type', *'(\w+)'""")
+WRITTEN = re.compile(r"""(?:events\.add|_event)\(\s*["'](\w+)|["']type["'], *["'](\w+)["']""")
 
 
 def test_every_event_that_is_written_has_a_known_type() -> None:

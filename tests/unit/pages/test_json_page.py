@@ -21,6 +21,7 @@ from hubq.cli.main import app
 from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
+from hubq.core.reminders import Reminder
 from hubq.jobs.overview import JobLine, JobsOverview
 from hubq.store.dead_letters import DeadLetter
 
@@ -33,6 +34,7 @@ PRINTED: dict[str, list[type]] = {
     "mailbox show": [Mailbox, Waiting],
     "events": [Event],
     "doctor": [Finding],
+    "reminders": [Reminder],
     "check": [Found, Cause],
     "jobs": [JobsOverview, JobLine],
     "bench": [Figures],
@@ -93,5 +95,5 @@ def with_json(group: Any, name: str = "") -> set[str]:
 
 
 def test_no_listing_is_left_out() -> None:
-    assert set(documented()) == {*PRINTED, "state", "config", "dead list"}
+    assert set(documented()) == {*PRINTED, "state", "config", "dead list", "feed"}
     assert with_json(typer.main.get_command(app)) == {*documented(), "dead show"}

@@ -28,6 +28,7 @@ async def exposed() -> dict[str, tuple[str, frozenset[str]]]:
     try:
         interfere.count_pause(node, 0.004)
         node.counters.message_failed("Room", "post", "raised")
+        node.counters.message_retried("Room", "post")
         registry = CollectorRegistry()
         registry.register(NodeCollector(node))
         found: dict[str, tuple[str, frozenset[str]]] = {}

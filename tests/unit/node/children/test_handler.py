@@ -409,15 +409,26 @@ def test_a_child_that_has_ended_keeps_nothing_of_a_handler_that_raises() -> None
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(("method", "word"), [("leave", "ok"), ("leave_badly", "failed")])
-def test_a_child_that_stops_itself_answers_first(method: str, word: str) -> None:
+@pytest.mark.parametrize(("kind", "method", "word"), [(Room, "leave", "ok"), (Keeps, "leave_badly", "failed")])
+def test_a_child_that_stops_itself_answers_first(kind: type[Room], method: str, word: str) -> None:
     async def scenario() -> None:
-        async with Household(Room) as home:
-            hosted = home.child(Room)
+        async with Household(Room, Keeps) as home:
+            hosted = home.child(kind)
             home.pumps.offer(hosted, call(method))
             await ended(hosted)
             assert [said for said, _ in replies(home.shard.effects)] == [word]
             assert home.shard.effects.ended == {"room-1": "s:1"} and not home.shard.effects.states
+
+    asyncio.run(scenario())
+
+
+def test_a_stop_is_undone_with_its_message() -> None:
+    async def scenario() -> None:
+        async with Household(Room) as home:
+            hosted = home.child(Room)
+            await home.handled(hosted, call("leave_badly"))
+            assert [said for said, _ in replies(home.shard.effects)] == ["failed"]
+            assert not home.shard.effects.ended and hosted.life is Life.RUNNING
 
     asyncio.run(scenario())
 

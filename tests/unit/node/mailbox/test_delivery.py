@@ -8,6 +8,7 @@ import pytest
 
 from hubq.core.lifecycle import LifeEvent
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.reminder_times import ReminderTimes
 from hubq.node.mailbox.delivery import Delivery
 from hubq.store.mailbox import Message
 from tests.unit.node.fakes import a_holding
@@ -30,6 +31,9 @@ class Told:
     def refuse_unknown(self, holding: Holding, message: Message) -> None:
         self.got.append(("unknown", message.child))
 
+    def noted(self, holding: Holding, message: Message) -> None:
+        self.got.append(("noted", message.child))
+
     def bury(self, holding: Holding, message: Message, why: str) -> None:
         self.got.append(("buried", why))
 
@@ -44,7 +48,8 @@ class Delivering(Stage):
         super().__init__(queue_limit=2, queue_bytes=1000)
         self.told = Told()
         told = cast(Any, self.told)
-        self.delivery = Delivery(self.group.config, self.cursors, told, told, told, told, told, told)
+        self.times = ReminderTimes()
+        self.delivery = Delivery(self.group.config, self.cursors, told, told, told, told, told, told, self.times)
         self.room = self.child("room-1")
 
     def deliver(
@@ -121,3 +126,9 @@ def test_large_messages_fill_the_queue_before_its_number_does() -> None:
     stage.delivery.deliver(stage.shard, Message(b"5-0", "call", "room-1", "say", "1", "c", 0, b"x" * 2000))
     stage.deliver(entry="6-0")
     assert len(stage.told.got) == 1 and stage.shard.behind == {"room-1": b"5-0"}
+
+
+def test_the_time_of_a_reminder_is_for_the_owner_of_the_shard() -> None:
+    stage = Delivering()
+    stage.deliver("remind", child="")
+    assert stage.times.due(0) == [0] and stage.told.got == [("noted", "")]

@@ -74,7 +74,7 @@ class Starting(Household):
             self.group, self.background, self.hooks, self.gate, self.queue, self.cursors, self.builder,
             self.burials, self.endings, self.lives,
             Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
-            self.pieces, self.quiet,
+            self.pieces, self.failed_starts, self.quiet,
         )  # fmt: skip
 
     def _answer(self, command: Command[Any]) -> Any:

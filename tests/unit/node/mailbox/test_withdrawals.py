@@ -10,6 +10,7 @@ import pytest
 from hubq.core.child import Child
 from hubq.core.lifecycle import LifeEvent
 from hubq.core.messages import Withdraw
+from hubq.node.held.held_back import AnotherTry
 from hubq.node.held.holding import HostedChild
 from hubq.node.mailbox.withdrawals import COUNT, Withdrawals
 from hubq.store.mailbox import Message
@@ -27,6 +28,16 @@ class Outcomes:
         self.told.append((message.id, word, text))
 
 
+class Pumps:
+    """Remembers which children went on."""
+
+    def __init__(self) -> None:
+        self.resumed: list[str] = []
+
+    def resume(self, hosted: HostedChild) -> None:
+        self.resumed.append(hosted.child_id)
+
+
 def call(number: int, sender: str = "client", child: str = "room-1") -> Message:
     """A call of a client."""
     return Message(f"{number}-0".encode(), "call", child, "say", f"m{number}", sender, 0, b"")
@@ -42,9 +53,15 @@ class Asked(Stage):
 
     def __init__(self, kind: type[Child] = Child) -> None:
         super().__init__()
-        self.outcomes = Outcomes()
+        self.outcomes, self.pumps = Outcomes(), Pumps()
         self.withdrawals = Withdrawals(
-            self.group, self.background, self.register, self.cursors, self.queue, cast(Any, self.outcomes)
+            self.group,
+            self.background,
+            self.register,
+            self.cursors,
+            self.queue,
+            cast(Any, self.pumps),
+            cast(Any, self.outcomes),
         )
         self.room = self.child("room-1", kind=kind)
         for number in (5, 6, 7):
@@ -60,6 +77,19 @@ def test_a_call_that_waits_goes_and_its_caller_is_told_how_many_were_before_it()
     stage.withdrawals.withdraw(ask(6))
     assert stage.waiting() == ["m5", "m7"]
     assert stage.outcomes.told == [("m6", "overdue", "it still waited behind 1 message")]
+
+
+def test_a_call_that_waits_for_another_try_goes_and_holds_nothing_back_any_more() -> None:
+    stage = Asked()
+    stage.room.try_again(AnotherTry(stage.room.counts_try(b"5-0"), "OSError: no"))
+    stage.withdrawals.withdraw(ask(6))
+    assert stage.room.held_back is not None
+    stage.withdrawals.withdraw(ask(5))
+    assert stage.room.held_back is None
+    assert stage.outcomes.told[1] == (
+        "m5", "overdue", "it was tried 1 times, undone each time (OSError: no), and waited for another try"
+    )  # fmt: skip
+    assert stage.pumps.resumed == ["room-1", "room-1"]
 
 
 def test_the_message_in_hand_is_one_of_those_before_it() -> None:

@@ -37,7 +37,7 @@ class Joining(Stage):
         self.void_for: list[str] = []
         self.member = Member(
             self.group, self.background, cast(Any, self.events), self.hooks, self.plan_due, cast(Any, self.trials),
-            cast(Any, self), self.emptied, tags={"gpu": "yes"}, address="redis://box",
+            cast(Any, self), self.emptied, tags={"gpu": "yes"}, app_version="v1", address="redis://box",
         )  # fmt: skip
 
     def void(self, why: str) -> None:

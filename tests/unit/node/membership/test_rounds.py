@@ -56,6 +56,7 @@ class Bench:
     def __init__(self, answer: Callable[[Command[Any]], Any], doing: Doing | None = None, **settings: Any) -> None:
         self.clock = Clock()
         self.answer = answer
+        self.takes = 0.0  # each request, seconds
         self.asked: list[Command[Any]] = []
         self.told = Told()
         self.ended: list[int] = []
@@ -82,6 +83,7 @@ class Bench:
                 request = steps.throw(error) if error else steps.send(answers)  # type: ignore[arg-type]
                 answers = error = None
                 self.asked += request
+                self.clock.now += self.takes
                 try:
                     answers = [self.answer(command) for command in request]
                 except Exception as failed:
@@ -282,6 +284,36 @@ def test_the_account_of_a_blocked_node_says_since_when_and_in_what() -> None:
     bench.turn(1.0)
     last = [bytes(command.args[2]) for command in bench.asked if command.args[0] == "SET"][-1]  # type: ignore[arg-type]
     assert b"blocked" not in last
+
+
+def test_a_slow_redis_that_is_told_of_a_blocked_loop_does_not_cost_the_lease() -> None:
+    """Each request may take a third of the lease. A renewal without an answer, an event and an account were the whole of it."""
+    bench = Bench(answering(renewed()))
+    unanswered = 1
+
+    def slow(command: Command[Any]) -> Any:
+        nonlocal unanswered
+        if name_of(command) == "renew_lease" and unanswered:
+            unanswered -= 1
+            raise RedisUnavailable("no answer")
+        return answering(renewed())(command)
+
+    bench.turn(1.2, beats=False)
+    bench.clock.now += 0.25  # the next round renews, and finds the loop blocked
+    bench.answer, bench.takes = slow, 0.9 * bench.rounds.request_timeout
+    until = bench.clock.now + 10.0
+    while bench.clock.now < until:
+        pause = bench.round()
+        bench.clock.now += pause
+    assert not bench.told.lost_for
+    assert bench.events() == ["loop_blocked"], "told once Redis answers again"
+
+
+def test_while_redis_is_away_only_people_are_told_of_a_blocked_loop(caplog: Any) -> None:
+    bench = Bench(answering(RedisUnavailable("away")))
+    bench.turn(3.0, beats=False)
+    assert set(bench.names()) == {"renew_lease"}
+    assert any("x.block" in record.getMessage() for record in caplog.records)
 
 
 def test_a_process_that_was_stopped_has_no_blocked_loop() -> None:

@@ -1,0 +1,56 @@
+-- Moves reminders that are due into the mailbox of their shard. Asked by the shard's owner; done twice, it does nothing more.
+-- KEYS: owners, reminders due, what, names, mailbox, children, backlog
+-- ARGV: shard, line of its owner, most reminders, max backlog, ms after which one with a full mailbox is tried again,
+--       ms after which a tick is late for "skip"
+-- Returns: {"fenced"} | {"ok", now ms, when the next one is due ('' = there is none), how many messages were written, then the
+--          children and names that were malformed and are deleted}
+-- include: _time
+-- include: _reminders
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
+local r, now, fired, malformed = reminders_of(KEYS, 2), now_ms(), 0, {}
+local limit, again, grace = tonumber(ARGV[4]), integer(now + tonumber(ARGV[5])), tonumber(ARGV[6])
+local mailbox, children, backlog = KEYS[5], KEYS[6], KEYS[7]
+-- fire(due, every, late) -> whether a message is written, when it is due next (nil: it is gone). hubq/core/reminders.py.
+local function fire(due, every, late)
+  if every == 0 then return late ~= 'skip' or now - due <= grace end
+  if late == 'all' then return true, due + every end
+  local last = due + math.floor((now - due) / every) * every
+  return late ~= 'skip' or now - last <= grace, last + every
+end
+local function move(child, name, due, every, late, method, payload)
+  local sends, later = fire(tonumber(due), tonumber(every), late)
+  if sends then
+    if tonumber(redis.call('HGET', backlog, child) or 0) >= limit then
+      redis.call('ZADD', r.due, again, child .. '\n' .. name)
+      return
+    end
+    redis.call('XADD', mailbox, '*', 'kind', 'cast', 'child', child, 'method', method, 'id', 'reminder ' .. name .. '#0',
+      'reply_to', '', 'deadline', '0', 'payload', payload)
+    redis.call('HINCRBY', backlog, child, 1)
+    fired = fired + 1
+  end
+  if later then
+    set_reminder(r, child, name, integer(later), every, late, method, payload)
+  else
+    drop_reminder(r, child, name)
+  end
+end
+local due = redis.call('ZRANGEBYSCORE', r.due, '-inf', integer(now), 'LIMIT', 0, ARGV[3])
+-- A script that has written once may go on when the memory is full: what moves takes no more of it.
+if #due > 0 then redis.call('XDEL', mailbox, '0-0') end
+for _, member in ipairs(due) do
+  local child, name = string.match(member, '^([^\n]+)\n(.+)$')
+  local at, every, late, method, payload =
+    string.match(redis.call('HGET', r.what, member) or '', '^(%d+) (%d+) (%a+) ([^\n]*)\n(.*)$')
+  if child and at and #at < 16 and #every < 16 and redis.call('HEXISTS', children, child) == 1 then
+    move(child, name, at, every, late, method, payload)
+  else
+    redis.call('ZREM', r.due, member)
+    redis.call('ZREM', r.names, member)
+    redis.call('HDEL', r.what, member)
+    malformed[#malformed + 1] = member
+  end
+end
+local answer = {'ok', integer(now), redis.call('ZRANGE', r.due, 0, 0, 'WITHSCORES')[2] or '', fired}
+for _, member in ipairs(malformed) do answer[#answer + 1] = member end
+return answer
