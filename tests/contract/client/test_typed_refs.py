@@ -60,7 +60,8 @@ def test_calls_casts_and_options_of_both_halves(make_hub: Any) -> None:
             assert await room.call("read") == "third"
             assert await room.call(Room.wait, timeout=3.0) == 3.0, "it is the method's own"
             assert await room.options(timeout=5).call(Room.read) == "third"
-            with pytest.raises(CallTimeout, match=r"within 0\.05 s"):
+            # (Which of its texts depends on whether its turn came in time. With the usual 10 s both would be answered.)
+            with pytest.raises(CallTimeout):
                 await room.options(timeout=0.05).call(Room.sleep, 0.5)
             with pytest.raises(CallTimeout):
                 await hub.aio.ref("room-1").options(timeout=9).call("sleep", 0.5, timeout=0.01)
