@@ -93,7 +93,10 @@ def call(
     message_id = yield from send(
         hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation
     )
-    return (yield from outcome(hub, Begun(child_id, method, message_id, options), options.timeout))
+    replies = yield Collect([message_id], options.timeout)
+    if message_id in replies:
+        return answer_of(*replies[message_id], what=f"{child_id}.{method}")
+    return (yield from _overdue(hub, Begun(child_id, method, message_id, options)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +128,15 @@ def begin(
 
 def outcome(hub: HubContext, begun: Begun, timeout: float) -> Operation[Any]:
     """The result of a call, which has so many seconds left."""
+    replies = yield Collect([begun.message_id], timeout)
+    if begun.message_id in replies:
+        return answer_of(*replies[begun.message_id], what=begun.what)
+    return (yield from _overdue(hub, begun))
+
+
+def _overdue(hub: HubContext, begun: Begun) -> Operation[Any]:
+    """The time of a call is over: see to it that it is not run any more, if it was not."""
     child_id, message_id = begun.child_id, begun.message_id
-    replies = yield Collect([message_id], timeout)
-    if message_id in replies:
-        return answer_of(*replies[message_id], what=begun.what)
     what = f"{begun.what} did not answer within {begun.options.timeout:g} s"
     if begun.options.cancel_on_timeout:
         return (yield from _cancelled_late(hub, begun, what))

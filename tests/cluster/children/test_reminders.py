@@ -81,6 +81,7 @@ def test_reminders_are_set_replaced_and_taken_back_with_the_commit(make_hub: Any
     hubq_run(scenario())
 
 
+@pytest.mark.long
 def test_ticks_lie_on_a_grid_and_outlive_nodes(make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         async with Cluster(make_hub(shards=4)) as cluster:
@@ -230,6 +231,7 @@ class Bell(Child):
         return self.set_so_far, self.rang
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["kill", "freeze", "drain"])
 def test_each_rings_once_whatever_happens_to_the_nodes(make_hub: Any, hubq_run: Any, fault: str) -> None:
     async def scenario() -> None:
