@@ -19,6 +19,7 @@ from hubq.core.retry import Retry
 from hubq.core.spec import ChildSpec
 from hubq.errors import (
     AlreadyStarted,
+    BadArguments,
     CallCycle,
     CallFailed,
     CallTimeout,
@@ -88,6 +89,7 @@ __all__ = [
     "AsyncChildRef",
     "AsyncResumableJob",
     "AsyncTypedRef",
+    "BadArguments",
     "CallCycle",
     "CallFailed",
     "CallFuture",

@@ -74,7 +74,7 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
     states = PRESSING if state is None else (state,)
     with translated(hub.server):
         queue = hub.rq_queue
-        clock_queue = Queue(clock_queue_name(hub.hub_id), connection=queue.connection)
+        clock_queue = Queue(clock_queue_name(hub.hub_id), connection=queue.connection, serializer=queue.serializer)
         counts = {each: _count(queue, each) for each in STATES}
         counts["scheduled"] += _count(clock_queue, "scheduled")
         lines = [line for each in states for line in _of_queue(queue, "queue", each, most)]
@@ -118,12 +118,19 @@ def _of_queue(queue: Queue, kind: str, state: str, most: int) -> Iterator[JobLin
         if state == "queued"
         else _registry(queue, state).get_job_ids(0, most - 1, cleanup=False)  # cleaning up is for RQ's workers
     )
-    for job in Job.fetch_many(ids, queue.connection):
+    for job in Job.fetch_many(ids, queue.connection, serializer=queue.serializer):
         if job is not None:
             yield JobLine(
-                kind, job.id, job.func_name or "", state, _moment(_at(queue, job, state)), job.worker_name or "",
+                kind, job.id, _function_of(job), state, _moment(_at(queue, job, state)), job.worker_name or "",
                 reason=_reason(job) if state == "failed" else "",
             )  # fmt: skip
+
+
+def _function_of(job: Job) -> str:
+    try:
+        return job.func_name or ""
+    except Exception:  # what RQ kept of it cannot be read here
+        return "?"
 
 
 def _at(queue: Queue, job: Job, state: str) -> datetime | None:

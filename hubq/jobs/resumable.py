@@ -28,8 +28,8 @@ from hubq.core.spec import ChildSpec
 from hubq.errors import AlreadyStarted, ConfigError, HubqError, InvalidJob, NotSendable, RedisUnavailable
 from hubq.jobs.checks import DuplicateJob, checked_function, translated
 from hubq.jobs.names import MARK
-from hubq.store.codec import decode, encode
 from hubq.store.results import forget_result, keep_result, read_result
+from hubq.store.values import Values
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -65,6 +65,7 @@ class ResumableRun(FunctionChild):
     """A resumable job on its node; ``ctx`` of the function."""
 
     transient: ClassVar[tuple[str, ...]] = ("_args", "_kwargs", "_terms", "_began", "_kept")
+    outcome: tuple[str, bytes] | None
 
     def __init__(self, terms: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         super().__init__(*args, **kwargs)
@@ -74,18 +75,18 @@ class ResumableRun(FunctionChild):
         self.tries = 0
         self.spent = 0.0  # of this try, seconds, wherever it ran
         self.retry_at = 0.0
-        self.outcome: tuple[str, bytes] | None = None
+        self.outcome = None
 
     async def commit(self) -> None:
         """Save the state now; returns when it is in Redis. A retry begins from here."""
         self._account()
-        kept = encode(self.state)
+        kept = _values().encode_any(self.state)
         await super().commit()
         self._kept = kept
 
     async def run(self) -> None:
         """Try until there is an outcome; commit it; publish it."""
-        self._kept = encode(self.state)
+        self._kept = _values().encode_any(self.state)
         while self.outcome is None:
             if (wait := self.retry_at - time.time()) > 0:
                 await asyncio.sleep(wait)
@@ -98,7 +99,8 @@ class ResumableRun(FunctionChild):
         self._began = time.monotonic()
         try:
             async with asyncio.timeout(None if limit is None else max(0.0, limit - self.spent)) as clock:
-                value = await type(self).function(self, *self._args, **self._kwargs)
+                args, kwargs = _values().typed(type(self).function, self._args, self._kwargs, 1)
+                value = await type(self).function(self, *args, **kwargs)
             self.outcome = ("finished", self._encoded(value))
             self.state = State()  # nobody needs it any more
         except asyncio.CancelledError as error:
@@ -115,7 +117,7 @@ class ResumableRun(FunctionChild):
     async def _failed(self, error: BaseException) -> None:
         self.tries += 1
         self.spent = 0.0
-        state = decode(self._kept)
+        state = State(_values().decode_any(self._kept))
         if self.tries > self._terms.retries:
             trace = "".join(traceback.format_exception(error))
             self.outcome, self.state = (
@@ -138,9 +140,9 @@ class ResumableRun(FunctionChild):
 
     def _encoded(self, value: object) -> bytes:
         try:
-            return encode(value)
+            return _values().encode(value, type(self).function)
         except Exception as error:
-            raise NotSendable(f"the result cannot be pickled ({error}): return plain values") from error
+            raise NotSendable(f"the result cannot be sent ({error}): return plain values") from error
 
     async def cancel(self) -> None:
         """End it where it stands (the handle's ``cancel()``)."""
@@ -157,6 +159,10 @@ class ResumableRun(FunctionChild):
             except RedisUnavailable as error:
                 log.warning("the result of job %s waits: %s", self.child_id, error)
             await asyncio.sleep(PAUSE)
+
+
+def _values() -> Values:
+    return current_hub().driver.context.values
 
 
 def _told(kind: str, message: str, trace: str) -> bytes:

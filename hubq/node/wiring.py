@@ -202,9 +202,10 @@ class Wiring:
             group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
-        sayings = Sayings(self.standing, hub.classes, config.shards, self.sizes)
+        values = hub.driver.context.values
+        sayings = Sayings(self.standing, values, config.shards, self.sizes)
         reminders = Reminders(group, self.saver, self.sizes)
-        services = ChildServices(name, self.signals, self.saver, self.endings, sayings, reminders)
+        services = ChildServices(name, values, self.signals, self.saver, self.endings, sayings, reminders)
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)
         self.arriving = CountedBuilder(self.builder, self.failed_builds)

@@ -12,7 +12,6 @@ from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import send
 from hubq.errors import CallTimeout, JobFailed, NoSuchJob, UnknownChild
-from hubq.store.codec import decode, encode_arguments
 from hubq.store.command import plain
 from hubq.store.keys import owner_field
 from hubq.store.owners import Owner
@@ -46,7 +45,7 @@ def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
         wait = min(left, SLICE)
         (kept,) = yield Fetch([read_result(hub.keys, job_id, max(1, math.ceil(wait * 1000)))])
         if kept is not None:
-            return _value(job_id, *kept)
+            return _value(hub, job_id, *kept)
         left -= wait
         if left <= 0:
             status = yield from status_of(hub, job_id)
@@ -54,9 +53,9 @@ def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
         yield from status_of(hub, job_id)  # raises if there is nothing to wait for
 
 
-def _value(job_id: str, status: str, payload: bytes) -> Any:
+def _value(hub: HubContext, job_id: str, status: str, payload: bytes) -> Any:
     if status == "finished":
-        return decode(payload)
+        return hub.values.decode(payload)
     error = msgspec.json.decode(payload)
     said = (
         f"job {job_id} {status}: {error['type']}: {error['message']}" if error["type"] else f"job {job_id} was canceled"
@@ -67,7 +66,7 @@ def _value(job_id: str, status: str, payload: bytes) -> Any:
 def cancel_of(hub: HubContext, job_id: str) -> Operation[bool]:
     """Ask for the end of a job. False: it has ended already."""
     try:
-        yield from send(hub, job_id, "cancel", encode_arguments((), {}, job_id), timeout=0, reply=False)
+        yield from send(hub, job_id, "cancel", hub.values.encode_arguments((), {}, job_id), timeout=0, reply=False)
     except UnknownChild:
         yield from status_of(hub, job_id)
         return False

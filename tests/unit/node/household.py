@@ -53,6 +53,7 @@ from hubq.store.mailbox import Message, read_reply
 from hubq.store.owners import Owner
 from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
+from hubq.store.values import DataValues, PickledValues
 from tests.unit.node.fakes import Clock, FakeEvents, FakeRedis, a_group
 
 #: Far in the future, ms of Redis TIME.
@@ -74,7 +75,7 @@ class Household:
 
     def __init__(
         self, *kinds: type[Child], heard: frozenset[str] = frozenset(), all_active: bool = False, closed: bool = False,
-        methods: Methods | None = None, recorder: Any = None, **settings: Any,
+        methods: Methods | None = None, recorder: Any = None, codec: str = "pickle", **settings: Any,
     ) -> None:  # fmt: skip
         self.clock, self.redis = Clock(), FakeRedis()
         self.group = a_group(self.redis, self.clock, **settings)
@@ -104,9 +105,16 @@ class Household:
             self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
-        sayings = Sayings(self.standing, self.classes, 64, Sizes(config))
+        values = PickledValues() if codec == "pickle" else DataValues()
+        sayings = Sayings(self.standing, values, 64, Sizes(config))
         self.services = ChildServices(
-            "a", self.signals, self.saver, self.endings, sayings, Reminders(self.group, self.saver, Sizes(config))
+            "a",
+            values,
+            self.signals,
+            self.saver,
+            self.endings,
+            sayings,
+            Reminders(self.group, self.saver, Sizes(config)),
         )
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
