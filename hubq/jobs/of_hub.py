@@ -52,7 +52,7 @@ class JobsOfHub:
     def _queues(self) -> tuple[int, Queue, KeyedQueue]:
         with self._lock:
             if self._known is None or self._known[0] != os.getpid():
-                connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
+                connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
                 keyed = KeyedQueue(self.queue_name, connection=connection, provisional=True)
                 self._known = (os.getpid(), Queue(self.queue_name, connection=connection), keyed)
             return self._known
@@ -72,7 +72,7 @@ class JobsOfHub:
         checked_function(function)
         checked_options(kwargs)
         key = kwargs.pop("key", None)
-        with translated(self._hub.server):
+        with translated(self._hub.jobs_server):
             if _needs_clock(kwargs):
                 self.start_clock()
             if key is not None:
@@ -91,7 +91,7 @@ class JobsOfHub:
         checked_function(function)
         checked_options(kwargs)
         self.start_clock()
-        with translated(self._hub.server):
+        with translated(self._hub.jobs_server):
             job: Job = self.rq_queue.enqueue_at(when, function, *args, **kwargs)
             return job
 
@@ -103,7 +103,7 @@ class JobsOfHub:
     def _clock_job(self, when: datetime, function: Any, *args: Any) -> Job:
         checked_time(when)
         self.start_clock()
-        with translated(self._hub.server):
+        with translated(self._hub.jobs_server):
             queue = Queue(clock_queue_name(self._hub.hub_id), connection=self.rq_queue.connection)
             job: Job = queue.enqueue_at(when, function, args=args, kwargs={})
             return job

@@ -72,7 +72,7 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
     if state is not None and state not in ALL_STATES:
         raise InvalidJob(f"no job is ever {state!r}: give one of {', '.join(ALL_STATES)}")
     states = PRESSING if state is None else (state,)
-    with translated(hub.server):
+    with translated(hub.jobs_server):
         queue = hub.rq_queue
         clock_queue = Queue(clock_queue_name(hub.hub_id), connection=queue.connection)
         counts = {each: _count(queue, each) for each in STATES}

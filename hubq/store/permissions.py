@@ -13,8 +13,8 @@ from hubq.store.scripts import SCRIPTS
 
 ROLES = ("worker", "client", "inspector")
 
-#: What every connection takes.
-CONNECTING = ("auth", "hello", "ping", "select", "client|setname")
+#: What every connection takes. (On a Redis Cluster it asks first who has the slot of the hub.)
+CONNECTING = ("auth", "hello", "ping", "select", "client|setname", "cluster|slots")
 
 # -- worker ---------------------------------------------------------------------------------------------------------
 
