@@ -17,7 +17,16 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError, TryAgainError
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    ClusterDownError,
+    MovedError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
@@ -188,6 +197,8 @@ class SlotMap:
         for node in self._nodes:
             try:
                 said = yield node
+            except (AuthenticationError, NoPermissionError) as error:
+                raise AuthenticationError(f"{error} (CLUSTER SLOTS at {node[0]}:{node[1]})") from None
             except ResponseError as error:
                 if "cluster support disabled" in str(error):
                     raise NoCluster(f"{node[0]}:{node[1]} is no Redis Cluster") from None

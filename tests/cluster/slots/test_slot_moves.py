@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
 
 from hubq import Hub
-from hubq.store.embedded import find_server
 from hubq.store.embedded_cluster import EmbeddedCluster
 from hubq.store.slots import slot_of
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, probe
-from tests.real_redis import no_real_redis
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 CHILDREN = [f"c{n}" for n in range(12)]
-
-
-@pytest.fixture(scope="module")
-def three() -> Iterator[EmbeddedCluster]:
-    """Three primaries."""
-    if find_server()[0] is None:
-        no_real_redis()
-    with EmbeddedCluster(3) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def with_replicas() -> Iterator[EmbeddedCluster]:
-    """Three primaries, each with a replica."""
-    if find_server()[0] is None:
-        no_real_redis()
-    with EmbeddedCluster(3, replicas=1) as cluster:
-        yield cluster
 
 
 class Load:
