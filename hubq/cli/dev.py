@@ -14,7 +14,7 @@ from hubq.cli.loading import App, RedisUrl, load_hub
 from hubq.cli.output import say
 from hubq.config import checked_name
 from hubq.errors import ConfigError
-from hubq.logs import LogFormat, set_up_logging
+from hubq.logs import LogFormat, LogLevel, LogSettings, set_up_logging
 from hubq.store.embedded import EmbeddedServer, find_server
 
 #: Where hubq looks for Redis if nothing is said: with this port nothing needs to be said in other terminals, either.
@@ -36,7 +36,7 @@ def dev_command(
     from hubq.cli.reload import run_reloading  # it says what to install
 
     checked_name("node name", name)
-    set_up_logging(verbose, LogFormat.TEXT)
+    set_up_logging(LogSettings(LogLevel.INFO, LogFormat.TEXT, verbose))
     hub = load_hub(app, redis)
     with a_redis(redis) as url:
         if url is not None:

@@ -44,10 +44,7 @@ def delete_hub_command(
             f"no hub {opened.hub_id!r} in Redis at {opened.server.address}: hubq hubs lists those there are"
         )
     if workers := sorted(node.name for node in opened.nodes() if node.lease > 0):
-        raise HubqError(
-            f"hub {opened.hub_id!r} is served by {', '.join(workers[:5])}: drain its workers first "
-            f"(hubq drain {opened.hub_id} {workers[0]})"
-        )
+        raise HubqError(f"hub {opened.hub_id!r} is served by {', '.join(workers[:5])}: hubq drain them first")
     if not yes:
         children = opened.inspect.glance(0).children
         what = f"hub {opened.hub_id} at {opened.server.address} with {children:,} {'child' if children == 1 else 'children'}"

@@ -61,7 +61,7 @@ def test_from_init_to_delete_hub(tmp_path: Path) -> None:
         line("node dev is ready")
         assert hubq("call", "shop", "ann", "add", "2", cwd=shop, redis=redis) == "22\n"
         assert hubq("hubs", cwd=shop, redis=redis).splitlines()[1].split() == ["shop", "64", "dev"]
-        assert "is served by dev: drain its workers first" in hubq(
+        assert "is served by dev: hubq drain them first" in hubq(
             "delete-hub", "shop", "--yes", cwd=shop, redis=redis, code=1
         )
         dev.send_signal(signal.SIGINT)
@@ -91,7 +91,9 @@ def test_delete_hub_asks(tmp_path: Path) -> None:
         known = {**WITHOUT_REDIS, "HUBQ_REDIS_URL": server.url}
         subprocess.run([sys.executable, "app.py"], cwd=tmp_path, env=known, check=True, timeout=60)
         line = hubq("delete-hub", "old", cwd=tmp_path, redis=server.url, code=2, says="y\n")
-        assert "nobody is there to ask whether to delete hub old" in line and "with 2 children" in line  # the clock is one
+        assert (
+            "nobody is there to ask whether to delete hub old" in line and "with 2 children" in line
+        )  # the clock is one
         assert re.fullmatch(
             r"hub old deleted: \d+ keys, 2 jobs\n", hubq("delete-hub", "old", "-y", cwd=tmp_path, redis=server.url)
         )

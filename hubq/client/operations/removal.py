@@ -42,6 +42,5 @@ def _delete(hub: HubContext, victims: list[str]) -> Operation[None]:
     if word == "served":
         names = [node.name for node in (yield from nodes(hub)) if node.lease > 0]
         raise HubqError(
-            f"hub {hub.keys.hub_id!r} is served by {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}: drain its workers "
-            f"first (hubq drain {hub.keys.hub_id} {names[0] if names else 'NODE'})"
+            f"hub {hub.keys.hub_id!r} is served by {', '.join(names[:5])} by now: hubq drain them, and delete again"
         )

@@ -28,7 +28,7 @@ def test_nothing_is_left_of_it_and_all_of_its_neighbour(make_hub: Any, server: A
                 await hub.aio.start_child(child, LedgerChild)
                 await hub.aio.ref(child).call("record", "s", 1)
             await asyncio.to_thread(other.start_child, "c", LedgerChild)
-            with pytest.raises(HubqError, match=f"is served by a: drain its workers first .hubq drain {hub.hub_id} a"):
+            with pytest.raises(HubqError, match="is served by a by now: hubq drain them, and delete again"):
                 await asyncio.to_thread(hub.driver.drive, delete_hub(hub.driver.context))
             assert await hub.aio.ref("x").call("entries") == {"s": [1]}, "nothing was deleted"
             await cluster.drain("a")
