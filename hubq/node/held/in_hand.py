@@ -19,6 +19,7 @@ class InHand:
 
     __slots__ = (
         "in_thread",
+        "jobs",
         "killed",
         "mark",
         "message",
@@ -67,6 +68,11 @@ class InHand:
     def stop_child(self) -> None:
         """The child ends with this message, unless the message is undone."""
         self.stops = True
+
+    def counts_job(self) -> int:
+        """The handler enqueues one more job. How many there are by now."""
+        self.jobs: int = getattr(self, "jobs", 0) + 1  # (most messages have none)
+        return self.jobs
 
     # -- who calls (hubq.client.asking.calling) ----------------------------------------------------------------------
 
