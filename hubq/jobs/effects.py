@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rq import Queue
 from rq.job import Job, JobStatus
@@ -45,6 +45,18 @@ NOT_HERE = {
     "pipeline": "the job leaves with the commit",
     "rate_limit": "RQ cannot enqueue such a job in one transaction",
 }
+
+
+class Transaction(Protocol):
+    """redis-py's pipeline, as far as it is needed here: what comes before ``multi`` is done at once."""
+
+    def watch(self, *names: str) -> object: ...
+
+    def exists(self, *names: str) -> object: ...
+
+    def xadd(self, name: str, fields: dict[str, str | int | bytes]) -> object: ...
+
+    def hincrby(self, name: str, field: str, amount: int) -> object: ...
 
 
 # -- in the handler ----------------------------------------------------------------------------------------------------
@@ -179,17 +191,17 @@ def _restored(queue: Queue, waiting: WaitingJob) -> Job:
     return job
 
 
-def _known(pipe: Any, job: Job) -> bool:
+def _known(pipe: Transaction, job: Job) -> bool:
     pipe.watch(job.key)
     return bool(pipe.exists(job.key))
 
 
-def _send_on(hub: Hub, pipe: Any, shard: int, waiting: WaitingJob) -> None:
+def _send_on(hub: Hub, pipe: Transaction, shard: int, waiting: WaitingJob) -> None:
     """The message to the child of the key goes into the outbox of this shard, as that of any child does."""
     child = PREFIX + waiting.key
     record = operations.record_of(ChildSpec(child, HubqKeyedJobs, metadata={"key": waiting.key}), hub.classes)
     outbox, held = hub.keys.outbox_keys(shard)
-    message: dict[str, Any] = {
+    message: dict[str, str | int | bytes] = {
         "shard": shard_of(child, hub.config.shards),
         "sender": waiting.sender,
         "child": child,

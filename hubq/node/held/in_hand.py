@@ -40,6 +40,8 @@ class InHand:
     """The envelope to save with it; None: the saved state stays as it is."""
     mark: str
     """Of a message with a key that is run: what stands for its method and arguments."""
+    jobs: int
+    """Of one that enqueues jobs: how many."""
     repeated: bool
     """Of such a one: its outcome is kept already."""
 
@@ -71,7 +73,7 @@ class InHand:
 
     def counts_job(self) -> int:
         """The handler enqueues one more job. How many there are by now."""
-        self.jobs: int = getattr(self, "jobs", 0) + 1  # (most messages have none)
+        self.jobs = self.jobs + 1 if hasattr(self, "jobs") else 1  # (most messages have none)
         return self.jobs
 
     # -- who calls (hubq.client.asking.calling) ----------------------------------------------------------------------

@@ -347,12 +347,12 @@ async def test_while_rq_refuses_jobs_wait_and_the_node_says_so(make_hub: Any, ca
         connection = hub.rq_queue.connection
         connection.set(hub.rq_queue.key, "spoilt")
         await hub.aio.ref("clerk").call("record", "ann", 1)
-        await eventually(lambda: a.wiring.job_forwarder.reason != "", what="the node knows")
-        assert a.wiring.job_forwarder.waiting == 1
+        await eventually(lambda: a.pulse.vitals.jobs_refused != "", what="the node knows")
+        assert a.pulse.vitals.jobs_waiting == 1
         assert "cannot be put into RQ, and wait" in caplog.text
         connection.delete(hub.rq_queue.key)
         await in_rq(hub, "clerk", 1)
-        await eventually(lambda: a.wiring.job_forwarder.reason == "", what="it is well again")
+        await eventually(lambda: a.pulse.vitals.jobs_refused == "", what="it is well again")
 
 
 @awaited
