@@ -203,7 +203,7 @@ class Wiring:
         self.failed_starts = FailedStarts()
         self.outcomes = Outcomes(name, self.queue, self.saver, self.failures, self.failed_starts)
         self.endings = Endings(
-            group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
+            group, background, self.events, self.gathered, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
         sayings = Sayings(self.standing, hub.classes, config.shards, self.sizes)
@@ -294,7 +294,7 @@ class Wiring:
         self.batches = Batches(group, background, self.register, self.endings)
         self.under_way = UnderWay()
         self.ahead = AheadBuilt(group, self.events, self.gathered, self.arriving, hub.migration, self.pieces)
-        account = Account(self.standing, self.events, self.hooks, self.counters)
+        account = Account(self.standing, self.events, self.gathered, self.hooks, self.counters)
         self.entrance = Entrance(self.arriving, self.parking, self.lives, self.start_trials, self.copies)
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
@@ -383,7 +383,7 @@ class Wiring:
         group, background = self.group, self.background
         burials = Burials(group.node_name, group.config, self.queue, self.reports)
         self.starts = Starts(
-            group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
+            group, background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
             self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces,
             self.failed_starts, self.quiet,
         )  # fmt: skip

@@ -225,7 +225,7 @@ class HostedChild(KeptState):
         assert self.queue is not None
         message = self.queue.popleft()
         self.queued_bytes -= len(message.payload)
-        self.in_hand = in_hand = InHand(message, task)
+        self.in_hand = in_hand = InHand(message, task, self.record.name)
         return in_hand
 
     def hand_empty(self) -> None:

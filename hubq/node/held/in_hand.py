@@ -18,6 +18,7 @@ class InHand:
     """
 
     __slots__ = (
+        "child_class",
         "in_thread",
         "jobs",
         "killed",
@@ -45,8 +46,9 @@ class InHand:
     repeated: bool
     """Of such a one: its outcome is kept already."""
 
-    def __init__(self, message: Message, task: asyncio.Task[Any] | None = None) -> None:
+    def __init__(self, message: Message, task: asyncio.Task[Any] | None = None, child_class: str = "") -> None:
         self.message = message
+        self.child_class = child_class
         self.task = task
         self.in_thread = False
         self.undone = False
@@ -76,12 +78,27 @@ class InHand:
         self.jobs = self.jobs + 1 if hasattr(self, "jobs") else 1  # (most messages have none)
         return self.jobs
 
-    # -- who calls (hubq.client.asking.calling) ----------------------------------------------------------------------
+    # -- who calls, and who logs (hubq.client.asking.calling) ---------------------------------------------------------
 
     @property
     def child_id(self) -> str:
         """Its child."""
         return self.message.child
+
+    @property
+    def method(self) -> str:
+        """Its method."""
+        return self.message.method
+
+    @property
+    def message_id(self) -> str:
+        """Its id."""
+        return self.message.id
+
+    @property
+    def job_id(self) -> str:
+        """A message is no job."""
+        return ""
 
     @property
     def chain(self) -> tuple[Waiting, ...]:

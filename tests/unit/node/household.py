@@ -105,9 +105,10 @@ class Household:
         self.counters = Counters()
         self.failures = Failures(config, self.counters, events)
         self.failed_starts = FailedStarts()
+        self.gathered = GatheredLog()
         self.outcomes = Outcomes("a", self.queue, self.saver, self.failures, self.failed_starts)
         self.endings = Endings(
-            self.group, self.background, events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
+            self.group, self.background, events, self.gathered, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.pieces, self.quiet,
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
@@ -123,7 +124,7 @@ class Household:
             Reminders(self.group, self.saver, Sizes(config)),
         )
         self.builder = Builder(self.services, self.classes, self.hooks)
-        self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
+        self.parking = Parking(self.services, events, self.gathered, self.queue, self.quiet)
         methods = methods or Methods()
         self.reads = Reads(
             self.standing, self.background, Sizes(config), methods, self.threads, self.outcomes, self.failures,
