@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, ov
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
+from hubq.client.operations.resumable_jobs import progress_of_any
+from hubq.core.progress import Progress
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import InvalidJob
 
@@ -113,6 +115,10 @@ def _after(delay: timedelta | float) -> datetime:
     if isinstance(delay, bool) or not isinstance(delay, (timedelta, int, float)):
         raise InvalidJob(f"{delay!r} is no delay: give seconds, or a timedelta")
     return datetime.now().astimezone() + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
+
+
+def _id_of(job: Job | ResumableJob | AsyncResumableJob | str) -> str:
+    return job if isinstance(job, str) else job.id
 
 
 class JobMethods:
@@ -240,6 +246,13 @@ class JobMethods:
         """A resumable job by its id: its ``status``, ``result(timeout)`` and ``cancel()``."""
         return ResumableJob(self.driver, job_id)
 
+    def job_progress(self, job: Job | ResumableJob | str) -> Progress | None:
+        """What a job of any kind has told of its progress; give the job, or its id. None: nothing yet.
+
+        Raises :class:`~hubq.errors.NoSuchJob`.
+        """
+        return self.driver.drive(progress_of_any(self.driver.context, _id_of(job)))
+
     @overload
     def job(self, function: Callable[P, R_co]) -> JobFunction[P, R_co]: ...
 
@@ -293,6 +306,10 @@ class AsyncJobMethods:
     def resumable_job(self, job_id: str) -> AsyncResumableJob:
         """See :meth:`Hub.resumable_job`; all of it awaits (``await job.status()``)."""
         return AsyncResumableJob(self.driver, job_id)
+
+    async def job_progress(self, job: Job | AsyncResumableJob | str) -> Progress | None:
+        """See :meth:`Hub.job_progress`."""
+        return await self.driver.drive(progress_of_any(self.driver.context, _id_of(job)))
 
     @overload
     async def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> AsyncResumableJob: ...
