@@ -20,6 +20,7 @@ class InHand:
     __slots__ = (
         "child_class",
         "in_thread",
+        "jobs",
         "killed",
         "mark",
         "message",
@@ -40,6 +41,8 @@ class InHand:
     """The envelope to save with it; None: the saved state stays as it is."""
     mark: str
     """Of a message with a key that is run: what stands for its method and arguments."""
+    jobs: int
+    """Of one that enqueues jobs: how many."""
     repeated: bool
     """Of such a one: its outcome is kept already."""
 
@@ -69,6 +72,11 @@ class InHand:
     def stop_child(self) -> None:
         """The child ends with this message, unless the message is undone."""
         self.stops = True
+
+    def counts_job(self) -> int:
+        """The handler enqueues one more job. How many there are by now."""
+        self.jobs = self.jobs + 1 if hasattr(self, "jobs") else 1  # (most messages have none)
+        return self.jobs
 
     # -- who calls, and who logs (hubq.client.asking.calling) ---------------------------------------------------------
 
