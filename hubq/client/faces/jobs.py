@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.client.operations.resumable_jobs import progress_of_any
 from hubq.core.progress import Progress
@@ -198,16 +199,19 @@ class JobMethods:
 
         Raises :class:`~hubq.errors.NotImportable`, :class:`~hubq.errors.InvalidJob` (RQ refuses the options),
         :class:`~hubq.errors.InvalidKey`, :class:`~hubq.errors.DuplicateJob`, :class:`~hubq.errors.MailboxFull`,
-        :class:`~hubq.errors.RedisUnavailable`.
+        :class:`~hubq.errors.RedisUnavailable`, :class:`~hubq.errors.WaitsInEventLoop`.
         """
+        refuse_in_event_loop()
         return self.jobs.enqueue(function, args, kwargs)
 
     def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a job after a ``timedelta``, or so many seconds. See :meth:`enqueue`."""
+        refuse_in_event_loop()
         return self.jobs.enqueue_at(_after(delay), function, args, kwargs)
 
     def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a job at a time (without a time zone: local time). See :meth:`enqueue`."""
+        refuse_in_event_loop()
         return self.jobs.enqueue_at(when, function, args, kwargs)
 
     def start_child_in(
@@ -221,6 +225,7 @@ class JobMethods:
         **kwargs: Any,
     ) -> Job:
         """Start a child after a ``timedelta``, or so many seconds. The answer is the RQ ``Job`` that will do so."""
+        refuse_in_event_loop()
         spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
         return self.jobs.start_child_at(_after(delay), spec)
 
@@ -235,6 +240,7 @@ class JobMethods:
         **kwargs: Any,
     ) -> Job:
         """Start a child at a time (without a time zone: local time). See :meth:`start_child_in`."""
+        refuse_in_event_loop()
         return self.jobs.start_child_at(when, ChildSpec(child_id, target, args, kwargs, metadata or {}, restart))
 
     def cron(
