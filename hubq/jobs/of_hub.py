@@ -23,6 +23,7 @@ from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
 from hubq.jobs.keyed import enqueue_keyed
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
+from hubq.jobs.progress import QueuedJob
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ class JobsOfHub:
         with self._lock:
             if self._known is None or self._known[0] != os.getpid():
                 connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
-                keyed = KeyedQueue(self.queue_name, connection=connection, provisional=True)
-                self._known = (os.getpid(), Queue(self.queue_name, connection=connection), keyed)
+                keyed = KeyedQueue(self.queue_name, connection=connection, job_class=QueuedJob, provisional=True)
+                queue = Queue(self.queue_name, connection=connection, job_class=QueuedJob)
+                self._known = (os.getpid(), queue, keyed)
             return self._known
 
     def close(self) -> None:

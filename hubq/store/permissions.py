@@ -68,7 +68,7 @@ OPERATOR_SCRIPTS = frozenset({"delete_keys", "drain_node", "intervene", "replay_
 #: What a web app may read.
 CLIENT_READ_KEYS = (
     "config", "nodes", "leases", "epoch", "owners", "pins", "pins_epoch", "stragglers", "partitioned", "quorum",
-    "assignment", "events", "static", "shard:*:children", "shard:*:backlog", "shard:*:parked", "shard:*:replicas",
+    "assignment", "events", "static", "shard:*:children", "shard:*:backlog", "shard:*:parked", "shard:*:progress", "shard:*:replicas",
     "shard:*:batches", "shard:*:feed:*", "batch:*", "result:*", "sender:*", "node:*:vitals",
 )  # fmt: skip
 CLIENT_READS = (
