@@ -68,6 +68,9 @@ class _Nowhere:
     def says(self, *_: object) -> None:
         self._refuse()
 
+    def enqueues(self, *_: object) -> str:
+        self._refuse()
+
     def publishes(self, *_: object) -> None:
         self._refuse()
 
@@ -76,6 +79,9 @@ class _Nowhere:
 
     def forgets(self, *_: object) -> None:
         self._refuse()
+
+    def progresses(self, *_: object) -> None:
+        """Nobody sees it."""
 
     async def reminders(self) -> list[Reminder]:
         self._refuse()
