@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -119,8 +120,15 @@ def test_redis_keeps_what_it_is_given() -> None:
 # -- hubq deploy -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", ["1.28", kubernetes_validate.latest_version()])
+def validator() -> Any:
+    """The schemas of Kubernetes, as PyPI has them. (A laptop whose environment is older does without.)"""
+    name = "kubernetes_validate"
+    return import_module(name) if os.environ.get("CI") else pytest.importorskip(name)
+
+
+@pytest.mark.parametrize("version", ["1.28", "1.33"])
 def test_kubernetes_takes_all_that_is_printed(version: str) -> None:
+    kubernetes_validate = validator()
     assert [each["kind"] for each in MANIFESTS] == ["Deployment", "PodDisruptionBudget", "NetworkPolicy"]
     for manifest in MANIFESTS:
         kubernetes_validate.validate(manifest, version, strict=True)
