@@ -27,6 +27,7 @@ EVENT_TYPES: dict[str, str] = {
     "child_restarted": "the run() of a child has ended, and began again",
     "child_revived": "a child whose start took workers down is tried again",
     "child_stopped": "a child has ended for good",
+    "child_expired": "a dormant child has ended: it had no message for expire_after",
     "child_wanted": "a child is wanted on a certain worker",
     "child_pinned": "a child did not go with its shard",
     "child_migrated": "a single child has moved",
