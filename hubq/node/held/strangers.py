@@ -18,6 +18,20 @@ class Stranger:
         self.messages: list[Message] = []
         self.left: bytes | None = None
 
+    def keep(self, message: Message, limit: int) -> None:
+        """One more message; only ``limit`` of them are kept in memory."""
+        if self.left is not None:
+            return
+        if len(self.messages) < limit:
+            self.messages.append(message)
+        else:
+            self.left = self.messages[-1].entry
+
+    def leave(self, after: bytes) -> None:
+        """Those past this entry are left in the mailbox."""
+        if self.left is None:
+            self.left = after
+
 
 class Strangers:
     """The children that are to be asked for, by holding. ``limit``: most messages of one child in memory."""
@@ -30,19 +44,12 @@ class Strangers:
 
     def add(self, holding: Holding, message: Message) -> None:
         """Keep a message until it is known whether its child is dormant."""
-        stranger = self._of(holding, message.child)
-        if stranger.left is None:
-            if len(stranger.messages) < self._limit:
-                stranger.messages.append(message)
-            else:
-                stranger.left = stranger.messages[-1].entry
+        self._of(holding, message.child).keep(message, self._limit)
         self.bell.ring()
 
     def leave(self, holding: Holding, child: str, after: bytes) -> None:
         """Its messages past this entry are read again when it is here."""
-        stranger = self._of(holding, child)
-        if stranger.left is None:
-            stranger.left = after
+        self._of(holding, child).leave(after)
         self.bell.ring()
 
     def _of(self, holding: Holding, child: str) -> Stranger:

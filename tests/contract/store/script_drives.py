@@ -18,7 +18,15 @@ from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
 from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
-from hubq.store.dormant import Expired, Resting, expire_children, read_expiring, read_next_expiry, rest_children, wake_children
+from hubq.store.dormant import (
+    Expired,
+    Resting,
+    expire_children,
+    read_expiring,
+    read_next_expiry,
+    rest_children,
+    wake_children,
+)
 from hubq.store.effects import Effects, Numbered
 from hubq.store.feeds import Published
 from hubq.store.keeps import KeptReply
@@ -388,7 +396,9 @@ def drive_expire_children(world: World) -> None:
     assert children == ["c", "d"]
     assert world.run(expire_children(world.keys, 0, world.owner, [*children, "none"])) == Expired(("c",), None)
     asleep(world, "e", expires=17)
-    world.raw("XADD", world.keys.feed(0, "e"), "9999999999999999-1", "topic", "t", "data", "d")  # hubq has not written that
+    world.raw(
+        "XADD", world.keys.feed(0, "e"), "9999999999999999-1", "topic", "t", "data", "d"
+    )  # hubq has not written that
     assert world.run(expire_children(world.keys, 0, world.owner, ["e"])) == Expired(("e",), None)
     assert world.raw("EXISTS", world.keys.pins, *world.keys.reminder_keys(0)) == 0
     assert world.raw("XLEN", world.keys.feed(0, "c")) == 2, "its readers are told that it has ended"

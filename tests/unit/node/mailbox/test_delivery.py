@@ -8,8 +8,8 @@ import pytest
 
 from hubq.core.lifecycle import LifeEvent
 from hubq.node.held.due_times import DueTimes
-from hubq.node.held.strangers import Strangers
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.delivery import Delivery
 from hubq.store.mailbox import Message
 from tests.unit.node.fakes import a_holding
