@@ -12,11 +12,12 @@ from hubq.client.asking.owners_view import OwnersView
 from hubq.client.asking.thread_driver import ThreadDriver
 from hubq.client.discovery import hubs
 from hubq.client.faces.inspector import Inspector
-from hubq.client.faces.jobs import JobMethods, Jobs
+from hubq.client.faces.jobs import JobMethods
 from hubq.client.faces.queries import Queries
 from hubq.client.faces.ref import ChildRef
 from hubq.client.faces.start_future import StartFuture
 from hubq.client.faces.typed_ref import TypedRef
+from hubq.client.jobs_maker import make_jobs
 from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
 from hubq.client.operations.activation import activation_of
 from hubq.client.operations.call_options import PLAIN
@@ -43,14 +44,6 @@ from hubq.tracing import Tracing
 C = TypeVar("C", bound=Callable[..., Any])
 L = TypeVar("L", bound=Middleware)
 K = TypeVar("K", bound=Child)
-
-_make_jobs: Callable[[Hub], Jobs]
-
-
-def provide_jobs(make: Callable[[Hub], Jobs]) -> None:
-    """Say how the jobs of a hub are made (once, by ``hubq/__init__.py``, which is above all layers)."""
-    global _make_jobs
-    _make_jobs = make
 
 
 class Hub(Queries, JobMethods):
@@ -110,7 +103,7 @@ class Hub(Queries, JobMethods):
         server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         driver = ThreadDriver(context, server)
         Queries.__init__(self, driver)
-        JobMethods.__init__(self, driver, lambda: _make_jobs(self))
+        JobMethods.__init__(self, driver, lambda: make_jobs(self))
         self.aio = AsyncHub(LoopDriver(context, server), self.local_nodes, self)
         self.inspect = Inspector(driver)
 

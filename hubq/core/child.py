@@ -32,6 +32,8 @@ class Host(Outgoing, Protocol):
 
     def stop(self) -> None: ...
 
+    def enqueues(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str: ...
+
     def publishes(self, topic: str, data: object) -> None: ...
 
     def reminds(
@@ -159,6 +161,18 @@ class Child:
         if isinstance(target, str):
             return OutgoingRef(self._host, target)
         return OutgoingRef(self._host, child_id, Target(target, args, kwargs))
+
+    def enqueue(self, function: Any, /, *args: Any, **kwargs: Any) -> str:
+        """Enqueue a job: ``self.enqueue(send_mail, self.customer, "thanks")``. The answer is its id. Functions and options are those
+        of :meth:`hubq.Hub.enqueue`, ``key=`` and resumable functions among them.
+
+        It is an effect of the message in hand: it is enqueued with the commit, once, or not at all. In ``run()`` it is enqueued with
+        the next :meth:`commit`. docs/guide-effects.md has more.
+
+        Raises :class:`~hubq.errors.NotImportable`, :class:`~hubq.errors.InvalidJob`, :class:`~hubq.errors.InvalidKey`,
+        :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.PayloadTooLarge`, and :class:`~hubq.errors.OutsideHandler`.
+        """
+        return self._host.enqueues(function, args, kwargs)
 
     def publish(self, topic: str, data: object) -> None:
         """Publish an event in the feed of this child, for all who read it (``hub.ref(child_id).feed()``).
@@ -380,6 +394,7 @@ FIXED = frozenset(
         "commit",
         "stop",
         "ref",
+        "enqueue",
         "publish",
         "child_id",
         "node_name",

@@ -100,7 +100,7 @@ class Runner:
     async def _new_slot(self) -> _Slot:
         self._started += 1
         name = f"{self._hub.hub_id}.{self._name}.key-{os.getpid()}.{self._started}"
-        task = task_for(self._hub, "keys", name, app=self._hub.app, grace=0.0, verbose=False)
+        task = task_for(self._hub, "keys", name, app=self._hub.app, grace=0.0)
         slot = await _Slot.start(task)
         self._slots.add(slot)
         return slot

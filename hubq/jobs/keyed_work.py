@@ -13,7 +13,7 @@ from rq.job import Job, JobStatus
 from rq.scripts import save_unique_job
 from rq.timeouts import TimerDeathPenalty
 
-from hubq.jobs.work import HubJob
+from hubq.jobs.work import HubJob, TellsOnce
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class KeyedQueue(Queue):
         return job
 
 
-class KeyedWorker(SimpleWorker):
+class KeyedWorker(TellsOnce, SimpleWorker):
     """Performs jobs of keys, one after another, in its own process."""
 
     queue_class = KeyedQueue

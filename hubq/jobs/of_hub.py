@@ -12,10 +12,11 @@ from rq.job import Job
 
 from hubq.client import operations
 from hubq.client.asking.forks import renewed_after_fork
+from hubq.client.faces.jobs import Prepared, Put
 from hubq.client.faces.resumable_jobs import ResumableJob
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, NoClock, UnknownChild
-from hubq.jobs import resumable
+from hubq.jobs import effects, resumable
 from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, own_options, translated
 from hubq.jobs.clock import start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
@@ -146,6 +147,19 @@ class JobsOfHub:
                 "hosts children (hubq worker without --jobs-only)"
             )
         return node
+
+    def prepared(
+        self, job_id: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Prepared | ChildSpec:
+        """See :meth:`hubq.Child.enqueue`: a job that is checked, and leaves with a commit. A resumable one is a child."""
+        return effects.prepared(self._hub, self.rq_queue, job_id, function, args, kwargs)
+
+    def put(self, shard: int) -> Put:
+        """Put the next jobs that children of a shard have enqueued into RQ."""
+        _, queue, keyed = self._queues()
+        return effects.put(
+            self._hub, queue, KeyedQueue(keyed.name, connection=keyed.connection), shard, self.start_clock
+        )
 
     def make_resumable(self, function: Any) -> None:
         """``@hub.job(resumable=True)``."""

@@ -19,6 +19,7 @@ from hubq.jobs.checks import translated
 from hubq.jobs.names import MARK, PREFIX, clock_queue_name
 from hubq.store.command import plain, text
 from hubq.store.results import read_result
+from hubq.store.waiting_jobs import jobs_length
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -53,7 +54,8 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class JobsOverview:
-    """``counts``: of RQ's jobs by state, of "keys" and of "resumable" ones that have not ended; ``workers``: RQ's workers at the
+    """``counts``: of RQ's jobs by state, of "keys" and of "resumable" ones that have not ended, and of those that children have
+    enqueued and that are not in RQ yet ("waiting"); ``workers``: RQ's workers at the
     queue; ``clock``: the node that runs the clock, None if nobody does.
     """
 
@@ -86,7 +88,8 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
             keys.append(child)
         elif child.metadata.get(MARK[0]) == MARK[1]:
             resumable.append(child)
-    counts |= {"keys": len(keys), "resumable": len(resumable)}
+    waiting = hub.driver.drive(_waiting(hub))
+    counts |= {"keys": len(keys), "resumable": len(resumable), "waiting": waiting}
     if state in (None, "started"):
         busy = sorted(keys, key=lambda key: (-key.backlog, key.child_id))
         lines += [_key(child) for child in busy if child.backlog or idle][:most]
@@ -158,6 +161,12 @@ def _key(child: ChildStatus) -> JobLine:
 def _resumable(child: ChildStatus) -> JobLine:
     state = "started" if child.node is not None else "queued"
     return JobLine("resumable", child.child_id, child.kind, state, node=child.node or "", reason=child.reason)
+
+
+def _waiting(hub: Hub) -> Operation[int]:
+    """How many jobs of children are not in RQ yet."""
+    context = hub.driver.context
+    return sum((yield Fetch([jobs_length(context.keys, shard) for shard in range(context.config.shards)])))
 
 
 def _ended(hub: Hub, running: set[str]) -> Operation[list[JobLine]]:

@@ -48,10 +48,10 @@ def main() -> None:
     told = line.makefile("rb")
     task = msgspec.json.decode(told.readline(), type=Task)
     sys.path[:] = task.path
-    for name in ("rq.worker", "rq.job"):  # RQ sets their level itself, to INFO: three lines for each job
-        logging.getLogger(name).setLevel(logging.DEBUG if task.verbose else logging.WARNING)
+    for name in ("rq.worker", "rq.job"):  # RQ sets their level itself, to INFO: three more lines for each job
+        logging.getLogger(name).setLevel(logging.DEBUG if task.logs.verbose else logging.WARNING)
     hub = hub_of(task)
-    set_up_logging(task.verbose, task.log_format)
+    set_up_logging(task.logs)
     set_current_hub(hub)
     if task.work == "queue":
         work_queue(hub, task, told)
@@ -75,7 +75,7 @@ def work_queue(hub: Hub, task: Task, told: BinaryIO) -> None:
 
     worker._install_signal_handlers()  # type: ignore[no-untyped-call]  # before anybody can send one
     threading.Thread(target=watch_node, daemon=True, name="hubq-node").start()
-    worker.work(logging_level="DEBUG" if task.verbose else "WARNING")
+    worker.work(logging_level="DEBUG" if task.logs.verbose else "WARNING")
 
 
 def work_keys(hub: Hub, task: Task, told: BinaryIO, line: socket.socket) -> None:

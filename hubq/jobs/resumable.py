@@ -21,6 +21,7 @@ from rq.job import Retry
 from rq.utils import parse_timeout
 
 from hubq.client import operations
+from hubq.client.asking.calling import Doing, set_handling
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.current import current_hub
 from hubq.core.child import FunctionChild, State
@@ -28,6 +29,7 @@ from hubq.core.spec import ChildSpec
 from hubq.errors import AlreadyStarted, ConfigError, HubqError, InvalidJob, NotSendable, RedisUnavailable
 from hubq.jobs.checks import DuplicateJob, checked_function, translated
 from hubq.jobs.names import MARK
+from hubq.node.runtime.raised import in_short
 from hubq.store.codec import decode, encode
 from hubq.store.results import forget_result, keep_result, read_result
 
@@ -86,11 +88,17 @@ class ResumableRun(FunctionChild):
     async def run(self) -> None:
         """Try until there is an outcome; commit it; publish it."""
         self._kept = encode(self.state)
+        name = type(self).__name__
+        set_handling(Doing(method=name, job_id=self.child_id))
+        if self.outcome is None:
+            log.info("job %s %s: %s", self.child_id, name, "goes on" if self.tries or self.spent else "received")
         while self.outcome is None:
             if (wait := self.retry_at - time.time()) > 0:
                 await asyncio.sleep(wait)
             await self._try()
         await super().commit()
+        if self.outcome[0] == "finished":
+            log.info("job %s %s: done in %.2f s", self.child_id, name, self.spent)
         await self._publish(*self.outcome)
 
     async def _try(self) -> None:
@@ -100,6 +108,7 @@ class ResumableRun(FunctionChild):
             async with asyncio.timeout(None if limit is None else max(0.0, limit - self.spent)) as clock:
                 value = await type(self).function(self, *self._args, **self._kwargs)
             self.outcome = ("finished", self._encoded(value))
+            self._account()
             self.state = State()  # nobody needs it any more
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
@@ -114,6 +123,12 @@ class ResumableRun(FunctionChild):
 
     async def _failed(self, error: BaseException) -> None:
         self.tries += 1
+        self._account()
+        left = self._terms.retries + 1 - self.tries
+        log.error(
+            "job %s %s: failed after %.2f s%s: %s", self.child_id, type(self).__name__, self.spent,
+            f"; tries left: {left}" if left else "", in_short(error), exc_info=error,
+        )  # fmt: skip
         self.spent = 0.0
         state = decode(self._kept)
         if self.tries > self._terms.retries:
@@ -126,7 +141,6 @@ class ResumableRun(FunctionChild):
         intervals = self._terms.intervals
         # As RQ: the last intervals are for the last retries.
         interval = intervals[max(len(intervals) - (self._terms.retries - self.tries + 1), 0)] if intervals else 0.0
-        log.warning("job %s raised, try %d of %d", self.child_id, self.tries, self._terms.retries + 1, exc_info=error)
         self.state, self.retry_at = state, time.time() + interval
         self._began = 0.0
         await super().commit()

@@ -9,7 +9,7 @@ import msgspec
 
 from hubq.client.hub import Hub
 from hubq.errors import ConfigError
-from hubq.logs import LogFormat, log_format
+from hubq.logs import LogSettings, log_settings
 from hubq.store.connection import RedisServer
 
 
@@ -24,14 +24,13 @@ class Task(msgspec.Struct, frozen=True):
     shards: int
     url: str
     grace: float
-    log_format: LogFormat = LogFormat.TEXT
-    verbose: bool = False
+    logs: LogSettings = LogSettings()
 
 
-def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float, verbose: bool) -> Task:
-    """The task for a job process of this hub. It logs in the same form as this process."""
+def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float) -> Task:
+    """The task for a job process of this hub. It logs as this process does."""
     if not isinstance(hub.server, RedisServer):
         raise ConfigError(f"job processes cannot reach {hub.server.address}: give the hub the URL of a Redis")
     path = [entry or os.getcwd() for entry in sys.path]
     url, shards = hub.server.url, hub.config.shards
-    return Task(work, name, path, app, hub.hub_id, shards, url, grace, log_format(), verbose)
+    return Task(work, name, path, app, hub.hub_id, shards, url, grace, log_settings())

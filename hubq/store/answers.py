@@ -13,6 +13,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
     ResponseError,
+    WatchError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -36,6 +37,9 @@ def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
         f"cannot reach Redis at {server.address} ({error}): start it, or set HUBQ_REDIS_URL to where it is"
     )
 
+
+#: A transaction did not happen: somebody else has changed what it had looked at.
+OVERTAKEN = WatchError
 
 #: How often a script is sent with the keys that it has just asked for. Each time somebody else must have been quicker.
 KEY_ROUNDS = 8

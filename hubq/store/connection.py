@@ -16,6 +16,7 @@ from hubq.errors import RedisUnavailable
 from hubq.store.answers import (
     KEY_ROUNDS,
     LOST,
+    OVERTAKEN,
     REFUSED,
     NotPrimary,
     of_replica,
@@ -37,6 +38,7 @@ from hubq.store.sync_redis import SyncRedis
 __all__ = [
     "ANSWER_TIMEOUT",
     "LOST",
+    "OVERTAKEN",
     "REFUSED",
     "AsyncRedis",
     "RedisServer",

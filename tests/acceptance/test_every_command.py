@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
-import typer.main
 
 from hubq import Hub
-from hubq.cli.main import app
+from hubq.cli.commands import every_command
 
 from .conftest import APPS
 from .terminal import Terminal, too_wide
@@ -76,7 +75,7 @@ def terminals(shell: Shell) -> Iterator[Any]:
         terminal.close()
 
 
-def commands(group: Any, name: str = "") -> set[str]:
+def commands(group: Any, name: str) -> set[str]:
     """All commands, those of groups too."""
     if not hasattr(group, "commands"):
         return {name.strip()}
@@ -84,7 +83,7 @@ def commands(group: Any, name: str = "") -> set[str]:
 
 
 def test_every_command_is_tried_here() -> None:
-    assert commands(typer.main.get_command(app)) == set(CASES) | LONG
+    assert {each for name, command in every_command() for each in commands(command, name)} == set(CASES) | LONG
 
 
 def test_the_commands_in_a_terminal(shell: Shell, hub: Hub, hub_id: str, terminals: Any) -> None:

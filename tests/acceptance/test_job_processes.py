@@ -84,9 +84,10 @@ def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub, monkeypatch: pytest
     assert worker.wait() == 0
     assert rq.Worker.all(queue=hub.rq_queue) == []
     logged = [json.loads(line) for line in worker.lines]
-    assert any(
-        "not today" in line.get("traceback", line["message"]) for line in logged if line["logger"] == "rq.worker"
-    )
+    own = [line for line in logged if line["logger"] == "hubq.jobs" and line.get("job") == jobs[2].id]
+    assert [line["level"] for line in own] == ["info", "error"] and "not today" in own[1]["traceback"]
+    assert not [line for line in logged if line["logger"] == "rq.worker"], "told once"
+    assert {line["job"] for line in logged if "done in" in line["message"]} == {job.id for job in (*jobs[:2], *around)}
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
@@ -64,6 +64,24 @@ class ResumableFunction(Protocol[R_co]):
     def enqueue_at(self, when: datetime, *args: Any, **kwargs: Any) -> Job: ...
 
 
+class Prepared(NamedTuple):
+    """A job that a child enqueues, checked: its id, its key (empty: it has none), and what the commit keeps of it."""
+
+    job_id: str
+    key: str
+    record: bytes
+
+
+class Put(NamedTuple):
+    """What became of the next jobs that children had enqueued. ``malformed``: entries that are no jobs, each with its place and
+    why. ``keyed``: jobs with keys have gone into the outbox of the shard. ``more``: there may be more.
+    """
+
+    malformed: list[tuple[str, str]]
+    keyed: bool
+    more: bool
+
+
 class CronLine(Protocol):
     """A line of the crontab."""
 
@@ -105,6 +123,12 @@ class Jobs(Protocol):
     def close(self) -> None: ...
 
     def make_resumable(self, function: Any) -> None: ...
+
+    def prepared(
+        self, job_id: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Prepared | ChildSpec: ...
+
+    def put(self, shard: int) -> Put: ...
 
     def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job: ...
 

@@ -16,6 +16,7 @@ from hubq.node.held.state import overrides
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
@@ -33,7 +34,7 @@ class Endings:
     """
 
     def __init__(
-        self, group: Group, background: Background, events: EventLog, hooks: HookRunner, queue: CommitQueue,
+        self, group: Group, background: Background, events: EventLog, gathered: GatheredLog, hooks: HookRunner, queue: CommitQueue,
         cursors: Cursors, plan_due: Bell, saver: Saver, outcomes: Outcomes,
         pieces: Pieces, quiet: set[str],
     ) -> None:  # fmt: skip
@@ -41,6 +42,7 @@ class Endings:
         self._stop_timeout = group.config.stop_timeout
         self._background = background
         self._events = events
+        self._gathered = gathered
         self._hooks = hooks
         self._queue = queue
         self._cursors = cursors
@@ -94,6 +96,7 @@ class Endings:
         if self._has_more_to_do(hosted):
             self._background.run(self._dispose(hosted, "stopped"), f"stopping child {child}")
         if child not in self._quiet:
+            self._gathered.add(logging.INFO, child, "has ended")
             self._events.add("child_stopped", child=child, shard=holding.shard)
         self._hooks.ended(holding.shard, holding.owner, child)
         if holding.pinned is not None:

@@ -48,6 +48,9 @@ class Services(Protocol):
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
 
+    def enqueues(self, hosted: HostedChild, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """``self.enqueue(...)`` of a child. A copy gets the id that the original gets."""
+
     def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
         """``self.publish(...)`` of a child."""
 
@@ -223,7 +226,7 @@ class HostedChild(KeptState):
         assert self.queue is not None
         message = self.queue.popleft()
         self.queued_bytes -= len(message.payload)
-        self.in_hand = in_hand = InHand(message, task)
+        self.in_hand = in_hand = InHand(message, task, self.record.name)
         return in_hand
 
     def hand_empty(self) -> None:
@@ -325,6 +328,9 @@ class HostedChild(KeptState):
     ) -> None:  # fmt: skip
         if not self.holding.is_copy:  # the original has said it
             self.services.says(self, target, child_id, method, args, kwargs)
+
+    def enqueues(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        return self.services.enqueues(self, function, args, kwargs)
 
     def publishes(self, topic: str, data: object) -> None:
         if not self.holding.is_copy:  # the original publishes

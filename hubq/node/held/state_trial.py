@@ -66,6 +66,9 @@ class _Nowhere:
     def says(self, *_: object) -> None:
         self._refuse()
 
+    def enqueues(self, *_: object) -> str:
+        self._refuse()
+
     def publishes(self, *_: object) -> None:
         self._refuse()
 

@@ -63,7 +63,9 @@ from hubq.store.saying import SayingLimits
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Suspect, absolve_node, blame, end_watch, mark_tries
+from hubq.store.waiting_jobs import Enqueued
 
+JOB = Enqueued("busy0", "job-1", "", b"\x93\x80\xc2\xc2")
 KEPT = Kept(1000, 10, 60_000)
 
 
@@ -120,7 +122,7 @@ class World:
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
-            log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), *self.published(), KEPT_REPLY, *self.reminders()],
+            log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), *self.published(), KEPT_REPLY, *self.reminders(), JOB],
             numbered=Numbered("a", self.a, 7),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
