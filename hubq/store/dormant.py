@@ -141,6 +141,11 @@ def count_dormant(keys: Keys, shard: int) -> Command[int]:
     return plain("HLEN", keys.dormant(shard), read=int)
 
 
+def is_dormant(keys: Keys, shard: int, child: str) -> Command[bool]:
+    """Whether a child is dormant."""
+    return plain("HEXISTS", keys.dormant(shard), child, read=bool)
+
+
 def scan_dormant(keys: Keys, shard: int, cursor: str, count: int) -> Command[tuple[str, Table[str, SpecRecord]]]:
     """Some dormant children of a shard, without blocking Redis, as :func:`~hubq.store.registry.scan_specs`."""
     key = keys.dormant(shard)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hubq import AlreadyStarted, CallFailed, Child, ChildSpec, UnknownChild, read
+from hubq import AlreadyStarted, CallFailed, Child, ChildSpec, HubqError, UnknownChild, read
 from hubq.store.command import plain
 from hubq.store.scripts import SCRIPTS
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere
@@ -557,5 +557,49 @@ def test_messages_that_fail_count_as_messages(make_hub: Any, hubq_run: Any) -> N
                 await asyncio.sleep(0.02)
             assert probe(node).counted("rested") == 0
             await rest(cluster, "s-1")
+
+    hubq_run(scenario())
+
+
+def test_a_hub_knows_its_dormant_children(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=4)) as cluster:
+            await cluster.start("a")
+            hub = cluster.hub
+            names = [f"s-{number}" for number in range(9)]
+            await hub.aio.start_children([ChildSpec(name, Sleepy, (), {}, {"tag": "t"}) for name in names])
+            await hub.aio.start_child("teller", Teller)
+            await hub.aio.ref("s-1").call("record", "x", 1)
+            await rest(cluster, *names)
+
+            def look() -> None:
+                assert [child.child_id for child in hub.children()] == ["teller"]
+                listed = hub.children(status="dormant", match="s-*", tag="t", kind="Sleepy")
+                assert [child.child_id for child in listed] == names
+                assert {(child.status, child.node, child.backlog) for child in listed} == {("dormant", None, 0)}
+                assert hub.children(status="dormant", node="a") == [], "it is on no node"
+                assert hub.inspect.dormant() == hub.inspect.glance().dormant == 9 and hub.inspect.glance().children == 1
+                assert hub.child_lookup("s-1").status == "dormant"
+                place = hub.where("s-1")
+                assert place.dormant and place.node is None
+                assert hub.get_pid("s-1") is None
+                state = hub.inspect.state("s-1")
+                assert state is not None and state.value()["applied"] == {"x": [1]}
+                assert hub.inspect.state("s-2") is not None, "it was saved when it went to rest"
+                assert hub.inspect.mailbox("s-1").messages == 0
+                assert hub.inspect.diagnosis() == [] or all("s-1" not in str(each) for each in hub.inspect.diagnosis())
+                with pytest.raises(HubqError, match="dormant"):
+                    hub.move("s-1", "a")
+                with pytest.raises(HubqError, match="dormant: it has nothing in hand"):
+                    hub.kill("s-1")
+                with pytest.raises(HubqError, match="dormant: it has nothing waiting"):
+                    hub.drop_message("s-1", "1-0")
+                assert hub.stop_child_now("s-1") == "a"
+                with pytest.raises(UnknownChild):
+                    hub.child_lookup("s-1")
+                with pytest.raises(UnknownChild):
+                    hub.where("s-1")
+
+            await asyncio.to_thread(look)
 
     hubq_run(scenario())

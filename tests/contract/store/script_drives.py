@@ -338,6 +338,8 @@ def drive_want_place(world: World) -> None:
     world.start(0, "c")
     for wish in (Wish("a", "moved"), None):
         assert world.run(want_place(world.keys, 0, "c", wish, 1000)) == "ok"
+    asleep(world, "d")
+    assert world.run(want_place(world.keys, 0, "d", Wish("a", "moved"), 1000)) == "dormant"
 
 
 # -- messages -------------------------------------------------------------------------------------------------------
@@ -568,3 +570,5 @@ def drive_intervene(world: World) -> None:
     assert world.raw("XLEN", world.keys.control("a")) == 1
     assert world.start(3, "d") == ["ok"]
     assert world.run(intervene(world.keys, 3, "d", "s", "i2", "kill", "")) == "-"
+    asleep(world, "e")
+    assert world.run(intervene(world.keys, 0, "e", "s", "i3", "kill", "")) == "~"
