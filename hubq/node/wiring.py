@@ -196,7 +196,7 @@ class Wiring:
         self.reminder_times = DueTimes()
         self.expiries = DueTimes()
         self.waiting_jobs = WaitingJobs()
-        self.errands = Errands(self.outboxes, self.reminder_times, self.expiries, self.waiting_jobs)
+        self.errands = Errands(self.outboxes, self.reminder_times, self.waiting_jobs)
         self.idleness = Idleness(bounded=hub.config.max_active > 0)
         self.strangers = Strangers(hub.config.queue_limit)
         self.register = Register(self.cursors, self.errands)
@@ -310,7 +310,7 @@ class Wiring:
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
             self.endings, self.start_trials, self.copies, self.pieces, self.under_way, self.ahead, self.wishes, self.batches,
-            self.entrance, account,
+            self.entrance, account, self.expiries,
         )  # fmt: skip
         pins = PinArrivals(
             group, self.register, self.cursors, self.queue, self.plan_due, self.recorder, self.pumps, self.traits,

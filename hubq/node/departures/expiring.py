@@ -56,8 +56,6 @@ class Expiring:
     async def _work(self) -> None:
         while True:
             await self._expiries.changed(self._pause())
-            for shard in self._expiries.take_unknown():
-                self._expiries.told(shard, 0.0)  # look now
             for shard in self._expiries.due(self._group.standing.redis_now_ms()):
                 self._expiries.asked(shard)
                 next_ms = await self._seen_to(shard)

@@ -212,6 +212,7 @@ class Resting:
     async def _move(self, holding: Holding, going: Sequence[HostedChild]) -> None:
         """Move them in Redis, and put away those that are dormant."""
         keys, shard = self._group.keys, holding.shard
+        holding.may_have_dormant(True)
         rests = [Rest(hosted.child_id, hosted.record.start_id, self._expires(hosted)) for hosted in going]
         there = await self._under_token.answered(
             holding, "the rest of children", lambda _: rest_children(keys, shard, holding.owner, rests)

@@ -32,7 +32,7 @@ class DueTimes:
 
     def told(self, shard: int, due_ms: float) -> None:
         """A thing of this shard is due at this time; another one may be due before."""
-        if due_ms < self._due.get(shard, float("inf")):
+        if due_ms != float("inf") and due_ms < self._due.get(shard, float("inf")):
             self._due[shard] = due_ms
             self._bell.ring()
 

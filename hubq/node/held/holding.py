@@ -388,6 +388,8 @@ class Holding(Phased):
         """``durability="interval"``: child -> Redis ms before which another node may have answered its messages."""
         self.straggles = False
         """A pin that returns to its shard as soon as it can."""
+        self.has_dormant = True
+        """Children of the shard may be dormant. False: none is, for certain (only its owner puts children to rest)."""
         self.active = True
         """Its children are the active copies (``hubq.strategies.redundancy``)."""
         self.watch = watch
@@ -485,6 +487,10 @@ class Holding(Phased):
     def can_build(self, child: str) -> None:
         """It need not be offered any more."""
         self.unbuilt.pop(child, None)
+
+    def may_have_dormant(self, there_are: bool) -> None:
+        """Whether children of the shard are dormant, as far as is known."""
+        self.has_dormant = there_are
 
     def forget_replays(self, child: str) -> None:
         """No message of this child is left that another node may have answered."""

@@ -85,8 +85,10 @@ class Delivery:
             self._outcomes.noted(holding, message)
         elif message.kind == MALFORMED:
             self._burials.bury(holding, message, message.method)
-        else:
+        elif holding.has_dormant:
             self._strangers.add(holding, message)
+        else:
+            self._outcomes.refuse_unknown(holding, message)
 
     def _closes_cycle(self, hosted: HostedChild, message: Message) -> bool:
         """Whether the child waits for this very call: then its caller is told. (One that knows the class is told before it sends.)"""

@@ -72,6 +72,11 @@ def test_a_message_goes_to_its_child() -> None:
 
 def test_messages_for_a_child_that_is_not_here_are_kept_until_it_is_known_whether_it_is_dormant() -> None:
     stage = Delivering()
+    stage.shard.may_have_dormant(False)
+    stage.deliver(child="ghost", entry="4-0")
+    assert stage.told.got == [("unknown", "ghost")], "none is dormant: its child has ended"
+    stage.told.got.clear()
+    stage.shard.may_have_dormant(True)
     for entry in ("5-0", "6-0", "7-0"):
         stage.deliver(child="ghost", entry=entry)
     assert stage.told.got == [] and stage.strangers.wanted(stage.shard, 9) == ["ghost"]
