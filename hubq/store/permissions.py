@@ -63,7 +63,7 @@ CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
 }
 #: Scripts of ``hub.move``, ``hub.kill``, ``hubq drain``, ``hubq dead`` and of an end of a partition by hand: whoever runs them needs the
 #: rules of a worker.
-OPERATOR_SCRIPTS = frozenset({"drain_node", "intervene", "replay_dead", "settle_quorum", "want_place"})
+OPERATOR_SCRIPTS = frozenset({"delete_keys", "drain_node", "intervene", "replay_dead", "settle_quorum", "want_place"})
 
 #: What a web app may read.
 CLIENT_READ_KEYS = (

@@ -57,6 +57,7 @@ from hubq.store.owners import (
 from hubq.store.places import pass_children, want_place
 from hubq.store.quorum import settle_quorum
 from hubq.store.reminders import Later, Reminded, fire_reminders, send_reminders
+from hubq.store.removal import delete_keys
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
 from hubq.store.results import keep_job, keep_result
 from hubq.store.saying import SayingLimits
@@ -227,6 +228,12 @@ def drive_leave_node(world: World) -> None:
 def drive_evict_node(world: World) -> None:
     world.raw("ZADD", world.keys.leases, 1, "a")
     assert world.run(evict_node(world.keys, "a", "b", 1000)) == "evicted"
+
+
+@drive
+def drive_delete_keys(world: World) -> None:
+    world.raw("ZADD", world.keys.leases, 1, "a")
+    assert world.run(delete_keys(world.keys, [world.keys.children(0), world.keys.leases])) == "deleted"
 
 
 @drive

@@ -17,6 +17,7 @@ from hubq.cli.check import Cause, Found
 from hubq.cli.commands import every_command
 from hubq.cli.dead import record
 from hubq.cli.demo_report import Report
+from hubq.client.discovery import HubInfo
 from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
@@ -28,6 +29,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "json.md"
 #: Heading -> what is printed there, table by table.
 PRINTED: dict[str, list[type]] = {
     "ps": [ChildStatus],
+    "hubs": [HubInfo],
     "nodes": [NodeStatus],
     "where": [Place],
     "mailbox show": [Mailbox, Waiting],
