@@ -47,8 +47,8 @@ def unknown_type(kind: str) -> str:
 
     >>> unknown_type("node_join")[:78]
     "no event is of type 'node_join': did you mean 'node_joined'? The types: child_"
-    >>> unknown_type("")[:45]
-    'which type of events? The types: child_killed'
+    >>> unknown_type("")[:46]
+    'which type of events? The types: child_expired'
     """
     if kind in EVENT_TYPES:
         return ""
