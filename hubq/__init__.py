@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hubq.client.jobs_maker import provide_jobs
 
 if TYPE_CHECKING:
-    from hubq.client.current import current_hub
+    from hubq.client.current import current_hub, current_job
     from hubq.client.discovery import HubInfo, hubs
     from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
     from hubq.client.faces.ref import AsyncChildRef, ChildRef
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hubq.core.feed import Event, Gap
     from hubq.core.middleware import Work
     from hubq.core.pid import Pid
+    from hubq.core.progress import Progress
     from hubq.core.retry import Retry
     from hubq.core.spec import ChildSpec
     from hubq.errors import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         InvalidChildId,
         InvalidJob,
         InvalidKey,
+        InvalidProgress,
         InvalidReminder,
         InvalidTopic,
         JobFailed,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
         NoChildren,
         NoClock,
         NoCurrentHub,
+        NoCurrentJob,
         NoSuchJob,
         NotAlive,
         NotCancelled,
@@ -94,7 +97,7 @@ provide_jobs(_jobs_of)
 
 #: Where each public name is; all others are in hubq.errors. (Type checkers read the imports above.)
 _HOMES = {
-    "hubq.client.current": "current_hub",
+    "hubq.client.current": "current_hub current_job",
     "hubq.client.discovery": "HubInfo hubs",
     "hubq.client.faces.call_future": "AsyncCallFuture CallFuture",
     "hubq.client.faces.ref": "AsyncChildRef ChildRef",
@@ -108,6 +111,7 @@ _HOMES = {
     "hubq.core.feed": "Event Gap",
     "hubq.core.middleware": "Work",
     "hubq.core.pid": "Pid",
+    "hubq.core.progress": "Progress",
     "hubq.core.retry": "Retry",
     "hubq.core.spec": "ChildSpec",
     "hubq.store.dead_letters": "DeadLetter",
@@ -170,6 +174,7 @@ __all__ = [
     "InvalidChildId",
     "InvalidJob",
     "InvalidKey",
+    "InvalidProgress",
     "InvalidReminder",
     "InvalidTopic",
     "JobFailed",
@@ -182,6 +187,7 @@ __all__ = [
     "NoChildren",
     "NoClock",
     "NoCurrentHub",
+    "NoCurrentJob",
     "NoSuchJob",
     "NodeStatus",
     "NotAlive",
@@ -196,6 +202,7 @@ __all__ = [
     "Place",
     "Poisoned",
     "Polling",
+    "Progress",
     "PubSub",
     "ReadChanged",
     "RedisRefused",
@@ -221,6 +228,7 @@ __all__ = [
     "Work",
     "__version__",
     "current_hub",
+    "current_job",
     "hubs",
     "read",
     "time_limit",

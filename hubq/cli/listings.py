@@ -155,12 +155,17 @@ def ps_command(
     nodes = opened.nodes()
     busy = {child: said for each in nodes for child, said in each.busy.items()}
     copied = any(child.replicas for child in children)
+    told = any(child.progress for child in children)
     print_children(
-        ("child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog", "metadata", "reason"),
+        (
+            "child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog",
+            *(("progress",) if told else ()), "metadata", "reason",
+        ),
         [
             (
                 child.child_id, child.kind, child.status + (f" ({child.pin or 'pinned'})" if child.pinned else ""), child.node or "-",
                 *((",".join(child.replicas) or "-",) if copied else ()), child.shard, child.backlog,
+                *((child.progress or "-",) if told else ()),
                 json.dumps(child.metadata) if child.metadata else "-",
                 child.reason or busy.get(child.child_id, "-"),
             )

@@ -13,8 +13,8 @@ from hubq.store.scripts import SCRIPTS
 
 ROLES = ("worker", "client", "inspector")
 
-#: What every connection takes.
-CONNECTING = ("auth", "hello", "ping", "select", "client|setname")
+#: What every connection takes. (On a Redis Cluster it asks first who has the slot of the hub.)
+CONNECTING = ("auth", "hello", "ping", "select", "client|setname", "cluster|slots")
 
 # -- worker ---------------------------------------------------------------------------------------------------------
 
@@ -68,7 +68,7 @@ OPERATOR_SCRIPTS = frozenset({"delete_keys", "drain_node", "intervene", "replay_
 #: What a web app may read.
 CLIENT_READ_KEYS = (
     "config", "nodes", "leases", "epoch", "owners", "pins", "pins_epoch", "stragglers", "partitioned", "quorum",
-    "assignment", "events", "static", "shard:*:children", "shard:*:backlog", "shard:*:parked", "shard:*:replicas",
+    "assignment", "events", "static", "shard:*:children", "shard:*:backlog", "shard:*:parked", "shard:*:progress", "shard:*:replicas",
     "shard:*:batches", "shard:*:feed:*", "batch:*", "result:*", "sender:*", "node:*:vitals",
 )  # fmt: skip
 CLIENT_READS = (

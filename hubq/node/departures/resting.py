@@ -240,6 +240,7 @@ class Resting:
         child, strangers = hosted.child_id, self._strangers
         messages, behind = list(hosted.queue or ()), self._cursors.caught_up(holding, child)
         holding.forget_replays(child)
+        holding.telling.discard(child)
         self._reads.forget(hosted)
         if self._endings.put_away(hosted):
             strangers.not_yet(holding, child)

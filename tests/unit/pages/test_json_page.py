@@ -21,6 +21,7 @@ from hubq.client.discovery import HubInfo
 from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
+from hubq.core.progress import Progress
 from hubq.core.reminders import Reminder
 from hubq.jobs.overview import JobLine, JobsOverview
 from hubq.store.dead_letters import DeadLetter
@@ -43,7 +44,7 @@ PRINTED: dict[str, list[type]] = {
 }
 JSON = {
     str: "string", bytes: "", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array", tuple: "array",
-    types.NoneType: "null",
+    types.NoneType: "null", Progress: "object",
 }  # fmt: skip
 
 
