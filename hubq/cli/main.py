@@ -26,6 +26,7 @@ from hubq.cli.moving import move_command
 from hubq.cli.reminders import reminders_command
 from hubq.cli.rollout import rollout_command
 from hubq.cli.top import top_command
+from hubq.cli.web import web_command
 from hubq.cli.worker import worker_command
 from hubq.core.shown import shown
 from hubq.errors import ConfigError, HubqError, RedisUnavailable
@@ -78,6 +79,7 @@ app.command(
 )(cast_command)
 app.command("jobs", short_help="List RQ's jobs, keyed queues and resumable jobs.", rich_help_panel=_LOOK)(jobs_command)
 app.command("top", short_help="Watch a hub live.", rich_help_panel=_LOOK)(top_command)
+app.command("web", short_help="Look at a hub in a browser.", rich_help_panel=_LOOK)(web_command)
 app.command("doctor", short_help="Say what is wrong with a hub, and what to do.", rich_help_panel=_LOOK)(doctor_command)
 app.add_typer(dead, rich_help_panel=_CHILDREN)
 app.command("state", short_help="Show the saved state of a child.", rich_help_panel=_LOOK)(state_command)
