@@ -1,86 +1,142 @@
-"""hubq: a job system on Redis whose jobs live for months and move between workers with nothing lost."""
+"""hubq: a job system on Redis whose jobs live for months and move between workers with nothing lost.
 
-from hubq.client.current import current_hub
-from hubq.client.discovery import HubInfo, hubs
-from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
-from hubq.client.faces.jobs import Jobs
-from hubq.client.faces.ref import AsyncChildRef, ChildRef
-from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
-from hubq.client.faces.start_future import StartFuture
-from hubq.client.faces.typed_ref import AsyncTypedRef, TypedRef
-from hubq.client.hub import Hub, provide_jobs
-from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
-from hubq.config import Config
-from hubq.core.child import Child, State, read, time_limit
-from hubq.core.feed import Event, Gap
-from hubq.core.middleware import Work
-from hubq.core.pid import Pid
-from hubq.core.retry import Retry
-from hubq.core.spec import ChildSpec
-from hubq.errors import (
-    AlreadyStarted,
-    CallCycle,
-    CallFailed,
-    CallTimeout,
-    Cancelled,
-    ConfigError,
-    DuplicateJob,
-    HandlerKilled,
-    HandlerOverdue,
-    HubqError,
-    InvalidChildId,
-    InvalidJob,
-    InvalidKey,
-    InvalidReminder,
-    InvalidTopic,
-    JobFailed,
-    KeyReused,
-    MailboxFull,
-    MappingError,
-    MessageDropped,
-    NameTaken,
-    NoChildren,
-    NoClock,
-    NoCurrentHub,
-    NoSuchJob,
-    NotAlive,
-    NotCancelled,
-    NotImportable,
-    NotReplicated,
-    NotSendable,
-    OutsideHandler,
-    Partitioned,
-    PayloadTooLarge,
-    Poisoned,
-    ReadChanged,
-    RedisRefused,
-    RedisUnavailable,
-    StartFailed,
-    StateNotSavable,
-    StateTooLarge,
-    StateTooNew,
-    UnknownChild,
-    UnknownMethod,
-    Unreadable,
-    WaitsInEventLoop,
-)
-from hubq.store.dead_letters import DeadLetter
-from hubq.strategies.distribution import CentralizedLoadBalancer, ConsistentHashing, Guided
-from hubq.strategies.migration import ColdSwap, HotSwap
-from hubq.strategies.partition_tolerance import Divergence, DynamicQuorum, MajorityQuorum, StaticQuorum
-from hubq.strategies.redundancy import Replication, Singularity
-from hubq.strategies.synchronization import Polling, PubSub
+``import hubq`` alone is quick: a name is imported from its module when it is first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hubq.client.jobs_maker import provide_jobs
+
+if TYPE_CHECKING:
+    from hubq.client.current import current_hub, current_job
+    from hubq.client.discovery import HubInfo, hubs
+    from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
+    from hubq.client.faces.ref import AsyncChildRef, ChildRef
+    from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
+    from hubq.client.faces.start_future import StartFuture
+    from hubq.client.faces.typed_ref import AsyncTypedRef, TypedRef
+    from hubq.client.hub import Hub
+    from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
+    from hubq.config import Config
+    from hubq.core.child import Child, State, read, time_limit
+    from hubq.core.feed import Event, Gap
+    from hubq.core.middleware import Work
+    from hubq.core.pid import Pid
+    from hubq.core.progress import Progress
+    from hubq.core.retry import Retry
+    from hubq.core.spec import ChildSpec
+    from hubq.errors import (
+        AlreadyStarted,
+        CallCycle,
+        CallFailed,
+        CallTimeout,
+        Cancelled,
+        ConfigError,
+        DuplicateJob,
+        HandlerKilled,
+        HandlerOverdue,
+        HubqError,
+        InvalidChildId,
+        InvalidJob,
+        InvalidKey,
+        InvalidProgress,
+        InvalidReminder,
+        InvalidTopic,
+        JobFailed,
+        KeyReused,
+        MailboxFull,
+        MappingError,
+        MessageDropped,
+        NameTaken,
+        NoChildren,
+        NoClock,
+        NoCurrentHub,
+        NoCurrentJob,
+        NoSuchJob,
+        NotAlive,
+        NotCancelled,
+        NotImportable,
+        NotReplicated,
+        NotSendable,
+        OutsideHandler,
+        Partitioned,
+        PayloadTooLarge,
+        Poisoned,
+        ReadChanged,
+        RedisRefused,
+        RedisUnavailable,
+        StartFailed,
+        StateNotSavable,
+        StateTooLarge,
+        StateTooNew,
+        UnknownChild,
+        UnknownMethod,
+        Unreadable,
+        WaitsInEventLoop,
+    )
+    from hubq.store.dead_letters import DeadLetter
+    from hubq.strategies.distribution import CentralizedLoadBalancer, ConsistentHashing, Guided
+    from hubq.strategies.migration import ColdSwap, HotSwap
+    from hubq.strategies.partition_tolerance import Divergence, DynamicQuorum, MajorityQuorum, StaticQuorum
+    from hubq.strategies.redundancy import Replication, Singularity
+    from hubq.strategies.synchronization import Polling, PubSub
 
 __version__ = "0.1.0"
 
 
-def _jobs_of(hub: Hub) -> Jobs:
+def _jobs_of(hub: Hub) -> object:
     from hubq.jobs.of_hub import JobsOfHub  # at the first use: what never enqueues a job never pays for rq
 
     return JobsOfHub(hub)
 
 
 provide_jobs(_jobs_of)
+
+#: Where each public name is; all others are in hubq.errors. (Type checkers read the imports above.)
+_HOMES = {
+    "hubq.client.current": "current_hub current_job",
+    "hubq.client.discovery": "HubInfo hubs",
+    "hubq.client.faces.call_future": "AsyncCallFuture CallFuture",
+    "hubq.client.faces.ref": "AsyncChildRef ChildRef",
+    "hubq.client.faces.resumable_jobs": "AsyncResumableJob ResumableJob",
+    "hubq.client.faces.start_future": "StartFuture",
+    "hubq.client.faces.typed_ref": "AsyncTypedRef TypedRef",
+    "hubq.client.hub": "Hub",
+    "hubq.client.results": "ChildStatus NodeStatus Place StartResult StopResult",
+    "hubq.config": "Config",
+    "hubq.core.child": "Child State read time_limit",
+    "hubq.core.feed": "Event Gap",
+    "hubq.core.middleware": "Work",
+    "hubq.core.pid": "Pid",
+    "hubq.core.progress": "Progress",
+    "hubq.core.retry": "Retry",
+    "hubq.core.spec": "ChildSpec",
+    "hubq.store.dead_letters": "DeadLetter",
+    "hubq.strategies.distribution": "CentralizedLoadBalancer ConsistentHashing Guided",
+    "hubq.strategies.migration": "ColdSwap HotSwap",
+    "hubq.strategies.partition_tolerance": "Divergence DynamicQuorum MajorityQuorum StaticQuorum",
+    "hubq.strategies.redundancy": "Replication Singularity",
+    "hubq.strategies.synchronization": "Polling PubSub",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if not TYPE_CHECKING:  # else every name would exist for a type checker
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(_HOME.get(name, "hubq.errors")), name)
+        globals()[name] = found
+        return found
+
 
 __all__ = [
     "AlreadyStarted",
@@ -118,6 +174,7 @@ __all__ = [
     "InvalidChildId",
     "InvalidJob",
     "InvalidKey",
+    "InvalidProgress",
     "InvalidReminder",
     "InvalidTopic",
     "JobFailed",
@@ -130,6 +187,7 @@ __all__ = [
     "NoChildren",
     "NoClock",
     "NoCurrentHub",
+    "NoCurrentJob",
     "NoSuchJob",
     "NodeStatus",
     "NotAlive",
@@ -144,6 +202,7 @@ __all__ = [
     "Place",
     "Poisoned",
     "Polling",
+    "Progress",
     "PubSub",
     "ReadChanged",
     "RedisRefused",
@@ -169,6 +228,7 @@ __all__ = [
     "Work",
     "__version__",
     "current_hub",
+    "current_job",
     "hubs",
     "read",
     "time_limit",

@@ -67,6 +67,7 @@ class NodeCollector(Collector):
         yield self._histogram("hubq_pause_seconds", "Pause of each child that came here", counters.pauses)
         yield self._counter("hubq_takeovers", "Shards taken over without a handover", vitals.taken_over)
         yield self._gauge("hubq_dead_letters", "Dead letters of the shards of this node", vitals.dead)
+        yield self._gauge("hubq_jobs_waiting", "Jobs of children that are not in RQ yet", vitals.jobs_waiting)
         yield self._counter("hubq_leases_lost", "Leases that may have run out", counters.leases_lost)
         yield self._counter("hubq_malformed", "Things in Redis that could not be read", counters.malformed)
         yield self._gauge("hubq_lease_seconds", "What is left of the lease", vitals.lease_left)

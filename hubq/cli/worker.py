@@ -26,7 +26,7 @@ from hubq.config import checked_name
 from hubq.errors import ConfigError, HubqError
 from hubq.jobs.condemned import watch_condemned
 from hubq.jobs.processes import JobProcesses
-from hubq.logs import LogFormat, set_up_logging
+from hubq.logs import LogFormat, LogLevel, LogSettings, set_up_logging
 from hubq.node.node import Node
 
 if TYPE_CHECKING:
@@ -77,8 +77,13 @@ def worker_command(
     children_only: Annotated[
         bool, typer.Option("--children-only", help="Host children, but run no jobs (default).")
     ] = False,
-    log_format: Annotated[LogFormat, typer.Option(help="Format of the log lines.")] = LogFormat.TEXT,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
+    log_level: Annotated[
+        LogLevel, typer.Option(envvar="HUBQ_LOG_LEVEL", case_sensitive=False, help="Log from this level on.")
+    ] = LogLevel.INFO,
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar="HUBQ_LOG_FORMAT", case_sensitive=False, help="Format of the log lines.")
+    ] = LogFormat.TEXT,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step of hubq.")] = False,
 ) -> None:
     """Run a worker: it joins the hub and takes its share of the children.
 
@@ -91,9 +96,11 @@ def worker_command(
     node_tags = dict(map(tag, tags or ()))
     if app_version:
         checked_name("app version", app_version)
+    logs = LogSettings(log_level, log_format, verbose)
     if processes > 1 or reload:
-        set_up_logging(verbose, log_format)
-        options = ["--drain-timeout", str(drain_timeout), "--metrics-host", metrics_host, "--log-format", log_format]
+        set_up_logging(logs)
+        options = ["--drain-timeout", str(drain_timeout), "--metrics-host", metrics_host]
+        options += ["--log-level", log_level, "--log-format", log_format]
         options += ["--verbose"] if verbose else []
         options += ["--ready-failures", str(ready_failures)] if ready_failures else []
         options += ["--jobs", str(jobs), *(["--jobs-only"] if jobs_only else [])]
@@ -113,9 +120,9 @@ def worker_command(
         )
     hub = load_hub(app, redis)
     hub.loaded_from(app)
-    set_up_logging(verbose, log_format)
+    set_up_logging(logs)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        job_processes = JobProcesses(hub, node_name, jobs, app=app, drain_timeout=drain_timeout, verbose=verbose)
+        job_processes = JobProcesses(hub, node_name, jobs, app=app, drain_timeout=drain_timeout)
         if jobs_only:
             code = runner.run(serve_jobs(hub, node_name, job_processes, drain_timeout))
         else:

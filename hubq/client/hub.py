@@ -12,11 +12,12 @@ from hubq.client.asking.owners_view import OwnersView
 from hubq.client.asking.thread_driver import ThreadDriver
 from hubq.client.discovery import hubs
 from hubq.client.faces.inspector import Inspector
-from hubq.client.faces.jobs import JobMethods, Jobs
+from hubq.client.faces.jobs import JobMethods
 from hubq.client.faces.queries import Queries
 from hubq.client.faces.ref import ChildRef
 from hubq.client.faces.start_future import StartFuture
 from hubq.client.faces.typed_ref import TypedRef
+from hubq.client.jobs_maker import make_jobs
 from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
 from hubq.client.operations.activation import activation_of
 from hubq.client.operations.call_options import PLAIN
@@ -33,6 +34,7 @@ from hubq.hooks.book import checked_hook_id
 from hubq.store.connection import RedisServer, Server
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.keys import Keys
+from hubq.store.server import checked_for_jobs, jobs_server, of_hub
 from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, DistributionTraits
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.partition_tolerance import Divergence, PartitionTolerance
@@ -43,14 +45,6 @@ from hubq.tracing import Tracing
 C = TypeVar("C", bound=Callable[..., Any])
 L = TypeVar("L", bound=Middleware)
 K = TypeVar("K", bound=Child)
-
-_make_jobs: Callable[[Hub], Jobs]
-
-
-def provide_jobs(make: Callable[[Hub], Jobs]) -> None:
-    """Say how the jobs of a hub are made (once, by ``hubq/__init__.py``, which is above all layers)."""
-    global _make_jobs
-    _make_jobs = make
 
 
 class Hub(Queries, JobMethods):
@@ -74,6 +68,7 @@ class Hub(Queries, JobMethods):
         hub_id: str,
         *,
         redis: str | Server | None = None,
+        jobs_redis: str | Server | None = None,
         migration: Migration | None = None,
         redundancy: Redundancy | None = None,
         distribution: Distribution | None = None,
@@ -108,9 +103,11 @@ class Hub(Queries, JobMethods):
             DistributionTraits.of(self.distribution), self.tracing,
         )  # fmt: skip
         server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
+        server = of_hub(server, self.hub_id)
+        self._jobs_server = jobs_server(jobs_redis)
         driver = ThreadDriver(context, server)
         Queries.__init__(self, driver)
-        JobMethods.__init__(self, driver, lambda: _make_jobs(self))
+        JobMethods.__init__(self, driver, lambda: make_jobs(self))
         self.aio = AsyncHub(LoopDriver(context, server), self.local_nodes, self)
         self.inspect = Inspector(driver)
 
@@ -382,8 +379,18 @@ class Hub(Queries, JobMethods):
         """Where the Redis of this hub is."""
         return self.driver.server
 
-    def connect_to(self, server: Server) -> None:
+    @property
+    def jobs_server(self) -> Server:
+        """Where the Redis of its jobs is: ``jobs_redis``, or that of the hub.
+
+        Raises :class:`~hubq.errors.ConfigError` if the hub is on a Redis Cluster, where RQ cannot be, and has no ``jobs_redis``.
+        """
+        return self._jobs_server or checked_for_jobs(self.server)
+
+    def connect_to(self, server: Server, of_jobs: Server | None = None) -> None:
         """Ask another Redis from now on: that of ``--redis``, or of the node whose job process this is."""
+        server = of_hub(server, self.hub_id)
+        self._jobs_server = of_jobs or self._jobs_server
         self.driver.connect_to(server)
         self.aio.driver.connect_to(server)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hubq.core.pid import Pid
+from hubq.core.progress import Progress
 from hubq.errors import HubqError, NoChildren
 
 
@@ -116,7 +117,7 @@ def _formatted(done: str, children: dict[str, str], errors: dict[str, HubqError]
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a child is. ``node`` None: no live node owns it now (parked, or being claimed). ``replicas``: the nodes that have a
-    finished copy of it (see :class:`hubq.Replication`).
+    finished copy of it (see :class:`hubq.Replication`). ``progress``: what it has told of it (docs/guide-progress.md).
     """
 
     child_id: str
@@ -126,6 +127,7 @@ class Place:
     token: int
     pinned: bool
     replicas: tuple[str, ...] = ()
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class ChildStatus:
     ``pin`` says why it does not simply live with its shard: "moved", "guided", "straggler" (it could not move with its shard)
     or nothing; ``wanted`` is the node it was moved or guided to. ``reason`` says why it is parked, waits, or is not where it
     belongs. ``replicas`` are the nodes that have a finished copy of it (see :class:`hubq.Replication`), in the order of
-    ``replica_incarnations``.
+    ``replica_incarnations``. ``progress`` is what it has told of it (docs/guide-progress.md).
     """
 
     child_id: str
@@ -186,6 +188,7 @@ class ChildStatus:
     wanted: str = ""
     replicas: tuple[str, ...] = ()
     replica_incarnations: tuple[int, ...] = ()
+    progress: Progress | None = None
 
     @property
     def pid(self) -> Pid | None:

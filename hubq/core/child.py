@@ -32,6 +32,8 @@ class Host(Outgoing, Protocol):
 
     def stop(self) -> None: ...
 
+    def enqueues(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str: ...
+
     def publishes(self, topic: str, data: object) -> None: ...
 
     def reminds(
@@ -41,6 +43,8 @@ class Host(Outgoing, Protocol):
     def forgets(self, name: str) -> None: ...
 
     async def reminders(self) -> list[Reminder]: ...
+
+    def progresses(self, done: float, total: float | None, text: str) -> None: ...
 
 
 class Child:
@@ -152,6 +156,18 @@ class Child:
             return OutgoingRef(self._host, target)
         return OutgoingRef(self._host, child_id, Target(target, args, kwargs))
 
+    def enqueue(self, function: Any, /, *args: Any, **kwargs: Any) -> str:
+        """Enqueue a job: ``self.enqueue(send_mail, self.customer, "thanks")``. The answer is its id. Functions and options are those
+        of :meth:`hubq.Hub.enqueue`, ``key=`` and resumable functions among them.
+
+        It is an effect of the message in hand: it is enqueued with the commit, once, or not at all. In ``run()`` it is enqueued with
+        the next :meth:`commit`. docs/guide-effects.md has more.
+
+        Raises :class:`~hubq.errors.NotImportable`, :class:`~hubq.errors.InvalidJob`, :class:`~hubq.errors.InvalidKey`,
+        :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.PayloadTooLarge`, and :class:`~hubq.errors.OutsideHandler`.
+        """
+        return self._host.enqueues(function, args, kwargs)
+
     def publish(self, topic: str, data: object) -> None:
         """Publish an event in the feed of this child, for all who read it (``hub.ref(child_id).feed()``).
 
@@ -195,6 +211,17 @@ class Child:
         Raises :class:`~hubq.errors.RedisUnavailable`.
         """
         return await self._host.reminders()
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Tell people how far this child is: ``self.progress(3, 10, "copying")``. ``hubq ps`` shows it.
+
+        ``done`` and ``total`` are numbers from 0 on; ``total`` None: how much there is, is not known. A text of more than 200
+        characters is cut. It may be told often: a few times a second it is written, and the last one always. It is told at
+        once, and stands even if the message in hand is undone. docs/guide-progress.md has more.
+
+        Raises :class:`~hubq.errors.InvalidProgress`.
+        """
+        self._host.progresses(done, total, text)
 
     async def on_start(self) -> None:
         """Called when the child begins on a node, with its state in place, before its first message there."""
@@ -372,6 +399,7 @@ FIXED = frozenset(
         "commit",
         "stop",
         "ref",
+        "enqueue",
         "publish",
         "child_id",
         "node_name",

@@ -33,7 +33,8 @@ class Finding:
 class NodeFacts:
     """One node. ``lease_left`` is in seconds. ``python``, ``clock``, ``lag`` and ``settings`` come from the node itself; a
     node that has not written them yet has None or nothing there. ``unready``: why it cannot run what comes to it; ``blocked``:
-    what its event loop stands still in, in words; ``failing``: messages per second whose handler raised."""
+    what its event loop stands still in, in words; ``failing``: messages per second whose handler raised; ``jobs_waiting``: jobs of
+    children that are not in RQ yet, and ``jobs_refused`` why they cannot be put there."""
 
     status: str
     lease_left: float
@@ -45,6 +46,8 @@ class NodeFacts:
     unready: str = ""
     blocked: str = ""
     failing: float = 0.0
+    jobs_waiting: int = 0
+    jobs_refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,13 @@ def _children(facts: Facts) -> Iterable[Finding]:
                 "handlers raise",
                 f"on {name}, {node.failing:g} messages per second end with an exception",
                 f"see the log of {name}: it has the tracebacks",
+            )
+        if node.jobs_refused:
+            yield Finding(
+                "jobs wait",
+                f"{counted(node.jobs_waiting, 'job', 'jobs')} that children have enqueued cannot be put into RQ by {name}: "
+                f"{node.jobs_refused}",
+                "mend the cause; nothing is lost. A user of Redis with an ACL needs the rules of hubq acl HUB --jobs",
             )
     yield from _letters(facts)
 

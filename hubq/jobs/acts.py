@@ -22,7 +22,7 @@ def retry_job(hub: Hub, job_id: str) -> str:
     Raises :class:`~hubq.errors.NoSuchJob`, :class:`~hubq.errors.InvalidJob` (it has not failed),
     :class:`~hubq.errors.RedisUnavailable`.
     """
-    with translated(hub.server):
+    with translated(hub.jobs_server):
         job = _job(hub, job_id)
         try:
             job.requeue()
@@ -37,7 +37,7 @@ def cancel_job(hub: Hub, job_id: str) -> str:
     Raises :class:`~hubq.errors.NoSuchJob`, :class:`~hubq.errors.InvalidJob` (it has ended already),
     :class:`~hubq.errors.RedisUnavailable`.
     """
-    with translated(hub.server):
+    with translated(hub.jobs_server):
         try:
             job = _job(hub, job_id)
         except NoSuchJob:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from hubq.client.asking.forks import renewed_after_fork
 from hubq.client.current import current_hub
 from hubq.client.faces.jobs import CronLine
 from hubq.core.child import Child
+from hubq.core.job_ids import as_id
 from hubq.errors import AlreadyStarted
 from hubq.jobs.keyed_work import forget_executions
 from hubq.jobs.names import CLOCK, clock_queue_name
@@ -103,7 +103,7 @@ class Wheels:
         for name in ("rq.cron", "rq.scheduler", "rq.worker"):  # a line for each tick, and for each start of a child
             logging.getLogger(name).setLevel(logging.WARNING)
         self.ticks = ticks
-        self._connection = hub.server.sync_client(ANSWER_TIMEOUT)
+        self._connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
         names = [hub.queue_name, clock_queue_name(hub.hub_id)]
         self._scheduler = RQScheduler(
             names, connection=self._connection, interval=1, name=self.name, logging_level="ERROR"
@@ -184,15 +184,6 @@ class Wheels:
         now = datetime.now(UTC)
         job.set_enqueue_time(now)  # of several ticks that were missed, one is made up for
         self.ticks[job.name] = now.timestamp()
-
-
-def as_id(name: str) -> str:
-    """A name as part of an RQ job id.
-
-    >>> as_id("app.report")
-    'app-report'
-    """
-    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
 
 
 class _Starting:

@@ -90,7 +90,7 @@ class Runner:
         """The one of this thread: RQ's are not made to be shared."""
         worker = self._own.worker
         if worker is None:
-            connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
+            connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
             queue = KeyedQueue(self._hub.queue_name, connection=connection)
             name = f"{self._hub.hub_id}.{self._name}.thread-{os.getpid()}-{threading.get_ident()}"
             worker = KeyedThread([queue], name=name, connection=connection)
@@ -100,7 +100,7 @@ class Runner:
     async def _new_slot(self) -> _Slot:
         self._started += 1
         name = f"{self._hub.hub_id}.{self._name}.key-{os.getpid()}.{self._started}"
-        task = task_for(self._hub, "keys", name, app=self._hub.app, grace=0.0, verbose=False)
+        task = task_for(self._hub, "keys", name, app=self._hub.app, grace=0.0)
         slot = await _Slot.start(task)
         self._slots.add(slot)
         return slot

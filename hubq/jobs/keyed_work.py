@@ -13,7 +13,7 @@ from rq.job import Job, JobStatus
 from rq.scripts import save_unique_job
 from rq.timeouts import TimerDeathPenalty
 
-from hubq.jobs.work import HubJob
+from hubq.jobs.work import HubJob, TellsOnce
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class KeyedQueue(Queue):
         return job
 
 
-class KeyedWorker(SimpleWorker):
+class KeyedWorker(TellsOnce, SimpleWorker):
     """Performs jobs of keys, one after another, in its own process."""
 
     queue_class = KeyedQueue
@@ -132,7 +132,7 @@ def fail(worker: KeyedWorker, job_id: str, why: str) -> float | None:
 
 def condemn(hub: Hub, job_id: str, letter: str, why: str) -> bool:
     """The message of a job is this dead letter: the job has failed, whatever retries it has left. False: it was known."""
-    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     try:
         queue = KeyedQueue(hub.queue_name, connection=connection)
         worker = KeyedThread([queue], name=f"{hub.hub_id}.letter-{letter.replace('/', '-')}", connection=connection)

@@ -12,16 +12,18 @@ from rq.job import Job
 
 from hubq.client import operations
 from hubq.client.asking.forks import renewed_after_fork
+from hubq.client.faces.jobs import Prepared, Put
 from hubq.client.faces.resumable_jobs import ResumableJob
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, NoClock, UnknownChild
-from hubq.jobs import resumable
+from hubq.jobs import effects, resumable
 from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, own_options, translated
 from hubq.jobs.clock import start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
 from hubq.jobs.keyed import enqueue_keyed
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
+from hubq.jobs.progress import QueuedJob
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
@@ -52,9 +54,10 @@ class JobsOfHub:
     def _queues(self) -> tuple[int, Queue, KeyedQueue]:
         with self._lock:
             if self._known is None or self._known[0] != os.getpid():
-                connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
-                keyed = KeyedQueue(self.queue_name, connection=connection, provisional=True)
-                self._known = (os.getpid(), Queue(self.queue_name, connection=connection), keyed)
+                connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
+                keyed = KeyedQueue(self.queue_name, connection=connection, job_class=QueuedJob, provisional=True)
+                queue = Queue(self.queue_name, connection=connection, job_class=QueuedJob)
+                self._known = (os.getpid(), queue, keyed)
             return self._known
 
     def close(self) -> None:
@@ -72,7 +75,7 @@ class JobsOfHub:
         checked_function(function)
         checked_options(kwargs)
         key = kwargs.pop("key", None)
-        with translated(self._hub.server):
+        with translated(self._hub.jobs_server):
             if _needs_clock(kwargs):
                 self.start_clock()
             if key is not None:
@@ -91,7 +94,7 @@ class JobsOfHub:
         checked_function(function)
         checked_options(kwargs)
         self.start_clock()
-        with translated(self._hub.server):
+        with translated(self._hub.jobs_server):
             job: Job = self.rq_queue.enqueue_at(when, function, *args, **kwargs)
             return job
 
@@ -103,7 +106,7 @@ class JobsOfHub:
     def _clock_job(self, when: datetime, function: Any, *args: Any) -> Job:
         checked_time(when)
         self.start_clock()
-        with translated(self._hub.server):
+        with translated(self._hub.jobs_server):
             queue = Queue(clock_queue_name(self._hub.hub_id), connection=self.rq_queue.connection)
             job: Job = queue.enqueue_at(when, function, args=args, kwargs={})
             return job
@@ -146,6 +149,19 @@ class JobsOfHub:
                 "hosts children (hubq worker without --jobs-only)"
             )
         return node
+
+    def prepared(
+        self, job_id: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Prepared | ChildSpec:
+        """See :meth:`hubq.Child.enqueue`: a job that is checked, and leaves with a commit. A resumable one is a child."""
+        return effects.prepared(self._hub, self.rq_queue, job_id, function, args, kwargs)
+
+    def put(self, shard: int) -> Put:
+        """Put the next jobs that children of a shard have enqueued into RQ."""
+        _, queue, keyed = self._queues()
+        return effects.put(
+            self._hub, queue, KeyedQueue(keyed.name, connection=keyed.connection), shard, self.start_clock
+        )
 
     def make_resumable(self, function: Any) -> None:
         """``@hub.job(resumable=True)``."""

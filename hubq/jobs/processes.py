@@ -53,14 +53,12 @@ class JobProcesses:
     to the front of the queue. If the node is killed, they see the line to it close and end in the same way.
     """
 
-    def __init__(
-        self, hub: Hub, node_name: str, count: int, *, app: str = "", drain_timeout: float = 30.0, verbose: bool = False
-    ) -> None:
+    def __init__(self, hub: Hub, node_name: str, count: int, *, app: str = "", drain_timeout: float = 30.0) -> None:
         grace = max(0.0, drain_timeout - min(RESERVE, RESERVED_PART * drain_timeout))
 
         def task(number: int, start: int) -> Task:
             name = f"{hub.hub_id}.{node_name}.{number}-{os.getpid()}.{start}"  # RQ wants a new name for each start
-            return task_for(hub, "queue", name, app=app, grace=grace, verbose=verbose)
+            return task_for(hub, "queue", name, app=app, grace=grace)
 
         self.restarts = 0
         self._hub = hub

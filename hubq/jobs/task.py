@@ -9,7 +9,7 @@ import msgspec
 
 from hubq.client.hub import Hub
 from hubq.errors import ConfigError
-from hubq.logs import LogFormat, log_format
+from hubq.logs import LogSettings, log_settings
 from hubq.store.connection import RedisServer
 
 
@@ -23,15 +23,18 @@ class Task(msgspec.Struct, frozen=True):
     hub_id: str
     shards: int
     url: str
+    jobs_url: str
     grace: float
-    log_format: LogFormat = LogFormat.TEXT
-    verbose: bool = False
+    logs: LogSettings = LogSettings()
 
 
-def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float, verbose: bool) -> Task:
-    """The task for a job process of this hub. It logs in the same form as this process."""
+def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float) -> Task:
+    """The task for a job process of this hub. It logs as this process does."""
     if not isinstance(hub.server, RedisServer):
         raise ConfigError(f"job processes cannot reach {hub.server.address}: give the hub the URL of a Redis")
     path = [entry or os.getcwd() for entry in sys.path]
+    of_jobs = hub.jobs_server
+    if not isinstance(of_jobs, RedisServer):
+        raise ConfigError(f"job processes cannot reach {of_jobs.address}: give jobs_redis= the URL of a Redis")
     url, shards = hub.server.url, hub.config.shards
-    return Task(work, name, path, app, hub.hub_id, shards, url, grace, log_format(), verbose)
+    return Task(work, name, path, app, hub.hub_id, shards, url, of_jobs.url, grace, log_settings())

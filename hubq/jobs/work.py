@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -21,10 +22,15 @@ from rq.exceptions import DequeueTimeout, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 
-from hubq.client.current import current_hub
+from hubq.client.asking.calling import Doing, handling, set_handling
+from hubq.client.current import current_hub, set_current_job
 from hubq.core.middleware import Work
 from hubq.errors import NotImportable
+from hubq.jobs.progress import JobProgress, QueuedJob
+from hubq.node.runtime.raised import in_short
 from hubq.store.connection import LOST
+
+log = logging.getLogger("hubq.jobs")
 
 #: How long an idle worker waits in Redis before it looks whether it has been told to end, seconds.
 SLICE = 0.5
@@ -39,15 +45,46 @@ PARTING = 5.0
 PR_SET_PDEATHSIG = 1
 
 
-class HubJob(Job):
-    """RQ's job, with a clear error for a function that this worker cannot import."""
+class HubJob(QueuedJob):
+    """RQ's job, with a clear error for a function that this worker cannot import, and a line in the log for what becomes of it."""
+
+    told_of: BaseException | None = None
+    """What it has raised, and the log has told."""
 
     def perform(self) -> Any:
         """As RQ's, within the middleware of the hub."""
+        name, before = self.func_name or "", handling()
+        set_handling(Doing(method=name, job_id=self.id))
+        progress = JobProgress(self)
+        set_current_job(progress)
+        try:
+            return self._told(name)
+        finally:
+            progress.close()
+            set_current_job(None)
+            set_handling(before)
+
+    def _told(self, name: str) -> Any:
+        log.info("job %s %s: received", self.id, name)
+        began = time.perf_counter()
+        try:
+            result = self._perform(name)
+        except BaseException as error:
+            left = f"; tries left: {self.retries_left}" if self.retries_left else ""
+            spent = time.perf_counter() - began
+            log.error(
+                "job %s %s: failed after %.2f s%s: %s", self.id, name, spent, left, in_short(error), exc_info=error
+            )
+            self.told_of = error
+            raise
+        log.info("job %s %s: done in %.2f s", self.id, name, time.perf_counter() - began)
+        return result
+
+    def _perform(self, name: str) -> Any:
         hub = current_hub()
         if not hub.layers:
             return super().perform()
-        work = Work("job", hub.hub_id, self.worker_name or "", self.id, self.func_name or "", self.func_name or "")
+        work = Work("job", hub.hub_id, self.worker_name or "", self.id, name, name)
         return hub.layers.around(work, super().perform)()
 
     @property
@@ -87,7 +124,16 @@ class HubQueue(Queue):
                     raise
 
 
-class HubWorker(Worker):
+class TellsOnce:
+    """A worker whose log tells of a job's exception once: RQ's line would have the same traceback, and the job's arguments."""
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """As RQ's, if the job has not told. (This worker has no exception handlers, which RQ's would call.)"""
+        if not isinstance(job, HubJob) or job.told_of is None or job.told_of is not exc_info[1]:
+            super().handle_exception(job, *exc_info)  # type: ignore[misc]
+
+
+class HubWorker(TellsOnce, Worker):
     """RQ's worker. ``grace``: how long the job in hand may go on after SIGTERM, seconds."""
 
     queue_class = HubQueue

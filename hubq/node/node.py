@@ -119,7 +119,9 @@ class Node:
         wiring.committer.start()
         wiring.reader.start()
         wiring.forwarder.start()
+        wiring.job_forwarder.start()
         wiring.reminding.start()
+        wiring.progresses.start()
         wiring.copies.start()
         wiring.balancer.start()
         wiring.keeper.start()
@@ -194,12 +196,16 @@ class Node:
         await wiring.balancer.stop()
         await wiring.reader.stop()
         await wiring.forwarder.stop()
+        await wiring.job_forwarder.stop()
         await wiring.reminding.stop()
         await wiring.copies.stop()
         pumps.stop()
         # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.
         await pumps.stopped(LETTING_GO)
         wiring.failures.stop()
+        await wiring.progresses.stop()
+        if drained:
+            await wiring.progresses.flush()
         await wiring.background.stop()
         if leave:
             # The last commit may only follow a commit that was answered, never one whose answer was lost.

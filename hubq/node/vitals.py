@@ -22,6 +22,7 @@ from hubq.node.children.handler import Handler
 from hubq.node.commits.committer import SAMPLED, Committer
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.register import Register
+from hubq.node.mailbox.job_forwarder import JobForwarder
 from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
@@ -56,7 +57,7 @@ class Pulse:
 
     def __init__(
         self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready,
-        failed_builds: FailedBuilds, ready_failures: int, beat: Beat,
+        failed_builds: FailedBuilds, ready_failures: int, beat: Beat, jobs: JobForwarder,
     ) -> None:  # fmt: skip
         self.lives: Counter[str] = Counter()  # children by where they stand, as of the last census
         self._group = group
@@ -71,6 +72,7 @@ class Pulse:
         self._unready = ""  # as of the last beat
         self._told = NOT_SERVING  # what the log knows of its readiness
         self._beat = beat
+        self._jobs = jobs
         self._lag = 0.0  # the longest wait since the last account
         self._queued = 0
         self._in_hand: dict[
@@ -210,6 +212,8 @@ class Pulse:
             },
             settings=self._settings,
             busy=self._busy(),
+            jobs_waiting=self._jobs.waiting,
+            jobs_refused=self._jobs.reason,
             failing=round((self._handler.raised - self._failed_before) / max(since, EVERY), 1),
         )
 

@@ -24,6 +24,7 @@ from hubq.node.children.activity import Activity
 from hubq.node.children.around import Around, LayeredMethods
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.enqueuing import Enqueuing
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
 from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.failures import Failures
@@ -34,6 +35,7 @@ from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Finds, Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
+from hubq.node.children.progress import Progresses
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
 from hubq.node.children.reminders import Reminders
@@ -74,12 +76,14 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.held.reminder_times import ReminderTimes
+from hubq.node.held.waiting_jobs import WaitingJobs
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.forwarder import Forwarder
 from hubq.node.mailbox.interventions import Interventions
+from hubq.node.mailbox.job_forwarder import JobForwarder
 from hubq.node.mailbox.reader import Reader
 from hubq.node.mailbox.reminding import Reminding
 from hubq.node.mailbox.starts import Starts
@@ -146,14 +150,14 @@ class Wiring:
         self._departures(hub)
         self._membership(hub, watch, tags, app_version)
         self._planning(hub)
-        self._mailbox()
+        self._mailbox(hub)
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
             self.copies, self.withdrawals, self.cancellations, self.interventions, self.parked, self.reports,
         )  # fmt: skip
         self.pulse = Pulse(
             self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.failed_builds,
-            ready_failures, self.beat,
+            ready_failures, self.beat, self.job_forwarder,
         )  # fmt: skip
         self._lease(hub, drive, ends)
 
@@ -185,7 +189,8 @@ class Wiring:
         self.cursors = Cursors()
         self.outboxes = Outboxes()
         self.reminder_times = ReminderTimes()
-        self.errands = Errands(self.outboxes, self.reminder_times)
+        self.waiting_jobs = WaitingJobs()
+        self.errands = Errands(self.outboxes, self.reminder_times, self.waiting_jobs)
         self.register = Register(self.cursors, self.errands)
         self.queue = CommitQueue(self.register)
 
@@ -198,13 +203,23 @@ class Wiring:
         self.failures = Failures(config, self.counters, self.events)
         self.failed_starts = FailedStarts()
         self.outcomes = Outcomes(name, self.queue, self.saver, self.failures, self.failed_starts)
+        self.progresses = Progresses(group)
         self.endings = Endings(
-            group, background, self.events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
-            self.outcomes, self.pieces, self.quiet,
+            group, background, self.events, self.gathered, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
+            self.outcomes, self.progresses, self.pieces, self.quiet,
         )  # fmt: skip
         sayings = Sayings(self.standing, hub.classes, config.shards, self.sizes)
         reminders = Reminders(group, self.saver, self.sizes)
-        services = ChildServices(name, self.signals, self.saver, self.endings, sayings, reminders)
+        enqueuing = Enqueuing(
+            hub.hub_id,
+            self.standing,
+            sayings,
+            self.sizes,
+            lambda *job: hub.jobs.prepared(*job),  # (rq is imported then)
+        )
+        services = ChildServices(
+            name, self.signals, self.saver, self.endings, sayings, enqueuing, reminders, self.progresses
+        )
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)
         self.arriving = CountedBuilder(self.builder, self.failed_builds)
@@ -283,7 +298,7 @@ class Wiring:
         self.batches = Batches(group, background, self.register, self.endings)
         self.under_way = UnderWay()
         self.ahead = AheadBuilt(group, self.events, self.gathered, self.arriving, hub.migration, self.pieces)
-        account = Account(self.standing, self.events, self.hooks, self.counters)
+        account = Account(self.standing, self.events, self.gathered, self.hooks, self.counters)
         self.entrance = Entrance(self.arriving, self.parking, self.lives, self.start_trials, self.copies)
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
@@ -368,11 +383,11 @@ class Wiring:
             self.answers, self.moves, self.handovers, self.park, self.guide, self.parked, reconciler, self.voiding,
         )  # fmt: skip
 
-    def _mailbox(self) -> None:
+    def _mailbox(self, hub: Hub) -> None:
         group, background = self.group, self.background
         burials = Burials(group.node_name, group.config, self.queue, self.reports)
         self.starts = Starts(
-            group, background, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
+            group, background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
             self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces,
             self.failed_starts, self.quiet,
         )  # fmt: skip
@@ -390,6 +405,9 @@ class Wiring:
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
         self.forwarder = Forwarder(group, self.register, self.outboxes)
+        self.job_forwarder = JobForwarder(
+            group, self.register, self.waiting_jobs, self.outboxes, self.reports, lambda shard: hub.jobs.put(shard)
+        )
         self.reminding = Reminding(group, self.register, self.reminder_times, self.reports)
         self.withdrawals = Withdrawals(
             group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes

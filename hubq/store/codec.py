@@ -8,7 +8,6 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-import cloudpickle
 import msgspec
 
 from hubq.errors import NotSendable, PayloadTooLarge, StateNotSavable, StateTooLarge
@@ -25,6 +24,8 @@ def encode(value: Any) -> bytes:
     try:
         return b"p" + pickle.dumps(value, protocol=5)
     except Exception:
+        import cloudpickle  # at the first value that needs it: few do
+
         return b"c" + bytes(cloudpickle.dumps(value, protocol=5))
 
 

@@ -28,6 +28,7 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:msk``       hash    active child -> saved state (the migration state store)
 ``hubq:{chat}:shard:<n>:backlog``   hash    child -> messages waiting (no entry: none)
 ``hubq:{chat}:shard:<n>:parked``    hash    child -> why it cannot run
+``hubq:{chat}:shard:<n>:progress``  hash    child -> token, and what it has told of its progress (JSON); TTL
 ``hubq:{chat}:shard:<n>:log``       stream  what commits did, for followers (replication only); TTL
 ``hubq:{chat}:shard:<n>:replicas``  hash    follower -> how far it is; ``#``: the log's last number; TTL
 ``hubq:{chat}:shard:<n>:tries``     hash    only after crashes: what was in hand at how many (docs/poison.md)
@@ -35,6 +36,8 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:dead:<c>``  list    the letters of class ``c`` in it that no crash has made; TTL
 ``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
 ``hubq:{chat}:shard:<n>:outbox:waiting``  hash  child -> messages in that outbox for it (no entry: none)
+``hubq:{chat}:shard:<n>:jobs``      stream  jobs that its children have enqueued, until they are in RQ
+``hubq:{chat}:shard:<n>:jobs:put``  string  the last of them that was put into RQ; TTL
 ``hubq:{chat}:shard:<n>:reminders``  zset   child, new line, name -> when it is looked at next, ms of Redis TIME
 ``hubq:{chat}:shard:<n>:reminders:what``  hash  the same -> ``due every late method``, new line, arguments
 ``hubq:{chat}:shard:<n>:reminders:names``  zset  the same, all with 0: those of one child stand together
@@ -169,6 +172,14 @@ class Keys:
         """The outbox of a shard, and how many messages wait there for each child."""
         return self.outbox(shard), self._shard(shard, "outbox:waiting")
 
+    def jobs(self, shard: int) -> str:
+        """Jobs that the children of a shard have enqueued, until they are in RQ."""
+        return self._shard(shard, "jobs")
+
+    def jobs_put(self, shard: int) -> str:
+        """Which of them was put into RQ last."""
+        return self._shard(shard, "jobs:put")
+
     def target_keys(self, shard: int) -> tuple[str, str, str, str, str]:
         """What a message from another child may change of a shard (of its dormant children: nothing, they are looked up)."""
         return (*self.send_keys(shard), self.dead(shard))
@@ -186,6 +197,10 @@ class Keys:
     def kept(self, shard: int, child: str, key: str) -> str:
         """The outcome of a message with a key. (The length comes first, since child and key may have colons.)"""
         return self._shard(shard, f"kept:{len(key)}:{key}:{child}")
+
+    def progress(self, shard: int) -> str:
+        """What the children of a shard have told of their progress."""
+        return self._shard(shard, "progress")
 
     def log(self, shard: int) -> str:
         """What commits of a shard did, for its followers."""

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
-import typer.main
 
 from hubq import Hub
-from hubq.cli.main import app
+from hubq.cli.commands import every_command
 
 from .conftest import APPS
 from .terminal import Terminal, too_wide
@@ -29,6 +28,9 @@ APP = "basic:hub"
 
 #: Command -> its arguments ({hub}: the hub's id; {node}: a live worker; {shard}: that of c-1) and the exit codes it may have.
 CASES: dict[str, tuple[list[str], set[int]]] = {
+    "hubs": ([], {0}),
+    "delete-hub": (["{hub}", "--yes"], {1}),
+    "init": (["."], {2}),
     "nodes": (["{hub}"], {0}),
     "ps": (["{hub}"], {0}),
     "where": (["{hub}", "c-1"], {0}),
@@ -59,7 +61,7 @@ CASES: dict[str, tuple[list[str], set[int]]] = {
     "version": ([], {0}),
 }
 #: They go on until a key is pressed, or for a while: each has a test below.
-LONG = {"worker", "demo", "top", "drain", "web"}
+LONG = {"worker", "dev", "demo", "top", "drain", "web"}
 #: What is meant for a file or for redis-cli may be wide.
 WIDE = {"acl", "deploy", "events", "bench"}
 
@@ -78,7 +80,7 @@ def terminals(shell: Shell) -> Iterator[Any]:
         terminal.close()
 
 
-def commands(group: Any, name: str = "") -> set[str]:
+def commands(group: Any, name: str) -> set[str]:
     """All commands, those of groups too."""
     if not hasattr(group, "commands"):
         return {name.strip()}
@@ -86,7 +88,7 @@ def commands(group: Any, name: str = "") -> set[str]:
 
 
 def test_every_command_is_tried_here() -> None:
-    assert commands(typer.main.get_command(app)) == set(CASES) | LONG
+    assert {each for name, command in every_command() for each in commands(command, name)} == set(CASES) | LONG
 
 
 def test_the_commands_in_a_terminal(shell: Shell, hub: Hub, hub_id: str, terminals: Any) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import typer
 
 from hubq import Hub
-from hubq.cli.main import app
+from hubq.cli.commands import every_command
 from hubq.cli.within import GROUPS, WITHOUT_HUB, where_is, with_hub
 from hubq.contrib.answers import KNOWN, answer_to
 from hubq.errors import CallTimeout, ConfigError, RedisRefused, UnknownChild
@@ -43,8 +42,7 @@ def test_a_call_that_was_not_handled_may_be_tried_again() -> None:
 
 def test_hub_goes_where_each_command_wants_it() -> None:
     """Every command of hubq that takes a HUB gets it, and no other."""
-    group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    for name, command in every_command():
         subcommands = [([name], command)] if name not in GROUPS else [
             ([name, sub], each) for sub, each in command.commands.items()
         ]  # fmt: skip

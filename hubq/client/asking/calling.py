@@ -1,9 +1,10 @@
-"""Who is calling: the handler of a child, as it is seen by the calls that it makes. Elsewhere nobody is."""
+"""Who is at work in this context: the handler of a child, as it is seen by the calls that it makes and by what it logs."""
 
 from __future__ import annotations
 
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Protocol
 
 from hubq.errors import CallCycle
@@ -18,6 +19,22 @@ class Handling(Protocol):
         """The child."""
 
     @property
+    def child_class(self) -> str:
+        """Its class, as it is registered."""
+
+    @property
+    def method(self) -> str:
+        """The method that runs."""
+
+    @property
+    def message_id(self) -> str:
+        """The id of the message; empty if there is none."""
+
+    @property
+    def job_id(self) -> str:
+        """The job; empty if it is none."""
+
+    @property
     def chain(self) -> tuple[Waiting, ...]:
         """The children that wait for its answer."""
 
@@ -26,10 +43,28 @@ class Handling(Protocol):
         """It is done or undone: what its handler has left behind delays nobody."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What is not the handling of a message: ``run()``, ``on_start``, a read, a job. No child waits for it."""
+
+    child_id: str = ""
+    child_class: str = ""
+    method: str = ""
+    message_id: str = ""
+    job_id: str = ""
+    chain: tuple[Waiting, ...] = ()
+    over: bool = True
+
+
 _handling: ContextVar[Handling | None] = ContextVar("hubq_handling", default=None)
 
 #: Say whose handler runs in this context, and in the tasks and threads that it begins.
 set_handling = _handling.set
+
+
+def handling() -> Handling | None:
+    """What runs in this context. It may be over: a task that a handler has left behind is its own still."""
+    return _handling.get()
 
 
 def waiting_behind(timeout: float) -> tuple[Waiting, ...]:

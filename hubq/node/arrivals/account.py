@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+
 from hubq.core.messages import Handover
 from hubq.hooks import ChildrenMigrated, ProcessStartups
 from hubq.node.held.holding import Holding
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.standing import Standing
+
+#: Said in the log of children that come without a handover.
+TAKEN = "taken over: no worker had its shard"
 
 
 class Account:
     """Tells of arrivals. ``began`` is when the adoption began, monotonic seconds."""
 
-    def __init__(self, standing: Standing, events: EventLog, hooks: HookRunner, counters: Counters) -> None:
+    def __init__(
+        self, standing: Standing, events: EventLog, gathered: GatheredLog, hooks: HookRunner, counters: Counters
+    ) -> None:  # fmt: skip
         self._standing = standing
         self._events = events
+        self._gathered = gathered
         self._hooks = hooks
         self._counters = counters
 
@@ -26,6 +35,7 @@ class Account:
         seconds, source = self._standing.now() - began, "" if handover is None else handover.sender
         pause_ms = 0.0 if handover is None else self._pause_ms(handover.closed_at)
         self._hooks.intake(shard, True, "adopted")
+        self._gathered.add_all(logging.INFO, children, f"came from {source}" if source else TAKEN)
         if children:
             if self._hooks.wants("process_startups"):
                 served = ProcessStartups(self._hooks.hub_id, self._hooks.node, shard, children, restored)
@@ -50,6 +60,7 @@ class Account:
         if not closed_at:
             return
         pause_ms = self._pause_ms(closed_at)
+        self._gathered.add(logging.INFO, child, f"came from {source}")
         self._counters.came_in()
         self._counters.paused(pause_ms / 1000)
         self._events.add("child_migrated", shard=holding.shard, child=child, source=source, pause_ms=f"{pause_ms:.2f}")

@@ -1,10 +1,11 @@
-"""Middleware around what children do (docs/middleware.md)."""
+"""What is around the work of children: their middleware (docs/middleware.md), and the context of what they log."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
+from hubq.client.asking.calling import Doing, set_handling
 from hubq.core.middleware import Layers, Work
 from hubq.node.children.methods import Finds, Found
 from hubq.node.held.holding import HostedChild
@@ -12,7 +13,7 @@ from hubq.store.mailbox import Message, sender_of
 
 
 class Around:
-    """Around ``run()`` and ``on_start`` of the children of a node. Free for a hub without middleware."""
+    """Around ``run()`` and ``on_start`` of the children of a node, each in a task of its own."""
 
     def __init__(self, hub_id: str, node_name: str, layers: Layers) -> None:
         self._hub_id = hub_id
@@ -32,9 +33,10 @@ class Around:
     def _within(
         self, kind: Literal["run", "start"], hosted: HostedChild, function: Callable[[], Awaitable[Any]]
     ) -> Awaitable[Any]:
+        method = "run" if kind == "run" else "on_start"
+        set_handling(Doing(hosted.child_id, hosted.record.name, method))
         if not self._layers:
             return function()
-        method = "run" if kind == "run" else "on_start"
         work = Work(kind, self._hub_id, self._node_name, hosted.child_id, f"{hosted.kind.__name__}.{method}", method)
         around: Awaitable[Any] = self._layers.around_async(work, function)()
         return around

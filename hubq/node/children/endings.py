@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.node.children.outcomes import Outcomes, stopped_before
+from hubq.node.children.progress import Progresses
 from hubq.node.children.saver import Saver
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
@@ -16,6 +17,7 @@ from hubq.node.held.state import overrides
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.event_log import EventLog
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
@@ -33,20 +35,22 @@ class Endings:
     """
 
     def __init__(
-        self, group: Group, background: Background, events: EventLog, hooks: HookRunner, queue: CommitQueue,
+        self, group: Group, background: Background, events: EventLog, gathered: GatheredLog, hooks: HookRunner, queue: CommitQueue,
         cursors: Cursors, plan_due: Bell, saver: Saver, outcomes: Outcomes,
-        pieces: Pieces, quiet: set[str],
+        progresses: Progresses, pieces: Pieces, quiet: set[str],
     ) -> None:  # fmt: skip
         self._node_name = group.node_name
         self._stop_timeout = group.config.stop_timeout
         self._background = background
         self._events = events
+        self._gathered = gathered
         self._hooks = hooks
         self._queue = queue
         self._cursors = cursors
         self._plan_due = plan_due
         self._saver = saver
         self._outcomes = outcomes
+        self._progresses = progresses
         self._pieces = pieces
         self._quiet = quiet
 
@@ -89,11 +93,13 @@ class Endings:
         hosted.hold_said()
         holding.effects.said.extend(hosted.take_said())
         hosted.disarm()
+        self._progresses.over(hosted)
         self.forget(holding, child, hosted.record)
         self.remove(hosted)
         if self._has_more_to_do(hosted):
             self._background.run(self._dispose(hosted, "stopped"), f"stopping child {child}")
         if child not in self._quiet:
+            self._gathered.add(logging.INFO, child, "has ended")
             self._events.add("child_stopped", child=child, shard=holding.shard)
         self._hooks.ended(holding.shard, holding.owner, child)
         if holding.pinned is not None:

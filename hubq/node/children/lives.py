@@ -80,7 +80,7 @@ class Lives:
             if torn_down(error):
                 raise
             hosted.moved(LifeEvent.FAILED)
-            self._parking.park(hosted, f"its state cannot be restored: {in_short(error)}")
+            self._parking.park(hosted, f"its state cannot be restored: {in_short(error)}", error)
             return
         hosted.moved(LifeEvent.RESTORED)
         if overrides(hosted.kind, "on_start") or self._signals.hears(hosted):
@@ -107,7 +107,7 @@ class Lives:
                 raise
             if hosted.life is Life.STARTING:
                 hosted.moved(LifeEvent.FAILED)
-                self._parking.park(hosted, f"on_start raised {in_short(error)}")
+                self._parking.park(hosted, f"on_start raised {in_short(error)}", error)
             return
         if hosted.life is Life.STARTING:
             self._started(hosted)

@@ -26,13 +26,13 @@ class Parking:
         self._queue = queue
         self._quiet = quiet
 
-    def park(self, hosted: HostedChild, reason: str) -> None:
-        """Write down why a child is parked. (Its life is PARKED by now.)"""
+    def park(self, hosted: HostedChild, reason: str, error: BaseException | None = None) -> None:
+        """Write down why a child is parked. (Its life is PARKED by now.) The log has the traceback of ``error``."""
         reason = sendable(reason)
         child, shard = hosted.child_id, hosted.holding.shard
         quiet = child in self._quiet
         if not quiet:
-            self._gathered.add(logging.ERROR, child, "is parked", reason)
+            self._gathered.add(logging.ERROR, child, "is parked", reason, error)
         hosted.holding.effects.parked[child] = reason
         hosted.park(reason)
         self._queue.changed()

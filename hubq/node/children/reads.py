@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any
 
-from hubq.client.asking.calling import set_handling
+from hubq.client.asking.calling import Doing, set_handling
 from hubq.core.lifecycle import Life
 from hubq.errors import Cancelled, NotSendable, ReadChanged, word_for
 from hubq.node.children.failures import Failures, why_of
@@ -81,7 +81,7 @@ class Reads:
 
     async def run(self, hosted: HostedChild, message: Message, beside: bool = False) -> None:
         """Run a read, and answer it. ``beside``: the child does not wait for it, and may move meanwhile."""
-        set_handling(None)
+        set_handling(Doing(hosted.child_id, hosted.record.name, message.method, message.id))
         word, payload = await self._outcome(hosted, message)
         await self._settle(hosted, message, word, payload, beside)
 

@@ -43,8 +43,8 @@ class Sayings:
         :class:`~hubq.errors.InvalidChildId`, :class:`~hubq.errors.ConfigError`.
         """
         check_may_say(hosted)
-        shard = shard_of(checked_child_id(child_id), self._shards)
         if method:
+            shard = shard_of(checked_child_id(child_id), self._shards)
             spec = b""
             if target is not None:
                 _check_method(as_child_class(target.kind), child_id, method)
@@ -53,9 +53,14 @@ class Sayings:
             checked_size(payload, self._sizes.payload, f"the arguments of {child_id}.{method}")
             hosted.say(Sent(hosted.child_id, shard, child_id, method, payload, spec))
         else:
-            record = record_of(ChildSpec(child_id, target.kind if target else None, args, kwargs), self._classes)
-            checked_size(record.arguments, self._sizes.payload, f"the arguments of child {child_id!r}")
-            hosted.say(Sent(hosted.child_id, shard, child_id, "", b"", self._written(record)))
+            self.starts(hosted, ChildSpec(child_id, target.kind if target else None, args, kwargs))
+
+    def starts(self, hosted: HostedChild, spec: ChildSpec) -> None:
+        """A child starts another one. Raises as :meth:`says`."""
+        shard = shard_of(checked_child_id(spec.child_id), self._shards)
+        record = record_of(spec, self._classes)
+        checked_size(record.arguments, self._sizes.payload, f"the arguments of child {spec.child_id!r}")
+        hosted.say(Sent(hosted.child_id, shard, spec.child_id, "", b"", self._written(record)))
 
     def _activation(self, target: Target, child_id: str) -> bytes:
         limit = self._sizes.payload
@@ -84,8 +89,9 @@ def check_may_say(hosted: HostedChild) -> None:
     """What nobody saves would never leave."""
     if hosted.in_hand is None and hosted.run_task is None and hosted.life is not Life.STARTING:
         raise OutsideHandler(
-            f"child {hosted.child_id!r} has no message in hand: what self.ref(...), self.publish(...) and self.remind(...) "
-            "say leaves with the commit of a message, so use it in a handler, in on_start() or in run(); elsewhere use current_hub()"
+            f"child {hosted.child_id!r} has no message in hand: what self.ref(...), self.enqueue(...), self.publish(...) and "
+            "self.remind(...) say leaves with the commit of a message, so use it in a handler, in on_start() or in run(); "
+            "elsewhere use current_hub()"
         )
 
 

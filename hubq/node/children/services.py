@@ -1,4 +1,5 @@
-"""What a child can ask of its node: ``self.commit()``, ``self.stop()``, ``self.ref(...)`` and ``self.redundancy_mode``."""
+"""What a child can ask of its node: ``self.commit()``, ``self.stop()``, ``self.ref(...)``,
+``self.enqueue(...)`` and ``self.redundancy_mode``."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from hubq.core.methods import Method
 from hubq.core.outgoing import Target
 from hubq.core.reminders import Reminder, Times
 from hubq.node.children.endings import Endings
+from hubq.node.children.enqueuing import Enqueuing
+from hubq.node.children.progress import Progresses
 from hubq.node.children.reminders import Reminders
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
@@ -20,14 +23,17 @@ class ChildServices:
     """``Services`` of :mod:`hubq.node.held.holding`."""
 
     def __init__(
-        self, node_name: str, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings, reminders: Reminders
+        self, node_name: str, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings, enqueuing: Enqueuing,
+        reminders: Reminders, progresses: Progresses,
     ) -> None:  # fmt: skip
         self.node_name = node_name
         self._signals = signals
         self._saver = saver
         self._endings = endings
         self._sayings = sayings
+        self._enqueuing = enqueuing
         self._reminders = reminders
+        self._progresses = progresses
 
     def active(self, hosted: HostedChild) -> bool:
         """Whether this copy is the active one right now."""
@@ -50,6 +56,10 @@ class ChildServices:
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
         self._sayings.says(hosted, target, child_id, method, args, kwargs)
 
+    def enqueues(self, hosted: HostedChild, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """``self.enqueue(...)`` of a child."""
+        return self._enqueuing.enqueues(hosted, function, args, kwargs)
+
     def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
         """``self.publish(...)`` of a child."""
         self._sayings.publishes(hosted, topic, data)
@@ -63,6 +73,10 @@ class ChildServices:
     def forgets(self, hosted: HostedChild, name: str) -> None:
         """``self.forget(...)`` of a child."""
         self._reminders.forget(hosted, name)
+
+    def progresses(self, hosted: HostedChild, done: float, total: float | None, text: str) -> None:
+        """``self.progress(...)`` of a child."""
+        self._progresses.tell(hosted, done, total, text)
 
     async def reminders(self, hosted: HostedChild) -> list[Reminder]:
         """``self.reminders()`` of a child."""

@@ -48,6 +48,9 @@ class Services(Protocol):
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
 
+    def enqueues(self, hosted: HostedChild, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """``self.enqueue(...)`` of a child. A copy gets the id that the original gets."""
+
     def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
         """``self.publish(...)`` of a child."""
 
@@ -58,6 +61,9 @@ class Services(Protocol):
 
     def forgets(self, hosted: HostedChild, name: str) -> None:
         """``self.forget(...)`` of a child."""
+
+    def progresses(self, hosted: HostedChild, done: float, total: float | None, text: str) -> None:
+        """``self.progress(...)`` of a child."""
 
     async def reminders(self, hosted: HostedChild) -> list[Reminder]:
         """``self.reminders()`` of a child."""
@@ -222,7 +228,7 @@ class HostedChild(KeptState):
         assert self.queue is not None
         message = self.queue.popleft()
         self.queued_bytes -= len(message.payload)
-        self.in_hand = in_hand = InHand(message, task)
+        self.in_hand = in_hand = InHand(message, task, self.record.name)
         return in_hand
 
     def hand_empty(self) -> None:
@@ -310,6 +316,9 @@ class HostedChild(KeptState):
         if not self.holding.is_copy:  # the original has said it
             self.services.says(self, target, child_id, method, args, kwargs)
 
+    def enqueues(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        return self.services.enqueues(self, function, args, kwargs)
+
     def publishes(self, topic: str, data: object) -> None:
         if not self.holding.is_copy:  # the original publishes
             self.services.publishes(self, topic, data)
@@ -321,6 +330,10 @@ class HostedChild(KeptState):
     def forgets(self, name: str) -> None:
         if not self.holding.is_copy:
             self.services.forgets(self, name)
+
+    def progresses(self, done: float, total: float | None, text: str) -> None:
+        if not self.holding.is_copy:  # the original tells
+            self.services.progresses(self, done, total, text)
 
     async def reminders(self) -> list[Reminder]:
         return await self.services.reminders(self)
@@ -364,6 +377,8 @@ class Holding(Phased):
         """Child -> the entry after which its messages must be read again (``Cursors`` and the reader write it)."""
         self.replays: dict[str, float] = {}
         """``durability="interval"``: child -> Redis ms before which another node may have answered its messages."""
+        self.telling: set[str] = set()
+        """Children that have told their progress."""
         self.straggles = False
         """A pin that returns to its shard as soon as it can."""
         self.active = True

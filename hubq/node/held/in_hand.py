@@ -18,7 +18,9 @@ class InHand:
     """
 
     __slots__ = (
+        "child_class",
         "in_thread",
+        "jobs",
         "killed",
         "mark",
         "message",
@@ -39,11 +41,14 @@ class InHand:
     """The envelope to save with it; None: the saved state stays as it is."""
     mark: str
     """Of a message with a key that is run: what stands for its method and arguments."""
+    jobs: int
+    """Of one that enqueues jobs: how many."""
     repeated: bool
     """Of such a one: its outcome is kept already."""
 
-    def __init__(self, message: Message, task: asyncio.Task[Any] | None = None) -> None:
+    def __init__(self, message: Message, task: asyncio.Task[Any] | None = None, child_class: str = "") -> None:
         self.message = message
+        self.child_class = child_class
         self.task = task
         self.in_thread = False
         self.undone = False
@@ -68,12 +73,32 @@ class InHand:
         """The child ends with this message, unless the message is undone."""
         self.stops = True
 
-    # -- who calls (hubq.client.asking.calling) ----------------------------------------------------------------------
+    def counts_job(self) -> int:
+        """The handler enqueues one more job. How many there are by now."""
+        self.jobs = self.jobs + 1 if hasattr(self, "jobs") else 1  # (most messages have none)
+        return self.jobs
+
+    # -- who calls, and who logs (hubq.client.asking.calling) ---------------------------------------------------------
 
     @property
     def child_id(self) -> str:
         """Its child."""
         return self.message.child
+
+    @property
+    def method(self) -> str:
+        """Its method."""
+        return self.message.method
+
+    @property
+    def message_id(self) -> str:
+        """Its id."""
+        return self.message.id
+
+    @property
+    def job_id(self) -> str:
+        """A message is no job."""
+        return ""
 
     @property
     def chain(self) -> tuple[Waiting, ...]:

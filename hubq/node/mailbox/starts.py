@@ -25,6 +25,7 @@ from hubq.node.held.holding import Holding
 from hubq.node.mailbox.burials import Burials
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.gate import Gate
+from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
@@ -74,12 +75,14 @@ class Starts:
     """Carries out start messages."""
 
     def __init__(
-        self, group: Group, background: Background, hooks: HookRunner, gate: Gate, queue: CommitQueue, cursors: Cursors,
+        self, group: Group, background: Background, gathered: GatheredLog, hooks: HookRunner, gate: Gate,
+        queue: CommitQueue, cursors: Cursors,
         builder: Builder, burials: Burials, endings: Endings, lives: Lives, batches: Batches, wishes: Wishes, sends_away: SendsAway,
         pieces: Pieces, failed_starts: FailedStarts, quiet: set[str],
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
+        self._gathered = gathered
         self._hooks = hooks
         self._gate = gate
         self._queue = queue
@@ -180,6 +183,8 @@ class Starts:
                 hosted = self._builder.build(holding, name, record)
             except StartFailed as error:
                 start.failed[name] = sendable(str(error))
+                if name not in self._quiet:
+                    self._gathered.add(logging.WARNING, name, "could not start", start.failed[name], error.__cause__)
                 self._endings.forget(holding, name, record)
                 continue
             holding.attach(hosted)
@@ -213,6 +218,9 @@ class Starts:
             line = reply_line(message.id, "ok", self._group.node_name, payload)
             holding.effects.replies.setdefault(message.reply_to, []).append(line)
         self._queue.changed()
+        if message.child not in self._quiet:
+            fresh = [name for name in start.missing if name not in start.failed]
+            self._gathered.add_all(logging.INFO, fresh, "started")
         self._hooks.started(holding.shard, holding.owner, tuple(start.names), start.failed)
         for name in start.names:
             if name in start.failed:

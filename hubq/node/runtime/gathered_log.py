@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from hubq.core.diagnosis import names
 
@@ -19,13 +20,23 @@ class GatheredLog:
     def __init__(self) -> None:
         self._more: dict[tuple[int, str, str], list[str]] = {}
 
-    def add(self, level: int, child: str, what: str, cause: str = "") -> None:
-        """``what`` is said of the child, for example "is parked"; ``cause`` is why."""
+    def add(self, level: int, child: str, what: str, cause: str = "", error: BaseException | None = None) -> None:
+        """``what`` is said of the child, for example "is parked"; ``cause`` is why. The first line has the traceback of ``error``."""
+        self.add_all(level, (child,), what, cause, error)
+
+    def add_all(
+        self, level: int, children: Collection[str], what: str, cause: str = "", error: BaseException | None = None
+    ) -> None:
+        """The same for several at once: one line."""
+        if not children or not log.isEnabledFor(level):
+            return
         key = (level, what, cause)
         if key in self._more:
-            self._more[key].append(child)
+            self._more[key] += children
             return
-        _say(level, f"child {child}", what, cause)
+        many = len(children) > 1
+        whom = f"{len(children)} children ({names(children)})" if many else f"child {next(iter(children))}"
+        _say(level, whom, what, cause, error)
         self._more[key] = []
         asyncio.get_running_loop().call_later(GATHERED, self._tell, key)
 
@@ -43,5 +54,5 @@ class GatheredLog:
             _say(level, f"the same for {len(children)} more children ({names(children)}):", what, cause)
 
 
-def _say(level: int, whom: str, what: str, cause: str) -> None:
-    log.log(level, "%s %s%s", whom, what, f": {cause}" if cause else "")
+def _say(level: int, whom: str, what: str, cause: str, error: BaseException | None = None) -> None:
+    log.log(level, "%s %s%s", whom, what, f": {cause}" if cause else "", exc_info=error)

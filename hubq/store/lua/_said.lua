@@ -11,7 +11,8 @@
 -- include: _keeps
 -- include: _feeds
 -- include: _put_reminders
-local put_kind = {sends = put_sends, keeps = put_keeps, feeds = put_published, reminders = put_reminders}
+-- include: _put_jobs
+local put_kind = {sends = put_sends, keeps = put_keeps, feeds = put_published, reminders = put_reminders, jobs = put_jobs}
 local function put_said(keys, k, args, i)
   local kinds = tonumber(args[i])
   if kinds == 0 then return i + 1, k, false end

@@ -103,6 +103,22 @@ class Desk(Child):
         return str(current_hub().enqueue(add, a, b).id)
 
 
+@hub.child
+class Till(Child):
+    """Enqueues a job with each message, and counts both."""
+
+    def __init__(self) -> None:
+        self.sold: list[int] = []
+
+    async def sell(self, number: int) -> int:
+        self.sold.append(number)
+        self.enqueue(note, self.child_id, number)
+        return len(self.sold)
+
+    async def all_sold(self) -> list[int]:
+        return self.sold
+
+
 def open_a_desk(name: str, number: int) -> int:
     """A job that starts a child, and calls it."""
     current_hub().start_child(name, Desk).result(20)

@@ -52,6 +52,7 @@ def test_every_kind_of_job_in_each_state(make_hub: Any) -> None:
     assert seen.queue == hub.queue_name and seen.clock is None and seen.workers == []
     assert seen.counts == {
         "queued": 2, "started": 0, "scheduled": 0, "deferred": 1, "failed": 0, "finished": 0, "keys": 1, "resumable": 1,
+        "waiting": 0,
     }  # fmt: skip
     assert {each: lines[each].state for each in (queued.id, after.id, "job:k", resumable.id)} == {
         queued.id: "queued", after.id: "deferred", "job:k": "started", "r1": "queued",

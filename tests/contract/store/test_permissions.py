@@ -15,6 +15,8 @@ from rq import Queue, Repeat, Retry, SimpleWorker
 from rq import Worker as RqWorker
 
 import hubq
+from hubq import Hub
+from hubq.client.faces.jobs import Prepared
 from hubq.errors import HubqError, RedisRefused
 from hubq.store.batches import end_batch, open_batch, renew_batch
 from hubq.store.command import Command, plain
@@ -335,6 +337,26 @@ def test_rqs_own_clients_and_workers_need_no_more_than_the_rules_for_jobs(users:
     assert queue.jobs and queue.get_job_ids() and queue.count and Queue.all(connection=clients)
     assert RqWorker.all(connection=clients) == []
     queue.empty()
+    refusals = [dict(zip(each[::2], each[1::2], strict=True)) for each in users.run_as_admin("ACL", "LOG")]
+    assert refusals == []
+
+
+def test_a_worker_with_the_rules_for_jobs_puts_those_of_children_into_rq(users: Users) -> None:
+    users.run_as_admin("FLUSHALL")
+    users.of("worker", jobs=True)
+    hub = Hub(users.keys.hub_id, redis=users.url_of("worker", jobs=True), shards=1)
+    users.run_as_admin("ACL", "LOG", "RESET")
+    queue = hub.rq_queue
+    for number, options in enumerate(({"key": "k"}, {"unique": True, "job_id": "mine"}, {"depends_on": "mine"}, {})):
+        job = hub.jobs.prepared(f"id-{number}", "os.getcwd", (), {**options})
+        assert isinstance(job, Prepared)
+        fields = {"sender": "x", "id": job.job_id, "key": job.key, "record": job.record}
+        queue.connection.xadd(hub.keys.jobs(0), fields)
+    while hub.jobs.put(0).more:
+        pass
+    assert queue.job_ids == ["mine", "id-3"] and not queue.connection.exists(hub.keys.jobs(0))
+    assert queue.connection.xlen(hub.keys.outbox(0)) == 1
+    hub.close()
     refusals = [dict(zip(each[::2], each[1::2], strict=True)) for each in users.run_as_admin("ACL", "LOG")]
     assert refusals == []
 

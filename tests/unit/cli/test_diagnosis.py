@@ -65,6 +65,7 @@ def test_a_hub_that_is_well_has_no_findings() -> None:
         ({"nodes": node(blocked="blocked for 14 s by room-7.post")}, "blocked loop"),
         ({"nodes": node(unready="2 children cannot start on this worker: x, y: no module")}, "worker not ready"),
         ({"nodes": node(failing=3.2)}, "handlers raise"),
+        ({"nodes": node(jobs_waiting=2, jobs_refused="NOPERM")}, "jobs wait"),
         ({"owners": {0: "a", 1: None}}, "shards without an owner"),
         ({"waited": {1: 31.0}}, "messages wait long"),
         ({"backlog": {"room-1": 5000}}, "mailbox filling"),

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, cast
 
+from hubq.client.faces.jobs import Prepared
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook
 from hubq.core.middleware import Layers
@@ -14,6 +15,7 @@ from hubq.hooks import HookBook
 from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
+from hubq.node.children.enqueuing import Enqueuing
 from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.failures import Failures
 from hubq.node.children.handler import Handle, Handler
@@ -23,6 +25,7 @@ from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
+from hubq.node.children.progress import Progresses
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
 from hubq.node.children.reminders import Reminders
@@ -57,6 +60,11 @@ from tests.unit.node.fakes import Clock, FakeEvents, FakeRedis, a_group
 
 #: Far in the future, ms of Redis TIME.
 LATE = 10**12
+
+
+def prepared(job_id: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
+    """Every function can be a job here."""
+    return Prepared(job_id, kwargs.get("key", ""), encode((function, args)))
 
 
 class CopyStates:
@@ -98,18 +106,28 @@ class Household:
         self.counters = Counters()
         self.failures = Failures(config, self.counters, events)
         self.failed_starts = FailedStarts()
+        self.gathered = GatheredLog()
         self.outcomes = Outcomes("a", self.queue, self.saver, self.failures, self.failed_starts)
+        self.progresses = Progresses(self.group)
         self.endings = Endings(
-            self.group, self.background, events, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
-            self.outcomes, self.pieces, self.quiet,
+            self.group, self.background, events, self.gathered, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
+            self.outcomes, self.progresses, self.pieces, self.quiet,
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
         sayings = Sayings(self.standing, self.classes, 64, Sizes(config))
+        enqueuing = Enqueuing("chat", self.standing, sayings, Sizes(config), prepared)
         self.services = ChildServices(
-            "a", self.signals, self.saver, self.endings, sayings, Reminders(self.group, self.saver, Sizes(config))
+            "a",
+            self.signals,
+            self.saver,
+            self.endings,
+            sayings,
+            enqueuing,
+            Reminders(self.group, self.saver, Sizes(config)),
+            self.progresses,
         )
         self.builder = Builder(self.services, self.classes, self.hooks)
-        self.parking = Parking(self.services, events, GatheredLog(), self.queue, self.quiet)
+        self.parking = Parking(self.services, events, self.gathered, self.queue, self.quiet)
         methods = methods or Methods()
         self.reads = Reads(
             self.standing, self.background, Sizes(config), methods, self.threads, self.outcomes, self.failures,

@@ -11,16 +11,17 @@ from typing import Any
 
 import msgspec
 import pytest
-import typer.main
 
 from hubq.cli.bench import Figures
 from hubq.cli.check import Cause, Found
+from hubq.cli.commands import every_command
 from hubq.cli.dead import record
 from hubq.cli.demo_report import Report
-from hubq.cli.main import app
+from hubq.client.discovery import HubInfo
 from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
+from hubq.core.progress import Progress
 from hubq.core.reminders import Reminder
 from hubq.jobs.overview import JobLine, JobsOverview
 from hubq.store.dead_letters import DeadLetter
@@ -29,6 +30,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "json.md"
 #: Heading -> what is printed there, table by table.
 PRINTED: dict[str, list[type]] = {
     "ps": [ChildStatus],
+    "hubs": [HubInfo],
     "nodes": [NodeStatus],
     "where": [Place],
     "mailbox show": [Mailbox, Waiting],
@@ -42,7 +44,7 @@ PRINTED: dict[str, list[type]] = {
 }
 JSON = {
     str: "string", bytes: "", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array", tuple: "array",
-    types.NoneType: "null",
+    types.NoneType: "null", Progress: "object",
 }  # fmt: skip
 
 
@@ -87,7 +89,7 @@ def test_a_dead_letter_is_shown_for_people() -> None:
     assert table == {name: said(type(value)) for name, value in record(letter).items()}
 
 
-def with_json(group: Any, name: str = "") -> set[str]:
+def with_json(group: Any, name: str) -> set[str]:
     """The commands that have ``--json``."""
     if hasattr(group, "commands"):
         return {each for key, command in group.commands.items() for each in with_json(command, f"{name} {key}")}
@@ -96,4 +98,5 @@ def with_json(group: Any, name: str = "") -> set[str]:
 
 def test_no_listing_is_left_out() -> None:
     assert set(documented()) == {*PRINTED, "state", "config", "dead list", "feed"}
-    assert with_json(typer.main.get_command(app)) == {*documented(), "dead show"}
+    found = {each for name, command in every_command() for each in with_json(command, name)}
+    assert found == {*documented(), "dead show"}

@@ -105,7 +105,7 @@ class Arriving(Stage):
         self.batches = Batches(self.group, self.background, self.register, cast(Any, self.endings))
         gathered, builder = GatheredLog(), cast(Any, self.builder)
         self.ahead = AheadBuilt(self.group, cast(Any, self.events), gathered, builder, HotSwap(), self.pieces)
-        account = Account(self.standing, cast(Any, self.events), self.hooks, self.counters)
+        account = Account(self.standing, cast(Any, self.events), gathered, self.hooks, self.counters)
         entrance = Entrance(
             cast(Any, self.builder), cast(Any, self.parking), cast(Any, self.lives), cast(Any, self.trials), self.copies
         )

@@ -71,7 +71,7 @@ class Starting(Household):
         self.reports = FakeReports()
         self.burials = Burials("a", self.group.config, self.queue, cast(Any, self.reports))
         self.starts = Starts(
-            self.group, self.background, self.hooks, self.gate, self.queue, self.cursors, self.builder,
+            self.group, self.background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.builder,
             self.burials, self.endings, self.lives,
             Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
             self.pieces, self.failed_starts, self.quiet,

@@ -1,4 +1,4 @@
-"""pytest fixtures for users of hubq. pytest loads them wherever hubq is installed; fakeredis comes with ``hubq[testing]``.
+"""pytest fixtures. pytest loads this module wherever hubq is installed: the rest of hubq is imported when a fixture is used.
 
 ``hubq_server``: a fakeredis server. Override it in your ``conftest.py`` to run the same tests on a real one.
 ``hubq_run``: runs a coroutine to its end with all pending work cancelled after.
@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from hubq.testing import FakeServer
+
 
 @pytest.fixture
-def hubq_server() -> Any:
+def hubq_server() -> FakeServer:
     """The Redis for a test: fakeredis."""
+    from hubq.errors import ConfigError
     from hubq.testing.fake import FakeServer
 
-    return FakeServer()
+    try:
+        return FakeServer()
+    except ConfigError as error:  # it says what to install
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture

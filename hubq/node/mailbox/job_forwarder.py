@@ -1,0 +1,102 @@
+"""Puts the jobs that children have enqueued into RQ (docs/effects.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from hubq.client.faces.jobs import Put
+from hubq.core.malformed import Malformed
+from hubq.errors import HubqError, RedisRefused, RedisUnavailable
+from hubq.node.held.outboxes import Outboxes
+from hubq.node.held.register import Register
+from hubq.node.held.waiting_jobs import WaitingJobs
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.malformed import MalformedReports
+from hubq.node.runtime.tasks import end_tasks
+from hubq.store.waiting_jobs import jobs_length
+
+log = logging.getLogger("hubq.node")
+
+#: How soon it is tried again if RQ cannot be reached, or refuses, seconds; it doubles up to LONGEST_PAUSE.
+PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+
+class JobForwarder:
+    """One loop for all shards of the node. It sleeps while no job waits. ``put`` does the work, in a thread: RQ's code waits.
+
+    ``waiting``: jobs that were found and could not be put into RQ yet; ``reason``: why. (Another thread may read them.)
+    """
+
+    def __init__(
+        self, group: Group, register: Register, jobs: WaitingJobs, outboxes: Outboxes, reports: MalformedReports,
+        put: Callable[[int], Put],
+    ) -> None:  # fmt: skip
+        self.waiting = 0
+        self.reason = ""
+        self._group = group
+        self._register = register
+        self._jobs = jobs
+        self._outboxes = outboxes
+        self._reports = reports
+        self._put = put
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to forward."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        """Forward no more. What waits is put into RQ by the next owner of its shard."""
+        await end_tasks([self._task])
+        self._task = None
+
+    async def _work(self) -> None:
+        left: list[int] = []
+        pause = PAUSE
+        while True:
+            news = await self._jobs.marked(pause if left else None)
+            left = [*left, *self._jobs.take()]
+            try:
+                left = await self._not_empty(left)
+                while left:
+                    await self._forward(left[0])
+                    left.pop(0)
+                self._account(0, "")
+                pause = PAUSE
+            except Exception as error:
+                if isinstance(error, RedisUnavailable) and not isinstance(error, RedisRefused):
+                    log.debug("jobs wait: %s", error)
+                else:
+                    self._tell(error)
+                pause = PAUSE if news else min(pause * 2, LONGEST_PAUSE)
+
+    def _tell(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, HubqError) else repr(error)
+        if reason != self.reason:  # it is tried again and again
+            log.error("jobs that children have enqueued cannot be put into RQ, and wait: %s", reason, exc_info=error)
+        self._account(self.waiting, reason)
+
+    def _account(self, waiting: int, reason: str) -> None:
+        self.waiting, self.reason = waiting, reason
+
+    async def _not_empty(self, shards: Iterable[int]) -> list[int]:
+        """Those of these shards that are here, and in which jobs wait. (The next owner of a shard looks, too.)"""
+        group = self._group
+        here = [shard for shard in dict.fromkeys(shards) if self._register.of_shard(shard)]
+        lengths = await group.redis.run_many([jobs_length(group.keys, shard) for shard in here]) if here else []
+        self._account(sum(lengths), self.reason)
+        return [shard for shard, length in zip(here, lengths, strict=True) if length]
+
+    async def _forward(self, shard: int) -> None:
+        """Put all jobs of a shard into RQ."""
+        while True:
+            put = await asyncio.to_thread(self._put, shard)
+            for place, why in put.malformed:
+                self._reports.report(Malformed(place, why))
+            if put.keyed:
+                self._outboxes.arrived(shard)
+            if not put.more:
+                return

@@ -1,0 +1,107 @@
+"""What is imported when: modules are counted, since times depend on the machine."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import hubq
+from hubq.cli.commands import COMMANDS, every_command
+
+#: What a process that only calls never imports.
+NOT_FOR_CALLERS = {
+    "rq", "typer", "click", "rich", "textual", "cloudpickle", "starlette", "fastapi", "flask", "django", "fakeredis", "pytest",
+    "prometheus_client", "watchfiles", "hubq.node", "hubq.jobs", "hubq.cli", "hubq.testing", "hubq.contrib", "hubq.web",
+}  # fmt: skip
+#: hubq's own modules that a caller needs, and what these import beyond redis: about 175. A few more are no fault.
+MOST_FOR_CALLERS = 230
+
+CALLER = """
+import redis, redis.asyncio, sys
+before = set(sys.modules)
+from hubq import Child, Hub
+class Room(Child):
+    async def post(self, text): ...
+hub = Hub("chat", redis="redis://127.0.0.1:1/0")
+room = hub.ref(Room, "room-1")
+try:
+    room.call(Room.post, "hi", timeout=0.1)
+except Exception as error:
+    assert type(error).__name__ == "RedisUnavailable", error
+print(*(set(sys.modules) - before))
+"""
+
+
+def modules(code: str, *arguments: str) -> set[str]:
+    """What a process prints: the modules that it has imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split("\n")[-2].split())
+
+
+def test_import_hubq_imports_next_to_nothing() -> None:
+    found = modules("import sys; before = set(sys.modules); import hubq; print(*(set(sys.modules) - before))")
+    assert {name for name in found if name.startswith("hubq")} == {"hubq", "hubq.client", "hubq.client.jobs_maker"}
+    assert "redis" not in found and "asyncio" not in found
+
+
+def test_who_only_calls_imports_neither_a_worker_nor_a_command_line() -> None:
+    found = modules(CALLER)
+    assert "hubq.client.hub" in found
+    assert found & NOT_FOR_CALLERS == set()
+    assert len(found) < MOST_FOR_CALLERS, sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "not_needed"),
+    [
+        (["--version"], {"redis", "rich", "asyncio", "hubq.client.hub"}),
+        (["ps", "chat", "--redis", "redis://127.0.0.1:1/0"], {"rq", "rich", "textual", "hubq.node", "hubq.cli.worker"}),
+        (["top", "chat", "--redis", "redis://127.0.0.1:1/0"], {"rq", "textual", "hubq.node"}),
+        (["--help"], {"redis", "hubq.cli.worker", "hubq.client.hub"}),
+    ],
+)
+def test_a_command_imports_its_own_module_only(arguments: list[str], not_needed: set[str]) -> None:
+    code = "import sys; from hubq.cli.main import outcome; outcome(sys.argv[1:]); print(); print(*sys.modules)"
+    found = modules(code, *arguments)
+    assert "hubq.cli.main" in found
+    assert found & not_needed == set()
+
+
+def test_every_command_is_where_the_table_says() -> None:
+    commands = dict(every_command())
+    assert list(commands) == [listed.name for listed in COMMANDS]
+    assert all(command.name == name and command.help for name, command in commands.items())
+
+
+def test_a_public_name_has_one_home() -> None:
+    """``hubq/__init__.py`` names each for type checkers, for its users, and for itself."""
+    path = Path(hubq.__file__)
+    assert path is not None
+    imported = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.module is not None
+        and node.col_offset == 4
+        and node.module != "hubq.jobs.of_hub"
+        for alias in node.names
+    }
+    assert set(imported) == set(hubq.__all__) - {"__version__"}
+    for name, module in imported.items():
+        assert getattr(hubq, name) is getattr(import_module(module), name), name
+    assert set(hubq.__all__) <= set(dir(hubq))
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'hubq' has no attribute 'Hubb'"):
+        getattr(hubq, "Hubb")  # noqa: B009
+    with pytest.raises(ImportError, match="cannot import name 'Hubb'"):
+        exec("from hubq import Hubb")
