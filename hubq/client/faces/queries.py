@@ -23,7 +23,8 @@ class Queries:
 
     def children(self, *, progress: Progress | None = None, **query: Any) -> list[ChildStatus]:
         """Children by id: all, or those for which everything given holds: ``match="room-*"``, ``tag="vip"``,
-        ``node="a"``, ``kind="Room"``, ``status="running"`` ("parked", "waiting"), ``waiting=1`` (so many messages wait for it, at least).
+        ``node="a"``, ``kind="Room"``, ``status="running"`` ("parked", "waiting",
+        "dormant"), ``waiting=1`` (so many messages wait for it, at least). Dormant children are only found by their status.
 
         Read in pages, so that Redis goes on serving others. ``progress(shards read, shards, children found)`` is called
         after each.

@@ -64,7 +64,7 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class HubView(msgspec.Struct, frozen=True):
-    """A hub. ``owners``: for each shard the live node that serves it, or None; ``moving``: shards on their way; ``waiting``: messages in
+    """A hub. ``children`` are active, others ``dormant``. ``owners``: for each shard the live node that serves it, or None; ``moving``: shards on their way; ``waiting``: messages in
     mailboxes, as the nodes count them; ``messages`` and ``failed`` per second. ``partitioned``: why it stands still, empty if it does not.
     """
 
@@ -74,6 +74,7 @@ class HubView(msgspec.Struct, frozen=True):
     began: float | None
     shards: int
     children: int
+    dormant: int
     served: int
     moving: list[int]
     pins: int

@@ -52,6 +52,7 @@ def hub_view(
         began=began,
         shards=len(found.owners),
         children=found.children,
+        dormant=found.dormant,
         served=sum(owner is not None for owner in found.owners),
         moving=sorted({shard for account in accounts for shard in account.moving}),
         pins=len(found.pins),
