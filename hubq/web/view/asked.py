@@ -31,7 +31,9 @@ class Children(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     match: Annotated[Text, Meta(description="A part of the id, or a pattern with * and ?.")] = ""
     kind: Annotated[Text, Meta(description="The class.")] = ""
     node: Annotated[Text, Meta(description="The worker.")] = ""
-    status: Annotated[str, Meta(pattern="^(running|parked|waiting|dormant|)$", description="running, parked, waiting or dormant.")] = ""
+    status: Annotated[
+        str, Meta(pattern="^(running|parked|waiting|dormant|)$", description="running, parked, waiting or dormant.")
+    ] = ""
     tag: Annotated[Text, Meta(description="`tag` of their metadata.")] = ""
     waiting: Annotated[int, Meta(ge=0, le=2**53, description="So many messages wait for it at least.")] = 0
     after: After = ""

@@ -64,8 +64,9 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class HubView(msgspec.Struct, frozen=True):
-    """A hub. ``children`` are active, others ``dormant``. ``owners``: for each shard the live node that serves it, or None; ``moving``: shards on their way; ``waiting``: messages in
-    mailboxes, as the nodes count them; ``messages`` and ``failed`` per second. ``partitioned``: why it stands still, empty if it does not.
+    """A hub. ``children`` are active, others ``dormant``. ``owners``: for each shard the live node that serves it, or None; ``moving``:
+    shards on their way; ``waiting``: messages in mailboxes, as the nodes count them; ``messages`` and ``failed`` per second.
+    ``partitioned``: why it stands still, empty if it does not.
     """
 
     hub: str
