@@ -111,7 +111,7 @@ class View:
             (f"{self.hub_id} ", "bold"),
             f"{live} nodes",
             (gone, "bold red"),
-            f"  {glance.children:,} children  {handled:,.0f} msg/s  ",
+            f"  {glance.children:,} children{f', {glance.dormant:,} dormant' if glance.dormant else ''}  {handled:,.0f} msg/s  ",
             (f"{served}/{len(glance.owners)} shards served", "" if served == len(glance.owners) else "bold red"),
         )
         if self.paused:
