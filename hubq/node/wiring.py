@@ -406,7 +406,7 @@ class Wiring:
         self.starts = Starts(
             group, background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
             self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces,
-            self.failed_starts, self.quiet,
+            self.failed_starts, self.outcomes, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(
             group.config,
