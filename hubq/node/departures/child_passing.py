@@ -119,9 +119,8 @@ class ChildPassing:
         names = "\n".join(self._children)
         message = StartChildren(group.node_name, self.holding.shard, self._answer.handover_id, names)
         try:
-            async with asyncio.timeout(within):
-                await group.redis.run(send_control(group.keys, self.target, message), retry_for=within)
-                answer = await self._answer.resp
+            await group.redis.run(send_control(group.keys, self.target, message), retry_for=within)
+            answer = await self._answer.built(within)
         except (TimeoutError, RedisUnavailable):
             self._fail_all(f"{self.target} did not build it within {within:g} s")
             return False
