@@ -235,8 +235,9 @@ class ShardHandover:
         self._queue.changed()
         self._plan_due.ring()
 
-    async def stays(self, effects: Effects) -> None:
+    async def stays(self, effects: Effects, refused: int) -> None:
         self._moved(SourceEvent.TARGET_GONE)
+        self._collected.shed(refused)
         self._serve_on(effects)
 
     def _serve_on(self, effects: Effects) -> None:
