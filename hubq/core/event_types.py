@@ -27,6 +27,7 @@ EVENT_TYPES: dict[str, str] = {
     "child_restarted": "the run() of a child has ended, and began again",
     "child_revived": "a child whose start took workers down is tried again",
     "child_stopped": "a child has ended for good",
+    "child_expired": "a dormant child has ended: it had no message for expire_after",
     "child_wanted": "a child is wanted on a certain worker",
     "child_pinned": "a child did not go with its shard",
     "child_migrated": "a single child has moved",
@@ -36,6 +37,7 @@ EVENT_TYPES: dict[str, str] = {
     "poisoned": "a message or a start has taken workers down, and is a dead letter now",
     "message_failed": "casts have failed, and are dead letters now",
     "malformed": "something in Redis could not be read, and was passed over",
+    "operator_acted": "somebody has acted through the web view",
     "redis_changed": "another Redis answers than before",
     "redis_went_back": "Redis has lost writes that it had confirmed",
 }
@@ -46,8 +48,8 @@ def unknown_type(kind: str) -> str:
 
     >>> unknown_type("node_join")[:78]
     "no event is of type 'node_join': did you mean 'node_joined'? The types: child_"
-    >>> unknown_type("")[:45]
-    'which type of events? The types: child_killed'
+    >>> unknown_type("")[:46]
+    'which type of events? The types: child_expired'
     """
     if kind in EVENT_TYPES:
         return ""

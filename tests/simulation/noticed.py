@@ -94,6 +94,15 @@ SCHEDULES: dict[str, Schedules] = {
     "blocked-lease": Schedules((9, 13, 16), _blocks),
     "endless-block": Schedules((9, 27, 54), _hangs),
     "unblamed": Schedules((9, 60, 73), _hangs),
+    "fired-by-others": Schedules((68, 75, 103)),
+    "untold-reminders": Schedules((1, 14, 16)),
+    "unseen-reminders": Schedules((1, 2, 7)),
+    "started-again": Schedules((1, 2, 3)),
+    "unpublished": Schedules((1, 2, 3)),
+    "key-ignored": Schedules((4, 21, 22)),
+    "cancelled-anyway": Schedules((2, 3, 7)),
+    "retried-last": Schedules((2, 6, 14)),
+    "dirty-read": Schedules((29, 42, 55)),
 }
 
 #: All of these: nothing is removed, and nothing is noticed.
@@ -124,6 +133,7 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "lost-and-given": partial(test_departure.test_it_is_not_repeated_when_others_may_own_it, "loss"),
     "frozen-stall": test_rounds.test_a_process_that_was_stopped_has_no_blocked_loop,
     "spared-culprit": test_start_trials.test_the_count_of_what_held_the_node_up_is_spared,
+    "start-overtaken": test_reader.test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_has_begun,
     "old-pin": test_shard_handover.test_pins_take_the_token_that_the_shard_has_when_it_goes,
 }
 

@@ -18,6 +18,7 @@ from hubq.errors import HubqError, UnknownChild, Unreadable
 from hubq.store.codec import decode, version_of
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
+from hubq.store.dormant import is_dormant, read_dormant_state
 from hubq.store.mailbox import Message, mailbox_length, read_range
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.registry import read_spec, read_state, read_texts
@@ -108,13 +109,17 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     spec, envelope, now = yield Fetch(
         [read_spec(hub.keys, shard, child_id), read_state(hub.keys, shard, child_id), redis_time_ms()]
     )
+    dormant, where = False, hub.keys.msk(shard)
+    if spec is None and envelope is None:
+        ((dormant, envelope),) = yield Fetch([read_dormant_state(hub.keys, shard, child_id)])
+        where = hub.keys.dormant(shard) if dormant else where
     if envelope is not None and envelope.malformed:
         raise Unreadable(
-            f"what is saved of child {child_id!r} is malformed ({envelope.malformed}): see HGET {hub.keys.msk(shard)} "
+            f"what is saved of child {child_id!r} is malformed ({envelope.malformed}): see HGET {where} "
             f"{child_id}; stop the child, and start it anew"
         )
     if envelope is None:
-        if spec is None:
+        if spec is None and not dormant:
             raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: see `hubq ps`")
         return None
     sent = entry_ms(envelope.cursor)
@@ -122,22 +127,23 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     return SavedState(child_id, shard, envelope.form, envelope.cursor, len(envelope.data), age, envelope.data)
 
 
-def child_mailbox(hub: HubContext, child_id: str, count: int) -> Operation[Mailbox]:
-    """How much waits for one child, and the first ``count`` messages of it."""
+def child_mailbox(hub: HubContext, child_id: str, count: int, most_read: int = MOST_READ) -> Operation[Mailbox]:
+    """How much waits for one child, and the first ``count`` messages of it: those among the first ``most_read`` of its shard."""
     shard = hub.shard_of(checked_child_id(child_id))
-    exists, length, waiting, now = yield Fetch(
+    active, dormant, length, waiting, now = yield Fetch(
         [
             plain("HEXISTS", hub.keys.children(shard), child_id, read=int),
+            is_dormant(hub.keys, shard, child_id),
             mailbox_length(hub.keys, shard),
             plain("HGET", hub.keys.backlog(shard), child_id, read=whole_number),
             redis_time_ms(),
         ]
     )
-    if not exists and not waiting:
+    if not active and not dormant and not waiting:
         raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: see `hubq ps`")
     heads: list[Message] = []
     after, seen = b"0", 0
-    while len(heads) < min(count, waiting) and seen < min(length, MOST_READ):
+    while len(heads) < min(count, waiting) and seen < min(length, most_read):
         (page,) = yield Fetch([read_range(hub.keys, shard, after, b"+", PAGE)])
         heads += [message for message in page if message.child == child_id]
         if len(page) < PAGE:
@@ -181,7 +187,7 @@ def last_events(hub: HubContext, last: int, types: Collection[str]) -> Operation
     until = newest
     while len(found) < last:
         (page,) = yield Fetch([read_events_back(hub.keys, until, PAGE)])
-        found += [_event(entry, fields) for entry, fields in page if not types or fields.get("type") in types]
+        found += [event_of(entry, fields) for entry, fields in page if not types or fields.get("type") in types]
         if len(page) < PAGE:
             break
         until = "(" + page[-1][0]
@@ -196,7 +202,8 @@ def _waiting(message: Message, now: int) -> Waiting:
     )  # fmt: skip
 
 
-def _event(entry: str, fields: dict[str, str]) -> Event:
+def event_of(entry: str, fields: dict[str, str]) -> Event:
+    """One entry of the events stream."""
     return Event(
         entry, entry_ms(entry) / 1000, fields.get("type", ""), {k: v for k, v in fields.items() if k != "type"}
     )
@@ -211,7 +218,7 @@ def newest_event(hub: HubContext) -> Operation[str]:
 def next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Event]]:
     """The events after this one, as soon as there are any; none after ``wait`` seconds."""
     (found,) = yield Fetch([read_events(hub.keys, after, 500, int(wait * 1000))])
-    return [_event(entry, fields) for entry, fields in found]
+    return [event_of(entry, fields) for entry, fields in found]
 
 
 def fixed_settings(hub: HubContext) -> Operation[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,6 +16,7 @@ from hubq.core.pid import Pid
 from hubq.core.wish import Wish
 from hubq.errors import ConfigError, NotAlive, UnknownChild
 from hubq.store.command import Command, one_of, plain, text
+from hubq.store.dormant import count_dormant, is_dormant, read_dormant_specs, scan_dormant
 from hubq.store.keys import Keys, owner_field
 from hubq.store.membership import living, read_members
 from hubq.store.owners import NOBODY, Owner, Owners
@@ -37,17 +38,22 @@ Progress = Callable[[int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``)."""
+    """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``);
+    ``waiting``: so many messages wait for the child at least.
+
+    Dormant children are meant only by ``status="dormant"``: there may be millions of them.
+    """
 
     match: str | None = None
     tag: str | None = None
     node: str | None = None
     kind: str | None = None
     status: str | None = None
+    waiting: int = 0
 
     def __post_init__(self) -> None:
-        if self.status not in (None, "running", "parked", "waiting"):
-            raise ConfigError(f"status={self.status!r}: give 'running', 'parked' or 'waiting'")
+        if self.status not in (None, "running", "parked", "waiting", "dormant"):
+            raise ConfigError(f"status={self.status!r}: give 'running', 'parked', 'waiting' or 'dormant'")
 
     def wants(self, child_id: str, spec: SpecRecord) -> bool:
         """Whether the child may be meant, by all that its spec tells."""
@@ -59,22 +65,34 @@ class Query:
 
     def takes(self, child: ChildStatus) -> bool:
         """Whether it is meant, now that its place is known."""
-        return self.node in (None, child.node) and self.status in (None, child.status)
+        return self.node in (None, child.node) and self.status in (None, child.status) and child.backlog >= self.waiting
 
 
 @dataclass(slots=True)
 class Listing:
-    """A listing under way. ``page()`` is the operation that reads some more; ``done`` when all has been read."""
+    """A listing under way. ``page()`` is the operation that reads some more; ``done`` when all has been read.
+
+    ``begin``: the shards to be read, each with the cursor from which (None: all of all).
+    """
 
     hub: HubContext
     query: Query
     progress: Progress | None = None
+    begin: Sequence[tuple[int, str]] | None = None
+    shards_at_once: int = SHARDS_AT_ONCE
+    children_at_once: int = CHILDREN_AT_ONCE
     found: int = 0
     _left: list[tuple[int, str]] = field(default_factory=list)
     _seen: dict[int, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._left = [(shard, "0") for shard in range(self.hub.config.shards)]
+        every = [(shard, "0") for shard in range(self.hub.config.shards)]
+        self._left = every if self.begin is None else list(self.begin)
+
+    @property
+    def left(self) -> list[tuple[int, str]]:
+        """The shards that were not read to their end, each with its cursor."""
+        return self._left
 
     @property
     def done(self) -> bool:
@@ -84,8 +102,9 @@ class Listing:
     def page(self) -> Operation[list[ChildStatus]]:
         """Some more children, in no order. HSCAN may tell of a child that ends or starts meanwhile, or may not."""
         keys = self.hub.keys
-        now, self._left = self._left[:SHARDS_AT_ONCE], self._left[SHARDS_AT_ONCE:]
-        scans = yield Fetch([scan_specs(keys, shard, cursor, CHILDREN_AT_ONCE) for shard, cursor in now])
+        now, self._left = self._left[: self.shards_at_once], self._left[self.shards_at_once :]
+        scan = scan_dormant if self.query.status == "dormant" else scan_specs
+        scans = yield Fetch([scan(keys, shard, cursor, self.children_at_once) for shard, cursor in now])
         wanted: dict[int, dict[str, SpecRecord]] = {}
         going_on: list[tuple[int, str]] = []
         for (shard, _), (cursor, specs) in zip(now, scans, strict=True):
@@ -100,7 +119,10 @@ class Listing:
                 going_on.append((shard, cursor))
         self._left = going_on + self._left
         found: list[ChildStatus] = []
-        if wanted:
+        if self.query.status == "dormant":
+            found = [_dormant(shard, *each) for shard, specs in wanted.items() for each in specs.items()]
+            found = [status for status in found if self.query.takes(status)]
+        elif wanted:
             places = yield Fetch(
                 [each for shard, specs in wanted.items() for each in _places(keys, shard, list(specs))]
                 + read_members(keys)
@@ -179,6 +201,13 @@ def _statuses(
     return found
 
 
+def _dormant(shard: int, child: str, spec: SpecRecord) -> ChildStatus:
+    """A dormant child: it is on no node."""
+    return ChildStatus(
+        child, spec.name, shard, None, "dormant", False, 0, "", dict(spec.metadata), restart=spec.restart
+    )
+
+
 def children(hub: HubContext, query: Query, progress: Progress | None) -> Operation[list[ChildStatus]]:
     """All children that are meant, by id."""
     listing = Listing(hub, query, progress)
@@ -199,7 +228,10 @@ def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
         ]
     )
     if child_id not in specs:
-        raise unknown(hub, child_id)
+        (dormant,) = yield Fetch([read_dormant_specs(hub.keys, shard, [child_id])])
+        if child_id not in dormant:
+            raise unknown(hub, child_id)
+        return _dormant(shard, child_id, dormant[child_id])
     (status,) = _statuses(shard, specs, living(nodes, leases, time), *places)
     return status
 
@@ -221,7 +253,10 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
     ]
     owners, (specs, moved, progress, followers, *members) = yield from hub.view.look(ask)
     if child_id not in specs:
-        raise unknown(hub, child_id)
+        (dormant,) = yield Fetch([is_dormant(hub.keys, shard, child_id)])
+        if not dormant:
+            raise unknown(hub, child_id)
+        return Place(child_id, shard, None, 0, 0, pinned=False, dormant=True)
     owner = owner_of(owners, shard, child_id)
     pinned = (shard, child_id) in owners.pins
     wish = wish_of(specs[child_id], moved)
@@ -253,6 +288,12 @@ def copies_of(owner: Owner, followers: Iterable[Follower], lives: Mapping[str, i
 def owner_of(owners: Owners, shard: int, child_id: str) -> Owner:
     """The owner of a child: its pin's, else its shard's."""
     return owners.pins.get((shard, child_id)) or owners.shards.get(shard, NOBODY)
+
+
+def count_dormant_children(hub: HubContext) -> Operation[int]:
+    """How many dormant children there are."""
+    counts = yield Fetch([count_dormant(hub.keys, shard) for shard in range(hub.config.shards)])
+    return sum(counts)
 
 
 def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, list[Pid]]]:

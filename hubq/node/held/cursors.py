@@ -84,6 +84,22 @@ class Cursors:
         """Leave the child's messages past an entry in the mailbox, until :meth:`catch_up` or :meth:`room` asks for them."""
         holding.behind[child] = after
 
+    def start_begins(self, holding: Holding, child: str, entry: bytes) -> bytes | None:
+        """The start of a child has been read: the messages behind it wait in the mailbox until :meth:`start_ends`. The answer: the
+        entry after which messages of an earlier child of this name have not been refused yet; None: there are none.
+        """
+        before = holding.behind.get(child)
+        holding.starting[child] = entry
+        holding.behind[child] = entry
+        return before
+
+    def start_ends(self, holding: Holding, child: str, entry: bytes) -> bool:
+        """The child has begun, or will not. False: another start of it has been read since, and sees to its messages."""
+        if holding.starting.get(child) != entry:
+            return False
+        del holding.starting[child]
+        return True
+
     def caught_up(self, holding: Holding, child: str) -> bytes | None:
         """The child is not behind any more. The answer: the entry after which it was (None: it was not behind)."""
         return holding.behind.pop(child, None)

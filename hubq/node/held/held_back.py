@@ -1,4 +1,4 @@
-"""Why a child handles no message for now, though it runs: its first one waits for another try."""
+"""Why a child handles no message for now, though it runs: its first one waits for another try, or it goes to rest."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ class AnotherTry(NamedTuple):
 
 
 class HeldBack(NamedTuple):
-    """Why a child is held back. It has nothing in hand, and may move."""
+    """Why a child is held back. It has nothing in hand, and may move. ``another_try`` None: it goes to rest."""
 
-    another_try: AnotherTry
+    another_try: AnotherTry | None
+
+
+#: It goes to rest, or has gone (docs/dormant.md).
+RESTS = HeldBack(None)

@@ -17,7 +17,7 @@ from hubq.core.outgoing import Target
 from hubq.core.phase import Phase
 from hubq.core.reminders import Reminder, Times
 from hubq.node.held.changing import first_of
-from hubq.node.held.held_back import AnotherTry, HeldBack, Tried
+from hubq.node.held.held_back import RESTS, AnotherTry, HeldBack, Tried
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
 from hubq.node.held.phased import Phased
@@ -215,7 +215,8 @@ class HostedChild(KeptState):
         message = self.queue[place]
         self.queued_bytes -= len(message.payload)
         del self.queue[place]
-        if self.held_back is not None and self.held_back.another_try.tried.entry == message.entry:
+        waits = self.held_back.another_try if self.held_back is not None else None
+        if waits is not None and waits.tried.entry == message.entry:
             self.held_back = None
 
     def drop_queue(self) -> None:
@@ -245,6 +246,21 @@ class HostedChild(KeptState):
         """The wait for this try is over. (It may have ended before: the message was withdrawn.)"""
         if self.held_back is not None and self.held_back.another_try is another_try:
             self.held_back = None
+
+    def rest(self) -> None:
+        """It goes to rest: no message of it is handled. (It runs, and has nothing in hand.)"""
+        self.held_back = RESTS
+
+    def stay_active(self) -> None:
+        """It does not rest, after all."""
+        if self.held_back is RESTS:
+            self.held_back = None
+            self.tell()
+
+    @property
+    def rests(self) -> bool:
+        """Whether it goes to rest, or has gone."""
+        return self.held_back is RESTS
 
     def counts_try(self, entry: bytes) -> Tried:
         """This message was tried once more. The answer: how often by now."""
@@ -375,12 +391,17 @@ class Holding(Phased):
         """Children that are parked since their start took nodes down."""
         self.behind: dict[str, bytes] = {}
         """Child -> the entry after which its messages must be read again (``Cursors`` and the reader write it)."""
+        self.starting: dict[str, bytes] = {}
+        """Child -> the entry of its start, which is being carried out: whoever catches up leaves its messages alone (``Cursors``
+        writes it)."""
         self.replays: dict[str, float] = {}
         """``durability="interval"``: child -> Redis ms before which another node may have answered its messages."""
         self.telling: set[str] = set()
         """Children that have told their progress."""
         self.straggles = False
         """A pin that returns to its shard as soon as it can."""
+        self.has_dormant = True
+        """Children of the shard may be dormant. False: none is, for certain (only its owner puts children to rest)."""
         self.active = True
         """Its children are the active copies (``hubq.strategies.redundancy``)."""
         self.watch = watch
@@ -478,6 +499,14 @@ class Holding(Phased):
     def can_build(self, child: str) -> None:
         """It need not be offered any more."""
         self.unbuilt.pop(child, None)
+
+    def may_have_dormant(self, there_are: bool) -> None:
+        """Whether children of the shard are dormant, as far as is known."""
+        self.has_dormant = there_are
+
+    def forget_replays(self, child: str) -> None:
+        """No message of this child is left that another node may have answered."""
+        self.replays.pop(child, None)
 
     def condemn(self, child: str) -> None:
         """Its start took nodes down: it is parked until somebody replays its dead letter."""

@@ -125,18 +125,25 @@ class CatchingUp:
             if child in holding.apart or (hosted is not None and hosted.life is Life.PARKED):
                 cursors.caught_up(holding, child)
         half = max(1, self._queue_limit // 2)
-        wanted = [after for child, after in holding.behind.items() if self._room(holding, child) >= half]
+        starting = holding.starting
+        wanted = [
+            after
+            for child, after in holding.behind.items()
+            if child not in starting and self._room(holding, child) >= half
+        ]
         if not wanted:
             return False
         at = min(wanted, key=position)
         while not holding.gone and any(
-            after == at and self._room(holding, child) > 0 for child, after in holding.behind.items()
-        ):
+            after == at and child not in starting and self._room(holding, child) > 0
+            for child, after in holding.behind.items()
+        ):  # fmt: skip
             until = cursors.position(holding.shard)
             if position(until) <= position(at):
                 # This is all that the loop has read. From here on it brings new messages itself.
                 for child in [child for child, after in holding.behind.items() if after == at]:
-                    cursors.caught_up(holding, child)
+                    if child not in starting:
+                        cursors.caught_up(holding, child)
                 break
             page = self._page(holding)
             late = cursors.begin_page(holding)
@@ -151,13 +158,14 @@ class CatchingUp:
 
     def _bring(self, holding: Holding, messages: list[Message], start: bytes, end: bytes, late: set[str]) -> None:
         """Give children the messages of one page that they are behind with. A child that was sent back to before the page,
-        or that is ``late`` (sent back after the page was asked for), waits for another pass. A child whose queue is full
-        stays where it is.
+        or that is ``late`` (sent back after the page was asked for), waits for another pass. A child that is being started waits
+        for its start. A child whose queue is full stays where it is.
         """
         cursors = self._cursors
         first, last = position(start), position(end)
         behind = {child: position(after) for child, after in holding.behind.items()}
-        here = {child for child, after in behind.items() if first <= after < last and child not in late}
+        passed_by = late | holding.starting.keys()
+        here = {child for child, after in behind.items() if first <= after < last and child not in passed_by}
         for message in messages:
             child = message.child
             if child not in here or message.kind == "start" or position(message.entry) <= behind[child]:
