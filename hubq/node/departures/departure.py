@@ -27,7 +27,7 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import ALWAYS_TAKEN, HEAD, Sizes
-from hubq.store.command import Command, plain, text
+from hubq.store.command import Command, plain
 from hubq.store.effects import Effects
 
 log = logging.getLogger("hubq.node")
@@ -287,7 +287,7 @@ class Departures:
 
     async def _redis_is_there(self) -> bool:
         try:
-            await self._group.redis.run(plain("PING", read=text))
+            await self._group.redis.run(plain("EXISTS", self._group.keys.owners, read=int))
         except RedisUnavailable:
             return False
         return True

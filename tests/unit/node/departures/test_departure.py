@@ -124,7 +124,7 @@ def test_what_redis_does_not_take_stays_or_is_adopted_again(has_target: bool) ->
                 await stage.departures.give(way)
             assert stage.shard.gone
         assert stage.shard.owner.token == 4, "an earlier try must not arrive late"
-        assert stage.redis.names() == ["LEAVE", "PING"] * 3 + ["renew_token"]
+        assert stage.redis.names() == ["LEAVE", "EXISTS"] * 3 + ["renew_token"]
         assert stage.sizes.state < len(large)
 
     asyncio.run(scenario())
@@ -136,7 +136,7 @@ def test_while_redis_is_away_a_large_value_is_sent_again() -> None:
         way.command = lambda effects: plain("LEAVE", b"x" * (2 * 1024 * 1024), read=str)  # type: ignore[method-assign]
         away: list[Any] = [RedisUnavailable("away")] * 4
         stage.replies["LEAVE"] = lambda command: away.pop() if away else "passed"
-        stage.replies["PING"] = RedisUnavailable("away")
+        stage.replies["EXISTS"] = RedisUnavailable("away")
         assert await stage.departures.give(way) is Outcome.GIVEN
 
     asyncio.run(scenario())
