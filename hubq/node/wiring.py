@@ -301,7 +301,7 @@ class Wiring:
         self.answers = Answers()
         self.departures = Departures(
             group, background, self.committer, self.forfeits, self.saver, self.signals, self.endings, self.lives,
-            self.pumps, self.pieces,
+            self.pumps, self.pieces, self.sizes,
         )  # fmt: skip
         releases = PinReleases(group, self.register, self.plan_due, self.traits, self.departures)
         self.stragglers = Stragglers(
