@@ -247,6 +247,8 @@ class DataValues:
             return data
         if tag == b"p" or tag == b"c":
             raise ValueError('a pickle, and codec="data" unpickles nothing: its writer has codec="pickle" still')
+        if tag == b"x" or tag == b"s":
+            raise ValueError("it is sealed, and this process has no keys: set HUBQ_KEYS or HUBQ_KEYS_FILE")
         raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
 
     def encode_state(

@@ -122,6 +122,7 @@ class Household:
         self.services = ChildServices(
             "a",
             values,
+            self.group.seal,
             self.signals,
             self.saver,
             self.endings,
