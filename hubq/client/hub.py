@@ -56,7 +56,8 @@ class Hub(Queries, JobMethods):
 
     ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``); ``settings`` are the fields of
     :class:`hubq.config.Config`; ``middleware`` is around all that its nodes and jobs do; ``tracing`` sends OpenTelemetry
-    contexts along with messages. ``keys`` are those of its seal (default: ``HUBQ_KEYS``, ``HUBQ_KEYS_FILE``; docs/trust.md). ``child_specs`` are static children: the first node starts them, once in the life of the
+    contexts along with messages. ``keys`` are those of its seal (default: ``HUBQ_KEYS``, ``HUBQ_KEYS_FILE``;
+    docs/trust.md). ``child_specs`` are static children: the first node starts them, once in the life of the
     hub; one that was stopped stays stopped. Making a Hub connects to nothing. Safe under threads and after fork; a call uses
     no background thread.
 
