@@ -97,7 +97,9 @@ class Hub(Queries, JobMethods):
         self.child_specs = tuple(child_specs)
         self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
         placing.checked_together(self.distribution, self.redundancy)
-        values = values_of(self.config.codec, reads_pickles=self.config.reads_pickles)
+        values = values_of(
+            self.config.codec, reads_pickles=self.config.reads_pickles, sealed=self.config.seal == "require"
+        )
         keyring = Keyring.read(keys) if keys else Keyring.from_environment(os.environ)
         seal = seal_of(hub_id, self.config.seal, keyring)
         client = checked_for(keyring, self.config.client)

@@ -156,6 +156,11 @@ class Keyring:
             raise LookupError(name)
         return key[:_KEY]
 
+    def text(self) -> str:
+        """The keys as :meth:`read` takes them."""
+        name = f"{self.client}:" if self.client else ""
+        return ",".join(f"{number}:{name}{base64.b64encode(key).decode()}" for number, key in self.keys.items())
+
     def derive(self, client: str) -> str:
         """The text of the keys of a client app."""
         if not self.root:
@@ -356,11 +361,12 @@ class Seal:
             return record
         return record.with_arguments(self._sealed(self._own, record.arguments, "spec", child, record.line().decode()))
 
-    def opens_spec(self, child: str, record: SpecRecord) -> bytes:
-        """The arguments of a spec."""
+    def opens_spec(self, child: str, record: SpecRecord) -> tuple[bytes, bool]:
+        """The arguments of a spec, and whether a worker has sealed them."""
         if record.arguments[:1] in (ENCRYPTED, SIGNED):
-            return self._opened(record.arguments, "spec", child, record.line().decode())[1]
-        return self._plain(record.arguments, "spec")
+            name, arguments = self._opened(record.arguments, "spec", child, record.line().decode())
+            return arguments, name == WORKERS
+        return self._plain(record.arguments, "spec"), False
 
     def state(self, child: str, start_id: str, form: str, cursor: str, data: bytes) -> bytes:
         """A state, by a worker."""
@@ -415,6 +421,18 @@ def described(blob: bytes) -> str:
         return f"key {blob[1]}, {by}, {len(blob)} bytes"
     except (IndexError, UnicodeDecodeError):
         return f"{len(blob)} bytes"
+
+
+def signed(blob: bytes) -> bytes:
+    """The plain bytes of a value that is signed only, unchecked: for people to look at.
+
+    >>> signed(Seal("chat", Keyring.read(new_keys()), writes=True, required=True, encrypts=False).own(b"j1", "job"))
+    b'j1'
+    """
+    plain = blob[3 + (blob[2] if len(blob) > 2 else 0) + _SESSION + _COUNTER + _TAG :]
+    if plain[:1] == SIGNED:
+        raise ValueError("it is signed twice")
+    return plain
 
 
 def seal_of(hub_id: str, mode: str, keys: Keyring | None) -> Seal | None:

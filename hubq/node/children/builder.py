@@ -57,10 +57,10 @@ class Builder:
                 f"the spec of child {child!r} is malformed ({record.malformed}): stop the child, and start it again"
             )
         kind = self._classes.resolve(record.name, record.module)
-        seal, arguments = self._services.seal, record.arguments
+        seal, arguments, by_worker = self._services.seal, record.arguments, False
         if seal is not None:
-            arguments = seal.opens_spec(child, record)
-        args, kwargs = self._services.values.start_arguments(kind, arguments)
+            arguments, by_worker = seal.opens_spec(child, record)
+        args, kwargs = self._services.values.start_arguments(kind, arguments, by_worker=by_worker)
         if self._hooks.wants(ALTER):
             data = self._hooks.altered(child, record.name, args, kwargs, record.metadata)
             args, kwargs = data.args, data.kwargs

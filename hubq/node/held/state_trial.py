@@ -35,8 +35,8 @@ def try_state(
         if record.malformed:
             return f"its spec is malformed ({record.malformed})"
         kind = classes.resolve(record.name, record.module)
-        arguments = record.arguments if seal is None else seal.opens_spec(child, record)
-        args, kwargs = values.start_arguments(kind, arguments)
+        arguments, by_worker = (record.arguments, False) if seal is None else seal.opens_spec(child, record)
+        args, kwargs = values.start_arguments(kind, arguments, by_worker=by_worker)
         instance = new_child(kind, _Nowhere(child, record))
         instance.__init__(*args, **kwargs)  # type: ignore[misc]
     except StartFailed as error:

@@ -136,7 +136,7 @@ def test_what_is_for_one_purpose_is_not_for_another() -> None:
     workers, shop = a_seal(ROOTS), a_seal(SHOP)
     message, state = sealed(shop), workers.state("room-1", "s:1", "attributes", "7-0", b"m")
     record = shop.spec("room-1", SpecRecord("Room", "app", "shop.5f:3", arguments=b"m..."))
-    assert workers.opens_spec("room-1", record) == b"m..."
+    assert workers.opens_spec("room-1", record) == (b"m...", False)
     for blob in (message, record.arguments, shop.own(b"m", "job")):
         with pytest.raises(Unsealed):
             workers.opens_state("room-1", "s:1", "attributes", "7-0", blob)
@@ -236,6 +236,7 @@ def test_a_forked_process_has_a_session_of_its_own() -> None:
     "text",
     ["x", "1:", "1:abc", "0:" + ROOT[2:], "256:" + ROOT[2:], ROOT + "," + ROOT, ROOT + "," + ROOTS.derive("shop"), "1:sh op:" + "A" * 88,
      ROOTS.derive("shop") + "," + ROOTS.derive("desk").replace("1:", "2:"), "1:shop:" + ROOT[2:]],
+    ids=list(map(str, range(10))),
 )  # fmt: skip
 def test_keys_that_are_none_are_refused_and_not_shown(text: str) -> None:
     with pytest.raises(ConfigError) as refused:
