@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
-from hubq.cli.output import print_json, print_table, say
+from hubq.cli.output import print_records, print_table, say
 from hubq.client.operations.seals import reseal, seals
 from hubq.errors import ConfigError, HubqError
 from hubq.store.seal import Keyring, new_keys
@@ -45,11 +45,9 @@ def status_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None
     opened = open_hub(hub, redis)
     found = opened.driver.drive(seals(opened.driver.context))
     if as_json:
-        print_json([{"what": what, "key": key, "count": count} for (what, key), count in found.items()])
+        print_records(found)
         return
-    print_table(
-        ("what", "key", "count"), [(what, str(key or "unsealed"), str(count)) for (what, key), count in found.items()]
-    )
+    print_table(("what", "key", "count"), [(each.what, str(each.key or "unsealed"), str(each.count)) for each in found])
 
 
 @keys.command("reseal")

@@ -143,7 +143,7 @@ class Withdraw:
     shard: int
     child: str
     message_id: str
-    proof: str = ""
+    proof: str | None = None
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ class Cancel:
     caller: str
     message_id: str
     answer_id: str
-    proof: str = ""
+    proof: str | None = None
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -188,7 +188,7 @@ class Intervene:
     message_id: str
     what: str
     entry: str = ""
-    proof: str = ""
+    proof: str | None = None
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -348,7 +348,8 @@ class Seal:
 
     def proves(self, ask: Withdraw | Cancel | Intervene) -> None:
         """Raise :class:`~hubq.errors.Unsealed` for an ask without its proof. A client app asks for itself alone."""
-        blob = bytes.fromhex(ask.proof) if re.fullmatch("[0-9a-f]*", ask.proof) and len(ask.proof) % 2 == 0 else b""
+        proof = ask.proof or ""
+        blob = bytes.fromhex(proof) if re.fullmatch("[0-9a-f]*", proof) and len(proof) % 2 == 0 else b""
         name, _ = self.opens_any(blob, "ask", *ask.asked)
         if name not in (WORKERS, client_of(ask.sender)):
             raise Unsealed(f"{name} asks in the name of {ask.sender}")

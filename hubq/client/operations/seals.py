@@ -16,8 +16,17 @@ def _hashes(hub: HubContext, shard: int) -> tuple[tuple[str, str], ...]:
     return ("spec", keys.children(shard)), ("state", keys.msk(shard)), ("dormant", keys.dormant(shard))
 
 
-def seals(hub: HubContext) -> Operation[dict[tuple[str, int], int]]:
-    """How many specs and states are sealed with each key; those with key 0 are not sealed. Read in pages."""
+@dataclass(frozen=True, slots=True)
+class SealCount:
+    """How many specs or states (``what``) are sealed with this key; 0: with none."""
+
+    what: str
+    key: int
+    count: int
+
+
+def seals(hub: HubContext) -> Operation[list[SealCount]]:
+    """How many specs and states are sealed with each key. Read in pages."""
     found: dict[tuple[str, int], int] = {}
     for shard in range(hub.config.shards):
         for what, name in _hashes(hub, shard):
@@ -27,12 +36,12 @@ def seals(hub: HubContext) -> Operation[dict[tuple[str, int], int]]:
                 for value in values.values():
                     for kind, part in parts_of(what, value):
                         found[kind, key_of(part)] = found.get((kind, key_of(part)), 0) + 1
-    return dict(sorted(found.items()))
+    return [SealCount(what, key, count) for (what, key), count in sorted(found.items())]
 
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """What was sealed anew: how many specs and states, and what was left, and why."""
+    """How many specs and states were sealed anew, and what was left, with the reason."""
 
     written: int
     left: tuple[str, ...]
