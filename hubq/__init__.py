@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hubq.core.spec import ChildSpec
     from hubq.errors import (
         AlreadyStarted,
+        BadArguments,
         CallCycle,
         CallFailed,
         CallTimeout,
@@ -144,6 +145,7 @@ __all__ = [
     "AsyncChildRef",
     "AsyncResumableJob",
     "AsyncTypedRef",
+    "BadArguments",
     "CallCycle",
     "CallFailed",
     "CallFuture",
