@@ -116,7 +116,7 @@ def _formatted(done: str, children: dict[str, str], errors: dict[str, HubqError]
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a child is. ``node`` None: no live node owns it now (parked, or being claimed). ``replicas``: the nodes that have a
-    finished copy of it (see :class:`hubq.Replication`).
+    finished copy of it (see :class:`hubq.Replication`). ``paused``: what is paused, in words; empty: it is not.
     """
 
     child_id: str
@@ -126,6 +126,7 @@ class Place:
     token: int
     pinned: bool
     replicas: tuple[str, ...] = ()
+    paused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class ChildStatus:
     ``pin`` says why it does not simply live with its shard: "moved", "guided", "straggler" (it could not move with its shard)
     or nothing; ``wanted`` is the node it was moved or guided to. ``reason`` says why it is parked, waits, or is not where it
     belongs. ``replicas`` are the nodes that have a finished copy of it (see :class:`hubq.Replication`), in the order of
-    ``replica_incarnations``.
+    ``replica_incarnations``. ``paused``: what is paused, in words; empty: it is not.
     """
 
     child_id: str
@@ -186,6 +187,7 @@ class ChildStatus:
     wanted: str = ""
     replicas: tuple[str, ...] = ()
     replica_incarnations: tuple[int, ...] = ()
+    paused: str = ""
 
     @property
     def pid(self) -> Pid | None:

@@ -14,6 +14,7 @@ from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.parking import Parking
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.saver import Saver
 from hubq.node.children.signals import Signals
@@ -45,7 +46,7 @@ class Lives:
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, gate: Gate, register: Register,
         cursors: Cursors, queue: CommitQueue, saver: Saver, signals: Signals, endings: Endings, builder: Builder,
-        parking: Parking, pumps: Pumps, pieces: Pieces, around: Around,
+        parking: Parking, pumps: Pumps, pieces: Pieces, around: Around, pausing: Pausing,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -63,6 +64,7 @@ class Lives:
         self._pumps = pumps
         self._pieces = pieces
         self._around = around
+        self._pausing = pausing
         self._held_back: dict[HostedChild, None] = {}  # children whose run() waits for the gate
 
     # -- its begin -------------------------------------------------------------------------------------------------
@@ -127,6 +129,7 @@ class Lives:
             self._queue.changed()
         if hosted.kind._reads is not None and hosted.boundary is None:
             self._saver.take_first(hosted)  # before run() changes anything
+        self._pausing.heed(hosted)
         self.start_run(hosted)
         self._pumps.resume(hosted)
 

@@ -20,6 +20,7 @@ from hubq.cli.demo_report import Report
 from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
+from hubq.core.pauses import Pause
 from hubq.core.reminders import Reminder
 from hubq.jobs.overview import JobLine, JobsOverview
 from hubq.store.dead_letters import DeadLetter
@@ -30,6 +31,7 @@ PRINTED: dict[str, list[type]] = {
     "ps": [ChildStatus],
     "nodes": [NodeStatus],
     "where": [Place],
+    "pauses": [Pause],
     "mailbox show": [Mailbox, Waiting],
     "events": [Event],
     "doctor": [Finding],
