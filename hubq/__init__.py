@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hubq.client.jobs_maker import provide_jobs
 
 if TYPE_CHECKING:
-    from hubq.client.current import current_hub
+    from hubq.client.current import current_hub, current_job
     from hubq.client.discovery import HubInfo, hubs
     from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
     from hubq.client.faces.ref import AsyncChildRef, ChildRef
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hubq.core.middleware import Work
     from hubq.core.pauses import Pause
     from hubq.core.pid import Pid
+    from hubq.core.progress import Progress
     from hubq.core.retry import Retry
     from hubq.core.spec import ChildSpec
     from hubq.errors import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         InvalidChildId,
         InvalidJob,
         InvalidKey,
+        InvalidProgress,
         InvalidReminder,
         InvalidTopic,
         JobFailed,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         NoChildren,
         NoClock,
         NoCurrentHub,
+        NoCurrentJob,
         NoSuchJob,
         NotAlive,
         NotCancelled,
@@ -95,7 +98,7 @@ provide_jobs(_jobs_of)
 
 #: Where each public name is; all others are in hubq.errors. (Type checkers read the imports above.)
 _HOMES = {
-    "hubq.client.current": "current_hub",
+    "hubq.client.current": "current_hub current_job",
     "hubq.client.discovery": "HubInfo hubs",
     "hubq.client.faces.call_future": "AsyncCallFuture CallFuture",
     "hubq.client.faces.ref": "AsyncChildRef ChildRef",
@@ -110,6 +113,7 @@ _HOMES = {
     "hubq.core.middleware": "Work",
     "hubq.core.pauses": "Pause",
     "hubq.core.pid": "Pid",
+    "hubq.core.progress": "Progress",
     "hubq.core.retry": "Retry",
     "hubq.core.spec": "ChildSpec",
     "hubq.store.dead_letters": "DeadLetter",
@@ -172,6 +176,7 @@ __all__ = [
     "InvalidChildId",
     "InvalidJob",
     "InvalidKey",
+    "InvalidProgress",
     "InvalidReminder",
     "InvalidTopic",
     "JobFailed",
@@ -184,6 +189,7 @@ __all__ = [
     "NoChildren",
     "NoClock",
     "NoCurrentHub",
+    "NoCurrentJob",
     "NoSuchJob",
     "NodeStatus",
     "NotAlive",
@@ -199,6 +205,7 @@ __all__ = [
     "Place",
     "Poisoned",
     "Polling",
+    "Progress",
     "PubSub",
     "ReadChanged",
     "RedisRefused",
@@ -224,6 +231,7 @@ __all__ = [
     "Work",
     "__version__",
     "current_hub",
+    "current_job",
     "hubs",
     "read",
     "time_limit",

@@ -173,6 +173,14 @@ class NoCurrentHub(HubqError, LookupError):
     """``current_hub()`` was called outside a child and outside a job."""
 
 
+class NoCurrentJob(HubqError, LookupError):
+    """``current_job()`` was called outside a job."""
+
+
+class InvalidProgress(HubqError, ValueError):
+    """What ``progress(...)`` was told is no progress."""
+
+
 class OutsideHandler(HubqError, RuntimeError):
     """``self.ref(...)`` was used where no message is in hand: what it says would never leave."""
 

@@ -25,20 +25,16 @@ _numbers = itertools.count()
 settings.register_profile("hubq", deadline=None)
 settings.load_profile("hubq")
 
-#: The folders of tests that meet no Redis server: they say the same whichever is installed.
-WITHOUT_SERVER = {"unit", "simulation"}
-#: Acceptance tests of what `hubq` prints, and of web frameworks: which Redis server answers makes no difference to them. (What
-#: they ask of it, tests/contract asks each server.)
-OF_WORDS = {
-    "test_benchmarks.py",
-    "test_cli.py",
-    "test_demo.py",
-    "test_every_command.py",
-    "test_first_pages.py",
-    "test_inspection.py",
-    "test_move_and_tags.py",
-    "test_top.py",
-    "test_web_apps.py",
+#: Beginnings of paths: tests that say the same whichever Redis server answers. What real processes, web frameworks and plans
+#: ask of it, tests/contract and the rest of tests/cluster ask each server.
+WITHOUT_SERVER = ("unit", "simulation", "contrib", "parity", "contract/web", "cluster/planning", "chaos/test_chaos.py")
+#: The tests of real processes that do depend on it: its users and their rights, what is read of its settings, what RQ asks of it.
+PROCESSES_ON_EACH_SERVER = {
+    "test_acl.py",
+    "test_doctor.py",
+    "test_hot_swap.py",
+    "test_job_processes.py",
+    "test_keys_page.py",
 }
 
 
@@ -46,13 +42,19 @@ OF_WORDS = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what depends on the Redis server at hand and what is long, and put those last that want to be alone."""
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        of_words = folder == "acceptance" and item.path.name in OF_WORDS
-        if folder not in WITHOUT_SERVER and not on_fakeredis(item) and not of_words:
+        if depends_on_server(item):
             item.add_marker("server")
         if on_fakeredis(item) and item.get_closest_marker("long_on_fakeredis") is not None:
             item.add_marker("long")
     items.sort(key=wants_to_be_alone)
+
+
+def depends_on_server(item: pytest.Item) -> bool:
+    """Whether it may end otherwise on another Redis server."""
+    path = item.path.relative_to(Path(__file__).parent)
+    if path.as_posix().startswith(WITHOUT_SERVER) or on_fakeredis(item):
+        return False
+    return path.parts[0] != "acceptance" or path.name in PROCESSES_ON_EACH_SERVER
 
 
 def on_fakeredis(item: pytest.Item) -> bool:

@@ -49,7 +49,7 @@ class Host(Child):
         self.found.set()
         return len(new)
 
-    async def progress(self) -> dict[str, Any]:
+    async def report(self) -> dict[str, Any]:
         """How far it is."""
         return {"queued": len(self.queue), "done": dict(self.done), "node": self.node_name}
 

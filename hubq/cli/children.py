@@ -113,11 +113,11 @@ def where_command(hub: HubName, child: ChildId, as_json: AsJson = False, redis: 
         print_json(asdict(place))
         return
     print_table(
-        ("child", "node", "shard", "token", "pinned", "replicas"),
+        ("child", "node", "shard", "token", "pinned", "replicas", *(("progress",) if place.progress else ())),
         [
             (
                 place.child_id, place.node or "-", place.shard, place.token, "yes" if place.pinned else "no",
-                ",".join(place.replicas) or "-",
+                ",".join(place.replicas) or "-", *((place.progress,) if place.progress else ()),
             )
         ],
     )  # fmt: skip

@@ -25,6 +25,8 @@ class Listed:
     #: Arguments for a child may begin with a dash: `hubq call chat counter-1 add -5`. (`-h` within such a word is no
     #: question for help, either.)
     dashes: bool = False
+    #: The class of the command, as ``home``; a plain command if it has none of its own.
+    kind: str = ""
 
 
 COMMANDS = (
@@ -32,6 +34,8 @@ COMMANDS = (
     Listed("nodes", "listings:nodes_command", _NODES, "List the workers of a hub."),
     Listed("drain", "membership:drain_command", _NODES, "Hand a worker's children over, then end it."),
     Listed("rollout", "rollout:rollout_command", _NODES, "Give a new version a share of the shards first."),
+    Listed("hubs", "hubs:hubs_command", _NODES, "List the hubs of a Redis."),
+    Listed("delete-hub", "hubs:delete_hub_command", _NODES, "Delete a hub with all that it has."),
     Listed("ps", "listings:ps_command", _CHILDREN, "List the children of a hub."),
     Listed("move", "moving:move_command", _CHILDREN, "Move a running child to another worker."),
     Listed("where", "children:where_command", _CHILDREN, "Show the worker that has a child."),
@@ -48,11 +52,19 @@ COMMANDS = (
     Listed("doctor", "doctor:doctor_command", _LOOK, "Say what is wrong with a hub, and what to do."),
     Listed("state", "inspection:state_command", _LOOK, "Show the saved state of a child."),
     Listed("mailbox", "inspection:mailbox", _LOOK, "Show the messages that wait, or drop some of them."),
-    Listed("events", "inspection:events_command", _LOOK, "Show the latest events; --follow waits for more."),
+    Listed(
+        "events",
+        "inspection:events_command",
+        _LOOK,
+        "Show the latest events; --follow waits for more.",
+        kind="inspection:ListsTypes",
+    ),
     Listed("pauses", "pausing:pauses_command", _LOOK, "List what is paused, and why."),
     Listed("reminders", "reminders:reminders_command", _LOOK, "List what is due later."),
     Listed("feed", "feed:feed_command", _LOOK, "Show what a child publishes; --follow waits for more."),
     Listed("config", "inspection:config_command", _LOOK, "Show the settings of a hub."),
+    Listed("init", "init:init_command", _OTHER, "Write a new app, its test, and a compose file."),
+    Listed("dev", "dev:dev_command", _OTHER, "Run a Redis and a worker that takes in each change."),
     Listed("check", "check:check_command", _OTHER, "Say whether this code can run a hub's children."),
     Listed("deploy", "deploy:deploy_command", _OTHER, "Print a Kubernetes manifest or a systemd unit."),
     Listed("acl", "acl:acl_command", _OTHER, "Print ACL rules for the users of Redis."),
@@ -83,15 +95,20 @@ class Commands(TyperGroup):
 
 def command(listed: Listed) -> Any:
     """A subcommand itself, for click. Imports its module."""
-    module, _, attribute = listed.home.partition(":")
-    found: Any = getattr(import_module(f"hubq.cli.{module}"), attribute)
+    found = _at(listed.home)
     holder = typer.Typer(add_completion=False)
     if isinstance(found, typer.Typer):
         holder.add_typer(found, name=listed.name)
     else:
         settings = {"ignore_unknown_options": True, "help_option_names": ["--help"]} if listed.dashes else None
-        holder.command(listed.name, context_settings=settings)(found)
+        kind = _at(listed.kind) if listed.kind else None
+        holder.command(listed.name, cls=kind, context_settings=settings)(found)
     return typer.main.get_group(holder).commands[listed.name]
+
+
+def _at(home: str) -> Any:
+    module, _, attribute = home.partition(":")
+    return getattr(import_module(f"hubq.cli.{module}"), attribute)
 
 
 def every_command() -> Iterator[tuple[str, Any]]:

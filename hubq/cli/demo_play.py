@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hubq.cli.demo_child import Bucket, Totals, child_of, make_hub
@@ -48,10 +48,13 @@ class Step:
 class Play:
     """One run: workers, children, feeders, and the faults, each by how far the words are."""
 
-    def __init__(self, crew: Crew, view: View, hub_id: str, redis: str, buckets: int, limit: float) -> None:
+    def __init__(
+        self, crew: Crew, view: View, hub_id: str, redis: str, buckets: int, limit: float, more: Sequence[Step] = ()
+    ) -> None:  # fmt: skip
         self.crew, self.view, self.buckets, self.limit = crew, view, buckets, limit
         self.hub = make_hub(hub_id, redis)
         self._redis = SyncRedis(self.hub.server)
+        self._more = more
         self._nodes: list[NodeStatus] = []
         self._gone: set[str] = set()
         self._killed: str | None = None
@@ -78,7 +81,7 @@ class Play:
         self._began = time.monotonic()
         for feeder in range(FEEDERS):
             self.crew.start_feed(Task(feeder, FEEDERS, self.buckets, CHUNKS, IN_FLIGHT, FLOW_SECONDS))
-        steps, current, since = self._steps(), None, 0.0
+        steps, current, since = sorted([*self._steps(), *self._more], key=lambda step: step.at), None, 0.0
         while not all(feed.ended for feed in self.crew.feeds):
             self._look()
             done = sum(feed.progress.done for feed in self.crew.feeds)

@@ -13,8 +13,9 @@ from types import FrameType
 import msgspec
 from rich.console import Console
 
+from hubq.cli.demo_cluster import ClusterSteps
 from hubq.cli.demo_crew import Crew
-from hubq.cli.demo_play import DemoFailed, Play
+from hubq.cli.demo_play import DemoFailed, Play, Step
 from hubq.cli.demo_report import Report, make_report
 from hubq.cli.demo_view import View, show
 from hubq.cli.demo_words import count_words, source_files
@@ -22,15 +23,16 @@ from hubq.errors import HubqError
 from hubq.store.command import Command, plain, text
 from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer
+from hubq.store.embedded_cluster import EmbeddedCluster
 
 
-def run_demo(json: bool, redis: str | None, buckets: int, limit: float) -> int:
+def run_demo(json: bool, redis: str | None, buckets: int, limit: float, primaries: int) -> int:
     """Run it all and print the report; the exit code."""
     # With --json, stdout is for the object alone: people can watch on stderr.
     console = Console(stderr=json, highlight=False)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        report = _run(console, redis or os.environ.get("HUBQ_REDIS_URL"), buckets, limit)
+        report = _run(console, redis or os.environ.get("HUBQ_REDIS_URL"), buckets, limit, primaries)
     except DemoFailed as error:
         print(f"hubq: the demo failed: {error}", file=sys.stderr)
         return 1
@@ -50,10 +52,18 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _run(console: Console, redis: str | None, buckets: int, limit: float) -> Report:
+def _run(console: Console, redis: str | None, buckets: int, limit: float, primaries: int) -> Report:
     hub_id = f"demo-{token_hex(4)}"
     with ExitStack() as stack:
-        if redis is None:
+        more: list[Step] = []
+        if primaries > 1:
+            cluster = stack.enter_context(EmbeddedCluster(primaries, replicas=1))
+            redis, more = cluster.url, ClusterSteps(cluster, hub_id).steps()
+            console.print(
+                f"a Redis Cluster of the demo's own ({cluster.kind}, {primaries} primaries, each with a replica); two workers, "
+                f"{buckets} children"
+            )
+        elif redis is None:
             server = stack.enter_context(EmbeddedServer())
             redis = server.url
             console.print(f"a Redis of the demo's own ({server.kind}); two workers, {buckets} children")
@@ -62,7 +72,7 @@ def _run(console: Console, redis: str | None, buckets: int, limit: float) -> Rep
             stack.callback(_forget, redis, hub_id)
         crew = stack.enter_context(Crew(hub_id, redis))
         view = stack.enter_context(View(console))
-        play = Play(crew, view, hub_id, redis, buckets, limit)
+        play = Play(crew, view, hub_id, redis, buckets, limit, more)
         stack.callback(play.close)
         try:
             play.set_up()

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 GAP, SIDES = 3, 2
 #: No cell is made shorter than this.
 SHORTEST = 12
+#: Up to so many children with the same reason have a row each.
+ALONE = 3
 
 
 def width_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
@@ -45,6 +47,30 @@ def fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
             break
         widths[widest] -= 1
     return [[shortened(cell, most) for cell, most in zip(row, widths, strict=True)] for row in found]
+
+
+def grouped(columns: Sequence[str], rows: Sequence[Sequence[str]], summed: str) -> list[list[str]]:
+    """The rows, those with the same reason (the last column, not "-") as one row if they are more than ``ALONE``. It has what all of
+    them have, and "…" where they differ; the column ``summed`` is added up.
+
+    >>> grouped(("child", "node", "backlog", "reason"), [(f"room-{n}", "a", f"{n}", "no disk") for n in range(50)], "backlog")
+    [['room-0 +49', 'a', '1225', 'no disk']]
+    """
+    members: dict[str, list[Sequence[str]]] = {}
+    for row in rows:
+        members.setdefault(row[-1], []).append(row)
+    found: list[list[str]] = []
+    for row in rows:
+        group = members[row[-1]]
+        if row[-1] == "-" or len(group) <= ALONE:
+            found.append(list(row))
+        elif row is group[0]:
+            cells = [
+                str(sum(map(int, column))) if name == summed else column[0] if len(set(column)) == 1 else "…"
+                for name, column in zip(columns, zip(*group, strict=True), strict=True)
+            ]
+            found.append([f"{row[0]} +{len(group) - 1}", *cells[1:]])
+    return found
 
 
 def left_out(

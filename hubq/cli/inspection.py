@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from hubq.cli.event_lines import for_people
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
@@ -152,12 +152,24 @@ def _print_waiting(heads: tuple[Waiting, ...]) -> None:
     )  # fmt: skip
 
 
+class ListsTypes(TyperCommand):
+    """``hubq events HUB --type`` without a type is told the types."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [*args, ""] if args[-1:] == ["--type"] else args)
+
+
 def events_command(
     hub: HubName,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new events as they come.")] = False,
     count: Annotated[int, typer.Option("-n", "--count", min=0, help="Number of past events to print first.")] = 20,
     kinds: Annotated[
-        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only events of this type. May be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Only events of this type. May be repeated. Without one: say which there are.",
+        ),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Print every event on its own line, as --type and --json do.")

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
-from hubq.cli.output import print_json, print_table, say
+from hubq.cli.output import duration, print_json, print_table, say
 from hubq.errors import ConfigError
+
+
+def took(started: str, ended: str) -> str:
+    """How long a job has worked, or has been working for.
+
+    >>> took("2026-05-04T09:00:00+00:00", "2026-05-04T09:02:05+00:00"), took("", "")
+    ('2m', '-')
+    """
+    if not started:
+        return "-"
+    until = datetime.fromisoformat(ended) if ended else datetime.now(UTC)
+    return duration(max(0.0, (until - datetime.fromisoformat(started)).total_seconds()))
 
 
 def jobs_command(
@@ -39,12 +52,13 @@ def jobs_command(
     say(f"queue {seen.queue}: {counted}; {len(seen.workers)} RQ workers; {clock}")
     if seen.jobs:
         print()
+        told = any(job.progress for job in seen.jobs)
         print_table(
-            ("kind", "job", "function", "state", "at", "node", "waiting", "reason"),
+            ("kind", "job", "function", "state", "at", "took", "node", "waiting", *(("progress",) if told else ()), "reason"),
             [
                 (
-                    job.kind, job.id, job.function or "-", job.state, job.at or "-", job.node or "-",
-                    job.waiting if job.kind == "key" else "-", job.reason or "-",
+                    job.kind, job.id, job.function or "-", job.state, job.at or "-", took(job.started, job.ended), job.node or "-",
+                    job.waiting if job.kind == "key" else "-", *((job.progress or "-",) if told else ()), job.reason or "-",
                 )
                 for job in seen.jobs
             ],

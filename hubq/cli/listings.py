@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from hubq.cli.children import tag
-from hubq.cli.fitting import fitted, left_out, told_once, width_of
+from hubq.cli.fitting import fitted, grouped, left_out, told_once, width_of
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_records, print_table, say
 from hubq.client.operations.registry import Progress
@@ -129,9 +129,7 @@ def ps_command(
     after: Annotated[
         str | None, typer.Option(metavar="CHILD", help="Only ids after this one: the next page when sorted by id.")
     ] = None,
-    wide: Annotated[
-        bool, typer.Option("--wide", "-w", help="Shorten nothing, and show each reason in its row.")
-    ] = False,
+    wide: Annotated[bool, typer.Option("--wide", "-w", help="Shorten nothing, and give each child a row.")] = False,
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
@@ -155,12 +153,17 @@ def ps_command(
     nodes = opened.nodes()
     busy = {child: said for each in nodes for child, said in each.busy.items()}
     copied = any(child.replicas for child in children)
+    told = any(child.progress for child in children)
     print_children(
-        ("child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog", "metadata", "reason"),
+        (
+            "child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog",
+            *(("progress",) if told else ()), "metadata", "reason",
+        ),
         [
             (
                 child.child_id, child.kind, _status(child) + (f" ({child.pin or 'pinned'})" if child.pinned else ""), child.node or "-",
                 *((",".join(child.replicas) or "-",) if copied else ()), child.shard, child.backlog,
+                *((child.progress or "-",) if told else ()),
                 json.dumps(child.metadata) if child.metadata else "-",
                 child.reason or child.paused or busy.get(child.child_id, "-"),
             )
@@ -180,17 +183,24 @@ def _status(child: ChildStatus) -> str:
 
 
 def print_children(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:
-    """Print the table as it is if it fits the terminal. Else a reason (the last column) is a mark, and is told below."""
+    """Print the table. On a terminal, children with the same reason (the last column) are one row. If the table does not fit, a
+    reason is a mark, and is told below.
+    """
     cells = [[shown(str(cell)) for cell in row] for row in rows]
-    width = shutil.get_terminal_size().columns
-    if wide or not sys.stdout.isatty() or width_of(columns, cells) <= width:
+    if wide or not sys.stdout.isatty():
         print_table(columns, cells)
         return
-    marks, reasons = told_once([row[-1] for row in cells])
-    marked = [[*row[:-1], mark] for row, mark in zip(cells, marks, strict=True)]
-    print_table(columns, fitted(columns, marked, width))
-    if reasons:
-        print_table(("", "children", "reason"), reasons)
+    rows_shown, width = grouped(columns, cells, "backlog"), shutil.get_terminal_size().columns
+    if width_of(columns, rows_shown) <= width:
+        print_table(columns, rows_shown)
+    else:
+        marks, reasons = told_once([row[-1] for row in rows_shown])
+        marked = [[*row[:-1], mark] for row, mark in zip(rows_shown, marks, strict=True)]
+        print_table(columns, fitted(columns, marked, width))
+        if reasons:
+            print_table(("", "reason"), [(mark, reason) for mark, _, reason in reasons])
+    if len(rows_shown) < len(cells):
+        say("--wide has a row for each child", sys.stderr)
 
 
 @contextlib.contextmanager

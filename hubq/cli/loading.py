@@ -66,7 +66,7 @@ def open_hub(hub: str, redis: str | None = None) -> Hub:
         return load_hub(hub, redis)
     _make_importable()  # a result may be an instance of a class of the app
     checked_name("hub id", hub)
-    server = RedisServer(redis_url(redis))
+    server = RedisServer(redis_url(redis), hub)
     connection = SyncRedis(server)
     try:
         shards = connection.run(plain("HGET", Keys(hub).config, "shards", read=lambda found: found))

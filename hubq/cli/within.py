@@ -9,7 +9,7 @@ from hubq.client.hub import Hub
 from hubq.errors import ConfigError
 
 #: Commands that take no HUB, and those that have commands of their own.
-WITHOUT_HUB = frozenset({"demo", "bench", "version", "hubs", "init", "help"})
+WITHOUT_HUB = frozenset({"demo", "bench", "version", "hubs", "init"})
 GROUPS = frozenset({"dead", "mailbox"})
 
 

@@ -9,6 +9,7 @@ from hubq.store.command import pairs, plain, text
 from hubq.store.connection import RedisServer, Server, SyncRedis
 from hubq.store.keys import Keys, hub_of_config
 from hubq.store.membership import read_nodes
+from hubq.store.server import of_hub, primaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +27,32 @@ def hubs(redis: str | Server | None = None) -> list[HubInfo]:
     Raises :class:`~hubq.errors.RedisUnavailable`.
     """
     server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
-    connection = SyncRedis(server)
+    names: set[str] = set()
+    for primary in primaries(server):
+        names |= _names(primary)
+    infos = (_info(of_hub(server, name), name) for name in sorted(names))
+    return [info for info in infos if info is not None]
+
+
+def _names(server: Server) -> set[str]:
+    names: set[str] = set()
+    connection, cursor = SyncRedis(server), "0"
     try:
-        names: set[str] = set()
-        cursor = "0"
         while True:
             scan = plain("SCAN", cursor, "MATCH", Keys("*").config, "COUNT", 1000, read=lambda found: found)
             at, found = connection.run(scan)
             names.update(name for key in found if (name := hub_of_config(text(key))))
             cursor = text(at)
             if cursor == "0":
-                break
-        infos: list[HubInfo] = []
-        for name in sorted(names):
-            keys = Keys(name)
-            config, nodes = connection.run_many([plain("HGETALL", keys.config, read=pairs), read_nodes(keys)])
-            if "shards" in config:
-                infos.append(HubInfo(name, int(config["shards"]), tuple(nodes)))
-        return infos
+                return names
     finally:
         connection.close()
+
+
+def _info(server: Server, hub_id: str) -> HubInfo | None:
+    connection, keys = SyncRedis(server), Keys(hub_id)
+    try:
+        config, nodes = connection.run_many([plain("HGETALL", keys.config, read=pairs), read_nodes(keys)])
+    finally:
+        connection.close()
+    return HubInfo(hub_id, int(config["shards"]), tuple(nodes)) if "shards" in config else None

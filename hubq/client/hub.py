@@ -35,6 +35,7 @@ from hubq.hooks.book import checked_hook_id
 from hubq.store.connection import RedisServer, Server
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.keys import Keys
+from hubq.store.server import checked_for_jobs, jobs_server, of_hub
 from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, DistributionTraits
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.partition_tolerance import Divergence, PartitionTolerance
@@ -68,6 +69,7 @@ class Hub(Queries, JobMethods):
         hub_id: str,
         *,
         redis: str | Server | None = None,
+        jobs_redis: str | Server | None = None,
         migration: Migration | None = None,
         redundancy: Redundancy | None = None,
         distribution: Distribution | None = None,
@@ -102,6 +104,8 @@ class Hub(Queries, JobMethods):
             DistributionTraits.of(self.distribution), self.tracing,
         )  # fmt: skip
         server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
+        server = of_hub(server, self.hub_id)
+        self._jobs_server = jobs_server(jobs_redis)
         driver = ThreadDriver(context, server)
         Queries.__init__(self, driver)
         JobMethods.__init__(self, driver, lambda: make_jobs(self))
@@ -397,8 +401,18 @@ class Hub(Queries, JobMethods):
         """Where the Redis of this hub is."""
         return self.driver.server
 
-    def connect_to(self, server: Server) -> None:
+    @property
+    def jobs_server(self) -> Server:
+        """Where the Redis of its jobs is: ``jobs_redis``, or that of the hub.
+
+        Raises :class:`~hubq.errors.ConfigError` if the hub is on a Redis Cluster, where RQ cannot be, and has no ``jobs_redis``.
+        """
+        return self._jobs_server or checked_for_jobs(self.server)
+
+    def connect_to(self, server: Server, of_jobs: Server | None = None) -> None:
         """Ask another Redis from now on: that of ``--redis``, or of the node whose job process this is."""
+        server = of_hub(server, self.hub_id)
+        self._jobs_server = of_jobs or self._jobs_server
         self.driver.connect_to(server)
         self.aio.driver.connect_to(server)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hubq.core.pid import Pid
+from hubq.core.progress import Progress
 from hubq.errors import HubqError, NoChildren
 
 
@@ -116,7 +117,8 @@ def _formatted(done: str, children: dict[str, str], errors: dict[str, HubqError]
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a child is. ``node`` None: no live node owns it now (parked, or being claimed). ``replicas``: the nodes that have a
-    finished copy of it (see :class:`hubq.Replication`). ``paused``: what is paused, in words; empty: it is not.
+    finished copy of it (see :class:`hubq.Replication`). ``progress``: what it has told of it (docs/guide-progress.md). ``paused``: what is
+    paused, in words; empty: it is not.
     """
 
     child_id: str
@@ -126,6 +128,7 @@ class Place:
     token: int
     pinned: bool
     replicas: tuple[str, ...] = ()
+    progress: Progress | None = None
     paused: str = ""
 
 
@@ -168,7 +171,8 @@ class ChildStatus:
     ``pin`` says why it does not simply live with its shard: "moved", "guided", "straggler" (it could not move with its shard)
     or nothing; ``wanted`` is the node it was moved or guided to. ``reason`` says why it is parked, waits, or is not where it
     belongs. ``replicas`` are the nodes that have a finished copy of it (see :class:`hubq.Replication`), in the order of
-    ``replica_incarnations``. ``paused``: what is paused, in words; empty: it is not.
+    ``replica_incarnations``. ``progress`` is what it has told of it (docs/guide-progress.md). ``paused``: what is
+    paused, in words; empty: it is not.
     """
 
     child_id: str
@@ -187,6 +191,7 @@ class ChildStatus:
     wanted: str = ""
     replicas: tuple[str, ...] = ()
     replica_incarnations: tuple[int, ...] = ()
+    progress: Progress | None = None
     paused: str = ""
 
     @property

@@ -44,6 +44,8 @@ class Host(Outgoing, Protocol):
 
     async def reminders(self) -> list[Reminder]: ...
 
+    def progresses(self, done: float, total: float | None, text: str) -> None: ...
+
 
 class Child:
     """A named, stateful, long-running job. Its attributes are its state and move with it.
@@ -209,6 +211,17 @@ class Child:
         Raises :class:`~hubq.errors.RedisUnavailable`.
         """
         return await self._host.reminders()
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Tell people how far this child is: ``self.progress(3, 10, "copying")``. ``hubq ps`` shows it.
+
+        ``done`` and ``total`` are numbers from 0 on; ``total`` None: how much there is, is not known. A text of more than 200
+        characters is cut. It may be told often: a few times a second it is written, and the last one always. It is told at
+        once, and stands even if the message in hand is undone. docs/guide-progress.md has more.
+
+        Raises :class:`~hubq.errors.InvalidProgress`.
+        """
+        self._host.progresses(done, total, text)
 
     async def on_start(self) -> None:
         """Called when the child begins on a node, with its state in place, before its first message there."""

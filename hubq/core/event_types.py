@@ -44,13 +44,16 @@ EVENT_TYPES: dict[str, str] = {
 
 
 def unknown_type(kind: str) -> str:
-    """The error for a type that no event has; empty if some event has it.
+    """The error for a type that no event has, with all types; empty if some event has it.
 
-    >>> unknown_type("node_join")
-    "no event is of type 'node_join': did you mean 'node_joined'?"
+    >>> unknown_type("node_join")[:78]
+    "no event is of type 'node_join': did you mean 'node_joined'? The types: child_"
+    >>> unknown_type("")[:45]
+    'which type of events? The types: child_killed'
     """
     if kind in EVENT_TYPES:
         return ""
     near = get_close_matches(kind, EVENT_TYPES, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"the types are {', '.join(sorted(EVENT_TYPES))}"
-    return f"no event is of type {kind!r}: {hint}"
+    hint = f": did you mean {near[0]!r}?" if near else "."
+    said = f"no event is of type {kind!r}{hint}" if kind else "which type of events?"
+    return f"{said} The types: {', '.join(sorted(EVENT_TYPES))}"

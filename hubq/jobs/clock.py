@@ -103,7 +103,7 @@ class Wheels:
         for name in ("rq.cron", "rq.scheduler", "rq.worker"):  # a line for each tick, and for each start of a child
             logging.getLogger(name).setLevel(logging.WARNING)
         self.ticks = ticks
-        self._connection = hub.server.sync_client(ANSWER_TIMEOUT)
+        self._connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
         names = [hub.queue_name, clock_queue_name(hub.hub_id)]
         self._scheduler = RQScheduler(
             names, connection=self._connection, interval=1, name=self.name, logging_level="ERROR"

@@ -90,7 +90,7 @@ class Runner:
         """The one of this thread: RQ's are not made to be shared."""
         worker = self._own.worker
         if worker is None:
-            connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
+            connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
             queue = KeyedQueue(self._hub.queue_name, connection=connection)
             name = f"{self._hub.hub_id}.{self._name}.thread-{os.getpid()}-{threading.get_ident()}"
             worker = KeyedThread([queue], name=name, connection=connection)

@@ -132,7 +132,7 @@ def fail(worker: KeyedWorker, job_id: str, why: str) -> float | None:
 
 def condemn(hub: Hub, job_id: str, letter: str, why: str) -> bool:
     """The message of a job is this dead letter: the job has failed, whatever retries it has left. False: it was known."""
-    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     try:
         queue = KeyedQueue(hub.queue_name, connection=connection)
         worker = KeyedThread([queue], name=f"{hub.hub_id}.letter-{letter.replace('/', '-')}", connection=connection)

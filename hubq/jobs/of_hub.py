@@ -23,6 +23,7 @@ from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
 from hubq.jobs.keyed import enqueue_keyed
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
+from hubq.jobs.progress import QueuedJob
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ class JobsOfHub:
     def _queues(self) -> tuple[int, Queue, KeyedQueue]:
         with self._lock:
             if self._known is None or self._known[0] != os.getpid():
-                connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
-                keyed = KeyedQueue(self.queue_name, connection=connection, provisional=True)
-                self._known = (os.getpid(), Queue(self.queue_name, connection=connection), keyed)
+                connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
+                keyed = KeyedQueue(self.queue_name, connection=connection, job_class=QueuedJob, provisional=True)
+                queue = Queue(self.queue_name, connection=connection, job_class=QueuedJob)
+                self._known = (os.getpid(), queue, keyed)
             return self._known
 
     def close(self) -> None:
@@ -73,7 +75,7 @@ class JobsOfHub:
         checked_function(function)
         checked_options(kwargs)
         key = kwargs.pop("key", None)
-        with translated(self._hub.server):
+        with translated(self._hub.jobs_server):
             if _needs_clock(kwargs):
                 self.start_clock()
             if key is not None:
@@ -92,7 +94,7 @@ class JobsOfHub:
         checked_function(function)
         checked_options(kwargs)
         self.start_clock()
-        with translated(self._hub.server):
+        with translated(self._hub.jobs_server):
             job: Job = self.rq_queue.enqueue_at(when, function, *args, **kwargs)
             return job
 
@@ -104,7 +106,7 @@ class JobsOfHub:
     def _clock_job(self, when: datetime, function: Any, *args: Any) -> Job:
         checked_time(when)
         self.start_clock()
-        with translated(self._hub.server):
+        with translated(self._hub.jobs_server):
             queue = Queue(clock_queue_name(self._hub.hub_id), connection=self.rq_queue.connection)
             job: Job = queue.enqueue_at(when, function, args=args, kwargs={})
             return job

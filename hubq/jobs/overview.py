@@ -14,11 +14,13 @@ from rq.registry import BaseRegistry, ScheduledJobRegistry
 
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus
+from hubq.core.progress import Progress, read_progress
 from hubq.errors import InvalidJob, NoClock
 from hubq.jobs.checks import translated
 from hubq.jobs.names import MARK, PREFIX, clock_queue_name
 from hubq.store.command import plain, text
-from hubq.store.results import read_result
+from hubq.store.progress import JOB_FIELD
+from hubq.store.results import Kept, read_result
 from hubq.store.waiting_jobs import jobs_length
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ STATES = ("queued", "started", "scheduled", "deferred", "failed", "finished")
 PRESSING = STATES[:-1]
 #: All states by which one may ask.
 ALL_STATES = (*STATES, "canceled")
+#: The states of jobs that have ended.
+ENDED = ("failed", "finished", "canceled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class JobLine:
     key that of its child, ``job:<key>``. ``state``: as RQ has it; a key is "started" while something waits for it, else "idle".
     ``at``: since when (enqueued, started, ended), or for when (scheduled); ISO 8601, empty if unknown. ``node``: where a key or
     a resumable job is; RQ's worker for a started job. ``waiting``: jobs that wait for the key. ``reason``: why it failed.
+    ``started``, ``ended``: when its work began and ended; ISO 8601, empty if that is not yet, or unknown. ``progress``: what it
+    has told of it (docs/guide-progress.md).
     """
 
     kind: str
@@ -50,6 +56,9 @@ class JobLine:
     node: str = ""
     waiting: int = 0
     reason: str = ""
+    started: str = ""
+    ended: str = ""
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
     if state is not None and state not in ALL_STATES:
         raise InvalidJob(f"no job is ever {state!r}: give one of {', '.join(ALL_STATES)}")
     states = PRESSING if state is None else (state,)
-    with translated(hub.server):
+    with translated(hub.jobs_server):
         queue = hub.rq_queue
         clock_queue = Queue(clock_queue_name(hub.hub_id), connection=queue.connection)
         counts = {each: _count(queue, each) for each in STATES}
@@ -94,7 +103,7 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
         busy = sorted(keys, key=lambda key: (-key.backlog, key.child_id))
         lines += [_key(child) for child in busy if child.backlog or idle][:most]
     lines += [line for line in map(_resumable, resumable) if line.state in states][:most]
-    if state in (None, "finished", "failed", "canceled"):
+    if state is None or state in ENDED:
         ended = hub.driver.drive(_ended(hub, {child.child_id for child in resumable}))
         lines += [line for line in ended if line.state in states][:most]
     clock = None
@@ -121,24 +130,23 @@ def _of_queue(queue: Queue, kind: str, state: str, most: int) -> Iterator[JobLin
         if state == "queued"
         else _registry(queue, state).get_job_ids(0, most - 1, cleanup=False)  # cleaning up is for RQ's workers
     )
-    for job in Job.fetch_many(ids, queue.connection):
+    with queue.connection.pipeline(transaction=False) as pipeline:
+        for job_id in ids:
+            pipeline.hget(Job.key_for(job_id), JOB_FIELD)
+        told = pipeline.execute()
+    for job, progress in zip(Job.fetch_many(ids, queue.connection), told, strict=True):
         if job is not None:
             yield JobLine(
                 kind, job.id, job.func_name or "", state, _moment(_at(queue, job, state)), job.worker_name or "",
-                reason=_reason(job) if state == "failed" else "",
+                reason=_reason(job) if state == "failed" else "", started=_moment(job.started_at),
+                ended=_moment(job.ended_at) if state in ENDED else "", progress=read_progress(progress),
             )  # fmt: skip
 
 
 def _at(queue: Queue, job: Job, state: str) -> datetime | None:
     if state == "scheduled":
         return ScheduledJobRegistry(queue=queue).get_scheduled_time(job)
-    return (
-        job.started_at
-        if state == "started"
-        else job.ended_at
-        if state in ("failed", "finished", "canceled")
-        else job.enqueued_at
-    )
+    return job.started_at if state == "started" else job.ended_at if state in ENDED else job.enqueued_at
 
 
 def _reason(job: Job) -> str:
@@ -160,7 +168,9 @@ def _key(child: ChildStatus) -> JobLine:
 
 def _resumable(child: ChildStatus) -> JobLine:
     state = "started" if child.node is not None else "queued"
-    return JobLine("resumable", child.child_id, child.kind, state, node=child.node or "", reason=child.reason)
+    return JobLine(
+        "resumable", child.child_id, child.kind, state, node=child.node or "", reason=child.reason, progress=child.progress
+    )  # fmt: skip
 
 
 def _waiting(hub: Hub) -> Operation[int]:
@@ -184,4 +194,17 @@ def _ended(hub: Hub, running: set[str]) -> Operation[list[JobLine]]:
             break
     names = sorted(set(found) - running)
     kept = yield Fetch([read_result(hub.keys, name) for name in names]) if names else Fetch([])
-    return [JobLine("resumable", name, "", each[0]) for name, each in zip(names, kept, strict=True) if each is not None]
+    return [_of_result(name, each) for name, each in zip(names, kept, strict=True) if each is not None]
+
+
+def _of_result(name: str, kept: Kept) -> JobLine:
+    about = kept.about
+    started, ended = (_seconds(at) for at in (about.started_at, about.ended_at))
+    return JobLine(
+        "resumable", name, about.function, kept.status, ended, started=started, ended=ended,
+        progress=read_progress(about.progress.encode()),
+    )  # fmt: skip
+
+
+def _seconds(at: float) -> str:
+    return _moment(datetime.fromtimestamp(at, UTC)) if at else ""

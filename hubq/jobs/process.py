@@ -31,13 +31,13 @@ HEARTBEAT = 60.0
 def hub_of(task: Task) -> Hub:
     """The app's hub, or one like it."""
     if not task.app:
-        return Hub(task.hub_id, redis=task.url, shards=task.shards)
+        return Hub(task.hub_id, redis=task.url, jobs_redis=task.jobs_url, shards=task.shards)
     module, _, attribute = task.app.partition(":")
     hub: Any = importlib.import_module(module)
     for part in attribute.split("."):
         hub = getattr(hub, part)
     assert isinstance(hub, Hub)
-    hub.connect_to(RedisServer(task.url))
+    hub.connect_to(RedisServer(task.url), RedisServer(task.jobs_url))
     return hub
 
 
@@ -63,7 +63,7 @@ def work_queue(hub: Hub, task: Task, told: BinaryIO) -> None:
     """Be an RQ worker of the hub's queue."""
     from hubq.jobs.work import HubQueue, HubWorker
 
-    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     queue = HubQueue(hub.queue_name, connection=connection)
     worker = HubWorker([queue], name=task.name, connection=connection, grace=task.grace)
 
@@ -86,7 +86,7 @@ def work_keys(hub: Hub, task: Task, told: BinaryIO, line: socket.socket) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, go_on)  # the signal is meant for the node, which says whether the job may go on
     end_with_parent(signal.SIGKILL)
-    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     queue = KeyedQueue(hub.queue_name, connection=connection)
     worker = KeyedWorker([queue], name=task.name, connection=connection)
     worker.register_birth()  # type: ignore[no-untyped-call]

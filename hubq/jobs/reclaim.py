@@ -29,7 +29,7 @@ LIMBO = 5.0
 
 def taken(hub: Hub) -> list[str]:
     """The jobs that a worker has just taken from the queue (RQ's intermediate queue). Perhaps they are not begun."""
-    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     try:
         return HubQueue(hub.queue_name, connection=connection).intermediate_queue.get_job_ids()
     finally:
@@ -38,7 +38,7 @@ def taken(hub: Hub) -> list[str]:
 
 def give_back_taken(hub: Hub, job_ids: list[str]) -> None:
     """Give back the jobs among these that are not begun ``LIMBO`` seconds later: their worker was killed in that moment."""
-    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     try:
         queue = HubQueue(hub.queue_name, connection=connection)
         for job_id in job_ids:
@@ -60,7 +60,7 @@ def reclaim(hub: Hub, worker_name: str) -> None:
     """Give back the job that this dead RQ worker had in hand, and remove the worker from RQ's list."""
     if sys.platform != "linux":
         return  # the job may still be running: elsewhere it does not end with its worker
-    connection = hub.server.sync_client(ANSWER_TIMEOUT)
+    connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     try:
         worker = HubWorker.find_by_key(HubWorker.redis_worker_namespace_prefix + worker_name, connection=connection)
         if not isinstance(worker, HubWorker):

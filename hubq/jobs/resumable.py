@@ -25,13 +25,14 @@ from hubq.client.asking.calling import Doing, set_handling
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.current import current_hub
 from hubq.core.child import FunctionChild, State
+from hubq.core.progress import progress_of, written
 from hubq.core.spec import ChildSpec
 from hubq.errors import AlreadyStarted, ConfigError, HubqError, InvalidJob, NotSendable, RedisUnavailable
 from hubq.jobs.checks import DuplicateJob, checked_function, translated
 from hubq.jobs.names import MARK
 from hubq.node.runtime.raised import in_short
 from hubq.store.codec import decode, encode
-from hubq.store.results import forget_result, keep_result, read_result
+from hubq.store.results import About, forget_result, keep_result, read_result
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -77,6 +78,9 @@ class ResumableRun(FunctionChild):
         self.spent = 0.0  # of this try, seconds, wherever it ran
         self.retry_at = 0.0
         self.outcome: tuple[str, bytes] | None = None
+        self.started_at = 0.0
+        self.told = ""
+        """Its last progress, as it stands in Redis."""
 
     async def commit(self) -> None:
         """Save the state now; returns when it is in Redis. A retry begins from here."""
@@ -85,11 +89,17 @@ class ResumableRun(FunctionChild):
         await super().commit()
         self._kept = kept
 
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Tell people how far the job is. See :meth:`hubq.Child.progress`."""
+        super().progress(done, total, text)
+        self.told = written(progress_of(done, total, text, time.time()))
+
     async def run(self) -> None:
         """Try until there is an outcome; commit it; publish it."""
         self._kept = encode(self.state)
         name = type(self).__name__
         set_handling(Doing(method=name, job_id=self.child_id))
+        self.started_at = self.started_at or time.time()
         if self.outcome is None:
             log.info("job %s %s: %s", self.child_id, name, "goes on" if self.tries or self.spent else "received")
         while self.outcome is None:
@@ -166,7 +176,8 @@ class ResumableRun(FunctionChild):
         ttl = self._terms.result_ttl if status == "finished" else self._terms.failure_ttl
         while True:
             try:
-                await current_hub().aio.driver.drive(_keep(self.child_id, status, payload, ttl))
+                about = About(type(self).__name__, self.started_at, time.time(), self.told)
+                await current_hub().aio.driver.drive(_keep(self.child_id, status, payload, ttl, about))
                 return
             except RedisUnavailable as error:
                 log.warning("the result of job %s waits: %s", self.child_id, error)
@@ -178,9 +189,9 @@ def _told(kind: str, message: str, trace: str) -> bytes:
     return msgspec.json.encode({name: text.encode("utf-8", "replace").decode() for name, text in fields.items()})
 
 
-def _keep(job_id: str, status: str, payload: bytes, ttl: int) -> Operation[None]:
+def _keep(job_id: str, status: str, payload: bytes, ttl: int, about: About) -> Operation[None]:
     keys = current_hub().keys
-    yield Fetch([keep_result(keys, job_id, status, payload, -1 if ttl < 0 else ttl * 1000)])
+    yield Fetch([keep_result(keys, job_id, status, payload, -1 if ttl < 0 else ttl * 1000, about)])
 
 
 # -- the start ---------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ class Task(msgspec.Struct, frozen=True):
     hub_id: str
     shards: int
     url: str
+    jobs_url: str
     grace: float
     logs: LogSettings = LogSettings()
 
@@ -32,5 +33,8 @@ def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float) -> Task:
     if not isinstance(hub.server, RedisServer):
         raise ConfigError(f"job processes cannot reach {hub.server.address}: give the hub the URL of a Redis")
     path = [entry or os.getcwd() for entry in sys.path]
+    of_jobs = hub.jobs_server
+    if not isinstance(of_jobs, RedisServer):
+        raise ConfigError(f"job processes cannot reach {of_jobs.address}: give jobs_redis= the URL of a Redis")
     url, shards = hub.server.url, hub.config.shards
-    return Task(work, name, path, app, hub.hub_id, shards, url, grace, log_settings())
+    return Task(work, name, path, app, hub.hub_id, shards, url, of_jobs.url, grace, log_settings())

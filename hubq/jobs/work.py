@@ -23,9 +23,10 @@ from rq.executions import Execution
 from rq.job import Job
 
 from hubq.client.asking.calling import Doing, handling, set_handling
-from hubq.client.current import current_hub
+from hubq.client.current import current_hub, set_current_job
 from hubq.core.middleware import Work
 from hubq.errors import NotImportable
+from hubq.jobs.progress import JobProgress, QueuedJob
 from hubq.node.runtime.raised import in_short
 from hubq.store.connection import LOST
 
@@ -44,7 +45,7 @@ PARTING = 5.0
 PR_SET_PDEATHSIG = 1
 
 
-class HubJob(Job):
+class HubJob(QueuedJob):
     """RQ's job, with a clear error for a function that this worker cannot import, and a line in the log for what becomes of it."""
 
     told_of: BaseException | None = None
@@ -54,9 +55,13 @@ class HubJob(Job):
         """As RQ's, within the middleware of the hub."""
         name, before = self.func_name or "", handling()
         set_handling(Doing(method=name, job_id=self.id))
+        progress = JobProgress(self)
+        set_current_job(progress)
         try:
             return self._told(name)
         finally:
+            progress.close()
+            set_current_job(None)
             set_handling(before)
 
     def _told(self, name: str) -> Any:

@@ -121,6 +121,7 @@ class Node:
         wiring.forwarder.start()
         wiring.job_forwarder.start()
         wiring.reminding.start()
+        wiring.progresses.start()
         wiring.copies.start()
         wiring.balancer.start()
         wiring.keeper.start()
@@ -202,6 +203,9 @@ class Node:
         # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.
         await pumps.stopped(LETTING_GO)
         wiring.failures.stop()
+        await wiring.progresses.stop()
+        if drained:
+            await wiring.progresses.flush()
         await wiring.background.stop()
         if leave:
             # The last commit may only follow a commit that was answered, never one whose answer was lost.

@@ -36,6 +36,7 @@ from hubq.node.children.methods import Finds, Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pausing import Pausing
+from hubq.node.children.progress import Progresses
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
 from hubq.node.children.reminders import Reminders
@@ -204,9 +205,10 @@ class Wiring:
         self.failures = Failures(config, self.counters, self.events)
         self.failed_starts = FailedStarts()
         self.outcomes = Outcomes(name, self.queue, self.saver, self.failures, self.failed_starts)
+        self.progresses = Progresses(group)
         self.endings = Endings(
             group, background, self.events, self.gathered, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
-            self.outcomes, self.pieces, self.quiet,
+            self.outcomes, self.progresses, self.pieces, self.quiet,
         )  # fmt: skip
         sayings = Sayings(self.standing, hub.classes, config.shards, self.sizes)
         reminders = Reminders(group, self.saver, self.sizes)
@@ -217,7 +219,9 @@ class Wiring:
             self.sizes,
             lambda *job: hub.jobs.prepared(*job),  # (rq is imported then)
         )
-        services = ChildServices(name, self.signals, self.saver, self.endings, sayings, enqueuing, reminders)
+        services = ChildServices(
+            name, self.signals, self.saver, self.endings, sayings, enqueuing, reminders, self.progresses
+        )
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)
         self.arriving = CountedBuilder(self.builder, self.failed_builds)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -22,6 +24,7 @@ from hubq.core.malformed import reason
 from hubq.errors import HubqError, RedisRefused, RedisUnavailable, Unreadable
 from hubq.store.command import Command, text
 from hubq.store.server import Server
+from hubq.store.slots import NoCluster, SlotElsewhere
 
 T = TypeVar("T")
 
@@ -31,8 +34,10 @@ LOST = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 
 def unavailable(server: Server, error: BaseException) -> RedisUnavailable:
     """The error for a connection that was lost or never came to be. (To redis-py a wrong password is one of these.)"""
-    if isinstance(error, AuthenticationError | NotPrimary):
+    if isinstance(error, AuthenticationError | NotPrimary | NoCluster):
         return refused(server, error)
+    if isinstance(error, SlotElsewhere):
+        return RedisUnavailable(f"Redis Cluster at {server.address}: {error}: look at CLUSTER SLOTS and CLUSTER INFO")
     return RedisUnavailable(
         f"cannot reach Redis at {server.address} ({error}): start it, or set HUBQ_REDIS_URL to where it is"
     )
@@ -60,6 +65,10 @@ def refused(server: Server, error: RedisError, command: Command[Any] | None = No
         hint = "a value is larger than its proto-max-bulk-len: send less at a time"
     elif isinstance(error, ReadOnlyError | NotPrimary) or "READONLY" in said:
         hint = "it is a replica: use the URL of the primary"
+    elif isinstance(error, NoCluster):
+        hint = "its URL begins with redis://"
+    elif isinstance(error, AskError | ClusterCrossSlotError) or said.startswith(("MOVED", "CROSSSLOT")):
+        hint = "it is a node of a Redis Cluster: its URL begins with redis+cluster://"
     elif WRONG_TYPE in said:
         hint = (
             f"{_keys_of(command)} is of another type than hubq writes: see TYPE in redis-cli, and rename or delete it"

@@ -32,7 +32,8 @@ from hubq.store.malformed import TELLS, MalformedWatch
 from hubq.store.primary import PrimaryWatch
 from hubq.store.scripts import SCRIPTS
 from hubq.store.sentinel import sentinels_of
-from hubq.store.server import ANSWER_TIMEOUT, RedisServer, Server, raw
+from hubq.store.server import ANSWER_TIMEOUT, RedisServer, Server, raw, slots_of
+from hubq.store.slots import FIRST_PAUSE, LONGEST_PAUSE, SlotMap
 from hubq.store.sync_redis import SyncRedis
 
 __all__ = [
@@ -71,6 +72,7 @@ class AsyncRedis:
         self._malformed = malformed
         self._client_id: tuple[str, Any] = ("", None)  # which Redis, and our number there
         self._timeout = timeout
+        self._slots = slots_of(server)
         self._client = raw(server.async_client(timeout))
         self._lane: Lane | None = None
         self._free: list[Lane] = []  # for blocking requests
@@ -109,6 +111,8 @@ class AsyncRedis:
 
     async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
         answers = await self._send(commands)
+        if self._slots is not None:
+            await self._when_here(self._slots, commands, answers)
         for answer in answers:
             if isinstance(answer, NoScriptError):
                 await self._load_and_repeat(commands, answers)
@@ -128,6 +132,24 @@ class AsyncRedis:
         await self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
         for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
             answers[n] = answer
+        if self._slots is not None:
+            await self._when_here(self._slots, commands, answers)
+
+    async def _when_here(self, slots: SlotMap, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
+        """Send again what was refused because the slot is not here, until it is: as to a Redis that is slow to answer."""
+        give_up, pause = time.monotonic() + self._timeout, FIRST_PAUSE
+        while away := slots.away(answers):
+            if slots.went(answers):
+                if self._watch is not None:
+                    self._watch.slot_moved()
+                self._retire()
+            if time.monotonic() + pause > give_up:
+                raise slots.elsewhere(answers[away[0]])
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            missing = list(dict.fromkeys(away + waits(commands)))
+            for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
+                answers[n] = answer
 
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if not commands:
@@ -215,6 +237,13 @@ class AsyncRedis:
         await self._client.aclose()
         for sentinel in sentinels_of(self._client):
             await sentinel.aclose()
+
+    def _retire(self) -> None:
+        """The next request has a new connection; those under way are answered."""
+        lane, self._lane = self._lane, None
+        for each in [*self._free, *([lane] if lane is not None else [])]:
+            each.retire()
+        self._free.clear()
 
     def _hang_up(self) -> None:
         for lane in [*self._free, *([self._lane] if self._lane is not None else [])]:

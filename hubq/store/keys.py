@@ -30,6 +30,7 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:msk``       hash    active child -> saved state (the migration state store)
 ``hubq:{chat}:shard:<n>:backlog``   hash    child -> messages waiting (no entry: none)
 ``hubq:{chat}:shard:<n>:parked``    hash    child -> why it cannot run
+``hubq:{chat}:shard:<n>:progress``  hash    child -> token, and what it has told of its progress (JSON); TTL
 ``hubq:{chat}:shard:<n>:log``       stream  what commits did, for followers (replication only); TTL
 ``hubq:{chat}:shard:<n>:replicas``  hash    follower -> how far it is; ``#``: the log's last number; TTL
 ``hubq:{chat}:shard:<n>:tries``     hash    only after crashes: what was in hand at how many (docs/poison.md)
@@ -203,6 +204,10 @@ class Keys:
     def kept(self, shard: int, child: str, key: str) -> str:
         """The outcome of a message with a key. (The length comes first, since child and key may have colons.)"""
         return self._shard(shard, f"kept:{len(key)}:{key}:{child}")
+
+    def progress(self, shard: int) -> str:
+        """What the children of a shard have told of their progress."""
+        return self._shard(shard, "progress")
 
     def log(self, shard: int) -> str:
         """What commits of a shard did, for its followers."""

@@ -81,6 +81,13 @@ class Lane(asyncio.Protocol):
         """Close the connection; requests under way fail."""
         self._lose(RedisConnectionError("connection closed"))
 
+    def retire(self) -> None:
+        """Close the connection as soon as the requests under way are answered. It is given no other."""
+        if self._waiting:
+            self._waiting[-1][1].add_done_callback(lambda _: self.close())
+        else:
+            self.close()
+
     def _look(self) -> None:
         self._watch = None
         if not self._waiting:

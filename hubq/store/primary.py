@@ -16,15 +16,24 @@ class PrimaryWatch:
     that found it fails, as a lost one does, so that what was on its way is thought over again. A replica is refused
     likewise.
     A user who may not run INFO is not watched: then only tokens, epochs and leases that go back are noticed.
+
+    On a Redis Cluster the slot of a hub may move to another primary, which loses nothing: see :meth:`slot_moved`.
     """
 
     def __init__(self) -> None:
         self.known = ""
+        self._slot_moved = False
         self._subscribers: list[Callable[[str, str], None]] = []
 
     def subscribe(self, changed: Callable[[str, str], None]) -> None:
         """Call this when another Redis answers."""
         self._subscribers.append(changed)
+
+    def slot_moved(self) -> None:
+        """The Redis that answered until now says that another one has the slot. That one has all of it, unless it is a replica
+        that has taken over: then its history goes on where that of the former ends, perhaps before its last writes.
+        """
+        self._slot_moved = True
 
     async def greet(self, connection: Any) -> None:
         """Ask on a connection that redis-py has just made. Raises its ``ConnectionError`` if nothing may be sent."""
@@ -49,12 +58,21 @@ class PrimaryWatch:
         redis.exceptions.ConnectionError: another Redis answers now: it was restarted, or failed over
         >>> changes
         [('aa 11', 'bb 22')]
+        >>> watch.slot_moved()
+        >>> watch.seen(b"run_id:cc\\r\\nrole:master\\r\\nmaster_replid:33\\r\\nmaster_replid2:00\\r\\n"); watch.known
+        'cc 33'
         """
         fields = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
         if fields.get(b"role") == b"slave":
             raise RedisConnectionError("a replica answers: waiting for a primary")
         now = f"{fields.get(b'run_id', b'').decode()} {fields.get(b'master_replid', b'').decode()}"
         was, self.known = self.known, now
+        moved, self._slot_moved = self._slot_moved, False
+        if moved and was.partition(" ")[2].encode() not in (
+            fields.get(b"master_replid"),
+            fields.get(b"master_replid2"),
+        ):
+            return
         if was and was != now:
             for changed in self._subscribers:
                 changed(was, now)

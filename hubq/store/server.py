@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from inspect import signature
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -12,9 +13,11 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 
+from hubq.errors import ConfigError
 from hubq.store.sentinel import SentinelAddress
+from hubq.store.slots import AsyncAtSlot, AsyncSslAtSlot, AtSlot, ClusterAddress, SlotMap, SslAtSlot, slot_of
 from hubq.store.tls import PAST_THE_TICKETS, host_name_checked
-from hubq.store.url import SENTINEL_SCHEMES, Url, refuse
+from hubq.store.url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, Url, refuse
 
 #: How long one answer may take before the connection counts as lost, seconds.
 ANSWER_TIMEOUT = 5.0
@@ -43,22 +46,35 @@ class Server(Protocol):
 
 
 class RedisServer:
-    """A Redis reached by URL: itself, or by the Sentinels that know which one is the primary.
+    """A Redis reached by URL: itself, or by the Sentinels that know which one is the primary, or as the primary of a Redis Cluster
+    that has the slot of a hub (``hub_id``; :meth:`of_hub`).
 
     >>> RedisServer("redis://:secret@localhost:6379/0").address
     'redis://localhost:6379/0'
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, hub_id: str = "", slot: int | None = None) -> None:
         read = Url.read(url)
         self.url = url
         self.address = read.address
+        self.cluster = ClusterAddress.read(url) if read.parts.scheme in CLUSTER_SCHEMES else None
+        self.slots = (
+            SlotMap(self.cluster, slot_of(hub_id) if slot is None else slot) if self.cluster is not None else None
+        )
         self._sentinel = SentinelAddress.read(url) if read.parts.scheme in SENTINEL_SCHEMES else None
         self._tls = host_name_checked(dict(parse_qsl(read.parts.query))) if read.parts.scheme == "rediss" else {}
         try:
             self.sync_client(ANSWER_TIMEOUT).connection_pool.make_connection()  # (which does not connect)
         except (TypeError, ValueError):
             refuse(url, "it has a parameter (behind the ?) that redis-py does not take")
+
+    def of_hub(self, hub_id: str) -> RedisServer:
+        """The same for the keys of this hub: on a cluster, they are in one slot."""
+        return self if self.cluster is None else RedisServer(self.url, hub_id)
+
+    def primaries(self) -> list[RedisServer]:
+        """Each primary of a cluster; the server itself, if it is none. Raises redis-py's ``ConnectionError``: no node answers."""
+        return [self] if self.slots is None else [RedisServer(self.url, slot=slot) for slot in self.slots.primaries()]
 
     def _options(self, timeout: float) -> dict[str, Any]:
         # Retries are ours (below): redis-py's own would repeat blocking reads as well.
@@ -73,12 +89,24 @@ class RedisServer:
     def sync_client(self, timeout: float) -> Any:
         if self._sentinel is not None:
             return self._sentinel.sync_client(self._options(timeout))
+        if self.cluster is not None:
+            tls = PAST_THE_TICKETS if self.cluster.tls else {}
+            at_slot = SslAtSlot if self.cluster.tls else AtSlot
+            options = {**self.cluster.options, **self._options(timeout), **tls}
+            return redis.Redis(
+                connection_pool=redis.ConnectionPool(connection_class=at_slot, slot_map=self.slots, **options)
+            )
         tls = {**self._tls, **PAST_THE_TICKETS} if self._tls else {}
         return redis.Redis.from_url(self.url, **self._options(timeout), **tls)
 
     def async_client(self, timeout: float) -> Any:
         if self._sentinel is not None:
             return self._sentinel.async_client(self._options(timeout))
+        if self.cluster is not None:
+            at_slot = AsyncSslAtSlot if self.cluster.tls else AsyncAtSlot
+            options = {**self.cluster.options, **self._options(timeout)}
+            pool = redis.asyncio.ConnectionPool(connection_class=at_slot, slot_map=self.slots, **options)
+            return redis.asyncio.Redis(connection_pool=pool)
         return redis.asyncio.Redis.from_url(self.url, **self._options(timeout), **self._tls)
 
 
@@ -87,3 +115,36 @@ def raw(client: Any) -> Any:
     # We read RESP2 as it comes: redis-py's own parsing of stream entries costs more than the network.
     client.response_callbacks = {}
     return client
+
+
+def slots_of(server: Server) -> SlotMap | None:
+    """Who has the slot of the hub, if this server is a Redis Cluster."""
+    return server.slots if isinstance(server, RedisServer) else None
+
+
+def of_hub(server: Server, hub_id: str) -> Server:
+    """The server as this hub reaches it."""
+    return server.of_hub(hub_id) if isinstance(server, RedisServer) else server
+
+
+def primaries(server: Server) -> list[Server]:
+    """Each primary of a cluster; the server itself, if it is none. Raises :class:`~hubq.errors.RedisUnavailable`."""
+    if not isinstance(server, RedisServer):
+        return [server]
+    return list(server.primaries())
+
+
+def jobs_server(redis: str | Server | None) -> Server | None:
+    """Where the jobs are, if it is another Redis than that of the hub: ``jobs_redis=``, or else HUBQ_JOBS_REDIS_URL."""
+    redis = redis or os.environ.get("HUBQ_JOBS_REDIS_URL") or None
+    return None if redis is None else checked_for_jobs(RedisServer(redis) if isinstance(redis, str) else redis)
+
+
+def checked_for_jobs(server: Server) -> Server:
+    """A server that can hold the jobs, or :class:`~hubq.errors.ConfigError`."""
+    if isinstance(server, RedisServer) and server.cluster is not None:
+        raise ConfigError(
+            f"jobs go through RQ, which does not run on a Redis Cluster ({server.address}): give the hub the URL of a plain Redis "
+            "for them, jobs_redis=... or HUBQ_JOBS_REDIS_URL"
+        )
+    return server

@@ -16,7 +16,8 @@ from hubq.store.command import Command, plain, text
 from hubq.store.lane import packed
 from hubq.store.scripts import SCRIPTS
 from hubq.store.sentinel import sentinels_of
-from hubq.store.server import ANSWER_TIMEOUT, Server, raw
+from hubq.store.server import ANSWER_TIMEOUT, Server, raw, slots_of
+from hubq.store.slots import FIRST_PAUSE, LONGEST_PAUSE, SlotMap
 from hubq.store.sync_lane import SyncLane, has_socket
 
 T = TypeVar("T")
@@ -40,6 +41,8 @@ class SyncRedis:
     def __init__(self, server: Server, timeout: float = ANSWER_TIMEOUT) -> None:
         self.server = server
         self.repeated = 0  # requests that were sent again
+        self._timeout = timeout
+        self._slots = slots_of(server)
         self._client = raw(server.sync_client(timeout))
         self._idle: list[SyncLane] = []  # the last one used is the next
         self._place: tuple[Any, Any] | None = None  # of the newest connection: Sentinel may name another
@@ -68,6 +71,8 @@ class SyncRedis:
 
     def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
         answers = self._send(commands)
+        if self._slots is not None:
+            self._when_here(self._slots, commands, answers)
         for answer in answers:
             if isinstance(answer, NoScriptError):
                 self._load_and_repeat(commands, answers)
@@ -87,6 +92,22 @@ class SyncRedis:
         self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
         for n, answer in zip(missing, self._send([commands[n] for n in missing]), strict=True):
             answers[n] = answer
+        if self._slots is not None:
+            self._when_here(self._slots, commands, answers)
+
+    def _when_here(self, slots: SlotMap, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
+        """Send again what was refused because the slot is not here, until it is: as to a Redis that is slow to answer."""
+        give_up, pause = time.monotonic() + self._timeout, FIRST_PAUSE
+        while away := slots.away(answers):
+            if slots.went(answers):
+                self._hang_up()
+            if time.monotonic() + pause > give_up:
+                raise slots.elsewhere(answers[away[0]])
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            missing = list(dict.fromkeys(away + waits(commands)))
+            for n, answer in zip(missing, self._send([commands[n] for n in missing]), strict=True):
+                answers[n] = answer
 
     def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if not commands:

@@ -13,6 +13,7 @@ from hubq.errors import ConfigError
 
 SCHEMES = ("redis", "rediss", "unix")
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
+CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 
 #: What an URL without user and password looks like: it is told as it is.
 _PLAIN = re.compile(r"(?:[a-z+]+://[\w.-]*(?::\d{1,5})?|[\w.-]+:\d{1,5})(?:,[\w.-]+(?::\d{1,5})?)*(?:/[\w.-]*)*")
@@ -41,8 +42,13 @@ class Url:
             parts = urlsplit(text)
         except ValueError:  # brackets that do not match, for one
             refuse(text, "its host cannot be read")
-        if parts.scheme not in (*SCHEMES, *SENTINEL_SCHEMES) or not text.lower().startswith(parts.scheme + "://"):
-            refuse(text, "it must begin with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://")
+        if parts.scheme not in (*SCHEMES, *SENTINEL_SCHEMES, *CLUSTER_SCHEMES) or not text.lower().startswith(
+            parts.scheme + "://"
+        ):
+            refuse(
+                text,
+                "it must begin with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (TLS: rediss+...)",
+            )
         hosts = parts.netloc.rpartition("@")[2]
         of_socket = parts.scheme == "unix"
         # Whatever of a password has slipped behind the first / ? or # still has the @ behind it.

@@ -227,6 +227,13 @@ def hooks_awaited_for(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
+def wrong_mailboxes_looked_at_again_after(seconds: float) -> Iterator[None]:
+    """A mailbox that was no stream is looked at again so soon."""
+    with replaced(reader, "LOOK_AGAIN", lambda before: seconds):
+        yield
+
+
+@contextmanager
 def nobody_asks_who_answers() -> Iterator[None]:
     """A new connection does not ask which Redis it leads to (as if INFO were forbidden)."""
 

@@ -29,7 +29,7 @@ def spawn(shell: Shell, name: str) -> WorkerProcess:
     return worker
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGTERM, then the new worker"])
+@pytest.mark.parametrize("how", ["SIGTERM", pytest.param("SIGTERM, then the new worker", marks=pytest.mark.long)])
 def test_a_counting_job_survives_a_deploy(shell: Shell, hub: Hub, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HUBQ_TEST_HUB", "HUBQ_REDIS_URL"):
         monkeypatch.setenv(name, shell.environment[name])

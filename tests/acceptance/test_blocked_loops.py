@@ -115,6 +115,7 @@ def test_only_the_message_that_holds_the_interpreter_past_the_lease_is_counted(
     assert hub.ref(blocked).call("sleeps", 0, timeout=20) >= 1
 
 
+@pytest.mark.long
 def test_the_listings_say_what_blocks_a_worker(shell: Shell, hub: Hub, app: Any) -> None:
     shell.environment["HUBQ_TEST_STALL"] = "0"
     worker = shell.spawn("blocking:hub", "--name", "a")

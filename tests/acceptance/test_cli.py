@@ -66,11 +66,13 @@ def test_a_child_from_start_to_stop(shell: Shell, hub_id: str) -> None:
     assert shell.ok("ps", hub_id, "--json") == "[]"
 
 
+@pytest.mark.long
 def test_start_by_module_and_name(shell: Shell) -> None:
     shell.worker("a")
     assert shell.ok("start", APP, "c-1", "basic:Counter") == "c-1 runs on a"
 
 
+@pytest.mark.long
 def test_a_child_id_that_looks_like_an_option_is_no_question_for_help(shell: Shell) -> None:
     shell.worker("a")
     shell.ok("start", APP, "-dash", "Counter", "3")
@@ -144,6 +146,7 @@ def test_ps_sorts_pages_and_selects_by_tag_and_pattern(shell: Shell, hub: Hub, h
     assert "leave one of them out" in shell.fails(2, "ps", hub_id, "--after", "c-1", "--sort", "node")
 
 
+@pytest.mark.long
 def test_nodes_and_where(shell: Shell, hub_id: str) -> None:
     worker = shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")
@@ -183,6 +186,7 @@ def test_sigterm_to_the_only_worker_loses_nothing(shell: Shell, hub: Hub, hub_id
     assert shell.ok("call", hub_id, "c-1", "total", "--timeout", "10") == "112"
 
 
+@pytest.mark.long
 def test_a_killed_worker_starts_again_under_its_name(shell: Shell, hub: Hub, hub_id: str) -> None:
     a = shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter", "5")
@@ -192,6 +196,7 @@ def test_a_killed_worker_starts_again_under_its_name(shell: Shell, hub: Hub, hub
     assert shell.ok("call", hub_id, "c-1", "total") == "5"
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_at_once(shell: Shell, hub: Hub) -> None:
     worker = shell.worker("a")
     hub.start_child("c-1", Counter).result()
@@ -265,7 +270,15 @@ def test_wrong_usage(shell: Shell, arguments: tuple[str, ...]) -> None:
     shell.fails(2, *arguments)
 
 
-@pytest.mark.parametrize("command", [("worker", APP), ("ps", APP), ("ps", "chat"), ("call", APP, "c-1", "total")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("worker", APP),
+        ("ps", "chat"),
+        pytest.param(("ps", APP), marks=pytest.mark.long),
+        pytest.param(("call", APP, "c-1", "total"), marks=pytest.mark.long),
+    ],
+)
 def test_redis_down(shell: Shell, command: tuple[str, ...]) -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
     line = shell.fails(3, *command, "--redis", url)
@@ -293,6 +306,7 @@ def test_unknown_names(shell: Shell, hub_id: str) -> None:
     assert "no node 'z'" in shell.fails(1, "drain", hub_id, "z")
 
 
+@pytest.mark.long
 def test_a_method_that_raises(shell: Shell, hub_id: str) -> None:
     shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")
@@ -309,6 +323,7 @@ def test_child_ids(shell: Shell) -> None:
     assert "has 514 bytes, the most is 512" in shell.fails(1, "call", APP, "é" * 257, "total")
 
 
+@pytest.mark.long
 def test_the_same_child_twice(shell: Shell) -> None:
     shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter")

@@ -51,6 +51,7 @@ def test_the_clock_is_taken_over_and_no_tick_is_there_twice(shell: Shell, hub: H
     client.close()
 
 
+@pytest.mark.long
 def test_job_workers_alone_say_that_nobody_runs_the_clock(shell: Shell, hub: Hub) -> None:
     shell.environment["HUBQ_TEST_CRON"] = "1"
     worker = shell.spawn("jobs_app:hub", "--name", "a", "--jobs-only")

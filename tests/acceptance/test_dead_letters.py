@@ -26,6 +26,7 @@ def undeploy(worker: WorkerProcess) -> None:
     assert worker.wait() == 0
 
 
+@pytest.mark.long
 def test_casts_to_a_method_that_was_renamed_are_not_lost(shell: Shell, hub: Hub) -> None:
     first = deploy(shell, "1")
     shell.ok("start", "renamed:hub", "t-1", "Tally")

@@ -31,10 +31,15 @@ pytestmark = pytest.mark.long
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(180)
-def test_the_demo_counts_exactly_through_join_drain_and_kill() -> None:
+@pytest.mark.parametrize("primaries", ["1", "3"])  # 3: a Redis Cluster, whose slot moves and which fails over
+def test_the_demo_counts_exactly_through_join_drain_and_kill(primaries: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "HUBQ_REDIS_URL"}
     done = subprocess.run(
-        [sys.executable, "-m", "hubq", "demo", "--json"], capture_output=True, text=True, timeout=170, env=environment
+        [sys.executable, "-m", "hubq", "demo", "--json", "--primaries", primaries],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

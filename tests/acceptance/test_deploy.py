@@ -116,6 +116,7 @@ def test_the_page_shows_what_is_printed() -> None:
     assert f"```yaml\n{kubernetes('app:hub', Hub('chat'), 3, 'registry.example.com/app:1')}```\n" in page
 
 
+@pytest.mark.long
 def test_job_processes_are_asked_for(shell: Shell) -> None:
     deployment: Any = yaml.safe_load(shell.ok("deploy", "k8s", APP, "--jobs", "4"))
     command = deployment["spec"]["template"]["spec"]["containers"][0]["command"]
@@ -124,12 +125,14 @@ def test_job_processes_are_asked_for(shell: Shell) -> None:
     assert "--jobs" not in shell.ok("deploy", "systemd", APP)
 
 
+@pytest.mark.long
 def test_drain_without_waiting(shell: Shell, hub_id: str) -> None:
     worker = shell.worker("a")
     assert shell.ok("drain", hub_id, "a", "--no-wait") == "a drains"
     assert worker.wait() == 0
 
 
+@pytest.mark.long
 def test_a_rolling_update_of_three_workers_fails_no_call(shell: Shell, hub: Hub) -> None:
     old = [shell.worker(f"old-{n}", "--metrics-port", "0") for n in range(3)]
     specs = [ChildSpec(f"c-{n}", Counter) for n in range(CHILDREN)]

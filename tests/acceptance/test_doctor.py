@@ -50,6 +50,7 @@ def test_a_hub_without_workers_and_with_a_stray_key(shell: Shell, hub: Hub, hub_
     assert "no worker: no worker runs, and the hub has 1 child\n  -> start a worker" in said
 
 
+@pytest.mark.long
 def test_a_worker_that_stands_still(shell: Shell, hub_id: str) -> None:
     worker = shell.worker("a")
     worker.signal(signal.SIGSTOP)

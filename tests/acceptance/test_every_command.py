@@ -26,6 +26,9 @@ APP = "basic:hub"
 
 #: Command -> its arguments ({hub}: the hub's id; {node}: a live worker; {shard}: that of c-1) and the exit codes it may have.
 CASES: dict[str, tuple[list[str], set[int]]] = {
+    "hubs": ([], {0}),
+    "delete-hub": (["{hub}", "--yes"], {1}),
+    "init": (["."], {2}),
     "nodes": (["{hub}"], {0}),
     "ps": (["{hub}"], {0}),
     "where": (["{hub}", "c-1"], {0}),
@@ -59,7 +62,7 @@ CASES: dict[str, tuple[list[str], set[int]]] = {
     "version": ([], {0}),
 }
 #: They go on until a key is pressed, or for a while: each has a test below.
-LONG = {"worker", "demo", "top", "drain"}
+LONG = {"worker", "dev", "demo", "top", "drain"}
 #: What is meant for a file or for redis-cli may be wide.
 WIDE = {"acl", "deploy", "events", "bench"}
 

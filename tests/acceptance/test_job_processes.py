@@ -159,6 +159,7 @@ def test_a_job_that_finishes_in_time_is_waited_for_and_no_other_is_begun(shell: 
     assert job.get_status() == JobStatus.FINISHED and hub.rq_queue.job_ids == [next_one.id]
 
 
+@pytest.mark.long
 def test_a_killed_job_process_is_started_again(shell: Shell, hub: Hub, client: Any) -> None:
     limbo = hub.enqueue("jobs_app.add", 1, 2)  # taken by a process that was killed before it had begun
     client.lmove(hub.rq_queue.key, hub.rq_queue.intermediate_queue_key)
@@ -220,6 +221,7 @@ def test_hubq_jobs(shell: Shell, hub: Hub) -> None:
     assert "give one of queued, started" in shell.fails(2, "jobs", hub.hub_id, "--state", "lost")
 
 
+@pytest.mark.long
 def test_options_that_contradict(shell: Shell) -> None:
     assert "contradict" in shell.fails(2, "worker", "jobs_app:hub", "--jobs-only", "--children-only")
     assert "--jobs 3" in shell.fails(2, "worker", "jobs_app:hub", "--jobs", "3", "--children-only")

@@ -75,6 +75,7 @@ def test_no_job_process_outlives_its_node_when_redis_goes_with_it(
 
 
 @BOTH
+@pytest.mark.long
 def test_a_job_process_that_is_told_to_end_does_not_wait_for_redis(
     shell: Shell, hub: Hub, own_redis: EmbeddedServer, fate: signal.Signals
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_job_process_that_is_told_to_end_does_not_wait_for_redis(
 
 
 @BOTH
+@pytest.mark.long
 def test_a_job_in_hand_has_no_more_than_its_time_when_redis_has_gone(
     shell: Shell, hub: Hub, own_redis: EmbeddedServer, fate: signal.Signals
 ) -> None:

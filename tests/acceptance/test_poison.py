@@ -106,7 +106,9 @@ class Neighbours:
         await self.ledger.check()
 
 
-@pytest.mark.parametrize(("method", "how"), [("burst", "exit"), ("burst_in_thread", "segfault")])
+@pytest.mark.parametrize(
+    ("method", "how"), [pytest.param("burst", "exit", marks=pytest.mark.long), ("burst_in_thread", "segfault")]
+)
 def test_a_message_that_kills_is_tried_three_times(
     shell: Shell, hub: Hub, fault: Path, app: Any, method: str, how: str
 ) -> None:

@@ -93,6 +93,7 @@ def test_pub_sub_start_and_remove(shell: Shell, hub: Hub, kinds: Any) -> None:
     play(hub, scenario)
 
 
+@pytest.mark.long
 def test_interval_sync_repairs_a_damaged_view(shell: Shell, hub: Hub, kinds: Any) -> None:
     """Somebody writes nonsense into the owners; without any event the nodes notice and take their shards back."""
 
@@ -159,7 +160,7 @@ def test_singularity_exactly_one_copy(shell: Shell, hub: Hub, kinds: Any) -> Non
     play(hub, scenario)
 
 
-@pytest.mark.parametrize("how", ["join", "drain"])
+@pytest.mark.parametrize("how", [pytest.param("join", marks=pytest.mark.long), "drain"])
 def test_cold_swap(shell: Shell, hub: Hub, kinds: Any, how: str) -> None:
     shell.environment["PARITY_SWAP"] = "cold"
 
@@ -208,6 +209,7 @@ def test_hot_swap_of_a_thousand_children_in_both_directions(shell: Shell, hub: H
     play(hub, scenario)
 
 
+@pytest.mark.long
 def test_hot_swap_on_graceful_shutdown(shell: Shell, hub: Hub, kinds: Any) -> None:
     """The only node ends; its children's states wait, and are there on the next."""
 

@@ -83,6 +83,7 @@ def test_static_quorum_stops_below_n_and_resumes(shell: Shell, hub: Hub, kinds: 
     play(hub, scenario)
 
 
+@pytest.mark.long
 def test_dynamic_quorum_of_70_per_cent(shell: Shell, hub: Hub, kinds: Any) -> None:
     shell.environment["PARITY_QUORUM"] = "dynamic"
 
@@ -104,6 +105,7 @@ def test_dynamic_quorum_of_70_per_cent(shell: Shell, hub: Hub, kinds: Any) -> No
     play(hub, scenario)
 
 
+@pytest.mark.long
 def test_majority_quorum_grows_with_the_cluster(shell: Shell, hub: Hub, kinds: Any) -> None:
     shell.environment["PARITY_QUORUM"] = "majority"
 

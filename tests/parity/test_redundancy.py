@@ -123,6 +123,7 @@ async def send(ledger: Ledger, children: list[str], rounds: int) -> None:
     await asyncio.gather(one("x"), one("y"))
 
 
+@pytest.mark.long
 def test_replication_over_the_whole_cluster_active_active(
     shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +157,7 @@ def test_replication_over_the_whole_cluster_active_active(
     play(hub, scenario)
 
 
-@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize("how", ["SIGKILL", pytest.param("SIGTERM", marks=pytest.mark.long)])
 def test_replication_factor_and_mode_exactly_one_is_active(
     shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -225,6 +226,7 @@ def test_the_standby_answers_within_the_lease_and_a_tenth_of_a_second(
     play(hub, scenario)
 
 
+@pytest.mark.long
 def test_cold_swap_with_replication(shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     crew = Crew(shell, hub, monkeypatch, factor="2", model="active_active", swap="cold")
 

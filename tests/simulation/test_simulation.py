@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.simulation.runner import HASH_SEED, replay_command, run_many
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,16 +25,15 @@ def hashes(first: int, schedules: int) -> dict[int, int]:
 
 
 def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_other_schedules() -> None:
-    once, again, later = hashes(1, 8), hashes(1, 8), hashes(5, 4)
-    assert len(once) == 8 and len(set(once.values())) == 8
+    once, again, later = hashes(1, 5), hashes(1, 5), hashes(4, 2)
+    assert len(once) == 5 and len(set(once.values())) == 5
     assert again == once
-    assert later == {seed: once[seed] for seed in (5, 6, 7, 8)}
+    assert later == {seed: once[seed] for seed in (4, 5)}
 
 
-@pytest.mark.timeout(200)
 def test_no_guarantee_breaks_under_faults() -> None:
-    """As many schedules as fit; ``make sim`` runs thousands."""
-    total = run_many(1, 100_000, 1, 70.0)
-    assert total.schedules > 10, "the simulation has become much slower"
+    """As many schedules as fit; ``make sim``, which CI runs too, has thousands."""
+    total = run_many(1, 100_000, 1, 25.0)
+    assert total.schedules > 5, "the simulation has become much slower"
     report = [f"{breaches[0]}\n  {replay_command(seed)}" for seed, breaches in total.breaches.items()]
     assert not report, "\n".join(report[:10])

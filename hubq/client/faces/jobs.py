@@ -13,7 +13,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
+from hubq.client.operations.resumable_jobs import progress_of_any
+from hubq.core.progress import Progress
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import InvalidJob
 
@@ -139,6 +142,10 @@ def _after(delay: timedelta | float) -> datetime:
     return datetime.now().astimezone() + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
 
 
+def _id_of(job: Job | ResumableJob | AsyncResumableJob | str) -> str:
+    return job if isinstance(job, str) else job.id
+
+
 class JobMethods:
     """The part of :class:`~hubq.client.hub.Hub` that is about jobs."""
 
@@ -192,16 +199,19 @@ class JobMethods:
 
         Raises :class:`~hubq.errors.NotImportable`, :class:`~hubq.errors.InvalidJob` (RQ refuses the options),
         :class:`~hubq.errors.InvalidKey`, :class:`~hubq.errors.DuplicateJob`, :class:`~hubq.errors.MailboxFull`,
-        :class:`~hubq.errors.RedisUnavailable`.
+        :class:`~hubq.errors.RedisUnavailable`, :class:`~hubq.errors.WaitsInEventLoop`.
         """
+        refuse_in_event_loop()
         return self.jobs.enqueue(function, args, kwargs)
 
     def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a job after a ``timedelta``, or so many seconds. See :meth:`enqueue`."""
+        refuse_in_event_loop()
         return self.jobs.enqueue_at(_after(delay), function, args, kwargs)
 
     def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a job at a time (without a time zone: local time). See :meth:`enqueue`."""
+        refuse_in_event_loop()
         return self.jobs.enqueue_at(when, function, args, kwargs)
 
     def start_child_in(
@@ -215,6 +225,7 @@ class JobMethods:
         **kwargs: Any,
     ) -> Job:
         """Start a child after a ``timedelta``, or so many seconds. The answer is the RQ ``Job`` that will do so."""
+        refuse_in_event_loop()
         spec = ChildSpec(child_id, target, args, kwargs, metadata or {}, restart)
         return self.jobs.start_child_at(_after(delay), spec)
 
@@ -229,6 +240,7 @@ class JobMethods:
         **kwargs: Any,
     ) -> Job:
         """Start a child at a time (without a time zone: local time). See :meth:`start_child_in`."""
+        refuse_in_event_loop()
         return self.jobs.start_child_at(when, ChildSpec(child_id, target, args, kwargs, metadata or {}, restart))
 
     def cron(
@@ -263,6 +275,13 @@ class JobMethods:
     def resumable_job(self, job_id: str) -> ResumableJob:
         """A resumable job by its id: its ``status``, ``result(timeout)`` and ``cancel()``."""
         return ResumableJob(self.driver, job_id)
+
+    def job_progress(self, job: Job | ResumableJob | str) -> Progress | None:
+        """What a job of any kind has told of its progress; give the job, or its id. None: nothing yet.
+
+        Raises :class:`~hubq.errors.NoSuchJob`.
+        """
+        return self.driver.drive(progress_of_any(self.driver.context, _id_of(job)))
 
     @overload
     def job(self, function: Callable[P, R_co]) -> JobFunction[P, R_co]: ...
@@ -317,6 +336,10 @@ class AsyncJobMethods:
     def resumable_job(self, job_id: str) -> AsyncResumableJob:
         """See :meth:`Hub.resumable_job`; all of it awaits (``await job.status()``)."""
         return AsyncResumableJob(self.driver, job_id)
+
+    async def job_progress(self, job: Job | AsyncResumableJob | str) -> Progress | None:
+        """See :meth:`Hub.job_progress`."""
+        return await self.driver.drive(progress_of_any(self.driver.context, _id_of(job)))
 
     @overload
     async def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> AsyncResumableJob: ...

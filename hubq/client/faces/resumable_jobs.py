@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
-from hubq.client.operations.resumable_jobs import cancel_of, result_of, status_of
+from hubq.client.operations.resumable_jobs import cancel_of, progress_of_child, result_of, status_of
 from hubq.core.hashing import checked_child_id
+from hubq.core.progress import Progress
 
 
 class ResumableJob:
@@ -32,6 +33,13 @@ class ResumableJob:
         """
         return self._driver.drive(result_of(self._driver.context, self.id, timeout))
 
+    def progress(self) -> Progress | None:
+        """What the job has told last with ``ctx.progress(...)``; None: nothing yet. Kept as long as its result.
+
+        Raises :class:`~hubq.errors.NoSuchJob`.
+        """
+        return self._driver.drive(progress_of_child(self._driver.context, self.id))
+
     def cancel(self) -> bool:
         """End the job where it stands; False if it has ended already. Returns when the order is safe in its mailbox."""
         return self._driver.drive(cancel_of(self._driver.context, self.id))
@@ -54,6 +62,10 @@ class AsyncResumableJob:
     async def result(self, timeout: float = 60.0) -> Any:
         """See :meth:`ResumableJob.result`."""
         return await self._driver.drive(result_of(self._driver.context, self.id, timeout))
+
+    async def progress(self) -> Progress | None:
+        """See :meth:`ResumableJob.progress`."""
+        return await self._driver.drive(progress_of_child(self._driver.context, self.id))
 
     async def cancel(self) -> bool:
         """See :meth:`ResumableJob.cancel`."""

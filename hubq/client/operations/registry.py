@@ -21,6 +21,7 @@ from hubq.store.keys import Keys, owner_field
 from hubq.store.membership import living, read_members
 from hubq.store.owners import NOBODY, Owner, Owners
 from hubq.store.pauses import read_pauses
+from hubq.store.progress import told_by
 from hubq.store.registry import read_some_specs, scan_specs
 from hubq.store.replica_log import Follower, read_followers
 from hubq.store.spec_record import SpecRecord
@@ -30,7 +31,7 @@ from hubq.store.spec_record import SpecRecord
 SHARDS_AT_ONCE = 16
 CHILDREN_AT_ONCE = 250
 
-PLACES = 6
+PLACES = 7
 
 #: Called while a listing goes on: shards read, shards in all, children found so far.
 Progress = Callable[[int, int, int], None]
@@ -122,7 +123,7 @@ class Listing:
 
 def _places(keys: Keys, shard: int, children: list[str]) -> list[Command[Any]]:
     """Who follows the shard, who owns it and its pins, what waits for these children, which of them cannot run, where they
-    are wanted, and why they are not there. (``PLACES`` commands.)
+    are wanted, why they are not there, and what they have told of their progress. (``PLACES`` commands.)
     """
     fields = [owner_field(shard), *(owner_field(shard, child) for child in children)]
     return [
@@ -132,6 +133,7 @@ def _places(keys: Keys, shard: int, children: list[str]) -> list[Command[Any]]:
         plain("HMGET", keys.parked(shard), *children, read=list),
         plain("HMGET", keys.pins, *children, read=list),
         plain("HMGET", keys.stragglers, *children, read=list),
+        plain("HMGET", keys.progress(shard), *children, read=list),
     ]
 
 
@@ -152,12 +154,13 @@ def _statuses(
     parked: list[Any],
     moves: list[Any],
     stays: list[Any],
+    told: list[Any],
 ) -> list[ChildStatus]:
     of_shard = Owner.of(lines[0])
     copies = copies_of(of_shard, followers, lives)
     found: list[ChildStatus] = []
-    for (child, spec), line, backlog, reason, moved, why in zip(
-        specs.items(), lines[1:], backlogs, parked, moves, stays, strict=True
+    for (child, spec), line, backlog, reason, moved, why, progress in zip(
+        specs.items(), lines[1:], backlogs, parked, moves, stays, told, strict=True
     ):
         owner = Owner.of(line) if line else of_shard
         wish = wish_of(spec, moved)
@@ -175,6 +178,7 @@ def _statuses(
                 text(reason or gone or why or (f"waits for node {wish.node}" if wish is not None and waits else "")),
                 dict(spec.metadata), owner.incarnation, owner.token, spec.restart, pin, wish.node if wish else "",
                 tuple(copy.node for copy in has), tuple(copy.incarnation for copy in has),
+                told_by(progress, spec.start_id),
                 str(pauses.of(child, spec.name) or "") if pauses else "",
             )
         )  # fmt: skip
@@ -218,11 +222,12 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
     ask: list[Command[Any]] = [
         read_some_specs(hub.keys, shard, [child_id]),
         plain("HGET", hub.keys.pins, child_id, read=lambda found: found),
+        plain("HGET", hub.keys.progress(shard), child_id, read=lambda found: found),
         read_followers(hub.keys, shard),
         read_pauses(hub.keys),
         *read_members(hub.keys),
     ]
-    owners, (specs, moved, followers, paused, *members) = yield from hub.view.look(ask)
+    owners, (specs, moved, progress, followers, paused, *members) = yield from hub.view.look(ask)
     if child_id not in specs:
         raise unknown(hub, child_id)
     owner = owner_of(owners, shard, child_id)
@@ -233,7 +238,17 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
     node = None if lives.get(owner.node) != owner.incarnation or waits else owner.node
     pause = Pauses(paused.values()).of(child_id, specs[child_id].name)
     replicas = () if pinned else tuple(follower.node for follower in copies_of(owner, followers, lives))
-    return Place(child_id, shard, node, owner.incarnation, owner.token, pinned, replicas, str(pause or ""))
+    return Place(
+        child_id,
+        shard,
+        node,
+        owner.incarnation,
+        owner.token,
+        pinned,
+        replicas,
+        told_by(progress, specs[child_id].start_id),
+        str(pause or ""),
+    )
 
 
 def copies_of(owner: Owner, followers: Iterable[Follower], lives: Mapping[str, int]) -> list[Follower]:

@@ -1,4 +1,4 @@
-"""Resumable jobs by their id: status, result, cancel."""
+"""Jobs by their id: status, result and end of resumable ones, progress of all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import send
+from hubq.core.progress import Progress, read_progress
 from hubq.errors import CallTimeout, JobFailed, NoSuchJob, UnknownChild
 from hubq.store.codec import decode, encode_arguments
 from hubq.store.command import plain
 from hubq.store.keys import owner_field
 from hubq.store.owners import Owner
+from hubq.store.progress import read_job_progress, told_by
+from hubq.store.registry import read_some_specs
 from hubq.store.results import read_result
 
 #: The longest single wait in Redis, seconds: shorter than what a connection waits for an answer.
@@ -33,9 +36,9 @@ def status_of(hub: HubContext, job_id: str) -> Operation[str]:
         ]
     )
     if kept is not None:
-        return str(kept[0])
+        return str(kept.status)
     if not there:
-        raise NoSuchJob(f"no job {job_id!r} in hub {hub.keys.hub_id!r}: it never was, or its result is kept no more")
+        raise no_such_job(hub, job_id)
     return "started" if Owner.of(line).node != "-" else "queued"
 
 
@@ -46,7 +49,7 @@ def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
         wait = min(left, SLICE)
         (kept,) = yield Fetch([read_result(hub.keys, job_id, max(1, math.ceil(wait * 1000)))])
         if kept is not None:
-            return _value(job_id, *kept)
+            return _value(job_id, kept.status, kept.payload)
         left -= wait
         if left <= 0:
             status = yield from status_of(hub, job_id)
@@ -62,6 +65,39 @@ def _value(job_id: str, status: str, payload: bytes) -> Any:
         f"job {job_id} {status}: {error['type']}: {error['message']}" if error["type"] else f"job {job_id} was canceled"
     )
     raise JobFailed(said, status=status, remote_type=error["type"], remote_traceback=error.get("traceback", ""))
+
+
+def progress_of_child(hub: HubContext, job_id: str) -> Operation[Progress | None]:
+    """What a resumable job has told of its progress. None: nothing.
+
+    Raises :class:`~hubq.errors.NoSuchJob`.
+    """
+    shard = hub.shard_of(job_id)
+    specs, line, kept = yield Fetch(
+        [
+            read_some_specs(hub.keys, shard, [job_id]),
+            plain("HGET", hub.keys.progress(shard), job_id, read=lambda found: found),
+            read_result(hub.keys, job_id),
+        ]
+    )
+    if kept is not None:
+        return read_progress(kept.about.progress.encode())
+    if job_id not in specs:
+        raise no_such_job(hub, job_id)
+    return told_by(line, specs[job_id].start_id)
+
+
+def progress_of_any(hub: HubContext, job_id: str) -> Operation[Progress | None]:
+    """The same of a job of any kind."""
+    known, line = yield Fetch(read_job_progress(job_id))
+    if known:
+        return read_progress(line)
+    return (yield from progress_of_child(hub, job_id))
+
+
+def no_such_job(hub: HubContext, job_id: str) -> NoSuchJob:
+    """The error for a job that is not known."""
+    return NoSuchJob(f"no job {job_id!r} in hub {hub.keys.hub_id!r}: it never was, or its result is kept no more")
 
 
 def cancel_of(hub: HubContext, job_id: str) -> Operation[bool]:

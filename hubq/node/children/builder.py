@@ -11,6 +11,7 @@ from hubq.node.held.holding import Holding, HostedChild, Services
 from hubq.node.held.state import check_version
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.raised import in_short
+from hubq.node.runtime.tasks import no_task
 from hubq.store.codec import decode
 from hubq.store.envelope import Envelope
 from hubq.store.spec_record import SpecRecord
@@ -65,5 +66,6 @@ class Builder:
         hosted = HostedChild(self._services, holding, child, record, kind)
         instance = kind.__new__(kind)
         hosted.made(instance)
-        instance.__init__(*args, **kwargs)  # type: ignore[misc]
+        with no_task():
+            instance.__init__(*args, **kwargs)  # type: ignore[misc]
         return hosted

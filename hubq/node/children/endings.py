@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.node.children.outcomes import Outcomes, stopped_before
+from hubq.node.children.progress import Progresses
 from hubq.node.children.saver import Saver
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
@@ -36,7 +37,7 @@ class Endings:
     def __init__(
         self, group: Group, background: Background, events: EventLog, gathered: GatheredLog, hooks: HookRunner, queue: CommitQueue,
         cursors: Cursors, plan_due: Bell, saver: Saver, outcomes: Outcomes,
-        pieces: Pieces, quiet: set[str],
+        progresses: Progresses, pieces: Pieces, quiet: set[str],
     ) -> None:  # fmt: skip
         self._node_name = group.node_name
         self._stop_timeout = group.config.stop_timeout
@@ -49,6 +50,7 @@ class Endings:
         self._plan_due = plan_due
         self._saver = saver
         self._outcomes = outcomes
+        self._progresses = progresses
         self._pieces = pieces
         self._quiet = quiet
 
@@ -91,6 +93,7 @@ class Endings:
         hosted.hold_said()
         holding.effects.said.extend(hosted.take_said())
         hosted.disarm()
+        self._progresses.over(hosted)
         self.forget(holding, child, hosted.record)
         self.remove(hosted)
         if self._has_more_to_do(hosted):

@@ -11,6 +11,7 @@ from hubq.core.outgoing import Target
 from hubq.core.reminders import Reminder, Times
 from hubq.node.children.endings import Endings
 from hubq.node.children.enqueuing import Enqueuing
+from hubq.node.children.progress import Progresses
 from hubq.node.children.reminders import Reminders
 from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
@@ -23,7 +24,7 @@ class ChildServices:
 
     def __init__(
         self, node_name: str, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings, enqueuing: Enqueuing,
-        reminders: Reminders,
+        reminders: Reminders, progresses: Progresses,
     ) -> None:  # fmt: skip
         self.node_name = node_name
         self._signals = signals
@@ -32,6 +33,7 @@ class ChildServices:
         self._sayings = sayings
         self._enqueuing = enqueuing
         self._reminders = reminders
+        self._progresses = progresses
 
     def active(self, hosted: HostedChild) -> bool:
         """Whether this copy is the active one right now."""
@@ -71,6 +73,10 @@ class ChildServices:
     def forgets(self, hosted: HostedChild, name: str) -> None:
         """``self.forget(...)`` of a child."""
         self._reminders.forget(hosted, name)
+
+    def progresses(self, hosted: HostedChild, done: float, total: float | None, text: str) -> None:
+        """``self.progress(...)`` of a child."""
+        self._progresses.tell(hosted, done, total, text)
 
     async def reminders(self, hosted: HostedChild) -> list[Reminder]:
         """``self.reminders()`` of a child."""

@@ -62,6 +62,9 @@ class Services(Protocol):
     def forgets(self, hosted: HostedChild, name: str) -> None:
         """``self.forget(...)`` of a child."""
 
+    def progresses(self, hosted: HostedChild, done: float, total: float | None, text: str) -> None:
+        """``self.progress(...)`` of a child."""
+
     async def reminders(self, hosted: HostedChild) -> list[Reminder]:
         """``self.reminders()`` of a child."""
 
@@ -342,6 +345,10 @@ class HostedChild(KeptState):
         if not self.holding.is_copy:
             self.services.forgets(self, name)
 
+    def progresses(self, done: float, total: float | None, text: str) -> None:
+        if not self.holding.is_copy:  # the original tells
+            self.services.progresses(self, done, total, text)
+
     async def reminders(self) -> list[Reminder]:
         return await self.services.reminders(self)
 
@@ -384,6 +391,8 @@ class Holding(Phased):
         """Child -> the entry after which its messages must be read again (``Cursors`` and the reader write it)."""
         self.replays: dict[str, float] = {}
         """``durability="interval"``: child -> Redis ms before which another node may have answered its messages."""
+        self.telling: set[str] = set()
+        """Children that have told their progress."""
         self.straggles = False
         """A pin that returns to its shard as soon as it can."""
         self.active = True

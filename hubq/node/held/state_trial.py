@@ -78,6 +78,9 @@ class _Nowhere:
     def forgets(self, *_: object) -> None:
         self._refuse()
 
+    def progresses(self, *_: object) -> None:
+        """Nobody sees it."""
+
     async def reminders(self) -> list[Reminder]:
         self._refuse()
 

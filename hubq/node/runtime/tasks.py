@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 #: How long a node that ends waits for the tasks that it has cancelled before it says that it leaves, seconds.
@@ -39,6 +39,21 @@ def torn_down(error: BaseException) -> bool:
         return asyncio.current_task() is None
     except RuntimeError:
         return True
+
+
+@contextmanager
+def no_task() -> Iterator[None]:
+    """Users' code that runs to its end at once finds no current task here: that of the node is not its own to cancel."""
+    loop = asyncio._get_running_loop()
+    task = None if loop is None else asyncio.current_task(loop)
+    if loop is None or task is None:
+        yield
+        return
+    asyncio.tasks._leave_task(loop, task)
+    try:
+        yield
+    finally:
+        asyncio.tasks._enter_task(loop, task)
 
 
 async def shaken_off(task: asyncio.Task[Any]) -> None:

@@ -199,7 +199,7 @@ class Loops(Child):
         await asyncio.Event().wait()
 
 
-ODD = ["exit", "interrupt", "generator", "unspeakable", "cancelled", "own"]
+ODD = ["exit", "interrupt", "generator", "unspeakable", "cancelled", "stop", "own"]
 
 
 def test_a_child_that_starts_oddly_is_refused_like_any_other(make_hub: Any) -> None:
@@ -209,19 +209,56 @@ def test_a_child_that_starts_oddly_is_refused_like_any_other(make_hub: Any) -> N
             await cluster.start("a")
             for where in ("__init__", "on_start"):
                 for name in ODD:
-                    if (where, name) != (
-                        "__init__",
-                        "own",
-                    ):  # (that task is the node's: it is not the child's to cancel)
-                        result = await hub.aio.start_children([ChildSpec("odd", Starts, args=(where, name))])
-                        assert isinstance(result.errors["odd"], StartFailed), (where, name)
+                    result = await hub.aio.start_children([ChildSpec("odd", Starts, args=(where, name))])
+                    assert isinstance(result.errors["odd"], StartFailed), (where, name)
             await start(hub, Odd, ["well"])
             assert await hub.aio.ref("well").call("changes") == 0
 
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("name", ODD)
+class Changed(Child):
+    """Its ``__init__`` was well when the child was started."""
+
+    ill: ClassVar[bool] = False
+
+    def __init__(self, name: str) -> None:
+        if type(self).ill:
+            Starts("__init__", name)
+
+    async def ping(self) -> str:
+        return "pong"
+
+
+def test_children_whose_init_has_become_odd_are_parked_and_the_others_taken_over(make_hub: Any) -> None:
+    """Each is built by a task of the node that sees to a whole shard."""
+
+    async def scenario() -> None:
+        Changed.ill = False
+        hub = make_hub(shards=2, lease=1.0)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await start(hub, Odd, [f"c{n}" for n in range(4)])
+            await hub.aio.start_children([ChildSpec(f"odd.{name}", Changed, args=(name,)) for name in ODD])
+            await cluster.kill("a")
+            Changed.ill = True
+            await cluster.start("b")
+            assert [await hub.aio.ref(f"c{n}").call("changes", timeout=10) for n in range(4)] == [0] * 4
+
+            async def parked() -> bool:
+                statuses = {child.child_id: child.status for child in await hub.aio.children()}
+                return all(statuses[f"odd.{name}"] == "parked" for name in ODD)
+
+            await eventually(parked, 10, "the odd ones are parked")
+            Changed.ill = False
+            await cluster.start("c")
+            await cluster.drain("b")
+            assert {await hub.aio.ref(f"odd.{name}").call("ping", timeout=10) for name in ODD} == {"pong"}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if name != "stop"])  # (RuntimeError, in a coroutine)
 def test_a_loop_that_ends_oddly_begins_anew(make_hub: Any, name: str) -> None:
     async def scenario() -> None:
         Loops.begun, Loops.fails = 0, name

@@ -12,7 +12,7 @@ from hubq import CallFailed, Hub, Unreadable
 from hubq.core.hashing import shard_of
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
-from hubq.testing import Cluster, Ledger, LedgerChild, end_tasks, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, end_tasks, eventually, moments
 from tests.simulation.faults import CONTROL, GARBAGE
 
 CHILDREN = [f"plain-{n}" for n in range(6)]
@@ -201,7 +201,7 @@ def test_a_mailbox_that_is_no_stream_stops_its_own_shard_only(make_hub: Any, cap
         await raw(hub, "DEL", hub.keys.mailbox(shard))
         await served(hub, ledger)  # once it is a stream again, the shard is served, too
 
-    with caplog.at_level(logging.ERROR, "hubq"):
+    with caplog.at_level(logging.ERROR, "hubq"), moments.wrong_mailboxes_looked_at_again_after(1.0):
         scenario_of(make_hub, work)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ import rq
 from rq.exceptions import DuplicateJobError
 from rq.job import Job, JobStatus
 
-from hubq import DuplicateJob, Hub, InvalidJob, NotImportable, RedisUnavailable
+from hubq import Child, DuplicateJob, Hub, InvalidJob, NotImportable, RedisUnavailable, WaitsInEventLoop
 
 
 def add(a: int, b: int = 1) -> int:
@@ -85,6 +86,26 @@ def test_awaited_enqueueing_is_the_same(make_hub: Any) -> None:
 
     now, later = asyncio.run(scenario())
     assert (now.get_status(), later.get_status()) == (JobStatus.QUEUED, JobStatus.SCHEDULED)
+
+
+def test_in_an_event_loop_what_waits_is_refused_and_nothing_is_enqueued(make_hub: Any) -> None:
+    hub = make_hub()
+    marked = hub.job(add)
+    soon = datetime.now() + timedelta(minutes=1)
+    waiting: list[Callable[[], object]] = [
+        lambda: hub.enqueue(add, 1), lambda: hub.enqueue(add, 1, key="k"), lambda: hub.enqueue_in(60, add, 1),
+        lambda: hub.enqueue_at(soon, add, 1), lambda: marked.delay(1), lambda: marked.enqueue_in(60, 1),
+        lambda: hub.start_child_in(60, "c", Child), lambda: hub.start_child_at(soon, "c", Child),
+    ]  # fmt: skip
+
+    async def scenario() -> None:
+        for wait in waiting:
+            with pytest.raises(WaitsInEventLoop, match=r"await hub\.aio"):
+                wait()
+
+    asyncio.run(scenario())
+    assert hub.rq_queue.count == 0
+    assert hub.rq_queue.scheduled_job_registry.count == 0
 
 
 def test_a_second_unique_job_is_refused_in_both_worlds(make_hub: Any) -> None:

@@ -14,7 +14,7 @@ from hubq.core.replication import LogPosition
 from hubq.core.wish import Wish
 from hubq.store.assignment import publish_assignment
 from hubq.store.batches import end_batch, forget_mark, open_batch
-from hubq.store.command import plain
+from hubq.store.command import plain, run_script, text
 from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
 from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
@@ -48,10 +48,12 @@ from hubq.store.owners import (
 )
 from hubq.store.pauses import set_pause
 from hubq.store.places import pass_children, want_place
+from hubq.store.progress import note_progress
 from hubq.store.quorum import settle_quorum
 from hubq.store.reminders import Later, Reminded, fire_reminders, send_reminders
+from hubq.store.removal import delete_keys
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
-from hubq.store.results import keep_job, keep_result
+from hubq.store.results import About, keep_job, keep_result
 from hubq.store.saying import SayingLimits
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
@@ -221,6 +223,12 @@ def drive_leave_node(world: World) -> None:
 def drive_evict_node(world: World) -> None:
     world.raw("ZADD", world.keys.leases, 1, "a")
     assert world.run(evict_node(world.keys, "a", "b", 1000)) == "evicted"
+
+
+@drive
+def drive_delete_keys(world: World) -> None:
+    world.raw("ZADD", world.keys.leases, 1, "a")
+    assert world.run(delete_keys(world.keys, [world.keys.children(0), world.keys.leases])) == "deleted"
 
 
 @drive
@@ -464,8 +472,28 @@ def drive_keep_job(world: World) -> None:
 
 
 @drive
+def drive_note_job(world: World) -> None:
+    key = world.keys.result("rq")
+    assert world.run(run_script("note_job", [key], ["hubq_progress", "[1, 2]"], text)) == "gone"
+    world.raw("HSET", key, "status", "started")
+    assert world.run(run_script("note_job", [key], ["hubq_progress", "[1, 2]"], text)) == "ok"
+    assert world.raw("HGET", key, "hubq_progress") == b"[1, 2]"
+
+
+@drive
+def drive_note_progress(world: World) -> None:
+    world.start(0, "c", "d")
+    assert world.run(note_progress(world.keys, 0, [("c", 3, "[1]"), ("d", 3, "[1]"), ("gone", 3, "[1]")])) == 2
+    assert world.run(note_progress(world.keys, 0, [("c", 2, "[2]"), ("d", 4, "")])) == 0
+    world.raw("HSET", world.keys.progress(0), "gone", "1 [1]")
+    assert world.run(note_progress(world.keys, 0, [("c", 3, "[1]")])) == 1
+    assert world.raw("HGETALL", world.keys.progress(0)) in ({b"c": b"3 [1]"}, [b"c", b"3 [1]"])
+    assert world.raw("PTTL", world.keys.progress(0)) > 0
+
+
+@drive
 def drive_keep_result(world: World) -> None:
-    assert world.run(keep_result(world.keys, "job", "finished", b"p", 60_000)) == "ok"
+    assert world.run(keep_result(world.keys, "job", "finished", b"p", 60_000, About("f", 1.0, 2.0))) == "ok"
 
 
 # -- after crashes --------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from hubq.store.owners import (
 )
 from hubq.store.places import pass_children, read_pins_epoch, read_wishes, want_place
 from hubq.store.registry import read_states, read_texts
-from hubq.store.results import forget_result, keep_job, keep_result, read_result
+from hubq.store.results import About, forget_result, keep_job, keep_result, read_result
 from hubq.store.scripts import SCRIPTS
 
 KEPT = 1000
@@ -361,9 +361,11 @@ def test_a_result_is_kept_once(server: Any) -> None:
     for job_id, ttl in (("a", 60_000), ("b", -1), ("c", 0)):
         assert redis.run(forget_result(keys, job_id)) in (0, 1)
         assert redis.run(read_result(keys, job_id)) is None
-        assert redis.run(keep_result(keys, job_id, "finished", b"p1", ttl)) == "ok"
-    assert redis.run(keep_result(keys, "a", "failed", b"p2", 60_000)) == "kept"
-    assert [redis.run(read_result(keys, job_id)) for job_id in "abc"] == [("finished", b"p1")] * 2 + [None]
+        assert redis.run(keep_result(keys, job_id, "finished", b"p1", ttl, About("f", 1.0, 2.0))) == "ok"
+    assert redis.run(keep_result(keys, "a", "failed", b"p2", 60_000, About())) == "kept"
+    assert [redis.run(read_result(keys, job_id)) for job_id in "abc"] == [
+        ("finished", b"p1", About("f", 1.0, 2.0))
+    ] * 2 + [None]
     lives = [redis.run(plain("PTTL", keys.result(job_id), read=int)) for job_id in "abc"]
     assert 0 < lives[0] <= 60_000 and lives[1:] == [-1, -2]
     assert redis.run(forget_result(keys, "b")) == 1

@@ -26,6 +26,7 @@ from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
 from hubq.node.children.pausing import Pausing
+from hubq.node.children.progress import Progresses
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
 from hubq.node.children.reminders import Reminders
@@ -108,9 +109,10 @@ class Household:
         self.failed_starts = FailedStarts()
         self.gathered = GatheredLog()
         self.outcomes = Outcomes("a", self.queue, self.saver, self.failures, self.failed_starts)
+        self.progresses = Progresses(self.group)
         self.endings = Endings(
             self.group, self.background, events, self.gathered, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
-            self.outcomes, self.pieces, self.quiet,
+            self.outcomes, self.progresses, self.pieces, self.quiet,
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
         sayings = Sayings(self.standing, self.classes, 64, Sizes(config))
@@ -123,6 +125,7 @@ class Household:
             sayings,
             enqueuing,
             Reminders(self.group, self.saver, Sizes(config)),
+            self.progresses,
         )
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, self.gathered, self.queue, self.quiet)

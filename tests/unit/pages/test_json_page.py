@@ -17,10 +17,12 @@ from hubq.cli.check import Cause, Found
 from hubq.cli.commands import every_command
 from hubq.cli.dead import record
 from hubq.cli.demo_report import Report
+from hubq.client.discovery import HubInfo
 from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
 from hubq.core.pauses import Pause
+from hubq.core.progress import Progress
 from hubq.core.reminders import Reminder
 from hubq.jobs.overview import JobLine, JobsOverview
 from hubq.store.dead_letters import DeadLetter
@@ -29,6 +31,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "json.md"
 #: Heading -> what is printed there, table by table.
 PRINTED: dict[str, list[type]] = {
     "ps": [ChildStatus],
+    "hubs": [HubInfo],
     "nodes": [NodeStatus],
     "where": [Place],
     "pauses": [Pause],
@@ -43,7 +46,7 @@ PRINTED: dict[str, list[type]] = {
 }
 JSON = {
     str: "string", bytes: "", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array", tuple: "array",
-    types.NoneType: "null",
+    types.NoneType: "null", Progress: "object",
 }  # fmt: skip
 
 

@@ -19,7 +19,9 @@ WRONG = [
     "unix://u:s3cret/-adm1n@/tmp/redis.sock", "redis+sentinel://:s3cret/-adm1n@s1/main", "redis+sentinel://:s3cret-adm1n@s1",
     "redis+sentinel://:s3cret-adm1n@s1/main/zero", "redis+sentinel://:s3cret#-adm1n@s1/main", "redis+sentinel://:s3cret@s1:port/main",
     "redis+sentinel://:s3cret@s1/main?sentinel_password=b@re", "redis+sentinel://:s3cret@s1/main?socket_timeout=-adm1n",
-    "rediss+sentinel://:s3cret-adm1n@/main",
+    "rediss+sentinel://:s3cret-adm1n@/main", "redis+cluster://:s3cret-adm1n@c1:7000/1", "redis+cluster://:s3cret/-adm1n@c1:7000",
+    "redis+cluster://:s3cret-adm1n@c1:port", "redis+cluster://:s3cret-adm1n@", "redis+cluster://:s3cret@c1:7000?db=-adm1n",
+    "redis+cluster://:s3cret@c1:7000?db=1", "redis+cluster://:s3cret@c1:7000?nonsense=-adm1n",
 ]  # fmt: skip
 
 
@@ -41,6 +43,7 @@ def test_what_is_wrong_is_said_without_the_password(url: str) -> None:
         ("unix://u:s3cret@/tmp/redis.sock?db=1", "unix:///tmp/redis.sock"),
         ("unix:///tmp/redis.sock?password=s3cret", "unix:///tmp/redis.sock"),
         ("redis+sentinel://:s3cret@s1:26379,s2/main/2?sentinel_password=b%40re", "redis+sentinel://s1:26379,s2/main/2"),
+        ("redis+cluster://:s3cret@c1:7000,c2:7001", "redis+cluster://c1:7000,c2:7001"),
     ],
 )
 def test_an_address_has_no_part_of_the_password(url: str, address: str) -> None:
