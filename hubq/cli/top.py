@@ -13,13 +13,15 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from hubq.cli.loading import HubName, RedisUrl, open_hub
-from hubq.cli.top_view import View, plain
+from hubq.cli.top_view import GAP, View, plain
 from hubq.client.hub import Hub
 from hubq.client.operations.overview import Glance
 from hubq.errors import ConfigError, HubqError
 
-#: Events looked at, and lines of them shown.
-EVENTS, LINES = 500, 12
+#: Events looked at.
+EVENTS = 500
+#: From so many columns on, the busiest children stand beside the nodes; so many of them, and so many below the nodes.
+WIDE, BESIDE, BELOW = 130, 20, 5
 #: A picture older than this is called old, seconds (and with longer intervals, one that should have been replaced).
 PATIENCE = 2.0
 #: Within this a second d confirms a drain, seconds.
@@ -34,8 +36,8 @@ def top_command(
 ) -> None:
     """Watch a hub: its nodes, the ring, shards in motion, the busiest children, the last events.
 
-    Keys: s sorts, f filters the nodes, d drains the one under the cursor, space pauses, q ends. In a pipe, or with
-    --once, it prints one picture as text.
+    Keys: s sorts, f filters the nodes, d drains the one under the cursor, c shows a child, space pauses, ? names the keys, q ends.
+    In a pipe, or with --once, it prints one picture as text.
     """
     opened = open_hub(hub, redis)
     patience = max(PATIENCE, 1.5 * interval)
@@ -110,12 +112,13 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
     try:
         from textual.app import App, ComposeResult
         from textual.binding import Binding, BindingType
+        from textual.containers import Container
         from textual.events import Key
         from textual.widgets import DataTable, Footer, Input, Static
     except ImportError as missing:
         raise ConfigError(f"hubq top needs {missing.name}: pip install 'hubq[top]' (or hubq top --once)") from None
 
-    from hubq.cli.top_view import COLUMNS
+    from hubq.cli.top_child import ChildScreen
 
     class Top(App[None]):
         """The screen."""
@@ -123,11 +126,16 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
         CSS = """
         Screen { layout: vertical; }
         #title { height: 1; }
-        #nodes { height: auto; max-height: 40%; min-height: 3; }
+        #upper { height: auto; max-height: 70%; }
+        #upper.wide { layout: horizontal; }
+        #hub, #children { height: auto; }
+        .wide #hub { width: 3fr; }
+        .wide #children { width: 1fr; padding-left: 2; }
+        #nodes { height: auto; max-height: 60%; min-height: 3; }
         #troubles { height: auto; max-height: 4; }
         .head { height: 1; color: $accent; text-style: bold; }
         #ring { height: auto; max-height: 3; }
-        #busiest { height: auto; max-height: 5; }
+        #busiest { height: auto; }
         #events { height: 1fr; }
         #filter { display: none; height: 3; }
         """
@@ -136,7 +144,9 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
             Binding("s", "sort", "sort"),
             Binding("f", "filter", "filter"),
             Binding("d", "drain", "drain node"),
+            Binding("c", "child", "child"),
             Binding("space", "pause", "pause"),
+            Binding("question_mark", "keys", "keys", show=False),
             Binding("escape", "unfilter", "all", show=False),
         ]
         ENABLE_COMMAND_PALETTE = False
@@ -146,22 +156,26 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
             self.watcher = Watcher(hub, interval)
             self.asked = ""  # the node whose drain waits for a second d
             self.asked_at = 0.0
+            self.columns: list[str] = []
 
         def compose(self) -> ComposeResult:
             yield Static(id="title")
-            yield DataTable(id="nodes", cursor_type="row", zebra_stripes=False)
-            yield Static(id="troubles")
-            yield Static("ring", classes="head")
-            yield Static(id="ring")
-            yield Static("busiest children", classes="head")
-            yield Static(id="busiest")
+            with Container(id="upper"):
+                with Container(id="hub"):
+                    yield DataTable(id="nodes", cursor_type="row", zebra_stripes=False)
+                    yield Static(id="troubles")
+                    yield Static("ring", classes="head")
+                    yield Static(id="ring")
+                with Container(id="children"):
+                    yield Static("busiest children", classes="head")
+                    yield Static(id="busiest")
             yield Static("last events", classes="head", id="events-head")
             yield Static(id="events")
             yield Input(placeholder="show nodes whose name has ...", id="filter")
             yield Footer()
 
         def on_mount(self) -> None:
-            self.query_one(DataTable).add_columns(*COLUMNS)
+            self.query_one(DataTable).focus()
             self.watcher.start()
             self.set_interval(min(0.25, interval), self.refresh_view)
             self.refresh_view()
@@ -171,28 +185,36 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
 
         def refresh_view(self) -> None:
             if not self.query("#title"):
-                return  # the last turn of the timer, while the screen is being taken down
+                return  # a child is shown; or the last turn of the timer, while the screen is being taken down
             self.watcher.tell(view)
             width = max(20, self.size.width - 2)
-            nodes = view.nodes()
+            wide = self.size.width >= WIDE
+            self.query_one("#upper").set_class(wide, "wide")
             self.query_one("#title", Static).update(view.title())
-            table = self.query_one(DataTable)
-            names = [node.name for node in nodes]
-            if names != [row.value for row in table.rows]:
-                under = self._under_cursor()
-                table.clear()
-                for node in nodes:
-                    table.add_row(*view.row(node), key=node.name)
-                if under in names:
-                    table.move_cursor(row=names.index(under))
-            else:
-                for number, node in enumerate(nodes):
-                    for column, cell in enumerate(view.row(node)):
-                        table.update_cell_at((number, column), cell, update_width=True)  # type: ignore[arg-type]
+            left = width * 3 // 4 if wide else width
+            self._fill(left)
             self.query_one("#troubles", Static).update(view.troubles())
-            self.query_one("#ring", Static).update(view.ring(width))
-            self.query_one("#busiest", Static).update(view.busiest())
-            self.query_one("#events", Static).update(view.events(LINES, width))
+            self.query_one("#ring", Static).update(view.ring(left))
+            self.query_one("#busiest", Static).update(view.busiest(BESIDE if wide else BELOW))
+            events = self.query_one("#events", Static)
+            events.update(view.events(max(1, events.size.height), width))
+
+        def _fill(self, width: int) -> None:
+            table = self.query_one(DataTable)
+            columns, rows = view.table(width - GAP)  # textual has a blank on both sides of each column
+            if columns != self.columns or list(rows) != [row.value for row in table.rows]:
+                under = self._under_cursor()
+                table.clear(columns=True)
+                table.add_columns(*columns)
+                self.columns = columns
+                for name, row in rows.items():
+                    table.add_row(*row, key=name)
+                if under in rows:
+                    table.move_cursor(row=list(rows).index(under))
+                return
+            for number, row in enumerate(rows.values()):
+                for column, cell in enumerate(row):
+                    table.update_cell_at((number, column), cell, update_width=True)  # type: ignore[arg-type]
 
         def _under_cursor(self) -> str:
             table = self.query_one(DataTable)
@@ -202,6 +224,12 @@ def make_app(hub: Hub, view: View, interval: float) -> Any:
         def on_key(self, event: Key) -> None:
             if event.key != "d":
                 self.asked = ""
+
+        def action_child(self) -> None:
+            self.push_screen(ChildScreen(hub, view.busiest_child(), interval))
+
+        def action_keys(self) -> None:
+            self.notify("s sort, f filter, escape all nodes, d d drain, c child, space pause, q quit", timeout=8)
 
         def action_sort(self) -> None:
             view.next_order()

@@ -24,7 +24,13 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: Behind the name of the node that balances the load.
 LEADER = " *"
 
-COLUMNS = ("node", "", "lease", "msg/s", "children", "shards", "queue", "memory", "cpu")
+COLUMNS = (
+    "node", "", "lease", "msg/s", "failed/s", "wait", "children", "parked", "shards", "backlog", "queue", "memory", "cpu",
+)  # fmt: skip
+#: What a narrow terminal does not show, the first of these first.
+LEAST = ("queue", "memory", "wait", "failed/s", "parked", "cpu")
+#: Between two columns on the screen.
+GAP = 2
 
 
 class Order(StrEnum):
@@ -105,7 +111,7 @@ class View:
             (f"{self.hub_id} ", "bold"),
             f"{live} nodes",
             (gone, "bold red"),
-            f"  {glance.children:,} children  {handled:,.0f} msg/s  ",
+            f"  {glance.children:,} children{f', {glance.dormant:,} dormant' if glance.dormant else ''}  {handled:,.0f} msg/s  ",
             (f"{served}/{len(glance.owners)} shards served", "" if served == len(glance.owners) else "bold red"),
         )
         if self.paused:
@@ -165,17 +171,31 @@ class View:
             status = Text("blocked", style="bold red")
         elif node.status == "up" and not account.ready:
             status = Text("not ready", style="yellow")
-        return [
-            name,
-            status,
-            lease,
-            Text(f"{rate.messages:,.0f}", justify="right"),
-            Text(f"{account.children:,}", justify="right"),
-            Text(str(account.shards) + (f"+{account.pins}" if account.pins else ""), justify="right"),
-            Text(f"{account.queued:,}", justify="right"),
-            Text(f"{account.memory / 2**20:,.0f}M", justify="right"),
-            Text(f"{rate.cpu:.0%}", justify="right"),
-        ]
+        backlog = sum(account.mailboxes.values())
+        numbers = (
+            (f"{rate.messages:,.0f}", ""),
+            (f"{rate.failed:,.1f}" if rate.failed else "0", "bold red" if rate.failed else ""),
+            (waits(backlog, rate.messages), ""),
+            (f"{account.children:,}", ""),
+            (f"{account.parked:,}", "bold red" if account.parked else ""),
+            (str(account.shards) + (f"+{account.pins}" if account.pins else ""), ""),
+            (f"{backlog:,}", ""),
+            (f"{account.queued:,}", ""),
+            (f"{account.memory / 2**20:,.0f}M", ""),
+            (f"{rate.cpu:.0%}", ""),
+        )
+        return [name, status, lease, *(Text(said, style, justify="right") for said, style in numbers)]
+
+    def table(self, width: int) -> tuple[list[str], dict[str, list[Text]]]:
+        """The columns for which there is room, and a row for each node that passes the filter."""
+        rows = {node.name: self.row(node) for node in self.nodes()}
+        sizes = [max(len(name), *(len(row[n]) for row in rows.values()), 0) for n, name in enumerate(COLUMNS)]
+        kept = list(range(len(COLUMNS)))
+        for name in LEAST:
+            if sum(sizes[n] for n in kept) + GAP * (len(kept) - 1) <= width:
+                break
+            kept.remove(COLUMNS.index(name))
+        return [COLUMNS[n] for n in kept], {node: [row[n] for n in kept] for node, row in rows.items()}
 
     def colour(self, node: str) -> str:
         """The colour of a node, the same in the table and in the ring."""
@@ -204,20 +224,22 @@ class View:
         key = "  ".join(f"{LETTERS[n % len(LETTERS)]}={shown(name)}" for n, name in enumerate(names[:8]))
         return Text.assemble(picture, "\n", (key, "dim"))
 
+    def _busiest(self) -> list[tuple[float, str, str]]:
+        nodes = self.after.nodes if self.after else ()
+        every = [
+            (rate, child, node.name) for node in nodes if node.vitals for child, rate in node.vitals.busiest.items()
+        ]
+        return sorted(every, reverse=True)
+
+    def busiest_child(self) -> str:
+        """The busiest child of all; empty if nothing is being handled."""
+        return next((child for _, child, _ in self._busiest()), "")
+
     def busiest(self, most: int = 5) -> Text:
         """The busiest children (sampled), with their nodes."""
         if self.after is None:
             return Text()
-        every = [
-            (rate, child, node.name)
-            for node in self.after.nodes
-            if node.vitals
-            for child, rate in node.vitals.busiest.items()
-        ]
-        lines = [
-            f"{rate:>8,.0f}/s  {shown(child)}  ({shown(node)})"
-            for rate, child, node in sorted(every, reverse=True)[:most]
-        ]
+        lines = [f"{rate:>8,.0f}/s  {shown(child)}  ({shown(node)})" for rate, child, node in self._busiest()[:most]]
         return Text("\n".join(lines) or "nothing is being handled", style="" if lines else "dim")
 
     def events(self, most: int, width: int = 200) -> Text:
@@ -234,11 +256,26 @@ class View:
         return Text("\n").join(lines)
 
 
+def waits(backlog: int, rate: float) -> str:
+    """How long a message waits at this rate: until all that is before it is done.
+
+    >>> waits(0, 0), waits(50, 200), waits(9000, 60), waits(9, 0)
+    ('0', '250ms', '2m30s', '-')
+    """
+    if not backlog:
+        return "0"
+    if not rate:
+        return "-"
+    seconds = backlog / rate
+    return f"{seconds * 1000:.0f}ms" if seconds < 1 else duration(seconds)
+
+
 def plain(view: View, width: int = 200) -> str:
     """The whole view as plain text, for a pipe and for the docs; events are cut at ``width``."""
+    columns, cells = view.table(width)
     rows: Sequence[Sequence[str]] = [
-        [column.upper() for column in COLUMNS],
-        *([cell.plain for cell in view.row(node)] for node in view.nodes()),
+        [column.upper() for column in columns],
+        *([cell.plain for cell in row] for row in cells.values()),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [view.title().plain, ""]

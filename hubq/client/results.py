@@ -116,9 +116,9 @@ def _formatted(done: str, children: dict[str, str], errors: dict[str, HubqError]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a child is. ``node`` None: no live node owns it now (parked, or being claimed). ``replicas``: the nodes that have a
-    finished copy of it (see :class:`hubq.Replication`). ``progress``: what it has told of it (docs/guide-progress.md). ``paused``: what is
-    paused, in words; empty: it is not.
+    """Where a child is. ``node`` None: no live node owns it now (parked, or being claimed), or it is ``dormant``. ``replicas``: the nodes
+    that have a finished copy of it (see :class:`hubq.Replication`). ``progress``: what it has told of it (docs/guide-progress.md).
+    ``paused``: what is paused, in words; empty: it is not.
     """
 
     child_id: str
@@ -129,6 +129,7 @@ class Place:
     pinned: bool
     replicas: tuple[str, ...] = ()
     progress: Progress | None = None
+    dormant: bool = False
     paused: str = ""
 
 
@@ -166,7 +167,7 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True)
 class ChildStatus:
-    """A child: ``status`` is "running", "parked" or "waiting" (no node serves it).
+    """A child: ``status`` is "running", "parked", "waiting" (no node serves it) or "dormant" (it is in Redis only, until its next message).
 
     ``pin`` says why it does not simply live with its shard: "moved", "guided", "straggler" (it could not move with its shard)
     or nothing; ``wanted`` is the node it was moved or guided to. ``reason`` says why it is parked, waits, or is not where it

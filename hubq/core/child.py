@@ -104,6 +104,14 @@ class Child:
     """A message by ``hub.ref(Room, "room-1", "redis")`` starts the child if it is not there; the further arguments are for
     ``__init__``. docs/guide-on-demand.md."""
 
+    idle_after: ClassVar[float | None] = None
+    """After so many seconds without a message, a child of this class goes to rest: it takes no memory on any worker until its next
+    message. None: it stays. Not for a class with ``run()``. docs/guide-on-demand.md."""
+
+    expire_after: ClassVar[float | None] = None
+    """After so many seconds without a message, a child of this class ends by itself, state and all; None: never. Not for a class with
+    ``run()``."""
+
     max_restarts: ClassVar[int] = 100
     """A ``run()`` that ends more often than this within ``restart_within`` seconds parks the child."""
 
@@ -227,7 +235,7 @@ class Child:
         """Called when the child begins on a node, with its state in place, before its first message there."""
 
     async def on_stop(self, reason: str) -> None:
-        """Called when the child ends on a node: ``"migrated"``, ``"parked"``, ``"stopped"``, ``"fenced"``, ``"restart"``.
+        """Called when the child ends on a node: ``"migrated"``, ``"parked"``, ``"stopped"``, ``"fenced"``, ``"restart"``, ``"idle"``.
 
         What it changes is not saved any more: the state is on its way already.
         """

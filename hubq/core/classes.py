@@ -143,6 +143,7 @@ def _check_class(kind: type[Child]) -> None:
     if run is not None and not inspect.iscoroutinefunction(run):
         raise ConfigError(f"{kind.__name__}.run must be `async def`")
     _check_retry(kind)
+    _check_rest(kind)
     if kind not in _CHECKED:
         _check_names(kind)
         kind._reads = reads_of(kind) or None
@@ -189,6 +190,24 @@ def _check_names(kind: type[Child]) -> None:
             raise ConfigError(f"{where} is marked as @read, but no caller can call it: mark methods of your own")
         if name == "run":
             _check_run(value, where)
+
+
+def _check_rest(kind: type[Child]) -> None:
+    """A child with a loop of its own is always at work."""
+    idle_after, expire_after, name = kind.idle_after, kind.expire_after, kind.__name__
+    for option, seconds in (("idle_after", idle_after), ("expire_after", expire_after)):
+        if seconds is None:
+            continue
+        checked_limit(f"{name}.{option}", seconds)
+        if hasattr(kind, "run"):
+            raise ConfigError(
+                f"{name}.{option}={seconds!r}, and it has a run(): a child with a loop of its own never rests; take one of the two away"
+            )
+    if idle_after is not None and expire_after is not None and expire_after < idle_after:
+        raise ConfigError(
+            f"{name}.expire_after={expire_after!r} is shorter than its idle_after={idle_after!r}: a child expires while it rests; give a "
+            "longer one"
+        )
 
 
 def _check_retry(kind: type[Child]) -> None:

@@ -62,7 +62,8 @@ class Facts:
     ``parked``: child -> reason; ``dead``: dead letters; ``letters``: (why, class) -> dead letters, of each shard the last ones;
     ``strays``: keys of the hub that belong to nothing; ``redis``:
     settings and figures of Redis by name ("" for one that may not be read); ``host``: where Redis is, as in the URL;
-    ``partitioned``: since when there is no quorum, and why; ``pauses``: what is paused, in words, and for how many seconds.
+    ``partitioned``: since when there is no quorum, and why; ``dormant``: how many dormant children there are;
+    ``pauses``: what is paused, in words, and for how many seconds.
     """
 
     shards: int
@@ -83,6 +84,7 @@ class Facts:
     redis: Mapping[str, str] = field(default_factory=dict)
     host: str = "localhost"
     partitioned: str = ""
+    dormant: int = 0
     pauses: Sequence[tuple[str, float]] = ()
 
 
@@ -117,9 +119,10 @@ def diagnose(facts: Facts) -> list[Finding]:
 
 def _workers(facts: Facts) -> Iterable[Finding]:
     if not _live(facts):
-        if facts.children or facts.waited or facts.nodes:
+        if facts.children or facts.dormant or facts.waited or facts.nodes:
             over = [f"{name} ({-node.lease_left:.1f} s ago)" for name, node in facts.nodes.items()]
             has = f"the hub has {counted(facts.children, 'child', 'children')}"
+            has += f" and {facts.dormant:,} dormant ones" if facts.dormant else ""
             yield Finding(
                 "no worker",
                 f"no worker serves: {'the lease' if len(over) == 1 else 'each lease'} is over: {names(over)}; {has}"

@@ -27,6 +27,7 @@ EVENT_TYPES: dict[str, str] = {
     "child_restarted": "the run() of a child has ended, and began again",
     "child_revived": "a child whose start took workers down is tried again",
     "child_stopped": "a child has ended for good",
+    "child_expired": "a dormant child has ended: it had no message for expire_after",
     "child_wanted": "a child is wanted on a certain worker",
     "paused": "children begin no further message: all, those of a class, or one",
     "resumed": "they go on",
@@ -48,8 +49,8 @@ def unknown_type(kind: str) -> str:
 
     >>> unknown_type("node_join")[:78]
     "no event is of type 'node_join': did you mean 'node_joined'? The types: child_"
-    >>> unknown_type("")[:45]
-    'which type of events? The types: child_killed'
+    >>> unknown_type("")[:46]
+    'which type of events? The types: child_expired'
     """
     if kind in EVENT_TYPES:
         return ""

@@ -29,6 +29,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
 from hubq.store.dead_letters import count_dead
+from hubq.store.dormant import count_dormant
 from hubq.store.mailbox import mailbox_length
 from hubq.store.tries import TOOK_DOWN
 from hubq.store.vitals import EVERY, Busy, Vitals, write_vitals
@@ -80,6 +81,7 @@ class Pulse:
         ] = {}  # child -> entry and method in hand; since when that was seen
         self._failed_before = 0  # messages whose handler had raised, as of the last account
         self._dead = 0
+        self._dormant = 0
         self._mailboxes: dict[str, int] = {}
         self._sampled_at = group.standing.now()
         self._settings = {n: value for n, value in asdict(group.config).items() if isinstance(value, int | float)}
@@ -168,10 +170,12 @@ class Pulse:
             [
                 *(mailbox_length(group.keys, shard) for shard in shards),
                 *(count_dead(group.keys, shard) for shard in shards),
+                *(count_dormant(group.keys, shard) for shard in shards),
                 write_vitals(group.keys, group.node_name, self.vitals),
             ]
         )
-        lengths, self._dead = counts[: len(shards)], sum(counts[len(shards) :])
+        here = len(shards)
+        lengths, self._dead, self._dormant = counts[:here], sum(counts[here : 2 * here]), sum(counts[2 * here :])
         self._mailboxes = {str(shard): length for shard, length in zip(shards, lengths, strict=True) if length}
         self._lag = 0.0
         self._failed_before = self._handler.raised
@@ -200,6 +204,7 @@ class Pulse:
             moved_out=counters.moved_out,
             taken_over=counters.taken_over,
             dead=self._dead,
+            dormant=self._dormant,
             memory=memory_used(),
             cpu=round(time.process_time(), 2),
             lag=round(self._lag, 4),

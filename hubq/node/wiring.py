@@ -50,6 +50,7 @@ from hubq.node.children.timing import timed
 from hubq.node.commits.committer import Committer
 from hubq.node.commits.confirmation import Confirmation, NoConfirmation, ReplicaConfirmation
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.commits.under_token import UnderToken
 from hubq.node.copies.followed import Followed
 from hubq.node.copies.laying import CopyStates
 from hubq.node.copies.log_applier import LogApplier
@@ -62,21 +63,25 @@ from hubq.node.copies.standby import Standby
 from hubq.node.departures.answers import Answers
 from hubq.node.departures.child_passing import ChildPassings
 from hubq.node.departures.departure import Departures
+from hubq.node.departures.expiring import Expiring
 from hubq.node.departures.moves import Moves
 from hubq.node.departures.park import Park
 from hubq.node.departures.pin_release import PinReleases
 from hubq.node.departures.rebuilding import Rebuilding
+from hubq.node.departures.resting import Resting
 from hubq.node.departures.shard_handover import ShardHandovers
 from hubq.node.departures.stragglers import Stragglers
 from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
+from hubq.node.held.due_times import DueTimes
 from hubq.node.held.errands import Errands
 from hubq.node.held.holding import HostedChild, Recorder
+from hubq.node.held.idleness import Idleness
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
-from hubq.node.held.reminder_times import ReminderTimes
+from hubq.node.held.strangers import Strangers
 from hubq.node.held.waiting_jobs import WaitingJobs
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.cancellations import Cancellations
@@ -88,6 +93,7 @@ from hubq.node.mailbox.job_forwarder import JobForwarder
 from hubq.node.mailbox.reader import Reader
 from hubq.node.mailbox.reminding import Reminding
 from hubq.node.mailbox.starts import Starts
+from hubq.node.mailbox.waking import Waking
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.membership.doing import LoopFrames
 from hubq.node.membership.lease_keeper import LeaseKeeper
@@ -190,9 +196,12 @@ class Wiring:
         self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
         self.cursors = Cursors()
         self.outboxes = Outboxes()
-        self.reminder_times = ReminderTimes()
+        self.reminder_times = DueTimes()
+        self.expiries = DueTimes()
         self.waiting_jobs = WaitingJobs()
         self.errands = Errands(self.outboxes, self.reminder_times, self.waiting_jobs)
+        self.idleness = Idleness(bounded=hub.config.max_active > 0)
+        self.strangers = Strangers(hub.config.queue_limit)
         self.register = Register(self.cursors, self.errands)
         self.queue = CommitQueue(self.register)
 
@@ -236,12 +245,13 @@ class Wiring:
         ending, broken, waiting = asyncio.Event(), asyncio.Queue[HostedChild](), asyncio.Queue[Waiting]()
         may_handle = self.gate.may_handle if self.needs_quorum else self.standing.trusted
         self.reads = Reads(
-            self.standing, background, self.sizes, methods, threads, self.outcomes, self.failures, may_handle
-        )
+            self.standing, background, self.sizes, methods, threads, self.outcomes, self.failures, self.idleness,
+            may_handle,
+        )  # fmt: skip
         self.handler = Handler(
             self.standing, self.sizes, methods, threads, self.outcomes, self.endings, self.failures,
             Retries(self.standing, self.counters, waiting), self.reads, KeptReplies(group, self.outcomes), states,
-            self.quiet, ending, broken,
+            self.idleness, self.quiet, ending, broken,
         )  # fmt: skip
         self.marks = Marks(group, background)
         self.message_trials = MessageTrials(self.marks, self.handler, may_handle)
@@ -254,7 +264,7 @@ class Wiring:
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
             self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
-            Around(hub.hub_id, name, layers), self.pausing,
+            Around(hub.hub_id, name, layers), self.idleness, self.pausing,
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
         self.retrying = Retrying(self.pumps, waiting)
@@ -268,6 +278,7 @@ class Wiring:
         self.committer = Committer(
             self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes
         )
+        self.under_token = UnderToken(self.group, self.committer)
 
     def _copies(self, hub: Hub) -> None:
         group, background = self.group, self.background
@@ -306,7 +317,7 @@ class Wiring:
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
             self.endings, self.start_trials, self.copies, self.pieces, self.under_way, self.ahead, self.wishes, self.batches,
-            self.entrance, account, self.pausing,
+            self.entrance, account, self.expiries, self.pausing,
         )  # fmt: skip
         pins = PinArrivals(
             group, self.register, self.cursors, self.queue, self.plan_due, self.recorder, self.pumps, self.traits,
@@ -336,6 +347,13 @@ class Wiring:
             group, background, self.counters, self.cursors, self.queue, self.committer, self.traits, self.answers,
             self.departures,
         )  # fmt: skip
+        self.resting = Resting(
+            group, background, self.register, self.gate, self.idleness, self.wishes, self.batches, self.moves, self.departures,
+            self.committer, self.under_token, self.forfeits, self.saver, self.endings, self.pumps, self.reads, self.cursors,
+            self.strangers, self.expiries, self.counters, self.pieces,
+            self.pausing,
+        )  # fmt: skip
+        self.expiring = Expiring(group, self.register, self.expiries, self.endings, self.counters, self.reports)
         self.park = Park(group, self.register, self.plan_due, self.traits, self.departures)
 
     def _membership(self, hub: Hub, watch: PrimaryWatch, tags: Mapping[str, str], app_version: str) -> None:
@@ -407,9 +425,14 @@ class Wiring:
             self.endings,
             self.reads,
             self.reminder_times,
+            self.strangers,
         )
         self.catching_up = CatchingUp(group, self.cursors, self.pumps, self.outcomes, self.delivery)
         self.reader = Reader(group, self.cursors, self.delivery, self.catching_up, self.reports)
+        self.waking = Waking(
+            group, background, self.gate, self.cursors, self.plan_due, self.under_token, self.strangers, self.delivery,
+            self.entrance, self.wishes, self.outcomes, self.counters, self.pieces,
+        )  # fmt: skip
         self.forwarder = Forwarder(group, self.register, self.outboxes)
         self.job_forwarder = JobForwarder(
             group, self.register, self.waiting_jobs, self.outboxes, self.reports, lambda shard: hub.jobs.put(shard)

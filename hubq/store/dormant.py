@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -77,8 +78,8 @@ def wake_children(
     )
 
 
-def expire_children(keys: Keys, shard: int, owner: Owner) -> Command[Expired | None]:
-    """End the dormant children of a shard whose time has come, at most ``AT_ONCE``. None: fenced."""
+def expire_children(keys: Keys, shard: int, owner: Owner, children: Sequence[str]) -> Command[Expired | None]:
+    """End those of these dormant children whose time has come (:func:`read_expiring`). None: fenced."""
 
     def read(answer: Sequence[Any]) -> Expired | None:
         if _fenced(answer):
@@ -86,12 +87,29 @@ def expire_children(keys: Keys, shard: int, owner: Owner) -> Command[Expired | N
         left = int(answer[1])
         return Expired(tuple(text(child) for child in answer[2:]), None if left < 0 else left / 1000)
 
-    return run_script(
-        "expire_children",
-        [keys.owners, *keys.rest_keys(shard)],
-        [owner_field(shard), owner.line, AT_ONCE],
-        read,
-    )
+    names = [keys.owners, *keys.rest_keys(shard), *keys.ended_keys, *keys.reminder_keys(shard)]
+    names += [keys.feed(shard, child) for child in children]
+    return run_script("expire_children", names, [owner_field(shard), owner.line, *children], read)
+
+
+def read_next_expiry(keys: Keys, shard: int) -> Command[float]:
+    """When the next dormant child of a shard expires, ms of Redis TIME; infinity: none does."""
+    return plain("ZRANGE", keys.expiring(shard), 0, 0, "WITHSCORES", read=_first_time)
+
+
+def _first_time(answer: Sequence[Any]) -> float:
+    try:
+        return float(answer[1]) if answer else math.inf
+    except ValueError:
+        return math.inf
+
+
+def read_expiring(keys: Keys, shard: int, now_ms: float) -> Command[list[str]]:
+    """Dormant children of a shard whose time has come at ``now_ms`` (Redis TIME), at most :data:`AT_ONCE`."""
+    return plain(
+        "ZRANGEBYSCORE", keys.expiring(shard), "-inf", now_ms, "LIMIT", 0, AT_ONCE,
+        read=lambda answer: [text(child) for child in answer],
+    )  # fmt: skip
 
 
 def _fenced(answer: Sequence[Any]) -> bool:
@@ -121,6 +139,11 @@ def _spec(child: str, data: bytes) -> tuple[str, SpecRecord]:
 def count_dormant(keys: Keys, shard: int) -> Command[int]:
     """How many dormant children a shard has."""
     return plain("HLEN", keys.dormant(shard), read=int)
+
+
+def is_dormant(keys: Keys, shard: int, child: str) -> Command[bool]:
+    """Whether a child is dormant."""
+    return plain("HEXISTS", keys.dormant(shard), child, read=bool)
 
 
 def scan_dormant(keys: Keys, shard: int, cursor: str, count: int) -> Command[tuple[str, Table[str, SpecRecord]]]:

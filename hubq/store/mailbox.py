@@ -304,11 +304,12 @@ def withdraw_call(
 def intervene(
     keys: Keys, shard: int, child: str, client: str, message_id: str, what: str, entry: str, nodes: Sequence[str] = ()
 ) -> Command[str]:
-    """Ask a child's node to ``kill``, ``stop`` or ``drop``: the node, ``-`` for none now, empty if there is no such child."""
+    """Ask a child's node to ``kill``, ``stop`` or ``drop``: the node, ``-`` for none now, ``~`` for a dormant child, empty if there is no
+    such child."""
     return run_script(
         "intervene",
         [keys.mailbox(shard), *map(keys.control, nodes)],
-        [keys.owners, keys.children(shard), shard, child, client, message_id, what, entry, *nodes],
+        [keys.owners, keys.children(shard), keys.dormant(shard), shard, child, client, message_id, what, entry, *nodes],
         lambda answer: text(answer[1]) if len(answer) > 1 else "",
         lambda nodes: intervene(keys, shard, child, client, message_id, what, entry, nodes),
     )

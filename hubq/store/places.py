@@ -14,10 +14,18 @@ from hubq.store.owners import Owner
 
 
 def want_place(keys: Keys, shard: int, child: str, wish: Wish | None, events_kept: int) -> Command[str]:
-    """Write a wish, or take it back: ``ok``, ``unknown`` (no such child), ``no_node`` or ``draining``."""
+    """Write a wish, or take it back: ``ok``, ``unknown`` (no such child), ``dormant``, ``no_node`` or ``draining``."""
     return run_script(
         "want_place",
-        [keys.children(shard), keys.pins, keys.pins_epoch, keys.nodes, keys.events, keys.stragglers],
+        [
+            keys.children(shard),
+            keys.pins,
+            keys.pins_epoch,
+            keys.nodes,
+            keys.events,
+            keys.stragglers,
+            keys.dormant(shard),
+        ],
         [child, shard, wish.node if wish else "", wish.line if wish else "", events_kept],
         text,
     )

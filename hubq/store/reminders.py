@@ -78,7 +78,7 @@ def send_reminders(
     names = [keys.sender(sender)]
     args: list[Arg] = [sender_ttl_ms, PAST_MS]
     for shard, reminders in shards.items():
-        names += (*keys.reminder_keys(shard), keys.mailbox(shard), keys.children(shard))
+        names += (*keys.reminder_keys(shard), keys.mailbox(shard), keys.children(shard), keys.dormant(shard))
         args.append(len(reminders))
         for seq, (child, name, how, ms, method, payload) in reminders:
             args += (seq, child, name, how, ms, method, payload)
@@ -124,16 +124,10 @@ def fire_reminders(keys: Keys, shard: int, owner: Owner, max_backlog: int) -> Co
         ]
         return Firing(_time(answer[1]), _time(answer[2]), int(answer[3]), tuple(malformed))
 
+    mailbox, children, backlog, dormant = keys.send_keys(shard)
     return run_script(
         "fire_reminders",
-        [
-            keys.owners,
-            *keys.reminder_keys(shard),
-            keys.mailbox(shard),
-            keys.children(shard),
-            keys.backlog(shard),
-            keys.pauses,
-        ],
+        [keys.owners, *keys.reminder_keys(shard), mailbox, children, backlog, dormant, keys.pauses],
         [shard, owner.line, AT_ONCE, max_backlog, FULL_AGAIN_MS, GRACE_MS, PAUSED_AGAIN_MS],
         read,
     )

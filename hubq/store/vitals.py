@@ -34,8 +34,9 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``clock`` is how far its wall clock is ahead of Redis TIME; ``lag`` the longest its event loop kept a timer waiting
     since the last account; ``unready`` why it is not ready (empty: it is); ``mailboxes`` shard -> messages waiting; ``dead``
-    dead letters of its shards; ``busiest`` child -> messages per second (sampled); ``busy`` the children that have been
-    handling one message for longest; ``failing`` messages per second whose handler raised, since the last account;
+    dead letters of its shards, ``dormant`` their dormant children;
+    ``busiest`` child -> messages per second (sampled); ``busy`` the children that have been handling one message for longest;
+    ``failing`` messages per second whose handler raised, since the last account;
     ``jobs_waiting`` jobs that children have enqueued and that are not in RQ yet, ``jobs_refused`` why (empty: they are on their way).
     ``blocked``: the event loop stands still (the lease thread writes the account then, all else in it is as of before);
     None: it turns.
@@ -72,6 +73,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     jobs_waiting: int = 0
     jobs_refused: str = ""
     blocked: Blocked | None = None
+    dormant: int = 0
 
 
 def write_vitals(keys: Keys, node: str, vitals: Vitals) -> Command[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from hubq.node.departures import shard_handover
 from hubq.node.departures.turns import CLOSED_AT_ONCE
 from hubq.node.held.pins import set_aside
 from hubq.node.node import Node
+from hubq.store.scripts import SCRIPTS
 from hubq.testing.patching import replaced
 from hubq.testing.probe import ChildHere, probe
 
@@ -246,3 +247,34 @@ def answers_lost(node: Node, which: Callable[[Any], bool], *, most: int) -> Iter
 
     with replaced(probe(node).connection, "_attempt", losing):
         yield raised
+
+
+@contextmanager
+def around_script(
+    node: Node,
+    name: str,
+    *,
+    before: Callable[[], Awaitable[None]] | None = None,
+    after: Callable[[], Awaitable[None]] | None = None,
+) -> Iterator[list[str]]:
+    """Something happens the first time that this node runs a script: before it is sent, or before its answer is heard. Its name is in the
+    list then.
+    """
+    seen: list[str] = []
+
+    def interrupted(attempt: Any) -> Any:
+        async def try_it(commands: Any, *rounds: int) -> list[Any]:
+            meant = not seen and any(command.script is SCRIPTS[name] for command in commands)
+            if meant:
+                seen.append(name)
+                if before is not None:
+                    await before()
+            answers: list[Any] = await attempt(commands, *rounds)
+            if meant and after is not None:
+                await after()
+            return answers
+
+        return try_it
+
+    with replaced(probe(node).connection, "_attempt", interrupted):
+        yield seen

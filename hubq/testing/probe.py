@@ -139,6 +139,10 @@ class Probe:
         """Commits it has made."""
         return self._wiring.committer.commits
 
+    def counted(self, what: str) -> int:
+        """One of its counters, by its name."""
+        return int(getattr(self._wiring.counters, what))
+
     @property
     def counts_nodes(self) -> bool:
         """Whether it looks for a quorum at all."""

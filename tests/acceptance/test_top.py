@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable, Input, Static
 
 from hubq import Child, Hub
 from hubq.cli.top import make_app
-from hubq.cli.top_view import Order, View
+from hubq.cli.top_view import COLUMNS, Order, View
 from hubq.client.operations.overview import Glance, NodeGlance
 from hubq.store.embedded import EmbeddedServer
 
@@ -149,3 +149,35 @@ def test_redis_that_is_away_is_said_and_then_the_picture_is_new_again(own_server
     hub.start_child("c", Child)
     asyncio.run(look(hub))
     hub.close()
+
+
+def test_a_child_is_looked_at_and_a_wide_terminal_is_used(shell: Shell, hub: Hub, hub_id: str) -> None:
+    shell.worker("a")
+    shell.ok("start", "basic:hub", "c-1", "Counter", "--tag", "tier=vip")
+    shell.ok("call", hub_id, "c-1", "add", "41")
+
+    async def look() -> None:
+        app = make_app(hub, View(hub.hub_id, "redis", hub.config.lease), 0.2)
+        async with app.run_test(size=(160, 50)) as pilot:
+            await until(pilot, lambda: "1 nodes" in shown(app, "#title"))
+            table, children = app.query_one(DataTable), app.query_one("#children")
+            await until(pilot, lambda: children.region.x > table.region.x and children.region.y == table.region.y)
+            assert [str(column.label) for column in table.columns.values()] == list(COLUMNS)
+            await pilot.resize_terminal(80, 24)
+            await until(pilot, lambda: children.region.x == table.region.x)
+            await until(pilot, lambda: len(table.columns) < len(COLUMNS))
+            await pilot.press("c")
+            await until(pilot, lambda: app.screen.query("#which"))
+            app.screen.query_one(Input).value = "c-1"
+            await pilot.press("enter")
+            seen: Callable[[], str] = lambda: str(app.screen.query_one("#seen", Static).render())  # noqa: E731
+            await until(pilot, lambda: "c-1  Counter  running  on a" in seen())
+            assert "value = 41" in seen() and "tier" in seen() and "waiting: none" in seen(), seen()
+            await pilot.press("c")
+            app.screen.query_one(Input).value = "nobody"
+            await pilot.press("enter")
+            await until(pilot, lambda: "no child 'nobody'" in seen())
+            await pilot.press("escape")
+            await until(pilot, lambda: app.query("#title") and "1 nodes" in shown(app, "#title"))
+
+    asyncio.run(look())

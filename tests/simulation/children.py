@@ -188,6 +188,12 @@ class Heavy(Plain):
         Held.stage.build()
 
 
+def let_rest(seconds: float | None) -> None:
+    """Children of this schedule rest after so many seconds without a message; None: they do not."""
+    for kind in KINDS.values():
+        kind.idle_after = None if kind is Running else seconds
+
+
 KINDS: dict[str, type[Plain]] = {
     "plain": Plain,
     "slow": Slow,

@@ -21,7 +21,7 @@ from hubq.store.codec import decode
 from hubq.testing.simulated import lease_kept_in, stack_of_loop
 from tests.simulation.blocks import Blocks
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
-from tests.simulation.children import KINDS, SPOILT, Held, Picky
+from tests.simulation.children import KINDS, SPOILT, Held, Picky, let_rest
 from tests.simulation.clients import Client
 from tests.simulation.faults import CONTROL, GARBAGE, Plan
 from tests.simulation.lease import frames_of_block
@@ -33,6 +33,8 @@ from tests.simulation.store import Store
 
 MOST_SECONDS = 400.0
 MOST_STEPS = 600_000
+#: In schedules with these seeds children go to rest. (Others are what they were before any did.)
+RESTING = 1_000_000
 PASSES = ("pass_token", "pass_children")
 
 
@@ -110,6 +112,8 @@ class World:
         self.blocks = Blocks(seed, self.loop, self.lease, self.settings["heartbeat"])
         self.blocks.change(self.plan)
         self.settings["stall_limit"] = self.blocks.stall_limit
+        self.rests = seed >= RESTING
+        let_rest(self._talk.choice([0.05, 0.2, 0.6]) if self.rests else None)
         self.migration = self._migration()
         self.redundancy = self._redundancy()
         self._copies_handle = isinstance(self.redundancy, Replication) and (
@@ -143,7 +147,7 @@ class World:
 
     def _redundancy(self) -> Any:
         rng = self.rng
-        if rng.random() < 0.6:
+        if rng.random() < 0.6 or self.rests:
             return Singularity()
         factor: Any = rng.choice([2, 2, "cluster_size"])
         return Replication(factor, rng.choice(["active_active", "active_passive"]))

@@ -9,6 +9,7 @@ from hubq.client.asking.driver import Driver
 from hubq.client.operations import inspection
 from hubq.client.operations.inspection import Event, Mailbox, SavedState
 from hubq.client.operations.partition import partitioned
+from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.reminders import reminders
 from hubq.core.diagnosis import Finding, diagnose
 from hubq.core.reminders import Reminder
@@ -28,6 +29,10 @@ class Inspector:
     def state(self, child_id: str) -> SavedState | None:
         """The saved state of a child; None if it has not committed one. Raises :class:`~hubq.errors.UnknownChild`."""
         return self._driver.drive(inspection.saved_state(self._driver.context, child_id))
+
+    def dormant(self) -> int:
+        """How many children are dormant. (``hub.iter_children(status="dormant")`` names them.)"""
+        return self._driver.drive(count_dormant_children(self._driver.context))
 
     def reminders(self, child_id: str | None = None) -> list[Reminder]:
         """The reminders of a child, or of all children, the next one first."""

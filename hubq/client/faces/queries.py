@@ -22,7 +22,8 @@ class Queries:
 
     def children(self, *, progress: Progress | None = None, **query: Any) -> list[ChildStatus]:
         """Children by id: all, or those for which everything given holds: ``match="room-*"``, ``tag="vip"``,
-        ``node="a"``, ``kind="Room"``, ``status="running"`` ("parked", "waiting").
+        ``node="a"``, ``kind="Room"``, ``status="running"`` ("parked", "waiting",
+        "dormant"). Dormant children are only found by their status.
 
         Read in pages, so that Redis goes on serving others. ``progress(shards read, shards, children found)`` is called
         after each.

@@ -9,6 +9,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.dead_letters import count_by_kind
 from hubq.client.operations.inspection import mailboxes, node_vitals
+from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.troubles import busy_with, said_of
 from hubq.core.diagnosis import Facts, NodeFacts
 from hubq.core.pauses import Pauses
@@ -38,6 +39,7 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
     accounts = yield from node_vitals(hub)
     boxes = yield from mailboxes(hub, 1)
     counts = yield Fetch([count_children(keys, shard) for shard in range(shards)])
+    dormant = yield from count_dormant_children(hub)
     parked = yield Fetch([read_texts(keys.parked(shard)) for shard in range(shards)])
     dead = yield Fetch([count_dead(keys, shard) for shard in range(shards)])
     reasons, pauses = yield Fetch([read_texts(keys.stragglers), read_pauses(keys)])
@@ -72,6 +74,7 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         nodes=nodes,
         owners=alive,
         children=sum(counts),
+        dormant=dormant,
         waited={box.shard: box.oldest for box in boxes if box.oldest is not None},
         heads={box.shard: (box.heads[0].child_id, box.heads[0].method) for box in boxes if box.heads},
         busy={child: busy_with(busy) for each in accounts.values() if each for child, busy in each.busy.items()},

@@ -18,6 +18,7 @@ from hubq.errors import HubqError, UnknownChild, Unreadable
 from hubq.store.codec import decode, version_of
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
+from hubq.store.dormant import is_dormant, read_dormant_state
 from hubq.store.mailbox import Message, mailbox_length, read_range
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.registry import read_spec, read_state, read_texts
@@ -108,13 +109,17 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     spec, envelope, now = yield Fetch(
         [read_spec(hub.keys, shard, child_id), read_state(hub.keys, shard, child_id), redis_time_ms()]
     )
+    dormant, where = False, hub.keys.msk(shard)
+    if spec is None and envelope is None:
+        ((dormant, envelope),) = yield Fetch([read_dormant_state(hub.keys, shard, child_id)])
+        where = hub.keys.dormant(shard) if dormant else where
     if envelope is not None and envelope.malformed:
         raise Unreadable(
-            f"what is saved of child {child_id!r} is malformed ({envelope.malformed}): see HGET {hub.keys.msk(shard)} "
+            f"what is saved of child {child_id!r} is malformed ({envelope.malformed}): see HGET {where} "
             f"{child_id}; stop the child, and start it anew"
         )
     if envelope is None:
-        if spec is None:
+        if spec is None and not dormant:
             raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: see `hubq ps`")
         return None
     sent = entry_ms(envelope.cursor)
@@ -125,15 +130,16 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
 def child_mailbox(hub: HubContext, child_id: str, count: int) -> Operation[Mailbox]:
     """How much waits for one child, and the first ``count`` messages of it."""
     shard = hub.shard_of(checked_child_id(child_id))
-    exists, length, waiting, now = yield Fetch(
+    active, dormant, length, waiting, now = yield Fetch(
         [
             plain("HEXISTS", hub.keys.children(shard), child_id, read=int),
+            is_dormant(hub.keys, shard, child_id),
             mailbox_length(hub.keys, shard),
             plain("HGET", hub.keys.backlog(shard), child_id, read=whole_number),
             redis_time_ms(),
         ]
     )
-    if not exists and not waiting:
+    if not active and not dormant and not waiting:
         raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: see `hubq ps`")
     heads: list[Message] = []
     after, seen = b"0", 0

@@ -7,6 +7,7 @@ import msgspec
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Intervene, Operation
 from hubq.client.operations.call_options import checked_timeout
+from hubq.client.operations.stops import stop_children
 from hubq.core.hashing import checked_child_id
 from hubq.errors import CallTimeout, ConfigError, HubqError, NotAlive, UnknownChild
 
@@ -32,11 +33,24 @@ def drop_message(hub: HubContext, child_id: str, entry: str, timeout: float) -> 
     return (yield from _intervene(hub, child_id, "drop", entry, timeout))
 
 
+def _at_rest(hub: HubContext, child_id: str, what: str, timeout: float) -> Operation[str]:
+    """A dormant child has nothing in hand, and no message waits for it."""
+    if what != "stop":
+        nothing = "in hand" if what == "kill" else "waiting"
+        raise HubqError(f"child {child_id!r} is dormant: it has nothing {nothing}")
+    result = yield from stop_children(hub, [child_id], timeout)
+    for error in result.errors.values():
+        raise error
+    return result.node
+
+
 def _intervene(hub: HubContext, child_id: str, what: str, entry: str, timeout: float) -> Operation[str]:
     shard = hub.shard_of(checked_child_id(child_id))
     node, reply = yield Intervene(shard, child_id, what, entry, checked_timeout(timeout))
     if not node:
         raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
+    if node == "~":
+        return (yield from _at_rest(hub, child_id, what, timeout))
     if node == "-":
         raise NotAlive(
             f"no node serves child {child_id!r}, so it has nothing in hand: start a worker, or see `hubq nodes`"

@@ -9,6 +9,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.inspection import Event, last_events, node_vitals
 from hubq.store.assignment import read_leader
+from hubq.store.dormant import count_dormant
 from hubq.store.membership import living, read_members
 from hubq.store.owners import read_owners
 from hubq.store.registry import count_children
@@ -30,7 +31,8 @@ class NodeGlance:
 @dataclass(frozen=True, slots=True)
 class Glance:
     """A hub at one glance. ``owners``: for each shard the live node that serves it, or None. ``at``: Redis TIME, seconds.
-    ``children``: how many there are, served or not. ``leader``: the live node that balances the load; empty if none does.
+    ``children``: how many active ones there are, served or not; ``dormant``: how many others.
+    ``leader``: the live node that balances the load; empty if none does.
     """
 
     at: float
@@ -40,6 +42,7 @@ class Glance:
     events: Sequence[Event]
     children: int = 0
     leader: str = ""
+    dormant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class NodeRates:
 
 def glance(hub: HubContext, events: int) -> Operation[Glance]:
     """Look once."""
-    counts = [count_children(hub.keys, shard) for shard in range(hub.config.shards)]
+    shards = hub.config.shards
+    counts = [count(hub.keys, shard) for count in (count_children, count_dormant) for shard in range(shards)]
     owners, leads, members, leases, now, *counted = yield Fetch(
         [read_owners(hub.keys), read_leader(hub.keys), *read_members(hub.keys), *counts]
     )
@@ -74,7 +78,7 @@ def glance(hub: HubContext, events: int) -> Operation[Glance]:
             served[shard] = owner.node
     pins = {child: owner.node for (_, child), owner in owners.pins.items()}
     leader = leads[0] if leads is not None and lives.get(leads[0]) == leads[1] else ""
-    return Glance(now / 1000, nodes, served, pins, latest, sum(counted), leader)
+    return Glance(now / 1000, nodes, served, pins, latest, sum(counted[:shards]), leader, sum(counted[shards:]))
 
 
 def rates(before: Glance | None, after: Glance) -> dict[str, NodeRates]:

@@ -50,6 +50,11 @@ def move(hub: HubContext, child_id: str, node: str | None, timeout: float) -> Op
     (word,) = yield Fetch([want_place(hub.keys, shard, child_id, wish, hub.config.events_kept)])
     if word == "unknown":
         raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
+    if word == "dormant":
+        raise HubqError(
+            f"child {child_id!r} is dormant: it is on no node. Send it a message, then move it while it is active; a child with a place of "
+            "its own does not rest"
+        )
     if word == "no_node":
         raise NotAlive(f"no node {node!r} in hub {hub.keys.hub_id!r}: see `hubq nodes`")
     if word == "draining":

@@ -17,6 +17,7 @@ from hubq.core.pid import Pid
 from hubq.core.wish import Wish
 from hubq.errors import ConfigError, NotAlive, UnknownChild
 from hubq.store.command import Command, one_of, plain, text
+from hubq.store.dormant import count_dormant, is_dormant, read_dormant_specs, scan_dormant
 from hubq.store.keys import Keys, owner_field
 from hubq.store.membership import living, read_members
 from hubq.store.owners import NOBODY, Owner, Owners
@@ -39,7 +40,10 @@ Progress = Callable[[int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``)."""
+    """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``).
+
+    Dormant children are meant only by ``status="dormant"``: there may be millions of them.
+    """
 
     match: str | None = None
     tag: str | None = None
@@ -48,8 +52,8 @@ class Query:
     status: str | None = None
 
     def __post_init__(self) -> None:
-        if self.status not in (None, "running", "parked", "waiting"):
-            raise ConfigError(f"status={self.status!r}: give 'running', 'parked' or 'waiting'")
+        if self.status not in (None, "running", "parked", "waiting", "dormant"):
+            raise ConfigError(f"status={self.status!r}: give 'running', 'parked', 'waiting' or 'dormant'")
 
     def wants(self, child_id: str, spec: SpecRecord) -> bool:
         """Whether the child may be meant, by all that its spec tells."""
@@ -87,7 +91,8 @@ class Listing:
         """Some more children, in no order. HSCAN may tell of a child that ends or starts meanwhile, or may not."""
         keys = self.hub.keys
         now, self._left = self._left[:SHARDS_AT_ONCE], self._left[SHARDS_AT_ONCE:]
-        scans = yield Fetch([scan_specs(keys, shard, cursor, CHILDREN_AT_ONCE) for shard, cursor in now])
+        scan = scan_dormant if self.query.status == "dormant" else scan_specs
+        scans = yield Fetch([scan(keys, shard, cursor, CHILDREN_AT_ONCE) for shard, cursor in now])
         wanted: dict[int, dict[str, SpecRecord]] = {}
         going_on: list[tuple[int, str]] = []
         for (shard, _), (cursor, specs) in zip(now, scans, strict=True):
@@ -102,7 +107,10 @@ class Listing:
                 going_on.append((shard, cursor))
         self._left = going_on + self._left
         found: list[ChildStatus] = []
-        if wanted:
+        if self.query.status == "dormant":
+            found = [_dormant(shard, *each) for shard, specs in wanted.items() for each in specs.items()]
+            found = [status for status in found if self.query.takes(status)]
+        elif wanted:
             places = yield Fetch(
                 [each for shard, specs in wanted.items() for each in _places(keys, shard, list(specs))]
                 + read_members(keys)
@@ -185,6 +193,13 @@ def _statuses(
     return found
 
 
+def _dormant(shard: int, child: str, spec: SpecRecord) -> ChildStatus:
+    """A dormant child: it is on no node."""
+    return ChildStatus(
+        child, spec.name, shard, None, "dormant", False, 0, "", dict(spec.metadata), restart=spec.restart
+    )
+
+
 def children(hub: HubContext, query: Query, progress: Progress | None) -> Operation[list[ChildStatus]]:
     """All children that are meant, by id."""
     listing = Listing(hub, query, progress)
@@ -206,7 +221,10 @@ def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
         ]
     )
     if child_id not in specs:
-        raise unknown(hub, child_id)
+        (dormant,) = yield Fetch([read_dormant_specs(hub.keys, shard, [child_id])])
+        if child_id not in dormant:
+            raise unknown(hub, child_id)
+        return _dormant(shard, child_id, dormant[child_id])
     (status,) = _statuses(shard, specs, living(nodes, leases, time), Pauses(paused.values()), *places)
     return status
 
@@ -229,7 +247,10 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
     ]
     owners, (specs, moved, progress, followers, paused, *members) = yield from hub.view.look(ask)
     if child_id not in specs:
-        raise unknown(hub, child_id)
+        (dormant,) = yield Fetch([is_dormant(hub.keys, shard, child_id)])
+        if not dormant:
+            raise unknown(hub, child_id)
+        return Place(child_id, shard, None, 0, 0, pinned=False, dormant=True)
     owner = owner_of(owners, shard, child_id)
     pinned = (shard, child_id) in owners.pins
     wish = wish_of(specs[child_id], moved)
@@ -247,7 +268,7 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
         pinned,
         replicas,
         told_by(progress, specs[child_id].start_id),
-        str(pause or ""),
+        paused=str(pause or ""),
     )
 
 
@@ -263,6 +284,12 @@ def copies_of(owner: Owner, followers: Iterable[Follower], lives: Mapping[str, i
 def owner_of(owners: Owners, shard: int, child_id: str) -> Owner:
     """The owner of a child: its pin's, else its shard's."""
     return owners.pins.get((shard, child_id)) or owners.shards.get(shard, NOBODY)
+
+
+def count_dormant_children(hub: HubContext) -> Operation[int]:
+    """How many dormant children there are."""
+    counts = yield Fetch([count_dormant(hub.keys, shard) for shard in range(hub.config.shards)])
+    return sum(counts)
 
 
 def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, list[Pid]]]:

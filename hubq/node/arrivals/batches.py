@@ -41,6 +41,10 @@ class Batches:
             self._watching = True
             self._background.run(self._watch(), "watching batches")
 
+    def undecided(self, shard: int) -> bool:
+        """Whether children of a shard belong to a batch that is not decided yet, as far as is known here."""
+        return any(at == shard for at, _ in self._undecided)
+
     async def _watch(self) -> None:
         group = self._group
         try:

@@ -23,6 +23,7 @@ from hubq.node.children.pausing import Pausing
 from hubq.node.children.pumps import Pumps
 from hubq.node.copies.protocol import Copies
 from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.due_times import DueTimes
 from hubq.node.held.holding import Holding, HostedChild, Recorder
 from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell
@@ -31,6 +32,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.shared import Shared
 from hubq.node.trials.starts import StartTrials
+from hubq.store.dormant import count_dormant, read_next_expiry
 from hubq.store.owners import Owner, Owners, read_owners
 from hubq.store.pauses import read_pauses_number
 from hubq.store.places import read_pins_epoch, read_shard_owners
@@ -48,7 +50,7 @@ class ShardArrivals:
     def __init__(
         self, group: Group, events: EventLog, register: Register, queue: CommitQueue,
         plan_due: Bell, recorder: Recorder, pumps: Pumps, endings: Endings, trials: StartTrials, copies: Copies, pieces: Pieces,
-        under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, batches: Batches, entrance: Entrance, account: Account,
+        under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, batches: Batches, entrance: Entrance, account: Account, expiries: DueTimes,
         pausing: Pausing,
     ) -> None:  # fmt: skip
         self._group = group
@@ -68,6 +70,7 @@ class ShardArrivals:
         self._batches = batches
         self._entrance = entrance
         self._account = account
+        self._expiries = expiries
         self._pausing = pausing
         self._owners: Shared[Owners] = Shared(self._read_owners)
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
@@ -130,7 +133,7 @@ class ShardArrivals:
     ) -> Coming | None:  # fmt: skip
         group, shard, owner = self._group, holding.shard, holding.owner
         standing = group.standing
-        lines, wishes, pauses, specs, states, parked, watch, marks = await group.redis.run_many(
+        lines, wishes, pauses, specs, states, parked, watch, marks, dormant, expiry_ms = await group.redis.run_many(
             [
                 read_shard_owners(group.keys, [shard]),
                 read_pins_epoch(group.keys),
@@ -140,6 +143,8 @@ class ShardArrivals:
                 read_texts(group.keys.parked(shard)),
                 read_tries(group.keys, shard),
                 read_texts(group.keys.batches(shard)),
+                count_dormant(group.keys, shard),
+                read_next_expiry(group.keys, shard),
             ],
             retry_for=group.config.lease,
         )
@@ -157,6 +162,8 @@ class ShardArrivals:
         standing.learn(shard, owner.token)
         holding.set_apart(apart)
         holding.watched(watch)
+        holding.may_have_dormant(dormant > 0)
+        self._expiries.told(shard, expiry_ms)
         coming = Coming(states, parked, ahead=self._ahead.take_shard(shard), copies=copies, first=first)
         async with its_turn:
             await self._enter_all(holding, specs, coming)

@@ -112,6 +112,11 @@ class Endings:
         self._leave(hosted)
         hosted.holding.detach(hosted.child_id)
 
+    def expired(self, holding: Holding, child: str) -> None:
+        """A dormant child has ended, since nobody has written to it for long."""
+        self._events.add("child_expired", child=child, shard=holding.shard)
+        self._hooks.ended(holding.shard, holding.owner, child)
+
     # -- only here -------------------------------------------------------------------------------------------------
 
     async def dispose(self, hosteds: Iterable[HostedChild], reason: str) -> None:
@@ -126,6 +131,17 @@ class Endings:
                 work.append(self._dispose(hosted, reason))
         if work:
             await asyncio.gather(*work, return_exceptions=True)
+
+    def put_away(self, hosted: HostedChild) -> bool:
+        """A child has gone to rest: take it out of its holding. True: :meth:`dispose_of` has more to do."""
+        hosted.disarm()
+        self._leave(hosted)
+        hosted.holding.detach(hosted.child_id)
+        return self._has_more_to_do(hosted)
+
+    async def dispose_of(self, hosted: HostedChild, reason: str) -> None:
+        """End a child that is not in its holding any more."""
+        await self._dispose(hosted, reason)
 
     def _leave(self, hosted: HostedChild) -> None:
         hosted.drop_queue()

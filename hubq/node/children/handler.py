@@ -21,6 +21,7 @@ from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
 from hubq.node.children.reads import Reads
 from hubq.node.children.retries import Retries
 from hubq.node.held.holding import HostedChild
+from hubq.node.held.idleness import Idleness
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.state import envelope_of, lay_state, take_state, takes_boundaries
 from hubq.node.runtime.raised import Raised, in_short
@@ -61,7 +62,7 @@ class Handler:
     def __init__(
         self, standing: Standing, sizes: Sizes, methods: Finds, threads: Executor, outcomes: Outcomes,
         endings: Endings, failures: Failures, retries: Retries, reads: Reads, kept_replies: KeptReplies,
-        copy_states: LaysState, quiet: set[str],
+        copy_states: LaysState, idleness: Idleness, quiet: set[str],
         ending: asyncio.Event, broken: asyncio.Queue[HostedChild],
     ) -> None:  # fmt: skip
         self.handled = 0
@@ -77,6 +78,7 @@ class Handler:
         self._reads = reads
         self._kept_replies = kept_replies
         self._copy_states = copy_states
+        self._idleness = idleness
         self._quiet = quiet
         self._ending = ending
         self._broken = broken
@@ -111,6 +113,7 @@ class Handler:
             args, kwargs = decode(message.payload)
             set_handling(in_hand)
             if message.header is not None and await self._kept_replies.answered(hosted, in_hand, args, kwargs):
+                self._idleness.touched(hosted, self._standing.redis_now_ms())
                 if hosted.stopping:
                     self._endings.end(hosted)
                 return
@@ -282,6 +285,7 @@ class Handler:
         self, hosted: HostedChild, in_hand: InHand, word: str, text: str, kind: str = "", trace: str = "",
         envelope: bytes | None = None,
     ) -> None:  # fmt: skip
+        self._idleness.touched(hosted, self._standing.redis_now_ms())
         in_hand.failed(word, error_payload(in_hand.message, text, kind, trace), envelope)
         self._outcomes.settle(hosted, in_hand)
 

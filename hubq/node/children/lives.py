@@ -21,6 +21,7 @@ from hubq.node.children.signals import Signals
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
+from hubq.node.held.idleness import Idleness
 from hubq.node.held.register import Register
 from hubq.node.held.state import overrides, restore
 from hubq.node.runtime.background import Background
@@ -46,7 +47,7 @@ class Lives:
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, gate: Gate, register: Register,
         cursors: Cursors, queue: CommitQueue, saver: Saver, signals: Signals, endings: Endings, builder: Builder,
-        parking: Parking, pumps: Pumps, pieces: Pieces, around: Around, pausing: Pausing,
+        parking: Parking, pumps: Pumps, pieces: Pieces, around: Around, idleness: Idleness, pausing: Pausing,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -64,6 +65,7 @@ class Lives:
         self._pumps = pumps
         self._pieces = pieces
         self._around = around
+        self._idleness = idleness
         self._pausing = pausing
         self._held_back: dict[HostedChild, None] = {}  # children whose run() waits for the gate
 
@@ -123,6 +125,7 @@ class Lives:
 
     def began(self, hosted: HostedChild) -> None:
         """A child runs here now; its loop and its messages may begin (once its holding is open)."""
+        self._idleness.began(hosted, self._group.standing.redis_now_ms())
         recorder = hosted.holding.recorder
         if recorder.records:
             recorder.begun(hosted)

@@ -20,6 +20,7 @@ from hubq.node.children.methods import Finds, ended
 from hubq.node.children.outcomes import Outcomes, error_payload
 from hubq.node.children.read_copies import ReadCopies, ReadCopy
 from hubq.node.held.holding import HostedChild
+from hubq.node.held.idleness import Idleness
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.raised import Raised, in_short
 from hubq.node.runtime.sizes import Sizes
@@ -39,7 +40,7 @@ class Reads:
 
     def __init__(
         self, standing: Standing, background: Background, sizes: Sizes, methods: Finds, threads: Executor,
-        outcomes: Outcomes, failures: Failures, may_handle: Callable[[], bool],
+        outcomes: Outcomes, failures: Failures, idleness: Idleness, may_handle: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._standing = standing
         self._background = background
@@ -48,6 +49,7 @@ class Reads:
         self._threads = threads
         self._outcomes = outcomes
         self._failures = failures
+        self._idleness = idleness
         self._may_handle = may_handle
         self._copies = ReadCopies(sizes)
         self._running: dict[tuple[HostedChild, bytes], tuple[Message, asyncio.Task[Any]]] = {}
@@ -57,7 +59,7 @@ class Reads:
         holding = hosted.holding
         if (
             hosted.life is not Life.RUNNING or not holding.open or holding.watch is not None or not self._may_handle()
-            or hosted.child_id in holding.departing or len(self._running) >= MOST_READS
+            or hosted.child_id in holding.departing or hosted.rests or len(self._running) >= MOST_READS
         ):  # fmt: skip
             return False
         place = hosted, message.entry
@@ -68,6 +70,10 @@ class Reads:
             self._running[place] = message, task
             task.add_done_callback(lambda _: self._running.pop(place, None))
         return True
+
+    def forget(self, hosted: HostedChild) -> None:
+        """The child has left: its copy is not needed."""
+        self._copies.drop(hosted)
 
     def cancel(self, hosted: HostedChild, message_id: str, caller: str) -> bool:
         """End a read that is running. False: there is no such, or it is just moving."""
@@ -82,6 +88,7 @@ class Reads:
     async def run(self, hosted: HostedChild, message: Message, beside: bool = False) -> None:
         """Run a read, and answer it. ``beside``: the child does not wait for it, and may move meanwhile."""
         set_handling(Doing(hosted.child_id, hosted.record.name, message.method, message.id))
+        self._idleness.touched(hosted, self._standing.redis_now_ms())
         word, payload = await self._outcome(hosted, message)
         await self._settle(hosted, message, word, payload, beside)
 

@@ -8,7 +8,7 @@ from inspect import isawaitable
 
 from hubq.config import Config
 from hubq.core.lifecycle import Life
-from hubq.errors import HubqError, StateNotSavable
+from hubq.errors import HubqError, OutsideHandler, StateNotSavable
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.shapes import check_comes_back
@@ -54,8 +54,19 @@ class Saver:
             return  # inside a handler: the commit that ends its message holds everything
         if hosted.life is not Life.STARTING:  # on_start may commit, too
             await hosted.at_boundary()
+        await self._not_at_rest(hosted)
         self.save(hosted)
         await self.committed(hosted.holding)
+
+    async def _not_at_rest(self, hosted: HostedChild) -> None:
+        """A task of a child may ask for a commit while the child goes to rest."""
+        while hosted.rests and hosted.life is Life.RUNNING:
+            await asyncio.shield(hosted.changed())
+        if hosted.rests:
+            raise OutsideHandler(
+                f"child {hosted.child_id!r} has gone to rest: what a task of it changes now is not saved. End such tasks in on_stop(), or "
+                "have their changes made by messages"
+            )
 
     def save(self, hosted: HostedChild) -> None:
         """Put the child's state, and the messages that it holds, into the next commit. Call at a boundary."""
@@ -102,7 +113,7 @@ class Saver:
         await hosted.at_boundary()
         if hosted.holding.gone or hosted.life is not Life.RUNNING:
             return
-        if not hosted.holding.frozen:
+        if not hosted.holding.frozen and not hosted.rests:
             self.save(hosted)
         elif hosted.save_timer is None:
             self._arm(hosted)  # it is about to move, and may stay after all

@@ -98,6 +98,16 @@ class Committer:
             self._number += 1
             effects.number(self._group.node_name, self._group.standing.incarnation, self._number)
 
+    async def void_unanswered(self, holding: Holding) -> bool:
+        """A script under the token of this holding was sent and not answered: see that it cannot arrive late. False: the holding is
+        being given away, or is gone; its token passes, and with that the script is void, too.
+        """
+        async with self._lock:
+            if not holding.open or holding.frozen:
+                return False
+            await self.renew([holding])
+            return not holding.gone
+
     async def renew(self, holdings: Sequence[Holding]) -> None:
         """Make a commit void that was sent and not answered: it could arrive late, and undo later commits.
 

@@ -1,4 +1,4 @@
-"""Why a child handles no message for now, though it runs: its first one waits for another try, or it is paused."""
+"""Why a child handles no message for now, though it runs: its first one waits for another try, it is paused, or it goes to rest."""
 
 from __future__ import annotations
 
@@ -27,3 +27,7 @@ class HeldBack(NamedTuple):
 
     another_try: AnotherTry | None = None
     paused: str = ""
+
+
+#: It goes to rest, or has gone (docs/dormant.md).
+RESTS = HeldBack()

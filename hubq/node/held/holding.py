@@ -17,7 +17,7 @@ from hubq.core.outgoing import Target
 from hubq.core.phase import Phase
 from hubq.core.reminders import Reminder, Times
 from hubq.node.held.changing import first_of
-from hubq.node.held.held_back import AnotherTry, HeldBack, Tried
+from hubq.node.held.held_back import RESTS, AnotherTry, HeldBack, Tried
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
 from hubq.node.held.phased import Phased
@@ -254,11 +254,26 @@ class HostedChild(KeptState):
 
     def pause(self, what: str) -> bool:
         """It begins no further message, since this is paused. With an empty ``what`` it may go on. False: so it was before."""
-        if what == self.paused:
+        if what == self.paused or self.rests:  # (one that rests is shown the pauses again if it stays active)
             return False
         another_try = None if self.held_back is None else self.held_back.another_try
         self.held_back = HeldBack(another_try, what) if what or another_try is not None else None
         return True
+
+    def rest(self) -> None:
+        """It goes to rest: no message of it is handled. (It runs, and has nothing in hand.)"""
+        self.held_back = RESTS
+
+    def stay_active(self) -> None:
+        """It does not rest, after all."""
+        if self.held_back is RESTS:
+            self.held_back = None
+            self.tell()
+
+    @property
+    def rests(self) -> bool:
+        """Whether it goes to rest, or has gone."""
+        return self.held_back is RESTS
 
     def counts_try(self, entry: bytes) -> Tried:
         """This message was tried once more. The answer: how often by now."""
@@ -395,6 +410,8 @@ class Holding(Phased):
         """Children that have told their progress."""
         self.straggles = False
         """A pin that returns to its shard as soon as it can."""
+        self.has_dormant = True
+        """Children of the shard may be dormant. False: none is, for certain (only its owner puts children to rest)."""
         self.active = True
         """Its children are the active copies (``hubq.strategies.redundancy``)."""
         self.watch = watch
@@ -492,6 +509,14 @@ class Holding(Phased):
     def can_build(self, child: str) -> None:
         """It need not be offered any more."""
         self.unbuilt.pop(child, None)
+
+    def may_have_dormant(self, there_are: bool) -> None:
+        """Whether children of the shard are dormant, as far as is known."""
+        self.has_dormant = there_are
+
+    def forget_replays(self, child: str) -> None:
+        """No message of this child is left that another node may have answered."""
+        self.replays.pop(child, None)
 
     def condemn(self, child: str) -> None:
         """Its start took nodes down: it is parked until somebody replays its dead letter."""

@@ -11,8 +11,9 @@ from hubq.node.children.outcomes import Outcomes, error_payload
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
 from hubq.node.held.cursors import Cursors
+from hubq.node.held.due_times import DueTimes
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.reminder_times import ReminderTimes
+from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import Starts
 from hubq.store.mailbox import MALFORMED, Message
@@ -31,7 +32,8 @@ class Delivery:
         outcomes: Outcomes,
         endings: Endings,
         reads: Reads,
-        times: ReminderTimes,
+        times: DueTimes,
+        strangers: Strangers,
     ) -> None:
         self._queue_limit = config.queue_limit
         self._queue_bytes = config.queue_bytes
@@ -43,6 +45,7 @@ class Delivery:
         self._endings = endings
         self._reads = reads
         self._times = times
+        self._strangers = strangers
 
     def deliver(self, holding: Holding, message: Message) -> None:
         """Queue it for its child if the child is here and has room."""
@@ -76,12 +79,14 @@ class Delivery:
         self._pumps.offer(hosted, message)
 
     def _for_nobody(self, holding: Holding, message: Message) -> None:
-        """A message of which no child is here: for the owner of the shard itself, or for nobody."""
+        """A message of which no child is here: for the owner of the shard itself, for a dormant child, or for nobody."""
         if message.kind == "remind":
             self._times.told(holding.shard, message.deadline)
             self._outcomes.noted(holding, message)
         elif message.kind == MALFORMED:
             self._burials.bury(holding, message, message.method)
+        elif holding.has_dormant:
+            self._strangers.add(holding, message)
         else:
             self._outcomes.refuse_unknown(holding, message)
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from hubq.core.malformed import Malformed
 from hubq.errors import RedisRefused, RedisUnavailable
+from hubq.node.held.due_times import DueTimes
 from hubq.node.held.register import Register
-from hubq.node.held.reminder_times import ReminderTimes
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.tasks import end_tasks
@@ -35,7 +35,7 @@ LONGEST_SLEEP = 60.0
 class Reminding:
     """One loop for all shards of the node. It sleeps until the next reminder is due."""
 
-    def __init__(self, group: Group, register: Register, times: ReminderTimes, reports: MalformedReports) -> None:
+    def __init__(self, group: Group, register: Register, times: DueTimes, reports: MalformedReports) -> None:
         self.fired = 0
         self._group = group
         self._register = register

@@ -86,8 +86,8 @@ def _still_waited(hosted: HostedChild, message: Message, before: int) -> str:
     behind = before + hosted.busy
     held_back, tried = hosted.held_back, hosted.tried
     if tried is not None and tried.entry == message.entry:
-        another_try = held_back.another_try if held_back is not None else None
-        last = f" ({another_try.error})" if another_try is not None else ""
+        waits = held_back.another_try if held_back is not None else None
+        last = f" ({waits.error})" if waits is not None else ""
         return f"it was tried {tried.times} times, undone each time{last}, and waited for another try"
     if hosted.paused:
         return f"it still waited: {hosted.paused}"

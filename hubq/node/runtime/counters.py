@@ -40,6 +40,7 @@ class Counters:
     __slots__ = (
         "blocked_for",
         "commit_seconds",
+        "expired",
         "failures",
         "handler_seconds",
         "leases_lost",
@@ -48,9 +49,11 @@ class Counters:
         "moved_in",
         "moved_out",
         "pauses",
+        "rested",
         "retries",
         "sampled",
         "taken_over",
+        "woken",
     )
 
     def __init__(self) -> None:
@@ -63,6 +66,9 @@ class Counters:
         self.loops_blocked = 0  # times that the event loop stood still for longer than a second
         self.blocked_for = 0.0  # for how long it stands still right now, seconds
         self.malformed = 0  # things that could not be read
+        self.rested = 0  # children that have gone to rest here, were woken here, have expired
+        self.woken = 0
+        self.expired = 0
         self.pauses = Seconds()  # of each child that came here, from closing there to opening here
         self.commit_seconds = Seconds()
         self.handler_seconds = Seconds()  # counted only in a node that was told to measure
@@ -95,6 +101,18 @@ class Counters:
     def was_malformed(self) -> None:
         """Something could not be read."""
         self.malformed += 1
+
+    def went_to_rest(self) -> None:
+        """A child is dormant now."""
+        self.rested += 1
+
+    def woke(self) -> None:
+        """A dormant child is active again."""
+        self.woken += 1
+
+    def have_expired(self, times: int) -> None:
+        """So many dormant children have ended, since they had no message for long."""
+        self.expired += times
 
     def paused(self, seconds: float, times: int = 1) -> None:
         """So many children (``times``) came here, each after a pause of so many seconds."""

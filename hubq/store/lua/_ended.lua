@@ -2,23 +2,12 @@
 -- Takes from keys[k] on, if there are such: pins, pins epoch, stragglers, pauses, reminders due, what, names, then the feed of each child
 -- Reads from args[i] on: n, then n times: child, start id ('': its spec is malformed)
 -- feeds: those of the children that have ended. They end when all that the children say is written.
--- include: _reminders
-local function drop_reminders(r, child)
-  if redis.call('EXISTS', r.names) == 0 then return end
-  repeat
-    -- (\11 is the next character after \n.)
-    local some = redis.call('ZRANGEBYLEX', r.names, '[' .. child .. '\n', '(' .. child .. '\11', 'LIMIT', 0, 1000)
-    if #some > 0 then
-      redis.call('ZREM', r.due, unpack(some))
-      redis.call('HDEL', r.what, unpack(some))
-      redis.call('ZREM', r.names, unpack(some))
-    end
-  until #some < 1000
-end
+-- include: _drop_reminders
+-- include: _end_pause
 local function end_children(keys, k, args, i, children, msk, parked)
   local n, feeds = tonumber(args[i]), {}
   if n == 0 then return i + 1, k, feeds end
-  local pins, pins_epoch, stragglers, reminders = keys[k], keys[k + 1], keys[k + 2], reminders_of(keys, k + 4)
+  local pins, pins_epoch, stragglers, reminders = keys[k], keys[k + 1], keys[k + 2], {due = keys[k + 4], what = keys[k + 5], names = keys[k + 6]}
   for j = 1, n do
     local child, start_id = args[i + 2 * j - 1], args[i + 2 * j]
     local spec = redis.call('HGET', children, child)
@@ -29,10 +18,7 @@ local function end_children(keys, k, args, i, children, msk, parked)
       redis.call('HDEL', parked, child)
       if redis.call('HDEL', pins, child) == 1 then redis.call('INCR', pins_epoch) end
       redis.call('HDEL', stragglers, child)
-      if redis.call('HDEL', keys[k + 3], 'child ' .. child) == 1 then -- its pause (set_pause)
-        redis.call('HINCRBY', keys[k + 3], '#', 1)
-        if redis.call('HLEN', keys[k + 3]) == 1 then redis.call('PEXPIRE', keys[k + 3], 3600000) end
-      end
+      end_pause(keys[k + 3], child)
       drop_reminders(reminders, child)
       feeds[#feeds + 1] = keys[k + 6 + j]
     end

@@ -2,16 +2,7 @@
 -- the number of the entry, one more than that of the entry before. An entry is an event (topic, data), or the end ('end', '1').
 -- put_published(keys, k, args, i, last): what children of this shard publish. -> false (nothing is held)
 --   keys[k] on: the feed of each child; args[i] to args[last]: per child: entries kept, how many events, then topic, data of each
--- end_feeds(feeds): the children of these have ended (see _ended).
--- include: _time
-local function last_of(feed)
-  local entry = redis.call('XREVRANGE', feed, '+', '-', 'COUNT', 1)[1]
-  if not entry then return 0, 0, false end
-  local ms, number = string.match(entry[1], '^(%d+)-(%d+)$')
-  if #ms <= 15 and #number <= 15 then return tonumber(ms), tonumber(number), entry[2][1] == 'end' end
-  redis.call('DEL', feed) -- nothing could be put behind such an id, which hubq has not written
-  return 0, 0, false
-end
+-- include: _end_feeds
 local function put_published(keys, k, args, i, last)
   while i <= last do
     local ms, number, ended = last_of(keys[k])
@@ -25,13 +16,4 @@ local function put_published(keys, k, args, i, last)
     i, k = final + 2, k + 1
   end
   return false
-end
-local function end_feeds(feeds)
-  for _, feed in ipairs(feeds) do
-    local ms, number, ended = last_of(feed)
-    if number > 0 and not ended then
-      redis.call('XADD', feed, integer(math.max(ms, now_ms())) .. '-' .. integer(number + 1), 'end', '1')
-      redis.call('PEXPIRE', feed, 3600000)
-    end
-  end
 end

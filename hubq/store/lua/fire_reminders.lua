@@ -1,5 +1,5 @@
 -- Moves reminders that are due into the mailbox of their shard. Asked by the shard's owner; done twice, it does nothing more.
--- KEYS: owners, reminders due, what, names, mailbox, children, backlog, pauses
+-- KEYS: owners, reminders due, what, names, mailbox, children, backlog, dormant (only looked up), pauses
 -- ARGV: shard, line of its owner, most reminders, max backlog, ms after which one with a full mailbox is tried again,
 --       ms after which a tick is late for "skip", longest ms after which one of a paused child is looked at again
 -- Returns: {"fenced"} | {"ok", now ms, when the next one is due ('' = there is none), how many messages were written, then the
@@ -9,7 +9,10 @@
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 local r, now, fired, malformed = reminders_of(KEYS, 2), now_ms(), 0, {}
 local limit, again, grace = tonumber(ARGV[4]), integer(now + tonumber(ARGV[5])), tonumber(ARGV[6])
-local mailbox, children, backlog = KEYS[5], KEYS[6], KEYS[7]
+local mailbox, backlog = KEYS[5], KEYS[7]
+local function is_there(child)
+  return redis.call('HEXISTS', KEYS[6], child) == 1 or redis.call('HEXISTS', KEYS[8], child) == 1
+end
 -- fire(due, every, late) -> whether a message is written, when it is due next (nil: it is gone). hubq/core/reminders.py.
 local function fire(due, every, late)
   if every == 0 then return late ~= 'skip' or now - due <= grace end
@@ -18,10 +21,11 @@ local function fire(due, every, late)
   return late ~= 'skip' or now - last <= grace, last + every
 end
 -- A child may be paused with the hub, with its class, or alone (hubq/core/pauses.py).
-local pauses = redis.call('EXISTS', KEYS[8]) == 1 and KEYS[8]
+local pauses = redis.call('EXISTS', KEYS[9]) == 1 and KEYS[9]
 local function paused(child)
   if redis.call('HEXISTS', pauses, 'hub') == 1 or redis.call('HEXISTS', pauses, 'child ' .. child) == 1 then return true end
-  local class = string.match(redis.call('HGET', children, child) or '', '^{"name":"([^"]*)"')
+  local class = string.match(redis.call('HGET', KEYS[6], child) or '', '^{"name":"([^"]*)"')
+    or string.match(redis.call('HGET', KEYS[8], child) or '', '^%d+ {"name":"([^"]*)"')
   return class ~= nil and redis.call('HEXISTS', pauses, 'class ' .. class) == 1
 end
 local function move(child, name, due, every, late, method, payload)
@@ -54,7 +58,7 @@ for _, member in ipairs(due) do
   local child, name = string.match(member, '^([^\n]+)\n(.+)$')
   local at, every, late, method, payload =
     string.match(redis.call('HGET', r.what, member) or '', '^(%d+) (%d+) (%a+) ([^\n]*)\n(.*)$')
-  if child and at and #at < 16 and #every < 16 and redis.call('HEXISTS', children, child) == 1 then
+  if child and at and #at < 16 and #every < 16 and is_there(child) then
     move(child, name, at, every, late, method, payload)
   else
     redis.call('ZREM', r.due, member)

@@ -1,8 +1,10 @@
 -- Writes down where a child is wanted, or (with an empty line) that it has no wish any more.
--- KEYS: children of its shard, pins, pins epoch, nodes, events, stragglers
+-- KEYS: children of its shard, pins, pins epoch, nodes, events, stragglers, dormant children of its shard (only looked up)
 -- ARGV: child, shard, node, line of the wish, kept events
--- Returns: "ok" | "unknown" | "no_node" | "draining"
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 'unknown' end
+-- Returns: "ok" | "unknown" | "dormant" | "no_node" | "draining"
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+  return redis.call('HEXISTS', KEYS[7], ARGV[1]) == 1 and 'dormant' or 'unknown'
+end
 if ARGV[4] ~= '' then
   local info = redis.call('HGET', KEYS[4], ARGV[3])
   if not info then return 'no_node' end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,15 @@ from hubq.store.command import plain, run_script, text
 from hubq.store.connection import SyncRedis
 from hubq.store.control import send_control
 from hubq.store.dead_letters import NewLetter, read_dead, replay_dead
-from hubq.store.dormant import Expired, Resting, expire_children, rest_children, wake_children
+from hubq.store.dormant import (
+    Expired,
+    Resting,
+    expire_children,
+    read_expiring,
+    read_next_expiry,
+    rest_children,
+    wake_children,
+)
 from hubq.store.effects import Effects, Numbered
 from hubq.store.feeds import Published
 from hubq.store.keeps import KeptReply
@@ -340,6 +349,8 @@ def drive_want_place(world: World) -> None:
     world.start(0, "c")
     for wish in (Wish("a", "moved"), None):
         assert world.run(want_place(world.keys, 0, "c", wish, 1000)) == "ok"
+    asleep(world, "d")
+    assert world.run(want_place(world.keys, 0, "d", Wish("a", "moved"), 1000)) == "dormant"
 
 
 @drive
@@ -387,6 +398,7 @@ def asleep(world: World, *children: str, expires: int = 0) -> None:
 @drive
 def drive_rest_children(world: World) -> None:
     asleep(world, "c", "d", expires=17)
+    assert world.run(set_pause(world.keys, 0, Pause("child", "c"), True, 1000)).word == "ok"
     assert world.raw("ZSCORE", world.keys.expiring(0), "c") == b"17"
 
 
@@ -402,7 +414,21 @@ def drive_wake_children(world: World) -> None:
 def drive_expire_children(world: World) -> None:
     asleep(world, "c", "d", expires=17)
     world.raw("HSET", world.keys.backlog(0), "d", 1)
-    assert world.run(expire_children(world.keys, 0, world.owner)) == Expired(("c",), None)
+    assert world.remind(0, "c", "x", 500) == "ok"
+    world.raw("XADD", world.keys.feed(0, "c"), "1-1", "topic", "t", "data", "d")
+    world.raw("HSET", world.keys.pins, "c", "b moved")
+    assert world.run(read_next_expiry(world.keys, 0)) == 17 and world.run(read_expiring(world.keys, 0, 16)) == []
+    children = world.run(read_expiring(world.keys, 0, 17))
+    assert children == ["c", "d"]
+    assert world.run(expire_children(world.keys, 0, world.owner, [*children, "none"])) == Expired(("c",), None)
+    asleep(world, "e", expires=17)
+    world.raw(
+        "XADD", world.keys.feed(0, "e"), "9999999999999999-1", "topic", "t", "data", "d"
+    )  # hubq has not written that
+    assert world.run(expire_children(world.keys, 0, world.owner, ["e"])) == Expired(("e",), None)
+    assert world.raw("EXISTS", world.keys.pins, *world.keys.reminder_keys(0)) == 0
+    assert world.raw("XLEN", world.keys.feed(0, "c")) == 2, "its readers are told that it has ended"
+    assert world.run(read_next_expiry(world.keys, 0)) == math.inf
 
 
 @drive
@@ -412,6 +438,8 @@ def drive_send_reminders(world: World) -> None:
     assert [world.remind(0, "c", name, 0, "cancel") for name in ("x", "z")] == ["ok", "gone"]
     assert world.remind(0, "c", "p", 1, "at").startswith("past ")
     assert world.remind(0, "none", "x", 500) == "unknown"
+    asleep(world, "sleepy")
+    assert world.remind(0, "sleepy", "x", 500) == "ok"
 
 
 @drive
@@ -429,6 +457,10 @@ def drive_fire_reminders(world: World) -> None:
     assert firing is not None and (firing.fired, len(firing.malformed)) == (2, 1)
     assert firing.now_ms < firing.next_ms <= firing.now_ms + 1_000
     assert world.run(fire_reminders(world.keys, 0, Owner("b", 1, 1), 9)) is None
+    asleep(world, "sleepy")
+    assert world.remind(0, "sleepy", "x", 0) == "ok"
+    firing = world.run(fire_reminders(world.keys, 0, world.owner, 9))
+    assert (firing.fired, firing.malformed) == (1, ()), "a dormant child is woken"
 
 
 @drive
@@ -581,3 +613,5 @@ def drive_intervene(world: World) -> None:
     assert world.raw("XLEN", world.keys.control("a")) == 1
     assert world.start(3, "d") == ["ok"]
     assert world.run(intervene(world.keys, 3, "d", "s", "i2", "kill", "")) == "-"
+    asleep(world, "e")
+    assert world.run(intervene(world.keys, 0, "e", "s", "i3", "kill", "")) == "~"

@@ -37,7 +37,7 @@ ONLY_READ = {
     "send_messages": {"partitioned"},
     "start_children": {"partitioned"},
     "withdraw_call": {"owners", "epoch"},
-    "intervene": {"owners", "shard:0:children", "shard:3:children"},
+    "intervene": {"owners", "shard:0:children", "shard:3:children", "shard:0:dormant"},
 }
 _CALL = re.compile(r"redis\.call\('(\w+)'")
 

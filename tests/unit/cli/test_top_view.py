@@ -6,9 +6,12 @@ import dataclasses
 
 from msgspec.structs import replace
 
-from hubq.cli.top_view import Order, View, plain
-from hubq.client.operations.inspection import Event
+from hubq.cli.child_view import ChildSeen, child_text
+from hubq.cli.top_view import COLUMNS, Order, View, plain
+from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.operations.overview import Glance, NodeGlance, rates
+from hubq.client.results import ChildStatus
+from hubq.store.codec import encode
 from hubq.store.vitals import Blocked, Vitals
 
 IDLE = Vitals(incarnation=1, at=100.0, ready=True, children=10, shards=32, memory=50 * 2**20)
@@ -149,7 +152,7 @@ def test_the_leader_of_the_load_balancer_is_marked() -> None:
 def test_everything_fits_into_80_columns() -> None:
     accounts = replace(IDLE, at=102.0, handled=10**7, children=1_000_000, queued=10**6, busiest={"room-1": 12345.0})
     text = plain(
-        view(glance(**{"worker-1": node("worker-1")}), glance(102.0, **{"worker-1": node("worker-1", accounts)}))
+        view(glance(**{"worker-1": node("worker-1")}), glance(102.0, **{"worker-1": node("worker-1", accounts)})), 80
     )
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "12,345/s  room-1  (worker-1)" in text
@@ -158,3 +161,30 @@ def test_everything_fits_into_80_columns() -> None:
 
 def test_a_hub_without_workers() -> None:
     assert "0 nodes" in plain(view(glance()))
+
+
+def test_a_wide_terminal_has_all_columns_and_a_narrow_one_those_that_matter() -> None:
+    later = replace(IDLE, at=102.0, handled=400, failed=5, parked=3, mailboxes={"1": 50})
+    seen = view(glance(a=node("a")), glance(102.0, a=node("a", later)))
+    columns, rows = seen.table(200)
+    assert columns == list(COLUMNS)
+    row = dict(zip(columns, (cell.plain for cell in rows["a"]), strict=True))
+    assert (row["failed/s"], row["wait"], row["parked"], row["backlog"]) == ("2.5", "250ms", "3", "50")
+    narrow, _ = seen.table(60)
+    assert "backlog" in narrow and "queue" not in narrow and "memory" not in narrow
+
+
+def test_a_child_is_shown_with_all_that_redis_has_of_it() -> None:
+    status = ChildStatus(
+        "room-1", "Room", 6, "b", "running", False, 4, "", {"tag": "vip"}, 2, 2, "permanent", "", "", (), ()
+    )
+    waiting = Waiting("1-0", "room-1", "call", "post", 2.0, None, "", 10)
+    state = SavedState("room-1", 6, "attributes", "1-0", 20, 1.0, encode({"topic": "redis", "posts": [1, 2]}))
+    event = Event("1-0", 1.0, "child_migrated", {"child": "room-1", "node": "b"})
+    seen = ChildSeen(status, Mailbox(6, 4, {}, 2.0, (waiting,)), state, [], "busy with post for 41 s", [event])
+    text = child_text(seen).plain
+    for said in (
+        "room-1  Room  running  on b, shard 6, 4 messages wait", "busy with post for 41 s", "1-0  2.0s old  call post",
+        "topic = 'redis'", "posts = [1, 2]", "reminders: none", "child_migrated node=b",
+    ):  # fmt: skip
+        assert said in text, text

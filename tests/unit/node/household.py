@@ -39,6 +39,7 @@ from hubq.node.children.signals import Signals
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.idleness import Idleness
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
@@ -130,21 +131,22 @@ class Household:
         self.builder = Builder(self.services, self.classes, self.hooks)
         self.parking = Parking(self.services, events, self.gathered, self.queue, self.quiet)
         methods = methods or Methods()
+        self.idleness = Idleness(bounded=False)
         self.reads = Reads(
             self.standing, self.background, Sizes(config), methods, self.threads, self.outcomes, self.failures,
-            self.gate.may_handle,
+            self.idleness, self.gate.may_handle,
         )  # fmt: skip
         self.handler = Handler(
             self.standing, Sizes(config), methods, self.threads, self.outcomes, self.endings, self.failures,
             Retries(self.standing, self.counters, waiting, lambda: 0.5), self.reads, KeptReplies(self.group, self.outcomes),
-            self.copy_states, self.quiet, self.ending, broken,
+            self.copy_states, self.idleness, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
         self.pausing = Pausing(self.group, self.register, self.pumps)
         self.lives = Lives(
             self.group, self.background, events, self.hooks, self.gate, self.register, self.cursors, self.queue,
             self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
-            Around("t", "a", Layers()), self.pausing,
+            Around("t", "a", Layers()), self.idleness, self.pausing,
         )  # fmt: skip
         self.mending = Mending(self.background, self.lives, broken)
         self.retrying = Retrying(self.pumps, waiting)

@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from hubq.core.lifecycle import LifeEvent
+from hubq.node.held.due_times import DueTimes
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.reminder_times import ReminderTimes
+from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.delivery import Delivery
 from hubq.store.mailbox import Message
 from tests.unit.node.fakes import a_holding
@@ -48,8 +49,11 @@ class Delivering(Stage):
         super().__init__(queue_limit=2, queue_bytes=1000)
         self.told = Told()
         told = cast(Any, self.told)
-        self.times = ReminderTimes()
-        self.delivery = Delivery(self.group.config, self.cursors, told, told, told, told, told, told, self.times)
+        self.times = DueTimes()
+        self.strangers = Strangers(limit=2)
+        self.delivery = Delivery(
+            self.group.config, self.cursors, told, told, told, told, told, told, self.times, self.strangers
+        )
         self.room = self.child("room-1")
 
     def deliver(
@@ -66,10 +70,20 @@ def test_a_message_goes_to_its_child() -> None:
     assert stage.told.got == [("offered", "room-1")] and not stage.shard.behind
 
 
-def test_a_message_for_nobody_goes_back_to_its_sender() -> None:
+def test_messages_for_a_child_that_is_not_here_are_kept_until_it_is_known_whether_it_is_dormant() -> None:
     stage = Delivering()
-    stage.deliver(child="ghost")
-    assert stage.told.got == [("unknown", "ghost")]
+    stage.shard.may_have_dormant(False)
+    stage.deliver(child="ghost", entry="4-0")
+    assert stage.told.got == [("unknown", "ghost")], "none is dormant: its child has ended"
+    stage.told.got.clear()
+    stage.shard.may_have_dormant(True)
+    for entry in ("5-0", "6-0", "7-0"):
+        stage.deliver(child="ghost", entry=entry)
+    assert stage.told.got == [] and stage.strangers.wanted(stage.shard, 9) == ["ghost"]
+    stranger = stage.strangers.take(stage.shard, "ghost")
+    assert [message.entry for message in stranger.messages] == [b"5-0", b"6-0"]
+    assert stranger.left == b"6-0", "the third one is left in the mailbox"
+    assert stage.strangers.holdings() == []
 
 
 @pytest.mark.parametrize("where", ["apart", "behind"])

@@ -9,8 +9,8 @@ from typing import Any, cast
 from hubq.core.malformed import Malformed
 from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.held.cursors import Cursors
+from hubq.node.held.due_times import DueTimes
 from hubq.node.held.register import Register
-from hubq.node.held.reminder_times import ReminderTimes
 from hubq.node.mailbox.reminding import Reminding
 from hubq.store.command import Command
 from hubq.store.reminders import Firing
@@ -31,7 +31,7 @@ class Bench:
         self.reported: list[Malformed] = []
         self.clock = Clock()
         self.group = a_group(cast(Any, self), self.clock)
-        self.times = ReminderTimes()
+        self.times = DueTimes()
         self.register = Register(Cursors(), self.times)
         for shard in (0, 1):
             self.register.hold(a_holding(shard))
@@ -113,7 +113,7 @@ def test_a_redis_that_is_away_is_asked_again() -> None:
 
 def test_what_is_told_while_redis_is_asked_is_not_forgotten() -> None:
     """The answer may be older than the reminder that was set."""
-    times = ReminderTimes()
+    times = DueTimes()
     times.told(3, 1_000)
     times.asked(3)
     times.told(3, 5_000)

@@ -1,4 +1,4 @@
-"""When the next reminder of each shard is due: arrivals and entries of mailboxes set it, those who fire wait for it."""
+"""When the next thing of each shard is due, a reminder for example: arrivals and others set it, those who see to it wait for it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from hubq.node.runtime.bell import Bell
 from hubq.store.saying import Saying
 
 
-class ReminderTimes:
-    """Shard -> when its next reminder is due, ms of Redis TIME; and the shards of which that is not known yet.
+class DueTimes:
+    """Shard -> when its next thing of one kind is due, ms of Redis TIME; and the shards of which that is not known yet.
 
-    >>> times = ReminderTimes()
+    >>> times = DueTimes()
     >>> times.told(3, 9000); times.told(3, 7000); times.told(3, 8000)
     >>> times.next_ms(), times.due(6999), times.due(7000)
     (7000, [], [3])
@@ -23,16 +23,16 @@ class ReminderTimes:
         self._bell = Bell()
 
     def arrived(self, shard: int) -> None:
-        """The shard is here: look when its next reminder is due."""
+        """The shard is here: look when its next thing is due."""
         self._unknown[shard] = None
         self._bell.ring()
 
     def committed(self, shard: int, said: Sequence[Saying], held: bool) -> None:
-        """Nothing: the script that sets a reminder tells whoever reads the mailbox, if it is due before all others."""
+        """Nothing: those who set a time tell it. (The script that sets a reminder tells whoever reads the mailbox.)"""
 
     def told(self, shard: int, due_ms: float) -> None:
-        """A reminder of this shard is due at this time; another one may be due before."""
-        if due_ms < self._due.get(shard, float("inf")):
+        """A thing of this shard is due at this time; another one may be due before."""
+        if due_ms != float("inf") and due_ms < self._due.get(shard, float("inf")):
             self._due[shard] = due_ms
             self._bell.ring()
 

@@ -1,0 +1,605 @@
+"""Dormant children: they rest, wake and expire, and nothing is lost (docs/dormant.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from hubq import AlreadyStarted, CallFailed, Child, ChildSpec, HubqError, UnknownChild, read
+from hubq.store.command import plain
+from hubq.store.scripts import SCRIPTS
+from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere
+from hubq.testing.probe import probe
+
+IDLE = 0.05
+
+
+class Sleepy(LedgerChild):
+    idle_after = IDLE
+    activate = True
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__()
+        self.name = name
+
+    async def hello(self) -> str:
+        return f"hi {self.name}"
+
+    @read
+    async def name_now(self) -> str:
+        return self.name
+
+    async def later(self) -> None:
+        self.remind("tick", "clock", 1, call=Sleepy.record, after=0.4)
+
+    async def wait(self) -> None:
+        await MOMENTS.may_go.wait()
+
+    async def fail(self) -> None:
+        raise ValueError("no")
+
+
+STOPPED: list[str] = []
+
+
+class Moments:
+    """What children of one test say, and wait for."""
+
+    def __init__(self) -> None:
+        self.taking, self.saying, self.may_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+
+MOMENTS = Moments()
+
+
+@pytest.fixture(autouse=True)
+def moments() -> None:
+    global MOMENTS
+    MOMENTS = Moments()
+    STOPPED.clear()
+
+
+class Stopping(Sleepy):
+    async def on_stop(self, reason: str) -> None:
+        STOPPED.append(f"{self.child_id} {reason}")
+
+    async def end(self) -> None:
+        self.stop()
+
+
+class Slow(Sleepy):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    async def handed_over(self) -> list[int]:
+        return self.seen
+
+    async def prepare_handover_state(self) -> Any:  # type: ignore[override]
+        MOMENTS.taking.set()
+        await MOMENTS.may_go.wait()
+        return [self.applied, self.seen]
+
+    def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
+        applied, seen = handed
+        return {"applied": applied, "seen": [*seen, len(applied["x"])]}
+
+
+class Goodbye(Sleepy):
+    async def on_stop(self, reason: str) -> None:
+        MOMENTS.saying.set()
+        await MOMENTS.may_go.wait()
+
+
+class Brief(LedgerChild):
+    expire_after = 0.15
+
+    async def lasting(self) -> None:
+        self.remind("tick", "clock", 1, call=Brief.record, after=3600)
+        self.publish("topic", 1)
+
+
+class Patient(Sleepy):
+    idle_after = 0.3
+
+
+class Handed(Sleepy):
+    durability = "handover"
+
+
+class Spoilt(LedgerChild):
+    idle_after = IDLE
+    durability = "handover"
+    on_error = "keep"
+
+    async def spoil(self) -> None:
+        self.lock = threading.Lock()
+
+
+class Interval(Sleepy):
+    durability = "interval"
+    save_every = 60.0
+
+
+class Teller(Child):
+    async def tell(self, child: str, number: int) -> None:
+        self.ref(Sleepy, child).cast(Sleepy.record, "teller", number)
+
+
+async def raw(cluster: Cluster, *args: Any) -> Any:
+    """The answer of Redis to a command."""
+    node = next(iter(cluster.nodes.values()))
+    return await probe(node).connection.run(plain(*args, read=lambda answer: answer))
+
+
+async def is_dormant(cluster: Cluster, name: str) -> bool:
+    hub = cluster.hub
+    return bool(await raw(cluster, "HEXISTS", hub.keys.dormant(hub.driver.context.shard_of(name)), name))
+
+
+async def rest(cluster: Cluster, *names: str) -> None:
+    """Wait until these children are dormant; nothing of them is anywhere else."""
+    keys, context = cluster.hub.keys, cluster.hub.driver.context
+
+    async def all_are() -> bool:
+        return all([await is_dormant(cluster, name) for name in names])
+
+    await eventually(all_are, 20, f"{', '.join(names)} are dormant")
+    for name in names:
+        shard = context.shard_of(name)
+        assert not await raw(cluster, "HEXISTS", keys.children(shard), name)
+        assert not await raw(cluster, "HEXISTS", keys.msk(shard), name)
+    await eventually(lambda: not running(cluster, names), 10, "no node has anything of them")
+
+
+def running(cluster: Cluster, names: Sequence[str]) -> list[str]:
+    return [child.child_id for node in cluster.nodes.values() for child in node.children if child.child_id in names]
+
+
+async def gone(cluster: Cluster, *names: str) -> None:
+    """Wait until these children have ended."""
+    keys, context = cluster.hub.keys, cluster.hub.driver.context
+
+    async def all_are() -> bool:
+        places = [(key(context.shard_of(name)), name) for name in names for key in (keys.children, keys.dormant)]
+        return not any([await raw(cluster, "HEXISTS", *place) for place in places])
+
+    await eventually(all_are, 20, f"{', '.join(names)} have ended")
+
+
+def test_a_child_rests_and_its_next_message_wakes_it_with_its_state(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub()) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            ledger = Ledger(hub)
+            await hub.aio.start_child("s-1", Sleepy, "one")
+            await ledger.call("x", "s-1")
+            await rest(cluster, "s-1")
+            assert node.children == [], "nothing of it is left in the node"
+            await ledger.call("x", "s-1")
+            assert await hub.aio.ref("s-1").call("hello") == "hi one"
+            await ledger.check()
+
+    hubq_run(scenario())
+
+
+def test_whatever_comes_for_a_dormant_child_wakes_it(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=4)) as cluster:
+            await cluster.start("a")
+            hub = cluster.hub
+            names = ["call", "cast", "many", "effect", "read", "key", "begun", "timer", "waiting"]
+            await hub.aio.start_children([ChildSpec(name, Sleepy, (name,)) for name in names])
+            await hub.aio.start_child("teller", Teller)
+            await rest(cluster, *names)
+            ref = hub.aio.ref
+            assert await ref("call").call("hello") == "hi call"
+            await ref("cast").cast("record", "x", 1)
+            await hub.aio.cast_many([("many", "record", "x", 1), ("many", "record", "x", 2)])
+            await ref("teller").call("tell", "effect", 7)
+            assert await ref("read").call("name_now") == "read"
+            for _ in range(2):
+                assert await ref("key").options(key="k").call("record", "x", 1) == 1
+            assert await ref(Sleepy, "begun", "another").begin(Sleepy.hello) == "hi begun", "it was there"
+            await ref(Sleepy, "timer").cast_in(0.01, Sleepy.record, "clock", 1)
+            assert await asyncio.to_thread(lambda: hub.ref("waiting").call("hello")) == "hi waiting"
+
+            async def woken() -> bool:
+                seen = [await ref(name).call("entries") for name in ("cast", "many", "effect", "key", "timer")]
+                return seen == [{"x": [1]}, {"x": [1, 2]}, {"teller": [7]}, {"x": [1]}, {"clock": [1]}]
+
+            await eventually(woken, 10, "every child has got what was for it")
+
+    hubq_run(scenario())
+
+
+def test_a_key_is_known_and_a_reminder_rings_after_a_rest(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=4)) as cluster:
+            await cluster.start("a", "b")
+            hub = cluster.hub
+            await hub.aio.start_child("s-1", Sleepy)
+            assert await hub.aio.ref("s-1").options(key="k").call("record", "x", 1) == 1
+            await hub.aio.ref("s-1").call("later")
+            await rest(cluster, "s-1")
+            assert await hub.aio.ref("s-1").options(key="k").call("record", "x", 1) == 1, "it was run before the rest"
+            await rest(cluster, "s-1")
+
+            async def rung() -> bool:
+                return bool(await hub.aio.ref("s-1").call("entries") == {"x": [1], "clock": [1]})
+
+            await eventually(rung, 10, "the reminder has rung")
+
+    hubq_run(scenario())
+
+
+def test_a_dormant_child_can_be_stopped_and_its_name_started_again(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=2)) as cluster:
+            await cluster.start("a")
+            hub = cluster.hub
+            await hub.aio.start_children([ChildSpec(name, Stopping, (name,)) for name in ("s-1", "s-2")])
+            await rest(cluster, "s-1", "s-2")
+            assert STOPPED == ["s-1 idle", "s-2 idle"] or STOPPED == ["s-2 idle", "s-1 idle"]
+            with pytest.raises(AlreadyStarted):
+                await hub.aio.start_child("s-1", Stopping, "again")
+            await hub.aio.stop_child("s-1")
+            assert STOPPED[2:] == ["s-1 stopped"]
+            with pytest.raises(UnknownChild):
+                await hub.aio.ref("s-1").call("hello")
+            assert not await is_dormant(cluster, "s-1")
+            # Old messages, a stop, and at once an activation: what stands before the new start belongs to the old child.
+            await hub.aio.ref("s-2").cast("record", "x", 1)
+            await hub.aio.ref("s-2").cast("end")
+
+            async def is_new() -> bool:
+                try:
+                    return bool(await hub.aio.ref(Stopping, "s-2", "new").call(Stopping.hello) == "hi new")
+                except UnknownChild:
+                    return False  # sent before the old child had ended
+
+            await eventually(is_new, 10, "the name is another child's")
+            assert await hub.aio.ref("s-2").call("entries") == {}
+
+    hubq_run(scenario())
+
+
+def test_a_child_that_gets_a_message_while_its_state_is_taken_stays(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            ledger = Ledger(hub)
+            await hub.aio.start_child("s-1", Slow)
+            await ledger.call("x", "s-1")
+            await MOMENTS.taking.wait()
+            await ledger.call("x", "s-1")
+            assert probe(node).counted("rested") == 0
+            MOMENTS.may_go.set()
+            await rest(cluster, "s-1")
+            await ledger.call("x", "s-1")
+            assert await hub.aio.ref("s-1").call("handed_over") == [2], "the state was handed over, and taken as such"
+            await ledger.check()
+
+    hubq_run(scenario())
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_messages_that_are_sent_around_the_script_are_handled(when: str, make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            ledger = Ledger(hub)
+
+            async def send() -> None:
+                for _ in range(3):
+                    await ledger.cast("x", "s-1")
+                await eventually(lambda: probe(node).child("s-1").waiting == 3, 5, "they are read")
+
+            with interfere.around_script(node, "rest_children", **{when: send}) as seen:
+                await hub.aio.start_child("s-1", Goodbye)
+                await ledger.call("x", "s-1")
+                await eventually(lambda: bool(seen), 10, "it goes to rest")
+                await eventually(lambda: len(ledger.sent[("x", "s-1")]) == 4, 10, "they are sent")
+            if when == "after":
+                await MOMENTS.saying.wait()
+                assert await is_dormant(cluster, "s-1"), "it is woken when on_stop is done"
+                MOMENTS.may_go.set()
+            await ledger.check()
+
+    if when == "before":
+        MOMENTS.may_go.set()
+    hubq_run(scenario())
+
+
+@pytest.mark.parametrize("script", ["rest_children", "wake_children", "expire_children"])
+def test_a_lost_answer_changes_nothing(script: str, make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            ledger = Ledger(hub)
+
+            def is_meant(args: Any) -> bool:
+                return bool(args[1] == SCRIPTS[script].sha)
+
+            await hub.aio.start_child("s-1", Brief if script == "expire_children" else Sleepy)
+            most = 1 if script == "expire_children" else 2
+            with interfere.answers_lost(node, is_meant, most=most) as lost:
+                await ledger.call("x", "s-1")
+                if script == "expire_children":
+                    await gone(cluster, "s-1")
+                else:
+                    await rest(cluster, "s-1")
+                    for _ in range(3):
+                        await ledger.call("x", "s-1")
+                await eventually(lambda: len(lost) == most, 10, "answers are lost")
+            if script != "expire_children":
+                await ledger.call("x", "s-1")
+                await ledger.check()
+
+    hubq_run(scenario())
+
+
+@pytest.mark.parametrize("script", ["rest_children", "wake_children"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_node_that_dies_around_the_script_loses_nothing(
+    script: str, when: str, make_hub: Any, hubq_run: Any
+) -> None:  # fmt: skip
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1, lease=1.0, lease_margin=0.3, heartbeat=0.05)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            ledger = Ledger(hub)
+            died = asyncio.Event()
+
+            async def die() -> None:
+                died.set()
+                await asyncio.Event().wait()
+
+            with interfere.around_script(node, script, **{when: die}):
+                await hub.aio.start_child("s-1", Sleepy)
+                await ledger.call("x", "s-1")
+                if script == "wake_children":
+                    await rest(cluster, "s-1")
+                    await ledger.cast("x", "s-1")
+                async with asyncio.timeout(10):
+                    await died.wait()
+                await cluster.kill("a")
+            await cluster.start("b")
+            await ledger.call("x", "s-1")
+            await ledger.check()
+            await rest(cluster, "s-1")
+
+    hubq_run(scenario())
+
+
+@pytest.mark.parametrize("script", ["rest_children", "wake_children"])
+def test_a_frozen_owner_puts_nobody_to_rest_and_wakes_nobody(script: str, make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1, lease=1.0, lease_margin=0.3, heartbeat=0.05)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            ledger = Ledger(hub)
+
+            async def freeze() -> None:
+                cluster.freeze("a")
+
+            with interfere.around_script(node, script, before=freeze) as seen:
+                await hub.aio.start_child("s-1", Sleepy)
+                await ledger.call("x", "s-1")
+                if script == "wake_children":
+                    await rest(cluster, "s-1")
+                    await ledger.cast("x", "s-1")
+                await eventually(lambda: bool(seen), 10, "it is frozen at the script")
+                await cluster.start("b")
+                await ledger.call("x", "s-1")
+                cluster.thaw("a")
+                for _ in range(3):
+                    await ledger.call("x", "s-1")
+            await ledger.check()
+
+    hubq_run(scenario())
+
+
+def test_a_shard_moves_while_its_children_rest_and_wake(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=4)) as cluster:
+            await cluster.start("a")
+            hub = cluster.hub
+            ledger = Ledger(hub)
+            names = [f"s-{number}" for number in range(12)]
+            await hub.aio.start_children([ChildSpec(name, Sleepy) for name in names])
+
+            async def talk(sender: str, pause: float) -> None:
+                for _ in range(12):
+                    for name in names:
+                        await ledger.call(sender, name)
+                    await asyncio.sleep(pause)  # (some of them rest meanwhile)
+
+            async def move() -> None:
+                for name in ("b", "c"):
+                    await cluster.start(name)
+                    await cluster.settled()
+                await cluster.drain("a")
+                await cluster.drain("b")
+
+            await asyncio.gather(talk("x", 0.1), talk("y", 0.07), move())
+            await ledger.check()
+            await rest(cluster, *names)
+            assert await cluster.drain("c")
+            await cluster.start("d")
+            await ledger.check()
+
+    hubq_run(scenario())
+
+
+def test_the_next_owner_of_a_shard_wakes_a_child_whose_message_it_finds(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            await cluster.start("a")
+            hub = cluster.hub
+            ledger = Ledger(hub)
+            await hub.aio.start_child("s-1", Sleepy)
+            await ledger.call("x", "s-1")
+            await rest(cluster, "s-1")
+            await cluster.drain("a")
+            await ledger.cast("x", "s-1")
+            node = await cluster.start("b")
+            await eventually(lambda: probe(node).counted("woken") == 1, 10, "it is woken")
+            await ledger.check()
+
+    hubq_run(scenario())
+
+
+def test_a_child_expires_with_all_that_belongs_to_it_but_not_if_a_message_waits(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            await hub.aio.start_children([ChildSpec("s-1", Brief), ChildSpec("s-2", Brief)])
+            await hub.aio.ref("s-1").call("record", "x", 1)
+            await hub.aio.ref("s-1").call("lasting")
+            await gone(cluster, "s-1", "s-2")
+            with pytest.raises(UnknownChild):
+                await hub.aio.ref("s-1").call("entries")
+            left = await raw(cluster, "KEYS", f"{hub.keys.prefix}shard:0:*")
+            assert {key.decode().rpartition("shard:0:")[2] for key in left} <= {"mailbox", "feed:s-1"}
+            assert probe(node).counted("expired") == 2
+
+            async def send() -> None:
+                await hub.aio.ref("s-3").cast("record", "x", 1)
+
+            await hub.aio.start_child("s-3", Brief)
+            with interfere.around_script(node, "expire_children", before=send) as seen:
+                await eventually(lambda: bool(seen), 10, "its time has come")
+            assert await hub.aio.ref("s-3").call("entries") == {"x": [1]}
+
+    hubq_run(scenario())
+
+
+def test_those_that_are_idle_for_longest_rest_if_a_node_has_too_many(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=4, max_active=3)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            names = [f"s-{number}" for number in range(6)]
+            for name in names:
+                await hub.aio.start_child(name, LedgerChild)
+                await hub.aio.ref(name).call("record", "x", 1)
+                await asyncio.sleep(0.002)  # each has its own time
+            await eventually(lambda: len(node.children) == 3, 10, "three are left")
+            assert sorted(child.child_id for child in node.children) == names[3:]
+            assert await hub.aio.ref("s-0").call("record", "x", 2) == 2
+
+    hubq_run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["Handed", "Interval"])
+def test_a_state_that_was_never_saved_is_saved_when_its_child_rests(kind: str, make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            await cluster.start("a")
+            hub = cluster.hub
+            ledger = Ledger(hub)
+            await hub.aio.start_child("s-1", {"Handed": Handed, "Interval": Interval}[kind])
+            for _ in range(3):
+                await ledger.call("x", "s-1")
+            await rest(cluster, "s-1")
+            await cluster.kill("a")
+            await cluster.start("b")
+            await ledger.call("x", "s-1")
+            await ledger.check()
+
+    hubq_run(scenario())
+
+
+def test_children_that_may_not_rest_stay(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=2)) as cluster:
+            node = await cluster.start("a")
+            await cluster.start("b")
+            hub = cluster.hub
+            await hub.aio.start_children([ChildSpec(name, Sleepy) for name in ("moved", "other", "busy")])
+            await hub.aio.start_child("unsavable", Spoilt)
+            await hub.aio.move("moved", "a")
+            await hub.aio.ref("unsavable").call("spoil")
+            busy = asyncio.ensure_future(hub.aio.ref("busy").call("wait"))
+            await rest(cluster, "other")
+            for name in ("moved", "unsavable", "busy"):
+                assert not await is_dormant(cluster, name), name
+            assert any(child.child_id == "moved" for child in node.children)
+            MOMENTS.may_go.set()
+            await busy
+            await rest(cluster, "busy")
+            await hub.aio.move("moved", None)
+            await rest(cluster, "moved")
+
+    hubq_run(scenario())
+
+
+def test_messages_that_fail_count_as_messages(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            await hub.aio.start_child("s-1", Patient)
+            for _ in range(20):
+                with pytest.raises(CallFailed):
+                    await hub.aio.ref("s-1").call("fail")
+                await hub.aio.ref("s-1").call("name_now")
+                await asyncio.sleep(0.02)
+            assert probe(node).counted("rested") == 0
+            await rest(cluster, "s-1")
+
+    hubq_run(scenario())
+
+
+def test_a_hub_knows_its_dormant_children(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=4)) as cluster:
+            await cluster.start("a")
+            hub = cluster.hub
+            names = [f"s-{number}" for number in range(9)]
+            await hub.aio.start_children([ChildSpec(name, Sleepy, (), {}, {"tag": "t"}) for name in names])
+            await hub.aio.start_child("teller", Teller)
+            await hub.aio.ref("s-1").call("record", "x", 1)
+            await rest(cluster, *names)
+
+            def look() -> None:
+                assert [child.child_id for child in hub.children()] == ["teller"]
+                listed = hub.children(status="dormant", match="s-*", tag="t", kind="Sleepy")
+                assert [child.child_id for child in listed] == names
+                assert {(child.status, child.node, child.backlog) for child in listed} == {("dormant", None, 0)}
+                assert hub.children(status="dormant", node="a") == [], "it is on no node"
+                assert hub.inspect.dormant() == hub.inspect.glance().dormant == 9 and hub.inspect.glance().children == 1
+                assert hub.child_lookup("s-1").status == "dormant"
+                place = hub.where("s-1")
+                assert place.dormant and place.node is None
+                assert hub.get_pid("s-1") is None
+                state = hub.inspect.state("s-1")
+                assert state is not None and state.value()["applied"] == {"x": [1]}
+                assert hub.inspect.state("s-2") is not None, "it was saved when it went to rest"
+                assert hub.inspect.mailbox("s-1").messages == 0
+                assert hub.inspect.diagnosis() == [] or all("s-1" not in str(each) for each in hub.inspect.diagnosis())
+                with pytest.raises(HubqError, match="dormant"):
+                    hub.move("s-1", "a")
+                with pytest.raises(HubqError, match="dormant: it has nothing in hand"):
+                    hub.kill("s-1")
+                with pytest.raises(HubqError, match="dormant: it has nothing waiting"):
+                    hub.drop_message("s-1", "1-0")
+                assert hub.stop_child_now("s-1") == "a"
+                with pytest.raises(UnknownChild):
+                    hub.child_lookup("s-1")
+                with pytest.raises(UnknownChild):
+                    hub.where("s-1")
+
+            await asyncio.to_thread(look)
+
+    hubq_run(scenario())
