@@ -49,6 +49,7 @@ COMMANDS = (
     Listed("dead", "dead:dead", _CHILDREN, "Show, replay or drop messages that failed."),
     Listed("jobs", "jobs:jobs_command", _LOOK, "List RQ's jobs, keyed queues and resumable jobs."),
     Listed("top", "top:top_command", _LOOK, "Watch a hub live."),
+    Listed("web", "web:web_command", _LOOK, "Look at a hub in a browser."),
     Listed("doctor", "doctor:doctor_command", _LOOK, "Say what is wrong with a hub, and what to do."),
     Listed("state", "inspection:state_command", _LOOK, "Show the saved state of a child."),
     Listed("mailbox", "inspection:mailbox", _LOOK, "Show the messages that wait, or drop some of them."),

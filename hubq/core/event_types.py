@@ -39,6 +39,7 @@ EVENT_TYPES: dict[str, str] = {
     "poisoned": "a message or a start has taken workers down, and is a dead letter now",
     "message_failed": "casts have failed, and are dead letters now",
     "malformed": "something in Redis could not be read, and was passed over",
+    "operator_acted": "somebody has acted through the web view",
     "redis_changed": "another Redis answers than before",
     "redis_went_back": "Redis has lost writes that it had confirmed",
 }

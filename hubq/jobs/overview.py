@@ -80,6 +80,29 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
 
     Raises :class:`~hubq.errors.InvalidJob` for a state there is none of, :class:`~hubq.errors.RedisUnavailable`.
     """
+    states = PRESSING if state is None else (state,)
+    seen = of_queues(hub, state, most)
+    lines, counts = seen.jobs, seen.counts
+    keys, resumable = [], []
+    for child in hub.iter_children():
+        if child.child_id.startswith(PREFIX):
+            keys.append(child)
+        elif child.metadata.get(MARK[0]) == MARK[1]:
+            resumable.append(child)
+    waiting = hub.driver.drive(_waiting(hub))
+    counts |= {"keys": len(keys), "resumable": len(resumable), "waiting": waiting}
+    if state in (None, "started"):
+        busy = sorted(keys, key=lambda key: (-key.backlog, key.child_id))
+        lines += [key_line(child) for child in busy if child.backlog or idle][:most]
+    lines += [line for line in map(resumable_line, resumable) if line.state in states][:most]
+    if state is None or state in ENDED:
+        ended = hub.driver.drive(_ended(hub, {child.child_id for child in resumable}))
+        lines += [line for line in ended if line.state in states][:most]
+    return JobsOverview(seen.queue, counts, seen.workers, seen.clock, lines)
+
+
+def of_queues(hub: Hub, state: str | None = None, most: int = 100) -> JobsOverview:
+    """The same of RQ's jobs alone: those of the hub's queue and of its clock. No child is looked at."""
     if state is not None and state not in ALL_STATES:
         raise InvalidJob(f"no job is ever {state!r}: give one of {', '.join(ALL_STATES)}")
     states = PRESSING if state is None else (state,)
@@ -91,21 +114,6 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
         lines = [line for each in states for line in _of_queue(queue, "queue", each, most)]
         lines += [line for each in states for line in _of_queue(clock_queue, "clock", each, most) if each != "failed"]
         workers = sorted(worker.name for worker in Worker.all(queue=queue))
-    keys, resumable = [], []
-    for child in hub.iter_children():
-        if child.child_id.startswith(PREFIX):
-            keys.append(child)
-        elif child.metadata.get(MARK[0]) == MARK[1]:
-            resumable.append(child)
-    waiting = hub.driver.drive(_waiting(hub))
-    counts |= {"keys": len(keys), "resumable": len(resumable), "waiting": waiting}
-    if state in (None, "started"):
-        busy = sorted(keys, key=lambda key: (-key.backlog, key.child_id))
-        lines += [_key(child) for child in busy if child.backlog or idle][:most]
-    lines += [line for line in map(_resumable, resumable) if line.state in states][:most]
-    if state is None or state in ENDED:
-        ended = hub.driver.drive(_ended(hub, {child.child_id for child in resumable}))
-        lines += [line for line in ended if line.state in states][:most]
     clock = None
     with contextlib.suppress(NoClock):
         clock = hub.clock()
@@ -161,12 +169,14 @@ def _moment(at: datetime | None) -> str:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _key(child: ChildStatus) -> JobLine:
+def key_line(child: ChildStatus) -> JobLine:
+    """The child of a key."""
     state = "started" if child.backlog else "idle"
     return JobLine("key", child.child_id, "", state, node=child.node or "", waiting=child.backlog, reason=child.reason)
 
 
-def _resumable(child: ChildStatus) -> JobLine:
+def resumable_line(child: ChildStatus) -> JobLine:
+    """The child of a resumable job that has not ended."""
     state = "started" if child.node is not None else "queued"
     return JobLine(
         "resumable", child.child_id, child.kind, state, node=child.node or "", reason=child.reason, progress=child.progress

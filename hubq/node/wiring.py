@@ -303,7 +303,7 @@ class Wiring:
         self.answers = Answers()
         self.departures = Departures(
             group, background, self.committer, self.forfeits, self.saver, self.signals, self.endings, self.lives,
-            self.pumps, self.pieces,
+            self.pumps, self.pieces, self.sizes,
         )  # fmt: skip
         releases = PinReleases(group, self.register, self.plan_due, self.traits, self.departures)
         self.stragglers = Stragglers(
@@ -413,7 +413,7 @@ class Wiring:
         self.starts = Starts(
             group, background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
             self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces,
-            self.failed_starts, self.quiet,
+            self.failed_starts, self.outcomes, self.quiet,
         )  # fmt: skip
         self.delivery = Delivery(
             group.config,

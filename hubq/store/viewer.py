@@ -50,7 +50,7 @@ class Seen:
 def look(data: bytes) -> Any:
     """What a tagged value (:mod:`hubq.store.codec`) says, as plain scalars and :class:`Seen`; ValueError if it says nothing."""
     tag = data[:1]
-    if tag == b"t" or tag == b"v":  # a trace, or the version of a state, goes before the value
+    if tag in (b"t", b"v", b"h"):  # a trace, the version of a state, or a header goes before the value
         return look(data[data.index(b"\n") + 1 :])
     if tag == b"j":
         return _of_json(msgspec.json.decode(memoryview(data)[1:]))
@@ -102,6 +102,20 @@ def _plain(seen: Any, path: list[Seen], left: list[int]) -> Any:
     text = words(seen, left[0])
     left[0] -= len(text)
     return text
+
+
+def arguments(payload: bytes, longest: int = LONGEST) -> str:
+    """The arguments of a message, as a call would be written. Raises ValueError if it says nothing.
+
+    >>> arguments(b'j[[1, "a"], {"late": true}]')
+    "1, 'a', late=True"
+    """
+    seen = look(payload)
+    if not isinstance(seen, Seen) or len(seen.items) != 2 or not isinstance(seen.items[0], Seen):
+        return words(seen, longest)
+    args, kwargs = seen.items
+    named = (f"{name}={words(value, longest)}" for name, value in fields_of(kwargs) or ())
+    return ", ".join([*(words(value, longest) for value in args.items), *named])
 
 
 def fields_of(seen: Any) -> list[tuple[str, Any]] | None:

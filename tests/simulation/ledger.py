@@ -21,6 +21,8 @@ class Sent:
     one_way: bool = False
     """A cast whose handler may raise: it is applied, or it is one dead letter."""
     letters: int = 0
+    tries: int = 0
+    """How often it was sent, if it has a key."""
 
 
 @dataclass

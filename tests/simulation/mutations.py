@@ -14,22 +14,31 @@ from typing import Any
 
 from hubq.core.handover import Source, SourceEvent
 from hubq.core.phase import Phase
+from hubq.core.retry import Retry
 from hubq.core.stillness import Stillness
 from hubq.errors import RedisUnavailable
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.children import handler, outcomes
 from hubq.node.children.handler import Handler
+from hubq.node.children.kept_replies import KeptReplies
+from hubq.node.children.read_copies import ReadCopies, ReadCopy
+from hubq.node.children.retries import Retries
 from hubq.node.children.saver import Saver
 from hubq.node.commits.committer import Committer
 from hubq.node.copies import recorder
 from hubq.node.copies.standby import Standby
 from hubq.node.departures.departure import Departures, Way
 from hubq.node.departures.kept_behind import KeptBehind
+from hubq.node.departures.resting import Resting
 from hubq.node.departures.shard_handover import ShardHandover
 from hubq.node.held.cursors import Cursors
+from hubq.node.held.due_times import DueTimes
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
+from hubq.node.held.state import take_state
+from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.membership.resuming import Resuming
@@ -41,6 +50,7 @@ from hubq.node.trials.starts import StartTrials
 from hubq.store.command import Command, plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
+from hubq.store.mailbox import Message
 from hubq.testing.patching import replaced
 
 
@@ -86,7 +96,15 @@ TARGETS: dict[str, Target] = {
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
     "said-anyway": Target(KeptState, "unsay", "self"),
     "said-twice": Target(Committer, "_numbered", "self effects"),
+    "put-away": Target(Resting, "_put_away", "self holding hosted"),
+    "late-rest": Target(Committer, "void_unanswered", "self holding"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
+    "unseen-reminders": Target(DueTimes, "arrived", "self shard"),
+    "key-ignored": Target(KeptReplies, "answered", "self hosted in_hand args kwargs"),
+    "cancelled-anyway": Target(Cancellations, "_undone", "self hosted in_hand"),
+    "retried-last": Target(Retries, "again", "self hosted message error terms"),
+    "dirty-read": Target(ReadCopies, "of", "self hosted"),
+    "start-overtaken": Target(Cursors, "start_begins", "self holding child entry"),
 }
 
 #: mutation of a script -> the scripts whose text it changes.
@@ -94,6 +112,11 @@ SCRIPT_TARGETS: dict[str, set[str]] = {
     "token": {"commit_shards"},
     "duplicate": {"send_messages", "send_reminders", "start_children", "void_numbers"},
     "lease": {"pass_token", "pass_children"},
+    "rest-token": {"rest_children", "wake_children"},
+    "fired-by-others": {"fire_reminders"},
+    "untold-reminders": {"commit_shards", "pass_token", "pass_children", "park_shard", "release_pin", "send_reminders"},
+    "started-again": {"send_messages"},
+    "unpublished": {"commit_shards", "pass_token", "pass_children", "park_shard", "release_pin"},
 }
 
 
@@ -160,6 +183,15 @@ class Inside:
         return True
 
     @staticmethod
+    def goes_last(hosted: HostedChild) -> None:
+        if hosted.queue:
+            hosted.queue.rotate(-1)
+
+    @staticmethod
+    def copy_as_it_is(copies: ReadCopies, hosted: HostedChild) -> ReadCopy:
+        return ReadCopy(hosted, take_state(hosted, copies._sizes.state))
+
+    @staticmethod
     def resume_originals(resuming: Resuming) -> None:
         for hosted in list(resuming._register.children()):
             resuming._pumps.resume(hosted)
@@ -173,6 +205,8 @@ class Mutation:
     what: str
     script: Callable[[str], str] = lambda text: text
     broken: Callable[[Any], Any] | None = None
+    features: bool = False
+    """It is looked for in schedules with features; the others have none then, and are what they were before there were any."""
 
 
 def _replaced(text: str, old: str, new: str) -> str:
@@ -186,6 +220,32 @@ def _no_token_check(text: str) -> str:
         "if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then\n    local held",
         "if true then\n    local held",
     )
+
+
+def _no_token_at_rest(text: str) -> str:
+    """Whoever asks puts children to rest, and wakes them."""
+    if "-- include: _dormant" not in text and "local function joined(" not in text:
+        return text
+    return _replaced(text, "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end", "")
+
+
+def _forgotten_strangers(put_away: Any) -> Any:
+    """What has come for a child while it went to rest is dropped with it."""
+
+    def broken(self: Resting, holding: Holding, hosted: HostedChild) -> None:
+        hosted.drop_queue()
+        put_away(self, holding, hosted)
+
+    return broken
+
+
+def _late_rests(void_unanswered: Any) -> Any:
+    """A script that was not answered is sent again under the old token."""
+
+    async def broken(self: Committer, holding: Holding) -> bool:
+        return holding.open
+
+    return broken
 
 
 def _no_duplicate_check(text: str) -> str:
@@ -447,6 +507,79 @@ def _lost_letters(add_letters: Any) -> Any:
     return lambda self, keys, shard, names, args: None
 
 
+def _fired_by_others(text: str) -> str:
+    return _replaced(
+        text,
+        "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end\nlocal r, now, fired",
+        "local r, now, fired",
+    )
+
+
+def _untold_reminders(text: str) -> str:
+    """Whoever reads the mailbox is not told of a reminder that is due before all others."""
+    return _replaced(text, "if first and tonumber(first) <= tonumber(due) then return end", "if due then return end")
+
+
+def _started_again(text: str) -> str:
+    """A message starts its child although it is there."""
+    there = "if redis.call('HEXISTS', KEYS[k + 1], child) == 0 and redis.call('HEXISTS', KEYS[k + 3], child) == 0 then"
+    return _replaced(text, there, f"if spec_of(ARGV[at]) or{there[2:]}")
+
+
+def _unpublished(text: str) -> str:
+    """A commit has its events, and publishes all but the first."""
+    return _replaced(text, "for at = i + 2, final, 2 do\n      number", "for at = i + 4, final, 2 do\n      number")
+
+
+def _unseen_reminders(arrived: Any) -> Any:
+    """Nobody looks when the next reminder of a shard is due that has come here."""
+    return lambda self, shard: None
+
+
+def _keys_ignored(answered: Any) -> Any:
+    """A message with a key is run, whatever has been run under it."""
+
+    async def broken(self: KeptReplies, hosted: HostedChild, in_hand: InHand, args: Any, kwargs: Any) -> bool:
+        in_hand.runs_under("0" * 32, False)
+        return False
+
+    return broken
+
+
+def _cancelled_anyway(undone: Any) -> Any:
+    """Whoever cancels a call that is in hand is told that it was, and it goes on."""
+
+    async def broken(self: Cancellations, hosted: HostedChild, in_hand: InHand) -> str:
+        return "cancelled"
+
+    return broken
+
+
+def _retried_last(again: Any) -> Any:
+    """A message that is tried again stands behind those that wait."""
+
+    def broken(self: Retries, hosted: HostedChild, message: Message, error: BaseException, terms: Retry) -> bool:
+        answer: bool = again(self, hosted, message, error, terms)
+        Inside.goes_last(hosted)
+        return answer
+
+    return broken
+
+
+def _dirty_reads(of: Any) -> Any:
+    """A read sees what the handler in hand has changed so far."""
+    return lambda self, hosted: Inside.copy_as_it_is(self, hosted)
+
+
+def _starts_overtaken(start_begins: Any) -> Any:
+    """A child that is being started is caught up with as any other: nobody is there, so its messages are refused."""
+
+    def broken(self: Cursors, holding: Holding, child: str, entry: bytes) -> None:
+        self.set_behind(holding, child, entry)
+
+    return broken
+
+
 MUTATIONS: dict[str, Mutation] = {
     "said-anyway": Mutation("that what is said to others is undone with the state", broken=_said_anyway),
     "said-twice": Mutation("the number of a commit that says something", broken=_said_twice),
@@ -483,7 +616,22 @@ MUTATIONS: dict[str, Mutation] = {
     "endless-block": Mutation("that a loop that is blocked for too long ends its node", broken=_endless_blocks),
     "unblamed": Mutation("that what stalls its node is counted", broken=_unblamed),
     "frozen-stall": Mutation("that a stopped process is not taken for a blocked loop", broken=_frozen_stalls),
+    "rest-token": Mutation("the token check of children that rest and wake", script=_no_token_at_rest),
+    "put-away": Mutation("that messages which come while a child goes to rest wake it", broken=_forgotten_strangers),
+    "late-rest": Mutation("that a rest without an answer is not applied late", broken=_late_rests),
     "spared-culprit": Mutation("that the count of what held a node up outlives its pardon", broken=_spared_culprits),
+    "fired-by-others": Mutation("the token check of fire_reminders.lua", _fired_by_others, features=True),
+    "untold-reminders": Mutation("that its owner is told of an earlier reminder", _untold_reminders, features=True),
+    "unseen-reminders": Mutation("that reminders are seen when a shard comes", broken=_unseen_reminders, features=True),
+    "started-again": Mutation("that a message starts a child once", _started_again, features=True),
+    "unpublished": Mutation("an event of a commit", _unpublished, features=True),
+    "key-ignored": Mutation("that a key is looked up", broken=_keys_ignored, features=True),
+    "cancelled-anyway": Mutation("that a call that is cancelled is undone", broken=_cancelled_anyway, features=True),
+    "retried-last": Mutation("that a message is tried again in its place", broken=_retried_last, features=True),
+    "dirty-read": Mutation("that a read sees the last boundary only", broken=_dirty_reads, features=True),
+    "start-overtaken": Mutation(
+        "that messages behind a start wait until it is done", broken=_starts_overtaken, features=True
+    ),
 }
 
 

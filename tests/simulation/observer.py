@@ -13,12 +13,15 @@ from hubq.core.hashing import shard_of
 from hubq.store.keys import Keys
 from hubq.store.tries import MOST_TRIES
 from tests.simulation.loop import Process
+from tests.simulation.reminder_witness import ReminderWitness
 from tests.simulation.store import Write
 
 _INCARNATION = re.compile(rb'"incarnation": ?(\d+)')
 NOBODY = (b"-", 0, 0)
 #: Scripts that take shards or pins from nodes that have gone.
 TAKING = ("claim_shards", "dissolve_pins")
+#: Scripts that start children.
+STARTING = ("start_children", "send_messages", "commit_shards", "forward_outbox")
 
 Line = tuple[bytes, int, int]
 
@@ -38,6 +41,7 @@ class Observer:
     def __init__(self, keys: Keys) -> None:
         self.breaches: list[str] = []
         self.migrations = self.claims = self.evictions = self.pins = self.parkings = self.commits = self.moves = 0
+        self.rests = self.wakes = 0
         self.refused = 0  # acts of a process that had lost the token meanwhile, and changed nothing
         self.owners: dict[bytes, Line] = {}
         self.wishes: dict[bytes, bytes] = {}  # child -> the node it was moved to by hand
@@ -46,6 +50,7 @@ class Observer:
         self.leases: dict[bytes, float] = {}
         self.mailboxes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
         self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
+        self._specs: set[tuple[bytes, bytes]] = set()  # of each key of specs, the children that are there
         self.letters: list[dict[bytes, bytes]] = []  # dead ones, in the order they died
         self.evicted: Callable[[Process, float, float], None] = lambda process, now, lease_end: None
         self._lease_ends: dict[bytes, float] = {}  # of leases that are gone
@@ -55,10 +60,22 @@ class Observer:
         ] = {}  # field of "tries", entry, node#incarnation -> when it was marked
         self._processes: dict[tuple[bytes, int], Process] = {}
         self.keys = keys
+        self._reminders: ReminderWitness | None = None
         self._owners, self._nodes, self._leases = (k.encode() for k in (keys.owners, keys.nodes, keys.leases))
         self._wishes = keys.pins.encode()
         self._shard = (keys.prefix + "shard:").encode()
         self._reply = (keys.prefix + "reply:").encode()
+
+    def watch_reminders(self, shards: int) -> ReminderWitness:
+        """Look at the reminders, too."""
+        self._reminders = ReminderWitness(self.keys, shards, self._owns, self._breach_now)
+        return self._reminders
+
+    def _owns(self, shard: int, process: Process) -> bool:
+        return self._processes.get(self.owners.get(b"%d" % shard, NOBODY)[:2]) is process
+
+    def _breach_now(self, process: Process, name: str, what: str) -> None:
+        self.breach(process.loop.now, process, name, what)
 
     def saw(self, process: Process, name: str, args: Sequence[Any], writes: list[Write], now: float) -> None:
         """Some command of a process has written this."""
@@ -86,6 +103,8 @@ class Observer:
             elif key.startswith(self._reply) and command == b"RPUSH":
                 client = key[len(self._reply) :]
                 answered += [(client, payload.split(b" ", 1)[0]) for payload in words[1:]]
+        if self._reminders is not None:
+            self._reminders.saw(process, name, writes, int(self.clock(now)))
         for client, message in answered:
             mailbox, entry = self.sent.get((client, message), (b"", b""))
             for (of, child), entries in self.mailboxes.items():
@@ -128,14 +147,25 @@ class Observer:
                 if int(count) >= MOST_TRIES - 1:
                     self._trials.setdefault((field, of, node), []).append(process.loop.now)
         touched: set[bytes] = set()
+        if what == b"dormant" and command in (b"HSET", b"HDEL") and words[1]:
+            touched.add(words[1])
+            self.rests += command == b"HSET"
+            self.wakes += command == b"HDEL"
         if command == b"XDEL" and what == b"mailbox":
             for (of, child), entries in self.mailboxes.items():
                 if of == key:
                     for entry in words[1:]:
                         if entries.pop(entry, None) is not None:
                             touched.add(child)
+        elif what == b"children" and command == b"HSET" and name in STARTING:
+            for child in words[1::2]:
+                if (key, child) in self._specs:
+                    self.breach(process.loop.now, process, name, f"{child.decode()} is started, and is there already")
+                self._specs.add((key, child))
         elif (what == b"msk" and command in (b"HSET", b"HDEL")) or (what == b"children" and command == b"HDEL"):
             touched.add(words[1])
+            if what == b"children":
+                self._specs.difference_update((key, child) for child in words[1:])
         if name in TAKING:
             before = self.owners
         for child in sorted(touched):

@@ -24,6 +24,10 @@ from tests.simulation.checks import END_BOUND, check_copies, check_end, check_st
 from tests.simulation.children import KINDS, SPOILT, Held, Picky, let_rest
 from tests.simulation.clients import Client
 from tests.simulation.faults import CONTROL, GARBAGE, Plan
+from tests.simulation.feature_checks import check_features, take_letters, wait_for_reminders
+from tests.simulation.feature_clients import FeatureClient
+from tests.simulation.features import Features
+from tests.simulation.gadgets import GADGETS, Shown
 from tests.simulation.lease import frames_of_block
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Deadlock, Loop, Overrun, Process
@@ -109,18 +113,23 @@ class World:
         self._talk = Random(f"talk {seed}")  # of its own, so that the schedules that notice mutations stay as they are
         if self._talk.random() < 0.3 and not self._broken:
             self.settings["max_backlog"] = 4
+        self.features = Features(seed, None if mutate is None else mutate.features)
         self.blocks = Blocks(seed, self.loop, self.lease, self.settings["heartbeat"])
         self.blocks.change(self.plan)
         self.settings["stall_limit"] = self.blocks.stall_limit
         self.rests = seed >= RESTING
-        let_rest(self._talk.choice([0.05, 0.2, 0.6]) if self.rests else None)
+        let_rest([*KINDS.values(), *GADGETS.values()], self._talk.choice([0.05, 0.2, 0.6]) if self.rests else None)
+        if self.rests:
+            self.plan.sore += ["rest_children", "wake_children"]
         self.migration = self._migration()
         self.redundancy = self._redundancy()
         self._copies_handle = isinstance(self.redundancy, Replication) and (
             self.redundancy.replication_model == "active_active"
         )
+        self.features.copies_handle = self._copies_handle
         self.store = Store(lambda: EPOCH + self.loop.now, None if mutate is None else mutate.script)
         self.observer = Observer(Hub("sim", redis=NOWHERE).keys)
+        self.witness = self.observer.watch_reminders(self.settings["shards"]) if self.features.on else None
         self.network = Network(self.loop, self.rng, self.store, self.observer, self.plan)
         self.network.trace = trace
         self.network.about_to_send = self._about_to_send
@@ -163,6 +172,9 @@ class World:
 
     def seconds(self, most: float) -> float:
         return self.rng.uniform(0.0, most)
+
+    def fails(self) -> bool:
+        return self.features.fails()
 
     def saved(self, child: str, ticks: int) -> None:
         self.ledger.saved[child] = max(self.ledger.saved.get(child, 0), ticks)
@@ -211,7 +223,7 @@ class World:
         """The hub as a process sees it."""
         server = SimServer(self.network, process)
         hub = Hub("sim", redis=server, migration=self.migration, redundancy=self.redundancy, **self.settings)
-        for kind in KINDS.values():
+        for kind in (*KINDS.values(), *(GADGETS.values() if self.features.on else ())):
             hub.child(kind)
         return hub
 
@@ -380,7 +392,7 @@ class World:
         self.say("the faults stop")
         self.plan.active = False
         self.plan.cut.clear()
-        self.calm = True
+        self.calm = self.features.calm = True
         for worker in list(self.workers.values()):
             self._thaw(worker.process)
             if worker.process.blocked is not None:
@@ -415,7 +427,11 @@ class World:
             Picky.refused_by.update(f"w{n}" for n in range(1, 8) if rng.random() < 0.4)
         self.clients = [first, *(Client(self, f"c{n}", children) for n in range(1, rng.randint(2, 4)))]
         sending = [client.process.spawn(client.send()) for client in self.clients]
-        operator = Client(self, "operator", children)
+        feature_client = FeatureClient(self) if self.features.on else None
+        if feature_client is not None:
+            await feature_client.process.spawn(feature_client.start_all())
+            using = feature_client.process.spawn(feature_client.work())
+        operator = Client(self, "operator", [*children, *self.features.gadgets])
         moving = operator.process.spawn(operator.move_about()) if self.plan.moves else None
         throwing = asyncio.create_task(self.throw())
         littering = asyncio.create_task(self.litter()) if self.plan.garbage else None
@@ -428,21 +444,31 @@ class World:
         await self._until(
             lambda: all(t.done() or not c.process.alive for t, c in zip(sending, self.clients, strict=True)), 60
         )
+        if feature_client is not None:
+            await self._until(using.done, 60)
         if moving is not None:
             await moving
         replaying = operator.process.spawn(operator.keep_replaying())
+        if feature_client is not None:
+            await feature_client.process.spawn(feature_client.quieten())
         self.errors += await wait_for_calm(self)
         replaying.cancel()
         while not self.errors and await operator.process.spawn(operator.replay()):
             self.errors += await wait_for_calm(self)
+        if feature_client is not None and not self.errors:
+            await feature_client.process.spawn(feature_client.quieten())  # what was sent again may have set others
+            self.errors += await wait_for_reminders(self)
         if self.plan.moves and not self.errors and rng.random() < 0.5:
             await operator.process.spawn(operator.take_back())
             self.errors += await wait_for_calm(self)
         self._letters()
         self.blocks.condemned(self.observer)
         self.errors += await operator.process.spawn(check_states(self, operator.hub, children))
+        if feature_client is not None:
+            take_letters(self)
+            self.errors += await operator.process.spawn(check_features(self, operator.hub, feature_client))
         if isinstance(self.redundancy, Replication):
-            self.errors += await check_copies(self, children)
+            self.errors += await check_copies(self, [*children, *self.features.gadgets])
         if rng.random() < 0.5:
             self.errors += check_end(self, children, await self._stop_everything())
 
@@ -472,6 +498,10 @@ class World:
             if w.started and not w.drained
         ]
         return [worker.name for worker in everybody]
+
+    def now_ms(self) -> int:
+        """Redis TIME."""
+        return int(self.observer.clock(self.loop.now))
 
     async def _until(self, condition: Callable[[], bool], within: float) -> None:
         until = self.loop.now + within
@@ -518,7 +548,7 @@ def _owned(world: World) -> Iterator[None]:
     kept = time.time, time.monotonic, time.process_time, secrets.token_hex
     log, ears = logging.getLogger("hubq"), _Ears(world)
     level, propagate = log.level, log.propagate
-    Held.stage = world
+    Held.stage, Shown.stage = world, world
     Picky.refused_by.clear()
     time.time, time.monotonic = (lambda: EPOCH + world.loop.now), (lambda: world.loop.time())
     time.process_time = world.process_time
@@ -547,13 +577,23 @@ def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: 
         except (Deadlock, Overrun, HubqError) as error:
             world.errors.append(f"{type(error).__name__}: {error}")
     observer, ledger = world.observer, world.ledger
-    breaches = [*observer.breaches, *world.blocks.breaches, *ledger.wrong, *world.errors, *world.loop.complaints]
+    breaches = [
+        *observer.breaches,
+        *world.blocks.breaches,
+        *ledger.wrong,
+        *world.features.ledger.wrong,
+        *world.errors,
+        *world.loop.complaints,
+    ]
     counts = {
-        "messages": ledger.numbers, "commits": observer.commits, "migrations": observer.migrations,
+        "messages": ledger.numbers + world.features.ledger.numbers, "commits": observer.commits, "migrations": observer.migrations,
         "take-overs": observer.claims, "evictions": observer.evictions, "pins": observer.pins,
         "parkings": observer.parkings, "dead letters": len(observer.letters), "moves by hand": observer.moves,
+        "reminders fired": 0 if world.witness is None else world.witness.fired.total(),
+        "schedules with features": int(world.features.on),
         "schedules with blocked loops": int(world.blocks.any),
         "schedules with copies": int(isinstance(world.redundancy, Replication)),
+        "rests": observer.rests, "wakes": observer.wakes,
         "commands": world.network.executed, "steps": world.loop.steps,
         "simulated seconds": round(world.loop.now),
     }  # fmt: skip

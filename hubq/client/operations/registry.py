@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -40,7 +40,8 @@ Progress = Callable[[int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``).
+    """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``);
+    ``waiting``: so many messages wait for the child at least.
 
     Dormant children are meant only by ``status="dormant"``: there may be millions of them.
     """
@@ -50,6 +51,7 @@ class Query:
     node: str | None = None
     kind: str | None = None
     status: str | None = None
+    waiting: int = 0
 
     def __post_init__(self) -> None:
         if self.status not in (None, "running", "parked", "waiting", "dormant"):
@@ -65,22 +67,34 @@ class Query:
 
     def takes(self, child: ChildStatus) -> bool:
         """Whether it is meant, now that its place is known."""
-        return self.node in (None, child.node) and self.status in (None, child.status)
+        return self.node in (None, child.node) and self.status in (None, child.status) and child.backlog >= self.waiting
 
 
 @dataclass(slots=True)
 class Listing:
-    """A listing under way. ``page()`` is the operation that reads some more; ``done`` when all has been read."""
+    """A listing under way. ``page()`` is the operation that reads some more; ``done`` when all has been read.
+
+    ``begin``: the shards to be read, each with the cursor from which (None: all of all).
+    """
 
     hub: HubContext
     query: Query
     progress: Progress | None = None
+    begin: Sequence[tuple[int, str]] | None = None
+    shards_at_once: int = SHARDS_AT_ONCE
+    children_at_once: int = CHILDREN_AT_ONCE
     found: int = 0
     _left: list[tuple[int, str]] = field(default_factory=list)
     _seen: dict[int, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._left = [(shard, "0") for shard in range(self.hub.config.shards)]
+        every = [(shard, "0") for shard in range(self.hub.config.shards)]
+        self._left = every if self.begin is None else list(self.begin)
+
+    @property
+    def left(self) -> list[tuple[int, str]]:
+        """The shards that were not read to their end, each with its cursor."""
+        return self._left
 
     @property
     def done(self) -> bool:
@@ -90,9 +104,9 @@ class Listing:
     def page(self) -> Operation[list[ChildStatus]]:
         """Some more children, in no order. HSCAN may tell of a child that ends or starts meanwhile, or may not."""
         keys = self.hub.keys
-        now, self._left = self._left[:SHARDS_AT_ONCE], self._left[SHARDS_AT_ONCE:]
+        now, self._left = self._left[: self.shards_at_once], self._left[self.shards_at_once :]
         scan = scan_dormant if self.query.status == "dormant" else scan_specs
-        scans = yield Fetch([scan(keys, shard, cursor, CHILDREN_AT_ONCE) for shard, cursor in now])
+        scans = yield Fetch([scan(keys, shard, cursor, self.children_at_once) for shard, cursor in now])
         wanted: dict[int, dict[str, SpecRecord]] = {}
         going_on: list[tuple[int, str]] = []
         for (shard, _), (cursor, specs) in zip(now, scans, strict=True):

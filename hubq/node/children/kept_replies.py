@@ -28,7 +28,9 @@ class KeptReplies:
     def __init__(self, group: Group, outcomes: Outcomes) -> None:
         self._group = group
         self._outcomes = outcomes
-        self._under_way: dict[tuple[str, str], KeptReply] = {}  # child and key -> in no commit that Redis has answered
+        # In no commit that Redis has answered. (By the hosted child: one that comes back after its holding was lost has
+        # nothing to do with a commit of that holding, which is refused.)
+        self._under_way: dict[tuple[HostedChild, str], KeptReply] = {}
 
     async def answered(
         self, hosted: HostedChild, in_hand: InHand, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -40,7 +42,7 @@ class KeptReplies:
         if header is None or not header.key:
             return False
         mark = _fingerprint(hosted, message, args, kwargs)
-        found = self._under_way.get((hosted.child_id, header.key)) or await self._read(hosted, header.key)
+        found = self._under_way.get((hosted, header.key)) or await self._read(hosted, header.key)
         if found is None or found.entry == message.entry.decode():
             # (durability="interval": after a crash a message that was answered comes again, and its state with it.)
             in_hand.runs_under(mark, found is not None)
@@ -73,12 +75,12 @@ class KeptReplies:
         payload = in_hand.payload or encode(None)
         entry = in_hand.message.entry.decode()
         kept = KeptReply(hosted.child_id, header.key, header.keep, entry, in_hand.mark, in_hand.word, payload)
-        place = hosted.child_id, header.key
+        place = hosted, header.key
         self._under_way[place] = kept
         hosted.holding.effects.said.append(kept)
         hosted.holding.next_commit().add_done_callback(partial(self._committed, place, kept))
 
-    def _committed(self, place: tuple[str, str], kept: KeptReply, commit: asyncio.Future[None]) -> None:
+    def _committed(self, place: tuple[HostedChild, str], kept: KeptReply, commit: asyncio.Future[None]) -> None:
         if not commit.cancelled():
             commit.exception()  # (too few replicas have confirmed it: who waits for that is told)
         if self._under_way.get(place) is kept:

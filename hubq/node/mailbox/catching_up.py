@@ -109,7 +109,7 @@ class CatchingUp:
             messages = await self._group.reading.run(read_range(keys, holding.shard, at, until, self._count))
             if holding not in cursors.late:
                 return
-            for message in messages:
+            for message in cursors.kept(holding.shard, messages):
                 self._delivery.deliver(holding, message)
             at = messages[-1].entry if len(messages) == self._count else until
 
@@ -125,18 +125,25 @@ class CatchingUp:
             if child in holding.apart or (hosted is not None and hosted.life is Life.PARKED):
                 cursors.caught_up(holding, child)
         half = max(1, self._queue_limit // 2)
-        wanted = [after for child, after in holding.behind.items() if self._room(holding, child) >= half]
+        starting = holding.starting
+        wanted = [
+            after
+            for child, after in holding.behind.items()
+            if child not in starting and self._room(holding, child) >= half
+        ]
         if not wanted:
             return False
         at = min(wanted, key=position)
         while not holding.gone and any(
-            after == at and self._room(holding, child) > 0 for child, after in holding.behind.items()
-        ):
+            after == at and child not in starting and self._room(holding, child) > 0
+            for child, after in holding.behind.items()
+        ):  # fmt: skip
             until = cursors.position(holding.shard)
             if position(until) <= position(at):
                 # This is all that the loop has read. From here on it brings new messages itself.
                 for child in [child for child, after in holding.behind.items() if after == at]:
-                    cursors.caught_up(holding, child)
+                    if child not in starting:
+                        cursors.caught_up(holding, child)
                 break
             page = self._page(holding)
             late = cursors.begin_page(holding)
@@ -145,19 +152,20 @@ class CatchingUp:
                 return False
             end = messages[-1].entry if len(messages) == page else until
             self._mean_bytes[holding] = sum(len(message.payload) for message in messages) / max(1, len(messages))
-            self._bring(holding, messages, at, end, late)
+            self._bring(holding, cursors.kept(holding.shard, messages), at, end, late)
             at = end
         return True
 
     def _bring(self, holding: Holding, messages: list[Message], start: bytes, end: bytes, late: set[str]) -> None:
         """Give children the messages of one page that they are behind with. A child that was sent back to before the page,
-        or that is ``late`` (sent back after the page was asked for), waits for another pass. A child whose queue is full
-        stays where it is.
+        or that is ``late`` (sent back after the page was asked for), waits for another pass. A child that is being started waits
+        for its start. A child whose queue is full stays where it is.
         """
         cursors = self._cursors
         first, last = position(start), position(end)
         behind = {child: position(after) for child, after in holding.behind.items()}
-        here = {child for child, after in behind.items() if first <= after < last and child not in late}
+        passed_by = late | holding.starting.keys()
+        here = {child for child, after in behind.items() if first <= after < last and child not in passed_by}
         for message in messages:
             child = message.child
             if child not in here or message.kind == "start" or position(message.entry) <= behind[child]:

@@ -19,6 +19,7 @@ from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.failed_starts import FailedStarts
 from hubq.node.children.lives import Lives
+from hubq.node.children.outcomes import Outcomes
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding
@@ -32,7 +33,7 @@ from hubq.node.runtime.pieces import Pieces
 from hubq.store.batches import read_batch
 from hubq.store.codec import sendable
 from hubq.store.command import Command
-from hubq.store.mailbox import PLAIN, Message, StartOptions, reply_line, started_payload
+from hubq.store.mailbox import PLAIN, Message, StartOptions, position, read_range, reply_line, started_payload
 from hubq.store.registry import read_some_specs, read_texts
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import TOOK_DOWN
@@ -58,6 +59,8 @@ class Start:
     names: list[str]
     missing: list[str]
     """The names of children that were not here when it came."""
+    left_over: dict[str, bytes] = field(default_factory=dict)
+    """Those among them of which an earlier child of the name has messages left, and the entry behind which these are."""
     records: dict[str, SpecRecord] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -78,7 +81,7 @@ class Starts:
         self, group: Group, background: Background, gathered: GatheredLog, hooks: HookRunner, gate: Gate,
         queue: CommitQueue, cursors: Cursors,
         builder: Builder, burials: Burials, endings: Endings, lives: Lives, batches: Batches, wishes: Wishes, sends_away: SendsAway,
-        pieces: Pieces, failed_starts: FailedStarts, quiet: set[str],
+        pieces: Pieces, failed_starts: FailedStarts, outcomes: Outcomes, quiet: set[str],
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -96,6 +99,7 @@ class Starts:
         self._sends_away = sends_away
         self._pieces = pieces
         self._failed_starts = failed_starts
+        self._outcomes = outcomes
         self._quiet = quiet
 
     def message(self, holding: Holding, message: Message) -> None:
@@ -106,10 +110,13 @@ class Starts:
             self._burials.bury(holding, message, f"a start that names no children ({error})")
             return
         missing = [name for name in names if name not in holding.children and name not in holding.apart]
+        start = Start(holding, message, names, missing)
         # Until their specs are read, the messages behind this one must wait in the mailbox.
         for name in missing:
-            self._cursors.set_behind(holding, name, message.entry)
-        self._background.run(self._carry_out(Start(holding, message, names, missing)), "starting children")
+            before = self._cursors.start_begins(holding, name, message.entry)
+            if before is not None and position(before) < position(message.entry):
+                start.left_over[name] = before
+        self._background.run(self._carry_out(start), "starting children")
 
     async def _carry_out(self, start: Start) -> None:
         await self._gate.opened()  # without a quorum a start waits, as every message does
@@ -119,6 +126,8 @@ class Starts:
         # False: the next owner of the shard reads the message again.
         if start.missing and not await self._read(start, options.batch):
             return
+        if start.left_over:
+            await self._refuse_left_over(start)
         if options.quiet:
             self._quiet.update(start.names)
         try:
@@ -152,6 +161,27 @@ class Starts:
             if not marks[1]:
                 start.undone()  # (Batches deletes its specs)
         return True
+
+    async def _refuse_left_over(self, start: Start) -> None:
+        """Messages for a child of the same name that has ended stand before the start: they are not for the new one."""
+        group, holding, end = self._group, start.holding, start.message.entry
+        at = min(start.left_over.values(), key=position)
+        while not holding.gone and position(at) < position(end):
+            command = read_range(group.keys, holding.shard, at, end, group.config.read_count)
+            try:
+                messages = await group.redis.run(command, retry_for=group.config.lease)
+            except RedisUnavailable as error:
+                log.warning("the start of %s waits: %s", start.message.child, error)
+                await asyncio.sleep(0.2)
+                continue
+            if not await holding.is_open():
+                return
+            for message in messages:
+                before = start.left_over.get(message.child)
+                late = before is None or not position(before) < position(message.entry) < position(end)
+                if not late and message.kind != "start":
+                    self._outcomes.refuse_unknown(holding, message)
+            at = messages[-1].entry if len(messages) == group.config.read_count else end
 
     async def _build(self, start: Start) -> bool:
         """Build and begin what is missing. False: the shard has gone."""
@@ -228,8 +258,9 @@ class Starts:
             else:
                 self._failed_starts.started(name)
         # (A child may have come with its shard before its start message was read, and have been parked until then.)
+        overtaken = {name for name in start.missing if not self._cursors.start_ends(holding, name, message.entry)}
         for name in (*start.missing, *(name for name in start.failed if name not in start.missing)):
-            if name in holding.apart:
+            if name in holding.apart or name in overtaken:
                 continue
             hosted = holding.children.get(name)
             if hosted is not None:

@@ -11,6 +11,7 @@ from hubq.core.malformed import Malformed
 from hubq.core.messages import (
     Cancel,
     ChildrenPassed,
+    ChildStartProgress,
     ChildStartResp,
     ControlMessage,
     Handover,
@@ -132,6 +133,8 @@ class ControlLoop:
                 work = self._arrivals.children_passed(message)
             case PinReleased():
                 work = self._arrivals.pin_released(message)
+            case ChildStartProgress():
+                self._answers.goes_on(message)
             case ChildStartResp():
                 self._answers.started(message)
             case HandoverConfirmed():

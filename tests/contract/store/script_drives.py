@@ -351,6 +351,7 @@ def drive_want_place(world: World) -> None:
         assert world.run(want_place(world.keys, 0, "c", wish, 1000)) == "ok"
     asleep(world, "d")
     assert world.run(want_place(world.keys, 0, "d", Wish("a", "moved"), 1000)) == "dormant"
+    assert world.run(want_place(world.keys, 0, "d", None, 1000)) == "ok"
 
 
 @drive
@@ -398,7 +399,6 @@ def asleep(world: World, *children: str, expires: int = 0) -> None:
 @drive
 def drive_rest_children(world: World) -> None:
     asleep(world, "c", "d", expires=17)
-    assert world.run(set_pause(world.keys, 0, Pause("child", "c"), True, 1000)).word == "ok"
     assert world.raw("ZSCORE", world.keys.expiring(0), "c") == b"17"
 
 
@@ -413,6 +413,7 @@ def drive_wake_children(world: World) -> None:
 @drive
 def drive_expire_children(world: World) -> None:
     asleep(world, "c", "d", expires=17)
+    assert world.run(set_pause(world.keys, 0, Pause("child", "c"), True, 1000)).word == "ok"
     world.raw("HSET", world.keys.backlog(0), "d", 1)
     assert world.remind(0, "c", "x", 500) == "ok"
     world.raw("XADD", world.keys.feed(0, "c"), "1-1", "topic", "t", "data", "d")

@@ -230,14 +230,15 @@ class Stage:
         self.forfeits = Forfeits(
             self.register, cast(Any, self.endings), cast(Any, self.events), self.background, self.plan_due, self.group
         )
+        self.sizes = Sizes(Config())
         self.committer = Committer(
-            self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation(), Sizes(Config())
+            self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation(), self.sizes
         )
         self.wishes, self.answers = Wishes(self.group, News()), Answers()
         self.departures = Departures(
             self.group, self.background, self.committer, self.forfeits, cast(Any, self.saver), cast(Any, self.signals),
             cast(Any, self.endings), cast(Any, self.lives), cast(Any, self.pumps),
-            self.pieces,
+            self.pieces, self.sizes,
         )  # fmt: skip
         self.shard = a_holding()
         self.standing.learn(0, 3)

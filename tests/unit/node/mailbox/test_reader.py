@@ -28,7 +28,11 @@ class Offers:
 
     def __init__(self, *, keep: bool = False) -> None:
         self.offered: list[tuple[str, bytes]] = []
+        self.refused: list[bytes] = []
         self._keep = keep
+
+    def refuse_unknown(self, holding: Holding, message: Message) -> None:
+        self.refused.append(message.entry)
 
     def offer(self, hosted: HostedChild, message: Message) -> None:
         self.offered.append((hosted.child_id, message.entry))
@@ -75,6 +79,35 @@ def test_a_page_that_was_asked_for_before_a_child_came_back_tells_nothing_about_
         redis.may_answer.set()
         await catching_up.idle()
         assert offers.offered == [] and len(redis.asked) == 2 and holding.behind == {}
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_has_begun() -> None:
+    """Its start has been read, and its spec not yet. Others of its shard are caught up with meanwhile."""
+
+    async def scenario() -> None:
+        entries = [message(b"5-0", "neighbour"), message(b"7-0", "new")]
+        redis = FakeRedis(lambda command: entries)
+        group, cursors, offers = a_group(redis, Clock(), read_count=100, queue_limit=10), Cursors(), Offers()
+        catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, offers), cast(Any, None))
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        neighbour = running(holding, "neighbour")
+        Register(cursors, Outboxes()).hold(holding)
+        cursors.by_shard[0] = b"9-0"
+        work = asyncio.create_task(catching_up.work())
+        assert cursors.start_begins(holding, "new", b"6-0") is None
+        cursors.again(neighbour)
+        await redis.until_asked(1)
+        await catching_up.idle()
+        assert offers.refused == [] and offers.offered == [("neighbour", b"5-0")]
+        assert holding.behind == {"new": b"6-0"}
+        assert cursors.start_ends(holding, "new", b"6-0")
+        cursors.again(running(holding, "new"), b"6-0")
+        await redis.until_asked(2)
+        await catching_up.idle()
+        assert offers.offered[1:] == [("new", b"7-0")] and not holding.behind
         work.cancel()
 
     asyncio.run(scenario())

@@ -18,7 +18,7 @@ from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import UNDONE, Starts
 from hubq.node.runtime.bell import News
 from hubq.store.command import Command
-from hubq.store.mailbox import Message, StartOptions, read_reply, read_started
+from hubq.store.mailbox import Message, StartOptions, position, read_reply, read_started
 from hubq.store.membership import NodeInfo
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import FakeReports, name_of
@@ -63,6 +63,7 @@ class Starting(Household):
         self.specs: dict[str, SpecRecord] = {}
         self.marks: dict[str, str] = {}
         self.batch = "open"
+        self.left: list[Message] = []
         self.redis.answer = self._answer
         self.elsewhere = Elsewhere()
         self.wishes = Wishes(self.group, News())
@@ -74,13 +75,16 @@ class Starting(Household):
             self.group, self.background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.builder,
             self.burials, self.endings, self.lives,
             Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
-            self.pieces, self.failed_starts, self.quiet,
+            self.pieces, self.failed_starts, self.outcomes, self.quiet,
         )  # fmt: skip
 
     def _answer(self, command: Command[Any]) -> Any:
         keys, name = self.group.keys, name_of(command)
         if name == "HMGET":
             return {child: self.specs[child] for child in map(str, command.args[2:]) if child in self.specs}
+        if name == "XRANGE":
+            first, last = (position(cast(bytes, arg).lstrip(b"-(") or b"0") for arg in command.args[2:4])
+            return [message for message in self.left if first < position(message.entry) <= last]
         if str(command.args[1]) == keys.batches(0):
             return self.marks
         return self.batch if name == "GET" else {}
@@ -89,21 +93,26 @@ class Starting(Household):
         """A spec of a room."""
         return msgspec.structs.replace(self.record(Room, *args), place=place) if place else self.record(Room, *args)
 
-    def ask(self, *children: str, options: StartOptions | None = None) -> None:
+    def ask(self, *children: str, options: StartOptions | None = None, entry: bytes = b"5-0") -> None:
         """A start message of these children."""
         method = options.words() if options else ""
         payload = msgspec.json.encode(children)
-        self.starts.message(self.shard, Message(b"5-0", "start", children[0], method, "m5", "client", 0, payload))
+        self.starts.message(self.shard, Message(entry, "start", children[0], method, "m5", "client", 0, payload))
 
-    async def answered(self) -> dict[str, str]:
+    async def answered(self, done: Mapping[str, list[bytes]] | None = None) -> dict[str, str]:
         """Wait for the answer: who could not be started, and why."""
         await until(lambda: bool(self.shard.effects.replies))
         (line,) = self.shard.effects.replies["client"]
         owner, failed = read_started(read_reply(line)[-1])
-        assert owner == self.shard.owner.line and self.shard.effects.done == {self.first: [b"5-0"]}
+        assert owner == self.shard.owner.line and self.shard.effects.done == (done or {self.first: [b"5-0"]})
         return failed
 
     first = "one"
+
+
+def letter(entry: bytes, child: str) -> Message:
+    """A cast."""
+    return Message(entry, "cast", child, "post", "", "", 0, b"")
 
 
 def test_children_are_built_and_begun_and_whoever_asked_hears_of_it() -> None:
@@ -151,6 +160,35 @@ def test_a_child_without_a_spec_has_ended_meanwhile_and_its_messages_go_back() -
             home.ask("one")
             assert await home.answered() == {} and "one" not in home.shard.children
             assert home.shard.behind == {"one": START}, "read once more from the start: nobody is there"
+
+    asyncio.run(scenario())
+
+
+def test_what_is_left_of_an_earlier_child_of_the_name_is_refused_and_not_given_to_the_new_one() -> None:
+    async def scenario() -> None:
+        async with Starting() as home:
+            home.specs = {"one": home.spec()}
+            home.left = [letter(b"2-0", "one"), letter(b"3-0", "other"), letter(b"4-0", "one"), letter(b"7-0", "one")]
+            home.cursors.orphans(home.shard, "one")  # the earlier one has ended
+            home.ask("one")
+            assert await home.answered({"one": [b"2-0", b"4-0", b"5-0"]}) == {}
+            assert home.shard.behind == {"one": b"5-0"} and not home.shard.starting
+
+    asyncio.run(scenario())
+
+
+def test_of_two_starts_of_a_name_the_later_one_sees_to_its_messages() -> None:
+    """The first one has failed, and the child was started anew, before its caller has been answered."""
+
+    async def scenario() -> None:
+        async with Starting() as home:
+            home.specs = {"one": home.spec()}
+            home.left = [letter(b"6-0", "one")]
+            home.ask("one")
+            home.ask("one", entry=b"7-0")
+            await until(lambda: not home.shard.starting)
+            assert home.shard.effects.done["one"].count(b"6-0") == 1
+            assert home.shard.behind == {"one": b"7-0"} and list(home.shard.children) == ["one"]
 
     asyncio.run(scenario())
 

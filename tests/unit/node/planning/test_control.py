@@ -11,6 +11,7 @@ import pytest
 from hubq.core.messages import (
     Cancel,
     ChildrenPassed,
+    ChildStartProgress,
     ChildStartResp,
     ControlMessage,
     Handover,
@@ -35,6 +36,7 @@ CASES: list[tuple[ControlMessage, tuple[str, object]]] = [
     (handed := Handover("b", 1, 4, "h", 0.0), ("handed_over", handed)),
     (passed := ChildrenPassed("b", 1, 4, "h", 0.0, "room-1"), ("children_passed", passed)),
     (released := PinReleased("b", 1, "room-1", 0.0), ("pin_released", released)),
+    (goes_on := ChildStartProgress("b", 1, "h"), ("goes_on", goes_on)),
     (started := ChildStartResp("b", 1, "h", ""), ("started", started)),
     (confirmed := HandoverConfirmed("b", 1, "h"), ("confirmed", confirmed)),
     (Revive("b", 1, "room-1"), ("revive", (1, "room-1"))),
@@ -67,6 +69,9 @@ class Parts:
 
     async def pin_released(self, message: object) -> None:
         self._tell("pin_released", message)
+
+    def goes_on(self, message: object) -> None:
+        self._tell("goes_on", message)
 
     def started(self, message: object) -> None:
         self._tell("started", message)
