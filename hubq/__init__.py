@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hubq.core.spec import ChildSpec
     from hubq.errors import (
         AlreadyStarted,
+        BadArguments,
         CallCycle,
         CallFailed,
         CallTimeout,
@@ -146,6 +147,7 @@ __all__ = [
     "AsyncChildRef",
     "AsyncResumableJob",
     "AsyncTypedRef",
+    "BadArguments",
     "CallCycle",
     "CallFailed",
     "CallFuture",

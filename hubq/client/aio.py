@@ -136,7 +136,7 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         if isinstance(target, str):
             return AsyncChildRef(self.driver, target)
         kind, context = child_class(target), self.driver.context
-        spec = activation_of(context.classes, context.config.max_payload_bytes, kind, child_id, args, kwargs)
+        spec = activation_of(context.values, context.config.max_payload_bytes, kind, child_id, args, kwargs)
         return AsyncTypedRef(self.driver, kind, child_id, PLAIN.activating(spec))
 
     async def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:

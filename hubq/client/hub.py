@@ -24,6 +24,7 @@ from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StopResult
 from hubq.config import CHANGE_TIMEOUT, Config, checked_name, redis_url
+from hubq.core.arguments import check_class
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook, child_class
 from hubq.core.middleware import Layers, Middleware
@@ -36,6 +37,7 @@ from hubq.store.connection import RedisServer, Server
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.keys import Keys
 from hubq.store.server import checked_for_jobs, jobs_server, of_hub
+from hubq.store.values import values_of
 from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, DistributionTraits
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.partition_tolerance import Divergence, PartitionTolerance
@@ -92,7 +94,8 @@ class Hub(Queries, JobMethods):
         self.child_specs = tuple(child_specs)
         self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
         placing.checked_together(self.distribution, self.redundancy)
-        self.classes = ClassBook()
+        values = values_of(self.config.codec, reads_pickles=self.config.reads_pickles)
+        self.classes = ClassBook(check_class if values.codec == "data" else None)
         self.tracing = Tracing(hub_id) if tracing else None
         self.keys = Keys(hub_id)
         self.layers = Layers(middleware)
@@ -101,7 +104,7 @@ class Hub(Queries, JobMethods):
             self.hook_book.add(hook)
         context = HubContext(
             self.keys, self.config, self.classes, OwnersView(self.keys, self.synchronization), self.distribution,
-            DistributionTraits.of(self.distribution), self.tracing,
+            DistributionTraits.of(self.distribution), self.tracing, values,
         )  # fmt: skip
         server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         server = of_hub(server, self.hub_id)
@@ -316,7 +319,7 @@ class Hub(Queries, JobMethods):
         if isinstance(target, str):
             return ChildRef(self.driver, target)
         kind, context = child_class(target), self.driver.context
-        spec = activation_of(context.classes, context.config.max_payload_bytes, kind, child_id, args, kwargs)
+        spec = activation_of(context.values, context.config.max_payload_bytes, kind, child_id, args, kwargs)
         return TypedRef(self.driver, kind, child_id, PLAIN.activating(spec))
 
     def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:

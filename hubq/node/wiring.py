@@ -219,7 +219,8 @@ class Wiring:
             group, background, self.events, self.gathered, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.progresses, self.pieces, self.quiet,
         )  # fmt: skip
-        sayings = Sayings(self.standing, hub.classes, config.shards, self.sizes)
+        values = hub.driver.context.values
+        sayings = Sayings(self.standing, values, config.shards, self.sizes)
         reminders = Reminders(group, self.saver, self.sizes)
         enqueuing = Enqueuing(
             hub.hub_id,
@@ -229,7 +230,7 @@ class Wiring:
             lambda *job: hub.jobs.prepared(*job),  # (rq is imported then)
         )
         services = ChildServices(
-            name, self.signals, self.saver, self.endings, sayings, enqueuing, reminders, self.progresses
+            name, values, self.signals, self.saver, self.endings, sayings, enqueuing, reminders, self.progresses
         )
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)

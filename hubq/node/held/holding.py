@@ -27,12 +27,14 @@ from hubq.store.owners import Owner
 from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Watch
+from hubq.store.values import Values
 
 
 class Services(Protocol):
     """What a node does for its hosted children (``hubq.node.children.services``)."""
 
     node_name: str
+    values: Values
 
     def active(self, hosted: HostedChild) -> bool:
         """Whether this copy is the active one right now."""

@@ -23,9 +23,20 @@ from hubq.store.keys import Keys
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
+from hubq.store.values import PickledValues
 
 #: Redis TIME when the clock of a test stands at 100, ms.
 REDIS_MS = 1_000_000
+
+
+class Here:
+    """``Services`` of children that ask for nothing."""
+
+    node_name = "a"
+    values = PickledValues()
+
+    def active(self, hosted: object) -> bool:
+        return True
 
 
 class Clock:
@@ -207,7 +218,7 @@ def a_holding(shard: int = 0, token: int = 3, pinned: str | None = None, recorde
 
 def a_child(holding: Holding, child: str = "room-1", kind: type[Child] = Child, start_id: str = "s:1") -> HostedChild:
     """A child that has just been built, in its holding."""
-    hosted = HostedChild(cast(Any, None), holding, child, SpecRecord(kind.__name__, "tests", start_id), kind)
+    hosted = HostedChild(cast(Any, Here()), holding, child, SpecRecord(kind.__name__, "tests", start_id), kind)
     hosted.made(kind())
     holding.attach(hosted)
     return hosted
