@@ -3,6 +3,7 @@
 -- Reads from args[i] on: n, then n times: child, start id ('': its spec is malformed)
 -- feeds: those of the children that have ended. They end when all that the children say is written.
 -- include: _drop_reminders
+-- include: _epoch
 local function end_children(keys, k, args, i, children, msk, parked)
   local n, feeds = tonumber(args[i]), {}
   if n == 0 then return i + 1, k, feeds end
@@ -15,7 +16,7 @@ local function end_children(keys, k, args, i, children, msk, parked)
       redis.call('HDEL', children, child)
       redis.call('HDEL', msk, child)
       redis.call('HDEL', parked, child)
-      if redis.call('HDEL', pins, child) == 1 then redis.call('INCR', pins_epoch) end
+      if redis.call('HDEL', pins, child) == 1 then next_epoch(pins_epoch) end
       redis.call('HDEL', stragglers, child)
       drop_reminders(reminders, child)
       feeds[#feeds + 1] = keys[k + 5 + j]

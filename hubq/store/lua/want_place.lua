@@ -2,6 +2,7 @@
 -- KEYS: children of its shard, pins, pins epoch, nodes, events, stragglers, dormant children of its shard (only looked up)
 -- ARGV: child, shard, node, line of the wish, kept events
 -- Returns: "ok" | "unknown" | "dormant" | "no_node" | "draining"
+-- include: _epoch
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
   return redis.call('HEXISTS', KEYS[7], ARGV[1]) == 1 and 'dormant' or 'unknown'
 end
@@ -14,7 +15,7 @@ else
   redis.call('HDEL', KEYS[2], ARGV[1])
 end
 redis.call('HDEL', KEYS[6], ARGV[1])
-redis.call('INCR', KEYS[3])
+next_epoch(KEYS[3], KEYS[5])
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'type', 'child_wanted', 'node', ARGV[3], 'shard', ARGV[2],
   'child', ARGV[1])
 return 'ok'
