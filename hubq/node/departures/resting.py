@@ -140,7 +140,8 @@ class Resting:
         return (
             hosted.life is Life.RUNNING and hosted.in_hand is None and not hosted.queue and hosted.held_back is None
             and not hosted.stopping and not hosted.abandoned and not hasattr(hosted.kind, "run")
-            and child not in holding.behind and child not in holding.departing and child not in holding.guided
+            and child not in holding.behind and child not in holding.starting
+            and child not in holding.departing and child not in holding.guided
             and not hosted.record.place and self._wishes.wish(child, hosted.record) is None
             and holding.children.get(child) is hosted
         )  # fmt: skip

@@ -348,6 +348,7 @@ def drive_want_place(world: World) -> None:
         assert world.run(want_place(world.keys, 0, "c", wish, 1000)) == "ok"
     asleep(world, "d")
     assert world.run(want_place(world.keys, 0, "d", Wish("a", "moved"), 1000)) == "dormant"
+    assert world.run(want_place(world.keys, 0, "d", None, 1000)) == "ok"
 
 
 # -- messages -------------------------------------------------------------------------------------------------------
