@@ -5,9 +5,9 @@
 --          {"went_back", now ms, epoch}
 -- include: _time
 -- include: _owner
--- include: _epoch
+-- include: _told_epoch
 local now = now_ms()
-local epoch = epoch_of(KEYS[3], KEYS[4])
+local epoch = told_epoch(KEYS[3], KEYS[4])
 if epoch < tonumber(ARGV[4]) then return {'went_back', integer(now), integer(epoch)} end
 if not alive(KEYS[1], ARGV[1], ARGV[2]) then return {'evicted', integer(now)} end
 local granted = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
