@@ -15,8 +15,8 @@ from hubq.cli.output import print_json, print_table, say
 from hubq.client.hub import Hub
 from hubq.core.shown import shown_lines
 from hubq.errors import ConfigError, HubqError
+from hubq.store import viewer
 from hubq.store.dead_letters import DeadLetter
-from hubq.store.viewer import Seen, fields_of, look, words
 
 dead = typer.Typer(
     name="dead",
@@ -144,13 +144,9 @@ def arguments(letter: DeadLetter) -> str:
     if not letter.payload:
         return ""
     try:
-        seen = look(letter.payload)
+        return viewer.arguments(letter.payload)
     except ValueError as error:
         return f"cannot be shown ({error})"
-    if not isinstance(seen, Seen) or len(seen.items) != 2 or not isinstance(seen.items[0], Seen):
-        return words(seen)
-    args, kwargs = seen.items
-    return ", ".join([*map(words, args.items), *(f"{name}={words(value)}" for name, value in fields_of(kwargs) or ())])
 
 
 def moment(ms: int) -> str:

@@ -29,6 +29,8 @@ EVENT_TYPES: dict[str, str] = {
     "child_stopped": "a child has ended for good",
     "child_expired": "a dormant child has ended: it had no message for expire_after",
     "child_wanted": "a child is wanted on a certain worker",
+    "paused": "children begin no further message: all, those of a class, or one",
+    "resumed": "they go on",
     "child_pinned": "a child did not go with its shard",
     "child_migrated": "a single child has moved",
     "children_passed": "children have been given to another worker, apart from their shard",
@@ -37,6 +39,7 @@ EVENT_TYPES: dict[str, str] = {
     "poisoned": "a message or a start has taken workers down, and is a dead letter now",
     "message_failed": "casts have failed, and are dead letters now",
     "malformed": "something in Redis could not be read, and was passed over",
+    "operator_acted": "somebody has acted through the web view",
     "redis_changed": "another Redis answers than before",
     "redis_went_back": "Redis has lost writes that it had confirmed",
 }

@@ -80,17 +80,9 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
 
     Raises :class:`~hubq.errors.InvalidJob` for a state there is none of, :class:`~hubq.errors.RedisUnavailable`.
     """
-    if state is not None and state not in ALL_STATES:
-        raise InvalidJob(f"no job is ever {state!r}: give one of {', '.join(ALL_STATES)}")
     states = PRESSING if state is None else (state,)
-    with translated(hub.jobs_server):
-        queue = hub.rq_queue
-        clock_queue = Queue(clock_queue_name(hub.hub_id), connection=queue.connection)
-        counts = {each: _count(queue, each) for each in STATES}
-        counts["scheduled"] += _count(clock_queue, "scheduled")
-        lines = [line for each in states for line in _of_queue(queue, "queue", each, most)]
-        lines += [line for each in states for line in _of_queue(clock_queue, "clock", each, most) if each != "failed"]
-        workers = sorted(worker.name for worker in Worker.all(queue=queue))
+    seen = of_queues(hub, state, most)
+    lines, counts = seen.jobs, seen.counts
     keys, resumable = [], []
     for child in hub.iter_children():
         if child.child_id.startswith(PREFIX):
@@ -101,11 +93,27 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
     counts |= {"keys": len(keys), "resumable": len(resumable), "waiting": waiting}
     if state in (None, "started"):
         busy = sorted(keys, key=lambda key: (-key.backlog, key.child_id))
-        lines += [_key(child) for child in busy if child.backlog or idle][:most]
-    lines += [line for line in map(_resumable, resumable) if line.state in states][:most]
+        lines += [key_line(child) for child in busy if child.backlog or idle][:most]
+    lines += [line for line in map(resumable_line, resumable) if line.state in states][:most]
     if state is None or state in ENDED:
         ended = hub.driver.drive(_ended(hub, {child.child_id for child in resumable}))
         lines += [line for line in ended if line.state in states][:most]
+    return JobsOverview(seen.queue, counts, seen.workers, seen.clock, lines)
+
+
+def of_queues(hub: Hub, state: str | None = None, most: int = 100) -> JobsOverview:
+    """The same of RQ's jobs alone: those of the hub's queue and of its clock. No child is looked at."""
+    if state is not None and state not in ALL_STATES:
+        raise InvalidJob(f"no job is ever {state!r}: give one of {', '.join(ALL_STATES)}")
+    states = PRESSING if state is None else (state,)
+    with translated(hub.jobs_server):
+        queue = hub.rq_queue
+        clock_queue = Queue(clock_queue_name(hub.hub_id), connection=queue.connection, serializer=queue.serializer)
+        counts = {each: _count(queue, each) for each in STATES}
+        counts["scheduled"] += _count(clock_queue, "scheduled")
+        lines = [line for each in states for line in _of_queue(queue, "queue", each, most)]
+        lines += [line for each in states for line in _of_queue(clock_queue, "clock", each, most) if each != "failed"]
+        workers = sorted(worker.name for worker in Worker.all(queue=queue))
     clock = None
     with contextlib.suppress(NoClock):
         clock = hub.clock()
@@ -134,13 +142,20 @@ def _of_queue(queue: Queue, kind: str, state: str, most: int) -> Iterator[JobLin
         for job_id in ids:
             pipeline.hget(Job.key_for(job_id), JOB_FIELD)
         told = pipeline.execute()
-    for job, progress in zip(Job.fetch_many(ids, queue.connection), told, strict=True):
+    for job, progress in zip(Job.fetch_many(ids, queue.connection, serializer=queue.serializer), told, strict=True):
         if job is not None:
             yield JobLine(
-                kind, job.id, job.func_name or "", state, _moment(_at(queue, job, state)), job.worker_name or "",
+                kind, job.id, _function_of(job), state, _moment(_at(queue, job, state)), job.worker_name or "",
                 reason=_reason(job) if state == "failed" else "", started=_moment(job.started_at),
                 ended=_moment(job.ended_at) if state in ENDED else "", progress=read_progress(progress),
             )  # fmt: skip
+
+
+def _function_of(job: Job) -> str:
+    try:
+        return job.func_name or ""
+    except Exception:  # what RQ kept of it cannot be read here
+        return "?"
 
 
 def _at(queue: Queue, job: Job, state: str) -> datetime | None:
@@ -161,12 +176,14 @@ def _moment(at: datetime | None) -> str:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _key(child: ChildStatus) -> JobLine:
+def key_line(child: ChildStatus) -> JobLine:
+    """The child of a key."""
     state = "started" if child.backlog else "idle"
     return JobLine("key", child.child_id, "", state, node=child.node or "", waiting=child.backlog, reason=child.reason)
 
 
-def _resumable(child: ChildStatus) -> JobLine:
+def resumable_line(child: ChildStatus) -> JobLine:
+    """The child of a resumable job that has not ended."""
     state = "started" if child.node is not None else "queued"
     return JobLine(
         "resumable", child.child_id, child.kind, state, node=child.node or "", reason=child.reason, progress=child.progress

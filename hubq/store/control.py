@@ -73,6 +73,14 @@ def add_event(keys: Keys, kept: int, kind: str, fields: Mapping[str, object]) ->
     return plain("XADD", keys.events, "MAXLEN", "~", kept, "*", *args, read=lambda answer: None)
 
 
+def add_deed(keys: Keys, kept: int, who: str, what: str, on: Mapping[str, str]) -> Command[None]:
+    """Write down that somebody has acted by hand: ``on`` what, by its kind (``child``, ``node``, ``job``)."""
+    args: list[Arg] = ["type", "operator_acted", "who", who, "what", what]
+    for name, value in on.items():
+        args += (name, value)
+    return plain("XADD", keys.events, "MAXLEN", "~", kept, "*", *args, read=lambda answer: None)
+
+
 def read_events(
     keys: Keys, after: str, count: int, block_ms: int | None = None
 ) -> Command[list[tuple[str, dict[str, str]]]]:

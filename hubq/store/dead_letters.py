@@ -126,7 +126,14 @@ def read_dead(keys: Keys, shard: int) -> Command[list[DeadLetter]]:
 
 def read_last_dead(keys: Keys, shard: int, count: int) -> Command[list[DeadLetter]]:
     """The last dead letters of a shard, the newest first."""
-    return plain("XREVRANGE", keys.dead(shard), "+", "-", "COUNT", count, read=lambda answer: _letters(shard, answer))
+    return read_dead_before(keys, shard, "+", count)
+
+
+def read_dead_before(keys: Keys, shard: int, before: str, count: int) -> Command[list[DeadLetter]]:
+    """Letters of a shard up to an entry (``(entry``: without it; ``+``: from the newest on), the newest first."""
+    return plain(
+        "XREVRANGE", keys.dead(shard), before, "-", "COUNT", count, read=lambda answer: _letters(shard, answer)
+    )
 
 
 def replay_dead(keys: Keys, shard: int, entry: str, nodes: Sequence[str] = ()) -> Command[str]:

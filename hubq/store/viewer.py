@@ -10,6 +10,7 @@ import pickletools
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -50,10 +51,15 @@ class Seen:
 def look(data: bytes) -> Any:
     """What a tagged value (:mod:`hubq.store.codec`) says, as plain scalars and :class:`Seen`; ValueError if it says nothing."""
     tag = data[:1]
-    if tag == b"t" or tag == b"v":  # a trace, or the version of a state, goes before the value
+    if tag in (b"t", b"v", b"h"):  # a trace, the version of a state, or a header goes before the value
         return look(data[data.index(b"\n") + 1 :])
     if tag == b"j":
         return _of_json(msgspec.json.decode(memoryview(data)[1:]))
+    if tag == b"m":
+        try:
+            return _of_data(msgspec.msgpack.decode(memoryview(data)[1:]))
+        except (msgspec.MsgspecError, ValueError, RecursionError, TypeError) as error:
+            raise ValueError(f"it is no MessagePack ({type(error).__name__}: {error})") from None
     if tag not in (b"p", b"c"):
         raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
     try:
@@ -104,6 +110,20 @@ def _plain(seen: Any, path: list[Seen], left: list[int]) -> Any:
     return text
 
 
+def arguments(payload: bytes, longest: int = LONGEST) -> str:
+    """The arguments of a message, as a call would be written. Raises ValueError if it says nothing.
+
+    >>> arguments(b'j[[1, "a"], {"late": true}]')
+    "1, 'a', late=True"
+    """
+    seen = look(payload)
+    if not isinstance(seen, Seen) or len(seen.items) != 2 or not isinstance(seen.items[0], Seen):
+        return words(seen, longest)
+    args, kwargs = seen.items
+    named = (f"{name}={words(value, longest)}" for name, value in fields_of(kwargs) or ())
+    return ", ".join([*(words(value, longest) for value in args.items), *named])
+
+
 def fields_of(seen: Any) -> list[tuple[str, Any]] | None:
     """The names and values of a dict whose keys are text; None for any other value."""
     if isinstance(seen, Seen) and seen.kind == "dict" and all(isinstance(key, str) for key in seen.items[::2]):
@@ -121,6 +141,16 @@ def _of_json(value: Any) -> Any:
     if isinstance(value, dict):
         return Seen("dict", items=[part for name, item in value.items() for part in (name, _of_json(item))])
     return value
+
+
+def _of_data(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return Seen("list", items=[_of_data(item) for item in value])
+    if isinstance(value, dict):
+        return Seen("dict", items=[_of_data(part) for pair in value.items() for part in pair])
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | float | str | bytes) else repr(value)
 
 
 def _pieces(seen: Any, path: list[Seen], longest: int) -> Iterator[str]:

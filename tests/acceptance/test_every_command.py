@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,9 @@ CASES: dict[str, tuple[list[str], set[int]]] = {
     "call": (["{hub}", "c-1", "add", "2"], {0}),
     "cast": (["{hub}", "c-1", "add", "2"], {0}),
     "move": (["{hub}", "c-1", "{node}"], {0}),
+    "pause": (["{hub}", "--child", "c-1", "--why", "a test"], {0}),
+    "pauses": (["{hub}"], {0}),
+    "resume": (["{hub}", "--child", "c-1"], {0}),
     "stop": (["{hub}", "c-2"], {0}),
     "kill": (["{hub}", "c-1"], {0}),
     "state": (["{hub}", "c-1"], {0}),
@@ -59,7 +64,7 @@ CASES: dict[str, tuple[list[str], set[int]]] = {
     "version": ([], {0}),
 }
 #: They go on until a key is pressed, or for a while: each has a test below.
-LONG = {"worker", "dev", "demo", "top", "drain"}
+LONG = {"worker", "dev", "demo", "top", "drain", "web"}
 #: What is meant for a file or for redis-cli may be wide.
 WIDE = {"acl", "deploy", "events", "bench"}
 
@@ -145,6 +150,24 @@ def test_top_in_a_terminal_shows_the_hub_and_ends_at_q(shell: Shell, hub_id: str
     assert "Traceback" not in terminal.plain
     once = terminals("top", hub_id, "--once")
     assert once.end() == 0 and too_wide(once.plain) == []
+
+
+def test_web_in_a_terminal_lets_one_browser_in_and_ends_at_ctrl_c(shell: Shell, hub_id: str, terminals: Any) -> None:
+    shell.worker("a")
+    terminal = terminals("web", hub_id, "--port", "0")
+    terminal.wait_for(r"token=[\w-]{32}\n")
+    address = re.search(r"http://127\.0\.0\.1:\d+/\?token=[\w-]+", terminal.plain)
+    assert address is not None
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(address[0], timeout=20) as page:
+        assert "a serves 64" in page.read().decode()
+    terminal.wait_for("For another one: http")
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
+        urllib.request.urlopen(address[0], timeout=20)
+    refused.value.close()
+    terminal.type("\x03")
+    assert terminal.end() == 0, terminal.plain
+    assert "Traceback" not in terminal.plain
 
 
 def test_drain_in_a_terminal_says_how_far_it_is(shell: Shell, hub: Hub, hub_id: str, terminals: Any) -> None:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Set
 from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
-from hubq.client.operations import partition, registry
+from hubq.client.operations import paging, partition, registry
+from hubq.client.operations.paging import ChildrenPage
 from hubq.client.operations.registry import Listing, Progress, Query
 from hubq.client.results import ChildStatus, Place
 from hubq.core.pid import Pid
@@ -23,7 +24,7 @@ class Queries:
     def children(self, *, progress: Progress | None = None, **query: Any) -> list[ChildStatus]:
         """Children by id: all, or those for which everything given holds: ``match="room-*"``, ``tag="vip"``,
         ``node="a"``, ``kind="Room"``, ``status="running"`` ("parked", "waiting",
-        "dormant"). Dormant children are only found by their status.
+        "dormant"), ``waiting=1`` (so many messages wait for it, at least). Dormant children are only found by their status.
 
         Read in pages, so that Redis goes on serving others. ``progress(shards read, shards, children found)`` is called
         after each.
@@ -35,6 +36,15 @@ class Queries:
         listing = Listing(self.driver.context, query_of(query), progress)
         while not listing.done:
             yield from self.driver.drive(listing.page())
+
+    def children_page(self, after: str = "", limit: int = 100, **query: Any) -> ChildrenPage:
+        """The same, about ``limit`` at a time: ``page.children``, and ``page.next``, which is ``after`` of the next page (empty: there is
+        none). Nothing is kept between two pages, so they may be asked for by different processes. A child that starts or ends
+        meanwhile may be missing, or come twice.
+
+        Raises :class:`~hubq.errors.ConfigError` for an ``after`` that no page has given, or a ``limit`` below 1 or above 1,000.
+        """
+        return self.driver.drive(paging.children_page(self.driver.context, query_of(query), after, limit))
 
     def child_lookup(self, child_id: str) -> ChildStatus:
         """All there is to know of one child. Raises :class:`~hubq.errors.UnknownChild`."""
@@ -113,6 +123,10 @@ class AsyncQueries:
             for child in await self.driver.drive(listing.page()):
                 yield child
 
+    async def children_page(self, after: str = "", limit: int = 100, **query: Any) -> ChildrenPage:
+        """See :meth:`Queries.children_page`."""
+        return await self.driver.drive(paging.children_page(self.driver.context, query_of(query), after, limit))
+
     async def child_lookup(self, child_id: str) -> ChildStatus:
         """See :meth:`Queries.child_lookup`."""
         return await self.driver.drive(registry.child_lookup(self.driver.context, child_id))
@@ -167,8 +181,10 @@ def query_of(given: dict[str, Any]) -> Query:
     try:
         return Query(**given)
     except TypeError:
-        wrong = next(iter(set(given) - {"match", "tag", "node", "kind", "status"}))
-        raise ConfigError(f"cannot ask for children by {wrong!r}: give match, tag, node, kind or status") from None
+        wrong = next(iter(set(given) - {"match", "tag", "node", "kind", "status", "waiting"}))
+        raise ConfigError(
+            f"cannot ask for children by {wrong!r}: give match, tag, node, kind, status or waiting"
+        ) from None
 
 
 def pids_by_child(children: Iterable[ChildStatus]) -> dict[str, list[Pid]]:

@@ -51,7 +51,7 @@ class SavedState:
 
     @property
     def format(self) -> str:
-        """``p`` pickle, ``c`` cloudpickle, ``j`` JSON."""
+        """``p`` pickle, ``c`` cloudpickle, ``j`` JSON, ``m`` MessagePack."""
         return chr(self.data[self.data.index(b"\n") + 1 if self.data[:1] == b"v" else 0])
 
     def value(self) -> Any:
@@ -127,8 +127,8 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     return SavedState(child_id, shard, envelope.form, envelope.cursor, len(envelope.data), age, envelope.data)
 
 
-def child_mailbox(hub: HubContext, child_id: str, count: int) -> Operation[Mailbox]:
-    """How much waits for one child, and the first ``count`` messages of it."""
+def child_mailbox(hub: HubContext, child_id: str, count: int, most_read: int = MOST_READ) -> Operation[Mailbox]:
+    """How much waits for one child, and the first ``count`` messages of it: those among the first ``most_read`` of its shard."""
     shard = hub.shard_of(checked_child_id(child_id))
     active, dormant, length, waiting, now = yield Fetch(
         [
@@ -143,7 +143,7 @@ def child_mailbox(hub: HubContext, child_id: str, count: int) -> Operation[Mailb
         raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: see `hubq ps`")
     heads: list[Message] = []
     after, seen = b"0", 0
-    while len(heads) < min(count, waiting) and seen < min(length, MOST_READ):
+    while len(heads) < min(count, waiting) and seen < min(length, most_read):
         (page,) = yield Fetch([read_range(hub.keys, shard, after, b"+", PAGE)])
         heads += [message for message in page if message.child == child_id]
         if len(page) < PAGE:
@@ -187,7 +187,7 @@ def last_events(hub: HubContext, last: int, types: Collection[str]) -> Operation
     until = newest
     while len(found) < last:
         (page,) = yield Fetch([read_events_back(hub.keys, until, PAGE)])
-        found += [_event(entry, fields) for entry, fields in page if not types or fields.get("type") in types]
+        found += [event_of(entry, fields) for entry, fields in page if not types or fields.get("type") in types]
         if len(page) < PAGE:
             break
         until = "(" + page[-1][0]
@@ -202,7 +202,8 @@ def _waiting(message: Message, now: int) -> Waiting:
     )  # fmt: skip
 
 
-def _event(entry: str, fields: dict[str, str]) -> Event:
+def event_of(entry: str, fields: dict[str, str]) -> Event:
+    """One entry of the events stream."""
     return Event(
         entry, entry_ms(entry) / 1000, fields.get("type", ""), {k: v for k, v in fields.items() if k != "type"}
     )
@@ -217,7 +218,7 @@ def newest_event(hub: HubContext) -> Operation[str]:
 def next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Event]]:
     """The events after this one, as soon as there are any; none after ``wait`` seconds."""
     (found,) = yield Fetch([read_events(hub.keys, after, 500, int(wait * 1000))])
-    return [_event(entry, fields) for entry, fields in found]
+    return [event_of(entry, fields) for entry, fields in found]
 
 
 def fixed_settings(hub: HubContext) -> Operation[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -12,6 +12,7 @@ from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus, Place
 from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
+from hubq.core.pauses import Pauses
 from hubq.core.pid import Pid
 from hubq.core.wish import Wish
 from hubq.errors import ConfigError, NotAlive, UnknownChild
@@ -20,6 +21,7 @@ from hubq.store.dormant import count_dormant, is_dormant, read_dormant_specs, sc
 from hubq.store.keys import Keys, owner_field
 from hubq.store.membership import living, read_members
 from hubq.store.owners import NOBODY, Owner, Owners
+from hubq.store.pauses import read_pauses
 from hubq.store.progress import told_by
 from hubq.store.registry import read_some_specs, scan_specs
 from hubq.store.replica_log import Follower, read_followers
@@ -38,7 +40,8 @@ Progress = Callable[[int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``).
+    """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``);
+    ``waiting``: so many messages wait for the child at least.
 
     Dormant children are meant only by ``status="dormant"``: there may be millions of them.
     """
@@ -48,6 +51,7 @@ class Query:
     node: str | None = None
     kind: str | None = None
     status: str | None = None
+    waiting: int = 0
 
     def __post_init__(self) -> None:
         if self.status not in (None, "running", "parked", "waiting", "dormant"):
@@ -63,22 +67,34 @@ class Query:
 
     def takes(self, child: ChildStatus) -> bool:
         """Whether it is meant, now that its place is known."""
-        return self.node in (None, child.node) and self.status in (None, child.status)
+        return self.node in (None, child.node) and self.status in (None, child.status) and child.backlog >= self.waiting
 
 
 @dataclass(slots=True)
 class Listing:
-    """A listing under way. ``page()`` is the operation that reads some more; ``done`` when all has been read."""
+    """A listing under way. ``page()`` is the operation that reads some more; ``done`` when all has been read.
+
+    ``begin``: the shards to be read, each with the cursor from which (None: all of all).
+    """
 
     hub: HubContext
     query: Query
     progress: Progress | None = None
+    begin: Sequence[tuple[int, str]] | None = None
+    shards_at_once: int = SHARDS_AT_ONCE
+    children_at_once: int = CHILDREN_AT_ONCE
     found: int = 0
     _left: list[tuple[int, str]] = field(default_factory=list)
     _seen: dict[int, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._left = [(shard, "0") for shard in range(self.hub.config.shards)]
+        every = [(shard, "0") for shard in range(self.hub.config.shards)]
+        self._left = every if self.begin is None else list(self.begin)
+
+    @property
+    def left(self) -> list[tuple[int, str]]:
+        """The shards that were not read to their end, each with its cursor."""
+        return self._left
 
     @property
     def done(self) -> bool:
@@ -88,9 +104,9 @@ class Listing:
     def page(self) -> Operation[list[ChildStatus]]:
         """Some more children, in no order. HSCAN may tell of a child that ends or starts meanwhile, or may not."""
         keys = self.hub.keys
-        now, self._left = self._left[:SHARDS_AT_ONCE], self._left[SHARDS_AT_ONCE:]
+        now, self._left = self._left[: self.shards_at_once], self._left[self.shards_at_once :]
         scan = scan_dormant if self.query.status == "dormant" else scan_specs
-        scans = yield Fetch([scan(keys, shard, cursor, CHILDREN_AT_ONCE) for shard, cursor in now])
+        scans = yield Fetch([scan(keys, shard, cursor, self.children_at_once) for shard, cursor in now])
         wanted: dict[int, dict[str, SpecRecord]] = {}
         going_on: list[tuple[int, str]] = []
         for (shard, _), (cursor, specs) in zip(now, scans, strict=True):
@@ -112,11 +128,13 @@ class Listing:
             places = yield Fetch(
                 [each for shard, specs in wanted.items() for each in _places(keys, shard, list(specs))]
                 + read_members(keys)
+                + [read_pauses(keys)]
             )
-            *places, nodes, leases, time = places
+            *places, nodes, leases, time, paused = places
+            pauses = Pauses(paused.values())
             lives = living(nodes, leases, time)
             for number, (shard, specs) in enumerate(wanted.items()):
-                statuses = _statuses(shard, specs, lives, *places[PLACES * number : PLACES * (number + 1)])
+                statuses = _statuses(shard, specs, lives, pauses, *places[PLACES * number : PLACES * (number + 1)])
                 found += [status for status in statuses if self.query.takes(status)]
         self.found += len(found)
         if self.progress is not None:
@@ -151,6 +169,7 @@ def _statuses(
     shard: int,
     specs: Mapping[str, SpecRecord],
     lives: Mapping[str, int],
+    pauses: Pauses,
     followers: list[Follower],
     lines: list[Any],
     backlogs: list[Any],
@@ -182,6 +201,7 @@ def _statuses(
                 dict(spec.metadata), owner.incarnation, owner.token, spec.restart, pin, wish.node if wish else "",
                 tuple(copy.node for copy in has), tuple(copy.incarnation for copy in has),
                 told_by(progress, spec.start_id),
+                str(pauses.of(child, spec.name) or "") if pauses else "",
             )
         )  # fmt: skip
     return found
@@ -206,9 +226,10 @@ def children(hub: HubContext, query: Query, progress: Progress | None) -> Operat
 def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
     """All there is to know of one child."""
     shard = hub.shard_of(checked_child_id(child_id))
-    specs, *places, nodes, leases, time = yield Fetch(
+    specs, paused, *places, nodes, leases, time = yield Fetch(
         [
             read_some_specs(hub.keys, shard, [child_id]),
+            read_pauses(hub.keys),
             *_places(hub.keys, shard, [child_id]),
             *read_members(hub.keys),
         ]
@@ -218,7 +239,7 @@ def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
         if child_id not in dormant:
             raise unknown(hub, child_id)
         return _dormant(shard, child_id, dormant[child_id])
-    (status,) = _statuses(shard, specs, living(nodes, leases, time), *places)
+    (status,) = _statuses(shard, specs, living(nodes, leases, time), Pauses(paused.values()), *places)
     return status
 
 
@@ -235,9 +256,10 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
         plain("HGET", hub.keys.pins, child_id, read=lambda found: found),
         plain("HGET", hub.keys.progress(shard), child_id, read=lambda found: found),
         read_followers(hub.keys, shard),
+        read_pauses(hub.keys),
         *read_members(hub.keys),
     ]
-    owners, (specs, moved, progress, followers, *members) = yield from hub.view.look(ask)
+    owners, (specs, moved, progress, followers, paused, *members) = yield from hub.view.look(ask)
     if child_id not in specs:
         (dormant,) = yield Fetch([is_dormant(hub.keys, shard, child_id)])
         if not dormant:
@@ -249,6 +271,7 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
     waits = not pinned and wish is not None and wish.waits and wish.node != owner.node
     lives = living(*members)
     node = None if lives.get(owner.node) != owner.incarnation or waits else owner.node
+    pause = Pauses(paused.values()).of(child_id, specs[child_id].name)
     replicas = () if pinned else tuple(follower.node for follower in copies_of(owner, followers, lives))
     return Place(
         child_id,
@@ -259,6 +282,7 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
         pinned,
         replicas,
         told_by(progress, specs[child_id].start_id),
+        paused=str(pause or ""),
     )
 
 

@@ -1,0 +1,216 @@
+"""What the pages and the API look at: the hub's own questions, each asked once for all who ask at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from hubq.client.asking.steps import Operation
+from hubq.client.hub import Hub
+from hubq.client.operations import inspection, paging, registry
+from hubq.client.operations.members import nodes
+from hubq.client.operations.overview import Glance, NodeRates, glance, rates
+from hubq.client.operations.paging import EventFilter, LetterFilter, LettersPage
+from hubq.client.operations.partition import partitioned
+from hubq.client.operations.registry import Query
+from hubq.client.operations.reminders import reminders
+from hubq.client.results import NodeStatus
+from hubq.core.child import methods_of
+from hubq.core.diagnosis import Finding
+from hubq.core.hashing import checked_child_id
+from hubq.core.reminders import Reminder
+from hubq.errors import HubqError, UnknownChild
+from hubq.jobs.attention import look
+from hubq.jobs.names import MARK, PREFIX
+from hubq.jobs.overview import key_line, of_queues, resumable_line
+from hubq.web.view import records, seen
+from hubq.web.view.shared import Shared
+
+T = TypeVar("T")
+
+#: For how long an answer serves all who ask, seconds: of a glance, of what is dearer, of the doctor.
+GLANCE, DEARER, DOCTOR = 1.0, 3.0, 15.0
+#: Messages of a mailbox that are looked through for those of one child.
+MOST_READ = 2_000
+#: Events that are looked through for the last moves, and moves that are shown.
+MOVES_READ, MOVES = 1_000, 12
+#: The same for the history of a child.
+HISTORY_READ, HISTORY = 3_000, 30
+#: Between two glances that make a rate, seconds: a node writes its account every two.
+RATE_WITHIN = 30.0
+
+
+class Lookout:
+    """Looks at one hub, in one event loop (``hub.aio.resource``)."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._context = hub.aio.driver.context
+        self._hubs: Shared[str, records.HubView] = Shared(GLANCE)
+        self._moves: Shared[str, list[records.Move]] = Shared(DEARER)
+        self._histories: Shared[tuple[str, str], records.EventsView] = Shared(DOCTOR)
+        self._jobs: Shared[tuple[str, str], records.JobsView] = Shared(GLANCE)
+        self._findings: Shared[str, list[Finding]] = Shared(DOCTOR)
+        self._began: float | None = None
+        self._glances: deque[Glance] = deque(maxlen=2)
+        self._rates: dict[str, NodeRates] = {}
+
+    async def close(self) -> None:
+        """Nothing is left open: what is kept are answers."""
+
+    def _ask(self, operation: Operation[T]) -> Awaitable[T]:
+        return self._hub.aio.driver.drive(operation)
+
+    # -- the hub ---------------------------------------------------------------------------------------------------
+
+    async def hub(self) -> records.HubView:
+        """The hub at one glance."""
+        return (await self._hubs.get("", self._look))[1]
+
+    async def _look(self) -> records.HubView:
+        hub, context = self._hub, self._context
+        if self._began is None:
+            settings = await self._ask(inspection.fixed_settings(context))
+            self._began = seen.moment(settings.get("began", ""))
+        found = await self._ask(glance(context, 0))
+        members = {node.name: node for node in await self._ask(nodes(context))}
+        moves = (await self._moves.get("", self._last_moves))[1]
+        why = await self._ask(partitioned(context))
+        return seen.hub_view(
+            hub.hub_id, hub.server.address, self._began, context.config, found, members, self._rated(found), moves, why
+        )
+
+    def _rated(self, found: Glance) -> dict[str, NodeRates]:
+        """Rates of the nodes that have written a new account since; of the others those of before."""
+        before = self._glances[-1] if self._glances else None
+        if before is not None and found.at - before.at > RATE_WITHIN:
+            before, self._rates = None, {}
+        fresh = {} if before is None else rates(before, found)
+        self._rates = {
+            node.name: fresh[node.name] if fresh.get(node.name, NodeRates()) != NodeRates() else self._rates[node.name]
+            for node in found.nodes
+            if fresh.get(node.name, NodeRates()) != NodeRates() or node.name in self._rates
+        }
+        if before is None or any(_newer(before, found)):
+            self._glances.append(found)
+        return self._rates
+
+    async def _last_moves(self) -> list[records.Move]:
+        wanted = EventFilter(types=("shard_migrated", "child_migrated"))
+        page = await self._ask(paging.events_page(self._context, wanted, "", MOVES, MOVES_READ))
+        return [seen.move(event) for event in page.events]
+
+    async def members(self) -> list[NodeStatus]:
+        """The nodes."""
+        return await self._ask(nodes(self._context))
+
+    # -- children --------------------------------------------------------------------------------------------------
+
+    async def children(self, query: Query, after: str, limit: int) -> records.ChildrenView:
+        """A page of children. A ``match`` without ``*`` means a part of the name; the child of exactly this name comes first."""
+        context, first = self._context, []
+        if query.match and not any(mark in query.match for mark in "*?["):
+            try:
+                exact = None if after else await self._ask(registry.child_lookup(context, query.match))
+            except HubqError:
+                exact = None
+            query = Query(f"*{query.match}*", query.tag, query.node, query.kind, query.status, query.waiting)
+            if exact is not None and query.takes(exact) and query.kind in (None, exact.kind):
+                first = [exact] if query.tag in (None, exact.metadata.get("tag")) else []
+        page = await self._ask(paging.children_page(context, query, after, limit))
+        names = {child.child_id for child in first}
+        rest = [child for child in page.children if child.child_id not in names]
+        return records.ChildrenView([*first, *rest], page.next, page.shards_left)
+
+    async def child(self, child_id: str) -> records.ChildView:
+        """All of a child but its feed and its history. Raises :class:`~hubq.errors.UnknownChild`."""
+        context = self._context
+        status = await self._ask(registry.child_lookup(context, child_id))
+        box = await self._ask(inspection.child_mailbox(context, child_id, 20, MOST_READ))
+        view = await self.hub()
+        busy = next((doing for doing in view.busy if doing.child == child_id), None)
+        later = await self._ask(reminders(context, child_id))
+        return records.ChildView(status, busy, await self.state(child_id), box, later, self._methods(status.kind))
+
+    async def state(self, child_id: str) -> records.StateView | None:
+        """The saved state of a child."""
+        try:
+            saved = await self._ask(inspection.saved_state(self._context, child_id))
+        except UnknownChild:
+            raise
+        except HubqError as error:
+            return records.StateView(0, 1, "", None, [], None, str(error))
+        return None if saved is None else seen.state_view(saved)
+
+    def _methods(self, kind: str) -> list[str]:
+        known = self._hub.driver.context.classes.registered.get(kind)
+        return sorted(methods_of(known)) if isinstance(known, type) else []
+
+    async def mailbox(self, child_id: str, count: int) -> inspection.Mailbox:
+        """What waits for a child."""
+        return await self._ask(inspection.child_mailbox(self._context, child_id, count, MOST_READ))
+
+    async def reminders(self, child_id: str) -> list[Reminder]:
+        """What is due later for a child."""
+        return await self._ask(reminders(self._context, child_id))
+
+    async def history(self, child_id: str) -> records.EventsView:
+        """The last events of a child, and of its shard."""
+
+        async def read() -> records.EventsView:
+            shard = str(self._context.shard_of(checked_child_id(child_id)))
+            wanted = seen.OfChild(child_id, shard)
+            page = await self._ask(paging.events_page(self._context, wanted, "", HISTORY, HISTORY_READ))
+            return records.EventsView(page.events, page.next)
+
+        newest = await self._ask(inspection.newest_event(self._context))  # with it, what was read is not what it was
+        return (await self._histories.get((child_id, newest), read))[1]
+
+    # -- dead letters, events, jobs, doctor ------------------------------------------------------------------------
+
+    async def letters(self, wanted: LetterFilter, after: str, limit: int) -> records.LettersView:
+        """A page of dead letters."""
+        page = await self.letters_page(wanted, after, limit)
+        return records.LettersView([seen.letter(each) for each in page.letters], page.next, page.total)
+
+    async def letters_page(self, wanted: LetterFilter, after: str, limit: int) -> LettersPage:
+        """The same, as they stand in Redis."""
+        return await self._ask(paging.letters_page(self._context, wanted, after, limit))
+
+    async def events(self, wanted: EventFilter, before: str, limit: int) -> records.EventsView:
+        """A page of events."""
+        page = await self._ask(paging.events_page(self._context, wanted, before, limit))
+        return records.EventsView(page.events, page.next)
+
+    async def jobs(self, state: str, after: str) -> records.JobsView:
+        """RQ's jobs, the keys with waiting jobs, and a page of resumable ones. (RQ waits for Redis: it does so in a thread.)"""
+
+        async def read() -> records.JobsView:
+            overview = await asyncio.to_thread(of_queues, self._hub, state or None, 100)
+            lines = list(overview.jobs) if not after else []
+            page = await self._ask(paging.children_page(self._context, Query(), after, 200))
+            keys = [key_line(child) for child in page.children if child.child_id.startswith(PREFIX) and child.backlog]
+            running = [resumable_line(child) for child in page.children if child.metadata.get(MARK[0]) == MARK[1]]
+            lines += [line for line in (*keys, *running) if state in ("", line.state)]
+            return records.JobsView(overview.queue, overview.counts, overview.workers, overview.clock, lines, page.next)
+
+        return (await self._jobs.get((state, after), read))[1]
+
+    async def doctor(self, *, fresh: bool = False) -> records.DoctorView:
+        """What is wrong with the hub, as of some seconds ago; ``fresh``: as of now."""
+
+        def read() -> list[Finding]:
+            return [*self._hub.inspect.diagnosis(), *look(self._hub)]
+
+        async def ask() -> list[Finding]:
+            return await asyncio.to_thread(read)
+
+        age, findings = await self._findings.get("", ask, fresh=fresh)
+        return records.DoctorView(findings, round(age, 1))
+
+
+def _newer(before: Glance, after: Glance) -> list[bool]:
+    told = {node.name: node.vitals.at for node in before.nodes if node.vitals is not None}
+    return [node.vitals is not None and node.vitals.at > told.get(node.name, 0.0) for node in after.nodes]

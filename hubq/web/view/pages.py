@@ -1,0 +1,172 @@
+"""The pages. Each is written by the server; a part of it can be asked for alone (``?part=``), which keeps it alive."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from hubq.core.event_types import EVENT_TYPES
+from hubq.jobs.overview import ALL_STATES
+from hubq.web.users import User
+from hubq.web.view import asked
+from hubq.web.view.api import query_of
+from hubq.web.view.guard import Guard, csrf_token, give_token
+from hubq.web.view.lookout import Lookout
+from hubq.web.view.ring import colours, ring
+from hubq.web.view.shown import BadRequest
+from hubq.web.view.words import FILTERS
+
+#: The scripts and styles, by name: their bytes and their type.
+TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+STATIC: dict[str, tuple[bytes, str]] = {
+    each.name: (each.read_bytes(), TYPES[each.name.rpartition(".")[2]])
+    for each in files("hubq.web.view").joinpath("static").iterdir()
+    if each.name.rpartition(".")[2] in TYPES
+}
+#: Changes with each of them: browsers keep them for good under an address that has it.
+VERSION = hashlib.sha256(b"".join(STATIC[name][0] for name in sorted(STATIC))).hexdigest()[:12]
+
+#: What a page shows, from what was asked.
+Gather = Callable[[Lookout, Any], Awaitable[Mapping[str, object]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: where it is, its name in the navigation (empty: it is not there), its template, and how its content is gathered."""
+
+    path: str
+    title: str
+    template: str
+    asks: Any
+    gather: Gather
+    listed: bool = True
+
+
+async def _hub(look: Lookout, ask: asked.Nothing) -> Mapping[str, object]:
+    view = await look.hub()
+    names = [node.name for node in view.nodes]
+    return {"view": view, "ring": ring(view.owners, names, view.moving), "tint": colours(names)}
+
+
+async def _children(look: Lookout, ask: asked.Children) -> Mapping[str, object]:
+    view = await look.children(ask.query, ask.after, ask.limit)
+    return {"view": view, "nodes": [node.name for node in await look.members()], "more": more(ask, after=view.next)}
+
+
+async def _child(look: Lookout, ask: asked.OneChild) -> Mapping[str, object]:
+    view, nodes = await look.child(ask.id), await look.members()
+    history = await look.history(ask.id)
+    return {"view": view, "child": view.child, "history": history, "nodes": [n.name for n in nodes if n.status == "up"]}
+
+
+async def _dead(look: Lookout, ask: asked.Letters) -> Mapping[str, object]:
+    view = await look.letters(ask.wanted, ask.after, ask.limit)
+    return {"view": view, "more": more(ask, after=view.next)}
+
+
+async def _events(look: Lookout, ask: asked.Events) -> Mapping[str, object]:
+    view = await look.events(ask.wanted, ask.before, ask.limit)
+    return {"view": view, "types": sorted(EVENT_TYPES), "said": EVENT_TYPES, "more": more(ask, before=view.next)}
+
+
+async def _jobs(look: Lookout, ask: asked.Jobs) -> Mapping[str, object]:
+    view = await look.jobs(ask.state, ask.after)
+    return {"view": view, "states": ALL_STATES, "more": more(ask, after=view.next)}
+
+
+async def _doctor(look: Lookout, ask: asked.Doctor) -> Mapping[str, object]:
+    return {"view": await look.doctor(fresh=ask.fresh)}
+
+
+PAGES: tuple[Page, ...] = (
+    Page("/", "Hub", "hub.html", asked.Nothing, _hub),
+    Page("/children", "Children", "children.html", asked.Children, _children),
+    Page("/child", "Child", "child.html", asked.OneChild, _child, listed=False),
+    Page("/jobs", "Jobs", "jobs.html", asked.Jobs, _jobs),
+    Page("/dead", "Dead letters", "dead.html", asked.Letters, _dead),
+    Page("/events", "Events", "events.html", asked.Events, _events),
+    Page("/doctor", "Doctor", "doctor.html", asked.Doctor, _doctor),
+)
+
+
+def more(ask: Any, **place: str) -> str:
+    """The query of the next page of a listing; empty: there is none."""
+    if not all(place.values()):
+        return ""
+    given = {name: getattr(ask, name) for name in ask.__struct_fields__}
+    default = type(ask)()
+    said = {name: value for name, value in given.items() if value != getattr(default, name)}
+    return "?" + urlencode({**said, **place})
+
+
+class Printer:
+    """Writes pages for one hub."""
+
+    def __init__(self, hub_id: str, guard: Guard) -> None:
+        self._hub_id = hub_id
+        self._guard = guard
+        self._templates = Environment(
+            loader=PackageLoader("hubq.web.view"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+            lstrip_blocks=True,
+        )  # fmt: skip
+        self._templates.filters.update(FILTERS)
+
+    async def page(self, page: Page, request: Request, look: Lookout, user: User) -> Response:
+        """A page, or the part of it that was asked for."""
+        part = request.query_params.get("part", "")
+        template = self._templates.get_template(page.template)
+        if part and f"part_{part}" not in template.blocks:
+            raise BadRequest(f"this page has no part {part[:50]!r}")
+        ask = query_of(_without_part(request), page.asks)
+        values = {**await page.gather(look, ask), "ask": ask, "page": page}
+        return self._written(request, page.template, values, user, part)
+
+    def trouble(self, request: Request, status: int, said: str, user: User | None) -> Response:
+        """A page that says why there is none."""
+        page = Page("", "Not shown", "trouble.html", asked.Nothing, _hub, listed=False)
+        values = {"status": status, "said": said, "page": page, "ask": asked.Nothing()}
+        return self._written(request, "trouble.html", values, user, "", status)
+
+    def _written(
+        self, request: Request, name: str, values: Mapping[str, object], user: User | None, part: str, status: int = 200
+    ) -> Response:
+        token, fresh = csrf_token(request)
+        template = self._templates.get_template(name)
+        base = request.scope.get("root_path", "")
+        context: dict[str, object] = {
+            "base": base,
+            "bits": self._templates.get_template("bits.html").make_module({"base": base}),
+            "version": VERSION,
+            "hub_id": self._hub_id,
+            "user": user,
+            "may_act": user is not None and self._guard.may_act(user),
+            "read_only": self._guard.read_only,
+            "pages": PAGES,
+            "token": token,
+            **values,
+        }
+        html = (
+            "".join(template.blocks[f"part_{part}"](template.new_context(context)))
+            if part
+            else template.render(context)
+        )
+        response = HTMLResponse(html.encode("utf-8", "replace"), status, {"Cache-Control": "no-store"})
+        if fresh and not part:
+            give_token(request, response, token)
+        return response
+
+
+def _without_part(request: Request) -> Request:
+    scope = dict(request.scope)
+    scope["query_string"] = urlencode(
+        [(name, value) for name, value in request.query_params.multi_items() if name != "part"]
+    ).encode()
+    return Request(scope)
