@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -17,17 +17,20 @@ from hubq import Hub
 from hubq.store.embedded import EmbeddedServer
 
 APPS = Path(__file__).parent / "apps"
+HUBQ = ("hubq",)
 _numbers = count(1)
 
 
 class WorkerProcess:
     """A ``hubq worker`` whose log is read line by line."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], cwd: Path = APPS) -> None:
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str], cwd: Path = APPS, program: Sequence[str] = HUBQ
+    ) -> None:  # fmt: skip
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hubq", "worker", *arguments],
+            [sys.executable, "-m", *program, "worker", *arguments],
             cwd=cwd, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._thread = threading.Thread(target=self._read)
@@ -119,9 +122,9 @@ class Shell:
         worker.wait_line(rf"hubq worker {name}: hub {self.hub_id} at redis://.*, 64 shards, pid \d+")
         return worker
 
-    def spawn(self, *arguments: str, cwd: Path = APPS) -> WorkerProcess:
-        """Start ``hubq worker`` with these arguments."""
-        worker = WorkerProcess(list(arguments), self.environment, cwd)
+    def spawn(self, *arguments: str, cwd: Path = APPS, program: Sequence[str] = HUBQ) -> WorkerProcess:
+        """Start ``hubq worker`` with these arguments. ``program``: what stands for ``hubq``, as in ``python -m hubq``."""
+        worker = WorkerProcess(list(arguments), self.environment, cwd, program)
         self.workers.append(worker)
         return worker
 

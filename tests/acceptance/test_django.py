@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hubq import Hub
-from hubq.store.embedded import free_port
+from .sites import Site, customers, sites
 
 if TYPE_CHECKING:
     from conftest import Shell
 
 pytest.importorskip("django")
+__all__ = ["sites"]  # a fixture
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 FILES = {
@@ -105,7 +101,6 @@ class Project:
             path = folder / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        self.port = free_port()
         self._processes: list[subprocess.Popen[str]] = []
         self._readers: list[threading.Thread] = []
         self.manage("makemigrations", "carts")
@@ -143,24 +138,6 @@ class Project:
                 return process
         raise AssertionError("the worker did not start")
 
-    def listens(self) -> None:
-        """Wait until the web server does."""
-        until = time.monotonic() + 20
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert time.monotonic() < until, "the web server did not start"
-            threading.Event().wait(0.05)
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=30) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
     def close(self) -> None:
         for process in self._processes:
             process.terminate()
@@ -173,29 +150,21 @@ class Project:
                 process.stderr.close()
 
 
-def test_workers_are_replaced_under_requests(project: Project, hub: Hub, hub_id: str) -> None:
+def test_workers_are_replaced_under_requests(project: Project, shell: Shell, sites: list[Site]) -> None:
     first = project.worker("a")
-    project.begin("-m", "gunicorn", "--workers", "2", "--bind", f"127.0.0.1:{project.port}", "shop.wsgi")
-    project.listens()
-    assert project.get("carts/none/1") == (404, '{"error": "UnknownChild", "detail": "there is no such child"}')
+    site = Site(shell, "gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}", "shop.wsgi", cwd=project.folder)
+    sites.append(site)
+    assert site.request("GET", "/carts/none/1") == (
+        404,
+        b'{"error": "UnknownChild", "detail": "there is no such child"}',
+    )
     project.manage("hubq", "start", "ann", "Cart")
     statuses: list[int] = []
-    ended = threading.Event()
-
-    def ask() -> None:
-        while not ended.is_set():
-            statuses.append(project.get("carts/ann/1")[0])
-
-    asking = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in asking:
-        thread.start()
-    project.worker("b")
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(30) == 0
-    third = project.worker("c")
-    ended.set()
-    for thread in asking:
-        thread.join()
+    with customers(2, lambda n: statuses.append(site.request("GET", "/carts/ann/1")[0])):
+        project.worker("b")
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(30) == 0
+        third = project.worker("c")
     assert set(statuses) == {200} and len(statuses) > 20
     assert third.poll() is None
     items = json.loads(project.manage("hubq", "call", "ann", "contents"))

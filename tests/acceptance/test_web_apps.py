@@ -5,14 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,77 +12,19 @@ import pytest
 import websockets
 
 from hubq import Hub
-from hubq.store.embedded import free_port
 
 from .browser import Browser, chromium
+from .sites import Site, customers, replaced, sites, workers
 from .waiting import soon
 
 if TYPE_CHECKING:
-    from conftest import Shell, WorkerProcess
+    from conftest import Shell
 
     from hubq.store.embedded import EmbeddedServer
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
-ROOT = Path(__file__).parents[2]
-
-
-class Site:
-    """A web server process, and requests to it."""
-
-    def __init__(self, shell: Shell, *command: str) -> None:
-        self.port = free_port()
-        filled = [word.format(port=self.port) for word in command]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *filled], cwd=ROOT, env=shell.environment, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        until = time.monotonic() + 20
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert time.monotonic() < until and self._process.poll() is None, "the web server did not start"
-            threading.Event().wait(0.05)
-
-    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        made = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", data, {"Content-Type": "application/json"}, method=method
-        )
-        try:
-            with urllib.request.urlopen(made, timeout=30) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
-
-
-@pytest.fixture
-def sites() -> Iterator[list[Site]]:
-    made: list[Site] = []
-    yield made
-    for site in made:
-        site.close()
-
-
-def workers(shell: Shell, app: str, *names: str) -> list[WorkerProcess]:
-    found = [shell.spawn(app, "--name", name, cwd=ROOT) for name in names]
-    for name, worker in zip(names, found, strict=True):
-        worker.wait_line(f"hubq worker {name}: ")
-    return found
-
-
-def replaced(shell: Shell, app: str, old: list[WorkerProcess]) -> None:
-    """Replace all workers, one by one, as a deploy does."""
-    for n, worker in enumerate(old):
-        workers(shell, app, f"new-{n}")
-        worker.signal(signal.SIGTERM)
-        assert worker.wait() == 0
+__all__ = ["sites"]  # a fixture
 
 
 def test_no_request_to_flask_under_gunicorn_fails_in_a_deploy(
@@ -102,24 +36,16 @@ def test_no_request_to_flask_under_gunicorn_fails_in_a_deploy(
     sites.append(site)
     assert site.request("GET", "/carts/nobody")[0] == 404
     assert site.request("POST", "/carts/x/items", {"item": "tea", "count": -1})[0] == 409
-    ended, counts, bad = threading.Event(), [0] * 4, list[tuple[int, Any]]()
+    counts, bad = [0] * 4, list[tuple[int, Any]]()
 
-    def customer(n: int) -> None:
-        while not ended.is_set():
-            status, items = site.request("POST", f"/carts/c{n}/items", {"item": "tea"})
-            counts[n] += 1
-            if status != 200 or items != {"tea": counts[n]}:
-                bad.append((status, items))
+    def order(n: int) -> None:
+        status, items = site.request("POST", f"/carts/c{n}/items", {"item": "tea"})
+        counts[n] += 1
+        if status != 200 or items != {"tea": counts[n]}:
+            bad.append((status, items))
 
-    threads = [threading.Thread(target=customer, args=[n]) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
+    with customers(4, order):
         replaced(shell, app, old)
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
     assert bad == []
     assert min(counts) > 10
     assert [site.request("GET", f"/carts/c{n}") for n in range(4)] == [(200, {"tea": count}) for count in counts]
