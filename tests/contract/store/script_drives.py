@@ -210,6 +210,8 @@ def drive_check_config(world: World) -> None:
 def drive_join_node(world: World) -> None:
     world.raw("DEL", world.keys.epoch)  # as for the hub's first node
     world.join("b")
+    world.raw("SET", world.keys.epoch, "soon")
+    assert world.join("c") > 1_000_000_000_000
 
 
 @drive
