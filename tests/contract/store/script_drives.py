@@ -402,6 +402,11 @@ def asleep(world: World, *children: str, expires: int = 0) -> None:
 def drive_rest_children(world: World) -> None:
     asleep(world, "c", "d", expires=17)
     assert world.raw("ZSCORE", world.keys.expiring(0), "c") == b"17"
+    world.start(0, "moved")
+    world.raw("DEL", world.keys.backlog(0))
+    assert world.run(want_place(world.keys, 0, "moved", Wish("a", "moved"), 1000)) == "ok"
+    rests = [Resting("moved", "s:1"), Resting("c", "s:1"), Resting("nobody", "s:1")]
+    assert world.run(rest_children(world.keys, 0, world.owner, rests)) == [False, True, False]
 
 
 @drive
