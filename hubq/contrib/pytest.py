@@ -2,6 +2,7 @@
 
 ``hubq_server``: a fakeredis server. Override it in your ``conftest.py`` to run the same tests on a real one.
 ``hubq_run``: runs a coroutine to its end with all pending work cancelled after.
+``hubq_clock``: a clock that the test can advance: ``hubq_clock.run(scenario())``, and in it ``await hubq_clock.advance(3600)``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from hubq.testing import FakeServer
+    from hubq.testing import Clock, FakeServer
 
 
 @pytest.fixture
@@ -32,3 +33,11 @@ def hubq_server() -> FakeServer:
 def hubq_run() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     """Runs a coroutine: ``hubq_run(scenario())``."""
     return asyncio.run
+
+
+@pytest.fixture
+def hubq_clock() -> Clock:
+    """A clock that the test can advance."""
+    from hubq.testing.clock import Clock
+
+    return Clock()

@@ -13,13 +13,26 @@ from dataclasses import MISSING, dataclass, fields
 class StartChildren:
     """Source → target: build the children of this shard (or just those in ``child``, one per line), closed for intake.
 
-    Answer: :class:`ChildStartResp`. Silence: after ``child_migration_timeout`` the source gives the move up.
+    Answer: :class:`ChildStartProgress` while it builds, then :class:`ChildStartResp`. Silence for ``child_migration_timeout``: the
+    source gives the move up.
     """
 
     sender: str
     shard: int
     handover_id: str
     child: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStartProgress:
+    """Target → source, about every second: children are being built, those of this move, or those of another that come before them.
+
+    No answer. Silence: the source takes it that no child has been built (a target of an older version is silent until it is done).
+    """
+
+    sender: str
+    shard: int
+    handover_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +187,7 @@ class Wake:
 
 ControlMessage = (
     StartChildren
+    | ChildStartProgress
     | ChildStartResp
     | Handover
     | ChildrenPassed
@@ -189,6 +203,7 @@ ControlMessage = (
 
 KINDS: dict[str, type[ControlMessage]] = {
     "start_children": StartChildren,
+    "child_start_progress": ChildStartProgress,
     "child_start_resp": ChildStartResp,
     "handover": Handover,
     "children_passed": ChildrenPassed,

@@ -27,7 +27,7 @@ from hubq.jobs.checks import checked_function, checked_key, checked_options, own
 from hubq.jobs.keyed import CONTRADICT, HubqKeyedJobs
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import PREFIX, RUN_JOB
-from hubq.store.codec import encode_arguments
+from hubq.jobs.serializer import checked_registered
 from hubq.store.connection import OVERTAKEN
 from hubq.store.waiting_jobs import JobRecord, WaitingJob, read_waiting
 
@@ -77,7 +77,7 @@ def prepared(
                 raise InvalidJob(f"self.enqueue of a resumable job has no {name}: it gets an id of its own")
         spec, _ = resumable.spec_of(hub, function, args, {**kwargs, "job_id": job_id})
         return spec
-    checked_function(function)
+    checked_registered(hub, checked_function(function), kwargs)
     checked_options(kwargs)
     for name, why in NOT_HERE.items():
         if kwargs.get(name) is not None:
@@ -98,7 +98,7 @@ def prepared(
             name: value for name, value in given._asdict().items() if name not in ("at_front", "unique", "pipeline")
         }
         job = queue.create_job(**{**options, "job_id": given.job_id or job_id, "status": JobStatus.QUEUED})
-    encode_arguments(
+    hub.driver.context.values.encode_arguments(
         tuple(job.args), job.kwargs, f"job {job.id}"
     )  # says what cannot be pickled; RQ's error names nothing
     record = JobRecord(_as_bytes(job.to_dict()), bool(given.at_front), bool(given.unique))
@@ -198,15 +198,15 @@ def _known(pipe: Transaction, job: Job) -> bool:
 
 def _send_on(hub: Hub, pipe: Transaction, shard: int, waiting: WaitingJob) -> None:
     """The message to the child of the key goes into the outbox of this shard, as that of any child does."""
-    child = PREFIX + waiting.key
-    record = operations.record_of(ChildSpec(child, HubqKeyedJobs, metadata={"key": waiting.key}), hub.classes)
+    child, values = PREFIX + waiting.key, hub.driver.context.values
+    record = operations.record_of(ChildSpec(child, HubqKeyedJobs, metadata={"key": waiting.key}), values)
     outbox, held = hub.keys.outbox_keys(shard)
     message: dict[str, str | int | bytes] = {
         "shard": shard_of(child, hub.config.shards),
         "sender": waiting.sender,
         "child": child,
         "method": RUN_JOB,
-        "payload": encode_arguments((waiting.job_id,), {}, f"job {waiting.job_id}"),
+        "payload": values.encode_arguments((waiting.job_id,), {}, f"job {waiting.job_id}"),
         "spec": record.started_by(f"{waiting.job_id}#0:1").written(),
     }
     pipe.xadd(outbox, message)

@@ -24,6 +24,7 @@ from hubq.jobs.keyed import enqueue_keyed
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
 from hubq.jobs.progress import QueuedJob
+from hubq.jobs.serializer import checked_registered, path_of, serializer_of
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ class JobsOfHub:
         with self._lock:
             if self._known is None or self._known[0] != os.getpid():
                 connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
-                keyed = KeyedQueue(self.queue_name, connection=connection, job_class=QueuedJob, provisional=True)
-                queue = Queue(self.queue_name, connection=connection, job_class=QueuedJob)
+                serializer = serializer_of(self._hub)
+                keyed = KeyedQueue(
+                    self.queue_name, connection=connection, job_class=QueuedJob, provisional=True, serializer=serializer
+                )
+                queue = Queue(self.queue_name, connection=connection, job_class=QueuedJob, serializer=serializer)
                 self._known = (os.getpid(), queue, keyed)
             return self._known
 
@@ -72,7 +76,7 @@ class JobsOfHub:
         kwargs = _with_own_options(function, kwargs)
         if hasattr(function, "hubq_child_class"):
             return ResumableJob(self._hub.driver, resumable.start(self._hub, function, args, kwargs))
-        checked_function(function)
+        checked_registered(self._hub, checked_function(function), kwargs)
         checked_options(kwargs)
         key = kwargs.pop("key", None)
         with translated(self._hub.jobs_server):
@@ -89,9 +93,11 @@ class JobsOfHub:
             checked_key(kwargs["key"]) if "key" in kwargs else resumable.spec_of(
                 self._hub, function, args, dict(kwargs)
             )
-            return self._clock_job(when, enqueue_now, checked_function(function), args, kwargs)
+            checked_registered(self._hub, checked_function(function), kwargs)
+            carried = function if self._hub.config.codec == "pickle" else path_of(function)
+            return self._clock_job(when, enqueue_now, carried, args, kwargs)
         kwargs = _with_own_options(function, kwargs)
-        checked_function(function)
+        checked_registered(self._hub, checked_function(function), kwargs)
         checked_options(kwargs)
         self.start_clock()
         with translated(self._hub.jobs_server):
@@ -100,14 +106,18 @@ class JobsOfHub:
 
     def start_child_at(self, when: datetime, spec: ChildSpec) -> Job:
         """See :meth:`hubq.Hub.start_child_at`."""
-        record = operations.record_of(spec, self._hub.classes)
+        record = operations.record_of(spec, self._hub.driver.context.values)
         return self._clock_job(when, start_from_record, spec.child_id, record.written())
 
     def _clock_job(self, when: datetime, function: Any, *args: Any) -> Job:
         checked_time(when)
         self.start_clock()
         with translated(self._hub.jobs_server):
-            queue = Queue(clock_queue_name(self._hub.hub_id), connection=self.rq_queue.connection)
+            queue = Queue(
+                clock_queue_name(self._hub.hub_id),
+                connection=self.rq_queue.connection,
+                serializer=serializer_of(self._hub),
+            )
             job: Job = queue.enqueue_at(when, function, args=args, kwargs={})
             return job
 

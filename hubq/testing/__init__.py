@@ -2,6 +2,7 @@
 
 from hubq.node.runtime.tasks import end_tasks
 from hubq.testing import connections, interfere, moments
+from hubq.testing.clock import Clock
 from hubq.testing.cluster import Cluster
 from hubq.testing.fake import FakeServer
 from hubq.testing.ledger import Ledger, LedgerChild
@@ -12,6 +13,7 @@ from hubq.testing.waiting import eventually
 
 __all__ = [
     "ChildHere",
+    "Clock",
     "Cluster",
     "FakeServer",
     "Ledger",

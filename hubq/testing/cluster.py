@@ -11,13 +11,15 @@ from typing import Any
 
 from hubq.client.hub import Hub
 from hubq.core.lifecycle import Life
-from hubq.node.membership.lease_thread import LeaseThread
+from hubq.node.membership.lease_task import LeaseTask
+from hubq.node.membership.lease_thread import Drive, LeaseThread
 from hubq.node.node import Node
 from hubq.store.answers import KEY_ROUNDS
 from hubq.store.command import Command
-from hubq.store.connection import AsyncRedis, Server, SyncRedis
+from hubq.store.connection import ANSWER_TIMEOUT, AsyncRedis, Server, SyncRedis
 from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
+from hubq.testing.clock import runs_on_a_clock
 from hubq.testing.probe import probe
 from hubq.testing.waiting import eventually
 
@@ -37,6 +39,10 @@ class Gate:
     ) -> AsyncRedis:
         """A connection through this gate (``Node(connect=...)``)."""
         return GatedRedis(self, server, watch, malformed)
+
+    def connect_awaiting(self, server: Server, timeout: float) -> AsyncRedis:
+        """The connection of a lease task through this gate."""
+        return GatedRedis(self, server, timeout=timeout)
 
     def connect_waiting(self, server: Server, timeout: float) -> SyncRedis:
         """The connection of a lease thread through this gate."""
@@ -84,9 +90,10 @@ class GatedRedis(AsyncRedis):
     """Asks a gate before and after each request."""
 
     def __init__(
-        self, gate: Gate, server: Server, watch: PrimaryWatch | None, malformed: MalformedWatch | None
-    ) -> None:
-        super().__init__(server, watch=watch, malformed=malformed)
+        self, gate: Gate, server: Server, watch: PrimaryWatch | None = None, malformed: MalformedWatch | None = None,
+        timeout: float = ANSWER_TIMEOUT,
+    ) -> None:  # fmt: skip
+        super().__init__(server, timeout, watch=watch, malformed=malformed)
         self._gate = gate
 
     async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
@@ -151,12 +158,17 @@ class Cluster:
             node = Node(
                 self.hub, name, tags=tags, connect=gate.connect, ready_failures=ready_failures,
                 app_version=app_version,
-                drive=partial(LeaseThread, connect=gate.connect_waiting), ends=partial(self._end, name, gate),
+                drive=self._drive(gate), ends=partial(self._end, name, gate),
             )  # fmt: skip
             await node.start()
             self.nodes[name], self._gates[name] = node, gate
         assert node is not None, "give at least one name"
         return node
+
+    def _drive(self, gate: Gate) -> Drive:
+        if runs_on_a_clock():  # a thread would wait in real time
+            return partial(LeaseTask, spawn=asyncio.get_running_loop().create_task, connect=gate.connect_awaiting)
+        return partial(LeaseThread, connect=gate.connect_waiting)
 
     def _end(self, name: str, gate: Gate, code: int) -> None:
         gate.cut()

@@ -1,4 +1,4 @@
-"""The pages that a new user follows are followed: first steps with a worker, and the tests that docs/testing.md shows."""
+"""The pages that a new user follows are followed: first steps with a worker, and the tests that docs/guide-testing.md shows."""
 
 from __future__ import annotations
 
@@ -65,5 +65,6 @@ def test_first_steps(shell: Shell, steps: Path) -> None:
 
 
 def test_the_tests_of_the_testing_page(steps: Path) -> None:
-    (steps / "test_room.py").write_text(python_blocks("testing.md")[0], encoding="utf-8")
-    assert "2 passed" in run(steps, "-m", "pytest", "-q", "test_room.py", PYTHONPATH=str(steps))
+    for number, block in enumerate(python_blocks("guide-testing.md")):
+        (steps / f"test_{number}.py").write_text(block, encoding="utf-8")
+    assert "3 passed" in run(steps, "-m", "pytest", "-q", PYTHONPATH=str(steps))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hubq import Event, Hub
 from hubq.errors import HubqError, UnknownChild
 from hubq.store.codec import decode
+from hubq.store.dormant import parted
 from hubq.store.envelope import Envelope
 from hubq.testing import ChildHere, probe
 
@@ -96,6 +98,12 @@ def _compare_talk(world: World, told: dict[str, int], heard: dict[str, dict[str,
     return found
 
 
+def _dormant(fields: list[bytes]) -> Iterator[tuple[str, bytes]]:
+    """The dormant children of a shard, and their states."""
+    for child, text in zip(fields[::2], fields[1::2], strict=True):
+        yield child.decode(), parted(text)[1]
+
+
 async def check_copies(world: World, children: list[str]) -> list[str]:
     """Every child has as many copies as the nodes allow, and they have applied what their original has."""
     until = world.loop.now + COPIES_BOUND
@@ -148,7 +156,10 @@ def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
         states = store.look("HGETALL", keys.msk(shard))
         saved = {states[n].decode(): states[n + 1] for n in range(0, len(states), 2)}
         found += [f"a state of {child} is left, but no such child" for child in saved if child.encode() not in specs]
-        for child in sorted(name.decode() for name in specs):
+        dormant = dict(_dormant(store.look("HGETALL", keys.dormant(shard))))
+        found += [f"{child} is active and dormant" for child in dormant if child.encode() in specs]
+        saved |= {child: state for child, state in dormant.items() if state}
+        for child in sorted({*(name.decode() for name in specs), *dormant}):
             if child in world.ledger.stopped:
                 found.append(f"{child} was stopped, and is there")
             state = decode(Envelope.read(saved[child]).data) if child in saved else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
 
 from hubq import Child
@@ -188,10 +189,10 @@ class Heavy(Plain):
         Held.stage.build()
 
 
-def let_rest(seconds: float | None) -> None:
-    """Children of this schedule rest after so many seconds without a message; None: they do not."""
-    for kind in KINDS.values():
-        kind.idle_after = None if kind is Running else seconds
+def let_rest(kinds: Iterable[type[Child]], seconds: float | None) -> None:
+    """Children of these classes rest after so many seconds without a message; None: they do not."""
+    for kind in kinds:
+        kind.idle_after = None if hasattr(kind, "run") else seconds
 
 
 KINDS: dict[str, type[Plain]] = {

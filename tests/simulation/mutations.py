@@ -30,6 +30,7 @@ from hubq.node.copies import recorder
 from hubq.node.copies.standby import Standby
 from hubq.node.departures.departure import Departures, Way
 from hubq.node.departures.kept_behind import KeptBehind
+from hubq.node.departures.resting import Resting
 from hubq.node.departures.shard_handover import ShardHandover
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.due_times import DueTimes
@@ -95,6 +96,8 @@ TARGETS: dict[str, Target] = {
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
     "said-anyway": Target(KeptState, "unsay", "self"),
     "said-twice": Target(Committer, "_numbered", "self effects"),
+    "put-away": Target(Resting, "_put_away", "self holding hosted"),
+    "late-rest": Target(Committer, "void_unanswered", "self holding"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
     "unseen-reminders": Target(DueTimes, "arrived", "self shard"),
     "key-ignored": Target(KeptReplies, "answered", "self hosted in_hand args kwargs"),
@@ -109,6 +112,7 @@ SCRIPT_TARGETS: dict[str, set[str]] = {
     "token": {"commit_shards"},
     "duplicate": {"send_messages", "send_reminders", "start_children", "void_numbers"},
     "lease": {"pass_token", "pass_children"},
+    "rest-token": {"rest_children", "wake_children"},
     "fired-by-others": {"fire_reminders"},
     "untold-reminders": {"commit_shards", "pass_token", "pass_children", "park_shard", "release_pin", "send_reminders"},
     "started-again": {"send_messages"},
@@ -216,6 +220,32 @@ def _no_token_check(text: str) -> str:
         "if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then\n    local held",
         "if true then\n    local held",
     )
+
+
+def _no_token_at_rest(text: str) -> str:
+    """Whoever asks puts children to rest, and wakes them."""
+    if "-- include: _dormant" not in text and "local function joined(" not in text:
+        return text
+    return _replaced(text, "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end", "")
+
+
+def _forgotten_strangers(put_away: Any) -> Any:
+    """What has come for a child while it went to rest is dropped with it."""
+
+    def broken(self: Resting, holding: Holding, hosted: HostedChild) -> None:
+        hosted.drop_queue()
+        put_away(self, holding, hosted)
+
+    return broken
+
+
+def _late_rests(void_unanswered: Any) -> Any:
+    """A script that was not answered is sent again under the old token."""
+
+    async def broken(self: Committer, holding: Holding) -> bool:
+        return holding.open
+
+    return broken
 
 
 def _no_duplicate_check(text: str) -> str:
@@ -586,6 +616,9 @@ MUTATIONS: dict[str, Mutation] = {
     "endless-block": Mutation("that a loop that is blocked for too long ends its node", broken=_endless_blocks),
     "unblamed": Mutation("that what stalls its node is counted", broken=_unblamed),
     "frozen-stall": Mutation("that a stopped process is not taken for a blocked loop", broken=_frozen_stalls),
+    "rest-token": Mutation("the token check of children that rest and wake", script=_no_token_at_rest),
+    "put-away": Mutation("that messages which come while a child goes to rest wake it", broken=_forgotten_strangers),
+    "late-rest": Mutation("that a rest without an answer is not applied late", broken=_late_rests),
     "spared-culprit": Mutation("that the count of what held a node up outlives its pardon", broken=_spared_culprits),
     "fired-by-others": Mutation("the token check of fire_reminders.lua", _fired_by_others, features=True),
     "untold-reminders": Mutation("that its owner is told of an earlier reminder", _untold_reminders, features=True),

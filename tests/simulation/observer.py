@@ -41,6 +41,7 @@ class Observer:
     def __init__(self, keys: Keys) -> None:
         self.breaches: list[str] = []
         self.migrations = self.claims = self.evictions = self.pins = self.parkings = self.commits = self.moves = 0
+        self.rests = self.wakes = 0
         self.refused = 0  # acts of a process that had lost the token meanwhile, and changed nothing
         self.owners: dict[bytes, Line] = {}
         self.wishes: dict[bytes, bytes] = {}  # child -> the node it was moved to by hand
@@ -146,6 +147,10 @@ class Observer:
                 if int(count) >= MOST_TRIES - 1:
                     self._trials.setdefault((field, of, node), []).append(process.loop.now)
         touched: set[bytes] = set()
+        if what == b"dormant" and command in (b"HSET", b"HDEL") and words[1]:
+            touched.add(words[1])
+            self.rests += command == b"HSET"
+            self.wakes += command == b"HDEL"
         if command == b"XDEL" and what == b"mailbox":
             for (of, child), entries in self.mailboxes.items():
                 if of == key:

@@ -118,7 +118,9 @@ class World:
         self.blocks.change(self.plan)
         self.settings["stall_limit"] = self.blocks.stall_limit
         self.rests = seed >= RESTING
-        let_rest(self._talk.choice([0.05, 0.2, 0.6]) if self.rests else None)
+        let_rest([*KINDS.values(), *GADGETS.values()], self._talk.choice([0.05, 0.2, 0.6]) if self.rests else None)
+        if self.rests:
+            self.plan.sore += ["rest_children", "wake_children"]
         self.migration = self._migration()
         self.redundancy = self._redundancy()
         self._copies_handle = isinstance(self.redundancy, Replication) and (
@@ -591,6 +593,7 @@ def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: 
         "schedules with features": int(world.features.on),
         "schedules with blocked loops": int(world.blocks.any),
         "schedules with copies": int(isinstance(world.redundancy, Replication)),
+        "rests": observer.rests, "wakes": observer.wakes,
         "commands": world.network.executed, "steps": world.loop.steps,
         "simulated seconds": round(world.loop.now),
     }  # fmt: skip

@@ -155,6 +155,8 @@ class JobMethods:
         """Where this hub is found, ``module:attribute``, for the job processes that a worker starts; empty if not known."""
         self._make = make
         self._made: Jobs | None = None
+        self.job_functions: dict[str, Callable[..., Any]] = {}
+        """The functions that are registered (``@hub.job``, ``hub.cron``), by their dotted path."""
 
     @property
     def jobs(self) -> Jobs:
@@ -162,6 +164,10 @@ class JobMethods:
         if self._made is None:
             self._made = self._make()
         return self._made
+
+    def register_job(self, function: Callable[..., Any]) -> None:
+        """Make a function known to the job workers of this hub. ``@hub.job`` does so. With ``codec="data"`` they run no other."""
+        self.job_functions[f"{function.__module__}.{function.__qualname__}"] = function
 
     def close_jobs(self) -> None:
         """Close its connection, if it has one; the next job opens a new one."""
@@ -314,6 +320,7 @@ class JobMethods:
             def enqueue_at(when: datetime, *args: Any, **kwargs: Any) -> Any:
                 return self.enqueue_at(when, it, *args, **kwargs)
 
+            self.register_job(it)
             if resumable:
                 self.jobs.make_resumable(it)
             it.hubq_job_options = {

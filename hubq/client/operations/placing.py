@@ -62,6 +62,8 @@ def move(hub: HubContext, child_id: str, node: str | None, timeout: float) -> Op
     while True:
         place = yield from where(hub, child_id)
         why, now = yield Fetch([read_why(hub.keys, child_id), redis_time_ms()])
+        if place.dormant and node is None:
+            return place
         if place.node is not None and (place.node == node if node is not None else not place.pinned):
             return place
         if why.startswith("cannot start on"):

@@ -13,7 +13,6 @@ from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import send
 from hubq.core.progress import Progress, read_progress
 from hubq.errors import CallTimeout, JobFailed, NoSuchJob, UnknownChild
-from hubq.store.codec import decode, encode_arguments
 from hubq.store.command import plain
 from hubq.store.keys import owner_field
 from hubq.store.owners import Owner
@@ -49,7 +48,7 @@ def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
         wait = min(left, SLICE)
         (kept,) = yield Fetch([read_result(hub.keys, job_id, max(1, math.ceil(wait * 1000)))])
         if kept is not None:
-            return _value(job_id, kept.status, kept.payload)
+            return _value(hub, job_id, kept.status, kept.payload)
         left -= wait
         if left <= 0:
             status = yield from status_of(hub, job_id)
@@ -57,9 +56,9 @@ def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
         yield from status_of(hub, job_id)  # raises if there is nothing to wait for
 
 
-def _value(job_id: str, status: str, payload: bytes) -> Any:
+def _value(hub: HubContext, job_id: str, status: str, payload: bytes) -> Any:
     if status == "finished":
-        return decode(payload)
+        return hub.values.decode(payload)
     error = msgspec.json.decode(payload)
     said = (
         f"job {job_id} {status}: {error['type']}: {error['message']}" if error["type"] else f"job {job_id} was canceled"
@@ -103,7 +102,7 @@ def no_such_job(hub: HubContext, job_id: str) -> NoSuchJob:
 def cancel_of(hub: HubContext, job_id: str) -> Operation[bool]:
     """Ask for the end of a job. False: it has ended already."""
     try:
-        yield from send(hub, job_id, "cancel", encode_arguments((), {}, job_id), timeout=0, reply=False)
+        yield from send(hub, job_id, "cancel", hub.values.encode_arguments((), {}, job_id), timeout=0, reply=False)
     except UnknownChild:
         yield from status_of(hub, job_id)
         return False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from hubq.core.handover import TARGET, Target, TargetEvent
-from hubq.core.messages import ChildStartResp, StartChildren
-from hubq.errors import StartFailed
+from hubq.core.messages import ChildStartProgress, ChildStartResp, StartChildren
+from hubq.errors import RedisUnavailable, StartFailed
 from hubq.node.children.failed_builds import Builds
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.recorder import NoRecorder
@@ -22,6 +23,9 @@ from hubq.store.registry import read_some_specs, read_specs
 from hubq.strategies.migration import Migration
 
 log = logging.getLogger("hubq.node")
+
+#: While it builds, the nodes that wait for it are told so, seconds.
+TOLD_EVERY = 1.0
 
 
 class AheadBuilt:
@@ -46,6 +50,8 @@ class AheadBuilt:
         self._shards: dict[int, dict[str, HostedChild]] = {}
         self._single: dict[tuple[int, str], HostedChild] = {}  # children built ahead to be pinned here
         self._building = asyncio.Lock()
+        self._asked: dict[str, StartChildren] = {}  # by the move: those that wait for what is built
+        self._told_at = 0.0
 
     def forget_all(self) -> None:
         """Drop all of it (the node was evicted)."""
@@ -77,14 +83,14 @@ class AheadBuilt:
         """``start_children``: build them, and say which cannot be built."""
         group, shard = self._group, message.shard
         if message.child:
-            built, failed, reasons = await self._build(message)
+            built, failed, reasons = await self._build_for(message)
             self._keep_single(shard, built)
         else:
             if not TARGET.allows(self._states.get(shard, Target.ABSENT), TargetEvent.START_CHILDREN):
                 return
             self.moved(shard, TargetEvent.START_CHILDREN)
             try:
-                built, failed, reasons = await self._build(message)
+                built, failed, reasons = await self._build_for(message)
             except BaseException:
                 if self._states.get(shard) is Target.BUILDING:
                     self._states.pop(shard)
@@ -93,6 +99,28 @@ class AheadBuilt:
                 self._keep_shard(shard, built)
         answer = ChildStartResp(group.node_name, shard, message.handover_id, "\n".join(failed), "\n".join(reasons))
         await group.redis.run(send_control(group.keys, message.sender, answer), retry_for=2.0)
+
+    async def _build_for(self, message: StartChildren) -> tuple[dict[str, HostedChild], list[str], list[str]]:
+        if not self._asked:
+            self._told_at = self._group.standing.now()
+        self._asked[message.handover_id] = message
+        try:
+            return await self._build(message)
+        finally:
+            self._asked.pop(message.handover_id, None)
+
+    async def _tell_that_it_goes_on(self) -> None:
+        """A child has been built. Those whose children come later wait for it, too."""
+        group, now = self._group, self._group.standing.now()
+        if now - self._told_at < TOLD_EVERY:
+            return
+        self._told_at = now
+        told = [
+            send_control(group.keys, asked.sender, ChildStartProgress(group.node_name, asked.shard, asked.handover_id))
+            for asked in self._asked.values()
+        ]
+        with suppress(RedisUnavailable):  # they are told in a second
+            await group.redis.run_many(told)
 
     async def _build(self, message: StartChildren) -> tuple[dict[str, HostedChild], list[str], list[str]]:
         group, shard = self._group, message.shard
@@ -117,6 +145,7 @@ class AheadBuilt:
                     failed.append(child)
                     reasons.append(" ".join(sendable(str(error)).split()))
                     self._events.add("child_start_failed", shard=shard, child=child, reason=str(error))
+                await self._tell_that_it_goes_on()
         return built, failed, reasons
 
     # -- keeping it, for a while -----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 
-from hubq.core.messages import ChildStartResp, HandoverConfirmed
+from hubq.core.messages import ChildStartProgress, ChildStartResp, HandoverConfirmed
 from hubq.store.membership import NodeInfo
 
 
@@ -20,6 +20,24 @@ class Answer:
         self.incarnation = incarnation
         self.resp: asyncio.Future[ChildStartResp] = loop.create_future()
         self.confirmed: asyncio.Future[None] = loop.create_future()
+        self._patience: asyncio.Timeout | None = None
+        self._within = 0.0
+
+    async def built(self, within: float) -> ChildStartResp:
+        """Wait until the target has built what it can build. Raises :class:`TimeoutError`: for ``within`` seconds it has neither
+        answered nor said that it goes on.
+        """
+        try:
+            async with asyncio.timeout(within) as self._patience:
+                self._within = within
+                return await asyncio.shield(self.resp)
+        finally:
+            self._patience = None
+
+    def goes_on(self) -> None:
+        """The target builds: its time begins anew."""
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time() + self._within)
 
     def started(self, message: ChildStartResp) -> None:
         """The target has built what it can build."""
@@ -56,6 +74,12 @@ class Answers:
             asyncio.get_running_loop().call_later(after, self._expected.pop, answer.handover_id, None)
         else:
             self._expected.pop(answer.handover_id, None)
+
+    def goes_on(self, message: ChildStartProgress) -> None:
+        """``child_start_progress``."""
+        answer = self._expected.get(message.handover_id)
+        if answer is not None:
+            answer.goes_on()
 
     def started(self, message: ChildStartResp) -> None:
         """``child_start_resp``."""

@@ -119,9 +119,8 @@ class ChildPassing:
         names = "\n".join(self._children)
         message = StartChildren(group.node_name, self.holding.shard, self._answer.handover_id, names)
         try:
-            async with asyncio.timeout(within):
-                await group.redis.run(send_control(group.keys, self.target, message), retry_for=within)
-                answer = await self._answer.resp
+            await group.redis.run(send_control(group.keys, self.target, message), retry_for=within)
+            answer = await self._answer.built(within)
         except (TimeoutError, RedisUnavailable):
             self._fail_all(f"{self.target} did not build it within {within:g} s")
             return False
@@ -237,9 +236,12 @@ class ChildPassing:
             await asyncio.wait([self._answer.confirmed], timeout=self._traits.child_migration_timeout)
         await self._departures.dispose(self._leaving, "migrated")
 
-    async def stays(self, effects: Effects) -> None:
+    async def stays(self, effects: Effects, refused: int) -> None:
         """The children are put back at the end of :meth:`run`."""
-        self._fail_all(f"{self.target} has gone")
+        self._fail_all(f"Redis does not take {refused} bytes of state" if refused else f"{self.target} has gone")
+        if refused:
+            self._collected.shed(refused)
+            self._handed = self._collected.effects(self._leaving, self._handed.forgotten)
         await self._departures.become_active(self._leaving)
         give_back(self.holding, effects, self._handed, self._leaving)
         self.holding.thaw()

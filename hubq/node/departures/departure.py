@@ -13,20 +13,21 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from hubq.core.lifecycle import Life
-from hubq.errors import RedisUnavailable
+from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.children.endings import Endings
 from hubq.node.children.lives import Lives
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.saver import Saver
 from hubq.node.children.signals import Signals
-from hubq.node.commits.committer import Committer
+from hubq.node.commits.committer import REFUSALS, Committer
 from hubq.node.commits.forfeits import Forfeits
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.state import overrides
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.pieces import Pieces
-from hubq.store.command import Command
+from hubq.node.runtime.sizes import ALWAYS_TAKEN, HEAD, Sizes
+from hubq.store.command import Command, plain
 from hubq.store.effects import Effects
 
 log = logging.getLogger("hubq.node")
@@ -43,7 +44,7 @@ class Outcome(Enum):
     """How a departure has ended."""
 
     GIVEN = "given"  # not served here any more
-    STAYS = "stays"  # its target has gone: served on here
+    STAYS = "stays"  # its target has gone, or Redis does not take what it hands over: served on here
     FENCED = "fenced"  # another node owned it already: dropped
 
 
@@ -71,8 +72,10 @@ class Way(Protocol):
     def given(self) -> None:
         """It is not served here any more."""
 
-    async def stays(self, effects: Effects) -> None:
-        """The target is gone, and nothing was written: serve on, with what was packed. Only with ``has_target``."""
+    async def stays(self, effects: Effects, refused: int) -> None:
+        """Nothing was written: serve on, with what was packed. ``refused``: the size of a value that Redis has not taken, and
+        no state of this size is to be saved; 0: the target has gone. Only with ``has_target``.
+        """
 
     def forfeited(self) -> list[HostedChild]:
         """The holding is dropped. So are the children that were taken out of it: these, to be disposed of."""
@@ -94,6 +97,12 @@ class Collected:
         self.asked.add(child)
         if envelope is not None:
             self.states[child] = envelope
+
+    def shed(self, size: int) -> None:
+        """Redis does not take states of this size: those children have not answered."""
+        for child in [child for child, state in self.states.items() if len(state) >= size > 0]:
+            del self.states[child]
+            self.asked.discard(child)
 
     def effects(self, children: Iterable[HostedChild], forgotten: Iterable[str] = ()) -> Effects:
         """The effects of the handover: the states of these children, and the messages that the states hold."""
@@ -152,7 +161,7 @@ class Departures:
 
     def __init__(
         self, group: Group, background: Background, committer: Committer, forfeits: Forfeits, saver: Saver,
-        signals: Signals, endings: Endings, lives: Lives, pumps: Pumps, pieces: Pieces,
+        signals: Signals, endings: Endings, lives: Lives, pumps: Pumps, pieces: Pieces, sizes: Sizes,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -164,6 +173,7 @@ class Departures:
         self._lives = lives
         self._pumps = pumps
         self._pieces = pieces
+        self._sizes = sizes
 
     # -- collect ---------------------------------------------------------------------------------------------------
 
@@ -223,25 +233,29 @@ class Departures:
     # -- give ------------------------------------------------------------------------------------------------------
 
     async def give(self, way: Way) -> Outcome:
-        """Give it away, with the last commit. While Redis is away it is repeated; other errors are raised."""
+        """Give it away, with the last commit. While Redis is away it is repeated; other errors are raised. What Redis does not
+        take stays, and is told; without a target it is adopted again from Redis.
+        """
         holding = way.holding
         await self.become_passive(way.parts())
         holding.freeze()
         await self._committer.settled()
         effects = way.packed(self._committer.take(holding))
         try:
-            word = await self._until_answered(way, effects)
-            if word == "target_gone":
+            word, refused = await self._until_answered(way, effects)
+            if word in ("target_gone", "refused"):
                 # An earlier try whose answer was lost may still arrive, and find the target alive again.
                 await self._committer.renew([holding])
                 word = "fenced" if holding.gone else word
+            if word == "refused" and not way.has_target:
+                raise RedisRefused(f"{way.what}: Redis does not take a value of {refused} bytes")
         except Exception:
             # It is not known whether the last commit was written. The states in memory must not be saved without it.
             self._forfeits.given_up(holding)
             self._drop(way)
             raise
-        if way.has_target and word == "target_gone":
-            await way.stays(effects)
+        if way.has_target and word in ("target_gone", "refused"):
+            await way.stays(effects, refused)
             return Outcome.STAYS
         if way.has_target and word == "fenced":
             self._forfeits.fenced(holding)
@@ -250,16 +264,33 @@ class Departures:
         way.given()
         return Outcome.GIVEN
 
-    async def _until_answered(self, way: Way, effects: Effects) -> str:
+    async def _until_answered(self, way: Way, effects: Effects) -> tuple[str, int]:
         # A holding that became void meanwhile (another Redis answers) is not sent again: that Redis may have its old token.
-        group, command = self._group, way.command(effects)
+        group, command, refusals = self._group, way.command(effects), 0
+        largest = max((len(part) for part in command.args if isinstance(part, str | bytes)), default=0)
         while not group.standing.lease_over() and not way.holding.gone:
             try:
-                return await group.redis.run(command, retry_for=1.0)
+                return await group.redis.run(command, retry_for=1.0), 0
             except RedisUnavailable as error:
                 log.warning("%s waits: %s", way.what, error)
                 await asyncio.sleep(0.2)
-        return "fenced"
+            if largest > ALWAYS_TAKEN + HEAD and await self._redis_is_there():
+                refusals += 1
+                if refusals == REFUSALS:
+                    self._sizes.refused(largest)
+                    log.error(
+                        "%s: a value of %d bytes is more than Redis takes (proto-max-bulk-len): what has it stays, and none may be "
+                        "so large any more", way.what, largest,
+                    )  # fmt: skip
+                    return "refused", largest
+        return "fenced", 0
+
+    async def _redis_is_there(self) -> bool:
+        try:
+            await self._group.redis.run(plain("EXISTS", self._group.keys.owners, read=int))
+        except RedisUnavailable:
+            return False
+        return True
 
     def _drop(self, way: Way) -> None:
         children = way.forfeited()

@@ -46,7 +46,7 @@ class ShardPark:
         self._group.standing.learn(self.holding.shard, self.holding.owner.token)
         self._register.drop(self.holding)
 
-    async def stays(self, effects: Effects) -> None:
+    async def stays(self, effects: Effects, refused: int) -> None:
         raise AssertionError("a shard that is parked has no target")
 
     def forfeited(self) -> list[HostedChild]:

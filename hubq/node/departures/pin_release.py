@@ -46,7 +46,7 @@ class PinRelease:
     def given(self) -> None:
         self._register.drop(self.holding)
 
-    async def stays(self, effects: Effects) -> None:
+    async def stays(self, effects: Effects, refused: int) -> None:
         raise AssertionError("the release of a pin has no target")
 
     def forfeited(self) -> list[HostedChild]:

@@ -96,12 +96,9 @@ class ShardHandover:
             message = StartChildren(group.node_name, self.shard, answer.handover_id)
             await group.redis.run(send_control(group.keys, self.target, message), retry_for=timeout)
             try:
-                async with asyncio.timeout(timeout):
-                    built = await asyncio.shield(answer.resp)
+                built = await answer.built(timeout)
             except TimeoutError:
-                log.warning(
-                    "shard %d: %s did not build its children within %g s; it stays", self.shard, self.target, timeout
-                )
+                log.warning("shard %d: %s has built no child for %g s; it stays", self.shard, self.target, timeout)
                 self._moved(SourceEvent.START_OVERDUE)
                 self._events.add("handover_overdue", shard=self.shard, target=self.target)
                 return False
@@ -238,8 +235,9 @@ class ShardHandover:
         self._queue.changed()
         self._plan_due.ring()
 
-    async def stays(self, effects: Effects) -> None:
+    async def stays(self, effects: Effects, refused: int) -> None:
         self._moved(SourceEvent.TARGET_GONE)
+        self._collected.shed(refused)
         self._serve_on(effects)
 
     def _serve_on(self, effects: Effects) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.bell import Bell
+from hubq.store.mailbox import Message, position
 
 #: Before the first entry of a stream.
 START = b"0"
@@ -24,6 +25,8 @@ class Cursors:
         """Holdings that are not yet at their shard's cursor."""
         self.set_back: dict[Holding, set[str]] = {}
         """Children sent back since the page under way was asked for."""
+        self.dropped: dict[int, set[bytes]] = {}
+        """Shard -> messages that were dropped by hand before they were read, as long as the shard is read here."""
         self.bell = Bell()
         """Rung when a holding has something to catch up with."""
         self._to_catch: dict[Holding, None] = {}
@@ -51,6 +54,7 @@ class Cursors:
             self.holdings.pop(holding.shard, None)
             self.by_shard.pop(holding.shard, None)
             self._fresh.pop(holding.shard, None)
+            self.dropped.pop(holding.shard, None)
         self.late.pop(holding, None)
         self.set_back.pop(holding, None)
         self._to_catch.pop(holding, None)
@@ -114,11 +118,26 @@ class Cursors:
         self._to_catch[holding] = None
         self.bell.ring()
 
+    def drop(self, shard: int, entry: bytes) -> None:
+        """Whoever reads this message meanwhile passes it over: a commit deletes it."""
+        self.dropped.setdefault(shard, set()).add(entry)
+
     # -- what is asked ---------------------------------------------------------------------------------------------
 
     def position(self, shard: int) -> bytes:
         """The last entry that has been read of a shard."""
         return self.by_shard.get(shard, START)
+
+    def kept(self, shard: int, messages: list[Message]) -> list[Message]:
+        """Those of the messages read that were not dropped."""
+        dropped = self.dropped.get(shard)
+        return [message for message in messages if message.entry not in dropped] if dropped else messages
+
+    def is_unread(self, hosted: HostedChild, entry: bytes) -> bool:
+        """Whether a message of a child is past all that has been brought to the child."""
+        holding = hosted.holding
+        read = holding.behind.get(hosted.child_id) or self.position(holding.shard)
+        return position(entry) > position(read)
 
     def in_step(self, holding: Holding) -> bool:
         """Whether a holding has reached its shard's cursor."""

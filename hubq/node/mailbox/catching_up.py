@@ -109,7 +109,7 @@ class CatchingUp:
             messages = await self._group.reading.run(read_range(keys, holding.shard, at, until, self._count))
             if holding not in cursors.late:
                 return
-            for message in messages:
+            for message in cursors.kept(holding.shard, messages):
                 self._delivery.deliver(holding, message)
             at = messages[-1].entry if len(messages) == self._count else until
 
@@ -152,7 +152,7 @@ class CatchingUp:
                 return False
             end = messages[-1].entry if len(messages) == page else until
             self._mean_bytes[holding] = sum(len(message.payload) for message in messages) / max(1, len(messages))
-            self._bring(holding, messages, at, end, late)
+            self._bring(holding, cursors.kept(holding.shard, messages), at, end, late)
             at = end
         return True
 

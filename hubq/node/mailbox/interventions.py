@@ -18,9 +18,9 @@ from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.group import Group
-from hubq.store.codec import encode
 from hubq.store.dead_letters import NewLetter
-from hubq.store.mailbox import Message, reply_line
+from hubq.store.mailbox import Message, read_back, reply_line
+from hubq.store.values import TRUE
 
 
 class Interventions:
@@ -30,6 +30,7 @@ class Interventions:
         self, group: Group, background: Background, events: EventLog, register: Register, cursors: Cursors,
         queue: CommitQueue, pumps: Pumps, outcomes: Outcomes, endings: Endings, lives: Lives,
     ) -> None:  # fmt: skip
+        self._group = group
         self._config: Config = group.config
         self._node_name = group.node_name
         self._background = background
@@ -101,10 +102,32 @@ class Interventions:
                 self._answer(hosted, ask)
                 self._pumps.resume(hosted)  # it may have been held back by this very message
                 return
-        self._refuse(
-            hosted, ask,
-            f"{ask.entry} does not wait for {ask.child!r}: it is done, or not read yet",
-        )  # fmt: skip
+        if hosted.life in (Life.RUNNING, Life.PARKED) and self._cursors.in_step(hosted.holding):
+            self._background.run(self._drop_unread(hosted, ask), f"dropping a message of {ask.child}")
+        else:
+            self._refuse(hosted, ask, f"child {ask.child!r} is {hosted.life.value}, and has just come here: try again")
+
+    async def _drop_unread(self, hosted: HostedChild, ask: Intervene) -> None:
+        """It is not in memory. The queue of a child has a limit, and a child that is parked has none: the others are still in the
+        mailbox.
+        """
+        holding, entry = hosted.holding, ask.entry.encode()
+        found = await self._group.redis.run(read_back(self._group.keys, ask.shard, entry, 1), retry_for=1.0)
+        if holding.gone or holding.frozen or holding.children.get(ask.child) is not hosted:
+            return  # it is on its way to another node
+        waits = next((message for message in found if message.entry == entry and message.child == ask.child), None)
+        unread = hosted.life is Life.PARKED or self._cursors.is_unread(hosted, entry)
+        if waits is None or not unread or entry in (hosted.unsaved or ()):
+            if any(message.entry == entry for message in hosted.queue or ()):
+                self._drop(hosted, ask)  # it has just been read
+            else:
+                self._refuse(
+                    hosted, ask, f"{ask.entry} does not wait for {ask.child!r}: it is done, or is another child's"
+                )
+            return
+        self._cursors.drop(holding.shard, entry)
+        self._bury(hosted, waits)
+        self._answer(hosted, ask)
 
     def _bury(self, hosted: HostedChild, message: Message) -> None:
         holding, kept = hosted.holding, self._config.dead_kept
@@ -118,7 +141,7 @@ class Interventions:
     # -- answers ---------------------------------------------------------------------------------------------------
 
     def _answer(self, hosted: HostedChild, ask: Intervene) -> None:
-        self._reply(hosted, ask, "ok", encode(True))
+        self._reply(hosted, ask, "ok", TRUE)
 
     def _refuse(self, hosted: HostedChild, ask: Intervene, why: str) -> None:
         asked = Message(b"", "call", ask.child, "", ask.message_id, ask.sender, 0, b"")

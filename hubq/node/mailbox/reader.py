@@ -113,6 +113,8 @@ class Reader:
                         continue  # read it again
                     if messages and cursors.by_shard.get(shard) == asked[shard]:
                         cursors.by_shard[shard] = messages[-1].entry
+                        if cursors.dropped:
+                            messages = cursors.kept(shard, messages)
                         for holding in list(cursors.holdings.get(shard, ())):
                             if holding not in cursors.late:
                                 for message in messages:

@@ -116,7 +116,14 @@ class Waking:
             for message in stranger.messages:
                 self._delivery.deliver(holding, message)
         if stranger.left is not None:
-            self._cursors.send_back(holding, child, stranger.left)
+            self._background.run(self._read_again(holding, child, stranger.left), f"reading again for child {child}")
+
+    async def _read_again(self, holding: Holding, child: str, after: bytes) -> None:
+        """Read what was left in the mailbox, once a start of a child of the same name is over that was read meanwhile."""
+        while child in holding.starting and not holding.gone:  # noqa: ASYNC110  (no event tells of it, and it is as rare as can be)
+            await asyncio.sleep(AGAIN)
+        if not holding.gone:
+            self._cursors.send_back(holding, child, after)
 
     def _comes(self, holding: Holding, child: str, found: Found) -> bool:
         """Build it, as any child that comes. False: it is wanted on another node."""

@@ -17,10 +17,12 @@ class LeaseTask:
     def __init__(
         self, rounds: Rounds, server: Server, node_name: str,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        connect: Callable[[Server, float], AsyncRedis] = AsyncRedis,
     ) -> None:  # fmt: skip
         self._rounds = rounds
         self._server = server
         self._spawn = spawn
+        self._connect = connect
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -35,7 +37,7 @@ class LeaseTask:
         await end_tasks([task])
 
     async def _work(self) -> None:
-        redis = AsyncRedis(self._server, self._rounds.request_timeout)
+        redis = self._connect(self._server, self._rounds.request_timeout)
         try:
             while True:  # noqa: ASYNC110  (the wait is for a time, not for an event)
                 await asyncio.sleep(await self._round(redis))

@@ -30,7 +30,7 @@ class HotSwap:
     """How long ``prepare_handover_state`` may take; all children are asked at once."""
 
     child_migration_timeout: float = 10.0
-    """How long the target may take to build the children of a shard."""
+    """How long the target may go without building one more child of those that it was asked to build."""
 
     straggler_grace: float = 0.01
     """How long a busy child may hold up its neighbours."""

@@ -36,6 +36,8 @@ GLANCE, DEARER, DOCTOR = 1.0, 3.0, 15.0
 MOST_READ = 2_000
 #: Events that are looked through for the last moves, and moves that are shown.
 MOVES_READ, MOVES = 1_000, 12
+#: The same for the history of a child.
+HISTORY_READ, HISTORY = 3_000, 30
 #: Between two glances that make a rate, seconds: a node writes its account every two.
 RATE_WITHIN = 30.0
 
@@ -48,8 +50,8 @@ class Lookout:
         self._context = hub.aio.driver.context
         self._hubs: Shared[str, records.HubView] = Shared(GLANCE)
         self._moves: Shared[str, list[records.Move]] = Shared(DEARER)
-        self._histories: Shared[tuple[str, str], records.EventsView] = Shared(DEARER)
-        self._jobs: Shared[tuple[str, str], records.JobsView] = Shared(DEARER)
+        self._histories: Shared[tuple[str, str], records.EventsView] = Shared(DOCTOR)
+        self._jobs: Shared[tuple[str, str], records.JobsView] = Shared(GLANCE)
         self._findings: Shared[str, list[Finding]] = Shared(DOCTOR)
         self._began: float | None = None
         self._glances: deque[Glance] = deque(maxlen=2)
@@ -160,10 +162,11 @@ class Lookout:
         async def read() -> records.EventsView:
             shard = str(self._context.shard_of(checked_child_id(child_id)))
             wanted = seen.OfChild(child_id, shard)
-            page = await self._ask(paging.events_page(self._context, wanted, "", 30))
+            page = await self._ask(paging.events_page(self._context, wanted, "", HISTORY, HISTORY_READ))
             return records.EventsView(page.events, page.next)
 
-        return (await self._histories.get((child_id, ""), read))[1]
+        newest = await self._ask(inspection.newest_event(self._context))  # with it, what was read is not what it was
+        return (await self._histories.get((child_id, newest), read))[1]
 
     # -- dead letters, events, jobs, doctor ------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from hubq import ChildSpec, Hub
+from hubq import ChildSpec, HotSwap, Hub
+from hubq.core.hashing import shard_of
 from hubq.node.node import Node
 from hubq.store.answers import KEY_ROUNDS
 from hubq.store.command import Command
@@ -49,6 +50,44 @@ def test_many_slow_children_of_a_dead_node_are_taken_over_by_one_node_that_keeps
             kinds = Counter(event["type"] for _, event in await redis.run(read_events(hub.keys, "0", 100_000)))
             assert kinds["node_evicted"] == 1 and kinds["node_joined"] == 2, kinds
             assert not kinds["child_parked"] and not kinds["poisoned"], kinds
+            assert ledger.failed == []
+            await ledger.check()
+
+    asyncio.run(scenario())
+
+
+class SlowerChild(LedgerChild):
+    """Its ``__init__`` blocks the loop for 50 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        time.sleep(0.05)
+
+
+def test_a_shard_that_takes_longer_to_build_than_the_migration_waits_moves_live(
+    real_server: Any,
+) -> None:
+    """Children are built one after the other: the target says that it goes on, and the source waits."""
+
+    async def scenario() -> None:
+        hub = Hub(
+            "slow-move", redis=real_server, shards=2, lease=5.0, lease_margin=0.4, heartbeat=0.1,
+            migration=HotSwap(child_migration_timeout=1.5),
+        )  # fmt: skip
+        hub.child(SlowerChild)
+        ledger = Ledger(hub)
+        names = [name for name in (f"child-{n}" for n in range(200)) if shard_of(name, 2) == 0][:60]
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            result = await hub.aio.start_children([ChildSpec(name, SlowerChild) for name in names], timeout=60)
+            assert len(result.started) == len(names) == 60
+            await asyncio.gather(*(ledger.call("before", name) for name in names))
+            await cluster.start("b")
+            await cluster.drain("a", timeout=30)
+            await asyncio.gather(*(ledger.call("after", name) for name in names))
+            redis = probe(cluster.nodes["b"]).connection
+            kinds = Counter(event["type"] for _, event in await redis.run(read_events(hub.keys, "0", 100_000)))
+            assert not kinds["handover_overdue"] and not kinds["shards_claimed"] - 1, kinds
             assert ledger.failed == []
             await ledger.check()
 

@@ -590,6 +590,7 @@ def test_a_hub_knows_its_dormant_children(make_hub: Any, hubq_run: Any) -> None:
                 assert hub.inspect.diagnosis() == [] or all("s-1" not in str(each) for each in hub.inspect.diagnosis())
                 with pytest.raises(HubqError, match="dormant"):
                     hub.move("s-1", "a")
+                assert hub.move("s-1", None).dormant, "it has no place of its own"
                 with pytest.raises(HubqError, match="dormant: it has nothing in hand"):
                     hub.kill("s-1")
                 with pytest.raises(HubqError, match="dormant: it has nothing waiting"):

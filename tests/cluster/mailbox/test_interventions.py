@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hubq import CallTimeout, Child, HandlerKilled, Hub, HubqError, MessageDropped, NotAlive, UnknownChild
+from hubq import CallTimeout, Child, ChildSpec, HandlerKilled, Hub, HubqError, MessageDropped, NotAlive, UnknownChild
 from hubq.testing import Cluster, eventually, probe
 
 
@@ -42,6 +42,23 @@ class Hangs(Child):
         self.n += 100
         assert self.gate.wait(20)
         self.n += 100
+
+
+class Unbuilt(Child):
+    """It cannot be built while its class is ill."""
+
+    ill: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        if self.ill:
+            raise ValueError("ill")
+        self.added: list[int] = []
+
+    async def add(self, many: int) -> None:
+        self.added.append(many)
+
+    async def total(self) -> list[int]:
+        return self.added
 
 
 async def begun(cluster: Cluster, hub: Hub, method: str) -> asyncio.Task[Any]:
@@ -131,6 +148,74 @@ def test_a_message_that_waits_is_dropped_and_one_in_hand_is_not(make_hub: Any) -
             assert not (await asyncio.to_thread(hub.inspect.mailbox, "c")).messages
 
     asyncio.run(scenario())
+
+
+def test_a_message_that_has_no_room_in_memory_is_dropped_from_the_mailbox(make_hub: Any) -> None:
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=1, queue_limit=10)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await hub.aio.start_children([ChildSpec("c", Hangs), ChildSpec("d", Hangs)])
+            hung = await begun(cluster, hub, "hang")
+            await asyncio.gather(*(hub.aio.ref("c").cast("add", 1) for _ in range(39)))
+            called = asyncio.create_task(hub.aio.ref("c").call("add", 1_000, timeout=30))
+            box = await eventually_mailbox(hub, "c", 41)
+            last = [head.entry for head in box.heads if head.method == "add"][-2:]
+            assert probe(cluster.nodes["a"]).the_child("c").waiting < 30
+            for entry in last:
+                assert await hub.aio.drop_message("c", entry) == "a"
+                with pytest.raises(HubqError, match="does not wait for 'c'"):
+                    await hub.aio.drop_message("c", entry)
+            with pytest.raises(HubqError, match="does not wait for 'd'"):
+                await hub.aio.drop_message("d", box.heads[-3].entry)
+            with pytest.raises(MessageDropped, match="dropped by hand"):
+                await called
+            await hub.aio.kill("c")
+            with pytest.raises(HandlerKilled):
+                await hung
+            assert await hub.aio.ref("c").call("add", 0) == 38
+            await eventually_mailbox(hub, "c", 0)
+            letters = [letter.method for letter in await hub.aio.dead_letters() if letter.why == "dropped"]
+            assert letters == ["add", "add"]
+
+    asyncio.run(scenario())
+
+
+def test_a_message_of_a_parked_child_is_dropped(make_hub: Any) -> None:
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=1)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await hub.aio.start_child("c", Unbuilt)
+            await cluster.drain("a")
+            Unbuilt.ill = True
+            await cluster.start("b")
+
+            async def parked() -> bool:
+                return [child.status for child in await hub.aio.children()] == ["parked"]
+
+            await eventually(parked, 10, "the child is parked")
+            for number in range(3):
+                await hub.aio.ref("c").cast("add", number)
+            box = await eventually_mailbox(hub, "c", 3)
+            assert await hub.aio.drop_message("c", box.heads[1].entry) == "b"
+            await eventually_mailbox(hub, "c", 2)
+            Unbuilt.ill = False
+            await cluster.start("a")
+            await cluster.drain("b")
+            assert await hub.aio.ref("c").call("total", timeout=10) == [0, 2]
+
+    asyncio.run(scenario())
+
+
+async def eventually_mailbox(hub: Hub, child: str, messages: int) -> Any:
+    """The mailbox of a child once so many messages are in it, with all of their heads."""
+
+    async def found() -> Any:
+        box = await asyncio.to_thread(hub.inspect.mailbox, child, 100)
+        return box if box.messages == messages else None
+
+    return await eventually(found, 10, f"{messages} messages are in the mailbox of {child}")
 
 
 def test_what_cannot_be_done_is_said(make_hub: Any) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from hubq import CallFailed, Hub, PayloadTooLarge, RedisUnavailable, StateTooLarge
+from hubq import CallFailed, ChildSpec, Hub, PayloadTooLarge, RedisUnavailable, StateTooLarge
 from hubq.client.operations import calls
 from hubq.client.operations.call_options import CallOptions
 from hubq.store.codec import decode, encode
@@ -97,6 +99,46 @@ def test_a_value_that_redis_does_not_take_costs_its_message_alone(caplog: pytest
                 await ref.cast("take", b"x" * (3 * MIB))
             await ledger.check()
 
+    with narrow_redis() as server, caplog.at_level(logging.ERROR):
+        asyncio.run(scenario(server))
+
+
+class Grown(LedgerChild):
+    """What it hands over has never been written before."""
+
+    def prepare_handover_state(self) -> Any:
+        return {**super().prepare_handover_state(), "more": b"x" * (3 * MIB)}
+
+    def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
+        return super().alter_handover_state(current, {name: handed[name] for name in handed if name != "more"})
+
+
+def test_a_state_that_redis_does_not_take_holds_up_no_drain(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(server: RedisServer) -> None:
+        hub = Hub("handed", redis=server, shards=1, lease=10.0, lease_margin=0.4, heartbeat=0.1)
+        ledger = Ledger(hub)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await hub.aio.start_children(
+                [ChildSpec("grown", Grown), *(ChildSpec(f"c{n}", LedgerChild) for n in range(4))]
+            )
+            names = ["grown", *(f"c{n}" for n in range(4))]
+            await asyncio.gather(*(ledger.call("s", name) for name in names))
+            await cluster.start("b")
+            await cluster.drain("a", timeout=40)
+            assert {child.child_id: child.node for child in await hub.aio.children()} == dict.fromkeys(names, "b")
+            assert "more than Redis takes (proto-max-bulk-len)" in caplog.text
+            assert "child grown moves with its last commit" in caplog.text
+            await asyncio.gather(*(ledger.call("s", name, timeout=20) for name in names))
+            await ledger.check()
+
+    with narrow_redis() as server, caplog.at_level(logging.ERROR):
+        asyncio.run(scenario(server))
+
+
+@contextmanager
+def narrow_redis() -> Iterator[RedisServer]:
+    """A Redis that takes no value over a megabyte."""
     with EmbeddedServer() as embedded:
         if embedded.kind == "fakeredis":
             pytest.skip("fakeredis takes everything")
@@ -104,8 +146,7 @@ def test_a_value_that_redis_does_not_take_costs_its_message_alone(caplog: pytest
         redis = SyncRedis(server)
         redis.run(plain("CONFIG", "SET", "proto-max-bulk-len", "1mb", read=lambda answer: answer))
         redis.close()
-        with caplog.at_level(logging.ERROR):
-            asyncio.run(scenario(server))
+        yield server
 
 
 def test_only_one_trace_is_taken_off_a_payload() -> None:

@@ -40,6 +40,7 @@ from tests.unit.node.fakes import (
     FakeEndings,
     FakeEvents,
     FakeRedis,
+    Here,
     a_child,
     a_group,
     a_holding,
@@ -147,7 +148,7 @@ class Builder:
         if child in self.broken:
             raise StartFailed(f"no module for {child}")
         self.built.append(child)
-        hosted = HostedChild(cast(Any, None), holding, child, record)
+        hosted = HostedChild(cast(Any, Here()), holding, child, record)
         hosted.made(Child())
         return hosted
 
@@ -159,7 +160,7 @@ class Parking:
     """Makes placeholders."""
 
     def placeholder(self, holding: Holding, child: str, record: SpecRecord, reason: str) -> HostedChild:
-        hosted = HostedChild(cast(Any, None), holding, child, record)
+        hosted = HostedChild(cast(Any, Here()), holding, child, record)
         hosted.moved(LifeEvent.FAILED)
         hosted.park(reason)
         return hosted
@@ -230,14 +231,15 @@ class Stage:
         self.forfeits = Forfeits(
             self.register, cast(Any, self.endings), cast(Any, self.events), self.background, self.plan_due, self.group
         )
+        self.sizes = Sizes(Config())
         self.committer = Committer(
-            self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation(), Sizes(Config())
+            self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation(), self.sizes
         )
         self.wishes, self.answers = Wishes(self.group, News()), Answers()
         self.departures = Departures(
             self.group, self.background, self.committer, self.forfeits, cast(Any, self.saver), cast(Any, self.signals),
             cast(Any, self.endings), cast(Any, self.lives), cast(Any, self.pumps),
-            self.pieces,
+            self.pieces, self.sizes,
         )  # fmt: skip
         self.shard = a_holding()
         self.standing.learn(0, 3)

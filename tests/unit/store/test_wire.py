@@ -8,6 +8,7 @@ from hubq.core.messages import (
     KINDS,
     Cancel,
     ChildrenPassed,
+    ChildStartProgress,
     ChildStartResp,
     ControlMessage,
     Handover,
@@ -30,6 +31,7 @@ from hubq.store.spec_record import SpecRecord
 CONTROL: list[tuple[ControlMessage, str]] = [
     (StartChildren("a", 3, "h1"), "kind=start_children from=a shard=3 handover_id=h1 child="),
     (StartChildren("a", 3, "h1", "room-1"), "kind=start_children from=a shard=3 handover_id=h1 child=room-1"),
+    (ChildStartProgress("b", 3, "h1"), "kind=child_start_progress from=b shard=3 handover_id=h1"),
     (
         ChildStartResp("b", 3, "h1", "x", "why"),
         "kind=child_start_resp from=b shard=3 handover_id=h1 failed=x reasons=why",

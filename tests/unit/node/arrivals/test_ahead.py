@@ -64,6 +64,28 @@ def test_what_cannot_be_built_is_named_with_its_reason() -> None:
     asyncio.run(scenario())
 
 
+def test_who_waits_is_told_every_second_that_it_goes_on_also_for_what_comes_later() -> None:
+    async def scenario() -> None:
+        stage = Building()
+        stage.specs.update({name: a_record() for name in ("three", "four")})
+        build = stage.builder.build
+
+        def slowly(holding: Any, child: str, record: Any) -> Any:
+            stage.clock.now += 0.6
+            return build(holding, child, record)
+
+        stage.builder.build = slowly  # type: ignore[method-assign]
+        first = asyncio.ensure_future(stage.start())
+        await asyncio.sleep(0)
+        later = asyncio.ensure_future(stage.ahead.start_children(StartChildren("c", 2, "later")))
+        await asyncio.gather(first, later)
+        sent = [[str(part) for part in words] for words in stage.replies.of("send_control")]
+        told = [words[words.index("handover_id") + 1] for words in sent if "child_start_progress" in words]
+        assert told.count("id") == 2 and told.count("later") >= 2, told
+
+    asyncio.run(scenario())
+
+
 def test_while_a_shard_is_built_it_is_not_built_again() -> None:
     async def scenario() -> None:
         stage = Building()

@@ -26,6 +26,7 @@ from hubq.node.arrivals.returns import Returns
 from hubq.node.arrivals.shards import ShardArrivals
 from hubq.node.arrivals.under_way import MESSAGE_PATIENCE, UnderWay
 from hubq.node.copies.none import NoCopies
+from hubq.node.held.due_times import DueTimes
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
@@ -35,7 +36,7 @@ from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
 from hubq.strategies.migration import HotSwap, MigrationTraits
-from tests.unit.node.fakes import a_child, a_holding
+from tests.unit.node.fakes import FakePauses, FakeReports, a_child, a_holding
 from tests.unit.node.movers import Stage, a_record, nodes, until
 
 STATE = Envelope("attributes", "5-0", b"state")
@@ -101,29 +102,34 @@ class Arriving(Stage):
     def __init__(self) -> None:
         super().__init__()
         self.trials, self.copies, self.straggling = Trials(), SomeCopies(), Straggling()
-        self.under_way = UnderWay()
-        self.batches = Batches(self.group, self.background, self.register, cast(Any, self.endings))
+        self.under_way, self.pausing = UnderWay(), FakePauses()
+        self.batches = Batches(
+            self.group, self.background, self.register, cast(Any, self.endings), cast(Any, FakeReports())
+        )
         gathered, builder = GatheredLog(), cast(Any, self.builder)
         self.ahead = AheadBuilt(self.group, cast(Any, self.events), gathered, builder, HotSwap(), self.pieces)
         account = Account(self.standing, cast(Any, self.events), gathered, self.hooks, self.counters)
         entrance = Entrance(
             cast(Any, self.builder), cast(Any, self.parking), cast(Any, self.lives), cast(Any, self.trials), self.copies
         )
+        self.expiries = DueTimes()
         self.arrivals = Arrivals(
             self.group, self.register, self.under_way, self.ahead,
             ShardArrivals(
                 self.group, cast(Any, self.events), self.register, self.queue, self.plan_due, NoRecorder(),
                 cast(Any, self.pumps), cast(Any, self.endings), cast(Any, self.trials), self.copies, self.pieces,
-                self.under_way, self.ahead, self.wishes, self.batches, entrance, account,
+                self.under_way, self.ahead, self.wishes, self.batches, entrance, account, self.expiries,
+                cast(Any, self.pausing),
             ),
             PinArrivals(
                 self.group, self.register, self.cursors, self.queue, self.plan_due, NoRecorder(), cast(Any, self.pumps),
                 MigrationTraits(), self.under_way, self.ahead, self.wishes, entrance, account, self.straggling,
-                self.pieces,
+                self.pieces, cast(Any, self.pausing),
             ),
             Returns(
                 self.group, self.register, self.cursors, self.queue, Outboxes(), self.plan_due,
                 cast(Any, self.trials), self.under_way, self.ahead, self.wishes, entrance, account, self.pieces,
+                cast(Any, self.pausing),
             ),
         )  # fmt: skip
         self.owner = Owner("a", 7, 5)
@@ -135,6 +141,7 @@ class Arriving(Stage):
         self.watch: Watch | None = None
         self.moves: dict[str, Wish] = {}
         self.marks: dict[str, str] = {}
+        self.dormant, self.expiry_ms = 0, float("inf")
         keys = self.keys
         for key, found in {
             keys.owners: lambda _: self.owners, keys.children(1): lambda _: self.specs,
@@ -145,6 +152,8 @@ class Arriving(Stage):
         self.replies["HMGET " + keys.owners] = self._owner_lines
         self.replies["HMGET " + keys.children(1)] = lambda _: self.specs
         self.replies["HMGET " + keys.msk(1)] = lambda _: self.states
+        self.replies["HLEN"] = lambda command: self.dormant
+        self.replies["ZRANGE"] = lambda command: self.expiry_ms
         self.replies["HGET"] = lambda command: self.states.get(str(command.args[2]))
         self.replies["GET"] = 0
 
@@ -759,5 +768,17 @@ def test_the_reads_of_a_return_may_fail() -> None:
         with pytest.raises(RedisUnavailable):
             await stage.arrivals.welcome(1, "one")
         assert held.apart == {"one"}, "the next look welcomes it again"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("dormant", [0, 3])
+def test_of_dormant_children_it_knows_whether_there_are_some_and_when_one_expires(dormant: int) -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        stage.dormant, stage.expiry_ms = dormant, 9_000.0 if dormant else float("inf")
+        held = await stage.adopt()
+        assert held.has_dormant is bool(dormant)
+        assert stage.expiries.next_ms() == (9_000.0 if dormant else None)
 
     asyncio.run(scenario())

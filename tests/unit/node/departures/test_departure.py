@@ -11,7 +11,7 @@ import pytest
 from hubq.core.child import Child
 from hubq.core.lifecycle import LifeEvent
 from hubq.core.phase import Phase
-from hubq.errors import RedisUnavailable
+from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.departures.departure import Interrupted, NoState, Outcome, at_boundaries, give_back, in_thread, undo
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.store.command import Command, plain
@@ -48,8 +48,8 @@ class OneWay:
     def given(self) -> None:
         self.asked.append("given")
 
-    async def stays(self, effects: Effects) -> None:
-        self.asked.append("stays")
+    async def stays(self, effects: Effects, refused: int) -> None:
+        self.asked.append("stays" if not refused else "refused")
         self.back = effects
 
     def forfeited(self) -> list[HostedChild]:
@@ -105,6 +105,39 @@ def test_a_target_that_is_gone_keeps_it_here_under_a_new_token() -> None:
         assert way.back is not None and way.back.done == {"room-1": [b"5-0"]}
         assert stage.shard.owner.token == 4, "an earlier try must not arrive late"
         assert stage.redis.names() == ["LEAVE", "renew_token"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("has_target", [True, False])
+def test_what_redis_does_not_take_stays_or_is_adopted_again(has_target: bool) -> None:
+    async def scenario() -> None:
+        stage, way = ready(has_target)
+        large = b"x" * (2 * 1024 * 1024)
+        way.command = lambda effects: plain("LEAVE", large, read=str)  # type: ignore[method-assign]
+        stage.replies["LEAVE"] = RedisUnavailable("the connection was lost")
+        if has_target:
+            assert await stage.departures.give(way) is Outcome.STAYS
+            assert way.asked[-1] == "refused" and way.back is not None and not stage.shard.gone
+        else:
+            with pytest.raises(RedisRefused, match="does not take a value of 2097152 bytes"):
+                await stage.departures.give(way)
+            assert stage.shard.gone
+        assert stage.shard.owner.token == 4, "an earlier try must not arrive late"
+        assert stage.redis.names() == ["LEAVE", "EXISTS"] * 3 + ["renew_token"]
+        assert stage.sizes.state < len(large)
+
+    asyncio.run(scenario())
+
+
+def test_while_redis_is_away_a_large_value_is_sent_again() -> None:
+    async def scenario() -> None:
+        stage, way = ready()
+        way.command = lambda effects: plain("LEAVE", b"x" * (2 * 1024 * 1024), read=str)  # type: ignore[method-assign]
+        away: list[Any] = [RedisUnavailable("away")] * 4
+        stage.replies["LEAVE"] = lambda command: away.pop() if away else "passed"
+        stage.replies["EXISTS"] = RedisUnavailable("away")
+        assert await stage.departures.give(way) is Outcome.GIVEN
 
     asyncio.run(scenario())
 
