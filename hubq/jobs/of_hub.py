@@ -169,9 +169,10 @@ class JobsOfHub:
     def put(self, shard: int) -> Put:
         """Put the next jobs that children of a shard have enqueued into RQ."""
         _, queue, keyed = self._queues()
-        return effects.put(
-            self._hub, queue, KeyedQueue(keyed.name, connection=keyed.connection), shard, self.start_clock
+        lasting = KeyedQueue(
+            keyed.name, connection=keyed.connection, job_class=QueuedJob, serializer=serializer_of(self._hub)
         )
+        return effects.put(self._hub, queue, lasting, shard, self.start_clock)
 
     def make_resumable(self, function: Any) -> None:
         """``@hub.job(resumable=True)``."""
