@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from hubq.client.asking.loop_driver import LoopDriver
+from hubq.client.faces.inspector import AsyncInspector
 from hubq.client.faces.jobs import AsyncJobMethods, JobMethods
 from hubq.client.faces.queries import AsyncQueries
 from hubq.client.faces.ref import AsyncChildRef
@@ -49,6 +50,7 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
         AsyncQueries.__init__(self, driver, local_nodes)
         AsyncJobMethods.__init__(self, driver, jobs)
         self.hub_id = driver.context.keys.hub_id
+        self.inspect = AsyncInspector(driver)
         self._resources: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Resource]] = WeakKeyDictionary()
 
     async def start_child(

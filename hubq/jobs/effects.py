@@ -139,7 +139,7 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
                 pipe.execute()
             except OVERTAKEN:
                 return Put([], False, True)
-    if part.taken and not hub.driver.drive(_take(hub, shard, part.taken)):
+    if part.taken and not hub.driver.drive(delete_put(hub, shard, part.taken)):
         _forget(hub, queue, mark, list(part.taken)[-1])
     return Put(part.malformed, part.has_keyed, bool(entries))
 
@@ -199,7 +199,8 @@ def _next(hub: Hub, shard: int) -> Operation[list[tuple[str, Sequence[bytes]]]]:
     return found
 
 
-def _take(hub: Hub, shard: int, taken: Mapping[str, OutboxMessage | None]) -> Operation[int]:
+def delete_put(hub: Hub, shard: int, taken: Mapping[str, OutboxMessage | None]) -> Operation[int]:
+    """Delete the entries of jobs that are in RQ by now. How many are left in the stream."""
     (left,) = yield Fetch([take_jobs(hub.keys, shard, taken)])
     return int(left)
 

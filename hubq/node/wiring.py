@@ -310,7 +310,7 @@ class Wiring:
         self.stragglers = Stragglers(
             group, background, self.events, self.traits, self.wishes, self.answers, self.departures, releases
         )
-        self.batches = Batches(group, background, self.register, self.endings)
+        self.batches = Batches(group, background, self.register, self.endings, self.reports)
         self.under_way = UnderWay()
         self.ahead = AheadBuilt(group, self.events, self.gathered, self.arriving, hub.migration, self.pieces)
         account = Account(self.standing, self.events, self.gathered, self.hooks, self.counters)

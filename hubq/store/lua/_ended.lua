@@ -4,6 +4,7 @@
 -- feeds: those of the children that have ended. They end when all that the children say is written.
 -- include: _drop_reminders
 -- include: _end_pause
+-- include: _epoch
 local function end_children(keys, k, args, i, children, msk, parked)
   local n, feeds = tonumber(args[i]), {}
   if n == 0 then return i + 1, k, feeds end
@@ -16,7 +17,7 @@ local function end_children(keys, k, args, i, children, msk, parked)
       redis.call('HDEL', children, child)
       redis.call('HDEL', msk, child)
       redis.call('HDEL', parked, child)
-      if redis.call('HDEL', pins, child) == 1 then redis.call('INCR', pins_epoch) end
+      if redis.call('HDEL', pins, child) == 1 then next_epoch(pins_epoch) end
       redis.call('HDEL', stragglers, child)
       end_pause(keys[k + 3], child)
       drop_reminders(reminders, child)

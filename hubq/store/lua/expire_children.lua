@@ -3,7 +3,7 @@
 --       names; then the feed of each child
 -- ARGV: owner field, owner line, then children that have been read from `expiring`
 -- Returns: "fenced" alone, or "ok", ms until the next one expires (-1: there is none), then the children that have ended
--- include: _time
+-- include: _epoch
 -- include: _drop_reminders
 -- include: _end_pause
 -- include: _end_feeds
@@ -16,7 +16,7 @@ for i = 3, #ARGV do
   if at and tonumber(at) <= now then
     redis.call('ZREM', KEYS[5], child) -- one for which a message waits is about to wake
     if redis.call('HEXISTS', KEYS[6], child) == 0 and redis.call('HDEL', KEYS[4], child) == 1 then
-      if redis.call('HDEL', KEYS[7], child) == 1 then redis.call('INCR', KEYS[8]) end
+      if redis.call('HDEL', KEYS[7], child) == 1 then next_epoch(KEYS[8]) end
       redis.call('HDEL', KEYS[9], child)
       end_pause(KEYS[10], child)
       drop_reminders(reminders, child)

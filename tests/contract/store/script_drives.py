@@ -62,7 +62,7 @@ from hubq.store.quorum import settle_quorum
 from hubq.store.reminders import Later, Reminded, fire_reminders, send_reminders
 from hubq.store.removal import delete_keys
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
-from hubq.store.results import About, keep_job, keep_result
+from hubq.store.results import About, keep_result
 from hubq.store.saying import SayingLimits
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
@@ -210,6 +210,8 @@ def drive_check_config(world: World) -> None:
 def drive_join_node(world: World) -> None:
     world.raw("DEL", world.keys.epoch)  # as for the hub's first node
     world.join("b")
+    world.raw("SET", world.keys.epoch, "soon")
+    assert world.join("c") > 1_000_000_000_000
 
 
 @drive
@@ -511,7 +513,7 @@ def drive_take_jobs(world: World) -> None:
 def drive_keep_job(world: World) -> None:
     key = world.keys.result("rq")
     world.raw("HSET", key, "status", "queued", "ttl", "60")
-    assert world.run(keep_job(key)) == "kept"
+    assert world.run(run_script("keep_job", [key], [], text)) == "kept"
 
 
 @drive

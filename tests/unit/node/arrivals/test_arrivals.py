@@ -36,7 +36,7 @@ from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
 from hubq.strategies.migration import HotSwap, MigrationTraits
-from tests.unit.node.fakes import FakePauses, a_child, a_holding
+from tests.unit.node.fakes import FakePauses, FakeReports, a_child, a_holding
 from tests.unit.node.movers import Stage, a_record, nodes, until
 
 STATE = Envelope("attributes", "5-0", b"state")
@@ -103,7 +103,9 @@ class Arriving(Stage):
         super().__init__()
         self.trials, self.copies, self.straggling = Trials(), SomeCopies(), Straggling()
         self.under_way, self.pausing = UnderWay(), FakePauses()
-        self.batches = Batches(self.group, self.background, self.register, cast(Any, self.endings))
+        self.batches = Batches(
+            self.group, self.background, self.register, cast(Any, self.endings), cast(Any, FakeReports())
+        )
         gathered, builder = GatheredLog(), cast(Any, self.builder)
         self.ahead = AheadBuilt(self.group, cast(Any, self.events), gathered, builder, HotSwap(), self.pieces)
         account = Account(self.standing, cast(Any, self.events), gathered, self.hooks, self.counters)
