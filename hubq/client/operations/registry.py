@@ -79,8 +79,6 @@ class Listing:
     query: Query
     progress: Progress | None = None
     begin: Sequence[tuple[int, str]] | None = None
-    shards_at_once: int = SHARDS_AT_ONCE
-    children_at_once: int = CHILDREN_AT_ONCE
     found: int = 0
     _left: list[tuple[int, str]] = field(default_factory=list)
     _seen: dict[int, set[str]] = field(default_factory=dict)
@@ -99,12 +97,14 @@ class Listing:
         """Whether every shard has been read to its end."""
         return not self._left
 
-    def page(self) -> Operation[list[ChildStatus]]:
+    def page(
+        self, shards_at_once: int = SHARDS_AT_ONCE, children_at_once: int = CHILDREN_AT_ONCE
+    ) -> Operation[list[ChildStatus]]:
         """Some more children, in no order. HSCAN may tell of a child that ends or starts meanwhile, or may not."""
         keys = self.hub.keys
-        now, self._left = self._left[: self.shards_at_once], self._left[self.shards_at_once :]
+        now, self._left = self._left[:shards_at_once], self._left[shards_at_once:]
         scan = scan_dormant if self.query.status == "dormant" else scan_specs
-        scans = yield Fetch([scan(keys, shard, cursor, self.children_at_once) for shard, cursor in now])
+        scans = yield Fetch([scan(keys, shard, cursor, children_at_once) for shard, cursor in now])
         wanted: dict[int, dict[str, SpecRecord]] = {}
         going_on: list[tuple[int, str]] = []
         for (shard, _), (cursor, specs) in zip(now, scans, strict=True):

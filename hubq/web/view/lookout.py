@@ -28,6 +28,7 @@ from hubq.jobs.names import MARK, PREFIX
 from hubq.jobs.overview import key_line, of_queues, resumable_line
 from hubq.store.history import Point, read_points
 from hubq.store.membership import redis_time_ms
+from hubq.store.spec_record import SpecRecord
 from hubq.web.view import metrics, records, seen
 from hubq.web.view.shared import Shared
 
@@ -43,6 +44,14 @@ MOVES_READ, MOVES = 1_000, 12
 HISTORY_READ, HISTORY = 3_000, 30
 #: Between two glances that make a rate, seconds: a node writes its account every two.
 RATE_WITHIN = 30.0
+
+
+class OfJobs(Query):
+    """The children that are keys of jobs, and those that are resumable jobs."""
+
+    def wants(self, child_id: str, spec: SpecRecord) -> bool:
+        """Whether the child is one of them, by its name or its metadata."""
+        return child_id.startswith(PREFIX) or spec.metadata.get(MARK[0]) == MARK[1]
 
 
 class Lookout:
@@ -194,9 +203,10 @@ class Lookout:
         async def read() -> records.JobsView:
             overview = await asyncio.to_thread(of_queues, self._hub, state or None, 100)
             lines = list(overview.jobs) if not after else []
-            page = await self._ask(paging.children_page(self._context, Query(), after, 200))
-            keys = [key_line(child) for child in page.children if child.child_id.startswith(PREFIX) and child.backlog]
-            running = [resumable_line(child) for child in page.children if child.metadata.get(MARK[0]) == MARK[1]]
+            page = await self._ask(paging.children_page(self._context, OfJobs(), after, 100))
+            of_keys = [child for child in page.children if child.child_id.startswith(PREFIX)]
+            keys = [key_line(child) for child in of_keys if child.backlog]
+            running = [resumable_line(child) for child in page.children if child not in of_keys]
             lines += [line for line in (*keys, *running) if state in ("", line.state)]
             return records.JobsView(overview.queue, overview.counts, overview.workers, overview.clock, lines, page.next)
 
