@@ -113,14 +113,14 @@ def children_page(hub: HubContext, query: Query, after: str, limit: int) -> Oper
     left = _read_place(after, hub.config.shards)
     listing = Listing(hub, query, None, left)
     found: list[ChildStatus] = []
-    at_once = max(10, limit // SHARDS_AT_ONCE)
+    at_once, most = max(10, limit // SHARDS_AT_ONCE), CHILDREN_AT_ONCE * (2 if query.match_of_redis else 1)
     for _ in range(MOST_READS):
         if listing.done or len(found) >= limit:
             break
         some = yield from listing.page(SHARDS_AT_ONCE, at_once)
         found += some
         if len(some) * 8 < at_once:  # few of them are meant: the same page may look at more
-            at_once = min(2 * at_once, CHILDREN_AT_ONCE)
+            at_once = min(2 * at_once, most)
     return ChildrenPage(found, _write_place(listing.left), len(listing.left))
 
 
