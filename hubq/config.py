@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from hubq.errors import ConfigError
 
@@ -126,6 +126,13 @@ class Config:
     events_kept: int = 10_000
     """Entries kept in the events stream (about)."""
 
+    codec: str = field(default_factory=lambda: os.environ.get("HUBQ_CODEC") or "pickle")
+    """What values are written as: ``"pickle"``, or ``"data"`` (MessagePack, read as annotations say). ``"data"``: what somebody
+    writes into Redis runs no code (docs/trust.md). Give the same in clients and workers. Default: ``HUBQ_CODEC``, else pickle."""
+
+    reads_pickles: bool = False
+    """With ``codec="data"``: what was pickled before is read, too. True while a hub is being switched to data, and only then."""
+
     def __post_init__(self) -> None:
         def whole(name: str, low: int, high: int) -> None:
             value = getattr(self, name)
@@ -151,6 +158,10 @@ class Config:
         whole("dead_kept", 1, 1_000_000)
         whole("events_kept", 1, 10_000_000)
         whole("wait_replicas", 0, 100)
+        if self.codec not in ("pickle", "data"):
+            raise ConfigError(f"codec={self.codec!r}: give 'pickle' or 'data'")
+        if not isinstance(self.reads_pickles, bool):
+            raise ConfigError(f"reads_pickles={self.reads_pickles!r}: give True or False")
         seconds("wait_timeout", 0.001, 4)
         seconds("lease", 0.2, 3600)
         seconds("lease_margin", 0, 3600)

@@ -229,6 +229,10 @@ class Fenced(HubqError):
     """This node's ownership token is not the current one: another node owns the shard now."""
 
 
+class BadArguments(HubqError, TypeError):
+    """Arguments that the method does not take: they cannot be read as its annotations say."""
+
+
 class Evicted(HubqError):
     """This node's lease ran out, and the other nodes removed it from the hub."""
 
@@ -255,6 +259,7 @@ BY_WORD: dict[str, type[HubqError]] = {
     "read_changed": ReadChanged,
     "mailbox_full": MailboxFull,
     "poisoned": Poisoned,
+    "bad_arguments": BadArguments,
 }
 
 

@@ -18,15 +18,17 @@ from hubq.client.faces.ref import ChildRef
 from hubq.client.faces.start_future import StartFuture
 from hubq.client.faces.typed_ref import TypedRef
 from hubq.client.jobs_maker import make_jobs
-from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
+from hubq.client.operations import casts, dead_letters, interventions, members, partition, pausing, placing, stops
 from hubq.client.operations.activation import activation_of
 from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StopResult
 from hubq.config import CHANGE_TIMEOUT, Config, checked_name, redis_url
+from hubq.core.arguments import check_class
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook, child_class
 from hubq.core.middleware import Layers, Middleware
+from hubq.core.pauses import Pause
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
 from hubq.hooks import DATA, Hook, HookBook
@@ -35,6 +37,7 @@ from hubq.store.connection import RedisServer, Server
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.keys import Keys
 from hubq.store.server import checked_for_jobs, jobs_server, of_hub
+from hubq.store.values import values_of
 from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, DistributionTraits
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.partition_tolerance import Divergence, PartitionTolerance
@@ -91,7 +94,8 @@ class Hub(Queries, JobMethods):
         self.child_specs = tuple(child_specs)
         self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
         placing.checked_together(self.distribution, self.redundancy)
-        self.classes = ClassBook()
+        values = values_of(self.config.codec, reads_pickles=self.config.reads_pickles)
+        self.classes = ClassBook(check_class if values.codec == "data" else None)
         self.tracing = Tracing(hub_id) if tracing else None
         self.keys = Keys(hub_id)
         self.layers = Layers(middleware)
@@ -100,7 +104,7 @@ class Hub(Queries, JobMethods):
             self.hook_book.add(hook)
         context = HubContext(
             self.keys, self.config, self.classes, OwnersView(self.keys, self.synchronization), self.distribution,
-            DistributionTraits.of(self.distribution), self.tracing,
+            DistributionTraits.of(self.distribution), self.tracing, values,
         )  # fmt: skip
         server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         server = of_hub(server, self.hub_id)
@@ -315,7 +319,7 @@ class Hub(Queries, JobMethods):
         if isinstance(target, str):
             return ChildRef(self.driver, target)
         kind, context = child_class(target), self.driver.context
-        spec = activation_of(context.classes, context.config.max_payload_bytes, kind, child_id, args, kwargs)
+        spec = activation_of(context.values, context.config.max_payload_bytes, kind, child_id, args, kwargs)
         return TypedRef(self.driver, kind, child_id, PLAIN.activating(spec))
 
     def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
@@ -359,6 +363,27 @@ class Hub(Queries, JobMethods):
         be, once it can).
         """
         return self.driver.drive(placing.move(self.driver.context, child_id, node, timeout))
+
+    def pause(
+        self, target: type | None = None, *, child: str | None = None, why: str = "", timeout: float = CHANGE_TIMEOUT
+    ) -> bool:
+        """Have children begin no further message until they are resumed: ``pause(Room)`` those of a class, ``pause(child="room-1")`` one,
+        ``pause()`` all. When it returns, every live worker heeds it; messages in hand end. Messages wait, and nothing is lost.
+
+        False: that was paused before. ``why`` is shown to whoever looks. docs/guide-pause.md has the rules.
+
+        Raises :class:`~hubq.errors.UnknownChild`, :class:`~hubq.errors.ConfigError`, :class:`~hubq.errors.CallTimeout` (it is paused, but
+        a worker has not said that it heeds it).
+        """
+        return self.driver.drive(pausing.pause(self.driver.context, pausing.pause_of(target, child, why), timeout))
+
+    def resume(self, target: type | None = None, *, child: str | None = None) -> bool:
+        """End what :meth:`pause` with the same arguments has begun. False: there was no such pause."""
+        return self.driver.drive(pausing.resume(self.driver.context, pausing.pause_of(target, child)))
+
+    def pauses(self) -> list[Pause]:
+        """What is paused: the hub, then classes, then children."""
+        return self.driver.drive(pausing.pauses(self.driver.context))
 
     def reset_cluster_size(self) -> int:
         """Forget that the hub ever had more nodes than now, after it was made smaller for good: the quorum of

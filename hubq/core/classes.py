@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -24,15 +25,21 @@ from hubq.core.retry import MARK, Retry
 from hubq.core.spec import DURABILITIES
 from hubq.errors import ConfigError, StartFailed
 
+#: Classes of hubq itself, which no app registers.
+OWN = frozenset({("HubqClock", "hubq.jobs.clock"), ("HubqKeyedJobs", "hubq.jobs.keyed")})
+
 
 class ClassBook:
     """The classes and functions registered with ``@hub.child``, by name.
 
     A spec keeps the name and the module; a worker looks among its registered ones first, so that an app that was run as
     a script (``__main__``) and a worker that imported it agree, and imports the module otherwise.
+
+    ``check`` (with ``codec="data"``) looks at each class that is registered; then nothing is imported that is not hubq's own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[type[Child]], None] | None = None) -> None:
+        self._check = check
         self._kinds: dict[str, type[Child]] = {}  # registered
         self._imported: dict[tuple[str, str], type[Child]] = {}
         self._sources: dict[str, Any] = {}
@@ -53,6 +60,8 @@ class ClassBook:
                 raise ConfigError(f"unknown option {name!r} of @hub.child: see hubq.Child for those there are")
             setattr(kind, name, value)
         _check_class(kind)
+        if self._check is not None:
+            self._check(kind)
         self._kinds[name_of(target)] = kind
         self._sources[name_of(target)] = target
 
@@ -67,6 +76,11 @@ class ClassBook:
             return self._kinds[name]
         if (name, module) in self._imported:
             return self._imported[name, module]
+        if self._check is not None and (name, module) not in OWN:
+            raise StartFailed(
+                f'no class {name!r} is registered on this worker, and with codec="data" it imports none by its name: register it '
+                f"with @hub.child in the app that the worker loads (the spec names module {module!r})"
+            )
         try:
             found: Any = importlib.import_module(module)
             for part in name.split("."):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from hubq.errors import HubqError
+
 
 def shown(text: str) -> str:
     r"""The text on one line, each character that cannot be printed as Python writes it: no terminal acts on it.
@@ -36,3 +38,11 @@ def shown_json(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an exception, or that it has none that can be shown."""
+    try:
+        return str(error) if isinstance(error, HubqError) else (str(error) or repr(error))
+    except BaseException as worse:
+        return f"its text cannot be shown: {type(worse).__name__} in its __str__"

@@ -31,6 +31,7 @@ from hubq.core.job_ids import as_id
 from hubq.errors import AlreadyStarted
 from hubq.jobs.keyed_work import forget_executions
 from hubq.jobs.names import CLOCK, clock_queue_name
+from hubq.jobs.serializer import serializer_of
 from hubq.jobs.work import HubJob
 from hubq.store.connection import ANSWER_TIMEOUT
 
@@ -104,20 +105,21 @@ class Wheels:
             logging.getLogger(name).setLevel(logging.WARNING)
         self.ticks = ticks
         self._connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
+        self._serializer = serializer = serializer_of(hub)
         names = [hub.queue_name, clock_queue_name(hub.hub_id)]
         self._scheduler = RQScheduler(
-            names, connection=self._connection, interval=1, name=self.name, logging_level="ERROR"
+            names, connection=self._connection, interval=1, name=self.name, logging_level="ERROR", serializer=serializer
         )
         self._scheduler._connection = self._connection
         for name in names:
             # The clock's former node held these locks. Dead or alive, it has the clock no more: this node owns it.
             release_lock(self._connection, RQScheduler.get_locking_key(name), before)
         self._scheduler.register_birth()
-        self._queue = Queue(names[1], connection=self._connection)
+        self._queue = Queue(names[1], connection=self._connection, serializer=serializer)
         worker_name = f"{self.name}.jobs"
-        self._worker = ClockWorker([self._queue], name=worker_name, connection=self._connection)
+        self._worker = ClockWorker([self._queue], name=worker_name, connection=self._connection, serializer=serializer)
         self._cron = CronScheduler(self._connection, logging_level="ERROR", name=self.name)
-        self._hub_id = hub.hub_id
+        self._hub_id, self._pickles = hub.hub_id, hub.config.codec == "pickle"
         for entry in hub.jobs.crons:
             self._register(entry)
         if self._cron.get_jobs():
@@ -135,7 +137,7 @@ class Wheels:
         ids = self._queue.intermediate_queue.get_job_ids() + self._queue.started_job_registry.get_job_ids(cleanup=False)
         for job_id in dict.fromkeys(ids):
             with contextlib.suppress(NoSuchJobError):
-                job = Job.fetch(job_id, connection=self._connection)
+                job = Job.fetch(job_id, connection=self._connection, serializer=self._serializer)
                 forget_executions(job)
                 with self._connection.pipeline() as pipeline:
                     pipeline.lrem(self._queue.intermediate_queue_key, 0, job_id)
@@ -149,7 +151,9 @@ class Wheels:
         self._scheduler.heartbeat()
         self._scheduler.enqueue_scheduled_jobs()
         while (
-            found := self._queue.dequeue_any([self._queue], None, connection=self._connection, job_class=HubJob)
+            found := self._queue.dequeue_any(
+                [self._queue], None, connection=self._connection, job_class=HubJob, serializer=self._serializer
+            )
         ) is not None:
             job, queue = found
             self._worker.perform_job(job, queue, self._worker.prepare_execution(job))
@@ -173,12 +177,21 @@ class Wheels:
         self._cron.save()
         self._cron.heartbeat()
 
+    def _enqueue(self, job: CronJob) -> None:
+        if self._pickles:
+            job.enqueue(self._connection)
+            return
+        # RQ's own entries know no serializer. (What they keep of their past jobs is left out.)
+        queue = Queue(job.queue_name, connection=self._connection, serializer=self._serializer)
+        assert job.func is not None
+        queue.enqueue(job.func, args=job.args, kwargs=job.kwargs, **job.job_options)
+
     def _tick(self, job: CronJob) -> None:
         assert job.next_enqueue_time is not None
         tick = int(job.next_enqueue_time.timestamp())
         job.job_options |= {"job_id": f"cron-{as_id(self._hub_id)}-{as_id(job.name)}-{tick}", "unique": True}
         try:
-            job.enqueue(self._connection)
+            self._enqueue(job)
         except DuplicateJobError:
             log.info("cron %s: %d was enqueued before", job.name, tick)
         now = datetime.now(UTC)

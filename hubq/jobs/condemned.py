@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.hooks import ProcessStartups
 from hubq.jobs.names import PREFIX, RUN_JOB
-from hubq.store.codec import decode
 from hubq.store.dead_letters import DeadLetter, read_dead
 
 if TYPE_CHECKING:
@@ -34,13 +33,18 @@ def watch_condemned(hub: Hub) -> None:
 
 def fail_condemned(hub: Hub, shard: int) -> list[str]:
     """Fail, in RQ, the jobs whose message is a dead letter of this shard; their ids. Jobs that have failed already are left alone."""
+    from hubq.jobs.keyed import HubqKeyedJobs
     from hubq.jobs.keyed_work import condemn  # only now: a node without jobs does without rq
 
-    failed = []
+    failed, values = [], hub.driver.context.values
     for letter in hub.driver.drive(_letters(hub, shard)):
         if not letter.child.startswith(PREFIX) or letter.method != RUN_JOB:
             continue
-        job_id = decode(letter.payload)[0][0]
+        try:
+            args, _ = values.arguments(HubqKeyedJobs, RUN_JOB, letter.payload)
+            job_id = str(args[0])
+        except Exception:  # it names no job
+            continue
         happened = f"It was in hand each time {letter.tries} workers died ({', '.join(letter.crashes)})"
         if letter.why != "took-down":
             happened = f"It could not be run ({letter.why})"

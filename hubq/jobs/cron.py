@@ -15,6 +15,7 @@ from hubq.client.current import current_hub
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, DuplicateJob, Partitioned, StartFailed
 from hubq.jobs.checks import checked_function, name_for, own_options
+from hubq.jobs.serializer import path_of, registered
 from hubq.store.spec_record import SpecRecord
 
 if TYPE_CHECKING:
@@ -60,12 +61,12 @@ def entry_of(
             if given.get(option) is not None:
                 raise ConfigError(f"cron entry {name!r} has no {option}={given[option]!r}: it has {', '.join(OPTIONS)}")
         options = {option: given.pop(option) for option in OPTIONS if option in given}
-        entry = CronEntry(name, cron, hub.queue_name, checked_function(target), args, given, options)
+        entry = CronEntry(name, cron, hub.queue_name, registered_for_cron(hub, target), args, given, options)
     elif child_id is not None:
-        record = operations.record_of(ChildSpec(child_id, target, args, kwargs), hub.classes)
+        record = operations.record_of(ChildSpec(child_id, target, args, kwargs), hub.driver.context.values)
         entry = CronEntry(name, cron, clock_queue, start_from_record, (child_id, record.written()), {}, {})
     else:
-        entry = CronEntry(name, cron, clock_queue, enqueue_now, (checked_function(target), args, kwargs), {}, {})
+        entry = CronEntry(name, cron, clock_queue, enqueue_now, (_carried(hub, target), args, kwargs), {}, {})
     if not isinstance(cron, str):
         raise ConfigError(f"cron={cron!r} of entry {name!r}: give a text of five fields, as in '0 9 * * *'")
     try:
@@ -79,6 +80,20 @@ def entry_of(
     if isinstance(entry.function, str):
         raise ConfigError(f"cron entry {name!r}: give the function itself, not its path {entry.function!r}")
     return entry
+
+
+def registered_for_cron(hub: Hub, target: Any) -> Any:
+    """The function of an entry: naming it here registers it."""
+    function = checked_function(target)
+    if not isinstance(function, str):
+        hub.register_job(function)
+    return function
+
+
+def _carried(hub: Hub, target: Any) -> Any:
+    """How the job of the clock names the function that it enqueues."""
+    function = registered_for_cron(hub, target)
+    return function if hub.config.codec == "pickle" else path_of(function)
 
 
 # -- run by the clock itself -------------------------------------------------------------------------------------------
@@ -100,7 +115,7 @@ def _again(error: Partitioned) -> str:
     """A job of the clock that failed for want of a quorum is enqueued again, for a little later."""
     this = get_current_job()
     assert this is not None
-    queue = Queue(this.origin, connection=this.connection)
+    queue = Queue(this.origin, connection=this.connection, serializer=this.serializer)
     function = this.func_name or ""
     later = queue.enqueue_in(timedelta(seconds=1), function, args=this.args, kwargs=this.kwargs)
     return f"{error}; {later.id} tries again"
@@ -120,7 +135,10 @@ def enqueue_now(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     this = get_current_job()
     assert this is not None
     try:
-        job = current_hub().enqueue(function, *args, **{"job_id": f"{this.id}-run", "unique": True, **kwargs})
+        hub = current_hub()
+        if isinstance(function, str) and hub.config.codec == "data":
+            function = registered(hub, function)
+        job = hub.enqueue(function, *args, **{"job_id": f"{this.id}-run", "unique": True, **kwargs})
     except DuplicateJob:
         return f"{this.id}-run"
     except Partitioned as error:

@@ -27,7 +27,7 @@ from hubq.jobs.checks import checked_function, checked_key, checked_options, own
 from hubq.jobs.keyed import CONTRADICT, HubqKeyedJobs
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import PREFIX, RUN_JOB
-from hubq.store.codec import encode_arguments
+from hubq.jobs.serializer import checked_registered
 from hubq.store.connection import OVERTAKEN
 from hubq.store.waiting_jobs import JobRecord, WaitingJob, read_waiting
 
@@ -77,7 +77,7 @@ def prepared(
                 raise InvalidJob(f"self.enqueue of a resumable job has no {name}: it gets an id of its own")
         spec, _ = resumable.spec_of(hub, function, args, {**kwargs, "job_id": job_id})
         return spec
-    checked_function(function)
+    checked_registered(hub, checked_function(function), kwargs)
     checked_options(kwargs)
     for name, why in NOT_HERE.items():
         if kwargs.get(name) is not None:
@@ -88,7 +88,7 @@ def prepared(
         for name in CONTRADICT:
             if kwargs.get(name):
                 raise InvalidJob(f"key={key!r} and {name}={kwargs[name]!r} contradict each other: leave one out")
-    with translated(hub.server):
+    with translated(hub.jobs_server):
         given = Queue.parse_args(function, *args, **kwargs)
         if given.unique and given.job_id is None:
             raise InvalidJob("unique=True wants a job_id: give the id that must be the only one")
@@ -98,7 +98,7 @@ def prepared(
             name: value for name, value in given._asdict().items() if name not in ("at_front", "unique", "pipeline")
         }
         job = queue.create_job(**{**options, "job_id": given.job_id or job_id, "status": JobStatus.QUEUED})
-    encode_arguments(
+    hub.driver.context.values.encode_arguments(
         tuple(job.args), job.kwargs, f"job {job.id}"
     )  # says what cannot be pickled; RQ's error names nothing
     record = JobRecord(_as_bytes(job.to_dict()), bool(given.at_front), bool(given.unique))
@@ -124,7 +124,7 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
     stream, mark = hub.keys.jobs(shard), hub.keys.jobs_put(shard)
     malformed: list[tuple[str, str]] = []
     has_keyed = False
-    with translated(hub.server), _transaction(queue) as pipe:
+    with translated(hub.server), transaction(queue) as pipe:
         # Whoever takes jobs sets the mark. So if another one does meanwhile, nothing of this transaction happens.
         pipe.watch(mark)
         entries: Sequence[Any] = pipe.xrange(stream, count=AT_ONCE)
@@ -138,7 +138,7 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
         for entry, fields in entries:
             try:
                 waiting = read_waiting([part for pair in fields.items() for part in pair])
-                job = _restored(queue, waiting)
+                job = restored(queue, waiting)
             except Exception as error:
                 malformed.append((f"entry {entry.decode()} of {stream}", reason(error)))
                 taken.append(entry)
@@ -152,7 +152,7 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
                 log.info("job %s of child %s exists already: it is not enqueued", job.id, waiting.sender)
             elif waiting.key:
                 keyed.enqueue_job(job, pipeline=pipe)
-                _send_on(hub, pipe, shard, waiting)
+                send_on(hub, pipe, shard, waiting)
                 has_keyed = True
             else:
                 queue.enqueue_job(job, pipeline=pipe, at_front=waiting.record.at_front)
@@ -171,7 +171,7 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
 def tidy(hub: Hub, queue: Queue, shard: int) -> None:
     """Delete the stream of a shard if nothing is in it. (Redis keeps empty streams.)"""
     stream = hub.keys.jobs(shard)
-    with translated(hub.server), _transaction(queue) as pipe, contextlib.suppress(OVERTAKEN):
+    with translated(hub.server), transaction(queue) as pipe, contextlib.suppress(OVERTAKEN):
         pipe.watch(stream)
         if not pipe.xlen(stream):
             pipe.multi()
@@ -179,11 +179,13 @@ def tidy(hub: Hub, queue: Queue, shard: int) -> None:
             pipe.execute()
 
 
-def _transaction(queue: Queue) -> Any:
+def transaction(queue: Queue) -> Any:
+    """A transaction of redis-py in RQ's Redis."""
     return queue.connection.pipeline()
 
 
-def _restored(queue: Queue, waiting: WaitingJob) -> Job:
+def restored(queue: Queue, waiting: WaitingJob) -> Job:
+    """RQ's job. Raises whatever RQ raises for one that it has not written."""
     job = Job(id=waiting.job_id, connection=queue.connection, serializer=queue.serializer)
     job.restore({name.encode(): value for name, value in waiting.record.fields.items()})
     if job.has_rate_limit:
@@ -196,17 +198,17 @@ def _known(pipe: Transaction, job: Job) -> bool:
     return bool(pipe.exists(job.key))
 
 
-def _send_on(hub: Hub, pipe: Transaction, shard: int, waiting: WaitingJob) -> None:
+def send_on(hub: Hub, pipe: Transaction, shard: int, waiting: WaitingJob) -> None:
     """The message to the child of the key goes into the outbox of this shard, as that of any child does."""
-    child = PREFIX + waiting.key
-    record = operations.record_of(ChildSpec(child, HubqKeyedJobs, metadata={"key": waiting.key}), hub.classes)
+    child, values = PREFIX + waiting.key, hub.driver.context.values
+    record = operations.record_of(ChildSpec(child, HubqKeyedJobs, metadata={"key": waiting.key}), values)
     outbox, held = hub.keys.outbox_keys(shard)
     message: dict[str, str | int | bytes] = {
         "shard": shard_of(child, hub.config.shards),
         "sender": waiting.sender,
         "child": child,
         "method": RUN_JOB,
-        "payload": encode_arguments((waiting.job_id,), {}, f"job {waiting.job_id}"),
+        "payload": values.encode_arguments((waiting.job_id,), {}, f"job {waiting.job_id}"),
         "spec": record.started_by(f"{waiting.job_id}#0:1").written(),
     }
     pipe.xadd(outbox, message)

@@ -18,6 +18,7 @@ from hubq.client.current import current_hub
 from hubq.client.hub import Hub
 from hubq.jobs.keyed_work import KeyedQueue, KeyedThread, KeyedWorker, fail, perform
 from hubq.jobs.processes import spawn
+from hubq.jobs.serializer import serializer_of
 from hubq.jobs.task import Task, task_for
 from hubq.store.connection import ANSWER_TIMEOUT, RedisServer
 
@@ -91,9 +92,9 @@ class Runner:
         worker = self._own.worker
         if worker is None:
             connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
-            queue = KeyedQueue(self._hub.queue_name, connection=connection)
+            queue = KeyedQueue(self._hub.queue_name, connection=connection, serializer=serializer_of(self._hub))
             name = f"{self._hub.hub_id}.{self._name}.thread-{os.getpid()}-{threading.get_ident()}"
-            worker = KeyedThread([queue], name=name, connection=connection)
+            worker = KeyedThread([queue], name=name, connection=connection, serializer=queue.serializer)
             self._own.keep(worker)
         return worker
 

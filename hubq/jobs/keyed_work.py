@@ -13,6 +13,7 @@ from rq.job import Job, JobStatus
 from rq.scripts import save_unique_job
 from rq.timeouts import TimerDeathPenalty
 
+from hubq.jobs.serializer import serializer_of
 from hubq.jobs.work import HubJob, TellsOnce
 from hubq.store.connection import ANSWER_TIMEOUT
 
@@ -90,7 +91,7 @@ def perform(worker: KeyedWorker, job_id: str) -> float | None:
     """
     (queue,) = worker.queues
     try:
-        job = worker.job_class.fetch(job_id, connection=worker.connection)
+        job = worker.job_class.fetch(job_id, connection=worker.connection, serializer=worker.serializer)
     except NoSuchJobError:
         return None  # deleted, or its ttl is over
     status = job.get_status(refresh=False)
@@ -121,7 +122,7 @@ def fail(worker: KeyedWorker, job_id: str, why: str) -> float | None:
     """The process of a job has died under it: RQ's failure, with RQ's retries."""
     (queue,) = worker.queues
     try:
-        job = worker.job_class.fetch(job_id, connection=worker.connection)
+        job = worker.job_class.fetch(job_id, connection=worker.connection, serializer=worker.serializer)
     except NoSuchJobError:
         return None
     if job.get_status(refresh=False) == JobStatus.STARTED:
@@ -134,9 +135,14 @@ def condemn(hub: Hub, job_id: str, letter: str, why: str) -> bool:
     """The message of a job is this dead letter: the job has failed, whatever retries it has left. False: it was known."""
     connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     try:
-        queue = KeyedQueue(hub.queue_name, connection=connection)
-        worker = KeyedThread([queue], name=f"{hub.hub_id}.letter-{letter.replace('/', '-')}", connection=connection)
-        job = HubJob.fetch(job_id, connection=connection)
+        queue = KeyedQueue(hub.queue_name, connection=connection, serializer=serializer_of(hub))
+        worker = KeyedThread(
+            [queue],
+            name=f"{hub.hub_id}.letter-{letter.replace('/', '-')}",
+            connection=connection,
+            serializer=queue.serializer,
+        )
+        job = HubJob.fetch(job_id, connection=connection, serializer=serializer_of(hub))
         known = connection.hget(job.key, CONDEMNED)
         if known is not None and known.decode() == letter:
             return False

@@ -20,11 +20,14 @@ from hubq.jobs import effects, resumable
 from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, own_options, translated
 from hubq.jobs.clock import start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
+from hubq.jobs.effects_apart import put_apart
 from hubq.jobs.keyed import enqueue_keyed
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
 from hubq.jobs.progress import QueuedJob
+from hubq.jobs.serializer import checked_registered, path_of, serializer_of
 from hubq.store.connection import ANSWER_TIMEOUT
+from hubq.store.progress import JOB_FIELD
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -39,6 +42,7 @@ class JobsOfHub:
         self.crons: list[CronEntry] = []
         self._clock_started = False
         self._known: tuple[int, Queue, KeyedQueue] | None = None
+        self._apart: tuple[int, Queue] | None = None
         self.renew_locks()
         renewed_after_fork(self)
 
@@ -55,8 +59,11 @@ class JobsOfHub:
         with self._lock:
             if self._known is None or self._known[0] != os.getpid():
                 connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
-                keyed = KeyedQueue(self.queue_name, connection=connection, job_class=QueuedJob, provisional=True)
-                queue = Queue(self.queue_name, connection=connection, job_class=QueuedJob)
+                serializer = serializer_of(self._hub)
+                keyed = KeyedQueue(
+                    self.queue_name, connection=connection, job_class=QueuedJob, provisional=True, serializer=serializer
+                )
+                queue = Queue(self.queue_name, connection=connection, job_class=QueuedJob, serializer=serializer)
                 self._known = (os.getpid(), queue, keyed)
             return self._known
 
@@ -65,14 +72,16 @@ class JobsOfHub:
         with self._lock:
             if self._known is not None and self._known[0] == os.getpid():
                 self._known[1].connection.close()
-            self._known = None
+            if self._apart is not None and self._apart[0] == os.getpid():
+                self._apart[1].connection.close()
+            self._known = self._apart = None
 
     def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | ResumableJob:
         """See :meth:`hubq.Hub.enqueue`."""
         kwargs = _with_own_options(function, kwargs)
         if hasattr(function, "hubq_child_class"):
             return ResumableJob(self._hub.driver, resumable.start(self._hub, function, args, kwargs))
-        checked_function(function)
+        checked_registered(self._hub, checked_function(function), kwargs)
         checked_options(kwargs)
         key = kwargs.pop("key", None)
         with translated(self._hub.jobs_server):
@@ -89,9 +98,11 @@ class JobsOfHub:
             checked_key(kwargs["key"]) if "key" in kwargs else resumable.spec_of(
                 self._hub, function, args, dict(kwargs)
             )
-            return self._clock_job(when, enqueue_now, checked_function(function), args, kwargs)
+            checked_registered(self._hub, checked_function(function), kwargs)
+            carried = function if self._hub.config.codec == "pickle" else path_of(function)
+            return self._clock_job(when, enqueue_now, carried, args, kwargs)
         kwargs = _with_own_options(function, kwargs)
-        checked_function(function)
+        checked_registered(self._hub, checked_function(function), kwargs)
         checked_options(kwargs)
         self.start_clock()
         with translated(self._hub.jobs_server):
@@ -100,14 +111,18 @@ class JobsOfHub:
 
     def start_child_at(self, when: datetime, spec: ChildSpec) -> Job:
         """See :meth:`hubq.Hub.start_child_at`."""
-        record = operations.record_of(spec, self._hub.classes)
+        record = operations.record_of(spec, self._hub.driver.context.values)
         return self._clock_job(when, start_from_record, spec.child_id, record.written())
 
     def _clock_job(self, when: datetime, function: Any, *args: Any) -> Job:
         checked_time(when)
         self.start_clock()
         with translated(self._hub.jobs_server):
-            queue = Queue(clock_queue_name(self._hub.hub_id), connection=self.rq_queue.connection)
+            queue = Queue(
+                clock_queue_name(self._hub.hub_id),
+                connection=self.rq_queue.connection,
+                serializer=serializer_of(self._hub),
+            )
             job: Job = queue.enqueue_at(when, function, args=args, kwargs={})
             return job
 
@@ -159,9 +174,26 @@ class JobsOfHub:
     def put(self, shard: int) -> Put:
         """Put the next jobs that children of a shard have enqueued into RQ."""
         _, queue, keyed = self._queues()
-        return effects.put(
-            self._hub, queue, KeyedQueue(keyed.name, connection=keyed.connection), shard, self.start_clock
-        )
+        keyed = KeyedQueue(keyed.name, connection=keyed.connection)
+        if self._hub.jobs_server is self._hub.server:
+            return effects.put(self._hub, queue, keyed, shard, self.start_clock)
+        return put_apart(self._hub, self._of_hub(), queue, keyed, shard, self.start_clock)
+
+    def _of_hub(self) -> Queue:
+        """A queue with a connection to the hub's own Redis, where that is not the one of its jobs."""
+        with self._lock:
+            if self._apart is None or self._apart[0] != os.getpid():
+                connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
+                self._apart = os.getpid(), Queue(self.queue_name, connection=connection)
+            return self._apart[1]
+
+    def told(self, job_id: str) -> tuple[bool, bytes | None]:
+        """Whether RQ knows a job, and what it has told of its progress."""
+        with translated(self._hub.jobs_server), self.rq_queue.connection.pipeline(transaction=False) as pipe:
+            pipe.exists(Job.key_for(job_id))
+            pipe.hget(Job.key_for(job_id), JOB_FIELD)
+            known, line = pipe.execute()
+        return bool(known), line
 
     def make_resumable(self, function: Any) -> None:
         """``@hub.job(resumable=True)``."""

@@ -108,7 +108,7 @@ def of_queues(hub: Hub, state: str | None = None, most: int = 100) -> JobsOvervi
     states = PRESSING if state is None else (state,)
     with translated(hub.jobs_server):
         queue = hub.rq_queue
-        clock_queue = Queue(clock_queue_name(hub.hub_id), connection=queue.connection)
+        clock_queue = Queue(clock_queue_name(hub.hub_id), connection=queue.connection, serializer=queue.serializer)
         counts = {each: _count(queue, each) for each in STATES}
         counts["scheduled"] += _count(clock_queue, "scheduled")
         lines = [line for each in states for line in _of_queue(queue, "queue", each, most)]
@@ -142,13 +142,20 @@ def _of_queue(queue: Queue, kind: str, state: str, most: int) -> Iterator[JobLin
         for job_id in ids:
             pipeline.hget(Job.key_for(job_id), JOB_FIELD)
         told = pipeline.execute()
-    for job, progress in zip(Job.fetch_many(ids, queue.connection), told, strict=True):
+    for job, progress in zip(Job.fetch_many(ids, queue.connection, serializer=queue.serializer), told, strict=True):
         if job is not None:
             yield JobLine(
-                kind, job.id, job.func_name or "", state, _moment(_at(queue, job, state)), job.worker_name or "",
+                kind, job.id, _function_of(job), state, _moment(_at(queue, job, state)), job.worker_name or "",
                 reason=_reason(job) if state == "failed" else "", started=_moment(job.started_at),
                 ended=_moment(job.ended_at) if state in ENDED else "", progress=read_progress(progress),
             )  # fmt: skip
+
+
+def _function_of(job: Job) -> str:
+    try:
+        return job.func_name or ""
+    except Exception:  # what RQ kept of it cannot be read here
+        return "?"
 
 
 def _at(queue: Queue, job: Job, state: str) -> datetime | None:

@@ -61,11 +61,13 @@ def main() -> None:
 
 def work_queue(hub: Hub, task: Task, told: BinaryIO) -> None:
     """Be an RQ worker of the hub's queue."""
+    from hubq.jobs.serializer import serializer_of
     from hubq.jobs.work import HubQueue, HubWorker
 
     connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
-    queue = HubQueue(hub.queue_name, connection=connection)
-    worker = HubWorker([queue], name=task.name, connection=connection, grace=task.grace)
+    serializer = serializer_of(hub)
+    queue = HubQueue(hub.queue_name, connection=connection, serializer=serializer)
+    worker = HubWorker([queue], name=task.name, connection=connection, serializer=serializer, grace=task.grace)
 
     def watch_node() -> None:
         told.read()  # returns when the node has ended, or has closed the line
@@ -81,14 +83,16 @@ def work_queue(hub: Hub, task: Task, told: BinaryIO) -> None:
 def work_keys(hub: Hub, task: Task, told: BinaryIO, line: socket.socket) -> None:
     """Perform jobs of keys, as the node names them, and say of each how it went."""
     from hubq.jobs.keyed_work import KeyedQueue, KeyedWorker, perform
+    from hubq.jobs.serializer import serializer_of
     from hubq.jobs.work import end_with_parent, go_on
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, go_on)  # the signal is meant for the node, which says whether the job may go on
     end_with_parent(signal.SIGKILL)
     connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
-    queue = KeyedQueue(hub.queue_name, connection=connection)
-    worker = KeyedWorker([queue], name=task.name, connection=connection)
+    serializer = serializer_of(hub)
+    queue = KeyedQueue(hub.queue_name, connection=connection, serializer=serializer)
+    worker = KeyedWorker([queue], name=task.name, connection=connection, serializer=serializer)
     worker.register_birth()  # type: ignore[no-untyped-call]
     asked: Queue[str | None] = Queue()
     idle = threading.Event()

@@ -12,6 +12,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import JobStatus
 
 from hubq.client.hub import Hub
+from hubq.jobs.serializer import serializer_of
 from hubq.jobs.work import HubJob, HubQueue, HubWorker, give_back
 from hubq.store.connection import ANSWER_TIMEOUT
 
@@ -31,7 +32,9 @@ def taken(hub: Hub) -> list[str]:
     """The jobs that a worker has just taken from the queue (RQ's intermediate queue). Perhaps they are not begun."""
     connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     try:
-        return HubQueue(hub.queue_name, connection=connection).intermediate_queue.get_job_ids()
+        return HubQueue(
+            hub.queue_name, connection=connection, serializer=serializer_of(hub)
+        ).intermediate_queue.get_job_ids()
     finally:
         connection.close()
 
@@ -40,10 +43,10 @@ def give_back_taken(hub: Hub, job_ids: list[str]) -> None:
     """Give back the jobs among these that are not begun ``LIMBO`` seconds later: their worker was killed in that moment."""
     connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     try:
-        queue = HubQueue(hub.queue_name, connection=connection)
+        queue = HubQueue(hub.queue_name, connection=connection, serializer=serializer_of(hub))
         for job_id in job_ids:
             try:
-                job = HubJob.fetch(job_id, connection=connection)
+                job = HubJob.fetch(job_id, connection=connection, serializer=serializer_of(hub))
             except NoSuchJobError:
                 continue
             if job.get_executions() or not connection.lrem(queue.intermediate_queue_key, 1, job_id):
@@ -62,13 +65,15 @@ def reclaim(hub: Hub, worker_name: str) -> None:
         return  # the job may still be running: elsewhere it does not end with its worker
     connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     try:
-        worker = HubWorker.find_by_key(HubWorker.redis_worker_namespace_prefix + worker_name, connection=connection)
+        worker = HubWorker.find_by_key(
+            HubWorker.redis_worker_namespace_prefix + worker_name, connection=connection, serializer=serializer_of(hub)
+        )
         if not isinstance(worker, HubWorker):
             return
-        queue = HubQueue(hub.queue_name, connection=connection)
+        queue = HubQueue(hub.queue_name, connection=connection, serializer=serializer_of(hub))
         for execution in worker.get_current_executions(refresh=True):
             try:
-                job = HubJob.fetch(execution.job_id, connection=connection)
+                job = HubJob.fetch(execution.job_id, connection=connection, serializer=serializer_of(hub))
             except NoSuchJobError:
                 continue
             if job.get_status(refresh=False) not in (JobStatus.STARTED, JobStatus.QUEUED):

@@ -31,8 +31,8 @@ from hubq.errors import AlreadyStarted, ConfigError, HubqError, InvalidJob, NotS
 from hubq.jobs.checks import DuplicateJob, checked_function, translated
 from hubq.jobs.names import MARK
 from hubq.node.runtime.raised import in_short
-from hubq.store.codec import decode, encode
 from hubq.store.results import About, forget_result, keep_result, read_result
+from hubq.store.values import Values
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -68,6 +68,7 @@ class ResumableRun(FunctionChild):
     """A resumable job on its node; ``ctx`` of the function."""
 
     transient: ClassVar[tuple[str, ...]] = ("_args", "_kwargs", "_terms", "_began", "_kept")
+    outcome: tuple[str, bytes] | None
 
     def __init__(self, terms: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         super().__init__(*args, **kwargs)
@@ -77,7 +78,7 @@ class ResumableRun(FunctionChild):
         self.tries = 0
         self.spent = 0.0  # of this try, seconds, wherever it ran
         self.retry_at = 0.0
-        self.outcome: tuple[str, bytes] | None = None
+        self.outcome = None
         self.started_at = 0.0
         self.told = ""
         """Its last progress, as it stands in Redis."""
@@ -85,7 +86,7 @@ class ResumableRun(FunctionChild):
     async def commit(self) -> None:
         """Save the state now; returns when it is in Redis. A retry begins from here."""
         self._account()
-        kept = encode(self.state)
+        kept = _values().encode_any(self.state)
         await super().commit()
         self._kept = kept
 
@@ -96,7 +97,7 @@ class ResumableRun(FunctionChild):
 
     async def run(self) -> None:
         """Try until there is an outcome; commit it; publish it."""
-        self._kept = encode(self.state)
+        self._kept = _values().encode_any(self.state)
         name = type(self).__name__
         set_handling(Doing(method=name, job_id=self.child_id))
         self.started_at = self.started_at or time.time()
@@ -116,7 +117,8 @@ class ResumableRun(FunctionChild):
         self._began = time.monotonic()
         try:
             async with asyncio.timeout(None if limit is None else max(0.0, limit - self.spent)) as clock:
-                value = await type(self).function(self, *self._args, **self._kwargs)
+                args, kwargs = _values().typed(type(self).function, self._args, self._kwargs, 1)
+                value = await type(self).function(self, *args, **kwargs)
             self.outcome = ("finished", self._encoded(value))
             self._account()
             self.state = State()  # nobody needs it any more
@@ -140,7 +142,7 @@ class ResumableRun(FunctionChild):
             f"; tries left: {left}" if left else "", in_short(error), exc_info=error,
         )  # fmt: skip
         self.spent = 0.0
-        state = decode(self._kept)
+        state = State(_values().decode_any(self._kept))
         if self.tries > self._terms.retries:
             trace = "".join(traceback.format_exception(error))
             self.outcome, self.state = (
@@ -162,9 +164,10 @@ class ResumableRun(FunctionChild):
 
     def _encoded(self, value: object) -> bytes:
         try:
-            return encode(value)
+            return _values().encode(value, type(self).function)
         except Exception as error:
-            raise NotSendable(f"the result cannot be pickled ({error}): return plain values") from error
+            how = "be pickled" if _values().codec == "pickle" else "be sent as data"
+            raise NotSendable(f"the result cannot {how} ({error}): return plain values") from error
 
     async def cancel(self) -> None:
         """End it where it stands (the handle's ``cancel()``)."""
@@ -182,6 +185,10 @@ class ResumableRun(FunctionChild):
             except RedisUnavailable as error:
                 log.warning("the result of job %s waits: %s", self.child_id, error)
             await asyncio.sleep(PAUSE)
+
+
+def _values() -> Values:
+    return current_hub().driver.context.values
 
 
 def _told(kind: str, message: str, trace: str) -> bytes:

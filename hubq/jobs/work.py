@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterable
 from types import FrameType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rq import Queue, Worker
 from rq.exceptions import DequeueTimeout, StopRequested
@@ -27,8 +27,12 @@ from hubq.client.current import current_hub, set_current_job
 from hubq.core.middleware import Work
 from hubq.errors import NotImportable
 from hubq.jobs.progress import JobProgress, QueuedJob
+from hubq.jobs.serializer import OWN, registered
 from hubq.node.runtime.raised import in_short
 from hubq.store.connection import LOST
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 log = logging.getLogger("hubq.jobs")
 
@@ -82,21 +86,57 @@ class HubJob(QueuedJob):
 
     def _perform(self, name: str) -> Any:
         hub = current_hub()
+        if hub.config.codec == "data":
+            self._made_typed(hub)
         if not hub.layers:
             return super().perform()
         work = Work("job", hub.hub_id, self.worker_name or "", self.id, name, name)
         return hub.layers.around(work, super().perform)()
 
+    def _made_typed(self, hub: Hub) -> None:
+        """With ``codec="data"``: arguments as the annotations of the function say, and no callbacks (RQ imports what they name)."""
+        callbacks = (self._success_callback_name, self._failure_callback_name, self._stopped_callback_name)
+        if any(callbacks):
+            raise NotImportable(f'job {self.id} names a callback, and with codec="data" none is run')
+        args, kwargs = hub.driver.context.values.typed(self.func, self.args, self.kwargs, 0)
+        self.args, self.kwargs = args, kwargs
+
+    # RQ imports what a job names as its callbacks, also when the job itself is refused.
+    @property
+    def success_callback(self) -> Any:
+        """RQ's; none with ``codec="data"``."""
+        return super().success_callback if current_hub().config.codec == "pickle" else None
+
+    @property
+    def failure_callback(self) -> Any:
+        """RQ's; none with ``codec="data"``."""
+        return super().failure_callback if current_hub().config.codec == "pickle" else None
+
+    @property
+    def stopped_callback(self) -> Any:
+        """RQ's; none with ``codec="data"``."""
+        return super().stopped_callback if current_hub().config.codec == "pickle" else None
+
     @property
     def func(self) -> Any:
         """The function."""
         try:
+            hub = current_hub()
+            if hub.config.codec == "data" and self.func_name not in OWN:
+                return registered(hub, self.func_name or "")
             return super().func
         except Exception as error:
             raise NotImportable(
-                f"job {self.id}: this worker cannot import {self.func_name!r} ({type(error).__name__}: {error}): "
+                f"job {self.id}: this worker cannot import {_name(self)!r} ({type(error).__name__}: {error}): "
                 "deploy the module to the workers, and enqueue functions from the top of a module"
             ) from error
+
+
+def _name(job: Job) -> str:
+    try:
+        return job.func_name or ""
+    except Exception:  # what RQ kept of it cannot be read
+        return "?"
 
 
 class HubQueue(Queue):

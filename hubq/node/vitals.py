@@ -87,7 +87,7 @@ class Pulse:
         self._dormant = 0
         self._mailboxes: dict[str, int] = {}
         self._sampled_at = group.standing.now()
-        self._settings = {n: value for n, value in asdict(group.config).items() if isinstance(value, int | float)}
+        self._settings = {n: value for n, value in asdict(group.config).items() if type(value) in (int, float)}
         self._point_due = 0.0
         self._task: asyncio.Task[None] | None = None
         self.vitals = self._account()

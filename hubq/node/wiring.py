@@ -35,6 +35,7 @@ from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Finds, Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.progress import Progresses
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
@@ -160,6 +161,7 @@ class Wiring:
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
             self.copies, self.withdrawals, self.cancellations, self.interventions, self.parked, self.reports,
+            self.pausing,
         )  # fmt: skip
         self.pulse = Pulse(
             self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.failed_builds,
@@ -217,7 +219,8 @@ class Wiring:
             group, background, self.events, self.gathered, self.hooks, self.queue, self.cursors, self.plan_due, self.saver,
             self.outcomes, self.progresses, self.pieces, self.quiet,
         )  # fmt: skip
-        sayings = Sayings(self.standing, hub.classes, config.shards, self.sizes)
+        values = hub.driver.context.values
+        sayings = Sayings(self.standing, values, config.shards, self.sizes)
         reminders = Reminders(group, self.saver, self.sizes)
         enqueuing = Enqueuing(
             hub.hub_id,
@@ -227,7 +230,7 @@ class Wiring:
             lambda *job: hub.jobs.prepared(*job),  # (rq is imported then)
         )
         services = ChildServices(
-            name, self.signals, self.saver, self.endings, sayings, enqueuing, reminders, self.progresses
+            name, values, self.signals, self.saver, self.endings, sayings, enqueuing, reminders, self.progresses
         )
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)
@@ -258,10 +261,11 @@ class Wiring:
         if measured or self.balancing is not None:
             handle = timed(handle, self.counters.handler_seconds)
         self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors, ending)
+        self.pausing = Pausing(group, self.register, self.pumps)
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
             self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
-            Around(hub.hub_id, name, layers), self.idleness,
+            Around(hub.hub_id, name, layers), self.idleness, self.pausing,
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
         self.retrying = Retrying(self.pumps, waiting)
@@ -306,7 +310,7 @@ class Wiring:
         self.stragglers = Stragglers(
             group, background, self.events, self.traits, self.wishes, self.answers, self.departures, releases
         )
-        self.batches = Batches(group, background, self.register, self.endings)
+        self.batches = Batches(group, background, self.register, self.endings, self.reports)
         self.under_way = UnderWay()
         self.ahead = AheadBuilt(group, self.events, self.gathered, self.arriving, hub.migration, self.pieces)
         account = Account(self.standing, self.events, self.gathered, self.hooks, self.counters)
@@ -314,15 +318,17 @@ class Wiring:
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
             self.endings, self.start_trials, self.copies, self.pieces, self.under_way, self.ahead, self.wishes, self.batches,
-            self.entrance, account, self.expiries,
+            self.entrance, account, self.expiries, self.pausing,
         )  # fmt: skip
         pins = PinArrivals(
             group, self.register, self.cursors, self.queue, self.plan_due, self.recorder, self.pumps, self.traits,
             self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers, self.pieces,
+            self.pausing,
         )  # fmt: skip
         returns = Returns(
             group, self.register, self.cursors, self.queue, self.errands, self.plan_due, self.start_trials,
             self.under_way, self.ahead, self.wishes, self.entrance, account, self.pieces,
+            self.pausing,
         )  # fmt: skip
         self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
 
@@ -346,6 +352,7 @@ class Wiring:
             group, background, self.register, self.gate, self.idleness, self.wishes, self.batches, self.moves, self.departures,
             self.committer, self.under_token, self.forfeits, self.saver, self.endings, self.pumps, self.reads, self.cursors,
             self.strangers, self.expiries, self.counters, self.pieces,
+            self.pausing,
         )  # fmt: skip
         self.expiring = Expiring(group, self.register, self.expiries, self.endings, self.counters, self.reports)
         self.park = Park(group, self.register, self.plan_due, self.traits, self.departures)
@@ -398,6 +405,7 @@ class Wiring:
             group, self.events, self.plan_due, self.emptied, self.register, self.cursors, hub.distribution,
             hub.synchronization, ViewHooks(self.hooks), self.quorum, self.balancer, self.wishes, self.copies,
             self.answers, self.moves, self.handovers, self.park, self.guide, self.parked, reconciler, self.voiding,
+            self.pausing,
         )  # fmt: skip
 
     def _mailbox(self, hub: Hub) -> None:

@@ -1,4 +1,5 @@
-"""Values as bytes with a one-byte format tag: ``p`` pickle, ``c`` cloudpickle, ``j`` JSON (written by the CLI).
+"""Values as bytes with a one-byte format tag: ``p`` pickle, ``c`` cloudpickle, ``j`` JSON (written by the CLI), ``m`` MessagePack
+(:mod:`hubq.store.values`).
 
 A line may go before the value: ``v`` and the version of a state, ``t`` and the context of a trace.
 """
@@ -11,6 +12,26 @@ from typing import Any
 import msgspec
 
 from hubq.errors import NotSendable, PayloadTooLarge, StateNotSavable, StateTooLarge
+
+#: Tags of a line in front of a value: a trace (:mod:`hubq.tracing`), the version of a state, a header.
+LINES = (b"t", b"v", b"h")
+
+
+def unwrapped(data: bytes) -> bytes:
+    """A value without the lines in front of it.
+
+    >>> unwrapped(b"v3\\nj1"), unwrapped(b"j1")
+    (b'j1', b'j1')
+    """
+    tag = data[:1]
+    if tag not in LINES:
+        return data
+    value = data[data.index(b"\n") + 1 :]
+    if tag == b"h" and value[:1] == b"t":
+        value = value[value.index(b"\n") + 1 :]
+    if value[:1] in LINES:  # to unwrap many would take time for each
+        raise ValueError("value with two lines in front: it was not written by hubq")
+    return value
 
 
 def encode(value: Any) -> bytes:
@@ -36,13 +57,10 @@ def decode(data: bytes) -> Any:
         return pickle.loads(memoryview(data)[1:])
     if tag == b"j":
         return msgspec.json.decode(memoryview(data)[1:])
-    if tag == b"t" or tag == b"v" or tag == b"h":  # a trace (hubq.tracing), the version of a state, a header
-        value = data[data.index(b"\n") + 1 :]
-        if value[:1] not in (b"t", b"v", b"h") or (
-            tag == b"h" and value[:1] == b"t"
-        ):  # to unwrap many would take time for each
-            return decode(value)
-        raise ValueError("value with two lines in front: it was not written by hubq")
+    if tag == b"m":
+        return msgspec.msgpack.decode(memoryview(data)[1:])
+    if tag in LINES:
+        return decode(unwrapped(data))
     raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
 
 

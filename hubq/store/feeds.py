@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hubq.core.feed import START, Ended, Event, Item, Place
-from hubq.store.codec import decode
 from hubq.store.command import Arg, Command, plain, text
 from hubq.store.keys import Keys
 from hubq.store.saying import SayingLimits, Section
@@ -39,12 +38,12 @@ class Published(NamedTuple):
         return Section("feeds", [keys.feed(shard, child) for child in feeds], args)
 
 
-def read_item(entry: Any, fields: Sequence[bytes]) -> Item | None:
+def read_item(entry: Any, fields: Sequence[bytes], decode: Callable[[bytes], Any]) -> Item | None:
     """One entry of a feed; None: it is none that hubq has written.
 
-    >>> read_item(b"7-1", [b"topic", b"posts", b"data", b"j1"]), read_item(b"8-2", [b"end", b"1"])
+    >>> read_item(b"7-1", [b"topic", b"posts", b"data", b"j1"], bytes), read_item(b"8-2", [b"end", b"1"], bytes)
     (<Event 7-1 posts>, Ended(id='8-2'))
-    >>> read_item(b"9-3", [b"x", b"y"])
+    >>> read_item(b"9-3", [b"x", b"y"], bytes)
     """
     place = text(entry)
     match fields:
@@ -63,23 +62,29 @@ class Page(NamedTuple):
     last: Place
 
 
-def _page(entries: Sequence[Any]) -> Page:
-    items = [item for entry, fields in entries if (item := read_item(entry, fields or ())) is not None]
+def _page(entries: Sequence[Any], decode: Callable[[bytes], Any]) -> Page:
+    items = [item for entry, fields in entries if (item := read_item(entry, fields or (), decode)) is not None]
     ms, _, number = text(entries[-1][0]).partition("-")
     return Page(items, Place(int(ms), int(number)))
 
 
 def feed_tail(feed: str) -> Command[Place]:
     """Where the last entry of a feed stands."""
-    return plain("XREVRANGE", feed, "+", "-", "COUNT", 1, read=lambda answer: _page(answer).last if answer else START)
+    return plain(
+        "XREVRANGE", feed, "+", "-", "COUNT", 1, read=lambda answer: _page(answer, bytes).last if answer else START
+    )
 
 
-def read_feeds(feeds: Mapping[str, Place], count: int, block_ms: int = 0) -> Command[dict[str, Page]]:
-    """At most ``count`` entries of each feed behind a place, by its key. ``block_ms``: wait so long until there are any."""
+def read_feeds(
+    feeds: Mapping[str, Place], count: int, decode: Callable[[bytes], Any], block_ms: int = 0
+) -> Command[dict[str, Page]]:
+    """At most ``count`` entries of each feed behind a place, by its key. ``decode`` reads their data. ``block_ms``: wait so
+    long until there are any.
+    """
     block: tuple[Arg, ...] = ("BLOCK", block_ms) if block_ms else ()
 
     def read(answer: Any) -> dict[str, Page]:
-        return {text(feed): _page(entries) for feed, entries in answer or ()}
+        return {text(feed): _page(entries, decode) for feed, entries in answer or ()}
 
     places = [str(place) for place in feeds.values()]
     return plain("XREAD", "COUNT", count, *block, "STREAMS", *feeds, *places, read=read, blocks=block_ms > 0)

@@ -10,6 +10,7 @@ key                                 type    what it holds
 ``hubq:{chat}:owners``              hash    shard, or ``shard/child`` for a pin -> ``node incarnation token``
 ``hubq:{chat}:pins``                hash    child -> node it was moved to by hand, and ``moved``
 ``hubq:{chat}:pins_epoch``          string  goes up with every change of ``pins``
+``hubq:{chat}:pauses``              hash    what is paused -> since when, and why; ``#``: number of the last change
 ``hubq:{chat}:stragglers``          hash    child -> why it is not where it belongs
 ``hubq:{chat}:quorum``              string  with a quorum: the nodes there were, JSON (hubq.core.quorum.Roll)
 ``hubq:{chat}:rollout``             hash    only while a version of the app has a share of its own: version, share (0 to 1)
@@ -20,6 +21,7 @@ key                                 type    what it holds
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
 ``hubq:{chat}:node:<node>:history`` stream  figures of the node, every 10 s, of the last hour; TTL
 ``hubq:{chat}:node:<node>:left``    string  which life of the node has left last: it joins no more; TTL
+``hubq:{chat}:node:<node>:heeded``  string  its incarnation, and up to which change it heeds the pauses; TTL
 ``hubq:{chat}:node:<node>:said``    string  its incarnation, and the number of its last commit that said something; TTL
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
@@ -80,13 +82,14 @@ class Keys:
         self._commit_keys: dict[int, tuple[str, str, str, str, str]] = {}
         self.pins = self.prefix + "pins"
         self.pins_epoch = self.prefix + "pins_epoch"
+        self.pauses = self.prefix + "pauses"
         self.stragglers = self.prefix + "stragglers"
         self.static = self.prefix + "static"
         self.quorum = self.prefix + "quorum"
         self.partitioned = self.prefix + "partitioned"
         self.rollout = self.prefix + "rollout"
         self.assignment = self.prefix + "assignment"
-        self.ended_keys = self.pins, self.pins_epoch, self.stragglers
+        self.ended_keys = self.pins, self.pins_epoch, self.stragglers, self.pauses
 
     @property
     def fixed(self) -> frozenset[str]:
@@ -113,6 +116,10 @@ class Keys:
     def said(self, node: str) -> str:
         """The number of a node's last commit in which children said something."""
         return f"{self.prefix}node:{node}:said"
+
+    def heeded(self, node: str) -> str:
+        """Up to which change a node heeds the pauses."""
+        return f"{self.prefix}node:{node}:heeded"
 
     def load(self, node: str) -> str:
         """What a node has measured of its shards, for the balancer."""

@@ -63,11 +63,13 @@ CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
 }
 #: Scripts of ``hub.move``, ``hub.kill``, ``hubq drain``, ``hubq dead`` and of an end of a partition by hand: whoever runs them needs the
 #: rules of a worker.
-OPERATOR_SCRIPTS = frozenset({"delete_keys", "drain_node", "intervene", "replay_dead", "settle_quorum", "want_place"})
+OPERATOR_SCRIPTS = frozenset(
+    {"delete_keys", "drain_node", "intervene", "replay_dead", "set_pause", "settle_quorum", "want_place"}
+)
 
 #: What a web app may read.
 CLIENT_READ_KEYS = (
-    "config", "nodes", "leases", "epoch", "owners", "pins", "pins_epoch", "stragglers", "partitioned", "quorum",
+    "config", "nodes", "leases", "epoch", "owners", "pins", "pins_epoch", "stragglers", "pauses", "partitioned", "quorum",
     "assignment", "events", "static", "shard:*:children", "shard:*:backlog", "shard:*:parked", "shard:*:progress", "shard:*:replicas",
     "shard:*:batches", "shard:*:feed:*", "batch:*", "result:*", "sender:*", "node:*:vitals",
 )  # fmt: skip

@@ -10,6 +10,7 @@ import pickletools
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -54,6 +55,11 @@ def look(data: bytes) -> Any:
         return look(data[data.index(b"\n") + 1 :])
     if tag == b"j":
         return _of_json(msgspec.json.decode(memoryview(data)[1:]))
+    if tag == b"m":
+        try:
+            return _of_data(msgspec.msgpack.decode(memoryview(data)[1:]))
+        except (msgspec.MsgspecError, ValueError, RecursionError, TypeError) as error:
+            raise ValueError(f"it is no MessagePack ({type(error).__name__}: {error})") from None
     if tag not in (b"p", b"c"):
         raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
     try:
@@ -135,6 +141,16 @@ def _of_json(value: Any) -> Any:
     if isinstance(value, dict):
         return Seen("dict", items=[part for name, item in value.items() for part in (name, _of_json(item))])
     return value
+
+
+def _of_data(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return Seen("list", items=[_of_data(item) for item in value])
+    if isinstance(value, dict):
+        return Seen("dict", items=[_of_data(part) for pair in value.items() for part in pair])
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | float | str | bytes) else repr(value)
 
 
 def _pieces(seen: Any, path: list[Seen], longest: int) -> Iterator[str]:

@@ -56,7 +56,7 @@ class AsyncSession:
         self.hub = hub
         self.sender = new_sender()
         self.redis = redis
-        self.feeds = FeedReader(redis)
+        self.feeds = FeedReader(redis, hub.values.decode)
         self._loop = asyncio.get_running_loop()
         self._window = SendWindow()
         self._outbox: list[tuple[int, Outgoing, asyncio.Future[str]]] = []

@@ -11,13 +11,14 @@ from hubq.core.hashing import shard_of
 from hubq.errors import ConfigError
 from hubq.store.keys import Keys
 from hubq.store.membership import WIRE
+from hubq.store.values import Values
 from hubq.strategies.distribution import Distribution, DistributionTraits
 from hubq.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
 class HubContext:
-    """The facts of one hub. ``tracing``: None if it does not trace."""
+    """The facts of one hub. ``tracing``: None if it does not trace. ``values``: how it writes and reads them."""
 
     keys: Keys
     config: Config
@@ -26,6 +27,7 @@ class HubContext:
     distribution: Distribution
     traits: DistributionTraits
     tracing: Tracing | None
+    values: Values
 
     def shard_of(self, child_id: str) -> int:
         """The shard of a child of this hub."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from weakref import WeakSet
 
 from hubq.core.feed import Item, Place
@@ -88,8 +89,9 @@ class Subscription:
 class FeedReader:
     """Reads the feeds of all subscriptions of an event loop, with one blocking read."""
 
-    def __init__(self, redis: AsyncRedis) -> None:
+    def __init__(self, redis: AsyncRedis, decode: Callable[[bytes], Any]) -> None:
         self._redis = redis
+        self._decode = decode
         self._channels: dict[str, Channel] = {}
         self._work: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()  # a feed has been added
@@ -115,7 +117,7 @@ class FeedReader:
     async def read_back(self, feed: str, place: Place) -> Sequence[Item]:
         """The items behind a place, without waiting for any."""
         while True:
-            pages = await self._redis.run(read_feeds({feed: place}, AT_ONCE), retry_for=10.0)
+            pages = await self._redis.run(read_feeds({feed: place}, AT_ONCE, self._decode), retry_for=10.0)
             page = pages.get(feed)
             if page is None or page.items:
                 return page.items if page is not None else ()
@@ -169,7 +171,7 @@ class FeedReader:
         self._wanted.clear()
         feeds = {feed: channel.buffer.tail for feed, channel in self._channels.items()}
         loop = asyncio.get_running_loop()
-        read = loop.create_task(self._redis.run(read_feeds(feeds, AT_ONCE, BLOCK_MS)))
+        read = loop.create_task(self._redis.run(read_feeds(feeds, AT_ONCE, self._decode, BLOCK_MS)))
         wanted = loop.create_task(self._wanted.wait())
         try:
             await asyncio.wait({read, wanted}, return_when=asyncio.FIRST_COMPLETED)
@@ -207,7 +209,7 @@ class FeedReader:
         refused = 0
         for channel in list(self._channels.values()):
             try:
-                await self._redis.run(read_feeds({channel.feed: channel.buffer.tail}, 1))
+                await self._redis.run(read_feeds({channel.feed: channel.buffer.tail}, 1, self._decode))
             except (RedisRefused, Unreadable) as its_own:
                 refused += 1
                 channel.tell(its_own)

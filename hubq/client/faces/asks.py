@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from hubq.client.asking.calling import time_left
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.operations import calls
 from hubq.client.operations.call_options import CallOptions
 from hubq.core.methods import Method, name_of_method
-from hubq.store.codec import encode_arguments
 from hubq.tracing import Tracing
-
-
-def payload_of(child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-    """Arguments as they travel."""
-    return encode_arguments(args, kwargs, f"{child_id}.{method}")
-
 
 #: A method by its name, and itself if the caller has it.
 Named = tuple[str, Callable[..., Any] | None]
+
+
+def payload_of(
+    driver: Driver | AsyncDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> bytes:
+    """Arguments as they travel."""
+    return driver.context.values.encode_arguments(args, kwargs, f"{child_id}.{method[0]}", method[1])
 
 
 def named(method: Method) -> Named:
@@ -28,12 +29,18 @@ def named(method: Method) -> Named:
     return (method, None) if isinstance(method, str) else (name_of_method(method), method)
 
 
+def in_time(child_id: str, method: str, options: CallOptions) -> CallOptions:
+    """The options of a call; in a handler, with no more time than is left of the message in hand."""
+    return options.within(time_left(options.timeout, f"{child_id}.{method}"))
+
+
 def call(
     driver: Driver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
 ) -> Any:
     """Call a method and wait for its result."""
     name, known = method
-    payload, context = payload_of(child_id, name, args, kwargs), driver.context
+    options = in_time(child_id, name, options)
+    payload, context = payload_of(driver, child_id, method, args, kwargs), driver.context
     if context.tracing is None:
         return driver.drive(calls.call(context, child_id, name, payload, options, known))
     with context.tracing.sending("call", child_id, name) as traced:
@@ -41,15 +48,16 @@ def call(
 
 
 def cast(
-    driver: Driver, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    driver: Driver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
 ) -> None:
     """Send a message."""
-    payload, context = payload_of(child_id, method, args, kwargs), driver.context
+    name, _ = method
+    payload, context = payload_of(driver, child_id, method, args, kwargs), driver.context
     if context.tracing is None:
-        driver.drive(calls.cast(context, child_id, method, payload, options))
+        driver.drive(calls.cast(context, child_id, name, payload, options))
         return
-    with context.tracing.sending("cast", child_id, method) as traced:
-        driver.drive(calls.cast(context, child_id, method, traced(payload), options))
+    with context.tracing.sending("cast", child_id, name) as traced:
+        driver.drive(calls.cast(context, child_id, name, traced(payload), options))
 
 
 def call_async(
@@ -58,20 +66,27 @@ def call_async(
 ) -> Coroutine[Any, Any, Any]:  # fmt: skip
     """Call a method and await its result. (Not ``async``: the caller awaits the coroutine of the session itself.)"""
     name, known = method
-    payload, context = payload_of(child_id, name, args, kwargs), driver.context
+    options = in_time(child_id, name, options)
+    payload, context = payload_of(driver, child_id, method, args, kwargs), driver.context
     if context.tracing is None:
         return driver.drive(calls.call(context, child_id, name, payload, options, known))
     return _call_traced(driver, context.tracing, child_id, method, payload, options)
 
 
 def cast_async(
-    driver: AsyncDriver, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    driver: AsyncDriver,
+    child_id: str,
+    method: Named,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: CallOptions,
 ) -> Coroutine[Any, Any, str]:
     """Send a message. The answer: its id."""
-    payload, context = payload_of(child_id, method, args, kwargs), driver.context
+    name, _ = method
+    payload, context = payload_of(driver, child_id, method, args, kwargs), driver.context
     if context.tracing is None:
-        return driver.drive(calls.cast(context, child_id, method, payload, options))
-    return _cast_traced(driver, context.tracing, child_id, method, payload, options)
+        return driver.drive(calls.cast(context, child_id, name, payload, options))
+    return _cast_traced(driver, context.tracing, child_id, name, payload, options)
 
 
 async def _call_traced(
@@ -94,7 +109,8 @@ def begin(
 ) -> CallFuture[Any]:
     """Send a call whose result is asked for later."""
     name, known = method
-    payload, context, asker = payload_of(child_id, name, args, kwargs), driver.context, driver.asker()
+    options = in_time(child_id, name, options)
+    payload, context, asker = payload_of(driver, child_id, method, args, kwargs), driver.context, driver.asker()
     if context.tracing is None:
         begun = asker.drive(calls.begin(context, child_id, name, payload, options, known))
     else:
@@ -109,7 +125,8 @@ def begin_async(
 ) -> AsyncCallFuture[Any]:  # fmt: skip
     """Send a call whose result is awaited later."""
     name, known = method
-    payload, context = payload_of(child_id, name, args, kwargs), driver.context
+    options = in_time(child_id, name, options)
+    payload, context = payload_of(driver, child_id, method, args, kwargs), driver.context
     if context.tracing is None:
         return AsyncCallFuture(driver, calls.begin(context, child_id, name, payload, options, known), options.timeout)
     with context.tracing.sending("call", child_id, name) as traced:

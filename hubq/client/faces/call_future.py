@@ -54,7 +54,15 @@ class CallFuture(Generic[R]):
                     early = self._asker.drive(calls.arrived(self._begun, timeout))
                     if early is None:
                         raise CallTimeout(f"{self._begun.what} has not answered within {timeout:g} s: ask again")
-                    self._keep(partial(calls.answer_of, *early, what=self._begun.what))
+                    self._keep(
+                        partial(
+                            calls.answer_of,
+                            self._driver.context,
+                            *early,
+                            what=self._begun.what,
+                            known=self._begun.known,
+                        )
+                    )
                 else:
                     waiting = calls.outcome(self._driver.context, self._begun, left)
                     self._keep(partial(self._asker.drive, waiting))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol,
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
-from hubq.client.operations.resumable_jobs import progress_of_any
-from hubq.core.progress import Progress
+from hubq.client.operations.resumable_jobs import progress_of_child
+from hubq.core.progress import Progress, read_progress
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import InvalidJob
 
@@ -133,6 +133,8 @@ class Jobs(Protocol):
 
     def put(self, shard: int) -> Put: ...
 
+    def told(self, job_id: str) -> tuple[bool, bytes | None]: ...
+
     def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job: ...
 
 
@@ -155,6 +157,8 @@ class JobMethods:
         """Where this hub is found, ``module:attribute``, for the job processes that a worker starts; empty if not known."""
         self._make = make
         self._made: Jobs | None = None
+        self.job_functions: dict[str, Callable[..., Any]] = {}
+        """The functions that are registered (``@hub.job``, ``hub.cron``), by their dotted path."""
 
     @property
     def jobs(self) -> Jobs:
@@ -162,6 +166,10 @@ class JobMethods:
         if self._made is None:
             self._made = self._make()
         return self._made
+
+    def register_job(self, function: Callable[..., Any]) -> None:
+        """Make a function known to the job workers of this hub. ``@hub.job`` does so. With ``codec="data"`` they run no other."""
+        self.job_functions[f"{function.__module__}.{function.__qualname__}"] = function
 
     def close_jobs(self) -> None:
         """Close its connection, if it has one; the next job opens a new one."""
@@ -281,7 +289,9 @@ class JobMethods:
 
         Raises :class:`~hubq.errors.NoSuchJob`.
         """
-        return self.driver.drive(progress_of_any(self.driver.context, _id_of(job)))
+        job_id = _id_of(job)
+        known, line = (False, None) if isinstance(job, ResumableJob) else self.jobs.told(job_id)
+        return read_progress(line) if known else self.driver.drive(progress_of_child(self.driver.context, job_id))
 
     @overload
     def job(self, function: Callable[P, R_co]) -> JobFunction[P, R_co]: ...
@@ -314,6 +324,7 @@ class JobMethods:
             def enqueue_at(when: datetime, *args: Any, **kwargs: Any) -> Any:
                 return self.enqueue_at(when, it, *args, **kwargs)
 
+            self.register_job(it)
             if resumable:
                 self.jobs.make_resumable(it)
             it.hubq_job_options = {
@@ -339,7 +350,12 @@ class AsyncJobMethods:
 
     async def job_progress(self, job: Job | AsyncResumableJob | str) -> Progress | None:
         """See :meth:`Hub.job_progress`."""
-        return await self.driver.drive(progress_of_any(self.driver.context, _id_of(job)))
+        job_id = _id_of(job)
+        if not isinstance(job, AsyncResumableJob):
+            known, line = await asyncio.to_thread(self._waiting.jobs.told, job_id)
+            if known:
+                return read_progress(line)
+        return await self.driver.drive(progress_of_child(self.driver.context, job_id))
 
     @overload
     async def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> AsyncResumableJob: ...

@@ -7,7 +7,6 @@ from typing import Any
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.operations.reminders import cancel_later, cast_later
 from hubq.core.reminders import checked_after, checked_at
-from hubq.store.codec import encode_arguments
 
 
 class LaterCast:
@@ -44,7 +43,10 @@ def cast_in(
     driver: Driver, child_id: str, seconds: float, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> LaterCast:
     """Send a message in so many seconds."""
-    ms, payload = checked_after(seconds, "cast_in"), encode_arguments(args, kwargs, f"{child_id}.{method}")
+    ms, payload = (
+        checked_after(seconds, "cast_in"),
+        driver.context.values.encode_arguments(args, kwargs, f"{child_id}.{method}"),
+    )
     return LaterCast(driver, child_id, driver.drive(cast_later(driver.context, child_id, method, payload, "after", ms)))
 
 
@@ -52,7 +54,10 @@ def cast_at(
     driver: Driver, child_id: str, when: object, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> LaterCast:
     """Send a message at a point in time."""
-    ms, payload = checked_at(when, "cast_at"), encode_arguments(args, kwargs, f"{child_id}.{method}")
+    ms, payload = (
+        checked_at(when, "cast_at"),
+        driver.context.values.encode_arguments(args, kwargs, f"{child_id}.{method}"),
+    )
     return LaterCast(driver, child_id, driver.drive(cast_later(driver.context, child_id, method, payload, "at", ms)))
 
 
@@ -60,7 +65,10 @@ async def cast_in_async(
     driver: AsyncDriver, child_id: str, seconds: float, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AsyncLaterCast:
     """Send a message in so many seconds."""
-    ms, payload = checked_after(seconds, "cast_in"), encode_arguments(args, kwargs, f"{child_id}.{method}")
+    ms, payload = (
+        checked_after(seconds, "cast_in"),
+        driver.context.values.encode_arguments(args, kwargs, f"{child_id}.{method}"),
+    )
     name = await driver.drive(cast_later(driver.context, child_id, method, payload, "after", ms))
     return AsyncLaterCast(driver, child_id, name)
 
@@ -69,6 +77,9 @@ async def cast_at_async(
     driver: AsyncDriver, child_id: str, when: object, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AsyncLaterCast:
     """Send a message at a point in time."""
-    ms, payload = checked_at(when, "cast_at"), encode_arguments(args, kwargs, f"{child_id}.{method}")
+    ms, payload = (
+        checked_at(when, "cast_at"),
+        driver.context.values.encode_arguments(args, kwargs, f"{child_id}.{method}"),
+    )
     name = await driver.drive(cast_later(driver.context, child_id, method, payload, "at", ms))
     return AsyncLaterCast(driver, child_id, name)

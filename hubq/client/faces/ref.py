@@ -72,8 +72,7 @@ class ChildRef:
 
     def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """Send a message; returns when it is safe in the child's mailbox."""
-        name = method if type(method) is str else name_of_method(method)
-        cast(self._driver, self.child_id, name, args, kwargs, self._options)
+        cast(self._driver, self.child_id, named(method), args, kwargs, self._options)
 
     def cast_in(self, seconds: float, method: Method, /, *args: Any, **kwargs: Any) -> LaterCast:
         """Send a message in so many seconds, or take it back with ``.cancel()`` of what is returned. It is kept in Redis with the
@@ -139,8 +138,7 @@ class AsyncChildRef:
 
     async def cast(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """See :meth:`ChildRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""
-        name = method if type(method) is str else name_of_method(method)
-        await cast_async(self._driver, self.child_id, name, args, kwargs, self._options)
+        await cast_async(self._driver, self.child_id, named(method), args, kwargs, self._options)
 
     async def cast_in(self, seconds: float, method: Method, /, *args: Any, **kwargs: Any) -> AsyncLaterCast:
         """See :meth:`hubq.ChildRef.cast_in`."""

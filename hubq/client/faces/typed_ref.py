@@ -94,7 +94,7 @@ class TypedRef(Generic[C]):
 
     def cast(self, method: Method, /, *args: Any, **kwargs: Any) -> None:
         """Send a message; returns when it is safe in the child's mailbox."""
-        cast(self._driver, self.child_id, method_of_class(self._kind, method)[0], args, kwargs, self._options)
+        cast(self._driver, self.child_id, method_of_class(self._kind, method), args, kwargs, self._options)
 
     @overload
     def cast_in(
@@ -195,9 +195,7 @@ class AsyncTypedRef(Generic[C]):
 
     async def cast(self, method: Method, /, *args: Any, **kwargs: Any) -> None:
         """See :meth:`TypedRef.cast`. Casts awaited together (``asyncio.gather``) share a round trip."""
-        await cast_async(
-            self._driver, self.child_id, method_of_class(self._kind, method)[0], args, kwargs, self._options
-        )
+        await cast_async(self._driver, self.child_id, method_of_class(self._kind, method), args, kwargs, self._options)
 
     @overload
     async def cast_in(

@@ -8,15 +8,16 @@ from weakref import WeakKeyDictionary
 
 from hubq.client.operations.starts import record_of
 from hubq.core.child import Child
-from hubq.core.classes import ClassBook, as_child_class
+from hubq.core.classes import as_child_class
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError
 from hubq.store.codec import checked_size
 from hubq.store.spec_record import SpecRecord
+from hubq.store.values import Values
 
 
 def activation_of(
-    classes: ClassBook, most_bytes: int, target: Any, child_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    values: Values, most_bytes: int, target: Any, child_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> SpecRecord | None:
     """The spec by which a message to this child starts it (its start id is still to be given); None: its class has no
     ``activate=True``.
@@ -41,7 +42,7 @@ def activation_of(
                 f"arguments, hub.ref({kind.__name__}, {child_id!r}, ...); to a child that is there write by its name, "
                 f"hub.ref({child_id!r})"
             ) from None
-    record = record_of(ChildSpec(child_id, target, args, kwargs), classes)
+    record = record_of(ChildSpec(child_id, target, args, kwargs), values)
     checked_size(record.arguments, most_bytes, f"the arguments of child {child_id!r}")
     return record
 

@@ -27,7 +27,7 @@ from hubq.errors import (
     UnknownMethod,
     Unreadable,
 )
-from hubq.store.codec import checked_size, decode
+from hubq.store.codec import checked_size
 from hubq.store.header import Header
 from hubq.store.mailbox import HEADED, Outgoing
 from hubq.store.spec_record import SpecRecord
@@ -95,8 +95,8 @@ def call(
     )
     replies = yield Collect([message_id], options.timeout)
     if message_id in replies:
-        return answer_of(*replies[message_id], what=f"{child_id}.{method}")
-    return (yield from _overdue(hub, Begun(child_id, method, message_id, options)))
+        return answer_of(hub, *replies[message_id], what=f"{child_id}.{method}", known=known)
+    return (yield from _overdue(hub, Begun(child_id, method, message_id, options, known)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,8 @@ class Begun:
     method: str
     message_id: str
     options: CallOptions
+    known: Callable[..., Any] | None = None
+    """The method itself, if it is known."""
 
     @property
     def what(self) -> str:
@@ -123,21 +125,21 @@ def begin(
     message_id = yield from send(
         hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation
     )
-    return Begun(child_id, method, message_id, options)
+    return Begun(child_id, method, message_id, options, known)
 
 
 def outcome(hub: HubContext, begun: Begun, timeout: float) -> Operation[Any]:
     """The result of a call, which has so many seconds left."""
     replies = yield Collect([begun.message_id], timeout)
     if begun.message_id in replies:
-        return answer_of(*replies[begun.message_id], what=begun.what)
+        return answer_of(hub, *replies[begun.message_id], what=begun.what, known=begun.known)
     return (yield from _overdue(hub, begun))
 
 
 def _overdue(hub: HubContext, begun: Begun) -> Operation[Any]:
     """The time of a call is over: see to it that it is not run any more, if it was not."""
     child_id, message_id = begun.child_id, begun.message_id
-    what = f"{begun.what} did not answer within {begun.options.timeout:g} s"
+    what = f"{begun.what} did not answer within {begun.options.timeout:.4g} s"
     if begun.options.cancel_on_timeout:
         return (yield from _cancelled_late(hub, begun, what))
     try:
@@ -145,7 +147,7 @@ def _overdue(hub: HubContext, begun: Begun) -> Operation[Any]:
     except RedisUnavailable as error:
         raise CallTimeout(f"{what}; it may have been run, or be running still ({error})") from error
     if late is not None:
-        return answer_of(*late, what=begun.what)
+        return answer_of(hub, *late, what=begun.what, known=begun.known)
     if not node:
         raise CallTimeout(f"{what}; it was not run, and will not be: no node serves it, start a worker", may_run=False)
     place = f"its node is {node!r}" if node != "-" else "no node serves it: start a worker"
@@ -169,7 +171,7 @@ def _cancelled_late(hub: HubContext, begun: Begun, what: str) -> Operation[Any]:
         raise CallTimeout(f"{what}, and was cancelled: nothing of it was applied", may_run=False)
     late = yield Collect([begun.message_id], REPLY_WAIT)
     if begun.message_id in late:
-        return answer_of(*late[begun.message_id], what=begun.what)
+        return answer_of(hub, *late[begun.message_id], what=begun.what, known=begun.known)
     raise CallTimeout(f"{what}; it was run, but its result did not come")
 
 
@@ -197,11 +199,13 @@ def cast(hub: HubContext, child_id: str, method: str, payload: bytes, options: C
     return send(hub, child_id, method, payload, timeout=0, reply=False, header=header, spec=options.activation)
 
 
-def answer_of(status: str, node: str, payload: bytes, *, what: str) -> Any:
-    """The value of a reply, or the error it carries."""
+def answer_of(
+    hub: HubContext, status: str, node: str, payload: bytes, *, what: str, known: Callable[..., Any] | None = None
+) -> Any:
+    """The value of a reply, or the error it carries. ``known``: the method itself, if it is known."""
     if status == "ok":
         try:
-            return decode(payload)
+            return hub.values.decode(payload, known)
         except Exception as unknown:
             raise Unreadable(
                 f"the result of {what} cannot be read here ({type(unknown).__name__}: {unknown}); it was run: "

@@ -11,7 +11,7 @@ from hubq.client.operations.calls import checked_method, refusal
 from hubq.core.hashing import checked_child_id
 from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
-from hubq.store.codec import checked_size, encode_arguments
+from hubq.store.codec import checked_size
 from hubq.store.mailbox import Outgoing
 from hubq.store.spec_record import SpecRecord
 
@@ -45,7 +45,9 @@ def _draft(hub: HubContext, message: Cast) -> Outgoing:
     child, given, *args = message
     child_id, spec = (child, None) if isinstance(child, str) else _named(child)
     method = checked_method(checked_child_id(child_id), name_of_method(given))
-    payload = encode_arguments(tuple(args), {}, f"{child_id}.{method}")
+    payload = hub.values.encode_arguments(
+        tuple(args), {}, f"{child_id}.{method}", None if isinstance(given, str) else given
+    )
     checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
     if hub.tracing is not None:
         with hub.tracing.sending("cast", child_id, method) as traced:

@@ -51,7 +51,7 @@ class SavedState:
 
     @property
     def format(self) -> str:
-        """``p`` pickle, ``c`` cloudpickle, ``j`` JSON."""
+        """``p`` pickle, ``c`` cloudpickle, ``j`` JSON, ``m`` MessagePack."""
         return chr(self.data[self.data.index(b"\n") + 1 if self.data[:1] == b"v" else 0])
 
     def value(self) -> Any:

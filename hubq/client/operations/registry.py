@@ -12,6 +12,7 @@ from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus, Place
 from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
+from hubq.core.pauses import Pauses
 from hubq.core.pid import Pid
 from hubq.core.wish import Wish
 from hubq.errors import ConfigError, NotAlive, UnknownChild
@@ -20,6 +21,7 @@ from hubq.store.dormant import count_dormant, is_dormant, read_dormant_specs, sc
 from hubq.store.keys import Keys, owner_field
 from hubq.store.membership import living, read_members
 from hubq.store.owners import NOBODY, Owner, Owners
+from hubq.store.pauses import read_pauses
 from hubq.store.progress import told_by
 from hubq.store.registry import read_some_specs, scan_specs
 from hubq.store.replica_log import Follower, read_followers
@@ -142,11 +144,13 @@ class Listing:
             places = yield Fetch(
                 [each for shard, specs in wanted.items() for each in _places(keys, shard, list(specs))]
                 + read_members(keys)
+                + [read_pauses(keys)]
             )
-            *places, nodes, leases, time = places
+            *places, nodes, leases, time, paused = places
+            pauses = Pauses(paused.values())
             lives = living(nodes, leases, time)
             for number, (shard, specs) in enumerate(wanted.items()):
-                statuses = _statuses(shard, specs, lives, *places[PLACES * number : PLACES * (number + 1)])
+                statuses = _statuses(shard, specs, lives, pauses, *places[PLACES * number : PLACES * (number + 1)])
                 found += [status for status in statuses if self.query.takes(status)]
         self.found += len(found)
         if self.progress is not None:
@@ -181,6 +185,7 @@ def _statuses(
     shard: int,
     specs: Mapping[str, SpecRecord],
     lives: Mapping[str, int],
+    pauses: Pauses,
     followers: list[Follower],
     lines: list[Any],
     backlogs: list[Any],
@@ -212,6 +217,7 @@ def _statuses(
                 dict(spec.metadata), owner.incarnation, owner.token, spec.restart, pin, wish.node if wish else "",
                 tuple(copy.node for copy in has), tuple(copy.incarnation for copy in has),
                 told_by(progress, spec.start_id),
+                str(pauses.of(child, spec.name) or "") if pauses else "",
             )
         )  # fmt: skip
     return found
@@ -236,9 +242,10 @@ def children(hub: HubContext, query: Query, progress: Progress | None) -> Operat
 def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
     """All there is to know of one child."""
     shard = hub.shard_of(checked_child_id(child_id))
-    specs, *places, nodes, leases, time = yield Fetch(
+    specs, paused, *places, nodes, leases, time = yield Fetch(
         [
             read_some_specs(hub.keys, shard, [child_id]),
+            read_pauses(hub.keys),
             *_places(hub.keys, shard, [child_id]),
             *read_members(hub.keys),
         ]
@@ -248,7 +255,7 @@ def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
         if child_id not in dormant:
             raise unknown(hub, child_id)
         return _dormant(shard, child_id, dormant[child_id])
-    (status,) = _statuses(shard, specs, living(nodes, leases, time), *places)
+    (status,) = _statuses(shard, specs, living(nodes, leases, time), Pauses(paused.values()), *places)
     return status
 
 
@@ -265,9 +272,10 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
         plain("HGET", hub.keys.pins, child_id, read=lambda found: found),
         plain("HGET", hub.keys.progress(shard), child_id, read=lambda found: found),
         read_followers(hub.keys, shard),
+        read_pauses(hub.keys),
         *read_members(hub.keys),
     ]
-    owners, (specs, moved, progress, followers, *members) = yield from hub.view.look(ask)
+    owners, (specs, moved, progress, followers, paused, *members) = yield from hub.view.look(ask)
     if child_id not in specs:
         (dormant,) = yield Fetch([is_dormant(hub.keys, shard, child_id)])
         if not dormant:
@@ -279,6 +287,7 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
     waits = not pinned and wish is not None and wish.waits and wish.node != owner.node
     lives = living(*members)
     node = None if lives.get(owner.node) != owner.incarnation or waits else owner.node
+    pause = Pauses(paused.values()).of(child_id, specs[child_id].name)
     replicas = () if pinned else tuple(follower.node for follower in copies_of(owner, followers, lives))
     return Place(
         child_id,
@@ -289,6 +298,7 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
         pinned,
         replicas,
         told_by(progress, specs[child_id].start_id),
+        paused=str(pause or ""),
     )
 
 

@@ -13,11 +13,10 @@ from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import send
 from hubq.core.progress import Progress, read_progress
 from hubq.errors import CallTimeout, JobFailed, NoSuchJob, UnknownChild
-from hubq.store.codec import decode, encode_arguments
 from hubq.store.command import plain
 from hubq.store.keys import owner_field
 from hubq.store.owners import Owner
-from hubq.store.progress import read_job_progress, told_by
+from hubq.store.progress import told_by
 from hubq.store.registry import read_some_specs
 from hubq.store.results import read_result
 
@@ -49,7 +48,7 @@ def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
         wait = min(left, SLICE)
         (kept,) = yield Fetch([read_result(hub.keys, job_id, max(1, math.ceil(wait * 1000)))])
         if kept is not None:
-            return _value(job_id, kept.status, kept.payload)
+            return _value(hub, job_id, kept.status, kept.payload)
         left -= wait
         if left <= 0:
             status = yield from status_of(hub, job_id)
@@ -57,9 +56,9 @@ def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
         yield from status_of(hub, job_id)  # raises if there is nothing to wait for
 
 
-def _value(job_id: str, status: str, payload: bytes) -> Any:
+def _value(hub: HubContext, job_id: str, status: str, payload: bytes) -> Any:
     if status == "finished":
-        return decode(payload)
+        return hub.values.decode(payload)
     error = msgspec.json.decode(payload)
     said = (
         f"job {job_id} {status}: {error['type']}: {error['message']}" if error["type"] else f"job {job_id} was canceled"
@@ -87,14 +86,6 @@ def progress_of_child(hub: HubContext, job_id: str) -> Operation[Progress | None
     return told_by(line, specs[job_id].start_id)
 
 
-def progress_of_any(hub: HubContext, job_id: str) -> Operation[Progress | None]:
-    """The same of a job of any kind."""
-    known, line = yield Fetch(read_job_progress(job_id))
-    if known:
-        return read_progress(line)
-    return (yield from progress_of_child(hub, job_id))
-
-
 def no_such_job(hub: HubContext, job_id: str) -> NoSuchJob:
     """The error for a job that is not known."""
     return NoSuchJob(f"no job {job_id!r} in hub {hub.keys.hub_id!r}: it never was, or its result is kept no more")
@@ -103,7 +94,7 @@ def no_such_job(hub: HubContext, job_id: str) -> NoSuchJob:
 def cancel_of(hub: HubContext, job_id: str) -> Operation[bool]:
     """Ask for the end of a job. False: it has ended already."""
     try:
-        yield from send(hub, job_id, "cancel", encode_arguments((), {}, job_id), timeout=0, reply=False)
+        yield from send(hub, job_id, "cancel", hub.values.encode_arguments((), {}, job_id), timeout=0, reply=False)
     except UnknownChild:
         yield from status_of(hub, job_id)
         return False

@@ -14,14 +14,15 @@ from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import no_quorum
 from hubq.client.operations.registry import get_pids
 from hubq.client.results import StartResult
-from hubq.core.classes import ClassBook, as_child_class, name_of
+from hubq.core.classes import as_child_class, name_of
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.core.wish import Wish
 from hubq.errors import AlreadyStarted, CallTimeout, ConfigError, HubqError, NoChildren, StartFailed
-from hubq.store.codec import checked_size, encode_arguments
+from hubq.store.codec import checked_size
 from hubq.store.mailbox import StartOptions, read_started
 from hubq.store.spec_record import SpecRecord
+from hubq.store.values import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class StartTicket:
     places: Mapping[str, str] = field(default_factory=dict)
 
 
-def record_of(spec: ChildSpec, classes: ClassBook, place: str = "") -> SpecRecord:
+def record_of(spec: ChildSpec, values: Values, place: str = "") -> SpecRecord:
     """The stored form of a spec, but for its start id."""
     kind = as_child_class(spec.target)
     module = spec.target.__module__
@@ -49,7 +50,7 @@ def record_of(spec: ChildSpec, classes: ClassBook, place: str = "") -> SpecRecor
         start_id="",
         restart=spec.restart or ("permanent" if isinstance(spec.target, type) else "transient"),
         metadata=dict(spec.metadata),
-        arguments=encode_arguments(spec.args, spec.kwargs, f"child {spec.child_id!r} ({kind.__name__})"),
+        arguments=values.encode_start(kind, spec.args, spec.kwargs, f"child {spec.child_id!r} ({kind.__name__})"),
         place=place,
     )
 
@@ -76,7 +77,7 @@ def start_children(
         if spec.child_id in seen:
             raise AlreadyStarted(f"child {spec.child_id!r} is twice in the list: give each child once")
         seen.add(spec.child_id)
-        record = record_of(spec, hub.classes, _place_line(hub, places.get(spec.child_id)) if places else "")
+        record = record_of(spec, hub.values, _place_line(hub, places.get(spec.child_id)) if places else "")
         checked_size(record.arguments, hub.config.max_payload_bytes, f"the arguments of child {spec.child_id!r}")
         shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record
     rollback = on_failure == "rollback"

@@ -12,7 +12,6 @@ from hubq.node.held.state import check_version
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.raised import in_short
 from hubq.node.runtime.tasks import no_task
-from hubq.store.codec import decode
 from hubq.store.envelope import Envelope
 from hubq.store.spec_record import SpecRecord
 
@@ -58,7 +57,7 @@ class Builder:
                 f"the spec of child {child!r} is malformed ({record.malformed}): stop the child, and start it again"
             )
         kind = self._classes.resolve(record.name, record.module)
-        args, kwargs = decode(record.arguments)
+        args, kwargs = self._services.values.start_arguments(kind, record.arguments)
         if self._hooks.wants(ALTER):
             data = self._hooks.altered(child, record.name, args, kwargs, record.metadata)
             args, kwargs = data.args, data.kwargs

@@ -22,9 +22,9 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.tasks import torn_down
-from hubq.store.codec import encode
 from hubq.store.mailbox import Message, reply_line
 from hubq.store.spec_record import SpecRecord
+from hubq.store.values import TRUE
 
 log = logging.getLogger("hubq.node")
 
@@ -75,7 +75,7 @@ class Endings:
         holding = hosted.holding
         holding.effects.done.setdefault(hosted.child_id, []).append(message.entry)
         if message.reply_to:
-            line = reply_line(message.id, "ok", self._node_name, encode(True))
+            line = reply_line(message.id, "ok", self._node_name, TRUE)
             holding.effects.replies.setdefault(message.reply_to, []).append(line)
         self.end(hosted)
         self._cursors.orphans(holding, hosted.child_id)

@@ -9,7 +9,7 @@ from inspect import signature
 
 from hubq.config import Config
 from hubq.core.child import Child, methods_of
-from hubq.errors import HandlerOverdue, PayloadTooLarge
+from hubq.errors import BadArguments, HandlerOverdue, PayloadTooLarge
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.event_log import EventLog
@@ -160,15 +160,24 @@ def why_of(hosted: HostedChild, message: Message, error: BaseException) -> Why:
         return "overdue"
     if isinstance(error, PayloadTooLarge):
         return "too-large"
-    trace = error.__traceback__
-    if trace is not None and trace.tb_next is not None and trace.tb_next.tb_frame.f_code is decode.__code__:
+    if isinstance(error, BadArguments) or _cannot_be_decoded(error):
         return "bad-arguments"
     if isinstance(error, TypeError):
         method = methods_of(hosted.kind).get(message.method)
         try:
-            args, kwargs = decode(message.payload)
+            args, kwargs = hosted.services.values.arguments(hosted.kind, message.method, message.payload)
             if method is not None:
                 signature(method).bind(hosted.instance, *args, **kwargs)
         except (TypeError, ValueError):
             return "bad-arguments"
     return "raised"
+
+
+def _cannot_be_decoded(error: BaseException) -> bool:
+    """Whether it was raised when the arguments were read: by the frames right below the handler."""
+    trace = error.__traceback__
+    for _ in range(3):
+        trace = trace.tb_next if trace is not None else None
+        if trace is not None and trace.tb_frame.f_code is decode.__code__:
+            return True
+    return False

@@ -17,7 +17,7 @@ from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.kept_replies import KeptReplies
 from hubq.node.children.methods import Finds, ended
-from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay
+from hubq.node.children.outcomes import Outcomes, error_payload, may_be_a_replay, unsendable
 from hubq.node.children.reads import Reads
 from hubq.node.children.retries import Retries
 from hubq.node.held.holding import HostedChild
@@ -28,9 +28,10 @@ from hubq.node.runtime.raised import Raised, in_short
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.node.runtime.tasks import torn_down
-from hubq.store.codec import checked_size, decode, encode
+from hubq.store.codec import checked_size
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
+from hubq.store.values import TRUE
 
 log = logging.getLogger("hubq.node")
 
@@ -68,6 +69,7 @@ class Handler:
         self.handled = 0
         self.raised = 0
         self._standing = standing
+        self._redis_now_ms = standing.redis_now_ms  # bound once: a message in hand is given it
         self._sizes = sizes
         self._methods = methods
         self._threads = threads
@@ -110,8 +112,10 @@ class Handler:
                 hosted.taken(take_state(hosted, self._sizes.state))
             if len(message.payload) > self._sizes.payload:
                 checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
-            args, kwargs = decode(message.payload)
+            args, kwargs = hosted.services.values.arguments(hosted.kind, message.method, message.payload)
             set_handling(in_hand)
+            if message.deadline:
+                in_hand.begins(self._redis_now_ms)
             if message.header is not None and await self._kept_replies.answered(hosted, in_hand, args, kwargs):
                 self._idleness.touched(hosted, self._standing.redis_now_ms())
                 if hosted.stopping:
@@ -152,15 +156,16 @@ class Handler:
             self._raised(hosted, in_hand, error)
             return
         try:
-            answer = encode(result) if message.reply_to or message.header is not None else b""
+            answer = b""
+            if message.reply_to or message.header is not None:
+                answer = hosted.services.values.encode_result(hosted.kind, message.method, result)
             if len(answer) > self._sizes.payload:
                 checked_size(answer, self._sizes.payload, f"the result of {message.method}")
         except PayloadTooLarge as error:
             self._raised(hosted, in_hand, error)
             return
         except BaseException as error:
-            unsendable = NotSendable(f"the result of {message.method} cannot be pickled ({in_short(error)})")
-            self._raised(hosted, in_hand, unsendable)
+            self._raised(hosted, in_hand, NotSendable(unsendable(hosted, message.method, error)))
             return
         self._succeeded(hosted, in_hand, answer, eager)
 
@@ -187,7 +192,7 @@ class Handler:
         if message.kind == "state":  # a copy takes its original's state
             self._copy_states.lay(hosted, Envelope.read(message.payload))
             return
-        in_hand.succeeded(encode(True))
+        in_hand.succeeded(TRUE)
         self._outcomes.settle(hosted, in_hand)
         if message.method:
             self._quiet.add(hosted.child_id)  # disable_logging

@@ -15,9 +15,9 @@ from hubq.node.children.outcomes import Outcomes, error_payload
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.runtime.group import Group
-from hubq.store.codec import encode
 from hubq.store.keeps import KeptReply, read_kept
 from hubq.store.mailbox import Message
+from hubq.store.values import NOTHING
 
 log = logging.getLogger("hubq.node")
 
@@ -72,7 +72,7 @@ class KeptReplies:
         header = in_hand.message.header
         if header is None or not header.key or in_hand.repeated or hosted.holding.is_copy:
             return
-        payload = in_hand.payload or encode(None)
+        payload = in_hand.payload or NOTHING
         entry = in_hand.message.entry.decode()
         kept = KeptReply(hosted.child_id, header.key, header.keep, entry, in_hand.mark, in_hand.word, payload)
         place = hosted, header.key

@@ -11,6 +11,7 @@ from hubq.node.children.saver import Saver
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
+from hubq.node.runtime.raised import in_short
 from hubq.store.mailbox import Message, reply_line
 
 #: Words of messages that were never begun. They change no state, whatever ``on_error`` is.
@@ -122,6 +123,12 @@ def error_payload(message: Message, text: str, kind: str = "", trace: str = "") 
         return b""
     text, trace = (part.encode("utf-8", "replace").decode() for part in (text, trace))
     return msgspec.json.encode({"type": kind, "message": text, "traceback": trace})
+
+
+def unsendable(hosted: HostedChild, method: str, error: BaseException) -> str:
+    """The error for a result that cannot be encoded."""
+    how = "be pickled" if hosted.services.values.codec == "pickle" else "be sent as data"
+    return f"the result of {method} cannot {how} ({in_short(error)})"
 
 
 def stopped_before(child: str) -> str:

@@ -10,7 +10,6 @@ from hubq.errors import OutsideHandler
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import take_state
 from hubq.node.runtime.sizes import Sizes
-from hubq.store.codec import decode, encode
 
 #: Copies are kept until their child has another state; of all children so many at most, of so many bytes of state.
 MOST_COPIES, MOST_BYTES = 64, 32 << 20
@@ -47,12 +46,13 @@ class ReadCopy:
 
     def __init__(self, hosted: HostedChild, boundary: bytes) -> None:
         self.boundary = boundary
-        self.instance: Child = hosted.copy_with(ReadHost(hosted), decode(boundary))
+        self._values = hosted.services.values
+        self.instance: Child = hosted.copy_with(ReadHost(hosted), self._values.decode_state(hosted.kind, boundary))
         # Not the boundary itself: a set that is built anew may have another order.
         self._as_made = self._encoded()
 
     def _encoded(self) -> bytes:
-        return encode(vars(self.instance))
+        return self._values.encode_any(vars(self.instance))
 
     @property
     def changed(self) -> bool:

@@ -17,16 +17,16 @@ from hubq.core.lifecycle import Life
 from hubq.errors import Cancelled, NotSendable, ReadChanged, word_for
 from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.methods import Finds, ended
-from hubq.node.children.outcomes import Outcomes, error_payload
+from hubq.node.children.outcomes import Outcomes, error_payload, unsendable
 from hubq.node.children.read_copies import ReadCopies, ReadCopy
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.idleness import Idleness
 from hubq.node.runtime.background import Background
-from hubq.node.runtime.raised import Raised, in_short
+from hubq.node.runtime.raised import Raised
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.node.runtime.tasks import torn_down
-from hubq.store.codec import checked_size, decode, encode
+from hubq.store.codec import checked_size
 from hubq.store.mailbox import Message
 
 #: Most reads at the same time on one node. Those that come then wait for their turn among the other messages.
@@ -105,7 +105,7 @@ class Reads:
                     f"{hosted.child_id}.{message.method} is a @read and has changed the child: the change was dropped; "
                     "take @read away, or the change"
                 )
-            payload = self._encoded(message, result)
+            payload = self._encoded(hosted, message, result)
         except asyncio.CancelledError:
             raise  # the node ends, or the caller has cancelled it
         except BaseException as error:
@@ -119,7 +119,7 @@ class Reads:
     async def _result(self, hosted: HostedChild, message: Message, copy: ReadCopy) -> Any:
         method, is_async = self._methods.read(hosted, message)
         checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
-        args, kwargs = decode(message.payload)
+        args, kwargs = hosted.services.values.arguments(hosted.kind, message.method, message.payload)
         if is_async:
             return await method(copy.instance, *args, **kwargs)
         run = copy_context().run  # as asyncio.to_thread does: current_hub() works in the thread
@@ -131,13 +131,13 @@ class Reads:
             raise raised
         return result
 
-    def _encoded(self, message: Message, result: object) -> bytes:
+    def _encoded(self, hosted: HostedChild, message: Message, result: object) -> bytes:
         if not message.reply_to:
             return b""
         try:
-            payload = encode(result)
+            payload = hosted.services.values.encode_result(hosted.kind, message.method, result)
         except Exception as error:
-            raise NotSendable(f"the result of {message.method} cannot be pickled ({in_short(error)})") from error
+            raise NotSendable(unsendable(hosted, message.method, error)) from error
         return checked_size(payload, self._sizes.payload, f"the result of {message.method}")
 
     async def _settle(self, hosted: HostedChild, message: Message, word: str, payload: bytes, beside: bool) -> None:

@@ -13,7 +13,7 @@ from hubq.node.children.sayings import check_may_say
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.sizes import Sizes
-from hubq.store.codec import checked_size, encode_arguments
+from hubq.store.codec import checked_size
 from hubq.store.reminders import Reminded, read_reminder_names, read_reminders
 
 
@@ -40,7 +40,8 @@ class Reminders:
             known = ", ".join(sorted(methods)) or "none"
             raise UnknownMethod(f"{hosted.kind.__name__} has no method {called!r} to remind of; it has: {known}")
         timing = timing_of(self._group.standing.redis_now_ms(), *times)
-        payload = encode_arguments(args, {}, what := f"reminder {checked_name(name)!r} of child {hosted.child_id!r}")
+        what = f"reminder {checked_name(name)!r} of child {hosted.child_id!r}"
+        payload = hosted.services.values.encode_arguments(args, {}, what, methods[called])
         checked_size(payload, self._sizes.payload, f"the arguments of {what}")
         hosted.say(Reminded(hosted.child_id, name, timing, checked_late(late), called, payload))
 

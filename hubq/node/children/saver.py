@@ -11,7 +11,6 @@ from hubq.core.lifecycle import Life
 from hubq.errors import HubqError, OutsideHandler, StateNotSavable
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.shapes import check_comes_back
 from hubq.node.held.state import (
     HANDED,
     envelope_of,
@@ -24,7 +23,6 @@ from hubq.node.held.state import (
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.raised import in_short
 from hubq.node.runtime.sizes import Sizes
-from hubq.store.codec import encode_state
 
 log = logging.getLogger("hubq.node")
 
@@ -143,10 +141,10 @@ class Saver:
                 raise
             except BaseException as error:  # a task that raises it would end the event loop
                 raise StateNotSavable(f"prepare_handover_state raised {in_short(error)}") from error
-            data = encode_state(handed, self._sizes.state, hosted.child_id, hosted.kind.state_version)
-            check_comes_back(hosted.kind, handed, data, hosted.child_id)
+            values, limit = hosted.services.values, self._sizes.state
+            data = values.encode_state(hosted.kind, handed, limit, hosted.child_id, handed=True, surely=True)
             return hosted.child_id, envelope_of(hosted, data, HANDED)
-        data = take_state(hosted, self._sizes.state)
+        data = take_state(hosted, self._sizes.state, surely=True)
         if hosted.saved and data == hosted.boundary and hosted.child_id not in hosted.holding.effects.states:
             return hosted.child_id, None
         return hosted.child_id, envelope_of(hosted, data)

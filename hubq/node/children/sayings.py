@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hubq.client.operations.activation import activation_of
 from hubq.client.operations.starts import record_of
 from hubq.core.child import Child, methods_of
-from hubq.core.classes import ClassBook, as_child_class
+from hubq.core.classes import as_child_class
 from hubq.core.feed import checked_topic
 from hubq.core.hashing import checked_child_id, shard_of
 from hubq.core.lifecycle import Life
@@ -17,19 +18,20 @@ from hubq.errors import OutsideHandler, UnknownMethod
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
-from hubq.store.codec import checked_size, encode_arguments, encode_value
+from hubq.store.codec import checked_size
 from hubq.store.feeds import Published
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
+from hubq.store.values import Values
 
 
 class Sayings:
     """Turns what a child says into messages, and keeps them with its state."""
 
-    def __init__(self, standing: Standing, classes: ClassBook, shards: int, sizes: Sizes) -> None:
+    def __init__(self, standing: Standing, values: Values, shards: int, sizes: Sizes) -> None:
         self._standing = standing
         self._sizes = sizes
-        self._classes = classes
+        self._values = values
         self._shards = shards
         self._starts = 0
 
@@ -45,11 +47,11 @@ class Sayings:
         check_may_say(hosted)
         if method:
             shard = shard_of(checked_child_id(child_id), self._shards)
-            spec = b""
+            spec, function = b"", None
             if target is not None:
-                _check_method(as_child_class(target.kind), child_id, method)
+                function = _known_method(as_child_class(target.kind), child_id, method)
                 spec = self._activation(target, child_id)
-            payload = encode_arguments(args, kwargs, f"{child_id}.{method}")
+            payload = self._values.encode_arguments(args, kwargs, f"{child_id}.{method}", function)
             checked_size(payload, self._sizes.payload, f"the arguments of {child_id}.{method}")
             hosted.say(Sent(hosted.child_id, shard, child_id, method, payload, spec))
         else:
@@ -58,13 +60,13 @@ class Sayings:
     def starts(self, hosted: HostedChild, spec: ChildSpec) -> None:
         """A child starts another one. Raises as :meth:`says`."""
         shard = shard_of(checked_child_id(spec.child_id), self._shards)
-        record = record_of(spec, self._classes)
+        record = record_of(spec, self._values)
         checked_size(record.arguments, self._sizes.payload, f"the arguments of child {spec.child_id!r}")
         hosted.say(Sent(hosted.child_id, shard, spec.child_id, "", b"", self._written(record)))
 
     def _activation(self, target: Target, child_id: str) -> bytes:
         limit = self._sizes.payload
-        record = activation_of(self._classes, limit, target.kind, child_id, target.args, target.kwargs)
+        record = activation_of(self._values, limit, target.kind, child_id, target.args, target.kwargs)
         return b"" if record is None else self._written(record)
 
     def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
@@ -74,7 +76,9 @@ class Sayings:
         :class:`~hubq.errors.PayloadTooLarge`.
         """
         check_may_say(hosted)
-        payload = encode_value(data, what := f"the data of event {checked_topic(topic)!r} of {hosted.child_id}")
+        payload = self._values.encode_value(
+            data, what := f"the data of event {checked_topic(topic)!r} of {hosted.child_id}"
+        )
         checked_size(payload, self._sizes.payload, what)
         hosted.say(Published(hosted.child_id, hosted.kind.feed_kept, topic, payload))
 
@@ -95,7 +99,8 @@ def check_may_say(hosted: HostedChild) -> None:
         )
 
 
-def _check_method(kind: type[Child], child_id: str, method: str) -> None:
+def _known_method(kind: type[Child], child_id: str, method: str) -> Callable[..., Any]:
     if method not in (methods := methods_of(kind)):
         known = ", ".join(sorted(methods)) or "none"
         raise UnknownMethod(f"child {child_id!r} ({kind.__name__}) has no method {method!r}; it has: {known}")
+    return methods[method]

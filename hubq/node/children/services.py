@@ -17,16 +17,18 @@ from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.signals import Signals
 from hubq.node.held.holding import HostedChild
+from hubq.store.values import Values
 
 
 class ChildServices:
     """``Services`` of :mod:`hubq.node.held.holding`."""
 
     def __init__(
-        self, node_name: str, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings, enqueuing: Enqueuing,
-        reminders: Reminders, progresses: Progresses,
+        self, node_name: str, values: Values, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings,
+        enqueuing: Enqueuing, reminders: Reminders, progresses: Progresses,
     ) -> None:  # fmt: skip
         self.node_name = node_name
+        self.values = values
         self._signals = signals
         self._saver = saver
         self._endings = endings

@@ -27,12 +27,14 @@ from hubq.store.owners import Owner
 from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Watch
+from hubq.store.values import Values
 
 
 class Services(Protocol):
     """What a node does for its hosted children (``hubq.node.children.services``)."""
 
     node_name: str
+    values: Values
 
     def active(self, hosted: HostedChild) -> bool:
         """Whether this copy is the active one right now."""
@@ -215,9 +217,9 @@ class HostedChild(KeptState):
         message = self.queue[place]
         self.queued_bytes -= len(message.payload)
         del self.queue[place]
-        waits = self.held_back.another_try if self.held_back is not None else None
-        if waits is not None and waits.tried.entry == message.entry:
-            self.held_back = None
+        another_try = None if self.held_back is None else self.held_back.another_try
+        if another_try is not None and another_try.tried.entry == message.entry:
+            self.waited(another_try)
 
     def drop_queue(self) -> None:
         """Drop the queued messages: they are read again, or not needed."""
@@ -240,12 +242,25 @@ class HostedChild(KeptState):
 
     def try_again(self, another_try: AnotherTry) -> None:
         """Its first message has failed, and waits for another try. The others wait behind it."""
-        self.held_back = HeldBack(another_try)
+        self.held_back = HeldBack(another_try, self.paused)
 
     def waited(self, another_try: AnotherTry) -> None:
         """The wait for this try is over. (It may have ended before: the message was withdrawn.)"""
         if self.held_back is not None and self.held_back.another_try is another_try:
-            self.held_back = None
+            self.held_back = HeldBack(None, self.paused) if self.paused else None
+
+    @property
+    def paused(self) -> str:
+        """What is paused, in words; empty: it is not."""
+        return "" if self.held_back is None else self.held_back.paused
+
+    def pause(self, what: str) -> bool:
+        """It begins no further message, since this is paused. With an empty ``what`` it may go on. False: so it was before."""
+        if what == self.paused or self.rests:  # (one that rests is shown the pauses again if it stays active)
+            return False
+        another_try = None if self.held_back is None else self.held_back.another_try
+        self.held_back = HeldBack(another_try, what) if what or another_try is not None else None
+        return True
 
     def rest(self) -> None:
         """It goes to rest: no message of it is handled. (It runs, and has nothing in hand.)"""

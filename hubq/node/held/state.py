@@ -7,17 +7,17 @@ from typing import Any
 from hubq.core.child import Child
 from hubq.errors import StateTooNew, Unreadable
 from hubq.node.held.holding import HostedChild
-from hubq.node.held.shapes import check_comes_back
-from hubq.store.codec import decode, encode_state, version_of
+from hubq.store.codec import version_of
 from hubq.store.envelope import Envelope
+from hubq.store.values import Values
 
 #: ``form`` of an envelope: the attributes themselves, or what ``prepare_handover_state`` returned.
 ATTRIBUTES = "attributes"
 HANDED = "handed"
 
 
-def take_state(hosted: HostedChild, limit: int) -> bytes:
-    """The attributes of a child but for the transient ones, encoded.
+def take_state(hosted: HostedChild, limit: int, *, surely: bool = False) -> bytes:
+    """The attributes of a child but for the transient ones, encoded. ``surely``: it is tried whether they come back.
 
     Raises :class:`~hubq.errors.StateNotSavable`, :class:`~hubq.errors.StateTooLarge`.
     """
@@ -26,9 +26,7 @@ def take_state(hosted: HostedChild, limit: int) -> bytes:
     transient = hosted.kind.transient
     attributes = instance.__dict__
     state = {k: v for k, v in attributes.items() if k not in transient} if transient else attributes
-    data = encode_state(state, limit, hosted.child_id, hosted.kind.state_version)
-    check_comes_back(hosted.kind, state, data, hosted.child_id)
-    return data
+    return hosted.services.values.encode_state(hosted.kind, state, limit, hosted.child_id, surely=surely)
 
 
 def takes_boundaries(hosted: HostedChild) -> bool:
@@ -46,7 +44,7 @@ def lay_state(hosted: HostedChild, data: bytes) -> None:
     """Put a child's attributes back to an earlier state; transient ones stay as they are."""
     instance = hosted.instance
     assert instance is not None
-    _replace(hosted.kind, instance, decode(data))
+    _replace(hosted.kind, instance, hosted.services.values.decode_state(hosted.kind, data))
 
 
 def _replace(kind: type[Child], instance: Child, state: dict[str, Any]) -> None:
@@ -68,13 +66,13 @@ def restore(hosted: HostedChild, envelope: Envelope) -> None:
     """
     instance = hosted.instance
     assert instance is not None
-    as_saved = lay_saved(instance, envelope)
+    as_saved = lay_saved(instance, envelope, hosted.services.values)
     hosted.holds_until(envelope.cursor)
     if as_saved:
         hosted.laid(envelope.data)
 
 
-def lay_saved(instance: Child, envelope: Envelope) -> bool:
+def lay_saved(instance: Child, envelope: Envelope, values: Values) -> bool:
     """Lay a saved or handed-over state over a newly built instance: upgraded to the version of its class, then altered. True: its
     attributes are just what is saved.
 
@@ -85,7 +83,7 @@ def lay_saved(instance: Child, envelope: Envelope) -> bool:
     """
     kind = type(instance)
     check_version(kind, envelope)
-    saved = handed = decode(envelope.data)
+    saved = handed = values.decode_state(kind, envelope.data, handed=envelope.form == HANDED)
     if (version := version_of(envelope.data)) < kind.state_version:
         handed = instance.upgrade_state(handed, version)
         if not isinstance(handed, dict) and envelope.form == ATTRIBUTES:

@@ -10,12 +10,14 @@ from hubq.core.reminders import Reminder
 from hubq.errors import HubqError, OutsideHandler, StartFailed
 from hubq.node.held.state import lay_saved
 from hubq.node.runtime.raised import in_short
-from hubq.store.codec import decode, encode_state
 from hubq.store.envelope import Envelope
 from hubq.store.spec_record import SpecRecord
+from hubq.store.values import Values
 
 
-def try_state(classes: ClassBook, child: str, record: SpecRecord, saved: Envelope | None, limit: int) -> str:
+def try_state(
+    classes: ClassBook, values: Values, child: str, record: SpecRecord, saved: Envelope | None, limit: int
+) -> str:
     """Build a child, lay its saved state, and encode what came of it. The answer: why it cannot be; empty: it can.
 
     Its class is imported, and ``__init__``, ``upgrade_state`` and ``alter_handover_state`` run. Nothing else of it does.
@@ -25,7 +27,7 @@ def try_state(classes: ClassBook, child: str, record: SpecRecord, saved: Envelop
         if record.malformed:
             return f"its spec is malformed ({record.malformed})"
         kind = classes.resolve(record.name, record.module)
-        args, kwargs = decode(record.arguments)
+        args, kwargs = values.start_arguments(kind, record.arguments)
         instance = new_child(kind, _Nowhere(child, record))
         instance.__init__(*args, **kwargs)  # type: ignore[misc]
     except StartFailed as error:
@@ -34,8 +36,8 @@ def try_state(classes: ClassBook, child: str, record: SpecRecord, saved: Envelop
         return f"{record.name} cannot be built: {in_short(error)}"
     try:
         if saved is not None:
-            lay_saved(instance, saved)
-        encode_state(_attributes(instance), limit, child, kind.state_version)
+            lay_saved(instance, saved, values)
+        values.encode_state(kind, _attributes(instance), limit, child)
     except HubqError as error:
         return str(error)
     except BaseException as error:

@@ -15,8 +15,8 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.register import Register
 from hubq.node.runtime.group import Group
-from hubq.store.codec import encode
 from hubq.store.mailbox import Message, read_back, reply_line
+from hubq.store.values import NOTHING
 
 #: Messages taken in one read of a mailbox.
 COUNT = 500
@@ -122,7 +122,7 @@ class Cancellations:
         self._outcomes.answer(hosted, message, word_for(error), payload)
 
     def _answer(self, hosted: HostedChild, ask: Cancel, word: str) -> None:
-        line = reply_line(ask.answer_id, word, self._group.node_name, encode(None))
+        line = reply_line(ask.answer_id, word, self._group.node_name, NOTHING)
         hosted.holding.effects.replies.setdefault(ask.sender, []).append(line)
         self._queue.changed()
 

@@ -18,9 +18,9 @@ from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.group import Group
-from hubq.store.codec import encode
 from hubq.store.dead_letters import NewLetter
 from hubq.store.mailbox import Message, read_back, reply_line
+from hubq.store.values import TRUE
 
 
 class Interventions:
@@ -141,7 +141,7 @@ class Interventions:
     # -- answers ---------------------------------------------------------------------------------------------------
 
     def _answer(self, hosted: HostedChild, ask: Intervene) -> None:
-        self._reply(hosted, ask, "ok", encode(True))
+        self._reply(hosted, ask, "ok", TRUE)
 
     def _refuse(self, hosted: HostedChild, ask: Intervene, why: str) -> None:
         asked = Message(b"", "call", ask.child, "", ask.message_id, ask.sender, 0, b"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import NamedTuple
 
-from hubq.errors import HubqError
+from hubq.core.shown import text_of
 
 
 class Raised(NamedTuple):
@@ -23,14 +23,6 @@ class Raised(NamedTuple):
         (('KeyError', "'x'"), ('ValueError', 'ValueError()'))
         """
         return cls(type(error).__name__, text_of(error), trace_of(error))
-
-
-def text_of(error: BaseException) -> str:
-    """The text of an exception, or that it has none that can be shown."""
-    try:
-        return str(error) if isinstance(error, HubqError) else (str(error) or repr(error))
-    except BaseException as worse:
-        return f"its text cannot be shown: {type(worse).__name__} in its __str__"
 
 
 def trace_of(error: BaseException) -> str:

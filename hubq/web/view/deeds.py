@@ -55,7 +55,7 @@ class Deeds:
         """Send a message to a child."""
 
         async def do() -> Done:
-            await cast_async(self._hub.aio.driver, child, method, tuple(args), kwargs, PLAIN)
+            await cast_async(self._hub.aio.driver, child, (method, None), tuple(args), kwargs, PLAIN)
             return Done(f"{child}.{method} is in the mailbox")
 
         return await self._do("cast", do, child=child, method=method)

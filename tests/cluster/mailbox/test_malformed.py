@@ -185,6 +185,61 @@ def test_malformed_owners_members_and_wishes_harm_nobody(make_hub: Any) -> None:
     scenario_of(make_hub, work)
 
 
+def test_numbers_that_are_none_hold_up_nobody(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        keys = hub.keys
+        await cluster.drain("a")
+        for child in CHILDREN:
+            await ledger.cast("s", child)
+        await raw(
+            hub, "HSET", keys.backlog(shard_of("plain-0", 4)), "plain-0", "soon"
+        )  # its commit, and those beside it
+        await raw(hub, "SET", keys.epoch, "soon")  # a join
+        await cluster.start("b")
+        await served(hub, ledger)
+        await raw(hub, "SET", keys.epoch, "later")  # renewals of the lease, an eviction
+        await cluster.start("c")
+        await cluster.kill("c")
+        await raw(hub, "SET", keys.epoch, "-1")
+        await raw(hub, "SET", keys.pins_epoch, "9" * 30)
+        await hub.aio.move("plain-0", "b")
+        await served(hub, ledger)
+        await cluster.settled(20)
+        await raw(hub, "SET", keys.epoch, "")
+        await hub.aio.stop_child("plain-0")  # and its wish
+        await cluster.start("d")
+        await cluster.drain("b")  # and leaves
+        for child in CHILDREN[1:]:
+            await ledger.call("s", child)
+        events = (await asyncio.to_thread(hub.inspect.events, 200, ["malformed"]))[1]
+        assert {event.fields["place"] for event in events} >= {keys.epoch, keys.pins_epoch}
+        evicted = (await asyncio.to_thread(hub.inspect.events, 200, ["node_evicted"]))[1]
+        assert [event.fields["node"] for event in evicted] == ["c"]
+
+    scenario_of(make_hub, work, lease=1.0)
+
+
+def test_a_batch_that_cannot_be_read_holds_up_no_other(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        for batch, start_id in (("spoilt", "s:1"), ("undone", "s:2")):
+            for shard in range(4):
+                await raw(hub, "HSET", hub.keys.batches(shard), start_id, batch)
+        await raw(hub, "HSET", hub.keys.batch("spoilt"), "x", "y")
+        await cluster.start("b")
+        await cluster.drain("a")  # b reads the marks
+
+        async def settled() -> bool:
+            marks = [await raw(hub, "HVALS", hub.keys.batches(shard)) for shard in range(4)]
+            return all(found == [b"spoilt"] for found in marks)
+
+        await eventually(settled, 10, "the marks of the other batch are gone")
+        await served(hub, ledger)
+        events = (await asyncio.to_thread(hub.inspect.events, 200, ["malformed"]))[1]
+        assert hub.keys.batch("spoilt") in {event.fields["place"] for event in events}
+
+    scenario_of(make_hub, work)
+
+
 def test_a_mailbox_that_is_no_stream_stops_its_own_shard_only(make_hub: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         if "fakeredis" in hub.server.address:

@@ -12,6 +12,7 @@ from hubq import Child, ConfigError, Hub, UnknownMethod, Unreadable
 from hubq.client.operations.calls import answer_of
 from hubq.config import checked_name
 from hubq.testing import Cluster, FakeServer
+from hubq.testing.connections import context_of
 
 
 class Echo(Child):
@@ -62,4 +63,4 @@ def test_a_name_ends_where_it_ends() -> None:
 
 def test_a_result_that_cannot_be_read_says_so() -> None:
     with pytest.raises(Unreadable, match=r"the result of c\.m cannot be read here"):
-        answer_of("ok", "a", b"garbage", what="c.m")
+        answer_of(context_of(Hub("t")), "ok", "a", b"garbage", what="c.m")

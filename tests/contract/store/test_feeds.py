@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hubq.core.feed import START, Ended, Event, Place
+from hubq.store.codec import decode
 from hubq.store.connection import SyncRedis
 from hubq.store.effects import Effects, Numbered
 from hubq.store.feeds import Page, Published, feed_tail, read_feeds
@@ -32,7 +33,7 @@ class Stage(World):
         return str(self.run(commit_shard(self.keys, 0, None, self.owner, effects)))
 
     def page(self, after: Place = START) -> Page:
-        return dict(self.run(read_feeds({self.feed: after}, 10_000)))[self.feed]
+        return dict(self.run(read_feeds({self.feed: after}, 10_000, decode)))[self.feed]
 
     def topics(self) -> list[str]:
         return [item.topic if isinstance(item, Event) else "end" for item in self.page().items]

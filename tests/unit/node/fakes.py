@@ -23,9 +23,20 @@ from hubq.store.keys import Keys
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
+from hubq.store.values import PickledValues
 
 #: Redis TIME when the clock of a test stands at 100, ms.
 REDIS_MS = 1_000_000
+
+
+class Here:
+    """``Services`` of children that ask for nothing."""
+
+    node_name = "a"
+    values = PickledValues()
+
+    def active(self, hosted: object) -> bool:
+        return True
 
 
 class Clock:
@@ -162,6 +173,23 @@ class FakeReports:
         self.told.append(malformed)
 
 
+class FakePauses:
+    """Nothing is paused. Remembers which numbers it was shown, and how often it was to read."""
+
+    def __init__(self) -> None:
+        self.shown: list[object] = []
+        self.reads = 0
+
+    def heed(self, hosted: object) -> None:
+        """A child begins."""
+
+    async def look(self, number: int) -> None:
+        self.shown.append(number)
+
+    async def refresh(self) -> None:
+        self.reads += 1
+
+
 def a_standing(clock: Clock, node: str = "a") -> Standing:
     """A member under a fresh lease: incarnation 7."""
     standing = Standing(node, Lease(seconds=5.0, margin=1.0), RedisClock(), clock)
@@ -190,7 +218,7 @@ def a_holding(shard: int = 0, token: int = 3, pinned: str | None = None, recorde
 
 def a_child(holding: Holding, child: str = "room-1", kind: type[Child] = Child, start_id: str = "s:1") -> HostedChild:
     """A child that has just been built, in its holding."""
-    hosted = HostedChild(cast(Any, None), holding, child, SpecRecord(kind.__name__, "tests", start_id), kind)
+    hosted = HostedChild(cast(Any, Here()), holding, child, SpecRecord(kind.__name__, "tests", start_id), kind)
     hosted.made(kind())
     holding.attach(hosted)
     return hosted

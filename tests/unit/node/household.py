@@ -25,6 +25,7 @@ from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.progress import Progresses
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
@@ -57,6 +58,7 @@ from hubq.store.mailbox import Message, read_reply
 from hubq.store.owners import Owner
 from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
+from hubq.store.values import DataValues, PickledValues
 from tests.unit.node.fakes import Clock, FakeEvents, FakeRedis, a_group
 
 #: Far in the future, ms of Redis TIME.
@@ -83,7 +85,7 @@ class Household:
 
     def __init__(
         self, *kinds: type[Child], heard: frozenset[str] = frozenset(), all_active: bool = False, closed: bool = False,
-        methods: Methods | None = None, recorder: Any = None, **settings: Any,
+        methods: Methods | None = None, recorder: Any = None, codec: str = "pickle", **settings: Any,
     ) -> None:  # fmt: skip
         self.clock, self.redis = Clock(), FakeRedis()
         self.group = a_group(self.redis, self.clock, **settings)
@@ -115,10 +117,12 @@ class Household:
             self.outcomes, self.progresses, self.pieces, self.quiet,
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
-        sayings = Sayings(self.standing, self.classes, 64, Sizes(config))
+        values = PickledValues() if codec == "pickle" else DataValues()
+        sayings = Sayings(self.standing, values, 64, Sizes(config))
         enqueuing = Enqueuing("chat", self.standing, sayings, Sizes(config), prepared)
         self.services = ChildServices(
             "a",
+            values,
             self.signals,
             self.saver,
             self.endings,
@@ -141,10 +145,11 @@ class Household:
             self.copy_states, self.idleness, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
+        self.pausing = Pausing(self.group, self.register, self.pumps)
         self.lives = Lives(
             self.group, self.background, events, self.hooks, self.gate, self.register, self.cursors, self.queue,
             self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
-            Around("t", "a", Layers()), self.idleness,
+            Around("t", "a", Layers()), self.idleness, self.pausing,
         )  # fmt: skip
         self.mending = Mending(self.background, self.lives, broken)
         self.retrying = Retrying(self.pumps, waiting)

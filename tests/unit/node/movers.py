@@ -40,6 +40,7 @@ from tests.unit.node.fakes import (
     FakeEndings,
     FakeEvents,
     FakeRedis,
+    Here,
     a_child,
     a_group,
     a_holding,
@@ -147,7 +148,7 @@ class Builder:
         if child in self.broken:
             raise StartFailed(f"no module for {child}")
         self.built.append(child)
-        hosted = HostedChild(cast(Any, None), holding, child, record)
+        hosted = HostedChild(cast(Any, Here()), holding, child, record)
         hosted.made(Child())
         return hosted
 
@@ -159,7 +160,7 @@ class Parking:
     """Makes placeholders."""
 
     def placeholder(self, holding: Holding, child: str, record: SpecRecord, reason: str) -> HostedChild:
-        hosted = HostedChild(cast(Any, None), holding, child, record)
+        hosted = HostedChild(cast(Any, Here()), holding, child, record)
         hosted.moved(LifeEvent.FAILED)
         hosted.park(reason)
         return hosted

@@ -6,6 +6,7 @@ import collections
 import os
 import pickle
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubq.store.codec import encode, encode_json
+from hubq.store.values import DataValues
 from hubq.store.viewer import LONGEST, fields_of, look, plain, words
 
 
@@ -67,6 +69,14 @@ def test_what_is_shown(value: object, shown: str) -> None:
 
 def test_a_number_of_more_digits_than_python_prints() -> None:
     assert words(look(pickled(10**5000))) == "<int of 16610 bits>"
+
+
+def test_data() -> None:
+    value = {"a": [1, b"x", datetime(2026, 5, 1, tzinfo=UTC)], 3: {"b": None}}
+    assert words(look(DataValues().encode(value))) == "{'a': [1, b'x', '2026-05-01T00:00:00+00:00'], 3: {'b': None}}"
+    for garbage in (b"m", b"m\xc1", b"m" + b"\x91" * 100_000, b"m\xc7\x01\x05"):
+        with pytest.raises(ValueError, match="MessagePack"):
+            look(garbage)
 
 
 def test_json_and_traced_values() -> None:

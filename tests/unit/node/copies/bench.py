@@ -40,6 +40,7 @@ from tests.unit.node.fakes import (
     FakeEndings,
     FakeRedis,
     FakeReports,
+    Here,
     Seen,
     a_child,
     a_group,
@@ -92,7 +93,7 @@ class FakeBuilder:
     def build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
         if record.name not in KINDS:
             raise StartFailed(f"no class {record.name}")
-        hosted = HostedChild(cast(Any, None), holding, child, record, KINDS[record.name])
+        hosted = HostedChild(cast(Any, Here()), holding, child, record, KINDS[record.name])
         hosted.made(KINDS[record.name]())
         return hosted
 

@@ -14,7 +14,7 @@ from hubq.node.held.state import take_state
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message
 from hubq.store.spec_record import SpecRecord
-from tests.unit.node.fakes import a_child
+from tests.unit.node.fakes import Here, a_child
 
 
 class Room(Child):
@@ -100,12 +100,6 @@ def test_it_reports_soon_if_there_is_news_and_now_and_then_if_there_is_none() ->
     assert not replica.report_is_due(100.0 + REPORT_NEWS) and replica.report_is_due(100.1 + REPORT_NEWS)
 
 
-class Here:
-    """Services that know their node. (A builder's children have none.)"""
-
-    node_name = "a"
-
-
 class FakeBuilder:
     """Builds rooms; raises if it may not."""
 
@@ -115,7 +109,7 @@ class FakeBuilder:
     def build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
         if not self.may:
             raise ValueError("no such room")
-        hosted = HostedChild(cast(Any, None), holding, child, record, Room)
+        hosted = HostedChild(cast(Any, Here()), holding, child, record, Room)
         hosted.made(Room())
         return hosted
 

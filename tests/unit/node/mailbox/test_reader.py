@@ -19,7 +19,7 @@ from hubq.node.mailbox.reader import next_count
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
-from tests.unit.node.fakes import Clock, FakeRedis, a_group
+from tests.unit.node.fakes import Clock, FakeRedis, Here, a_group
 from tests.unit.node.movers import until
 
 
@@ -45,7 +45,7 @@ def message(entry: bytes, child: str, size: int = 0) -> Message:
 
 
 def running(holding: Holding, child: str) -> HostedChild:
-    hosted = HostedChild(cast(Any, None), holding, child, SpecRecord("", "", ""))
+    hosted = HostedChild(cast(Any, Here()), holding, child, SpecRecord("", "", ""))
     hosted.moved(LifeEvent.RESTORED)
     hosted.moved(LifeEvent.STARTED)
     assert hosted.life is Life.RUNNING

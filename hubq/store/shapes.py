@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
+from hubq.core.shown import text_of
 from hubq.errors import StateNotSavable
-from hubq.node.runtime.raised import text_of
 from hubq.store.codec import decode, encode
 
 #: Opcodes of pickle's protocol 5: what stands before the name of a class or function (its length follows), and behind it.

@@ -1,0 +1,100 @@
+"""What RQ writes of the jobs of a hub, and which functions its workers run (docs/trust.md)."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from hubq.errors import InvalidJob, NotImportable, NotSendable
+from hubq.store.values import DATA
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+#: Functions of hubq itself that are run as jobs.
+OWN = frozenset({"hubq.jobs.cron.enqueue_now", "hubq.jobs.cron.start_from_record"})
+#: RQ's options that name functions: RQ imports whatever they name.
+CALLBACKS = ("on_success", "on_failure", "on_stopped")
+
+_of_hubs: WeakKeyDictionary[Hub, Any] = WeakKeyDictionary()
+
+
+def serializer_of(hub: Hub) -> Any:
+    """The serializer of a hub's jobs, as RQ takes it: a class with ``dumps`` and ``loads``."""
+    found = _of_hubs.get(hub)
+    if found is None:
+        config = hub.config
+        writes = pickled if config.codec == "pickle" else as_data
+        reads_pickles = config.codec == "pickle" or config.reads_pickles
+
+        def loads(data: bytes) -> Any:
+            return read(data, reads_pickles)
+
+        members = {"dumps": staticmethod(writes), "loads": staticmethod(loads)}
+        found = _of_hubs[hub] = type("JobSerializer", (), members)
+    return found
+
+
+def pickled(value: object) -> bytes:
+    """As RQ itself writes: any client of RQ can read it."""
+    return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def as_data(value: object) -> bytes:
+    """As data, or :class:`~hubq.errors.NotSendable`."""
+    try:
+        return DATA + msgspec.msgpack.encode(value)
+    except Exception as error:
+        raise NotSendable(
+            f"a job, or its result, is no data ({error}): give plain values, dataclasses or Structs"
+        ) from error
+
+
+def read(data: bytes, reads_pickles: bool) -> Any:
+    """What RQ kept. Raises ValueError for a pickle, if none is read.
+
+    >>> read(as_data([1, "two"]), False)
+    [1, 'two']
+    """
+    if data[:1] == DATA:
+        return msgspec.msgpack.decode(memoryview(data)[1:])
+    if reads_pickles:
+        return pickle.loads(data)
+    raise ValueError('a pickle, and codec="data" unpickles nothing: whoever enqueued it has codec="pickle"')
+
+
+def path_of(function: Any) -> str:
+    """The name of a function as RQ writes it."""
+    return function if isinstance(function, str) else f"{function.__module__}.{function.__qualname__}"
+
+
+def checked_registered(hub: Hub, function: Any, options: dict[str, Any]) -> Any:
+    """The function, or, with ``codec="data"``, :class:`~hubq.errors.NotImportable` if no worker would run it, and
+    :class:`~hubq.errors.InvalidJob` for options that no worker would follow.
+    """
+    if hub.config.codec == "pickle":
+        return function
+    named = [name for name in CALLBACKS if options.get(name) is not None]
+    if named:
+        raise InvalidJob(f'{named[0]}={options[named[0]]!r}: with codec="data" no function runs that is not registered')
+    path = path_of(function)
+    if path not in hub.job_functions and path not in OWN and not isinstance(function, str):
+        raise NotImportable(
+            f'{path} is not registered, and with codec="data" workers run only functions that are: mark it with @hub.job, in the '
+            "app that the workers load"
+        )
+    return function
+
+
+def registered(hub: Hub, path: str) -> Callable[..., Any]:
+    """The registered function of this name. Raises LookupError."""
+    found = hub.job_functions.get(path)
+    if found is None:
+        raise LookupError(
+            'it is not registered with @hub.job, and with codec="data" a worker imports nothing by its name'
+        )
+    return found

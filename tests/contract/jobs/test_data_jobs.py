@@ -1,0 +1,121 @@
+"""Jobs of a hub with ``codec="data"``: registered functions only, typed arguments, and no pickle anywhere."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import rq
+from rq.job import JobStatus
+
+from hubq import Hub, InvalidJob, NotImportable
+from hubq.client.current import set_current_hub
+from hubq.errors import NotSendable
+from hubq.jobs.serializer import serializer_of
+from hubq.jobs.work import HubJob
+
+RAN: list[Any] = []
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (RAN.append, ("code ran",))
+
+
+@dataclass
+class Mail:
+    to: str
+    at: datetime
+
+
+def send(mail: Mail, times: int = 1) -> Mail:
+    RAN.append((mail, times))
+    return mail
+
+
+def other() -> None:
+    RAN.append("other")
+
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+class Worker(rq.SimpleWorker):
+    job_class = HubJob
+
+
+@pytest.fixture
+def hub(make_hub: Callable[..., Hub]) -> Hub:
+    RAN.clear()
+    hub = make_hub(codec="data")
+    hub.register_job(send)
+    return hub
+
+
+def run_all(hub: Hub) -> None:
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    set_current_hub(hub)
+    try:
+        queue = hub.rq_queue
+        worker = Worker([queue], connection=queue.connection, serializer=serializer_of(hub))
+        worker.work(burst=True, logging_level="CRITICAL")
+    finally:
+        for number, handler in before:  # RQ leaves its own behind
+            signal.signal(number, handler)
+
+
+def test_a_registered_function_gets_its_arguments_as_annotated(hub: Hub) -> None:
+    job = hub.enqueue(send, Mail("ann", NOW), times=2)
+    assert job.data[:1] == b"m"
+    run_all(hub)
+    assert [(Mail("ann", NOW), 2)] == RAN
+    assert job.return_value(refresh=True) == {"to": "ann", "at": NOW}
+    wrong = hub.enqueue(send, "ann")
+    run_all(hub)
+    assert wrong.get_status() == JobStatus.FAILED and "argument 'mail'" in str(wrong.latest_result().exc_string)
+
+
+def test_what_cannot_be_a_job_is_refused_where_it_is_enqueued(hub: Hub) -> None:
+    with pytest.raises(NotImportable, match=r"test_data_jobs\.other is not registered"):
+        hub.enqueue(other)
+    with pytest.raises(NotSendable, match="Evil"):
+        hub.enqueue(send, Evil())
+    with pytest.raises(InvalidJob, match="on_success"):
+        hub.enqueue(send, Mail("ann", NOW), on_success=rq.Callback(print))
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.eval", f"{__name__}.other", "hubq.cli.main.main"])
+def test_no_function_runs_that_is_not_registered(hub: Hub, name: str) -> None:
+    queue = hub.rq_queue
+    job = queue.enqueue_call(name, args=("true",))  # as somebody does who can write to Redis
+    run_all(hub)
+    assert job.get_status() == JobStatus.FAILED and RAN == []
+    assert "is not registered" in str(job.latest_result().exc_string)
+
+
+def test_no_pickle_is_read_and_no_callback_runs(hub: Hub) -> None:
+    plain = rq.Queue(hub.queue_name, connection=hub.rq_queue.connection)
+    pickled = plain.enqueue(send, Evil(), job_id="pickled")
+    with_callback = hub.enqueue(send, Mail("ann", NOW), job_id="callback")
+    redis = hub.rq_queue.connection
+    for field in ("success_callback_name", "failure_callback_name", "stopped_callback_name"):
+        redis.hset(with_callback.key, field, f"{__name__}.other")
+    evil_meta = hub.enqueue(send, Mail("bob", NOW), job_id="meta")
+    redis.hset(evil_meta.key, "meta", pickle.dumps(Evil()))
+    run_all(hub)
+    assert (pickled.get_status(), with_callback.get_status()) == (JobStatus.FAILED, JobStatus.FAILED)
+    assert [ran for ran in RAN if ran == "other" or ran == "code ran"] == []
+
+
+def test_while_a_hub_is_switched_old_jobs_are_run(make_hub: Callable[..., Hub]) -> None:
+    RAN.clear()
+    hub = make_hub(codec="data", reads_pickles=True)
+    hub.register_job(send)
+    old = rq.Queue(hub.queue_name, connection=hub.rq_queue.connection).enqueue(send, Mail("ann", NOW))
+    run_all(hub)
+    assert [(Mail("ann", NOW), 1)] == RAN and old.get_status() == JobStatus.FINISHED
