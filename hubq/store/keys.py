@@ -39,7 +39,6 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
 ``hubq:{chat}:shard:<n>:outbox:waiting``  hash  child -> messages in that outbox for it (no entry: none)
 ``hubq:{chat}:shard:<n>:jobs``      stream  jobs that its children have enqueued, until they are in RQ
-``hubq:{chat}:shard:<n>:jobs:put``  string  the last of them that was put into RQ; TTL
 ``hubq:{chat}:shard:<n>:reminders``  zset   child, new line, name -> when it is looked at next, ms of Redis TIME
 ``hubq:{chat}:shard:<n>:reminders:what``  hash  the same -> ``due every late method``, new line, arguments
 ``hubq:{chat}:shard:<n>:reminders:names``  zset  the same, all with 0: those of one child stand together
@@ -182,10 +181,6 @@ class Keys:
     def jobs(self, shard: int) -> str:
         """Jobs that the children of a shard have enqueued, until they are in RQ."""
         return self._shard(shard, "jobs")
-
-    def jobs_put(self, shard: int) -> str:
-        """Which of them was put into RQ last."""
-        return self._shard(shard, "jobs:put")
 
     def target_keys(self, shard: int) -> tuple[str, str, str, str, str]:
         """What a message from another child may change of a shard (of its dormant children: nothing, they are looked up)."""
