@@ -451,7 +451,9 @@ class Wiring:
         self.withdrawals = Withdrawals(
             group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
         )
-        self.cancellations = Cancellations(group, self.register, self.cursors, self.queue, self.outcomes, self.reads)
+        self.cancellations = Cancellations(
+            group, self.register, self.cursors, self.queue, self.outcomes, self.reads, self.strangers
+        )
         self.interventions = Interventions(
             group, background, self.events, self.register, self.cursors, self.queue, self.pumps, self.outcomes,
             self.endings, self.lives,
