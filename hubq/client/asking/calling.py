@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
-from hubq.errors import CallCycle
+from hubq.errors import CallCycle, CallTimeout
 from hubq.store.header import Waiting
 
 
@@ -38,6 +38,9 @@ class Handling(Protocol):
     def chain(self) -> tuple[Waiting, ...]:
         """The children that wait for its answer."""
 
+    def time_left(self) -> float | None:
+        """Seconds until its caller waits no longer; None if nobody waits for it, or for ever."""
+
     @property
     def over(self) -> bool:
         """It is done or undone: what its handler has left behind delays nobody."""
@@ -55,6 +58,9 @@ class Doing:
     chain: tuple[Waiting, ...] = ()
     over: bool = True
 
+    def time_left(self) -> None:
+        """What is made here may take as long as it wants."""
+
 
 _handling: ContextVar[Handling | None] = ContextVar("hubq_handling", default=None)
 
@@ -65,6 +71,25 @@ set_handling = _handling.set
 def handling() -> Handling | None:
     """What runs in this context. It may be over: a task that a handler has left behind is its own still."""
     return _handling.get()
+
+
+def time_left(timeout: float, what: str) -> float:
+    """How long a call that is made here may take, seconds: in a handler, at most as long as the caller of that waits still.
+
+    Raises :class:`~hubq.errors.CallTimeout` if that caller waits no longer. ``what``: the call, for the error.
+    """
+    handling = _handling.get()
+    if handling is None or handling.over:
+        return timeout
+    left = handling.time_left()
+    if left is None or left >= timeout:
+        return timeout
+    if left <= 0:
+        raise CallTimeout(
+            f"{what} was not sent: the time of {handling.child_id}.{handling.method}, which makes this call, is over",
+            may_run=False,
+        )
+    return left
 
 
 def waiting_behind(timeout: float) -> tuple[Waiting, ...]:

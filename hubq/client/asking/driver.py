@@ -64,5 +64,9 @@ class AsyncDriver(Protocol):
     def context(self) -> HubContext:
         """See :attr:`Driver.context`."""
 
+    @property
+    def server(self) -> Server:
+        """See :attr:`Driver.server`."""
+
     async def asker(self) -> AsyncAsker:
         """The one of this event loop."""

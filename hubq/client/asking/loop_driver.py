@@ -22,7 +22,7 @@ class LoopDriver:
 
     def __init__(self, context: HubContext, server: Server) -> None:
         self.context = context
-        self._server = server
+        self.server = server
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, AsyncSession]] = WeakKeyDictionary()
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[AsyncSession]] = WeakKeyDictionary()
 
@@ -60,12 +60,12 @@ class LoopDriver:
             self._sessions[loop] = (os.getpid(), task.result())
 
     async def _open(self) -> AsyncSession:
-        redis, context = AsyncRedis(self._server), self.context
+        redis, context = AsyncRedis(self.server), self.context
         try:
             fixed = await redis.run(read_config(context.keys))
             if fixed is None:
                 fixed = await redis.run(check_config(context.keys, context.config.shards))
-            context.check(fixed, self._server.address)
+            context.check(fixed, self.server.address)
         except BaseException:
             await redis.close()
             raise
@@ -73,7 +73,7 @@ class LoopDriver:
 
     def connect_to(self, server: Server) -> None:
         """Ask another Redis in sessions that are opened from now on."""
-        self._server = server
+        self.server = server
 
     async def close(self) -> None:
         """Close this event loop's session."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from hubq.client.asking.calling import time_left
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.operations import calls
@@ -28,11 +29,17 @@ def named(method: Method) -> Named:
     return (method, None) if isinstance(method, str) else (name_of_method(method), method)
 
 
+def in_time(child_id: str, method: str, options: CallOptions) -> CallOptions:
+    """The options of a call; in a handler, with no more time than is left of the message in hand."""
+    return options.within(time_left(options.timeout, f"{child_id}.{method}"))
+
+
 def call(
     driver: Driver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
 ) -> Any:
     """Call a method and wait for its result."""
     name, known = method
+    options = in_time(child_id, name, options)
     payload, context = payload_of(driver, child_id, method, args, kwargs), driver.context
     if context.tracing is None:
         return driver.drive(calls.call(context, child_id, name, payload, options, known))
@@ -59,6 +66,7 @@ def call_async(
 ) -> Coroutine[Any, Any, Any]:  # fmt: skip
     """Call a method and await its result. (Not ``async``: the caller awaits the coroutine of the session itself.)"""
     name, known = method
+    options = in_time(child_id, name, options)
     payload, context = payload_of(driver, child_id, method, args, kwargs), driver.context
     if context.tracing is None:
         return driver.drive(calls.call(context, child_id, name, payload, options, known))
@@ -101,6 +109,7 @@ def begin(
 ) -> CallFuture[Any]:
     """Send a call whose result is asked for later."""
     name, known = method
+    options = in_time(child_id, name, options)
     payload, context, asker = payload_of(driver, child_id, method, args, kwargs), driver.context, driver.asker()
     if context.tracing is None:
         begun = asker.drive(calls.begin(context, child_id, name, payload, options, known))
@@ -116,6 +125,7 @@ def begin_async(
 ) -> AsyncCallFuture[Any]:  # fmt: skip
     """Send a call whose result is awaited later."""
     name, known = method
+    options = in_time(child_id, name, options)
     payload, context = payload_of(driver, child_id, method, args, kwargs), driver.context
     if context.tracing is None:
         return AsyncCallFuture(driver, calls.begin(context, child_id, name, payload, options, known), options.timeout)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from hubq.client.asking.driver import Driver
+from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.operations import inspection
 from hubq.client.operations.inspection import Event, Mailbox, SavedState
 from hubq.client.operations.partition import partitioned
@@ -85,3 +86,70 @@ class Inspector:
     def settings(self) -> dict[str, str]:
         """The settings fixed in Redis when the hub was first used."""
         return self._driver.drive(inspection.fixed_settings(self._driver.context))
+
+
+class AsyncInspector:
+    """``hub.aio.inspect``: the same, awaiting."""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self._driver = driver
+
+    async def state(self, child_id: str) -> SavedState | None:
+        """See :meth:`Inspector.state`."""
+        return await self._driver.drive(inspection.saved_state(self._driver.context, child_id))
+
+    async def dormant(self) -> int:
+        """See :meth:`Inspector.dormant`."""
+        return await self._driver.drive(count_dormant_children(self._driver.context))
+
+    async def reminders(self, child_id: str | None = None) -> list[Reminder]:
+        """See :meth:`Inspector.reminders`."""
+        return await self._driver.drive(reminders(self._driver.context, child_id))
+
+    async def partitioned(self) -> str:
+        """See :meth:`Inspector.partitioned`."""
+        return await self._driver.drive(partitioned(self._driver.context))
+
+    async def mailbox(self, child_id: str, count: int = 10) -> Mailbox:
+        """See :meth:`Inspector.mailbox`."""
+        return await self._driver.drive(inspection.child_mailbox(self._driver.context, child_id, count))
+
+    async def mailboxes(self, count: int = 1) -> list[Mailbox]:
+        """See :meth:`Inspector.mailboxes`."""
+        return await self._driver.drive(inspection.mailboxes(self._driver.context, count))
+
+    async def events(self, last: int = 20, types: Collection[str] = ()) -> tuple[str, list[Event]]:
+        """See :meth:`Inspector.events`."""
+        return await self._driver.drive(inspection.last_events(self._driver.context, last, types))
+
+    async def follow(self, after: str | None = None, *, wait: float = 1.0) -> AsyncIterator[list[Event]]:
+        """See :meth:`Inspector.follow`: ``async for events in hub.aio.inspect.follow():``."""
+        context = self._driver.context
+        last = after if after is not None else await self._driver.drive(inspection.newest_event(context))
+        while True:
+            found = await self._driver.drive(inspection.next_events(context, last, wait))
+            if found:
+                last = found[-1].id
+            yield found
+
+    async def vitals(self) -> dict[str, Vitals | None]:
+        """See :meth:`Inspector.vitals`."""
+        return await self._driver.drive(inspection.node_vitals(self._driver.context))
+
+    async def glance(self, events: int = 10) -> Glance:
+        """See :meth:`Inspector.glance`."""
+        from hubq.client.operations.overview import glance
+
+        return await self._driver.drive(glance(self._driver.context, events))
+
+    async def diagnosis(self) -> list[Finding]:
+        """See :meth:`Inspector.diagnosis`."""
+        from hubq.client.operations.diagnosis import gather
+
+        server = self._driver.server
+        strangers = await asyncio.to_thread(lets_strangers_in, server)  # it has a connection of its own, which waits
+        return diagnose(await self._driver.drive(gather(self._driver.context, server.address, strangers)))
+
+    async def settings(self) -> dict[str, str]:
+        """See :meth:`Inspector.settings`."""
+        return await self._driver.drive(inspection.fixed_settings(self._driver.context))

@@ -76,6 +76,10 @@ class CallOptions:
             self.activation,
         )
 
+    def within(self, seconds: float) -> CallOptions:
+        """The same, with so many seconds for the call."""
+        return self if seconds == self.timeout else replace(self, timeout=seconds)
+
     def activating(self, spec: SpecRecord | None) -> CallOptions:
         """The same for a reference whose messages start the child by this spec if it is not there (None: they do not)."""
         return self if spec is None else replace(self, activation=spec)

@@ -139,7 +139,7 @@ def outcome(hub: HubContext, begun: Begun, timeout: float) -> Operation[Any]:
 def _overdue(hub: HubContext, begun: Begun) -> Operation[Any]:
     """The time of a call is over: see to it that it is not run any more, if it was not."""
     child_id, message_id = begun.child_id, begun.message_id
-    what = f"{begun.what} did not answer within {begun.options.timeout:g} s"
+    what = f"{begun.what} did not answer within {begun.options.timeout:.4g} s"
     if begun.options.cancel_on_timeout:
         return (yield from _cancelled_late(hub, begun, what))
     try:

@@ -69,6 +69,7 @@ class Handler:
         self.handled = 0
         self.raised = 0
         self._standing = standing
+        self._redis_now_ms = standing.redis_now_ms  # bound once: a message in hand is given it
         self._sizes = sizes
         self._methods = methods
         self._threads = threads
@@ -113,6 +114,8 @@ class Handler:
                 checked_size(message.payload, self._sizes.payload, f"the arguments of {message.method}")
             args, kwargs = hosted.services.values.arguments(hosted.kind, message.method, message.payload)
             set_handling(in_hand)
+            if message.deadline:
+                in_hand.begins(self._redis_now_ms)
             if message.header is not None and await self._kept_replies.answered(hosted, in_hand, args, kwargs):
                 self._idleness.touched(hosted, self._standing.redis_now_ms())
                 if hosted.stopping:

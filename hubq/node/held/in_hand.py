@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from hubq.store.header import Waiting
@@ -19,6 +20,7 @@ class InHand:
 
     __slots__ = (
         "child_class",
+        "clock",
         "in_thread",
         "jobs",
         "killed",
@@ -41,6 +43,8 @@ class InHand:
     """The envelope to save with it; None: the saved state stays as it is."""
     mark: str
     """Of a message with a key that is run: what stands for its method and arguments."""
+    clock: Callable[[], float]
+    """Of one with a deadline: Redis TIME, ms, as its node knows it."""
     jobs: int
     """Of one that enqueues jobs: how many."""
     repeated: bool
@@ -68,6 +72,10 @@ class InHand:
     def runs_under(self, mark: str, repeated: bool) -> None:
         """It has a key, and is run under it."""
         self.mark, self.repeated = mark, repeated
+
+    def begins(self, clock: Callable[[], float]) -> None:
+        """Its handler begins; it has a deadline."""
+        self.clock = clock
 
     def stop_child(self) -> None:
         """The child ends with this message, unless the message is undone."""
@@ -104,6 +112,12 @@ class InHand:
     def chain(self) -> tuple[Waiting, ...]:
         """The children that wait for its answer."""
         return () if self.message.header is None else self.message.header.chain
+
+    def time_left(self) -> float | None:
+        """Seconds until its deadline; None if it has none."""
+        return (
+            (self.message.deadline - self.clock()) / 1000 if self.message.deadline and hasattr(self, "clock") else None
+        )
 
     @property
     def over(self) -> bool:

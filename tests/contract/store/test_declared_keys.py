@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha1
 from importlib.resources import files
@@ -86,11 +86,24 @@ class Recorder:
     def touches(self, script: Script) -> list[Touch]:
         """All that the script does while it is driven."""
         self._patch.setitem(SCRIPTS, script.name, recorded(script, self._log))
+        if "mended(" in script.text and script.name != "join_node":
+            self._patch.setattr(self._world, "run", self._with_numbers_that_are_none(script.name))
         DRIVES[script.name](self._world)
         return [
             Touch(found["place"], found["command"], list(found["touched"]), list(found["declared"]))
             for found in map(json.loads, self._world.raw("LRANGE", self._log, 0, -1))
         ]
+
+    def _with_numbers_that_are_none(self, name: str) -> Callable[[Command[Any]], Any]:
+        world, run = self._world, self._world.run
+
+        def spoilt(command: Command[Any]) -> Any:
+            if command.script is not None and command.script.name == name:
+                for key in (world.keys.epoch, world.keys.pins_epoch):
+                    world.raw("SET", key, "soon")
+            return run(command)
+
+        return spoilt
 
 
 @pytest.fixture

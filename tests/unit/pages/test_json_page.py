@@ -22,6 +22,7 @@ from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waitin
 from hubq.client.operations.seals import SealCount
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
+from hubq.core.pauses import Pause
 from hubq.core.progress import Progress
 from hubq.core.reminders import Reminder
 from hubq.jobs.overview import JobLine, JobsOverview
@@ -34,6 +35,7 @@ PRINTED: dict[str, list[type]] = {
     "hubs": [HubInfo],
     "nodes": [NodeStatus],
     "where": [Place],
+    "pauses": [Pause],
     "mailbox show": [Mailbox, Waiting],
     "events": [Event],
     "doctor": [Finding],
