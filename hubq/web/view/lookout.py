@@ -15,12 +15,14 @@ from hubq.client.operations.members import nodes
 from hubq.client.operations.overview import Glance, NodeRates, glance, rates
 from hubq.client.operations.paging import EventFilter, LetterFilter, LettersPage
 from hubq.client.operations.partition import partitioned
+from hubq.client.operations.pausing import pauses
 from hubq.client.operations.registry import Query
 from hubq.client.operations.reminders import reminders
 from hubq.client.results import NodeStatus
 from hubq.core.child import methods_of
 from hubq.core.diagnosis import Finding
 from hubq.core.hashing import checked_child_id
+from hubq.core.pauses import Pause
 from hubq.core.reminders import Reminder
 from hubq.errors import HubqError, UnknownChild
 from hubq.jobs.attention import look
@@ -114,6 +116,10 @@ class Lookout:
         wanted = EventFilter(types=("shard_migrated", "child_migrated"))
         page = await self._ask(paging.events_page(self._context, wanted, "", MOVES, MOVES_READ))
         return [seen.move(event) for event in page.events]
+
+    async def pauses(self) -> list[Pause]:
+        """What is paused."""
+        return await self._ask(pauses(self._context))
 
     async def members(self) -> list[NodeStatus]:
         """The nodes."""
