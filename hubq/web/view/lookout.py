@@ -41,7 +41,7 @@ GLANCE, DEARER, DOCTOR = 1.0, 3.0, 15.0
 #: Messages of a mailbox that are looked through for those of one child.
 MOST_READ = 2_000
 #: Events that are looked through for the last moves, and moves that are shown.
-MOVES_READ, MOVES = 1_000, 12
+MOVES_READ, MOVES = 500, 12
 #: The same for the history of a child.
 HISTORY_READ, HISTORY = 3_000, 30
 #: Between two glances that make a rate, seconds: a node writes its account every two.
@@ -63,7 +63,7 @@ class Lookout:
         self._hub = hub
         self._context = hub.aio.driver.context
         self._hubs: Shared[str, records.HubView] = Shared(GLANCE)
-        self._moves: Shared[str, list[records.Move]] = Shared(DEARER)
+        self._moves: Shared[str, list[records.Move]] = Shared(GLANCE)
         self._histories: Shared[tuple[str, str], records.EventsView] = Shared(DOCTOR)
         self._jobs: Shared[tuple[str, str], records.JobsView] = Shared(GLANCE)
         self._findings: Shared[str, list[Finding]] = Shared(DOCTOR)
