@@ -20,7 +20,6 @@ from hubq.jobs import effects, resumable
 from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, own_options, translated
 from hubq.jobs.clock import start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
-from hubq.jobs.effects_apart import put_apart
 from hubq.jobs.keyed import enqueue_keyed
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
@@ -42,7 +41,6 @@ class JobsOfHub:
         self.crons: list[CronEntry] = []
         self._clock_started = False
         self._known: tuple[int, Queue, KeyedQueue] | None = None
-        self._apart: tuple[int, Queue] | None = None
         self.renew_locks()
         renewed_after_fork(self)
 
@@ -72,9 +70,7 @@ class JobsOfHub:
         with self._lock:
             if self._known is not None and self._known[0] == os.getpid():
                 self._known[1].connection.close()
-            if self._apart is not None and self._apart[0] == os.getpid():
-                self._apart[1].connection.close()
-            self._known = self._apart = None
+            self._known = None
 
     def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | ResumableJob:
         """See :meth:`hubq.Hub.enqueue`."""
@@ -174,18 +170,10 @@ class JobsOfHub:
     def put(self, shard: int) -> Put:
         """Put the next jobs that children of a shard have enqueued into RQ."""
         _, queue, keyed = self._queues()
-        keyed = KeyedQueue(keyed.name, connection=keyed.connection)
-        if self._hub.jobs_server is self._hub.server:
-            return effects.put(self._hub, queue, keyed, shard, self.start_clock)
-        return put_apart(self._hub, self._of_hub(), queue, keyed, shard, self.start_clock)
-
-    def _of_hub(self) -> Queue:
-        """A queue with a connection to the hub's own Redis, where that is not the one of its jobs."""
-        with self._lock:
-            if self._apart is None or self._apart[0] != os.getpid():
-                connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
-                self._apart = os.getpid(), Queue(self.queue_name, connection=connection)
-            return self._apart[1]
+        lasting = KeyedQueue(
+            keyed.name, connection=keyed.connection, job_class=QueuedJob, serializer=serializer_of(self._hub)
+        )
+        return effects.put(self._hub, queue, lasting, shard, self.start_clock)
 
     def told(self, job_id: str) -> tuple[bool, bytes | None]:
         """Whether RQ knows a job, and what it has told of its progress."""

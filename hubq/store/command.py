@@ -46,6 +46,9 @@ class Command(Generic[T_co]):
     again: Callable[[list[str]], Command[T_co]] | None = None
     """For a script that may need keys which only data names: the command with the keys of these names."""
 
+    data: bytes | None = None
+    """``args`` as they travel, if they are packed already."""
+
 
 def run_script(
     name: str,

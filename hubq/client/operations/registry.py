@@ -350,6 +350,21 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
     return pids
 
 
+def homes_of_dormant(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, list[Pid]]]:
+    """Where those of these children would wake that are dormant: the owner of the shard of each."""
+    places = [(hub.shard_of(child), child) for child in child_ids]
+    if not places:
+        return {}
+    ask: list[Command[Any]] = [is_dormant(hub.keys, shard, child) for shard, child in places]
+    owners, dormant = yield from hub.view.look(ask)
+    homes: dict[str, list[Pid]] = {}
+    for (shard, child), rests in zip(places, dormant, strict=True):
+        owner = owners.shards.get(shard, NOBODY)
+        if rests and owner.node != "-":
+            homes[child] = [Pid(owner.node, owner.incarnation, owner.token)]
+    return homes
+
+
 def process_list(hub: HubContext, scope: str, local: frozenset[str]) -> Operation[dict[str, list[Pid]]]:
     """Every child that somebody owns, and its pids (``local``: those on the nodes of this process)."""
     if scope not in ("local", "global"):
