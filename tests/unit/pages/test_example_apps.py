@@ -16,8 +16,8 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_has_under_80_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) < 80
+def test_an_example_has_at_most_120_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 120
 
 
 class Silent:
