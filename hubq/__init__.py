@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hubq.core.child import Child, State, read, time_limit
     from hubq.core.feed import Event, Gap
     from hubq.core.middleware import Work
+    from hubq.core.pauses import Pause
     from hubq.core.pid import Pid
     from hubq.core.progress import Progress
     from hubq.core.retry import Retry
@@ -111,6 +112,7 @@ _HOMES = {
     "hubq.core.child": "Child State read time_limit",
     "hubq.core.feed": "Event Gap",
     "hubq.core.middleware": "Work",
+    "hubq.core.pauses": "Pause",
     "hubq.core.pid": "Pid",
     "hubq.core.progress": "Progress",
     "hubq.core.retry": "Retry",
@@ -199,6 +201,7 @@ __all__ = [
     "NotSendable",
     "OutsideHandler",
     "Partitioned",
+    "Pause",
     "PayloadTooLarge",
     "Pid",
     "Place",

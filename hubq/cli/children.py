@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -106,6 +107,8 @@ def kill_command(hub: HubName, child: ChildId, timeout: Timeout = 10.0, redis: R
 def where_command(hub: HubName, child: ChildId, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """Show the worker that has a child."""
     place = open_hub(hub, redis).where(child)
+    if place.paused:
+        say(f"{child} waits with its messages: {place.paused}", sys.stderr)
     if as_json:
         print_json(asdict(place))
         return

@@ -163,11 +163,11 @@ def ps_command(
         ),
         [
             (
-                child.child_id, child.kind, child.status + (f" ({child.pin or 'pinned'})" if child.pinned else ""), child.node or "-",
+                child.child_id, child.kind, _status(child) + (f" ({child.pin or 'pinned'})" if child.pinned else ""), child.node or "-",
                 *((",".join(child.replicas) or "-",) if copied else ()), child.shard, child.backlog,
                 *((child.progress or "-",) if told else ()),
                 json.dumps(child.metadata) if child.metadata else "-",
-                child.reason or busy.get(child.child_id, "-"),
+                child.reason or child.paused or busy.get(child.child_id, "-"),
             )
             for child in children
         ],
@@ -180,6 +180,10 @@ def ps_command(
     if len(children) < found:
         more = f"; the next ones: --after {children[-1].child_id}" if sort is Sort.ID else ""
         say(f"{len(children)} of {found}{more}", sys.stderr)
+
+
+def _status(child: ChildStatus) -> str:
+    return "paused" if child.paused and child.status == "running" else child.status
 
 
 def print_children(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wide: bool) -> None:

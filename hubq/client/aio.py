@@ -13,7 +13,7 @@ from hubq.client.faces.jobs import AsyncJobMethods, JobMethods
 from hubq.client.faces.queries import AsyncQueries
 from hubq.client.faces.ref import AsyncChildRef
 from hubq.client.faces.typed_ref import AsyncTypedRef
-from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
+from hubq.client.operations import casts, dead_letters, interventions, members, partition, pausing, placing, stops
 from hubq.client.operations.activation import activation_of
 from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.casts import Cast
@@ -21,6 +21,7 @@ from hubq.client.results import NodeStatus, Place, StartResult, StopResult
 from hubq.config import CHANGE_TIMEOUT
 from hubq.core.child import Child
 from hubq.core.classes import child_class
+from hubq.core.pauses import Pause
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
 from hubq.store.dead_letters import DeadLetter
@@ -163,6 +164,22 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
     async def move(self, child_id: str, node: str | None, *, timeout: float = CHANGE_TIMEOUT) -> Place:
         """See :meth:`Hub.move`."""
         return await self.driver.drive(placing.move(self.driver.context, child_id, node, timeout))
+
+    async def pause(
+        self, target: type | None = None, *, child: str | None = None, why: str = "", timeout: float = CHANGE_TIMEOUT
+    ) -> bool:
+        """See :meth:`Hub.pause`."""
+        return await self.driver.drive(
+            pausing.pause(self.driver.context, pausing.pause_of(target, child, why), timeout)
+        )
+
+    async def resume(self, target: type | None = None, *, child: str | None = None) -> bool:
+        """See :meth:`Hub.resume`."""
+        return await self.driver.drive(pausing.resume(self.driver.context, pausing.pause_of(target, child)))
+
+    async def pauses(self) -> list[Pause]:
+        """See :meth:`Hub.pauses`."""
+        return await self.driver.drive(pausing.pauses(self.driver.context))
 
     async def reset_cluster_size(self) -> int:
         """See :meth:`Hub.reset_cluster_size`."""

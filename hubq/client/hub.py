@@ -18,7 +18,7 @@ from hubq.client.faces.ref import ChildRef
 from hubq.client.faces.start_future import StartFuture
 from hubq.client.faces.typed_ref import TypedRef
 from hubq.client.jobs_maker import make_jobs
-from hubq.client.operations import casts, dead_letters, interventions, members, partition, placing, stops
+from hubq.client.operations import casts, dead_letters, interventions, members, partition, pausing, placing, stops
 from hubq.client.operations.activation import activation_of
 from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.casts import Cast
@@ -28,6 +28,7 @@ from hubq.core.arguments import check_class
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook, child_class
 from hubq.core.middleware import Layers, Middleware
+from hubq.core.pauses import Pause
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
 from hubq.hooks import DATA, Hook, HookBook
@@ -362,6 +363,27 @@ class Hub(Queries, JobMethods):
         be, once it can).
         """
         return self.driver.drive(placing.move(self.driver.context, child_id, node, timeout))
+
+    def pause(
+        self, target: type | None = None, *, child: str | None = None, why: str = "", timeout: float = CHANGE_TIMEOUT
+    ) -> bool:
+        """Have children begin no further message until they are resumed: ``pause(Room)`` those of a class, ``pause(child="room-1")`` one,
+        ``pause()`` all. When it returns, every live worker heeds it; messages in hand end. Messages wait, and nothing is lost.
+
+        False: that was paused before. ``why`` is shown to whoever looks. docs/guide-pause.md has the rules.
+
+        Raises :class:`~hubq.errors.UnknownChild`, :class:`~hubq.errors.ConfigError`, :class:`~hubq.errors.CallTimeout` (it is paused, but
+        a worker has not said that it heeds it).
+        """
+        return self.driver.drive(pausing.pause(self.driver.context, pausing.pause_of(target, child, why), timeout))
+
+    def resume(self, target: type | None = None, *, child: str | None = None) -> bool:
+        """End what :meth:`pause` with the same arguments has begun. False: there was no such pause."""
+        return self.driver.drive(pausing.resume(self.driver.context, pausing.pause_of(target, child)))
+
+    def pauses(self) -> list[Pause]:
+        """What is paused: the hub, then classes, then children."""
+        return self.driver.drive(pausing.pauses(self.driver.context))
 
     def reset_cluster_size(self) -> int:
         """Forget that the hub ever had more nodes than now, after it was made smaller for good: the quorum of

@@ -118,6 +118,7 @@ def _formatted(done: str, children: dict[str, str], errors: dict[str, HubqError]
 class Place:
     """Where a child is. ``node`` None: no live node owns it now (parked, or being claimed), or it is ``dormant``. ``replicas``: the nodes
     that have a finished copy of it (see :class:`hubq.Replication`). ``progress``: what it has told of it (docs/guide-progress.md).
+    ``paused``: what is paused, in words; empty: it is not.
     """
 
     child_id: str
@@ -129,6 +130,7 @@ class Place:
     replicas: tuple[str, ...] = ()
     progress: Progress | None = None
     dormant: bool = False
+    paused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,8 @@ class ChildStatus:
     ``pin`` says why it does not simply live with its shard: "moved", "guided", "straggler" (it could not move with its shard)
     or nothing; ``wanted`` is the node it was moved or guided to. ``reason`` says why it is parked, waits, or is not where it
     belongs. ``replicas`` are the nodes that have a finished copy of it (see :class:`hubq.Replication`), in the order of
-    ``replica_incarnations``. ``progress`` is what it has told of it (docs/guide-progress.md).
+    ``replica_incarnations``. ``progress`` is what it has told of it (docs/guide-progress.md). ``paused``: what is
+    paused, in words; empty: it is not.
     """
 
     child_id: str
@@ -190,6 +193,7 @@ class ChildStatus:
     replicas: tuple[str, ...] = ()
     replica_incarnations: tuple[int, ...] = ()
     progress: Progress | None = None
+    paused: str = ""
 
     @property
     def pid(self) -> Pid | None:

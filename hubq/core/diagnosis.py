@@ -16,6 +16,8 @@ LAG_LONG = 1.0
 MEMORY_SHARE = 0.8
 #: Messages per second whose handler raises: more of them on one worker are a finding.
 FAILING = 1.0
+#: A pause that is older than this is a finding, seconds: somebody may have forgotten it.
+PAUSED_LONG = 3600.0
 #: Names shown before "and n more".
 SHOWN = 3
 
@@ -60,7 +62,8 @@ class Facts:
     ``parked``: child -> reason; ``dead``: dead letters; ``letters``: (why, class) -> dead letters, of each shard the last ones;
     ``strays``: keys of the hub that belong to nothing; ``redis``:
     settings and figures of Redis by name ("" for one that may not be read); ``host``: where Redis is, as in the URL;
-    ``partitioned``: since when there is no quorum, and why; ``dormant``: how many dormant children there are.
+    ``partitioned``: since when there is no quorum, and why; ``dormant``: how many dormant children there are;
+    ``pauses``: what is paused, in words, and for how many seconds.
     """
 
     shards: int
@@ -82,6 +85,7 @@ class Facts:
     host: str = "localhost"
     partitioned: str = ""
     dormant: int = 0
+    pauses: Sequence[tuple[str, float]] = ()
 
 
 def names(them: Iterable[object]) -> str:
@@ -206,6 +210,8 @@ def _stuck(facts: Facts) -> Iterable[Finding]:
             if child in facts.parked
             else ""
         )
+        if facts.pauses and not why:
+            why = f" ({names(said for said, _ in facts.pauses)})"
         more = f"{len(late) - 1} more of the {facts.shards} shards"
         others = f"; {more} have messages that waited over {WAITED_LONG:g} s" if len(late) > 1 else ""
         yield Finding(
@@ -220,6 +226,16 @@ def _stuck(facts: Facts) -> Iterable[Finding]:
             f"{count} messages wait for {child}; at {facts.max_backlog} its senders get MailboxFull",
             "send fewer messages to it, make its handlers faster, or spread its work over several children",
         )
+
+
+def _pauses(facts: Facts) -> Iterable[Finding]:
+    for said, seconds in facts.pauses:
+        if seconds > PAUSED_LONG:
+            yield Finding(
+                "paused for long",
+                f"{said}, for {seconds / 3600:.0f} h by now",
+                "if it was forgotten: hubq resume HUB, with --class or --child as `hubq pauses` shows it",
+            )
 
 
 def _children(facts: Facts) -> Iterable[Finding]:
@@ -396,6 +412,7 @@ CHECKS: tuple[Callable[[Facts], Iterable[Finding]], ...] = (
     _leases,
     _shards,
     _stuck,
+    _pauses,
     _children,
     _redis,
     _alike,

@@ -29,6 +29,8 @@ EVENT_TYPES: dict[str, str] = {
     "child_stopped": "a child has ended for good",
     "child_expired": "a dormant child has ended: it had no message for expire_after",
     "child_wanted": "a child is wanted on a certain worker",
+    "paused": "children begin no further message: all, those of a class, or one",
+    "resumed": "they go on",
     "child_pinned": "a child did not go with its shard",
     "child_migrated": "a single child has moved",
     "children_passed": "children have been given to another worker, apart from their shard",

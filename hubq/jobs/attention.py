@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.diagnosis import Finding
-from hubq.errors import RedisRefused, UnknownChild
+from hubq.errors import ConfigError, RedisRefused, UnknownChild
 from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
 from hubq.store.command import plain
+from hubq.store.connection import SyncRedis
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -61,22 +61,29 @@ def findings(facts: JobFacts) -> list[Finding]:
 def look(hub: Hub) -> list[Finding]:
     """What is wrong with the jobs of this hub. Nothing is said where RQ's keys may not be read."""
     try:
-        return findings(hub.driver.drive(_gather(hub)))
+        return findings(_gather(hub))
     except RedisRefused:
         return []
+    except ConfigError as error:  # on a Redis Cluster, and none for jobs
+        return (
+            [Finding("no Redis for jobs", str(error), "give it, or take cron out of the app")] if hub.has_cron else []
+        )
 
 
-def _gather(hub: Hub) -> Operation[JobFacts]:
+def _gather(hub: Hub) -> JobFacts:
     name, clock = queue_name(hub.hub_id), clock_queue_name(hub.hub_id)
-    counts: tuple[int, ...] = yield Fetch(
-        [
-            plain("LLEN", f"rq:queue:{name}", read=int),
-            plain("ZCARD", f"rq:scheduled:{name}", read=int),
-            plain("ZCARD", f"rq:scheduled:{clock}", read=int),
-            plain("SMEMBERS", f"rq:workers:{name}", read=_queue_workers),
-        ]
-    )
-    queued, later, clock_later, workers = counts
+    redis = SyncRedis(hub.jobs_server)
+    try:
+        queued, later, clock_later, workers = redis.run_many(
+            [
+                plain("LLEN", f"rq:queue:{name}", read=int),
+                plain("ZCARD", f"rq:scheduled:{name}", read=int),
+                plain("ZCARD", f"rq:scheduled:{clock}", read=int),
+                plain("SMEMBERS", f"rq:workers:{name}", read=_queue_workers),
+            ]
+        )
+    finally:
+        redis.close()
     return JobFacts(queued, later + clock_later, workers, len(hub.jobs.crons) if hub.has_cron else 0, _has_clock(hub))
 
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from rq.job import Job
 
-from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.child import Child
 from hubq.errors import AlreadyStarted, InvalidJob, UnknownChild
 from hubq.jobs.checks import checked_key
 from hubq.jobs.keyed_runner import runner_of
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import PREFIX, RUN_JOB
-from hubq.store.results import keep_job
+from hubq.store.scripts import SCRIPTS
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -52,12 +51,8 @@ def enqueue_keyed(
             job.delete(remove_from_queue=False)
         raise
     if job.ttl is None:
-        hub.driver.drive(_keep(job))
+        queue.connection.register_script(SCRIPTS["keep_job"].text)(keys=[job.key])
     return job
-
-
-def _keep(job: Job) -> Operation[None]:
-    yield Fetch([keep_job(job.key)])
 
 
 def deliver(hub: Hub, key: str, job_id: str) -> None:

@@ -26,6 +26,7 @@ from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
 from hubq.jobs.progress import QueuedJob
 from hubq.jobs.serializer import checked_registered, path_of, serializer_of
 from hubq.store.connection import ANSWER_TIMEOUT
+from hubq.store.progress import JOB_FIELD
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -169,9 +170,18 @@ class JobsOfHub:
     def put(self, shard: int) -> Put:
         """Put the next jobs that children of a shard have enqueued into RQ."""
         _, queue, keyed = self._queues()
-        return effects.put(
-            self._hub, queue, KeyedQueue(keyed.name, connection=keyed.connection), shard, self.start_clock
+        lasting = KeyedQueue(
+            keyed.name, connection=keyed.connection, job_class=QueuedJob, serializer=serializer_of(self._hub)
         )
+        return effects.put(self._hub, queue, lasting, shard, self.start_clock)
+
+    def told(self, job_id: str) -> tuple[bool, bytes | None]:
+        """Whether RQ knows a job, and what it has told of its progress."""
+        with translated(self._hub.jobs_server), self.rq_queue.connection.pipeline(transaction=False) as pipe:
+            pipe.exists(Job.key_for(job_id))
+            pipe.hget(Job.key_for(job_id), JOB_FIELD)
+            known, line = pipe.execute()
+        return bool(known), line
 
     def make_resumable(self, function: Any) -> None:
         """``@hub.job(resumable=True)``."""

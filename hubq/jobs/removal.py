@@ -20,7 +20,7 @@ def delete_jobs(hub: Hub) -> int:
 
     Raises :class:`~hubq.errors.HubqError` while RQ workers serve its queue, :class:`~hubq.errors.RedisUnavailable`.
     """
-    with translated(hub.server):
+    with translated(hub.jobs_server):
         connection = hub.rq_queue.connection
         queues = [Queue(name(hub.hub_id), connection=connection) for name in (queue_name, clock_queue_name)]
         if workers := [worker.name for queue in queues for worker in Worker.all(queue=queue)]:

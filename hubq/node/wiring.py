@@ -35,6 +35,7 @@ from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Finds, Methods, TracedMethods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.progress import Progresses
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
@@ -49,6 +50,7 @@ from hubq.node.children.timing import timed
 from hubq.node.commits.committer import Committer
 from hubq.node.commits.confirmation import Confirmation, NoConfirmation, ReplicaConfirmation
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.commits.held_up import HeldUp
 from hubq.node.commits.under_token import UnderToken
 from hubq.node.copies.followed import Followed
 from hubq.node.copies.laying import CopyStates
@@ -160,6 +162,7 @@ class Wiring:
         self.control = ControlLoop(
             self.group, self.background, self.plan_due, hub.synchronization, self.ahead, self.arrivals, self.answers,
             self.copies, self.withdrawals, self.cancellations, self.interventions, self.parked, self.reports,
+            self.pausing,
         )  # fmt: skip
         self.pulse = Pulse(
             self.group, self.register, self.handler, self.committer, self.counters, self.planner, self.failed_builds,
@@ -259,10 +262,11 @@ class Wiring:
         if measured or self.balancing is not None:
             handle = timed(handle, self.counters.handler_seconds)
         self.pumps = Pumps(handle, may_handle, threads, config, self.outcomes, self.queue, self.cursors, ending)
+        self.pausing = Pausing(group, self.register, self.pumps)
         self.lives = Lives(
             group, background, self.events, self.hooks, self.gate, self.register, self.cursors, self.queue, self.saver,
             self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
-            Around(hub.hub_id, name, layers), self.idleness,
+            Around(hub.hub_id, name, layers), self.idleness, self.pausing,
         )  # fmt: skip
         self.mending = Mending(background, self.lives, broken)
         self.retrying = Retrying(self.pumps, waiting)
@@ -274,8 +278,9 @@ class Wiring:
         waits = bool(self.group.config.wait_replicas)
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
         self.committer = Committer(
-            self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes
-        )
+            self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes,
+            HeldUp(self.reports), self.background,
+        )  # fmt: skip
         self.under_token = UnderToken(self.group, self.committer)
 
     def _copies(self, hub: Hub) -> None:
@@ -307,7 +312,7 @@ class Wiring:
         self.stragglers = Stragglers(
             group, background, self.events, self.traits, self.wishes, self.answers, self.departures, releases
         )
-        self.batches = Batches(group, background, self.register, self.endings)
+        self.batches = Batches(group, background, self.register, self.endings, self.reports)
         self.under_way = UnderWay()
         self.ahead = AheadBuilt(group, self.events, self.gathered, self.arriving, hub.migration, self.pieces)
         account = Account(self.standing, self.events, self.gathered, self.hooks, self.counters)
@@ -315,15 +320,17 @@ class Wiring:
         self.shard_arrivals = ShardArrivals(
             group, self.events, self.register, self.queue, self.plan_due, self.recorder, self.pumps,
             self.endings, self.start_trials, self.copies, self.pieces, self.under_way, self.ahead, self.wishes, self.batches,
-            self.entrance, account, self.expiries,
+            self.entrance, account, self.expiries, self.pausing,
         )  # fmt: skip
         pins = PinArrivals(
             group, self.register, self.cursors, self.queue, self.plan_due, self.recorder, self.pumps, self.traits,
             self.under_way, self.ahead, self.wishes, self.entrance, account, self.stragglers, self.pieces,
+            self.pausing,
         )  # fmt: skip
         returns = Returns(
             group, self.register, self.cursors, self.queue, self.errands, self.plan_due, self.start_trials,
             self.under_way, self.ahead, self.wishes, self.entrance, account, self.pieces,
+            self.pausing,
         )  # fmt: skip
         self.arrivals = Arrivals(group, self.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
 
@@ -347,6 +354,7 @@ class Wiring:
             group, background, self.register, self.gate, self.idleness, self.wishes, self.batches, self.moves, self.departures,
             self.committer, self.under_token, self.forfeits, self.saver, self.endings, self.pumps, self.reads, self.cursors,
             self.strangers, self.expiries, self.counters, self.pieces,
+            self.pausing,
         )  # fmt: skip
         self.expiring = Expiring(group, self.register, self.expiries, self.endings, self.counters, self.reports)
         self.park = Park(group, self.register, self.plan_due, self.traits, self.departures)
@@ -393,12 +401,20 @@ class Wiring:
         if self.balancing is not None:
             self.balancer = Balancer(group, self.register, self.plan_due, self.balancing)
         reconciler = Reconciler(
-            group, background, self.register, hub.synchronization, self.arrivals, self.forfeits, self.moves
+            group,
+            background,
+            self.register,
+            hub.synchronization,
+            self.arrivals,
+            self.forfeits,
+            self.moves,
+            self.reports,
         )
         self.planner = Planner(
             group, self.events, self.plan_due, self.emptied, self.register, self.cursors, hub.distribution,
             hub.synchronization, ViewHooks(self.hooks), self.quorum, self.balancer, self.wishes, self.copies,
             self.answers, self.moves, self.handovers, self.park, self.guide, self.parked, reconciler, self.voiding,
+            self.pausing,
         )  # fmt: skip
 
     def _mailbox(self, hub: Hub) -> None:
@@ -435,7 +451,9 @@ class Wiring:
         self.withdrawals = Withdrawals(
             group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
         )
-        self.cancellations = Cancellations(group, self.register, self.cursors, self.queue, self.outcomes, self.reads)
+        self.cancellations = Cancellations(
+            group, self.register, self.cursors, self.queue, self.outcomes, self.reads, self.strangers
+        )
         self.interventions = Interventions(
             group, background, self.events, self.register, self.cursors, self.queue, self.pumps, self.outcomes,
             self.endings, self.lives,

@@ -132,7 +132,7 @@ def renew_lease(
 
     return run_script(
         "renew_lease",
-        [keys.nodes, keys.leases, keys.epoch],
+        [keys.nodes, keys.leases, keys.epoch, keys.events],
         [node, incarnation, lease_ms, known_epoch, granted_ms],
         read,
     )

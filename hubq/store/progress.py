@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from hubq.core.progress import Progress, read_progress
-from hubq.store.command import Command, plain, run_script
+from hubq.store.command import Command, run_script
 from hubq.store.keys import Keys
 
 #: How long what the children of a shard have told is kept when none of them tells anything more, ms.
@@ -27,9 +26,3 @@ def note_progress(keys: Keys, shard: int, notes: Sequence[Note]) -> Command[int]
 def told_by(line: bytes | None, start_id: str) -> Progress | None:
     """What this start of a child has told, from its line in Redis."""
     return None if line is None else read_progress(line.partition(b" ")[2], start_id)
-
-
-def read_job_progress(job_id: str) -> list[Command[Any]]:
-    """Whether RQ knows a job, and what it has told."""
-    key = f"rq:job:{job_id}"
-    return [plain("EXISTS", key, read=int), plain("HGET", key, JOB_FIELD, read=lambda found: found)]

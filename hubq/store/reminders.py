@@ -18,6 +18,8 @@ from hubq.store.saying import SayingLimits, Section
 AT_ONCE = 100
 #: How soon a reminder is tried again whose child's mailbox is full, ms.
 FULL_AGAIN_MS = 1_000
+#: How soon one of a paused child is looked at again, ms: as long as it has been late already, and at most so long.
+PAUSED_AGAIN_MS = 10_000
 #: When nothing is due any more.
 NEVER = math.inf
 
@@ -125,8 +127,8 @@ def fire_reminders(keys: Keys, shard: int, owner: Owner, max_backlog: int) -> Co
     mailbox, children, backlog, dormant = keys.send_keys(shard)
     return run_script(
         "fire_reminders",
-        [keys.owners, *keys.reminder_keys(shard), mailbox, children, backlog, dormant],
-        [shard, owner.line, AT_ONCE, max_backlog, FULL_AGAIN_MS, GRACE_MS],
+        [keys.owners, *keys.reminder_keys(shard), mailbox, children, backlog, dormant, keys.pauses],
+        [shard, owner.line, AT_ONCE, max_backlog, FULL_AGAIN_MS, GRACE_MS, PAUSED_AGAIN_MS],
         read,
     )
 

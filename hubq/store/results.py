@@ -55,8 +55,3 @@ def _about(data: bytes) -> About:
 def forget_result(keys: Keys, job_id: str) -> Command[int]:
     """Remove the result of an earlier job of this id."""
     return plain("UNLINK", keys.result(job_id), read=int)
-
-
-def keep_job(key: str) -> Command[str]:
-    """The message of a keyed job is sent: RQ's hash of it (``key``) has no time limit any more: ``kept``, or ``begun``."""
-    return run_script("keep_job", [key], [], text)

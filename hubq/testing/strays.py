@@ -11,7 +11,7 @@ from hubq.store.connection import SyncRedis
 from hubq.store.keys import Keys, split_owner_field
 
 #: Keys that a hub has for as long as it exists (docs/keys.md).
-FIXED = {"config", "epoch", "owners", "events", "quorum", "partitioned"}
+FIXED = {"config", "epoch", "owners", "events", "quorum", "partitioned", "pauses"}
 SHARD = re.compile(r"^shard:(\d+):(mailbox|children|msk|backlog|parked|dead)$")
 FEED = re.compile(r"^shard:(\d+):feed:(.+)$")
 

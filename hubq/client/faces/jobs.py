@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol,
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
-from hubq.client.operations.resumable_jobs import progress_of_any
-from hubq.core.progress import Progress
+from hubq.client.operations.resumable_jobs import progress_of_child
+from hubq.core.progress import Progress, read_progress
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import InvalidJob
 
@@ -132,6 +132,8 @@ class Jobs(Protocol):
     ) -> Prepared | ChildSpec: ...
 
     def put(self, shard: int) -> Put: ...
+
+    def told(self, job_id: str) -> tuple[bool, bytes | None]: ...
 
     def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job: ...
 
@@ -287,7 +289,9 @@ class JobMethods:
 
         Raises :class:`~hubq.errors.NoSuchJob`.
         """
-        return self.driver.drive(progress_of_any(self.driver.context, _id_of(job)))
+        job_id = _id_of(job)
+        known, line = (False, None) if isinstance(job, ResumableJob) else self.jobs.told(job_id)
+        return read_progress(line) if known else self.driver.drive(progress_of_child(self.driver.context, job_id))
 
     @overload
     def job(self, function: Callable[P, R_co]) -> JobFunction[P, R_co]: ...
@@ -346,7 +350,12 @@ class AsyncJobMethods:
 
     async def job_progress(self, job: Job | AsyncResumableJob | str) -> Progress | None:
         """See :meth:`Hub.job_progress`."""
-        return await self.driver.drive(progress_of_any(self.driver.context, _id_of(job)))
+        job_id = _id_of(job)
+        if not isinstance(job, AsyncResumableJob):
+            known, line = await asyncio.to_thread(self._waiting.jobs.told, job_id)
+            if known:
+                return read_progress(line)
+        return await self.driver.drive(progress_of_child(self.driver.context, job_id))
 
     @overload
     async def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> AsyncResumableJob: ...

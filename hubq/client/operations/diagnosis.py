@@ -12,11 +12,13 @@ from hubq.client.operations.inspection import mailboxes, node_vitals
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.troubles import busy_with, said_of
 from hubq.core.diagnosis import Facts, NodeFacts
+from hubq.core.pauses import Pauses
 from hubq.core.readiness import NOT_SERVING
 from hubq.errors import RedisRefused
 from hubq.store.dead_letters import count_dead
 from hubq.store.membership import living, read_members, redis_time_ms
 from hubq.store.owners import read_owners
+from hubq.store.pauses import read_pauses
 from hubq.store.quorum import read_partitioned
 from hubq.store.registry import count_children, read_texts
 from hubq.store.server_facts import is_known, read_server_info, read_ttl, scan_keys
@@ -40,7 +42,7 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
     dormant = yield from count_dormant_children(hub)
     parked = yield Fetch([read_texts(keys.parked(shard)) for shard in range(shards)])
     dead = yield Fetch([count_dead(keys, shard) for shard in range(shards)])
-    (reasons,) = yield Fetch([read_texts(keys.stragglers)])
+    reasons, pauses = yield Fetch([read_texts(keys.stragglers), read_pauses(keys)])
     pinned = {child for _, child in owners.pins}
     nodes: dict[str, NodeFacts] = {}
     for name, info in members.items():
@@ -86,6 +88,7 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         redis=server,
         host=urlsplit(address).hostname or "",
         partitioned=partitioned,
+        pauses=[(str(pause), now / 1000 - pause.since) for pause in Pauses(pauses.values()).all()],
     )
 
 

@@ -12,6 +12,7 @@ from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus, Place
 from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
+from hubq.core.pauses import Pauses
 from hubq.core.pid import Pid
 from hubq.core.wish import Wish
 from hubq.errors import ConfigError, NotAlive, UnknownChild
@@ -20,6 +21,7 @@ from hubq.store.dormant import count_dormant, is_dormant, read_dormant_specs, sc
 from hubq.store.keys import Keys, owner_field
 from hubq.store.membership import living, read_members
 from hubq.store.owners import NOBODY, Owner, Owners
+from hubq.store.pauses import read_pauses
 from hubq.store.progress import told_by
 from hubq.store.registry import read_some_specs, scan_specs
 from hubq.store.replica_log import Follower, read_followers
@@ -63,6 +65,15 @@ class Query:
             and (self.tag is None or spec.metadata.get("tag") == self.tag)
         )
 
+    @property
+    def match_of_redis(self) -> str | None:
+        """``match``, if Redis understands it as it is meant here: then it sends nothing that does not fit. (It takes a ``?`` for a byte.)
+
+        >>> Query(match="room-*").match_of_redis, Query(match="room-?").match_of_redis
+        ('room-*', None)
+        """
+        return None if self.match is None or any(mark in self.match for mark in "?[\\") else self.match
+
     def takes(self, child: ChildStatus) -> bool:
         """Whether it is meant, now that its place is known."""
         return self.node in (None, child.node) and self.status in (None, child.status) and child.backlog >= self.waiting
@@ -79,8 +90,6 @@ class Listing:
     query: Query
     progress: Progress | None = None
     begin: Sequence[tuple[int, str]] | None = None
-    shards_at_once: int = SHARDS_AT_ONCE
-    children_at_once: int = CHILDREN_AT_ONCE
     found: int = 0
     _left: list[tuple[int, str]] = field(default_factory=list)
     _seen: dict[int, set[str]] = field(default_factory=dict)
@@ -99,12 +108,21 @@ class Listing:
         """Whether every shard has been read to its end."""
         return not self._left
 
-    def page(self) -> Operation[list[ChildStatus]]:
+    def page(
+        self, shards_at_once: int = SHARDS_AT_ONCE, children_at_once: int = CHILDREN_AT_ONCE
+    ) -> Operation[list[ChildStatus]]:
         """Some more children, in no order. HSCAN may tell of a child that ends or starts meanwhile, or may not."""
         keys = self.hub.keys
-        now, self._left = self._left[: self.shards_at_once], self._left[self.shards_at_once :]
-        scan = scan_dormant if self.query.status == "dormant" else scan_specs
-        scans = yield Fetch([scan(keys, shard, cursor, self.children_at_once) for shard, cursor in now])
+        now, self._left = self._left[:shards_at_once], self._left[shards_at_once:]
+        dormant, match = self.query.status == "dormant", self.query.match_of_redis
+        scans = yield Fetch(
+            [
+                scan_dormant(keys, shard, cursor, children_at_once)
+                if dormant
+                else scan_specs(keys, shard, cursor, children_at_once, match)
+                for shard, cursor in now
+            ]
+        )
         wanted: dict[int, dict[str, SpecRecord]] = {}
         going_on: list[tuple[int, str]] = []
         for (shard, _), (cursor, specs) in zip(now, scans, strict=True):
@@ -126,11 +144,13 @@ class Listing:
             places = yield Fetch(
                 [each for shard, specs in wanted.items() for each in _places(keys, shard, list(specs))]
                 + read_members(keys)
+                + [read_pauses(keys)]
             )
-            *places, nodes, leases, time = places
+            *places, nodes, leases, time, paused = places
+            pauses = Pauses(paused.values())
             lives = living(nodes, leases, time)
             for number, (shard, specs) in enumerate(wanted.items()):
-                statuses = _statuses(shard, specs, lives, *places[PLACES * number : PLACES * (number + 1)])
+                statuses = _statuses(shard, specs, lives, pauses, *places[PLACES * number : PLACES * (number + 1)])
                 found += [status for status in statuses if self.query.takes(status)]
         self.found += len(found)
         if self.progress is not None:
@@ -165,6 +185,7 @@ def _statuses(
     shard: int,
     specs: Mapping[str, SpecRecord],
     lives: Mapping[str, int],
+    pauses: Pauses,
     followers: list[Follower],
     lines: list[Any],
     backlogs: list[Any],
@@ -196,6 +217,7 @@ def _statuses(
                 dict(spec.metadata), owner.incarnation, owner.token, spec.restart, pin, wish.node if wish else "",
                 tuple(copy.node for copy in has), tuple(copy.incarnation for copy in has),
                 told_by(progress, spec.start_id),
+                str(pauses.of(child, spec.name) or "") if pauses else "",
             )
         )  # fmt: skip
     return found
@@ -220,9 +242,10 @@ def children(hub: HubContext, query: Query, progress: Progress | None) -> Operat
 def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
     """All there is to know of one child."""
     shard = hub.shard_of(checked_child_id(child_id))
-    specs, *places, nodes, leases, time = yield Fetch(
+    specs, paused, *places, nodes, leases, time = yield Fetch(
         [
             read_some_specs(hub.keys, shard, [child_id]),
+            read_pauses(hub.keys),
             *_places(hub.keys, shard, [child_id]),
             *read_members(hub.keys),
         ]
@@ -232,7 +255,7 @@ def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
         if child_id not in dormant:
             raise unknown(hub, child_id)
         return _dormant(shard, child_id, dormant[child_id])
-    (status,) = _statuses(shard, specs, living(nodes, leases, time), *places)
+    (status,) = _statuses(shard, specs, living(nodes, leases, time), Pauses(paused.values()), *places)
     return status
 
 
@@ -249,9 +272,10 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
         plain("HGET", hub.keys.pins, child_id, read=lambda found: found),
         plain("HGET", hub.keys.progress(shard), child_id, read=lambda found: found),
         read_followers(hub.keys, shard),
+        read_pauses(hub.keys),
         *read_members(hub.keys),
     ]
-    owners, (specs, moved, progress, followers, *members) = yield from hub.view.look(ask)
+    owners, (specs, moved, progress, followers, paused, *members) = yield from hub.view.look(ask)
     if child_id not in specs:
         (dormant,) = yield Fetch([is_dormant(hub.keys, shard, child_id)])
         if not dormant:
@@ -263,6 +287,7 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
     waits = not pinned and wish is not None and wish.waits and wish.node != owner.node
     lives = living(*members)
     node = None if lives.get(owner.node) != owner.incarnation or waits else owner.node
+    pause = Pauses(paused.values()).of(child_id, specs[child_id].name)
     replicas = () if pinned else tuple(follower.node for follower in copies_of(owner, followers, lives))
     return Place(
         child_id,
@@ -273,6 +298,7 @@ def where(hub: HubContext, child_id: str) -> Operation[Place]:
         pinned,
         replicas,
         told_by(progress, specs[child_id].start_id),
+        paused=str(pause or ""),
     )
 
 
@@ -322,6 +348,21 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
                 there_is = lives.get(owner.node) == owner.incarnation
                 pids[child] = [Pid(owner.node, owner.incarnation, owner.token), *copies] if there_is else []
     return pids
+
+
+def homes_of_dormant(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, list[Pid]]]:
+    """Where those of these children would wake that are dormant: the owner of the shard of each."""
+    places = [(hub.shard_of(child), child) for child in child_ids]
+    if not places:
+        return {}
+    ask: list[Command[Any]] = [is_dormant(hub.keys, shard, child) for shard, child in places]
+    owners, dormant = yield from hub.view.look(ask)
+    homes: dict[str, list[Pid]] = {}
+    for (shard, child), rests in zip(places, dormant, strict=True):
+        owner = owners.shards.get(shard, NOBODY)
+        if rests and owner.node != "-":
+            homes[child] = [Pid(owner.node, owner.incarnation, owner.token)]
+    return homes
 
 
 def process_list(hub: HubContext, scope: str, local: frozenset[str]) -> Operation[dict[str, list[Pid]]]:

@@ -16,7 +16,7 @@ from hubq.errors import CallTimeout, JobFailed, NoSuchJob, UnknownChild
 from hubq.store.command import plain
 from hubq.store.keys import owner_field
 from hubq.store.owners import Owner
-from hubq.store.progress import read_job_progress, told_by
+from hubq.store.progress import told_by
 from hubq.store.registry import read_some_specs
 from hubq.store.results import read_result
 
@@ -84,14 +84,6 @@ def progress_of_child(hub: HubContext, job_id: str) -> Operation[Progress | None
     if job_id not in specs:
         raise no_such_job(hub, job_id)
     return told_by(line, specs[job_id].start_id)
-
-
-def progress_of_any(hub: HubContext, job_id: str) -> Operation[Progress | None]:
-    """The same of a job of any kind."""
-    known, line = yield Fetch(read_job_progress(job_id))
-    if known:
-        return read_progress(line)
-    return (yield from progress_of_child(hub, job_id))
 
 
 def no_such_job(hub: HubContext, job_id: str) -> NoSuchJob:

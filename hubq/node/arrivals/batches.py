@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from hubq.errors import RedisUnavailable
+from hubq.core.malformed import Malformed
+from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.children.endings import Endings
 from hubq.node.held.holding import Holding
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.malformed import MalformedReports
 from hubq.store.batches import forget_mark, read_batch
 from hubq.store.connection import LOST
 from hubq.store.registry import read_specs
@@ -25,11 +27,14 @@ LOOK = 0.1
 class Batches:
     """The undecided batches of which this node has children."""
 
-    def __init__(self, group: Group, background: Background, register: Register, endings: Endings) -> None:
+    def __init__(
+        self, group: Group, background: Background, register: Register, endings: Endings, reports: MalformedReports
+    ) -> None:
         self._group = group
         self._background = background
         self._register = register
         self._endings = endings
+        self._reports = reports
         self._undecided: dict[tuple[int, str], str] = {}  # (shard, start id) -> batch
         self._watching = False
 
@@ -46,14 +51,12 @@ class Batches:
         return any(at == shard for at, _ in self._undecided)
 
     async def _watch(self) -> None:
-        group = self._group
         try:
             while self._undecided:
                 await asyncio.sleep(LOOK)
                 batches = sorted(set(self._undecided.values()))
                 try:
-                    found = await group.redis.run_many([read_batch(group.keys, batch) for batch in batches])
-                    states = dict(zip(batches, found, strict=True))
+                    states = await self._states(batches)
                     for (shard, start_id), batch in list(self._undecided.items()):
                         if states[batch] != "open":
                             await self._settle(shard, start_id, batch, sealed=bool(states[batch]))
@@ -61,6 +64,23 @@ class Batches:
                     log.debug("batches wait: %s", error)
         finally:
             self._watching = False
+
+    async def _states(self, batches: Sequence[str]) -> dict[str, str]:
+        """How the batches stand. One that cannot be read is told, and stays undecided: its caller may have been told that it is
+        sealed.
+        """
+        group, states = self._group, {}
+        try:
+            found = await group.redis.run_many([read_batch(group.keys, batch) for batch in batches])
+            return dict(zip(batches, found, strict=True))
+        except RedisRefused:
+            for batch in batches:
+                try:
+                    states[batch] = await group.redis.run(read_batch(group.keys, batch))
+                except RedisRefused as error:
+                    states[batch] = "open"
+                    self._reports.report(Malformed(group.keys.batch(batch), f"its children stay, undecided: {error}"))
+            return states
 
     async def _settle(self, shard: int, start_id: str, batch: str, *, sealed: bool) -> None:
         group, here = self._group, self._register.of_shard(shard)

@@ -10,6 +10,7 @@ from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.entrance import Coming, Entrance
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.pumps import Pumps
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
@@ -18,6 +19,7 @@ from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.pieces import Pieces
+from hubq.store.pauses import read_pauses_number
 from hubq.store.places import read_pin_owners
 from hubq.store.registry import read_envelopes, read_some_specs, read_texts
 from hubq.store.spec_record import SpecRecord
@@ -38,7 +40,7 @@ class PinArrivals:
     def __init__(
         self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue, plan_due: Bell, recorder: Recorder,
         pumps: Pumps, traits: MigrationTraits, under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes,
-        entrance: Entrance, account: Account, stragglers: LetsStraggle, pieces: Pieces,
+        entrance: Entrance, account: Account, stragglers: LetsStraggle, pieces: Pieces, pausing: Pausing,
     ) -> None:  # fmt: skip
         self._group = group
         self._register = register
@@ -55,6 +57,7 @@ class PinArrivals:
         self._account = account
         self._stragglers = stragglers
         self._pieces = pieces
+        self._pausing = pausing
 
     async def adopt(self, shard: int, children: Sequence[str], closed_at: float = 0.0, source: str = "") -> None:
         """Serve pins whose token this node has: states from ``msk``, messages from the first one left."""
@@ -79,8 +82,9 @@ class PinArrivals:
         """Serve the pins among these that are ours. False: the node was evicted meanwhile."""
         group, standing = self._group, self._group.standing
         began, incarnation = standing.now(), standing.incarnation
-        owners, specs, states, parked, watch = await group.redis.run_many(
+        pauses, owners, specs, states, parked, watch = await group.redis.run_many(
             [
+                read_pauses_number(group.keys),
                 read_pin_owners(group.keys, shard, names),
                 read_some_specs(group.keys, shard, names),
                 read_envelopes(group.keys, shard, names),
@@ -89,6 +93,7 @@ class PinArrivals:
             ],
             retry_for=group.config.lease,
         )
+        await self._pausing.look(pauses)
         if standing.incarnation != incarnation:
             return False
         for child in names:

@@ -7,6 +7,7 @@ from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.entrance import Coming, Entrance
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
+from hubq.node.children.pausing import Pausing
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.errands import Errand
@@ -17,6 +18,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.trials.starts import StartTrials
 from hubq.store.envelope import Envelope
+from hubq.store.pauses import read_pauses_number
 from hubq.store.places import read_pin_owners, read_pins_epoch
 from hubq.store.registry import read_some_specs, read_state, read_texts
 from hubq.store.spec_record import SpecRecord
@@ -29,7 +31,7 @@ class Returns:
     def __init__(
         self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue, errands: Errand,
         plan_due: Bell, trials: StartTrials, under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, entrance: Entrance,
-        account: Account, pieces: Pieces,
+        account: Account, pieces: Pieces, pausing: Pausing,
     ) -> None:  # fmt: skip
         self._group = group
         self._register = register
@@ -44,6 +46,7 @@ class Returns:
         self._entrance = entrance
         self._account = account
         self._pieces = pieces
+        self._pausing = pausing
 
     async def welcome(
         self, shard: int, child: str, closed_at: float = 0.0, source: str = "", *, stay: bool = False
@@ -56,10 +59,11 @@ class Returns:
             return  # the node that adopts the shard sees that the pin is gone
         began = group.standing.now()
         owner = holding.owner
-        pins, wishes, specs, state, parked, watch = await group.redis.run_many(
+        pins, wishes, pauses, specs, state, parked, watch = await group.redis.run_many(
             [
                 read_pin_owners(group.keys, shard, [child]),
                 read_pins_epoch(group.keys),
+                read_pauses_number(group.keys),
                 read_some_specs(group.keys, shard, [child]),
                 read_state(group.keys, shard, child),
                 read_texts(group.keys.parked(shard)),
@@ -68,6 +72,7 @@ class Returns:
             retry_for=group.config.lease,
         )
         await self._wishes.refresh(wishes)
+        await self._pausing.look(pauses)
         await self._pieces.turn()
         if pins or holding.owner != owner or child in holding.departing or child in holding.unplaced:
             return  # the news is old: the child has been passed on meanwhile

@@ -19,6 +19,7 @@ from hubq.node.arrivals.entrance import Coming, Entrance
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.endings import Endings
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.pumps import Pumps
 from hubq.node.copies.protocol import Copies
 from hubq.node.held.commit_queue import CommitQueue
@@ -33,6 +34,7 @@ from hubq.node.runtime.shared import Shared
 from hubq.node.trials.starts import StartTrials
 from hubq.store.dormant import count_dormant, read_next_expiry
 from hubq.store.owners import Owner, Owners, read_owners
+from hubq.store.pauses import read_pauses_number
 from hubq.store.places import read_pins_epoch, read_shard_owners
 from hubq.store.registry import read_specs, read_states, read_texts
 from hubq.store.spec_record import SpecRecord
@@ -49,6 +51,7 @@ class ShardArrivals:
         self, group: Group, events: EventLog, register: Register, queue: CommitQueue,
         plan_due: Bell, recorder: Recorder, pumps: Pumps, endings: Endings, trials: StartTrials, copies: Copies, pieces: Pieces,
         under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, batches: Batches, entrance: Entrance, account: Account, expiries: DueTimes,
+        pausing: Pausing,
     ) -> None:  # fmt: skip
         self._group = group
         self._events = events
@@ -68,6 +71,7 @@ class ShardArrivals:
         self._entrance = entrance
         self._account = account
         self._expiries = expiries
+        self._pausing = pausing
         self._owners: Shared[Owners] = Shared(self._read_owners)
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
         self._building = asyncio.Lock()
@@ -129,10 +133,11 @@ class ShardArrivals:
     ) -> Coming | None:  # fmt: skip
         group, shard, owner = self._group, holding.shard, holding.owner
         standing = group.standing
-        lines, wishes, specs, states, parked, watch, marks, dormant, expiry_ms = await group.redis.run_many(
+        lines, wishes, pauses, specs, states, parked, watch, marks, dormant, expiry_ms = await group.redis.run_many(
             [
                 read_shard_owners(group.keys, [shard]),
                 read_pins_epoch(group.keys),
+                read_pauses_number(group.keys),
                 read_specs(group.keys, shard),
                 read_states(group.keys, shard),
                 read_texts(group.keys.parked(shard)),
@@ -144,6 +149,7 @@ class ShardArrivals:
             retry_for=group.config.lease,
         )
         await self._wishes.refresh(wishes)
+        await self._pausing.look(pauses)
         if holding.gone:
             await self._drop(holding, copies)  # the node was evicted meanwhile
             return None

@@ -14,6 +14,7 @@ from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.parking import Parking
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.saver import Saver
 from hubq.node.children.signals import Signals
@@ -46,7 +47,7 @@ class Lives:
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, gate: Gate, register: Register,
         cursors: Cursors, queue: CommitQueue, saver: Saver, signals: Signals, endings: Endings, builder: Builder,
-        parking: Parking, pumps: Pumps, pieces: Pieces, around: Around, idleness: Idleness,
+        parking: Parking, pumps: Pumps, pieces: Pieces, around: Around, idleness: Idleness, pausing: Pausing,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -65,6 +66,7 @@ class Lives:
         self._pieces = pieces
         self._around = around
         self._idleness = idleness
+        self._pausing = pausing
         self._held_back: dict[HostedChild, None] = {}  # children whose run() waits for the gate
 
     # -- its begin -------------------------------------------------------------------------------------------------
@@ -130,6 +132,7 @@ class Lives:
             self._queue.changed()
         if hosted.kind._reads is not None and hosted.boundary is None:
             self._saver.take_first(hosted)  # before run() changes anything
+        self._pausing.heed(hosted)
         self.start_run(hosted)
         self._pumps.resume(hosted)
 

@@ -12,6 +12,7 @@ from hubq.errors import HubqError, RedisUnavailable
 from hubq.node.arrivals.batches import Batches
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.endings import Endings
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
 from hubq.node.children.saver import Saver
@@ -55,7 +56,7 @@ class Resting:
         self, group: Group, background: Background, register: Register, gate: Gate, idleness: Idleness, wishes: Wishes,
         batches: Batches, moves: Moves, departures: Departures, committer: Committer, under_token: UnderToken, forfeits: Forfeits,
         saver: Saver, endings: Endings, pumps: Pumps, reads: Reads, cursors: Cursors, strangers: Strangers, expiries: DueTimes,
-        counters: Counters, pieces: Pieces,
+        counters: Counters, pieces: Pieces, pausing: Pausing,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -78,6 +79,7 @@ class Resting:
         self._expiries = expiries
         self._counters = counters
         self._pieces = pieces
+        self._pausing = pausing
         self._most = group.config.max_active
         self._task: asyncio.Task[None] | None = None
 
@@ -169,6 +171,7 @@ class Resting:
             for hosted in marks:
                 if hosted.life is not Life.ENDED and hosted.rests:
                     hosted.stay_active()
+                    self._pausing.heed(hosted)
                     self._pumps.resume(hosted)
 
     async def _saved(self, holding: Holding, children: Sequence[HostedChild]) -> dict[HostedChild, Mark]:

@@ -1,4 +1,4 @@
-"""Why a child handles no message for now, though it runs: its first one waits for another try, or it goes to rest."""
+"""Why a child handles no message for now, though it runs: its first one waits for another try, it is paused, or it goes to rest."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ class AnotherTry(NamedTuple):
 
 
 class HeldBack(NamedTuple):
-    """Why a child is held back. It has nothing in hand, and may move. ``another_try`` None: it goes to rest."""
+    """Why a child is held back: one of the two, or both. It has nothing in hand, or will have nothing more, and may move.
 
-    another_try: AnotherTry | None
+    ``paused``: what is paused, in words.
+    """
+
+    another_try: AnotherTry | None = None
+    paused: str = ""
 
 
 #: It goes to rest, or has gone (docs/dormant.md).
-RESTS = HeldBack(None)
+RESTS = HeldBack()

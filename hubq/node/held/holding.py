@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
 from hubq.core.methods import Method
-from hubq.core.outgoing import Target
+from hubq.core.outgoing import Called, Target
 from hubq.core.phase import Phase
 from hubq.core.reminders import Reminder, Times
 from hubq.node.held.changing import first_of
@@ -46,7 +46,8 @@ class Services(Protocol):
         """``self.stop()`` of a child."""
 
     def says(
-        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
 
@@ -217,9 +218,9 @@ class HostedChild(KeptState):
         message = self.queue[place]
         self.queued_bytes -= len(message.payload)
         del self.queue[place]
-        waits = self.held_back.another_try if self.held_back is not None else None
-        if waits is not None and waits.tried.entry == message.entry:
-            self.held_back = None
+        another_try = None if self.held_back is None else self.held_back.another_try
+        if another_try is not None and another_try.tried.entry == message.entry:
+            self.waited(another_try)
 
     def drop_queue(self) -> None:
         """Drop the queued messages: they are read again, or not needed."""
@@ -242,12 +243,25 @@ class HostedChild(KeptState):
 
     def try_again(self, another_try: AnotherTry) -> None:
         """Its first message has failed, and waits for another try. The others wait behind it."""
-        self.held_back = HeldBack(another_try)
+        self.held_back = HeldBack(another_try, self.paused)
 
     def waited(self, another_try: AnotherTry) -> None:
         """The wait for this try is over. (It may have ended before: the message was withdrawn.)"""
         if self.held_back is not None and self.held_back.another_try is another_try:
-            self.held_back = None
+            self.held_back = HeldBack(None, self.paused) if self.paused else None
+
+    @property
+    def paused(self) -> str:
+        """What is paused, in words; empty: it is not."""
+        return "" if self.held_back is None else self.held_back.paused
+
+    def pause(self, what: str) -> bool:
+        """It begins no further message, since this is paused. With an empty ``what`` it may go on. False: so it was before."""
+        if what == self.paused or self.rests:  # (one that rests is shown the pauses again if it stays active)
+            return False
+        another_try = None if self.held_back is None else self.held_back.another_try
+        self.held_back = HeldBack(another_try, what) if what or another_try is not None else None
+        return True
 
     def rest(self) -> None:
         """It goes to rest: no message of it is handled. (It runs, and has nothing in hand.)"""
@@ -329,7 +343,8 @@ class HostedChild(KeptState):
             self.services.stop(self)
 
     def says(
-        self, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         if not self.holding.is_copy:  # the original has said it
             self.services.says(self, target, child_id, method, args, kwargs)
@@ -409,6 +424,8 @@ class Holding(Phased):
         self.watch = watch
         """It was taken over after a crash (``hubq.node.trials``)."""
         self.effects = Effects()
+        self.held_up = False
+        """Redis refuses its last commit, and is asked again: nothing later is committed before that."""
         self.handled = 0
         """Messages, and seconds in their handlers; counted where the load balancer asks for it."""
         self.spent = 0.0
@@ -537,7 +554,15 @@ class Holding(Phased):
     @property
     def is_due(self) -> bool:
         """Whether there is something to commit, and it may be."""
-        return not self.frozen and not self.gone and bool(self.effects or self._waiters)
+        return not self.frozen and not self.gone and not self.held_up and bool(self.effects or self._waiters)
+
+    def hold_up(self) -> None:
+        """Redis refuses its last commit."""
+        self.held_up = True
+
+    def go_on(self) -> None:
+        """Redis has taken it after all."""
+        self.held_up = False
 
     def next_commit(self) -> asyncio.Future[None]:
         """Done with the next commit; cancelled if the holding goes before."""

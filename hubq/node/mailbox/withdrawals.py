@@ -89,6 +89,8 @@ def _still_waited(hosted: HostedChild, message: Message, before: int) -> str:
         waits = held_back.another_try if held_back is not None else None
         last = f" ({waits.error})" if waits is not None else ""
         return f"it was tried {tried.times} times, undone each time{last}, and waited for another try"
+    if hosted.paused:
+        return f"it still waited: {hosted.paused}"
     if not behind:
         return "it still waited for its turn"
     return f"it still waited behind {behind} message{'' if behind == 1 else 's'}"

@@ -27,6 +27,7 @@ from hubq.core.messages import (
 from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.arrivals import Arrivals
+from hubq.node.children.pausing import Pausing
 from hubq.node.copies.protocol import Copies
 from hubq.node.departures.answers import Answers
 from hubq.node.mailbox.cancellations import Cancellations
@@ -54,6 +55,7 @@ class ControlLoop:
         self, group: Group, background: Background, plan_due: Bell, synchronization: Synchronization,
         ahead: AheadBuilt, arrivals: Arrivals, answers: Answers, copies: Copies, withdrawals: Withdrawals,
         cancellations: Cancellations, interventions: Interventions, parked: Parked, reports: MalformedReports,
+        pausing: Pausing,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -68,6 +70,7 @@ class ControlLoop:
         self._interventions = interventions
         self._parked = parked
         self._reports = reports
+        self._pausing = pausing
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -93,6 +96,8 @@ class ControlLoop:
                     self._take(message)
                 if any(self._synchronization.propagate(event.get("type", "")) for event in events):
                     self._plan_due.ring()
+                if any(event.get("type") in ("paused", "resumed") for event in events):
+                    self._background.run(self._pausing.refresh(), "reading the pauses")
                 said = ""
             except RedisRefused as error:  # it does not mend itself: say so, but once
                 if said != str(error):

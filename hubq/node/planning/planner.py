@@ -12,6 +12,7 @@ from hubq.core.rollout import Ramp, in_rollout, rolling
 from hubq.core.view import NodeView, View, settled
 from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.arrivals.wishes import Wishes
+from hubq.node.children.pausing import Pausing
 from hubq.node.copies.protocol import Copies
 from hubq.node.departures.answers import Answers
 from hubq.node.departures.moves import Moves
@@ -33,6 +34,7 @@ from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
 from hubq.store.membership import NodeInfo, read_nodes
 from hubq.store.owners import Owners, read_owners
+from hubq.store.pauses import read_pauses_number
 from hubq.store.places import read_pins_epoch
 from hubq.store.rollout import read_ramp
 from hubq.strategies.distribution import Distribution
@@ -49,6 +51,7 @@ class Planner:
         cursors: Cursors, distribution: Distribution, synchronization: Synchronization, view_hooks: ViewHooks,
         quorum: Quorums, balancer: Balancers, wishes: Wishes, copies: Copies, answers: Answers, moves: Moves,
         handovers: ShardHandovers, park: Park, guide: Guide, parked: Parked, reconciler: Reconciler, voiding: Voiding,
+        pausing: Pausing,
     ) -> None:  # fmt: skip
         self._serves_desired = False  # as of the last look
         self._group = group
@@ -72,6 +75,7 @@ class Planner:
         self._parked = parked
         self._reconciler = reconciler
         self._voiding = voiding
+        self._pausing = pausing
         self._members: set[tuple[str, int, bool]] = set()
         self._targets: dict[int, str] = {}  # of the moves that it has begun last
         self._task: asyncio.Task[None] | None = None
@@ -108,9 +112,13 @@ class Planner:
             return
         await self._quorum.look()
         known = standing.tokens()
-        nodes, owners, wishes, *published = await group.redis.run_many(
-            [read_nodes(group.keys), read_owners(group.keys), read_pins_epoch(group.keys), *self._balancer.asks()]
-        )
+        nodes, owners, wishes, pauses, *published = await group.redis.run_many(
+            [
+                read_nodes(group.keys), read_owners(group.keys), read_pins_epoch(group.keys), read_pauses_number(group.keys),
+                *self._balancer.asks(),
+            ]
+        )  # fmt: skip
+        await self._pausing.look(pauses)
         me = nodes.get(group.node_name)
         if me is None or me.incarnation != standing.incarnation:
             return  # the next renewal says "evicted"

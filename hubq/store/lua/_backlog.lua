@@ -24,7 +24,7 @@ local function backlog_less(mailbox, backlog, names, done, removed, total)
   if removed == total then
     each_part(names, 1, #names, function(...)
       for _, waiting in ipairs(redis.call('HMGET', backlog, ...)) do
-        counts[#counts + 1] = tonumber(waiting or 0) - done[#counts + 1]
+        counts[#counts + 1] = (tonumber(waiting or 0) or 0) - done[#counts + 1]
       end
     end)
   else

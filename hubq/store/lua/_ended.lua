@@ -1,12 +1,14 @@
 -- end_children(keys, k, args, i, children, msk, parked): children have ended, unless they were started anew since. -> i, k, feeds
--- Takes from keys[k] on, if there are such: pins, pins epoch, stragglers, reminders due, what, names, then the feed of each child
+-- Takes from keys[k] on, if there are such: pins, pins epoch, stragglers, pauses, reminders due, what, names, then the feed of each child
 -- Reads from args[i] on: n, then n times: child, start id ('': its spec is malformed)
 -- feeds: those of the children that have ended. They end when all that the children say is written.
 -- include: _drop_reminders
+-- include: _end_pause
+-- include: _epoch
 local function end_children(keys, k, args, i, children, msk, parked)
   local n, feeds = tonumber(args[i]), {}
   if n == 0 then return i + 1, k, feeds end
-  local pins, pins_epoch, stragglers, reminders = keys[k], keys[k + 1], keys[k + 2], {due = keys[k + 3], what = keys[k + 4], names = keys[k + 5]}
+  local pins, pins_epoch, stragglers, reminders = keys[k], keys[k + 1], keys[k + 2], {due = keys[k + 4], what = keys[k + 5], names = keys[k + 6]}
   for j = 1, n do
     local child, start_id = args[i + 2 * j - 1], args[i + 2 * j]
     local spec = redis.call('HGET', children, child)
@@ -15,11 +17,12 @@ local function end_children(keys, k, args, i, children, msk, parked)
       redis.call('HDEL', children, child)
       redis.call('HDEL', msk, child)
       redis.call('HDEL', parked, child)
-      if redis.call('HDEL', pins, child) == 1 then redis.call('INCR', pins_epoch) end
+      if redis.call('HDEL', pins, child) == 1 then next_epoch(pins_epoch) end
       redis.call('HDEL', stragglers, child)
+      end_pause(keys[k + 3], child)
       drop_reminders(reminders, child)
-      feeds[#feeds + 1] = keys[k + 5 + j]
+      feeds[#feeds + 1] = keys[k + 6 + j]
     end
   end
-  return i + 1 + 2 * n, k + 6 + n, feeds
+  return i + 1 + 2 * n, k + 7 + n, feeds
 end

@@ -1,7 +1,7 @@
 -- Moves reminders that are due into the mailbox of their shard. Asked by the shard's owner; done twice, it does nothing more.
--- KEYS: owners, reminders due, what, names, mailbox, children, backlog, dormant (only looked up)
+-- KEYS: owners, reminders due, what, names, mailbox, children, backlog, dormant (only looked up), pauses
 -- ARGV: shard, line of its owner, most reminders, max backlog, ms after which one with a full mailbox is tried again,
---       ms after which a tick is late for "skip"
+--       ms after which a tick is late for "skip", longest ms after which one of a paused child is looked at again
 -- Returns: {"fenced"} | {"ok", now ms, when the next one is due ('' = there is none), how many messages were written, then the
 --          children and names that were malformed and are deleted}
 -- include: _time
@@ -20,7 +20,20 @@ local function fire(due, every, late)
   local last = due + math.floor((now - due) / every) * every
   return late ~= 'skip' or now - last <= grace, last + every
 end
+-- A child may be paused with the hub, with its class, or alone (hubq/core/pauses.py).
+local pauses = redis.call('EXISTS', KEYS[9]) == 1 and KEYS[9]
+local function paused(child)
+  if redis.call('HEXISTS', pauses, 'hub') == 1 or redis.call('HEXISTS', pauses, 'child ' .. child) == 1 then return true end
+  local class = string.match(redis.call('HGET', KEYS[6], child) or '', '^{"name":"([^"]*)"')
+    or string.match(redis.call('HGET', KEYS[8], child) or '', '^%d+ {"name":"([^"]*)"')
+  return class ~= nil and redis.call('HEXISTS', pauses, 'class ' .. class) == 1
+end
 local function move(child, name, due, every, late, method, payload)
+  if pauses and paused(child) then -- its ticks are late when it is resumed
+    local wait = math.min(math.max(now - tonumber(due), 1000), tonumber(ARGV[7]))
+    redis.call('ZADD', r.due, integer(now + wait), child .. '\n' .. name)
+    return
+  end
   local sends, later = fire(tonumber(due), tonumber(every), late)
   if sends then
     if tonumber(redis.call('HGET', backlog, child) or 0) >= limit then

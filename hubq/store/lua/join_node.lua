@@ -6,6 +6,7 @@
 -- Returns: {"ok", incarnation, now ms, epoch there was, lease it had, when the hub's first node joined (ms; 0: unknown)} | {"name_taken", end of the lease ms, now ms} | {"mismatch", shards, wire} | {"left"}
 -- include: _time
 -- include: _owner
+-- include: _told_epoch
 redis.call('HDEL', KEYS[5], '')  -- a script that has written once may go on when the memory is full
 redis.call('HSETNX', KEYS[5], 'shards', ARGV[5])
 redis.call('HSETNX', KEYS[5], 'wire', ARGV[6])
@@ -17,7 +18,7 @@ local now = now_ms()
 local lease = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if lease and tonumber(lease) > now and not alive(KEYS[1], ARGV[1], ARGV[7]) then return {'name_taken', integer(tonumber(lease)), integer(now)} end
 -- Never an incarnation that this node has seen already, even if Redis has lost writes.
-local before = tonumber(redis.call('GET', KEYS[3]) or 0)
+local before = told_epoch(KEYS[3], KEYS[4])
 local epoch = integer(math.max(before, tonumber(ARGV[8])) + 1)
 redis.call('SET', KEYS[3], epoch)
 if before == 0 then redis.call('HSETNX', KEYS[5], 'began', integer(now)) end

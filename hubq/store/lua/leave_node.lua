@@ -3,7 +3,7 @@
 -- KEYS: nodes, leases, epoch, events, the node's control mailbox, owners, the life of this name that has left last
 -- ARGV: node, incarnation, kept events, force (1|0)
 -- Returns: "left" | "owner" | "gone"
--- include: _time
+-- include: _told_epoch
 -- include: _owner
 if not alive(KEYS[1], ARGV[1], ARGV[2]) then return 'gone' end
 redis.call('HDEL', KEYS[6], '')  -- a script that has written once may go on when the memory is full
@@ -25,6 +25,7 @@ if life then redis.call('SET', KEYS[7], life, 'PX', 60000) end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[5])
-local epoch = integer(redis.call('INCR', KEYS[3]))
+local epoch = integer(told_epoch(KEYS[3], KEYS[4]) + 1)
+redis.call('SET', KEYS[3], epoch)
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[3], '*', 'type', 'node_left', 'node', ARGV[1], 'epoch', epoch)
 return 'left'

@@ -1,12 +1,13 @@
 -- Prolongs a node's lease, and tells it what it needs to know of the others.
--- KEYS: nodes, leases, epoch
+-- KEYS: nodes, leases, epoch, events
 -- ARGV: node, incarnation, lease ms, highest epoch the node knows, end of the lease it was granted last
 -- Returns: {"ok", now ms, epoch, ms until the next lease ends, expired nodes...} | {"evicted", now ms} |
 --          {"went_back", now ms, epoch}
 -- include: _time
 -- include: _owner
+-- include: _told_epoch
 local now = now_ms()
-local epoch = tonumber(redis.call('GET', KEYS[3]) or 0)
+local epoch = told_epoch(KEYS[3], KEYS[4])
 if epoch < tonumber(ARGV[4]) then return {'went_back', integer(now), integer(epoch)} end
 if not alive(KEYS[1], ARGV[1], ARGV[2]) then return {'evicted', integer(now)} end
 local granted = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)

@@ -185,6 +185,111 @@ def test_malformed_owners_members_and_wishes_harm_nobody(make_hub: Any) -> None:
     scenario_of(make_hub, work)
 
 
+def test_numbers_that_are_none_hold_up_nobody(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        keys = hub.keys
+        await cluster.drain("a")
+        for child in CHILDREN:
+            await ledger.cast("s", child)
+        await raw(
+            hub, "HSET", keys.backlog(shard_of("plain-0", 4)), "plain-0", "soon"
+        )  # its commit, and those beside it
+        await raw(hub, "SET", keys.epoch, "soon")  # a join
+        await cluster.start("b")
+        await served(hub, ledger)
+        await raw(hub, "SET", keys.epoch, "later")  # renewals of the lease, an eviction
+        await cluster.start("c")
+        await cluster.kill("c")
+        await raw(hub, "SET", keys.epoch, "-1")
+        await raw(hub, "SET", keys.pins_epoch, "9" * 30)
+        await hub.aio.move("plain-0", "b")
+        await served(hub, ledger)
+        await cluster.settled(20)
+        await raw(hub, "SET", keys.epoch, "")
+        await hub.aio.stop_child("plain-0")  # and its wish
+        await cluster.start("d")
+        await cluster.drain("b")  # and leaves
+        for child in CHILDREN[1:]:
+            await ledger.call("s", child)
+        events = (await asyncio.to_thread(hub.inspect.events, 200, ["malformed"]))[1]
+        assert {event.fields["place"] for event in events} >= {keys.epoch, keys.pins_epoch}
+        evicted = (await asyncio.to_thread(hub.inspect.events, 200, ["node_evicted"]))[1]
+        assert [event.fields["node"] for event in evicted] == ["c"]
+
+    scenario_of(make_hub, work, lease=1.0)
+
+
+def test_a_batch_that_cannot_be_read_holds_up_no_other(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        for batch, start_id in (("spoilt", "s:1"), ("undone", "s:2")):
+            for shard in range(4):
+                await raw(hub, "HSET", hub.keys.batches(shard), start_id, batch)
+        await raw(hub, "HSET", hub.keys.batch("spoilt"), "x", "y")
+        await cluster.start("b")
+        await cluster.drain("a")  # b reads the marks
+
+        async def settled() -> bool:
+            marks = [await raw(hub, "HVALS", hub.keys.batches(shard)) for shard in range(4)]
+            return all(found == [b"spoilt"] for found in marks)
+
+        await eventually(settled, 10, "the marks of the other batch are gone")
+        await served(hub, ledger)
+        events = (await asyncio.to_thread(hub.inspect.events, 200, ["malformed"]))[1]
+        assert hub.keys.batch("spoilt") in {event.fields["place"] for event in events}
+
+    scenario_of(make_hub, work)
+
+
+def test_a_key_of_another_type_holds_up_the_commits_of_its_own_shard_only(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        shard = shard_of("plain-0", 4)
+        mine = [child for child in CHILDREN if shard_of(child, 4) == shard]
+        others = [child for child in CHILDREN if child not in mine]
+        await served(hub, ledger)
+        await raw(hub, "RENAME", hub.keys.msk(shard), "aside")
+        await raw(hub, "SET", hub.keys.msk(shard), "garbage")
+        waiting = [asyncio.create_task(ledger.call("s", child, timeout=60)) for child in mine]
+        for _ in range(5):
+            await asyncio.gather(*(ledger.call("s", child) for child in others))
+
+        async def told() -> bool:
+            return any(
+                "its commits wait" in event.fields["why"]
+                for event in (await asyncio.to_thread(hub.inspect.events, 100, ["malformed"]))[1]
+            )
+
+        await eventually(told, 10, "an event says which shard waits")
+        assert not any(call.done() for call in waiting)
+        await cluster.start("b")  # shards move, but for this one
+        await asyncio.gather(*(ledger.call("s", child) for child in others))
+        await raw(hub, "RENAME", "aside", hub.keys.msk(shard))
+        await asyncio.gather(*waiting)
+        await served(hub, ledger)
+        await cluster.drain("a")
+        await served(hub, ledger)
+
+    scenario_of(make_hub, work)
+
+
+def test_a_key_of_another_type_holds_up_the_claim_of_its_own_shard_only(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        await served(hub, ledger)
+        shard = shard_of("plain-0", 4)
+        await cluster.kill("a")
+        await raw(hub, "SET", hub.keys.tries(shard), "garbage")
+        await cluster.start("b")
+        for child in CHILDREN:
+            if shard_of(child, 4) != shard:
+                await ledger.call("s", child, timeout=20)
+        events = (await asyncio.to_thread(hub.inspect.events, 100, ["malformed"]))[1]
+        assert any("nobody can claim it" in event.fields["why"] for event in events)
+        await raw(hub, "DEL", hub.keys.tries(shard))
+        await asyncio.gather(*(ledger.call("s", child, timeout=20) for child in CHILDREN))
+        await served(hub, ledger)
+
+    scenario_of(make_hub, work, lease=1.0)
+
+
 def test_a_mailbox_that_is_no_stream_stops_its_own_shard_only(make_hub: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         if "fakeredis" in hub.server.address:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hubq.core.balance import Decision
 from hubq.core.messages import HandoverConfirmed
+from hubq.core.pauses import Pause
 from hubq.core.quorum import Roll
 from hubq.core.reminders import Timing
 from hubq.core.replication import LogPosition
@@ -54,18 +55,19 @@ from hubq.store.owners import (
     release_pin,
     renew_token,
 )
+from hubq.store.pauses import set_pause
 from hubq.store.places import pass_children, want_place
 from hubq.store.progress import note_progress
 from hubq.store.quorum import settle_quorum
 from hubq.store.reminders import Later, Reminded, fire_reminders, send_reminders
 from hubq.store.removal import delete_keys
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
-from hubq.store.results import About, keep_job, keep_result
+from hubq.store.results import About, keep_result
 from hubq.store.saying import SayingLimits
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Suspect, absolve_node, blame, end_watch, mark_tries
-from hubq.store.waiting_jobs import Enqueued
+from hubq.store.waiting_jobs import Enqueued, OutboxMessage, take_jobs
 
 JOB = Enqueued("busy0", "job-1", "", b"\x93\x80\xc2\xc2")
 KEPT = Kept(1000, 10, 60_000)
@@ -119,13 +121,14 @@ class World:
         for shard in (0, 1):
             self.start(shard, f"old{shard}", f"busy{shard}", f"idle{shard}")
             self.run(want_place(self.keys, shard, f"old{shard}", Wish("a", "moved"), 1000))
+        self.run(set_pause(self.keys, 0, Pause("child", "old0"), True, 1000))
         self.run(follow_shard(self.keys, 0, "a", self.a, 60_000))
         busy, idle = [self.send(0, "busy0") for _ in range(2)], self.send(0, "idle0")
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
             log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), *self.published(), KEPT_REPLY, *self.reminders(), JOB],
-            numbered=Numbered("a", self.a, 7),
+            numbered=Numbered("a", self.a, 7, "0"),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
@@ -207,6 +210,8 @@ def drive_check_config(world: World) -> None:
 def drive_join_node(world: World) -> None:
     world.raw("DEL", world.keys.epoch)  # as for the hub's first node
     world.join("b")
+    world.raw("SET", world.keys.epoch, "soon")
+    assert world.join("c") > 1_000_000_000_000
 
 
 @drive
@@ -351,6 +356,16 @@ def drive_want_place(world: World) -> None:
     assert world.run(want_place(world.keys, 0, "d", None, 1000)) == "ok"
 
 
+@drive
+def drive_set_pause(world: World) -> None:
+    world.start(0, "c")
+    for pause in (Pause("hub"), Pause("class", "Room"), Pause("child", "c", why="w")):
+        assert world.run(set_pause(world.keys, 0, pause, True, 1000)).word == "ok"
+    for pause in (Pause("child", "c"), Pause("hub"), Pause("class", "Room")):
+        assert world.run(set_pause(world.keys, 0, pause, False, 1000)).word == "ok"
+    assert world.raw("PTTL", world.keys.pauses) > 0
+
+
 # -- messages -------------------------------------------------------------------------------------------------------
 
 
@@ -387,6 +402,11 @@ def asleep(world: World, *children: str, expires: int = 0) -> None:
 def drive_rest_children(world: World) -> None:
     asleep(world, "c", "d", expires=17)
     assert world.raw("ZSCORE", world.keys.expiring(0), "c") == b"17"
+    world.start(0, "moved")
+    world.raw("DEL", world.keys.backlog(0))
+    assert world.run(want_place(world.keys, 0, "moved", Wish("a", "moved"), 1000)) == "ok"
+    rests = [Resting("moved", "s:1"), Resting("c", "s:1"), Resting("nobody", "s:1")]
+    assert world.run(rest_children(world.keys, 0, world.owner, rests)) == [False, True, False]
 
 
 @drive
@@ -400,6 +420,7 @@ def drive_wake_children(world: World) -> None:
 @drive
 def drive_expire_children(world: World) -> None:
     asleep(world, "c", "d", expires=17)
+    assert world.run(set_pause(world.keys, 0, Pause("child", "c"), True, 1000)).word == "ok"
     world.raw("HSET", world.keys.backlog(0), "d", 1)
     assert world.remind(0, "c", "x", 500) == "ok"
     world.raw("XADD", world.keys.feed(0, "c"), "1-1", "topic", "t", "data", "d")
@@ -431,8 +452,9 @@ def drive_send_reminders(world: World) -> None:
 
 @drive
 def drive_fire_reminders(world: World) -> None:
-    world.start(0, "c", "full", "gone")
-    for child in ("c", "full", "gone"):
+    world.start(0, "c", "full", "gone", "paused")
+    world.run(set_pause(world.keys, 0, Pause("child", "paused"), True, 1000))
+    for child in ("c", "full", "gone", "paused"):
         assert world.remind(0, child, "x", 0) == "ok"
     said = [Reminded("c", "every", Timing(1, 60_000), "once", "post", b"p")]
     (command,) = commit_shards(world.keys, [(0, None, world.owner, Effects(said=list(said)))])
@@ -483,10 +505,20 @@ def drive_forget_mark(world: World) -> None:
 
 
 @drive
+def drive_take_jobs(world: World) -> None:
+    message = OutboxMessage(0, "x", "job:k", "run_job", b"p", b"{}\n")
+    for entry in ("1-0", "2-0"):
+        world.raw("XADD", world.keys.jobs(0), entry, "sender", "x", "id", "j", "key", "k", "record", b"")
+    assert world.run(take_jobs(world.keys, 0, {"1-0": message, "7-0": message})) == 1
+    assert world.run(take_jobs(world.keys, 0, {"1-0": message, "2-0": None})) == 0
+    assert world.raw("XLEN", world.keys.outbox(0)) == 1 and world.raw("EXISTS", world.keys.jobs(0)) == 0
+
+
+@drive
 def drive_keep_job(world: World) -> None:
     key = world.keys.result("rq")
     world.raw("HSET", key, "status", "queued", "ttl", "60")
-    assert world.run(keep_job(key)) == "kept"
+    assert world.run(run_script("keep_job", [key], [], text)) == "kept"
 
 
 @drive

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 import pytest
 
 from hubq.errors import RedisUnavailable
@@ -86,11 +87,24 @@ class Recorder:
     def touches(self, script: Script) -> list[Touch]:
         """All that the script does while it is driven."""
         self._patch.setitem(SCRIPTS, script.name, recorded(script, self._log))
+        if "mended(" in script.text and script.name != "join_node":
+            self._patch.setattr(self._world, "run", self._with_numbers_that_are_none(script.name))
         DRIVES[script.name](self._world)
         return [
             Touch(found["place"], found["command"], list(found["touched"]), list(found["declared"]))
             for found in map(json.loads, self._world.raw("LRANGE", self._log, 0, -1))
         ]
+
+    def _with_numbers_that_are_none(self, name: str) -> Callable[[Command[Any]], Any]:
+        world, run = self._world, self._world.run
+
+        def spoilt(command: Command[Any]) -> Any:
+            if command.script is not None and command.script.name == name:
+                for key in (world.keys.epoch, world.keys.pins_epoch):
+                    world.raw("SET", key, "soon")
+            return run(command)
+
+        return spoilt
 
 
 @pytest.fixture
@@ -186,7 +200,7 @@ def test_an_owner_that_changes_meanwhile_is_asked_for_once_more(world: World) ->
 def never_enough(world: World) -> Command[str]:
     """A script that is called without the key that it asks for."""
     command = withdraw_call(world.keys, 0, "c", "s", "1")
-    return replace(command, again=lambda nodes: never_enough(world))
+    return msgspec.structs.replace(command, again=lambda nodes: never_enough(world))
 
 
 def test_a_script_is_not_asked_again_for_ever(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hubq.core.send_window import WINDOW, SendWindow
 from hubq.core.wish import Wish
-from hubq.store.command import plain
+from hubq.store.command import plain, run_script, text
 from hubq.store.connection import SyncRedis
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
@@ -30,7 +30,7 @@ from hubq.store.owners import (
 )
 from hubq.store.places import pass_children, read_pins_epoch, read_wishes, want_place
 from hubq.store.registry import read_states, read_texts
-from hubq.store.results import About, forget_result, keep_job, keep_result, read_result
+from hubq.store.results import About, forget_result, keep_result, read_result
 from hubq.store.scripts import SCRIPTS
 
 KEPT = 1000
@@ -351,7 +351,7 @@ def test_a_keyed_job_is_kept_once_its_message_is_sent_unless_it_has_begun(server
         if status is not None:
             redis.run(plain("HSET", key, "status", status, "ttl", "60", read=int))
             redis.run(plain("EXPIRE", key, 60, read=int))
-        assert redis.run(keep_job(key)) == word
+        assert redis.run(run_script("keep_job", [key], [], text)) == word
         assert redis.run(plain("TTL", key, read=int)) == life
         assert redis.run(plain("HEXISTS", key, "ttl", read=int)) == (status == "started")
 

@@ -68,6 +68,7 @@ def test_a_hub_that_is_well_has_no_findings() -> None:
         ({"nodes": node(jobs_waiting=2, jobs_refused="NOPERM")}, "jobs wait"),
         ({"owners": {0: "a", 1: None}}, "shards without an owner"),
         ({"waited": {1: 31.0}}, "messages wait long"),
+        ({"pauses": [("class Room is paused (a deploy)", 7200.0)]}, "paused for long"),
         ({"backlog": {"room-1": 5000}}, "mailbox filling"),
         ({"parked": {"room-1": "no module"}}, "parked child"),
         ({"stragglers": {"room-1": "still busy"}}, "straggler"),

@@ -173,6 +173,23 @@ class FakeReports:
         self.told.append(malformed)
 
 
+class FakePauses:
+    """Nothing is paused. Remembers which numbers it was shown, and how often it was to read."""
+
+    def __init__(self) -> None:
+        self.shown: list[object] = []
+        self.reads = 0
+
+    def heed(self, hosted: object) -> None:
+        """A child begins."""
+
+    async def look(self, number: int) -> None:
+        self.shown.append(number)
+
+    async def refresh(self) -> None:
+        self.reads += 1
+
+
 def a_standing(clock: Clock, node: str = "a") -> Standing:
     """A member under a fresh lease: incarnation 7."""
     standing = Standing(node, Lease(seconds=5.0, margin=1.0), RedisClock(), clock)

@@ -25,6 +25,7 @@ from hubq.node.children.mending import Mending
 from hubq.node.children.methods import Methods
 from hubq.node.children.outcomes import Outcomes
 from hubq.node.children.parking import Parking
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.progress import Progresses
 from hubq.node.children.pumps import Pumps
 from hubq.node.children.reads import Reads
@@ -144,10 +145,11 @@ class Household:
             self.copy_states, self.idleness, self.quiet, self.ending, broken,
         )  # fmt: skip
         self.pumps = self.pumps_with(self.handler.handle)
+        self.pausing = Pausing(self.group, self.register, self.pumps)
         self.lives = Lives(
             self.group, self.background, events, self.hooks, self.gate, self.register, self.cursors, self.queue,
             self.saver, self.signals, self.endings, self.builder, self.parking, self.pumps, self.pieces,
-            Around("t", "a", Layers()), self.idleness,
+            Around("t", "a", Layers()), self.idleness, self.pausing,
         )  # fmt: skip
         self.mending = Mending(self.background, self.lives, broken)
         self.retrying = Retrying(self.pumps, waiting)

@@ -21,6 +21,7 @@ from hubq.client.discovery import HubInfo
 from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
+from hubq.core.pauses import Pause
 from hubq.core.progress import Progress
 from hubq.core.reminders import Reminder
 from hubq.jobs.overview import JobLine, JobsOverview
@@ -33,6 +34,7 @@ PRINTED: dict[str, list[type]] = {
     "hubs": [HubInfo],
     "nodes": [NodeStatus],
     "where": [Place],
+    "pauses": [Pause],
     "mailbox show": [Mailbox, Waiting],
     "events": [Event],
     "doctor": [Finding],

@@ -36,7 +36,7 @@ from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
 from hubq.strategies.migration import HotSwap, MigrationTraits
-from tests.unit.node.fakes import a_child, a_holding
+from tests.unit.node.fakes import FakePauses, FakeReports, a_child, a_holding
 from tests.unit.node.movers import Stage, a_record, nodes, until
 
 STATE = Envelope("attributes", "5-0", b"state")
@@ -102,8 +102,10 @@ class Arriving(Stage):
     def __init__(self) -> None:
         super().__init__()
         self.trials, self.copies, self.straggling = Trials(), SomeCopies(), Straggling()
-        self.under_way = UnderWay()
-        self.batches = Batches(self.group, self.background, self.register, cast(Any, self.endings))
+        self.under_way, self.pausing = UnderWay(), FakePauses()
+        self.batches = Batches(
+            self.group, self.background, self.register, cast(Any, self.endings), cast(Any, FakeReports())
+        )
         gathered, builder = GatheredLog(), cast(Any, self.builder)
         self.ahead = AheadBuilt(self.group, cast(Any, self.events), gathered, builder, HotSwap(), self.pieces)
         account = Account(self.standing, cast(Any, self.events), gathered, self.hooks, self.counters)
@@ -117,15 +119,17 @@ class Arriving(Stage):
                 self.group, cast(Any, self.events), self.register, self.queue, self.plan_due, NoRecorder(),
                 cast(Any, self.pumps), cast(Any, self.endings), cast(Any, self.trials), self.copies, self.pieces,
                 self.under_way, self.ahead, self.wishes, self.batches, entrance, account, self.expiries,
+                cast(Any, self.pausing),
             ),
             PinArrivals(
                 self.group, self.register, self.cursors, self.queue, self.plan_due, NoRecorder(), cast(Any, self.pumps),
                 MigrationTraits(), self.under_way, self.ahead, self.wishes, entrance, account, self.straggling,
-                self.pieces,
+                self.pieces, cast(Any, self.pausing),
             ),
             Returns(
                 self.group, self.register, self.cursors, self.queue, Outboxes(), self.plan_due,
                 cast(Any, self.trials), self.under_way, self.ahead, self.wishes, entrance, account, self.pieces,
+                cast(Any, self.pausing),
             ),
         )  # fmt: skip
         self.owner = Owner("a", 7, 5)

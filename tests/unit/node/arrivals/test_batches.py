@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import pytest
 
+from hubq.errors import RedisRefused
 from hubq.node.arrivals import batches
 from hubq.node.arrivals.batches import Batches
 from hubq.node.held.holding import HostedChild
+from tests.unit.node.fakes import FakeReports
 from tests.unit.node.movers import Stage, a_record, until
 
 
@@ -32,8 +34,10 @@ class Undecided(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ends = Ends()
-        self.batches = Batches(self.group, self.background, self.register, cast(Any, self.ends))
+        self.ends, self.reports = Ends(), FakeReports()
+        self.batches = Batches(
+            self.group, self.background, self.register, cast(Any, self.ends), cast(Any, self.reports)
+        )
         self.state = "open"
         self.specs = {"here": a_record(), "never-begun": a_record(), "other": a_record("s:2")}
         self.replies["GET"] = lambda _: self.state
@@ -47,6 +51,25 @@ class Undecided(Stage):
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "LOOK", 0.0)
+
+
+def test_a_batch_that_cannot_be_read_is_told_and_holds_up_no_other() -> None:
+    async def scenario() -> None:
+        stage = Undecided()
+        stage.child("here")
+        stage.replies["GET"] = lambda command: (
+            RedisRefused("WRONGTYPE") if command.args[1] == stage.keys.batch("b0") else "sealed 1"
+        )
+        stage.batches.seen(0, {"s:0": "b0", "s:1": "b1"})
+        await until(lambda: bool(stage.replies.of("forget_mark")))
+        await until(lambda: bool(stage.reports.told))
+        assert stage.reports.told[0].place == stage.keys.batch("b0")
+        assert stage.batches.undecided(0) and not stage.ends.stopped
+        stage.replies["GET"] = lambda _: ""  # somebody has deleted it
+        await until(lambda: bool(stage.ends.forgotten) or not stage.batches.undecided(0) or bool(stage.ends.stopped))
+        await stage.end()
+
+    asyncio.run(scenario())
 
 
 def test_a_sealed_batch_is_forgotten() -> None:

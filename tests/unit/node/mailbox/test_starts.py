@@ -74,7 +74,7 @@ class Starting(Household):
         self.starts = Starts(
             self.group, self.background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.builder,
             self.burials, self.endings, self.lives,
-            Batches(self.group, self.background, self.register, events), self.wishes, self.elsewhere,
+            Batches(self.group, self.background, self.register, events, cast(Any, FakeReports())), self.wishes, self.elsewhere,
             self.pieces, self.failed_starts, self.outcomes, self.quiet,
         )  # fmt: skip
 

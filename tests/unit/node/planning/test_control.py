@@ -28,7 +28,7 @@ from hubq.errors import RedisUnavailable
 from hubq.node.planning.control import ControlLoop
 from hubq.store.command import Command
 from hubq.strategies.synchronization import PubSub
-from tests.unit.node.fakes import FakeRedis, FakeReports, Seen, a_group
+from tests.unit.node.fakes import FakePauses, FakeRedis, FakeReports, Seen, a_group
 from tests.unit.node.movers import Stage
 
 CASES: list[tuple[ControlMessage, tuple[str, object]]] = [
@@ -103,11 +103,11 @@ class Listening(Stage):
         self.reads: list[tuple[Any, ...]] = []
         self._answers = list(answers)
         self.told = FakeRedis(self._next)
-        self.parts, self.reports = Parts(), FakeReports()
+        self.parts, self.reports, self.pausing = Parts(), FakeReports(), FakePauses()
         part = cast(Any, self.parts)
         self.loop = ControlLoop(
             a_group(self.told, self.clock), self.background, self.plan_due, PubSub(), part, part, part, part, part, part, part,
-            part, cast(Any, self.reports),
+            part, cast(Any, self.reports), cast(Any, self.pausing),
         )  # fmt: skip
 
     def _next(self, command: Command[Any]) -> Any:
@@ -130,6 +130,16 @@ def test_each_message_goes_to_its_part_and_to_no_other(message: ControlMessage, 
         stage = Listening("5-0", ("1-0", [message], "5-0", []))
         await stage.heard(lambda: stage.parts.news.until(1))
         assert stage.parts.told == [told]
+
+    asyncio.run(scenario())
+
+
+def test_the_event_of_a_pause_has_the_pauses_read() -> None:
+    async def scenario() -> None:
+        events = [{"type": "paused", "what": "hub"}, {"type": "node_joined"}]
+        stage = Listening("5-0", ("1-0", [], "6-0", events), ("1-0", [], "7-0", [{"type": "child_wanted"}]))
+        await stage.heard(lambda: stage.told.until_asked(4))
+        assert stage.pausing.reads == 1
 
     asyncio.run(scenario())
 

@@ -17,7 +17,7 @@ from hubq.node.planning.planner import Planner
 from hubq.store.command import Command
 from hubq.store.membership import NodeInfo
 from hubq.store.owners import Owner, Owners
-from tests.unit.node.fakes import FakeRedis, Seen, a_group, a_holding
+from tests.unit.node.fakes import FakePauses, FakeRedis, Seen, a_group, a_holding
 from tests.unit.node.movers import Stage
 
 A, B = Owner("a", 7, 3), Owner("b", 9, 3)
@@ -105,11 +105,12 @@ class Planning(Stage):
         self.standing.learn(1, 3)
         self.other, self.around, self.emptied = other, Around(), asyncio.Event()
         self.moves = Moves(self.background, self.plan_due)
-        around = cast(Any, self.around)
+        around, self.pausing = cast(Any, self.around), FakePauses()
         self.planner = Planner(
             self.group, cast(Any, self.events), self.plan_due, self.emptied, self.register, self.cursors,
             ByTable(desired or {0: "a", 1: "a", 2: "b"}), cast(Any, Never()), around, cast(Any, Quorum(self.around)),
             around, self.wishes, NoCopies(), self.answers, self.moves, around, around, around, around, around, around,
+            cast(Any, self.pausing),
         )  # fmt: skip
 
     def _answer(self, command: Command[Any]) -> Any:
