@@ -50,6 +50,8 @@ class NodeFacts:
     failing: float = 0.0
     jobs_waiting: int = 0
     jobs_refused: str = ""
+    trust: str | None = None
+    """Its codec and seal, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +342,11 @@ def _alike(facts: Facts) -> Iterable[Finding]:
         "Python versions",
         lambda node: node.python,
         "states are pickled and move between them: use one version everywhere",
+    )
+    yield from differing(
+        "codecs or seals",
+        lambda node: node.trust,
+        "finish the deploy that changes them; each worker needs the same settings and keys (docs/trust.md)",
     )
     known = sorted({name for node in facts.nodes.values() for name in node.settings})
     for name in known:
