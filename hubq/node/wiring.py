@@ -50,6 +50,7 @@ from hubq.node.children.timing import timed
 from hubq.node.commits.committer import Committer
 from hubq.node.commits.confirmation import Confirmation, NoConfirmation, ReplicaConfirmation
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.commits.held_up import HeldUp
 from hubq.node.commits.under_token import UnderToken
 from hubq.node.copies.followed import Followed
 from hubq.node.copies.laying import CopyStates
@@ -277,8 +278,9 @@ class Wiring:
         waits = bool(self.group.config.wait_replicas)
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
         self.committer = Committer(
-            self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes
-        )
+            self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes,
+            HeldUp(self.reports), self.background,
+        )  # fmt: skip
         self.under_token = UnderToken(self.group, self.committer)
 
     def _copies(self, hub: Hub) -> None:
@@ -399,7 +401,14 @@ class Wiring:
         if self.balancing is not None:
             self.balancer = Balancer(group, self.register, self.plan_due, self.balancing)
         reconciler = Reconciler(
-            group, background, self.register, hub.synchronization, self.arrivals, self.forfeits, self.moves
+            group,
+            background,
+            self.register,
+            hub.synchronization,
+            self.arrivals,
+            self.forfeits,
+            self.moves,
+            self.reports,
         )
         self.planner = Planner(
             group, self.events, self.plan_due, self.emptied, self.register, self.cursors, hub.distribution,

@@ -422,6 +422,8 @@ class Holding(Phased):
         self.watch = watch
         """It was taken over after a crash (``hubq.node.trials``)."""
         self.effects = Effects()
+        self.held_up = False
+        """Redis refuses its last commit, and is asked again: nothing later is committed before that."""
         self.handled = 0
         """Messages, and seconds in their handlers; counted where the load balancer asks for it."""
         self.spent = 0.0
@@ -550,7 +552,15 @@ class Holding(Phased):
     @property
     def is_due(self) -> bool:
         """Whether there is something to commit, and it may be."""
-        return not self.frozen and not self.gone and bool(self.effects or self._waiters)
+        return not self.frozen and not self.gone and not self.held_up and bool(self.effects or self._waiters)
+
+    def hold_up(self) -> None:
+        """Redis refuses its last commit."""
+        self.held_up = True
+
+    def go_on(self) -> None:
+        """Redis has taken it after all."""
+        self.held_up = False
 
     def next_commit(self) -> asyncio.Future[None]:
         """Done with the next commit; cancelled if the holding goes before."""

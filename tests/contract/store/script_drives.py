@@ -128,7 +128,7 @@ class World:
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
             log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), *self.published(), KEPT_REPLY, *self.reminders(), JOB],
-            numbered=Numbered("a", self.a, 7),
+            numbered=Numbered("a", self.a, 7, "0"),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
