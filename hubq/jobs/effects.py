@@ -1,7 +1,7 @@
 """Jobs that children enqueue as an effect of a message: made ready for the commit, and put into RQ after it (docs/effects.md).
 
-Taking a job out of the stream of its shard and enqueuing it is one transaction of Redis. So it happens once, whoever does it, and
-however often it is tried.
+A job is put into RQ in one transaction with a mark that says how far the stream of its shard has been put there. So it happens once,
+whoever does it, and however often it is tried; also if RQ has a Redis of its own (``jobs_redis``). Then its entry is deleted.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rq import Queue
 from rq.job import Job, JobStatus
 
 from hubq.client import operations
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.faces.jobs import Prepared, Put
 from hubq.core.hashing import shard_of
 from hubq.core.malformed import reason
@@ -26,10 +27,10 @@ from hubq.jobs import resumable
 from hubq.jobs.checks import checked_function, checked_key, checked_options, own_options, translated
 from hubq.jobs.keyed import CONTRADICT, HubqKeyedJobs
 from hubq.jobs.keyed_work import KeyedQueue
-from hubq.jobs.names import PREFIX, RUN_JOB
+from hubq.jobs.names import PREFIX, RUN_JOB, put_mark
 from hubq.jobs.serializer import checked_registered
 from hubq.store.connection import OVERTAKEN
-from hubq.store.waiting_jobs import JobRecord, WaitingJob, read_waiting
+from hubq.store.waiting_jobs import JobRecord, OutboxMessage, WaitingJob, read_jobs, read_waiting, take_jobs
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -38,8 +39,6 @@ log = logging.getLogger("hubq.jobs")
 
 #: Most jobs that one transaction enqueues: a few milliseconds of Redis's time.
 AT_ONCE = 50
-#: The mark of the last job that was put into RQ is kept so long, ms. (Whoever has read it before begins anew when it goes.)
-MARK_KEPT = 3_600_000
 #: Options that an effect cannot have, and why.
 NOT_HERE = {
     "pipeline": "the job leaves with the commit",
@@ -54,9 +53,10 @@ class Transaction(Protocol):
 
     def exists(self, *names: str) -> object: ...
 
-    def xadd(self, name: str, fields: dict[str, str | int | bytes]) -> object: ...
+    def llen(self, name: str) -> object: ...
 
-    def hincrby(self, name: str, field: str, amount: int) -> object: ...
+    @property
+    def explicit_transaction(self) -> bool: ...
 
 
 # -- in the handler ----------------------------------------------------------------------------------------------------
@@ -121,98 +121,134 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
 
     Raises :class:`~hubq.errors.RedisUnavailable`, :class:`~hubq.errors.RedisRefused`: try again later.
     """
-    stream, mark = hub.keys.jobs(shard), hub.keys.jobs_put(shard)
-    malformed: list[tuple[str, str]] = []
-    has_keyed = False
-    with translated(hub.server), transaction(queue) as pipe:
-        # Whoever takes jobs sets the mark. So if another one does meanwhile, nothing of this transaction happens.
+    part = _Part(hub, queue, keyed, shard)
+    mark = put_mark(hub.hub_id, shard)
+    with translated(hub.jobs_server), _transaction(queue) as pipe:
+        # Whoever puts jobs sets the mark. So if another one does meanwhile, nothing of this transaction happens.
         pipe.watch(mark)
-        entries: Sequence[Any] = pipe.xrange(stream, count=AT_ONCE)
-        if not entries:
-            tidy(hub, queue, shard)
-            return Put([], False, False)
-        pipe.llen(
-            queue.key
-        )  # refused if it is no list: within a transaction Redis would do all but that, and the job be lost
-        taken: list[bytes] = []
+        last = _place(pipe.get(mark) or b"0-0")
+        entries = hub.driver.drive(_next(hub, shard))
         for entry, fields in entries:
+            if not part.enqueue(pipe, entry, fields, known=_place(entry.encode()) <= last, start_clock=start_clock):
+                break
+        if part.last:
+            if not pipe.explicit_transaction:
+                pipe.multi()
+            pipe.set(mark, part.last)
             try:
-                waiting = read_waiting([part for pair in fields.items() for part in pair])
-                job = restored(queue, waiting)
-            except Exception as error:
-                malformed.append((f"entry {entry.decode()} of {stream}", reason(error)))
-                taken.append(entry)
-                continue
+                pipe.execute()
+            except OVERTAKEN:
+                return Put([], False, True)
+    if part.taken and not hub.driver.drive(delete_put(hub, shard, part.taken)):
+        _forget(hub, queue, mark, list(part.taken)[-1])
+    return Put(part.malformed, part.has_keyed, bool(entries))
+
+
+class _Part:
+    """Jobs that one transaction puts into RQ."""
+
+    def __init__(self, hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int) -> None:
+        self.taken: dict[str, OutboxMessage | None] = {}
+        self.malformed: list[tuple[str, str]] = []
+        self.has_keyed = False
+        self.last = ""
+        """The last one that is put by this transaction; empty: there is none."""
+        self._hub = hub
+        self._queue = queue
+        self._keyed = keyed
+        self._place = hub.keys.jobs(shard)
+
+    def enqueue(
+        self, pipe: Transaction, entry: str, fields: Sequence[bytes], *, known: bool, start_clock: Callable[[], None]
+    ) -> bool:
+        """Take one more. ``known``: it is in RQ already, and only has to be deleted. False: this transaction takes no more."""
+        try:
+            waiting = read_waiting(fields)
+            job = _restored(self._queue, waiting)
+        except Exception as error:
+            self.malformed.append((f"entry {entry} of {self._place}", reason(error)))
+            self.taken[entry] = None
+            return True
+        looks_up = bool(job._dependency_ids) or waiting.record.unique
+        if not known:
+            if looks_up and pipe.explicit_transaction:
+                return False  # it comes first in the next transaction: nothing can be looked up within one
             if needs_clock(waiting.record.fields):
                 start_clock()
-            looks_up = bool(job._dependency_ids) or waiting.record.unique
-            if looks_up and pipe.explicit_transaction:
-                break  # it comes first in the next transaction: nothing can be looked up within one
-            if waiting.record.unique and _known(pipe, job):
+            if not self.last:
+                pipe.llen(
+                    self._queue.key
+                )  # refused if it is no list: a transaction would do all but that, and the job be lost
+            if waiting.record.unique and _exists(pipe, job):
                 log.info("job %s of child %s exists already: it is not enqueued", job.id, waiting.sender)
-            elif waiting.key:
-                keyed.enqueue_job(job, pipeline=pipe)
-                send_on(hub, pipe, shard, waiting)
-                has_keyed = True
+                self.taken[entry], self.last = None, entry
+                return False
+            if waiting.key:
+                self._keyed.enqueue_job(job, pipeline=cast(Any, pipe))
             else:
-                queue.enqueue_job(job, pipeline=pipe, at_front=waiting.record.at_front)
-            taken.append(entry)
-            if looks_up:
-                break
-        if not pipe.explicit_transaction:
+                self._queue.enqueue_job(job, pipeline=cast(Any, pipe), at_front=waiting.record.at_front)
+            self.last = entry
+        self.taken[entry] = _message(self._hub, waiting) if waiting.key else None
+        self.has_keyed |= bool(waiting.key)
+        return known or not looks_up
+
+
+def _next(hub: Hub, shard: int) -> Operation[list[tuple[str, Sequence[bytes]]]]:
+    (entries,) = yield Fetch([read_jobs(hub.keys, shard, AT_ONCE)])
+    found: list[tuple[str, Sequence[bytes]]] = entries
+    return found
+
+
+def delete_put(hub: Hub, shard: int, taken: Mapping[str, OutboxMessage | None]) -> Operation[int]:
+    """Delete the entries of jobs that are in RQ by now. How many are left in the stream."""
+    (left,) = yield Fetch([take_jobs(hub.keys, shard, taken)])
+    return int(left)
+
+
+def _forget(hub: Hub, queue: Queue, mark: str, last: str) -> None:
+    """All jobs up to the mark are deleted: nobody needs it any more, unless another one has set it meanwhile."""
+    with translated(hub.jobs_server), _transaction(queue) as pipe, contextlib.suppress(OVERTAKEN):
+        pipe.watch(mark)
+        if _place(pipe.get(mark) or b"0-0") <= _place(last.encode()):
             pipe.multi()
-        pipe.xdel(stream, *taken)
-        pipe.set(mark, taken[-1], px=MARK_KEPT)
-        with contextlib.suppress(OVERTAKEN):
-            pipe.execute()
-    return Put(malformed, has_keyed, True)
-
-
-def tidy(hub: Hub, queue: Queue, shard: int) -> None:
-    """Delete the stream of a shard if nothing is in it. (Redis keeps empty streams.)"""
-    stream = hub.keys.jobs(shard)
-    with translated(hub.server), transaction(queue) as pipe, contextlib.suppress(OVERTAKEN):
-        pipe.watch(stream)
-        if not pipe.xlen(stream):
-            pipe.multi()
-            pipe.delete(stream)
+            pipe.delete(mark)
             pipe.execute()
 
 
-def transaction(queue: Queue) -> Any:
-    """A transaction of redis-py in RQ's Redis."""
+def _place(entry: bytes) -> tuple[int, int]:
+    ms, _, number = entry.partition(b"-")
+    return int(ms), int(number or 0)
+
+
+def _transaction(queue: Queue) -> Any:
     return queue.connection.pipeline()
 
 
-def restored(queue: Queue, waiting: WaitingJob) -> Job:
-    """RQ's job. Raises whatever RQ raises for one that it has not written."""
-    job = Job(id=waiting.job_id, connection=queue.connection, serializer=queue.serializer)
+def _restored(queue: Queue, waiting: WaitingJob) -> Job:
+    job = queue.job_class(id=waiting.job_id, connection=queue.connection, serializer=queue.serializer)
     job.restore({name.encode(): value for name, value in waiting.record.fields.items()})
     if job.has_rate_limit:
         raise ValueError("it has a rate limit")
     return job
 
 
-def _known(pipe: Transaction, job: Job) -> bool:
+def _exists(pipe: Transaction, job: Job) -> bool:
     pipe.watch(job.key)
     return bool(pipe.exists(job.key))
 
 
-def send_on(hub: Hub, pipe: Transaction, shard: int, waiting: WaitingJob) -> None:
+def _message(hub: Hub, waiting: WaitingJob) -> OutboxMessage:
     """The message to the child of the key goes into the outbox of this shard, as that of any child does."""
     child, values = PREFIX + waiting.key, hub.driver.context.values
     record = operations.record_of(ChildSpec(child, HubqKeyedJobs, metadata={"key": waiting.key}), values)
-    outbox, held = hub.keys.outbox_keys(shard)
-    message: dict[str, str | int | bytes] = {
-        "shard": shard_of(child, hub.config.shards),
-        "sender": waiting.sender,
-        "child": child,
-        "method": RUN_JOB,
-        "payload": values.encode_arguments((waiting.job_id,), {}, f"job {waiting.job_id}"),
-        "spec": record.started_by(f"{waiting.job_id}#0:1").written(),
-    }
-    pipe.xadd(outbox, message)
-    pipe.hincrby(held, child, 1)
+    return OutboxMessage(
+        shard_of(child, hub.config.shards),
+        waiting.sender,
+        child,
+        RUN_JOB,
+        values.encode_arguments((waiting.job_id,), {}, f"job {waiting.job_id}"),
+        record.started_by(f"{waiting.job_id}#0:1").written(),
+    )
 
 
 def needs_clock(fields: dict[str, bytes]) -> bool:

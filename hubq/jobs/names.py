@@ -21,6 +21,15 @@ def queue_name(hub_id: str) -> str:
     return f"hubq-{hub_id}"
 
 
+def put_mark(hub_id: str, shard: int) -> str:
+    """The key, beside RQ's own, that has the entry of the last job of a shard that was put into RQ and is perhaps not deleted yet.
+
+    >>> put_mark("chat", 3)
+    'rq:hubq:chat:3:put'
+    """
+    return f"rq:hubq:{hub_id}:{shard}:put"
+
+
 def clock_queue_name(hub_id: str) -> str:
     """The RQ queue of jobs that the clock itself runs.
 

@@ -20,7 +20,6 @@ from hubq.jobs import effects, resumable
 from hubq.jobs.checks import checked_function, checked_key, checked_options, checked_time, own_options, translated
 from hubq.jobs.clock import start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
-from hubq.jobs.effects_apart import put_apart
 from hubq.jobs.keyed import enqueue_keyed
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
@@ -42,7 +41,6 @@ class JobsOfHub:
         self.crons: list[CronEntry] = []
         self._clock_started = False
         self._known: tuple[int, Queue, KeyedQueue] | None = None
-        self._apart: tuple[int, Queue] | None = None
         self.renew_locks()
         renewed_after_fork(self)
 
@@ -72,11 +70,9 @@ class JobsOfHub:
         with self._lock:
             if self._known is not None and self._known[0] == os.getpid():
                 self._known[1].connection.close()
-            if self._apart is not None and self._apart[0] == os.getpid():
-                self._apart[1].connection.close()
-            self._known = self._apart = None
+            self._known = None
 
-    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | ResumableJob:
+    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> QueuedJob | ResumableJob:
         """See :meth:`hubq.Hub.enqueue`."""
         kwargs = _with_own_options(function, kwargs)
         if hasattr(function, "hubq_child_class"):
@@ -88,10 +84,10 @@ class JobsOfHub:
             if _needs_clock(kwargs):
                 self.start_clock()
             if key is not None:
-                return enqueue_keyed(self._hub, self._queues()[2], key, function, args, kwargs)
-            return self.rq_queue.enqueue(function, *args, **kwargs)
+                return _as_made(enqueue_keyed(self._hub, self._queues()[2], key, function, args, kwargs))
+            return _as_made(self.rq_queue.enqueue(function, *args, **kwargs))
 
-    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
+    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> QueuedJob:
         """See :meth:`hubq.Hub.enqueue_at`."""
         checked_time(when)
         if "key" in kwargs or hasattr(function, "hubq_child_class"):
@@ -106,15 +102,14 @@ class JobsOfHub:
         checked_options(kwargs)
         self.start_clock()
         with translated(self._hub.jobs_server):
-            job: Job = self.rq_queue.enqueue_at(when, function, *args, **kwargs)
-            return job
+            return _as_made(self.rq_queue.enqueue_at(when, function, *args, **kwargs))
 
     def start_child_at(self, when: datetime, spec: ChildSpec) -> Job:
         """See :meth:`hubq.Hub.start_child_at`."""
         record = operations.record_of(spec, self._hub.driver.context.values)
         return self._clock_job(when, start_from_record, spec.child_id, record.written())
 
-    def _clock_job(self, when: datetime, function: Any, *args: Any) -> Job:
+    def _clock_job(self, when: datetime, function: Any, *args: Any) -> QueuedJob:
         checked_time(when)
         self.start_clock()
         with translated(self._hub.jobs_server):
@@ -122,9 +117,9 @@ class JobsOfHub:
                 clock_queue_name(self._hub.hub_id),
                 connection=self.rq_queue.connection,
                 serializer=serializer_of(self._hub),
+                job_class=QueuedJob,
             )
-            job: Job = queue.enqueue_at(when, function, args=args, kwargs={})
-            return job
+            return _as_made(queue.enqueue_at(when, function, args=args, kwargs={}))
 
     def cron(
         self,
@@ -174,18 +169,10 @@ class JobsOfHub:
     def put(self, shard: int) -> Put:
         """Put the next jobs that children of a shard have enqueued into RQ."""
         _, queue, keyed = self._queues()
-        keyed = KeyedQueue(keyed.name, connection=keyed.connection)
-        if self._hub.jobs_server is self._hub.server:
-            return effects.put(self._hub, queue, keyed, shard, self.start_clock)
-        return put_apart(self._hub, self._of_hub(), queue, keyed, shard, self.start_clock)
-
-    def _of_hub(self) -> Queue:
-        """A queue with a connection to the hub's own Redis, where that is not the one of its jobs."""
-        with self._lock:
-            if self._apart is None or self._apart[0] != os.getpid():
-                connection = self._hub.server.sync_client(ANSWER_TIMEOUT)
-                self._apart = os.getpid(), Queue(self.queue_name, connection=connection)
-            return self._apart[1]
+        lasting = KeyedQueue(
+            keyed.name, connection=keyed.connection, job_class=QueuedJob, serializer=serializer_of(self._hub)
+        )
+        return effects.put(self._hub, queue, lasting, shard, self.start_clock)
 
     def told(self, job_id: str) -> tuple[bool, bytes | None]:
         """Whether RQ knows a job, and what it has told of its progress."""
@@ -198,6 +185,11 @@ class JobsOfHub:
     def make_resumable(self, function: Any) -> None:
         """``@hub.job(resumable=True)``."""
         resumable.make_resumable(self._hub, function)
+
+
+def _as_made(job: Job) -> QueuedJob:
+    assert isinstance(job, QueuedJob), "the queue was made for these"
+    return job
 
 
 def _with_own_options(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:

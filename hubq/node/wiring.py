@@ -50,6 +50,7 @@ from hubq.node.children.timing import timed
 from hubq.node.commits.committer import Committer
 from hubq.node.commits.confirmation import Confirmation, NoConfirmation, ReplicaConfirmation
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.commits.held_up import HeldUp
 from hubq.node.commits.under_token import UnderToken
 from hubq.node.copies.followed import Followed
 from hubq.node.copies.laying import CopyStates
@@ -173,7 +174,7 @@ class Wiring:
         config = hub.config
         lease, now = Lease(config.lease, config.lease_margin), time.monotonic
         self.standing = Standing(name, lease, RedisClock(), now)
-        self.group = Group(redis, reading, hub.keys, config, self.standing)
+        self.group = Group(redis, reading, hub.keys, config, self.standing, hub.driver.context.seal)
         self.background = Background()
         self.pieces = Pieces(now)
         self.sizes = Sizes(config)
@@ -230,7 +231,16 @@ class Wiring:
             lambda *job: hub.jobs.prepared(*job),  # (rq is imported then)
         )
         services = ChildServices(
-            name, values, self.signals, self.saver, self.endings, sayings, enqueuing, reminders, self.progresses
+            name,
+            values,
+            group.seal,
+            self.signals,
+            self.saver,
+            self.endings,
+            sayings,
+            enqueuing,
+            reminders,
+            self.progresses,
         )
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)
@@ -277,8 +287,9 @@ class Wiring:
         waits = bool(self.group.config.wait_replicas)
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
         self.committer = Committer(
-            self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes
-        )
+            self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes,
+            HeldUp(self.reports), self.background,
+        )  # fmt: skip
         self.under_token = UnderToken(self.group, self.committer)
 
     def _copies(self, hub: Hub) -> None:
@@ -399,7 +410,14 @@ class Wiring:
         if self.balancing is not None:
             self.balancer = Balancer(group, self.register, self.plan_due, self.balancing)
         reconciler = Reconciler(
-            group, background, self.register, hub.synchronization, self.arrivals, self.forfeits, self.moves
+            group,
+            background,
+            self.register,
+            hub.synchronization,
+            self.arrivals,
+            self.forfeits,
+            self.moves,
+            self.reports,
         )
         self.planner = Planner(
             group, self.events, self.plan_due, self.emptied, self.register, self.cursors, hub.distribution,
@@ -442,7 +460,9 @@ class Wiring:
         self.withdrawals = Withdrawals(
             group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
         )
-        self.cancellations = Cancellations(group, self.register, self.cursors, self.queue, self.outcomes, self.reads)
+        self.cancellations = Cancellations(
+            group, self.register, self.cursors, self.queue, self.outcomes, self.reads, self.strangers
+        )
         self.interventions = Interventions(
             group, background, self.events, self.register, self.cursors, self.queue, self.pumps, self.outcomes,
             self.endings, self.lives,

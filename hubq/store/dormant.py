@@ -154,6 +154,21 @@ def scan_dormant(keys: Keys, shard: int, cursor: str, count: int) -> Command[tup
     )
 
 
+def scan_dormant_states(
+    keys: Keys, shard: int, cursor: str, count: int
+) -> Command[tuple[str, Table[str, tuple[SpecRecord, Envelope | None]]]]:
+    """The same with their saved states, if they have any."""
+    key = keys.dormant(shard)
+
+    def whole(child: str, data: bytes) -> tuple[str, tuple[SpecRecord, Envelope | None]]:
+        spec, state = parted(data)
+        return checked_child_id(child), (SpecRecord.read(spec), Envelope.read(state) if state else None)
+
+    return plain(
+        "HSCAN", key, cursor, "COUNT", count, read=lambda answer: (text(answer[0]), whole_table(key, answer[1], whole))
+    )
+
+
 def read_dormant_specs(keys: Keys, shard: int, children: Sequence[str]) -> Command[Table[str, SpecRecord]]:
     """The specs of those among these children that are dormant."""
     key = keys.dormant(shard)

@@ -19,9 +19,10 @@ key                                 type    what it holds
 ``hubq:{chat}:events``              stream  what happened, capped
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
+``hubq:{chat}:node:<node>:history`` stream  figures of the node, every 10 s, of the last hour; TTL
 ``hubq:{chat}:node:<node>:left``    string  which life of the node has left last: it joins no more; TTL
 ``hubq:{chat}:node:<node>:heeded``  string  its incarnation, and up to which change it heeds the pauses; TTL
-``hubq:{chat}:node:<node>:said``    string  its incarnation, and the number of its last commit that said something; TTL
+``hubq:{chat}:node:<node>:said:<f>``  string  for a shard or pin: its incarnation, the number of its last commit that said something; TTL
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    active child -> spec
@@ -39,7 +40,6 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
 ``hubq:{chat}:shard:<n>:outbox:waiting``  hash  child -> messages in that outbox for it (no entry: none)
 ``hubq:{chat}:shard:<n>:jobs``      stream  jobs that its children have enqueued, until they are in RQ
-``hubq:{chat}:shard:<n>:jobs:put``  string  the last of them that was put into RQ; TTL
 ``hubq:{chat}:shard:<n>:reminders``  zset   child, new line, name -> when it is looked at next, ms of Redis TIME
 ``hubq:{chat}:shard:<n>:reminders:what``  hash  the same -> ``due every late method``, new line, arguments
 ``hubq:{chat}:shard:<n>:reminders:names``  zset  the same, all with 0: those of one child stand together
@@ -108,9 +108,13 @@ class Keys:
         """A node's account of itself."""
         return f"{self.prefix}node:{node}:vitals"
 
-    def said(self, node: str) -> str:
-        """The number of a node's last commit in which children said something."""
-        return f"{self.prefix}node:{node}:said"
+    def history(self, node: str) -> str:
+        """A node's figures of the last hour."""
+        return f"{self.prefix}node:{node}:history"
+
+    def said(self, node: str, field: str) -> str:
+        """The number of a node's last commit of a shard or pin in which children said something."""
+        return f"{self.prefix}node:{node}:said:{field}"
 
     def heeded(self, node: str) -> str:
         """Up to which change a node heeds the pauses."""
@@ -182,10 +186,6 @@ class Keys:
     def jobs(self, shard: int) -> str:
         """Jobs that the children of a shard have enqueued, until they are in RQ."""
         return self._shard(shard, "jobs")
-
-    def jobs_put(self, shard: int) -> str:
-        """Which of them was put into RQ last."""
-        return self._shard(shard, "jobs:put")
 
     def target_keys(self, shard: int) -> tuple[str, str, str, str, str]:
         """What a message from another child may change of a shard (of its dormant children: nothing, they are looked up)."""

@@ -64,7 +64,16 @@ CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
 #: Scripts of ``hub.move``, ``hub.kill``, ``hubq drain``, ``hubq dead`` and of an end of a partition by hand: whoever runs them needs the
 #: rules of a worker.
 OPERATOR_SCRIPTS = frozenset(
-    {"delete_keys", "drain_node", "intervene", "replay_dead", "set_pause", "settle_quorum", "want_place"}
+    {
+        "delete_keys",
+        "drain_node",
+        "intervene",
+        "replay_dead",
+        "reseal_fields",
+        "set_pause",
+        "settle_quorum",
+        "want_place",
+    }
 )
 
 #: What a web app may read.
@@ -108,8 +117,6 @@ JOB_WRITES = (
     "del", "evalsha", "expire", "hdel", "hset", "hsetnx", "lpop", "lpush", "lrem", "persist", "rpush", "sadd", "set", "srem",
     "unlink", "watch", "xadd", "zadd", "zpopmin", "zrem", "zremrangebyscore",
 )  # fmt: skip
-#: What a worker takes besides on the keys of the hub: jobs that children have enqueued go into RQ in one transaction.
-TAKING_JOBS = ("hincrby", "watch")
 #: What running jobs takes besides.
 JOB_WORK = (
     "blmove", "blpop", "hincrby", "hincrbyfloat", "lmove", "pexpire", "rename", "zremrangebyrank",
@@ -166,7 +173,7 @@ def _jobs(role: str, jobs: bool) -> list[str]:
     if role == "client":
         return [*_allowed(JOB_PLAIN), _selector([f"~{RQ_KEYS}"], (*JOB_READS, *JOB_WRITES))]
     commands = (*JOB_READS, *JOB_WRITES, *JOB_WORK)
-    return [RQ_CHANNELS, *_allowed(JOB_PLAIN, JOB_WORK_PLAIN, TAKING_JOBS), _selector([f"~{RQ_KEYS}"], commands)]
+    return [RQ_CHANNELS, *_allowed(JOB_PLAIN, JOB_WORK_PLAIN), _selector([f"~{RQ_KEYS}"], commands)]
 
 
 def _rules_of_redis6(keys: Keys, role: str, jobs: bool) -> list[str]:
@@ -174,7 +181,7 @@ def _rules_of_redis6(keys: Keys, role: str, jobs: bool) -> list[str]:
     patterns = [f"~{keys.prefix}*", *([f"~{RQ_KEYS}"] if jobs else [])]
     if role == "inspector":
         return [*patterns, *_allowed(CONNECTING, LOOKING, (*JOB_LOOK_PLAIN, *JOB_READS) if jobs else ())]
-    of_jobs = (*TAKING_JOBS, *JOB_READS, *JOB_WRITES, *JOB_WORK, *JOB_PLAIN, *JOB_WORK_PLAIN) if jobs else ()
+    of_jobs = (*JOB_READS, *JOB_WRITES, *JOB_WORK, *JOB_PLAIN, *JOB_WORK_PLAIN) if jobs else ()
     channels = [RQ_CHANNELS] if jobs else []
     return [*patterns, *channels, *_allowed(CONNECTING, WORKING, script_commands(), of_jobs)]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
-from hubq.store.command import Arg, Command, plain, text
+from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.keys import Keys
 from hubq.store.saying import SayingLimits, Section
 
@@ -55,6 +55,17 @@ class WaitingJob(NamedTuple):
     record: JobRecord
 
 
+class OutboxMessage(NamedTuple):
+    """What goes into the outbox of the shard when a job with a key has been put into RQ."""
+
+    shard: int
+    sender: str
+    child: str
+    method: str
+    payload: bytes
+    spec: bytes
+
+
 def read_waiting(fields: Sequence[bytes]) -> WaitingJob:
     """An entry's fields, name after name with its value. Raises ``ValueError``: it is none that hubq has written.
 
@@ -67,6 +78,23 @@ def read_waiting(fields: Sequence[bytes]) -> WaitingJob:
             read = msgspec.msgpack.decode(record, type=JobRecord)  # (its errors are ValueErrors)
             return WaitingJob(text(sender), text(job_id), text(key), read)
     raise ValueError("its fields are not sender, id, key, record")
+
+
+def read_jobs(keys: Keys, shard: int, count: int) -> Command[list[tuple[str, Sequence[bytes]]]]:
+    """The next jobs of a shard: entry, fields as :func:`read_waiting` takes them."""
+
+    def read(answer: Any) -> list[tuple[str, Sequence[bytes]]]:
+        return [(text(entry), fields or ()) for entry, fields in answer or ()]
+
+    return plain("XRANGE", keys.jobs(shard), "-", "+", "COUNT", count, read=read)
+
+
+def take_jobs(keys: Keys, shard: int, entries: Mapping[str, OutboxMessage | None]) -> Command[int]:
+    """Delete jobs that are in RQ by now: entry -> what goes into the outbox with that. How many jobs are left. May be run twice."""
+    args: list[Arg] = []
+    for entry, message in entries.items():
+        args += (entry, *(message or ("", "", "", "", "", "")))
+    return run_script("take_jobs", [keys.jobs(shard), *keys.outbox_keys(shard)], args, int)
 
 
 def jobs_length(keys: Keys, shard: int) -> Command[int]:

@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from hubq.core.methods import Method
-from hubq.core.outgoing import Target
+from hubq.core.outgoing import Called, Target
 from hubq.core.reminders import Reminder, Times
 from hubq.node.children.endings import Endings
 from hubq.node.children.enqueuing import Enqueuing
@@ -17,6 +17,7 @@ from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.signals import Signals
 from hubq.node.held.holding import HostedChild
+from hubq.store.seal import Seal
 from hubq.store.values import Values
 
 
@@ -24,11 +25,12 @@ class ChildServices:
     """``Services`` of :mod:`hubq.node.held.holding`."""
 
     def __init__(
-        self, node_name: str, values: Values, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings,
+        self, node_name: str, values: Values, seal: Seal | None, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings,
         enqueuing: Enqueuing, reminders: Reminders, progresses: Progresses,
     ) -> None:  # fmt: skip
         self.node_name = node_name
         self.values = values
+        self.seal = seal
         self._signals = signals
         self._saver = saver
         self._endings = endings
@@ -53,7 +55,8 @@ class ChildServices:
             hosted.in_hand.stop_child()
 
     def says(
-        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
         self._sayings.says(hosted, target, child_id, method, args, kwargs)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hubq import AlreadyStarted, CallFailed, Child, ChildSpec, HubqError, UnknownChild, read
+from hubq.client.operations.saved_states import SavedStates
 from hubq.store.command import plain
 from hubq.store.scripts import SCRIPTS
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere
@@ -608,12 +609,21 @@ def test_a_hub_knows_its_dormant_children(make_hub: Any, hubq_run: Any) -> None:
                     hub.kill("s-1")
                 with pytest.raises(HubqError, match="dormant: it has nothing waiting"):
                     hub.drop_message("s-1", "1-0")
+                left = hub.start_child("s-2", Sleepy, check_existing=False).result()
+                assert left.started == {"s-2": "a"}, "it exists: it is left as it is, and counts as started"
+                assert hub.child_lookup("s-2").status == "dormant"
                 assert hub.stop_child_now("s-1") == "a"
                 with pytest.raises(UnknownChild):
                     hub.child_lookup("s-1")
                 with pytest.raises(UnknownChild):
                     hub.where("s-1")
 
+            reading = SavedStates(hub.aio.driver.context)
+            saved: dict[str, Any] = {}
+            while not reading.done:
+                saved |= {each.child_id: each for each in await hub.aio.driver.drive(reading.page())}
+            assert sorted(saved) == [*names, "teller"] and reading.shards_read == 4
+            assert all(saved[name].record.name == "Sleepy" and saved[name].envelope is not None for name in names)
             await asyncio.to_thread(look)
 
     hubq_run(scenario())

@@ -12,7 +12,7 @@ import pytest
 from rq.job import Job
 
 from hubq import Hub
-from hubq.jobs import effects_apart
+from hubq.jobs import effects
 from hubq.jobs.attention import look
 from hubq.store.connection import RedisServer
 from hubq.store.embedded import EmbeddedServer
@@ -101,15 +101,15 @@ def test_jobs_of_children_come_once_and_in_order_through_moves_and_a_kill(hub: H
 
 
 def test_what_was_put_into_rq_and_not_taken_out_here_is_not_put_there_again(hub: Hub, monkeypatch: Any) -> None:
-    enqueue, died = effects_apart.enqueue_once, []
+    delete, died = effects.delete_put, []
 
-    def then_die(*args: Any) -> None:
-        enqueue(*args)
+    def die_first(*args: Any) -> Any:
         if len(died) < 2:
             died.append(args)
             raise ConnectionError("the node is killed between the two steps")
+        return delete(*args)
 
-    monkeypatch.setattr(effects_apart, "enqueue_once", then_die)
+    monkeypatch.setattr(effects, "delete_put", die_first)
 
     async def scenario() -> None:
         async with Cluster(hub) as cluster:

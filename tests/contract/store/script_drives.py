@@ -64,10 +64,11 @@ from hubq.store.removal import delete_keys
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
 from hubq.store.results import About, keep_result
 from hubq.store.saying import SayingLimits
+from hubq.store.sealed_fields import write_anew
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Suspect, absolve_node, blame, end_watch, mark_tries
-from hubq.store.waiting_jobs import Enqueued
+from hubq.store.waiting_jobs import Enqueued, OutboxMessage, take_jobs
 
 JOB = Enqueued("busy0", "job-1", "", b"\x93\x80\xc2\xc2")
 KEPT = Kept(1000, 10, 60_000)
@@ -128,7 +129,7 @@ class World:
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
             log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), *self.published(), KEPT_REPLY, *self.reminders(), JOB],
-            numbered=Numbered("a", self.a, 7),
+            numbered=Numbered("a", self.a, 7, "0"),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
@@ -347,6 +348,15 @@ def drive_release_pin(world: World) -> None:
 
 
 @drive
+def drive_reseal_fields(world: World) -> None:
+    world.start(0, "c")
+    key = world.keys.children(0)
+    before = world.raw("HGET", key, "c")
+    assert world.run(write_anew(key, {"c": (b"x", b"y"), "d": (b"", b"y")})) == 0
+    assert world.run(write_anew(key, {"c": (before, before)})) == 1
+
+
+@drive
 def drive_want_place(world: World) -> None:
     world.start(0, "c")
     for wish in (Wish("a", "moved"), None):
@@ -502,6 +512,16 @@ def drive_forget_mark(world: World) -> None:
     world.run(end_batch(world.keys, "one", "seal", 1))
     world.run(forget_mark(world.keys, 0, "s:1", "one"))
     assert world.raw("PTTL", world.keys.batch("one")) > 0
+
+
+@drive
+def drive_take_jobs(world: World) -> None:
+    message = OutboxMessage(0, "x", "job:k", "run_job", b"p", b"{}\n")
+    for entry in ("1-0", "2-0"):
+        world.raw("XADD", world.keys.jobs(0), entry, "sender", "x", "id", "j", "key", "k", "record", b"")
+    assert world.run(take_jobs(world.keys, 0, {"1-0": message, "7-0": message})) == 1
+    assert world.run(take_jobs(world.keys, 0, {"1-0": message, "2-0": None})) == 0
+    assert world.raw("XLEN", world.keys.outbox(0)) == 1 and world.raw("EXISTS", world.keys.jobs(0)) == 0
 
 
 @drive

@@ -27,13 +27,13 @@ class Stage(World):
         self.raw("HSET", keys.children(0), "x", b'{"name":"Room","module":"m","start_id":"s:1"}\n')
 
     def commit(self, *topics: str, number: int | None = None, kept: int = 1000, ended: str = "") -> str:
-        numbered = None if number is None else Numbered("a", self.a, number)
+        numbered = None if number is None else Numbered("a", self.a, number, "0")
         said = [Published("x", kept, topic, b"j1") for topic in topics]
         effects = Effects(said=list(said), numbered=numbered, ended={"x": ended} if ended else {})
         return str(self.run(commit_shard(self.keys, 0, None, self.owner, effects)))
 
     def page(self, after: Place = START) -> Page:
-        return dict(self.run(read_feeds({self.feed: after}, 10_000, decode)))[self.feed]
+        return dict(self.run(read_feeds({self.feed: after}, 10_000, lambda feed, topic, data: decode(data))))[self.feed]
 
     def topics(self) -> list[str]:
         return [item.topic if isinstance(item, Event) else "end" for item in self.page().items]
