@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hubq.core.feed import START, Ended, Event, Item, Place
+import msgspec
+
+from hubq.core.feed import RETRACT, START, Ended, Event, Item, Place
 from hubq.store.command import Arg, Command, plain, text
 from hubq.store.keys import Keys
 from hubq.store.saying import SayingLimits, Section
@@ -49,10 +51,19 @@ def read_item(entry: Any, fields: Sequence[bytes], decode: Callable[[bytes], Any
     match fields:
         case [b"topic", topic, b"data", data]:
             ms, _, number = place.partition("-")
-            return Event(Place(int(ms), int(number)), text(topic), data, decode)
+            reads = _json if text(topic) == RETRACT else decode
+            return Event(Place(int(ms), int(number)), text(topic), data, reads)
+        case [b"topic", topic, b"data", data, b"draft", draft]:
+            ms, _, number = place.partition("-")
+            return Event(Place(int(ms), int(number)), text(topic), data, decode, text(draft))
         case [b"end", _]:
             return Ended(place)
     return None
+
+
+def _json(data: bytes) -> Any:
+    """What a script has written, whatever the codec of the hub is."""
+    return msgspec.json.decode(data[1:])
 
 
 class Page(NamedTuple):
