@@ -59,7 +59,7 @@ lint: $(STAMP) ## style, types, and which layer imports which
 
 check: lint test ## what to run before each commit: lint, then the tests
 
-bench: $(STAMP) ## measure hubq, a bare redis-py loop and seven job systems (BENCH="--only messages,peers")
+bench: $(STAMP) ## measure hubq, two bare loops and seven job systems (BENCH="--only messages,peers")
 	$(BIN)/python -m benchmarks $(BENCH)
 
 bench-quick: $(STAMP) ## the same with small sizes, once

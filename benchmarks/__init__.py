@@ -1,1 +1,1 @@
-"""hubq measured against a bare redis-py loop on this machine: ``python -m benchmarks``."""
+"""hubq measured against bare loops on this machine: ``python -m benchmarks``."""

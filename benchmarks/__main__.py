@@ -1,6 +1,6 @@
 """One command: a Redis of its own, all measurements interleaved, tables, ``results.json`` and a chart.
 
-Parts: ``messages`` (with the bare loop), ``casts`` (in many settings), ``starts``, ``migration`` (1,000 and 10,000 children
+Parts: ``messages`` (with the two bare loops), ``casts`` (in many settings), ``starts``, ``migration`` (1,000 and 10,000 children
 with 200 bytes and with 10 KB of state), ``take-over`` (after a kill), ``memory``, ``growth``, ``peers`` (each in an
 environment of its own under the cache directory; the first time pip needs a few minutes).
 """
@@ -72,9 +72,16 @@ def works(
     found: list[tuple[str, str, Work]] = []
     if "messages" in parts:
         found.append(
-            ("messages", "hubq", lambda: messages.measure_hubq(url, f"messages{turn}", sizes.casts, sizes.calls))
+            (
+                "messages",
+                "hubq",
+                partial(messages.measure_hubq, url, f"messages{turn}", sizes.casts, sizes.calls, redis_pid),
+            )
         )
-        found.append(("messages", "bare loop", lambda: messages.measure_bare(url, sizes.casts, sizes.calls)))
+        bare = {"socket loop": messages.measure_sockets, "bare loop": messages.measure_bare}
+        found += [
+            ("messages", name, partial(work, url, sizes.casts, sizes.calls, redis_pid)) for name, work in bare.items()
+        ]
     if "starts" in parts:
         found.append(("starts", "hubq", lambda: messages.measure_starts(url, f"starts{turn}", sizes.starts)))
     if "casts" in parts:

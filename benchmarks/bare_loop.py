@@ -61,8 +61,8 @@ async def serve(url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def served(url: str) -> AsyncIterator[Redis]:
-    """A client of a process that serves."""
+async def served(url: str) -> AsyncIterator[tuple[Redis, int]]:
+    """A client of a process that serves, and the id of that process."""
     redis: Redis = Redis.from_url(url)
     process = start("-m", "benchmarks.bare_loop", url)
     try:
@@ -70,7 +70,7 @@ async def served(url: str) -> AsyncIterator[Redis]:
             if process.poll() is not None:
                 raise RuntimeError(f"the bare loop ended with {process.returncode}")
             await asyncio.sleep(0.02)
-        yield redis
+        yield redis, process.pid
     finally:
         process.kill()
         await ended(process)

@@ -21,9 +21,14 @@ CHART = ROOT.parent / "docs" / "benchmarks.svg"
 FIGURES: dict[str, dict[str, str]] = {
     "messages": {
         "casts_per_s": "casts end to end, per second",
+        "cast_both_us": "CPU of client and worker per cast (µs)",
+        "cast_redis_us": "CPU of Redis per cast (µs)",
         "call_p50_ms": "call, idle, p50 (ms)",
         "call_p99_ms": "call, idle, p99 (ms)",
         "call_p999_ms": "call, idle, p99.9 (ms)",
+        "waiting_call_p50_ms": "waiting call, idle, p50 (ms)",
+        "call_both_us": "CPU of client and worker per idle call (µs)",
+        "call_redis_us": "CPU of Redis per idle call (µs)",
         "busy_casts_per_s": "half load: casts per second",
         "busy_call_p50_ms": "call, half load, p50 (ms)",
         "busy_call_p99_ms": "call, half load, p99 (ms)",
@@ -114,6 +119,13 @@ def median(found: Found, part: str, whose: str, name: str) -> float:
     return statistics.median(column(found[part][whose], name))
 
 
+def ratio(ours: list[dict[str, Any]], others: list[dict[str, Any]], name: str) -> str:
+    """The median of the ratios of the rounds: what slows a round slows both."""
+    pairs = zip(column(ours, name), column(others, name), strict=False)
+    found = [one / other for one, other in pairs if other]
+    return f"{statistics.median(found):.2f}" if found else "-"
+
+
 def table(part: str, every: dict[str, list[dict[str, Any]]]) -> Table:
     """A part: figures down and systems across, or the other way round where there are many systems."""
     made = Table(title=part)
@@ -124,15 +136,12 @@ def table(part: str, every: dict[str, list[dict[str, Any]]]) -> Table:
         for whose, rounds in every.items():
             made.add_row(whose, *(spread(column(rounds, name)) for name in names))
         return made
-    ratio = part == "messages" and len(every) == 2
-    for heading in ("", *every, *(["hubq / bare"] if ratio else [])):
+    others = [whose for whose in every if part == "messages" and whose != "hubq"] if "hubq" in every else []
+    for heading in ("", *every, *(f"hubq / {whose}" for whose in others)):
         made.add_column(heading, justify="right" if heading else "left")
     for name, text in names.items():
         cells = [spread(column(rounds, name)) for rounds in every.values()]
-        if ratio:
-            ours, bare = (statistics.median(column(rounds, name)) for rounds in every.values())
-            cells.append(f"{ours / bare:.2f}")
-        made.add_row(text, *cells)
+        made.add_row(text, *cells, *(ratio(every["hubq"], every[whose], name) for whose in others))
     return made
 
 

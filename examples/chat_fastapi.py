@@ -1,8 +1,8 @@
 """A chat for browsers, each room a child, behind FastAPI.
 
-    pip install 'hubq[examples]'
+    pip install 'hubq[examples,web]'
     hubq worker workers.chat:hub --name a          # one or more, in terminals of their own
-    uvicorn examples.chat_fastapi:app              # http://localhost:8000/?room=redis&who=ann
+    uvicorn examples.chat_fastapi:app              # http://localhost:8000/?room=redis&who=ann, and /hubq/
 
 Replace the workers as often as you like, or kill them: the rooms go on with their posts. No page misses a post or shows it twice.
 """
@@ -17,10 +17,10 @@ from typing import Any
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from hubq import AlreadyStarted, UnknownChild
-from hubq.web import sse, websocket
+from hubq.web import dashboard, open_to_all, sse, websocket
 from workers.chat import Room, hub
 
 
@@ -39,7 +39,8 @@ class Post(BaseModel):
 
 
 events = sse(lambda scope: hub.aio.ref(scope["path_params"]["name"]), topics="posts")
-app = FastAPI(lifespan=lifespan, routes=[Route("/rooms/{name}/events", events)])
+view = dashboard(hub, auth=open_to_all())  # on your own machine; elsewhere, auth= says who it is (docs/guide-web.md)
+app = FastAPI(lifespan=lifespan, routes=[Route("/rooms/{name}/events", events), Mount("/hubq", view)])
 
 
 @app.get("/")
@@ -52,8 +53,7 @@ async def page() -> FileResponse:
 async def posts(name: str, after: int = 0) -> list[dict[str, Any]]:
     """The last posts of a room; none if there is no such room."""
     with suppress(UnknownChild):
-        found: list[dict[str, Any]] = await hub.aio.ref(name).call("read", after)
-        return found
+        return list(await hub.aio.ref(name).call("read", after))
     return []
 
 

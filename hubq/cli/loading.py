@@ -13,7 +13,8 @@ import typer
 
 from hubq.client.hub import Hub
 from hubq.config import checked_name, redis_url
-from hubq.errors import ConfigError, HubqError
+from hubq.core.malformed import whole_number
+from hubq.errors import ConfigError, HubqError, Unreadable
 from hubq.store.command import plain, text
 from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.keys import Keys
@@ -76,7 +77,12 @@ def open_hub(hub: str, redis: str | None = None) -> Hub:
         raise HubqError(
             f"no hub {hub!r} in Redis at {server.address}: check the id and --redis, or start its first worker"
         )
-    return Hub(hub, redis=server, shards=int(text(shards)))
+    if not whole_number(shards):
+        raise Unreadable(
+            f"the number of shards of hub {hub!r} in Redis at {server.address} is {text(shards)!r}: put it right in "
+            f"{Keys(hub).config}, as it stands in the app"
+        )
+    return Hub(hub, redis=server, shards=whole_number(shards))
 
 
 def load_target(hub: Hub, name: str) -> Any:

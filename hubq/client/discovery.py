@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hubq.config import redis_url
+from hubq.core.malformed import whole_number
+from hubq.errors import RedisRefused, Unreadable
+from hubq.store.answers import WRONG_TYPE
 from hubq.store.command import pairs, plain, text
 from hubq.store.connection import RedisServer, Server, SyncRedis
 from hubq.store.keys import Keys, hub_of_config
@@ -14,7 +17,7 @@ from hubq.store.server import of_hub, primaries
 
 @dataclass(frozen=True, slots=True)
 class HubInfo:
-    """A hub as it is found in Redis. ``nodes``: the names of its members."""
+    """A hub as it is found in Redis. ``nodes``: the names of its members. ``shards`` is 0 if what stands there is no number."""
 
     hub_id: str
     shards: int
@@ -53,6 +56,10 @@ def _info(server: Server, hub_id: str) -> HubInfo | None:
     connection, keys = SyncRedis(server), Keys(hub_id)
     try:
         config, nodes = connection.run_many([plain("HGETALL", keys.config, read=pairs), read_nodes(keys)])
+    except (RedisRefused, Unreadable) as error:
+        if isinstance(error, RedisRefused) and WRONG_TYPE not in str(error):
+            raise
+        return HubInfo(hub_id, 0, ())  # its keys are not hubq's: the other hubs are listed all the same
     finally:
         connection.close()
-    return HubInfo(hub_id, int(config["shards"]), tuple(nodes)) if "shards" in config else None
+    return HubInfo(hub_id, whole_number(config["shards"]), tuple(nodes)) if "shards" in config else None

@@ -10,9 +10,10 @@ import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hubq.core.lifecycle import Life
 from hubq.core.readiness import MOST_COUNTED, NOT_SERVING, why_unready
@@ -27,6 +28,8 @@ from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
+from hubq.store import history
+from hubq.store.command import Command
 from hubq.store.connection import LOST
 from hubq.store.dead_letters import count_dead
 from hubq.store.dormant import count_dormant
@@ -85,6 +88,7 @@ class Pulse:
         self._mailboxes: dict[str, int] = {}
         self._sampled_at = group.standing.now()
         self._settings = {n: value for n, value in asdict(group.config).items() if type(value) in (int, float)}
+        self._point_due = 0.0
         self._task: asyncio.Task[None] | None = None
         self.vitals = self._account()
 
@@ -166,21 +170,34 @@ class Pulse:
     async def _publish(self) -> None:
         group = self._group
         shards = sorted(self._register.shards())
-        *counts, _ = await group.redis.run_many(
+        counts = await group.redis.run_many(
             [
                 *(mailbox_length(group.keys, shard) for shard in shards),
                 *(count_dead(group.keys, shard) for shard in shards),
                 *(count_dormant(group.keys, shard) for shard in shards),
                 write_vitals(group.keys, group.node_name, self.vitals),
+                *self._point_if_due(),
             ]
         )
         here = len(shards)
-        lengths, self._dead, self._dormant = counts[:here], sum(counts[here : 2 * here]), sum(counts[2 * here :])
+        lengths, self._dead = counts[:here], sum(counts[here : 2 * here])
+        self._dormant = sum(counts[2 * here : 3 * here])
         self._mailboxes = {str(shard): length for shard, length in zip(shards, lengths, strict=True) if length}
         self._lag = 0.0
         self._failed_before = self._handler.raised
         self._sampled_at = group.standing.now()
         self._counters.sampled.clear()
+
+    def _point_if_due(self) -> Sequence[Command[Any]]:
+        now, told = self._group.standing.now(), self.vitals
+        if now < self._point_due:
+            return ()
+        self._point_due = now + history.EVERY
+        point = history.Point(
+            told.incarnation, told.handled, told.failed, told.commits, told.cpu, told.memory, told.children,
+            sum(told.mailboxes.values()), told.lag,
+        )  # fmt: skip
+        return history.write_point(self._group.keys, self._group.node_name, point)
 
     def _account(self) -> Vitals:
         standing, counters = self._group.standing, self._counters

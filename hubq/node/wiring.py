@@ -51,6 +51,7 @@ from hubq.node.children.timing import timed
 from hubq.node.commits.committer import Committer
 from hubq.node.commits.confirmation import Confirmation, NoConfirmation, ReplicaConfirmation
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.commits.held_up import HeldUp
 from hubq.node.commits.under_token import UnderToken
 from hubq.node.copies.followed import Followed
 from hubq.node.copies.laying import CopyStates
@@ -281,8 +282,9 @@ class Wiring:
         waits = bool(self.group.config.wait_replicas)
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
         self.committer = Committer(
-            self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes
-        )
+            self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes,
+            HeldUp(self.reports), self.background,
+        )  # fmt: skip
         self.under_token = UnderToken(self.group, self.committer)
 
     def _copies(self, hub: Hub) -> None:
@@ -403,7 +405,14 @@ class Wiring:
         if self.balancing is not None:
             self.balancer = Balancer(group, self.register, self.plan_due, self.balancing)
         reconciler = Reconciler(
-            group, background, self.register, hub.synchronization, self.arrivals, self.forfeits, self.moves
+            group,
+            background,
+            self.register,
+            hub.synchronization,
+            self.arrivals,
+            self.forfeits,
+            self.moves,
+            self.reports,
         )
         self.planner = Planner(
             group, self.events, self.plan_due, self.emptied, self.register, self.cursors, hub.distribution,
@@ -446,7 +455,9 @@ class Wiring:
         self.withdrawals = Withdrawals(
             group, background, self.register, self.cursors, self.queue, self.pumps, self.outcomes
         )
-        self.cancellations = Cancellations(group, self.register, self.cursors, self.queue, self.outcomes, self.reads)
+        self.cancellations = Cancellations(
+            group, self.register, self.cursors, self.queue, self.outcomes, self.reads, self.strangers
+        )
         self.interventions = Interventions(
             group, background, self.events, self.register, self.cursors, self.queue, self.pumps, self.outcomes,
             self.endings, self.lives,

@@ -160,7 +160,7 @@ class AsyncRedis:
             lane = await self._connect(blocking)
             if lane is None:
                 return await self._send_by_client(commands)
-        data = packed(commands[0].args) if len(commands) == 1 else b"".join([packed(c.args) for c in commands])
+        data = _packed(commands[0]) if len(commands) == 1 else b"".join([_packed(command) for command in commands])
         if not blocking:
             return await lane.request(data, len(commands))
         self._blocked.add(lane)
@@ -258,3 +258,7 @@ async def _asked(connection: Any, *args: Any) -> Any:
         return await connection.read_response()
     except ResponseError:
         return None  # we may not ask that
+
+
+def _packed(command: Command[Any]) -> bytes:
+    return packed(command.args) if command.data is None else command.data

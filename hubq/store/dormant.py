@@ -43,14 +43,14 @@ class Expired:
 
 
 def rest_children(keys: Keys, shard: int, owner: Owner, children: Sequence[Resting]) -> Command[list[bool] | None]:
-    """Move children to the dormant ones: for each whether it is there now; False: a message waits. None: fenced."""
+    """Move children to the dormant ones: for each whether it is there now; False: a message waits, or it has a wish. None: fenced."""
     args = [part for child, start_id, expires in children for part in (child, start_id, expires or "")]
 
     def read(answer: Sequence[Any]) -> list[bool] | None:
         return None if _fenced(answer) else [text(word) == "dormant" for word in answer]
 
     return run_script(
-        "rest_children", [keys.owners, *keys.rest_keys(shard)], [owner_field(shard), owner.line, *args], read
+        "rest_children", [keys.owners, *keys.rest_keys(shard), keys.pins], [owner_field(shard), owner.line, *args], read
     )
 
 
@@ -151,6 +151,21 @@ def scan_dormant(keys: Keys, shard: int, cursor: str, count: int) -> Command[tup
     key = keys.dormant(shard)
     return plain(
         "HSCAN", key, cursor, "COUNT", count, read=lambda answer: (text(answer[0]), whole_table(key, answer[1], _spec))
+    )
+
+
+def scan_dormant_states(
+    keys: Keys, shard: int, cursor: str, count: int
+) -> Command[tuple[str, Table[str, tuple[SpecRecord, Envelope | None]]]]:
+    """The same with their saved states, if they have any."""
+    key = keys.dormant(shard)
+
+    def whole(child: str, data: bytes) -> tuple[str, tuple[SpecRecord, Envelope | None]]:
+        spec, state = parted(data)
+        return checked_child_id(child), (SpecRecord.read(spec), Envelope.read(state) if state else None)
+
+    return plain(
+        "HSCAN", key, cursor, "COUNT", count, read=lambda answer: (text(answer[0]), whole_table(key, answer[1], whole))
     )
 
 

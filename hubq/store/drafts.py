@@ -1,10 +1,11 @@
-"""Drafts: events that a handler publishes while it runs. The commit of the message closes them (``lua/_close_drafts.lua``, docs/feeds.md)."""
+"""Drafts: events that a handler publishes while it runs. The commit of its message closes them (docs/feeds.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hubq.core.feed import RETRACT
 from hubq.core.malformed import Table
 from hubq.store.command import Arg, Command, plain, run_script, text, whole_table
 from hubq.store.keys import Keys, owner_field
@@ -74,6 +75,7 @@ def publish_drafts(
         handling.name,
         kept,
         first,
+        RETRACT,
     ]
     for topic, payload in events:
         args += (topic, payload)
@@ -87,7 +89,7 @@ def retract_drafts(keys: Keys, pinned: str | None, owner: Owner, handling: Handl
     return run_script(
         "retract_drafts",
         [keys.owners, keys.feed(shard, handling.child), keys.drafts(shard)],
-        [owner_field(shard, pinned), owner.line, handling.field, handling.name],
+        [owner_field(shard, pinned), owner.line, handling.field, handling.name, RETRACT],
         text,
     )
 

@@ -17,11 +17,14 @@ LOG_KEPT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """The number of a commit in which children say something, so that it is said once: one sequence per life of a node."""
+    """The number of a commit in which children say something, so that it is said once: one sequence per life of a node. What is
+    compared are the commits of one shard or pin (``field``, as in ``owners``): those of another may have overtaken them.
+    """
 
     node: str
     incarnation: int
     number: int
+    field: str
 
 
 @dataclass(slots=True)
@@ -81,10 +84,10 @@ class Effects:
         self.reply_ttl_ms, self.limits = reply_ttl_ms, limits
         return self
 
-    def number(self, node: str, incarnation: int, number: int) -> None:
+    def number(self, node: str, incarnation: int, number: int, field: str) -> None:
         """It is about to be sent by a script that may have effect twice: this makes it say once what is said."""
         if self.numbered is None:
-            self.numbered = Numbered(node, incarnation, number)
+            self.numbered = Numbered(node, incarnation, number, field)
 
     def absorb(self, other: Effects) -> None:
         """Take in what another holding of the same shard has collected (a pin that never came to be)."""
@@ -156,7 +159,7 @@ class Effects:
         if self.numbered is None:
             args += ("", "")
         else:
-            names.append(keys.said(self.numbered.node))
+            names.append(keys.said(self.numbered.node, self.numbered.field))
             args += (self.numbered.number, self.numbered.incarnation)
         for kind, of_kind, its_args in parts:
             names += of_kind

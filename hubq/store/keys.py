@@ -19,9 +19,10 @@ key                                 type    what it holds
 ``hubq:{chat}:events``              stream  what happened, capped
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
+``hubq:{chat}:node:<node>:history`` stream  figures of the node, every 10 s, of the last hour; TTL
 ``hubq:{chat}:node:<node>:left``    string  which life of the node has left last: it joins no more; TTL
 ``hubq:{chat}:node:<node>:heeded``  string  its incarnation, and up to which change it heeds the pauses; TTL
-``hubq:{chat}:node:<node>:said``    string  its incarnation, and the number of its last commit that said something; TTL
+``hubq:{chat}:node:<node>:said:<f>``  string  for a shard or pin: its incarnation, the number of its last commit that said something; TTL
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    active child -> spec
@@ -108,9 +109,13 @@ class Keys:
         """A node's account of itself."""
         return f"{self.prefix}node:{node}:vitals"
 
-    def said(self, node: str) -> str:
-        """The number of a node's last commit in which children said something."""
-        return f"{self.prefix}node:{node}:said"
+    def history(self, node: str) -> str:
+        """A node's figures of the last hour."""
+        return f"{self.prefix}node:{node}:history"
+
+    def said(self, node: str, field: str) -> str:
+        """The number of a node's last commit of a shard or pin in which children said something."""
+        return f"{self.prefix}node:{node}:said:{field}"
 
     def heeded(self, node: str) -> str:
         """Up to which change a node heeds the pauses."""

@@ -11,6 +11,7 @@ import msgspec
 from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.header import Header
 from hubq.store.keys import Keys
+from hubq.store.naming import Naming
 from hubq.store.spec_record import SpecRecord
 
 
@@ -234,16 +235,15 @@ def _entries(answer: Any) -> list[Message]:
 
 
 def read_mailboxes(
-    keys: Keys, cursors: Mapping[int, bytes], count: int, block_ms: int | None, wake: str, woken: bytes
+    naming: Naming, cursors: Mapping[int, bytes], count: int, block_ms: int | None, woken: bytes
 ) -> Command[tuple[dict[int, list[Message]], bytes]]:
     """Messages past each shard's cursor, blocking up to ``block_ms`` (None: not at all).
 
-    ``wake`` is one more stream whose entries after ``woken`` end the wait; its last entry is the second answer.
+    The wake of ``naming`` is one more stream whose entries after ``woken`` end the wait; its last entry is the second answer.
     """
-    names = {keys.send_keys(shard)[0]: shard for shard in cursors}
     block: tuple[Arg, ...] = () if block_ms is None else ("BLOCK", block_ms)
-    streams = [*names, wake] if wake else list(names)
-    ids: list[Arg] = [*cursors.values(), woken] if wake else list(cursors.values())
+    args, data = naming.read(("XREAD", "COUNT", count, *block, "STREAMS"), cursors, woken)
+    names, wake = naming.names, naming.wake
 
     def read(answer: Any) -> tuple[dict[int, list[Message]], bytes]:
         found: dict[int, list[Message]] = {}
@@ -256,7 +256,7 @@ def read_mailboxes(
                 found[names[key]] = _entries(entries)
         return found, last
 
-    return plain("XREAD", "COUNT", count, *block, "STREAMS", *streams, *ids, read=read, blocks=block_ms is not None)
+    return Command(args, read, None, block_ms is not None, data=data)
 
 
 def read_range(keys: Keys, shard: int, after: bytes, until: bytes, count: int) -> Command[list[Message]]:

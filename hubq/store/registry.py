@@ -27,11 +27,22 @@ def read_specs(keys: Keys, shard: int) -> Command[Table[str, SpecRecord]]:
     return plain("HGETALL", key, read=lambda answer: whole_table(key, answer, _spec))
 
 
-def scan_specs(keys: Keys, shard: int, cursor: str, count: int) -> Command[tuple[str, Table[str, SpecRecord]]]:
-    """Some specs of a shard, without blocking Redis: (next cursor, specs); the cursor ``0`` begins and ends."""
+def scan_specs(
+    keys: Keys, shard: int, cursor: str, count: int, match: str | None = None
+) -> Command[tuple[str, Table[str, SpecRecord]]]:
+    """Some specs of a shard, without blocking Redis: (next cursor, specs); the cursor ``0`` begins and ends. ``match``: only those of
+    children that fit this pattern of Redis.
+    """
     key = keys.children(shard)
+    only = () if match is None else ("MATCH", match)
     return plain(
-        "HSCAN", key, cursor, "COUNT", count, read=lambda answer: (text(answer[0]), whole_table(key, answer[1], _spec))
+        "HSCAN",
+        key,
+        cursor,
+        *only,
+        "COUNT",
+        count,
+        read=lambda answer: (text(answer[0]), whole_table(key, answer[1], _spec)),
     )
 
 

@@ -27,8 +27,8 @@ def test_the_benchmarks_run(tmp_path: Path, real_server: RedisServer) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     rounds = json.loads(results.read_text())["rounds"]
     assert set(rounds) == set(parts.split(","))
-    assert set(rounds["messages"]) == {"hubq", "bare loop"}
-    for figures in (*rounds["messages"]["hubq"], *rounds["messages"]["bare loop"]):
+    assert set(rounds["messages"]) == {"hubq", "bare loop", "socket loop"}
+    for figures in (figures for every in rounds["messages"].values() for figures in every):
         assert 0 < figures["busy_casts_per_s"] <= figures["casts_per_s"]  # half, or as much as went out in time
     (moved,) = rounds["migration"]["20 of 200 B"]
     assert moved["failed_calls"] == moved["wrong_states"] == 0
@@ -46,7 +46,7 @@ def test_a_part_that_takes_too_long_is_named_and_the_others_are_measured(
     assert done.returncode == 1, done.stderr
     late = [
         f"round 1 of 1: {what}: not done within 0.05 s"
-        for what in ("messages, hubq", "messages, bare loop", "starts, hubq")
+        for what in ("messages, hubq", "messages, socket loop", "messages, bare loop", "starts, hubq")
     ]
     assert json.loads(results.read_text())["late"] == late
     assert [line for line in done.stderr.splitlines() if "not done" in line] == late

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="chromium is not installed"),
 ]
 
-PAGES = ("", "children", "child?id=room-0", "jobs", "dead", "events", "doctor", "no-such-page")
+PAGES = ("", "children", "child?id=room-0", "jobs", "dead", "events", "metrics", "doctor", "no-such-page")
 WIDTHS = (360, 1280, 2560)
 
 

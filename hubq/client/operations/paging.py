@@ -13,7 +13,7 @@ from typing import Protocol
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.inspection import Event, event_of
-from hubq.client.operations.registry import Listing, Query
+from hubq.client.operations.registry import CHILDREN_AT_ONCE, Listing, Query
 from hubq.client.results import ChildStatus
 from hubq.errors import ConfigError
 from hubq.store.control import read_events_back
@@ -111,12 +111,16 @@ def children_page(hub: HubContext, query: Query, after: str, limit: int) -> Oper
     """
     limit = _checked_limit(limit)
     left = _read_place(after, hub.config.shards)
-    listing = Listing(hub, query, None, left, SHARDS_AT_ONCE, max(10, limit // SHARDS_AT_ONCE))
+    listing = Listing(hub, query, None, left)
     found: list[ChildStatus] = []
+    at_once, most = max(10, limit // SHARDS_AT_ONCE), CHILDREN_AT_ONCE * (2 if query.match_of_redis else 1)
     for _ in range(MOST_READS):
         if listing.done or len(found) >= limit:
             break
-        found += yield from listing.page()
+        some = yield from listing.page(SHARDS_AT_ONCE, at_once)
+        found += some
+        if len(some) * 8 < at_once:  # few of them are meant: the same page may look at more
+            at_once = min(2 * at_once, most)
     return ChildrenPage(found, _write_place(listing.left), len(listing.left))
 
 

@@ -65,6 +65,15 @@ class Query:
             and (self.tag is None or spec.metadata.get("tag") == self.tag)
         )
 
+    @property
+    def match_of_redis(self) -> str | None:
+        """``match``, if Redis understands it as it is meant here: then it sends nothing that does not fit. (It takes a ``?`` for a byte.)
+
+        >>> Query(match="room-*").match_of_redis, Query(match="room-?").match_of_redis
+        ('room-*', None)
+        """
+        return None if self.match is None or any(mark in self.match for mark in "?[\\") else self.match
+
     def takes(self, child: ChildStatus) -> bool:
         """Whether it is meant, now that its place is known."""
         return self.node in (None, child.node) and self.status in (None, child.status) and child.backlog >= self.waiting
@@ -81,8 +90,6 @@ class Listing:
     query: Query
     progress: Progress | None = None
     begin: Sequence[tuple[int, str]] | None = None
-    shards_at_once: int = SHARDS_AT_ONCE
-    children_at_once: int = CHILDREN_AT_ONCE
     found: int = 0
     _left: list[tuple[int, str]] = field(default_factory=list)
     _seen: dict[int, set[str]] = field(default_factory=dict)
@@ -101,12 +108,21 @@ class Listing:
         """Whether every shard has been read to its end."""
         return not self._left
 
-    def page(self) -> Operation[list[ChildStatus]]:
+    def page(
+        self, shards_at_once: int = SHARDS_AT_ONCE, children_at_once: int = CHILDREN_AT_ONCE
+    ) -> Operation[list[ChildStatus]]:
         """Some more children, in no order. HSCAN may tell of a child that ends or starts meanwhile, or may not."""
         keys = self.hub.keys
-        now, self._left = self._left[: self.shards_at_once], self._left[self.shards_at_once :]
-        scan = scan_dormant if self.query.status == "dormant" else scan_specs
-        scans = yield Fetch([scan(keys, shard, cursor, self.children_at_once) for shard, cursor in now])
+        now, self._left = self._left[:shards_at_once], self._left[shards_at_once:]
+        dormant, match = self.query.status == "dormant", self.query.match_of_redis
+        scans = yield Fetch(
+            [
+                scan_dormant(keys, shard, cursor, children_at_once)
+                if dormant
+                else scan_specs(keys, shard, cursor, children_at_once, match)
+                for shard, cursor in now
+            ]
+        )
         wanted: dict[int, dict[str, SpecRecord]] = {}
         going_on: list[tuple[int, str]] = []
         for (shard, _), (cursor, specs) in zip(now, scans, strict=True):
@@ -332,6 +348,21 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
                 there_is = lives.get(owner.node) == owner.incarnation
                 pids[child] = [Pid(owner.node, owner.incarnation, owner.token), *copies] if there_is else []
     return pids
+
+
+def homes_of_dormant(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, list[Pid]]]:
+    """Where those of these children would wake that are dormant: the owner of the shard of each."""
+    places = [(hub.shard_of(child), child) for child in child_ids]
+    if not places:
+        return {}
+    ask: list[Command[Any]] = [is_dormant(hub.keys, shard, child) for shard, child in places]
+    owners, dormant = yield from hub.view.look(ask)
+    homes: dict[str, list[Pid]] = {}
+    for (shard, child), rests in zip(places, dormant, strict=True):
+        owner = owners.shards.get(shard, NOBODY)
+        if rests and owner.node != "-":
+            homes[child] = [Pid(owner.node, owner.incarnation, owner.token)]
+    return homes
 
 
 def process_list(hub: HubContext, scope: str, local: frozenset[str]) -> Operation[dict[str, list[Pid]]]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.registry import CHILDREN_AT_ONCE, SHARDS_AT_ONCE
+from hubq.core.malformed import Table
+from hubq.store.command import Command
+from hubq.store.dormant import scan_dormant_states
 from hubq.store.envelope import Envelope
+from hubq.store.keys import Keys
 from hubq.store.registry import read_envelopes, scan_specs
 from hubq.store.spec_record import SpecRecord
 
@@ -26,17 +31,17 @@ class Saved:
 class SavedStates:
     """A reading under way. ``page()`` is the operation that reads some more; ``done`` when all has been read.
 
-    ``most`` bounds how many children of each shard are read (about; None: all).
+    ``most`` bounds how many children of each shard are read, active and dormant ones (about; None: all).
     """
 
     hub: HubContext
     most: int | None = None
     shards_read: int = 0
-    _left: list[tuple[int, str]] = field(default_factory=list)
+    _left: list[_Place] = field(default_factory=list)
     _seen: dict[int, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._left = [(shard, "0") for shard in range(self.hub.config.shards)]
+        self._left = [_Place(shard, "0", dormant=False) for shard in range(self.hub.config.shards)]
 
     @property
     def done(self) -> bool:
@@ -48,23 +53,43 @@ class SavedStates:
         keys, most = self.hub.keys, self.most
         now, later = self._left[:SHARDS_AT_ONCE], self._left[SHARDS_AT_ONCE:]
         count = CHILDREN_AT_ONCE if most is None else min(most, CHILDREN_AT_ONCE)
-        scans = yield Fetch([scan_specs(keys, shard, cursor, count) for shard, cursor in now])
+        scans = yield Fetch([_scan(keys, place, count) for place in now])
+        found: list[Saved] = []
         wanted: dict[int, Mapping[str, SpecRecord]] = {}
-        for (shard, _), (cursor, specs) in zip(now, scans, strict=True):
+        for (shard, _, dormant), (cursor, children) in zip(now, scans, strict=True):
             seen = self._seen.setdefault(shard, set())
-            fresh = {child: spec for child, spec in specs.items() if child not in seen}
+            fresh = {child: each for child, each in children.items() if child not in seen}
             seen.update(fresh)
-            if fresh:
+            if dormant:
+                found += [Saved(child, spec, state) for child, (spec, state) in fresh.items()]
+            elif fresh:
                 wanted[shard] = fresh
-            if cursor == "0" or (most is not None and len(seen) >= most):
+            if cursor != "0" and (most is None or len(seen) < most):
+                later.insert(0, _Place(shard, cursor, dormant))
+                continue
+            del self._seen[shard]
+            if dormant:
                 self.shards_read += 1
-                del self._seen[shard]
             else:
-                later.insert(0, (shard, cursor))
+                later.append(_Place(shard, "0", dormant=True))
         self._left = later
         states = yield Fetch([read_envelopes(keys, shard, list(specs)) for shard, specs in wanted.items()])
-        return [
-            Saved(child, spec, found.get(child))
-            for specs, found in zip(wanted.values(), states, strict=True)
+        return found + [
+            Saved(child, spec, saved.get(child))
+            for specs, saved in zip(wanted.values(), states, strict=True)
             for child, spec in specs.items()
         ]
+
+
+class _Place(NamedTuple):
+    """Where a reading goes on: among the active children of a shard, or among the dormant ones."""
+
+    shard: int
+    cursor: str
+    dormant: bool
+
+
+def _scan(keys: Keys, place: _Place, count: int) -> Command[tuple[str, Table[str, Any]]]:
+    scan: Any = scan_dormant_states if place.dormant else scan_specs
+    command: Command[tuple[str, Table[str, Any]]] = scan(keys, place.shard, place.cursor, count)
+    return command

@@ -12,7 +12,7 @@ from hubq.client.asking.steps import Collect, Operation, Reply, Start
 from hubq.client.operations.batch import Batch
 from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import no_quorum
-from hubq.client.operations.registry import get_pids
+from hubq.client.operations.registry import get_pids, homes_of_dormant
 from hubq.client.results import StartResult
 from hubq.core.classes import as_child_class, name_of
 from hubq.core.pid import Pid
@@ -167,6 +167,7 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Opera
         return StartResult({}, errors, rollback=True)
     if ticket.present:
         found = yield from get_pids(hub, ticket.present)
+        found |= yield from homes_of_dormant(hub, [child for child in ticket.present if not found.get(child)])
         for child in ticket.present:
             for pid in found.get(child, ())[:1]:
                 started[child], pids[child] = pid.node, pid

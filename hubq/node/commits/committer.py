@@ -12,14 +12,17 @@ from itertools import chain
 from hubq.errors import RedisUnavailable
 from hubq.node.commits.confirmation import Confirmation
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.commits.held_up import REFUSED, HeldUp, is_of_another_type
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.errands import Errand
 from hubq.node.held.holding import Holding
+from hubq.node.runtime.background import Background
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.sizes import ALWAYS_TAKEN, HEAD, Sizes
 from hubq.node.runtime.tasks import end_tasks
 from hubq.store.effects import Effects
+from hubq.store.keys import owner_field
 from hubq.store.owners import commit_shard, commit_shards, renew_token
 from hubq.store.saying import SayingLimits
 
@@ -37,7 +40,7 @@ class Committer:
 
     def __init__(
         self, group: Group, queue: CommitQueue, errands: Errand, forfeits: Forfeits, counters: Counters,
-        confirmation: Confirmation, sizes: Sizes,
+        confirmation: Confirmation, sizes: Sizes, held_up: HeldUp, background: Background,
     ) -> None:  # fmt: skip
         self.commits = 0
         self._group = group
@@ -47,6 +50,8 @@ class Committer:
         self._counters = counters
         self._confirmation = confirmation
         self._sizes = sizes
+        self._held_up = held_up
+        self._background = background
         self._turns = 0
         self._number = 0  # of the last commit in which children say something
         self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
@@ -81,7 +86,7 @@ class Committer:
         """Commit effects that were taken of a holding which is not served here now. The answer: ``ok``, ``held`` or ``fenced``."""
         group = self._group
         async with self._lock:
-            self._numbered(effects)
+            self._numbered(holding, effects)
             while True:
                 try:
                     command = commit_shard(group.keys, holding.shard, holding.pinned, holding.owner, effects)
@@ -92,11 +97,12 @@ class Committer:
                 await asyncio.sleep(0.02)
                 await self.renew([holding])
 
-    def _numbered(self, effects: Effects) -> None:
+    def _numbered(self, holding: Holding, effects: Effects) -> None:
         """It is about to be sent, perhaps twice: what children say in it is said once."""
         if effects.said:
             self._number += 1
-            effects.number(self._group.node_name, self._group.standing.incarnation, self._number)
+            field = owner_field(holding.shard, holding.pinned)
+            effects.number(self._group.node_name, self._group.standing.incarnation, self._number, field)
 
     async def void_unanswered(self, holding: Holding) -> bool:
         """A script under the token of this holding was sent and not answered: see that it cannot arrive late. False: the holding is
@@ -165,21 +171,72 @@ class Committer:
             if any(waiters for _, _, waiters in taken):
                 error = await self._confirmation.confirm()
             for (holding, effects, waiters), word in zip(taken, words, strict=True):
-                if word != "fenced":
-                    self.commits += 1
-                    if effects.said:
-                        self._errands.committed(holding.shard, effects.said, word == "held")
-                    for waiter in waiters:
-                        if waiter.done():
-                            continue
-                        if error is not None:
-                            waiter.set_exception(error)
-                        else:
-                            waiter.set_result(None)
+                if word == REFUSED:
+                    work = self._commit_held_up(holding, effects, waiters)
+                    self._background.run(work, f"committing shard {holding.shard}, which is held up")
                 else:
-                    self._forfeits.fenced(holding)
-                    for waiter in waiters:
-                        waiter.cancel()
+                    self._committed(holding, effects, waiters, word, error)
+
+    def _committed(
+        self,
+        holding: Holding,
+        effects: Effects,
+        waiters: Sequence[asyncio.Future[None]],
+        word: str,
+        error: Exception | None,
+    ) -> None:
+        """Redis has answered. ``error``: too few replicas have it."""
+        if word != "fenced":
+            self.commits += 1
+            if holding.held_up:
+                self._held_up.end(holding)
+                self._queue.changed()
+            if effects.said:
+                self._errands.committed(holding.shard, effects.said, word == "held")
+            for waiter in waiters:
+                if waiter.done():
+                    continue
+                if error is not None:
+                    waiter.set_exception(error)
+                else:
+                    waiter.set_result(None)
+        else:
+            self._forfeits.fenced(holding)
+            for waiter in waiters:
+                waiter.cancel()
+
+    async def _commit_held_up(
+        self, holding: Holding, effects: Effects, waiters: Sequence[asyncio.Future[None]]
+    ) -> None:
+        word = await self._held_up.until_taken(holding, lambda: self._try(holding, effects))
+        self._committed(holding, effects, waiters, word, await self._confirmation.confirm() if waiters else None)
+
+    async def _try(self, holding: Holding, effects: Effects) -> str:
+        """Commit it, if Redis takes it now; else ``refused``."""
+        group = self._group
+        async with self._lock:
+            try:
+                return await group.redis.run(
+                    commit_shard(group.keys, holding.shard, holding.pinned, holding.owner, effects)
+                )
+            except RedisUnavailable as error:
+                if not is_of_another_type(error):
+                    await self.renew([holding])
+                return REFUSED
+
+    async def _one_by_one(self, batch: Sequence[tuple[Holding, Effects]]) -> list[str]:
+        """One of these was refused, and no other is to wait for it."""
+        words = []
+        for holding, effects in batch:
+            command = commit_shard(self._group.keys, holding.shard, holding.pinned, holding.owner, effects)
+            try:
+                words.append(await self._group.redis.run(command))
+            except RedisUnavailable as error:
+                if not is_of_another_type(error):
+                    raise
+                self._held_up.begin(holding, error)
+                words.append(REFUSED)
+        return words
 
     def _sample(self, taken: Sequence[Effects]) -> None:
         self._turns += 1
@@ -192,16 +249,23 @@ class Committer:
         # A commit must not be lost: go on until Redis answers. If our lease is over by then, the answer is "fenced".
         # But effects that have become void meanwhile (another Redis answers) are not sent again. That Redis may have the
         # same token, and messages that wait again: their effects would then be applied twice.
-        group, refusals = self._group, 0
-        for _, effects in batch:
-            self._numbered(effects)
+        group, refusals, apart = self._group, 0, False
+        for holding, effects in batch:
+            self._numbered(holding, effects)
         while True:
             live = [(holding, effects) for holding, effects in batch if not holding.gone]
             sent = [not holding.gone for holding, _ in batch]
             commands = commit_shards(group.keys, ((h.shard, h.pinned, h.owner, effects) for h, effects in live))
             try:
-                answers = await group.redis.run_many(commands) if commands else []
+                answers = (
+                    [await self._one_by_one(live)]
+                    if apart
+                    else await group.redis.run_many(commands)
+                    if commands
+                    else []
+                )
             except RedisUnavailable as error:
+                apart = is_of_another_type(error)
                 log.log(logging.DEBUG if group.standing.trusted() else logging.WARNING, "commit waits: %s", error)
                 await asyncio.sleep(0.02)
                 await self.renew([holding for holding, _ in live])

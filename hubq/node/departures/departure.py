@@ -237,9 +237,11 @@ class Departures:
         take stays, and is told; without a target it is adopted again from Redis.
         """
         holding = way.holding
+        self._check_commits(holding)
         await self.become_passive(way.parts())
         holding.freeze()
         await self._committer.settled()
+        self._check_commits(holding)
         effects = way.packed(self._committer.take(holding))
         try:
             word, refused = await self._until_answered(way, effects)
@@ -263,6 +265,13 @@ class Departures:
             return Outcome.FENCED
         way.given()
         return Outcome.GIVEN
+
+    def _check_commits(self, holding: Holding) -> None:
+        if holding.held_up:
+            holding.thaw()
+            raise RedisRefused(
+                f"shard {holding.shard} stays: one of its keys is of another type, and its last commit waits"
+            )
 
     async def _until_answered(self, way: Way, effects: Effects) -> tuple[str, int]:
         # A holding that became void meanwhile (another Redis answers) is not sent again: that Redis may have its old token.

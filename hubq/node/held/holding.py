@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
 from hubq.core.methods import Method
-from hubq.core.outgoing import Target
+from hubq.core.outgoing import Called, Target
 from hubq.core.phase import Phase
 from hubq.core.reminders import Reminder, Times
 from hubq.node.held.changing import first_of
@@ -46,7 +46,8 @@ class Services(Protocol):
         """``self.stop()`` of a child."""
 
     def says(
-        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
 
@@ -342,7 +343,8 @@ class HostedChild(KeptState):
             self.services.stop(self)
 
     def says(
-        self, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         if not self.holding.is_copy:  # the original has said it
             self.services.says(self, target, child_id, method, args, kwargs)
@@ -422,6 +424,8 @@ class Holding(Phased):
         self.watch = watch
         """It was taken over after a crash (``hubq.node.trials``)."""
         self.effects = Effects()
+        self.held_up = False
+        """Redis refuses its last commit, and is asked again: nothing later is committed before that."""
         self.handled = 0
         """Messages, and seconds in their handlers; counted where the load balancer asks for it."""
         self.spent = 0.0
@@ -550,7 +554,15 @@ class Holding(Phased):
     @property
     def is_due(self) -> bool:
         """Whether there is something to commit, and it may be."""
-        return not self.frozen and not self.gone and bool(self.effects or self._waiters)
+        return not self.frozen and not self.gone and not self.held_up and bool(self.effects or self._waiters)
+
+    def hold_up(self) -> None:
+        """Redis refuses its last commit."""
+        self.held_up = True
+
+    def go_on(self) -> None:
+        """Redis has taken it after all."""
+        self.held_up = False
 
     def next_commit(self) -> asyncio.Future[None]:
         """Done with the next commit; cancelled if the holding goes before."""

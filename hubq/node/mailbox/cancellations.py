@@ -14,6 +14,7 @@ from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.register import Register
+from hubq.node.held.strangers import Strangers
 from hubq.node.runtime.group import Group
 from hubq.store.mailbox import Message, read_back, reply_line
 from hubq.store.values import NOTHING
@@ -30,24 +31,26 @@ class Cancellations:
     """Handles ``cancel`` messages (docs/protocol.md, section 3). Each is answered by the commit that holds what was done."""
 
     def __init__(
-        self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue, outcomes: Outcomes, reads: Reads
-    ) -> None:
+        self, group: Group, register: Register, cursors: Cursors, queue: CommitQueue, outcomes: Outcomes, reads: Reads,
+        strangers: Strangers,
+    ) -> None:  # fmt: skip
         self._group = group
         self._register = register
         self._cursors = cursors
         self._queue = queue
         self._outcomes = outcomes
         self._reads = reads
+        self._strangers = strangers
 
     async def cancel(self, ask: Cancel) -> None:
         """Undo the call, or see that it is not begun. Silence: the child is not here (any more)."""
         until, pause = self._group.standing.now() + PATIENCE, FIRST_LOOK
         while self._group.standing.now() < until:
             hosted = self._asked_child(ask)
-            if hosted is None:
+            if hosted is None and not self._wakes(ask):
                 return
-            word = await self._cancelled(hosted, ask)
-            if word:
+            word = "" if hosted is None else await self._cancelled(hosted, ask)
+            if hosted is not None and word:
                 self._answer(hosted, ask, word)
                 return
             await asyncio.sleep(pause)
@@ -56,6 +59,11 @@ class Cancellations:
     def _asked_child(self, ask: Cancel) -> HostedChild | None:
         holding = self._register.of_child(ask.shard, ask.child)
         return None if holding is None or holding.gone else holding.children.get(ask.child)
+
+    def _wakes(self, ask: Cancel) -> bool:
+        """Whether the child is dormant, and messages for it have come: it will be here in a moment."""
+        holding = self._register.get(ask.shard)
+        return holding is not None and not holding.gone and self._strangers.has(holding, ask.child)
 
     async def _cancelled(self, hosted: HostedChild, ask: Cancel) -> str:
         """What became of the call. Empty: it is not here yet, or is just being moved."""

@@ -18,6 +18,7 @@ from hubq.store.answers import WRONG_TYPE
 from hubq.store.command import plain, text
 from hubq.store.connection import LOST
 from hubq.store.mailbox import read_mailboxes
+from hubq.store.naming import Naming
 
 log = logging.getLogger("hubq.node")
 
@@ -94,7 +95,7 @@ class Reader:
 
     async def _work(self) -> None:
         group, cursors = self._group, self._cursors
-        wake_stream = group.keys.control(group.node_name)
+        naming = Naming(group.keys, group.keys.control(group.node_name))
         count = self._count
         woken = START  # not "$": a shard may be adopted, and its Wake be written, before the first read has begun
         while True:
@@ -103,7 +104,7 @@ class Reader:
                 if self._wrong:
                     self._wrong = {shard: until for shard, until in self._wrong.items() if until > group.standing.now()}
                     asked = {shard: after for shard, after in asked.items() if shard not in self._wrong}
-                command = read_mailboxes(group.keys, asked, count, int(BLOCK * 1000), wake_stream, woken)
+                command = read_mailboxes(naming, asked, count, int(BLOCK * 1000), woken)
                 found, woken = await group.reading.run(command)
                 since = 0
                 for shard, messages in found.items():

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from hubq.core.malformed import Malformed
+from hubq.errors import RedisRefused
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.commits.held_up import is_of_another_type
 from hubq.node.departures.moves import Moves
 from hubq.node.held.holding import Holding
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import pid_of
+from hubq.node.runtime.malformed import MalformedReports
 from hubq.store.membership import NodeInfo
 from hubq.store.owners import Kept, Owner, Owners, claim_shards, dissolve_pins
 from hubq.strategies.synchronization import Synchronization
@@ -25,7 +29,7 @@ class Reconciler:
 
     def __init__(
         self, group: Group, background: Background, register: Register, synchronization: Synchronization,
-        arrivals: Arrivals, forfeits: Forfeits, moves: Moves,
+        arrivals: Arrivals, forfeits: Forfeits, moves: Moves, reports: MalformedReports,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -34,6 +38,7 @@ class Reconciler:
         self._arrivals = arrivals
         self._forfeits = forfeits
         self._moves = moves
+        self._reports = reports
 
     def reconcile(self, nodes: Mapping[str, NodeInfo], owners: Owners) -> None:
         """Begin all that makes this node serve what Redis says."""
@@ -73,15 +78,35 @@ class Reconciler:
         group, standing = self._group, self._group.standing
         wanted = set(shards)
         dead = [pin for pin, owner in owners.pins.items() if pin[0] in wanted and not is_alive(nodes, owner)]
-        kept = Kept.of(group.config)
-        command = claim_shards(group.keys, group.node_name, standing.incarnation, shards, dead, kept)
-        taken = await group.redis.run(command) or {}
+        try:
+            taken = await self._claimed(shards, dead)
+        except RedisRefused as error:
+            if not is_of_another_type(error):
+                raise
+            taken = await self._claimed_one_by_one(shards, dead)
         if taken:
             log.info("node %s has claimed shards: %d", group.node_name, len(taken))
         for shard, token in taken.items():
             owner = Owner(group.node_name, standing.incarnation, token)
             work = self._arrivals.adopt_shard(shard, owner, claimed=True)
             self._background.run(work, f"adopting shard {shard}")
+
+    async def _claimed(self, shards: Sequence[int], dead: Sequence[tuple[int, str]]) -> dict[int, int]:
+        group, kept = self._group, Kept.of(self._group.config)
+        command = claim_shards(group.keys, group.node_name, group.standing.incarnation, shards, dead, kept)
+        return await group.redis.run(command) or {}
+
+    async def _claimed_one_by_one(self, shards: Sequence[int], dead: Sequence[tuple[int, str]]) -> dict[int, int]:
+        """A key of one of them is of another type. It is told, and the others are claimed."""
+        taken: dict[int, int] = {}
+        for shard in shards:
+            try:
+                taken |= await self._claimed([shard], [pin for pin in dead if pin[0] == shard])
+            except RedisRefused as error:
+                if not is_of_another_type(error):
+                    raise
+                self._reports.report(Malformed(f"shard {shard}", f"nobody can claim it: {error}"))
+        return taken
 
 
 def is_alive(nodes: Mapping[str, NodeInfo], owner: Owner) -> bool:

@@ -1,6 +1,6 @@
 -- put_said(keys, k, args, i): what children of this shard say beyond states and replies, kind by kind. -> i, k, held
 -- Takes from keys[k] on:
---   the node's number of its last commit that said something   only if something is said and the commit has a number
+--   the node's number of its last commit of this shard or pin that said something   only if something is said and the commit has a number
 --   those of each kind
 -- Reads from args[i] on:
 --   how many kinds (0: nothing else follows), number of the commit ('' = its script has effect once anyway), life of the node,

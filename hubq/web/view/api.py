@@ -88,6 +88,8 @@ END_POINTS: tuple[EndPoint, ...] = (
          lambda look, ask: look.jobs(ask.state, ask.after)),
     _get("/events", "A page of events, the newest first.", asked.Events, records.EventsView,
          lambda look, ask: look.events(ask.wanted, ask.before, ask.limit)),
+    _get("/metrics", "The last hour of the workers that are there.", asked.Nothing, records.MetricsView,
+         lambda look, ask: look.metrics()),
     _get("/doctor", "What is wrong with the hub, and what to do.", asked.Doctor, records.DoctorView,
          lambda look, ask: look.doctor(fresh=ask.fresh)),
     _post("/child/call", "Call a method of a child, and wait for its result.", asked.Call,

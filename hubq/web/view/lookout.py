@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from hubq.client.asking.steps import Operation
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.hub import Hub
 from hubq.client.operations import inspection, paging, registry
 from hubq.client.operations.members import nodes
@@ -25,7 +26,10 @@ from hubq.errors import HubqError, UnknownChild
 from hubq.jobs.attention import look
 from hubq.jobs.names import MARK, PREFIX
 from hubq.jobs.overview import key_line, of_queues, resumable_line
-from hubq.web.view import records, seen
+from hubq.store.history import Point, read_points
+from hubq.store.membership import redis_time_ms
+from hubq.store.spec_record import SpecRecord
+from hubq.web.view import metrics, records, seen
 from hubq.web.view.shared import Shared
 
 T = TypeVar("T")
@@ -42,6 +46,14 @@ HISTORY_READ, HISTORY = 3_000, 30
 RATE_WITHIN = 30.0
 
 
+class OfJobs(Query):
+    """The children that are keys of jobs, and those that are resumable jobs."""
+
+    def wants(self, child_id: str, spec: SpecRecord) -> bool:
+        """Whether the child is one of them, by its name or its metadata."""
+        return child_id.startswith(PREFIX) or spec.metadata.get(MARK[0]) == MARK[1]
+
+
 class Lookout:
     """Looks at one hub, in one event loop (``hub.aio.resource``)."""
 
@@ -53,6 +65,7 @@ class Lookout:
         self._histories: Shared[tuple[str, str], records.EventsView] = Shared(DOCTOR)
         self._jobs: Shared[tuple[str, str], records.JobsView] = Shared(GLANCE)
         self._findings: Shared[str, list[Finding]] = Shared(DOCTOR)
+        self._metrics: Shared[str, records.MetricsView] = Shared(DEARER)
         self._began: float | None = None
         self._glances: deque[Glance] = deque(maxlen=2)
         self._rates: dict[str, NodeRates] = {}
@@ -190,13 +203,24 @@ class Lookout:
         async def read() -> records.JobsView:
             overview = await asyncio.to_thread(of_queues, self._hub, state or None, 100)
             lines = list(overview.jobs) if not after else []
-            page = await self._ask(paging.children_page(self._context, Query(), after, 200))
-            keys = [key_line(child) for child in page.children if child.child_id.startswith(PREFIX) and child.backlog]
-            running = [resumable_line(child) for child in page.children if child.metadata.get(MARK[0]) == MARK[1]]
+            page = await self._ask(paging.children_page(self._context, OfJobs(), after, 100))
+            of_keys = [child for child in page.children if child.child_id.startswith(PREFIX)]
+            keys = [key_line(child) for child in of_keys if child.backlog]
+            running = [resumable_line(child) for child in page.children if child not in of_keys]
             lines += [line for line in (*keys, *running) if state in ("", line.state)]
             return records.JobsView(overview.queue, overview.counts, overview.workers, overview.clock, lines, page.next)
 
         return (await self._jobs.get((state, after), read))[1]
+
+    async def metrics(self) -> records.MetricsView:
+        """The last hour, as the workers have written it down."""
+
+        async def read() -> records.MetricsView:
+            names = sorted(node.name for node in await self.members())
+            points, now = await self._ask(_histories(self._context, names))
+            return metrics.metrics_view(dict(zip(names, points, strict=True)), now)
+
+        return (await self._metrics.get("", read))[1]
 
     async def doctor(self, *, fresh: bool = False) -> records.DoctorView:
         """What is wrong with the hub, as of some seconds ago; ``fresh``: as of now."""
@@ -209,6 +233,11 @@ class Lookout:
 
         age, findings = await self._findings.get("", ask, fresh=fresh)
         return records.DoctorView(findings, round(age, 1))
+
+
+def _histories(hub: HubContext, names: list[str]) -> Operation[tuple[list[list[Point]], float]]:
+    *points, now = yield Fetch([*(read_points(hub.keys, name) for name in names), redis_time_ms()])
+    return points, now / 1000
 
 
 def _newer(before: Glance, after: Glance) -> list[bool]:

@@ -20,6 +20,7 @@ from hubq.web.view import asked
 from hubq.web.view.api import query_of
 from hubq.web.view.guard import Guard, csrf_token, give_token
 from hubq.web.view.lookout import Lookout
+from hubq.web.view.metrics import charts
 from hubq.web.view.ring import colours, ring
 from hubq.web.view.shown import BadRequest
 from hubq.web.view.words import FILTERS
@@ -82,6 +83,11 @@ async def _jobs(look: Lookout, ask: asked.Jobs) -> Mapping[str, object]:
     return {"view": view, "states": ALL_STATES, "more": more(ask, after=view.next)}
 
 
+async def _metrics(look: Lookout, ask: asked.Nothing) -> Mapping[str, object]:
+    view = await look.metrics()
+    return {"view": view, "charts": charts(view), "tint": colours([each.node for each in view.series])}
+
+
 async def _doctor(look: Lookout, ask: asked.Doctor) -> Mapping[str, object]:
     return {"view": await look.doctor(fresh=ask.fresh)}
 
@@ -93,6 +99,7 @@ PAGES: tuple[Page, ...] = (
     Page("/jobs", "Jobs", "jobs.html", asked.Jobs, _jobs),
     Page("/dead", "Dead letters", "dead.html", asked.Letters, _dead),
     Page("/events", "Events", "events.html", asked.Events, _events),
+    Page("/metrics", "Metrics", "metrics.html", asked.Nothing, _metrics),
     Page("/doctor", "Doctor", "doctor.html", asked.Doctor, _doctor),
 )
 

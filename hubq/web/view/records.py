@@ -184,6 +184,30 @@ class DoctorView(msgspec.Struct, frozen=True):
     age: float
 
 
+class Series(msgspec.Struct, frozen=True):
+    """A worker over the last hour: at each moment ``at`` messages and failed messages per second, CPU (a share of one core), bytes of
+    memory, children, messages waiting, and the loop lag in seconds.
+    """
+
+    node: str
+    at: list[float]
+    messages: list[float]
+    failed: list[float]
+    cpu: list[float]
+    memory: list[float]
+    children: list[float]
+    waiting: list[float]
+    lag: list[float]
+
+
+class MetricsView(msgspec.Struct, frozen=True):
+    """The last hour of the workers that are there."""
+
+    since: float
+    until: float
+    series: list[Series]
+
+
 class Done(msgspec.Struct, frozen=True):
     """An action is done. ``said``: what came of it, in a line; ``result`` of a call."""
 

@@ -11,6 +11,7 @@ import pytest
 from hubq import Hub
 from hubq.errors import AlreadyStarted, RedisUnavailable, UnknownChild
 from hubq.store.codec import encode
+from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis, SyncRedis
 from hubq.store.mailbox import Outgoing, send_messages, start_children, void_numbers
 from hubq.testing import Cluster, LedgerChild, connections
@@ -128,5 +129,14 @@ def test_a_try_that_arrives_before_its_repetition_is_made_void_was_done(make_hub
     assert redis.run(send) == ["unknown"]
     assert redis.run(start) == ["ok"]
     assert redis.run(send) == ["ok"]
-    assert redis.run(void_numbers(keys, "s", [2, 3], 60_000)) == ["duplicate", "void"]
+    for _ in range(2):  # the answer to the first one is lost
+        assert redis.run(void_numbers(keys, "s", [2, 3], 60_000)) == ["duplicate", "void"]
+    assert redis.run(void_numbers(keys, "s", [4], 60_000)) == ["void"]
+    assert redis.run(void_numbers(keys, "s", [2, 3, 4], 60_000)) == ["duplicate", "void", "void"]
+    window = plain("HGET", keys.sender("s"), "void", read=lambda found: sorted(found.split()))
+    assert redis.run(window) == [b"3", b"4"]
+    far = send_messages(keys, "s", {0: [(9_000, message)]}, sender_ttl_ms=60_000, max_backlog=10)
+    assert redis.run(far) == ["ok"]
+    assert redis.run(void_numbers(keys, "s", [9_001], 60_000)) == ["void"]
+    assert redis.run(window) == [b"9001"]  # the window reaches back to the others no more
     redis.close()

@@ -240,6 +240,56 @@ def test_a_batch_that_cannot_be_read_holds_up_no_other(make_hub: Any) -> None:
     scenario_of(make_hub, work)
 
 
+def test_a_key_of_another_type_holds_up_the_commits_of_its_own_shard_only(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        shard = shard_of("plain-0", 4)
+        mine = [child for child in CHILDREN if shard_of(child, 4) == shard]
+        others = [child for child in CHILDREN if child not in mine]
+        await served(hub, ledger)
+        await raw(hub, "RENAME", hub.keys.msk(shard), "aside")
+        await raw(hub, "SET", hub.keys.msk(shard), "garbage")
+        waiting = [asyncio.create_task(ledger.call("s", child, timeout=60)) for child in mine]
+        for _ in range(5):
+            await asyncio.gather(*(ledger.call("s", child) for child in others))
+
+        async def told() -> bool:
+            return any(
+                "its commits wait" in event.fields["why"]
+                for event in (await asyncio.to_thread(hub.inspect.events, 100, ["malformed"]))[1]
+            )
+
+        await eventually(told, 10, "an event says which shard waits")
+        assert not any(call.done() for call in waiting)
+        await cluster.start("b")  # shards move, but for this one
+        await asyncio.gather(*(ledger.call("s", child) for child in others))
+        await raw(hub, "RENAME", "aside", hub.keys.msk(shard))
+        await asyncio.gather(*waiting)
+        await served(hub, ledger)
+        await cluster.drain("a")
+        await served(hub, ledger)
+
+    scenario_of(make_hub, work)
+
+
+def test_a_key_of_another_type_holds_up_the_claim_of_its_own_shard_only(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        await served(hub, ledger)
+        shard = shard_of("plain-0", 4)
+        await cluster.kill("a")
+        await raw(hub, "SET", hub.keys.tries(shard), "garbage")
+        await cluster.start("b")
+        for child in CHILDREN:
+            if shard_of(child, 4) != shard:
+                await ledger.call("s", child, timeout=20)
+        events = (await asyncio.to_thread(hub.inspect.events, 100, ["malformed"]))[1]
+        assert any("nobody can claim it" in event.fields["why"] for event in events)
+        await raw(hub, "DEL", hub.keys.tries(shard))
+        await asyncio.gather(*(ledger.call("s", child, timeout=20) for child in CHILDREN))
+        await served(hub, ledger)
+
+    scenario_of(make_hub, work, lease=1.0)
+
+
 def test_a_mailbox_that_is_no_stream_stops_its_own_shard_only(make_hub: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         if "fakeredis" in hub.server.address:

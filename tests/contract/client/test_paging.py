@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Coroutine
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -124,5 +125,19 @@ def test_events_come_newest_first_and_a_filter_reads_a_bounded_part(make_hub: An
         assert bounded.events == [] and bounded.next
         rest = await drive(events_page(context, EventFilter(types=("node_joined",)), "", 10))
         assert [each.fields["node"] for each in rest.events] == ["a"] and rest.next == ""
+
+    run(make_hub, scenario)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["r*", "*ö*", "r?om", "[rR]oom*", "[!r]oom", "r\\*", "*", "room", "***m", "r?öm", "Room*"]
+)
+def test_a_pattern_means_the_same_whether_redis_looks_or_hubq(make_hub: Any, pattern: str) -> None:
+    names = ["room", "Room", "rööm", "r*", "r\\x", "rom", "zoom", "ro[m", "r?om"]
+
+    async def scenario(hub: Hub) -> None:
+        await hub.aio.start_children([ChildSpec(name, Room) for name in names])
+        found = [child.child_id for child in await hub.aio.children(match=pattern)]
+        assert found == sorted(name for name in names if fnmatchcase(name, pattern))
 
     run(make_hub, scenario)

@@ -133,7 +133,7 @@ class World:
             log=[LogItem("end", "old0", word="s:1")], said=[
                 *self.sent(), *self.published(), KEPT_REPLY, *self.reminders(), JOB, Closing(DRAFTED, lambda _: None),
             ],
-            numbered=Numbered("a", self.a, 7),
+            numbered=Numbered("a", self.a, 7, "0"),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
         )  # fmt: skip
@@ -407,6 +407,11 @@ def asleep(world: World, *children: str, expires: int = 0) -> None:
 def drive_rest_children(world: World) -> None:
     asleep(world, "c", "d", expires=17)
     assert world.raw("ZSCORE", world.keys.expiring(0), "c") == b"17"
+    world.start(0, "moved")
+    world.raw("DEL", world.keys.backlog(0))
+    assert world.run(want_place(world.keys, 0, "moved", Wish("a", "moved"), 1000)) == "ok"
+    rests = [Resting("moved", "s:1"), Resting("c", "s:1"), Resting("nobody", "s:1")]
+    assert world.run(rest_children(world.keys, 0, world.owner, rests)) == [False, True, False]
 
 
 @drive

@@ -27,7 +27,7 @@ class Stage(World):
         self.raw("HSET", keys.children(0), "x", b'{"name":"Room","module":"m","start_id":"s:1"}\n')
 
     def commit(self, *topics: str, number: int | None = None, kept: int = 1000, ended: str = "") -> str:
-        numbered = None if number is None else Numbered("a", self.a, number)
+        numbered = None if number is None else Numbered("a", self.a, number, "0")
         said = [Published("x", kept, topic, b"j1") for topic in topics]
         effects = Effects(said=list(said), numbered=numbered, ended={"x": ended} if ended else {})
         return str(self.run(commit_shard(self.keys, 0, None, self.owner, effects)))

@@ -44,7 +44,7 @@ class Clock(World):
         return int(self.run(redis_time_ms()))
 
     def commit(self, *said: Reminded, number: int | None = None, ended: dict[str, str] | None = None) -> str:
-        numbered = None if number is None else Numbered("a", self.a, number)
+        numbered = None if number is None else Numbered("a", self.a, number, "0")
         effects = Effects(said=list(said), numbered=numbered, ended=ended or {})
         return str(self.run(commit_shard(self.keys, 0, None, self.owner, effects)))
 

@@ -33,7 +33,7 @@ class Post(World):
             self.raw("HSET", keys.children(1), child, b'{"name":"Room","module":"m","start_id":"s:1"}\n')
 
     def commit(self, sent: Sequence[Sent], number: int | None = None, limits: SayingLimits = TWO) -> str:
-        numbered = None if number is None else Numbered("a", self.a, number)
+        numbered = None if number is None else Numbered("a", self.a, number, "0")
         effects = Effects(said=list(sent), numbered=numbered, limits=limits)
         return str(self.run(commit_shard(self.keys, 0, None, self.owner, effects)))
 
@@ -86,15 +86,15 @@ def test_a_commit_that_is_repeated_under_its_number_sends_nothing_again(post: Po
 
 
 def test_the_numbers_of_another_life_of_the_node_are_others(post: Post) -> None:
-    post.raw("SET", post.keys.said("a"), f"{post.a - 1} 99")
+    post.raw("SET", post.keys.said("a", "0"), f"{post.a - 1} 99")
     assert post.commit([cast("x", "one")], number=1) == "ok"
     assert post.mailbox() == [("cast", "x", "one")]
 
 
 def test_a_fenced_commit_sends_nothing(post: Post) -> None:
-    effects = Effects(said=[cast("x", "one")], numbered=Numbered("a", post.a, 1))
+    effects = Effects(said=[cast("x", "one")], numbered=Numbered("a", post.a, 1, "0"))
     assert post.run(commit_shard(post.keys, 0, None, Owner("b", 9, 9), effects)) == "fenced"
-    assert post.mailbox() == [] and post.raw("EXISTS", post.keys.said("a")) == 0
+    assert post.mailbox() == [] and post.raw("EXISTS", post.keys.said("a", "0")) == 0
 
 
 def test_a_handover_sends_as_well(post: Post) -> None:

@@ -26,7 +26,7 @@ def world(server: Any, make_hub: Any) -> Iterator[World]:
 
 
 def commit(world: World, *ids: str, number: int | None = None, owner: Owner | None = None) -> str:
-    numbered = None if number is None else Numbered("a", world.a, number)
+    numbered = None if number is None else Numbered("a", world.a, number, "0")
     said = [Enqueued("x", job_id, "", RECORD.written()) for job_id in ids]
     effects = Effects(said=list(said), numbered=numbered)
     return str(world.run(commit_shard(world.keys, 0, None, owner or world.owner, effects)))

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from rq.job import JobStatus
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from hubq import Child, Hub
+from hubq.client.asking.steps import Fetch
 from hubq.client.operations.inspection import next_events
+from hubq.store.command import plain
+from hubq.store.history import Point, read_points
 from hubq.testing import Cluster, eventually
 from hubq.web import User, dashboard, open_to_all
 from hubq.web.view import news
@@ -130,6 +134,32 @@ def test_the_pages_show_the_hub_below_the_path_where_they_are_mounted(make_hub: 
         assert part.text.lstrip().startswith("<div") and "r/1" in part.text and "<html" not in part.text
         moved = await site.client.get("http://hub.example/below/hubq")
         assert moved.status_code in (307, 308) and moved.headers["location"].endswith("/below/hubq/")
+
+    run(make_hub, scenario)
+
+
+def test_a_worker_writes_its_figures_down_and_the_last_hour_is_drawn(make_hub: Any) -> None:
+    async def scenario(site: Site) -> None:
+        context, drive = site.hub.aio.driver.context, site.hub.aio.driver.drive
+
+        def do(commands: Any) -> Any:
+            return (yield Fetch(commands))
+
+        async def written() -> Any:
+            return (await drive(do([read_points(context.keys, "a")])))[0]
+
+        (first,) = await eventually(written, what="a point of the worker")
+        assert first.children == 1 and first.memory > 1_000_000 and first.incarnation == 1
+        later = Point(1, first.handled + 500, 5, 100, first.cpu + 2, 2**30, 7, 3, 0.25)
+        key = context.keys.history("a")
+        at = int(first.at * 1000) + 5_000
+        await drive(do([plain("XADD", key, f"{at}-0", "p", msgspec.json.encode(later), read=lambda answer: None)]))
+        await drive(do([plain("XADD", key, f"{at}-1", "p", "no point", read=lambda answer: None)]))
+        (series,) = (await site.get("/metrics"))["series"]
+        assert (series["node"], series["messages"], series["failed"]) == ("a", [100.0], [1.0])
+        assert (series["cpu"], series["memory"], series["children"], series["waiting"]) == ([0.4], [2**30], [7], [3])
+        page = await site.page("/metrics")
+        assert page.count("<polyline") == 7 and "a 100" in page.replace("</span>", "")
 
     run(make_hub, scenario)
 
@@ -453,7 +483,6 @@ def test_a_redis_that_is_away_is_said_and_so_is_its_return(make_hub: Any) -> Non
 
 
 def _event(hub: Hub) -> Any:
-    from hubq.client.asking.steps import Fetch
     from hubq.store.control import add_deed
 
     yield Fetch([add_deed(hub.keys, 100, "test", "nothing", {})])

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from hubq import Child, ConfigError, Hub
 from hubq.core.idle import AT_WORK_MS, BOUNDED_LOOK, IdleChild, look_every, rests_after, who_rests
 
 
@@ -66,3 +67,58 @@ def test_how_often_a_node_looks() -> None:
     assert look_every(None, True) == BOUNDED_LOOK
     assert look_every(0.4, True) == 0.1 and look_every(400, True) == BOUNDED_LOOK
     assert rests_after(None, 5) == 5 and rests_after(3, 5) == 3
+
+
+# -- what users say ------------------------------------------------------------------------------------------------
+
+
+class Plain(Child):
+    pass
+
+
+class Looping(Child):
+    async def run(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        (Plain, {"idle_after": 0}, "Plain.idle_after=0: give seconds above 0"),
+        (Plain, {"idle_after": -1}, "Plain.idle_after=-1"),
+        (Plain, {"idle_after": True}, "Plain.idle_after=True"),
+        (Plain, {"idle_after": "60"}, "Plain.idle_after='60'"),
+        (Plain, {"idle_after": float("nan")}, "Plain.idle_after=nan"),
+        (Plain, {"expire_after": float("inf")}, "Plain.expire_after=inf"),
+        (Plain, {"idle_after": 60, "expire_after": 59}, "expire_after=59 is shorter than its idle_after=60"),
+        (Looping, {"idle_after": 60}, r"idle_after=60, and it has a run\(\)"),
+        (Looping, {"expire_after": 60}, r"expire_after=60, and it has a run\(\)"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_with_its_reason(
+    kind: type[Child], options: dict[str, object], said: str
+) -> None:
+    fresh = type(kind.__name__, (kind,), {"__module__": __name__})
+    with pytest.raises(ConfigError, match=said):
+        Hub("chat").child(**options)(fresh)
+
+
+def test_settings_that_make_sense_are_taken() -> None:
+    hub = Hub("chat", max_active=50_000)
+    kind = hub.child(idle_after=60, expire_after=60)(type("Fine", (Child,), {"__module__": __name__}))
+    assert (kind.idle_after, kind.expire_after, hub.config.max_active) == (60, 60, 50_000)
+    assert (Child.idle_after, Child.expire_after, Hub("chat").config.max_active) == (None, None, 0)
+
+
+@pytest.mark.parametrize("most", [-1, 1.5, True, "many"])
+def test_a_bound_that_is_no_number_is_refused(most: object) -> None:
+    with pytest.raises(ConfigError, match=r"max_active=.*give a number from 0 to"):
+        Hub("chat", max_active=most)
+
+
+def test_a_function_with_a_loop_of_its_own_never_rests() -> None:
+    async def ticker(context: object) -> None:
+        pass
+
+    with pytest.raises(ConfigError, match=r"it has a run\(\)"):
+        Hub("chat").child(idle_after=5)(ticker)

@@ -16,6 +16,7 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.commits.committer import Committer
 from hubq.node.commits.confirmation import NoConfirmation
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.commits.held_up import HeldUp
 from hubq.node.departures.answers import Answers
 from hubq.node.departures.departure import Departures
 from hubq.node.held.commit_queue import CommitQueue
@@ -40,6 +41,7 @@ from tests.unit.node.fakes import (
     FakeEndings,
     FakeEvents,
     FakeRedis,
+    FakeReports,
     Here,
     a_child,
     a_group,
@@ -233,8 +235,9 @@ class Stage:
         )
         self.sizes = Sizes(Config())
         self.committer = Committer(
-            self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation(), self.sizes
-        )
+            self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation(), self.sizes,
+            HeldUp(cast(Any, FakeReports())), self.background,
+        )  # fmt: skip
         self.wishes, self.answers = Wishes(self.group, News()), Answers()
         self.departures = Departures(
             self.group, self.background, self.committer, self.forfeits, cast(Any, self.saver), cast(Any, self.signals),

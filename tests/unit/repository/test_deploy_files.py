@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,39 @@ def workers() -> list[Any]:
 def test_compose_publishes_nothing_and_gives_no_rights() -> None:
     assert len(workers()) == 3
     for name, service in SERVICES.items():
-        assert "ports" not in service and "network_mode" not in service and "privileged" not in service, name
+        assert "network_mode" not in service and "privileged" not in service, name
         assert service["cap_drop"] == ["ALL"] and service["read_only"] is True, name
-        assert service["security_opt"] == ["no-new-privileges:true"] and service["networks"] == ["hub"], name
-    assert COMPOSED["networks"] == {"hub": {"internal": True}}
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        if name != "web":
+            assert "ports" not in service and service["networks"] == ["hub"], name
+    assert COMPOSED["networks"]["hub"] == {"internal": True}
+
+
+def test_the_web_view_is_asked_for_and_for_this_machine_only() -> None:
+    web = SERVICES["web"]
+    assert web["profiles"] == ["web"] and [port.partition(":")[0] for port in web["ports"]] == ["127.0.0.1"]
+    assert web["entrypoint"][-1] == "view:app" and "docker/view.py ./view.py" in DOCKERFILE
+    assert web["environment"]["HUBQ_VIEW_PASSWORD"] == "${HUBQ_VIEW_PASSWORD:-}", "no password stands in the file"
+
+
+def test_the_web_view_lets_in_who_knows_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = pytest.importorskip("starlette.testclient")
+    monkeypatch.syspath_prepend(str(ROOT / "docker"))
+    monkeypatch.setenv("HUBQ_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("HUBQ_VIEW_PASSWORD", "short")
+    with pytest.raises(SystemExit, match="give 16 or more"):
+        import_module("view")
+    monkeypatch.setenv("HUBQ_VIEW_PASSWORD", "long enough für alle")
+    app = import_module("view").app
+    sys.modules.pop("view")
+    browser = client.TestClient(app)
+    for user in (None, ("ann", "wrong"), ("", "long enough für alle")):
+        answer = browser.get("/", auth=user)
+        assert answer.status_code == 401 and answer.headers["www-authenticate"].startswith("Basic ")
+    for header in ("Basic", "Basic !", "Bearer YTpi", "Basic /w=="):
+        assert browser.get("/", headers={"Authorization": header}).status_code == 401
+    answer = browser.get("/", auth=("ann", "long enough für alle"))
+    assert answer.status_code == 503, "let in; but there is no Redis"
 
 
 def test_redis_keeps_what_it_is_given() -> None:

@@ -16,6 +16,7 @@ from hubq.store.envelope import Envelope
 from hubq.store.keys import Keys
 from hubq.store.mailbox import MALFORMED, message_of, read_mailboxes, read_reply
 from hubq.store.membership import read_leases, read_nodes
+from hubq.store.naming import Naming
 from hubq.store.owners import read_owners
 from hubq.store.places import read_pins_epoch, read_wish, read_wishes
 from hubq.store.quorum import roll_of
@@ -88,7 +89,9 @@ def test_a_message_with_more_fields_in_another_order_is_one() -> None:
 @given(streams)
 def test_streams(entries: list[Any]) -> None:
     mailbox, control = KEYS.mailbox(0).encode(), KEYS.control("a").encode()
-    found, _ = read_mailboxes(KEYS, {0: b"0"}, 10, None, "", b"0").read([[mailbox, entries]] if entries else None)
+    found, _ = read_mailboxes(Naming(KEYS, ""), {0: b"0"}, 10, None, b"0").read(
+        [[mailbox, entries]] if entries else None
+    )
     assert len(found.get(0, [])) == len(entries)
     read_control(KEYS, "a", "0", "0", 1).read(
         [[control, entries], [KEYS.events.encode(), entries]] if entries else None

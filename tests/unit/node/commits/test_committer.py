@@ -13,6 +13,7 @@ from hubq.errors import NotReplicated, RedisUnavailable
 from hubq.node.commits.committer import SAMPLED, Committer
 from hubq.node.commits.confirmation import Confirmation, NoConfirmation, ReplicaConfirmation
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.commits.held_up import HeldUp
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding
 from hubq.node.held.outboxes import Outboxes
@@ -30,6 +31,7 @@ from tests.unit.node.fakes import (
     FakeEndings,
     FakeEvents,
     FakeRedis,
+    FakeReports,
     a_group,
     a_holding,
     a_register,
@@ -57,8 +59,9 @@ class Bench:
         )
         confirmation = confirmation or NoConfirmation()
         self.committer = Committer(
-            self.group, self.queue, Outboxes(), forfeits, self.counters, confirmation, Sizes(Config())
-        )
+            self.group, self.queue, Outboxes(), forfeits, self.counters, confirmation, Sizes(Config()),
+            HeldUp(cast(Any, FakeReports())), self.background,
+        )  # fmt: skip
 
     def answer(self, command: Command[Any]) -> Any:
         if self.away:

@@ -7,13 +7,15 @@ from typing import Any, cast
 
 import pytest
 
+from hubq.errors import RedisRefused
 from hubq.node.departures.moves import Moves
 from hubq.node.held.holding import Holding
 from hubq.node.planning.reconciler import Reconciler
+from hubq.store.command import Command
 from hubq.store.membership import NodeInfo
 from hubq.store.owners import Owner, Owners
 from hubq.strategies.synchronization import PubSub
-from tests.unit.node.fakes import a_holding
+from tests.unit.node.fakes import FakeReports, a_holding, words_of
 from tests.unit.node.movers import Stage, a_record
 
 NODES = {"a": NodeInfo(7, "up", 0), "b": NodeInfo(9, "up", 0)}
@@ -52,7 +54,7 @@ class Comparing(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.arrivals, self.lost = Coming(), Lost()
+        self.arrivals, self.lost, self.reports = Coming(), Lost(), FakeReports()
         self.moves = Moves(self.background, self.plan_due)
         self.reconciler = Reconciler(
             self.group,
@@ -62,6 +64,7 @@ class Comparing(Stage):
             cast(Any, self.arrivals),
             cast(Any, self.lost),
             self.moves,
+            cast(Any, self.reports),
         )
 
     async def compare(self, shards: dict[int, Owner], pins: dict[tuple[int, str], Owner] | None = None) -> None:
@@ -165,6 +168,29 @@ def test_what_nobody_owns_is_claimed_with_the_pins_of_the_dead() -> None:
         (words,) = stage.replies.of("claim_shards")
         assert any("orphan" in str(word) for word in words)
         assert not any("pinned" in str(word) or "other" in str(word) for word in words)
+
+    asyncio.run(scenario())
+
+
+def test_a_key_of_another_type_holds_up_the_claim_of_its_own_shard_only() -> None:
+    async def scenario() -> None:
+        stage = Comparing()
+
+        def claim(command: Command[Any]) -> Any:
+            words = [str(word) for word in words_of(command)]
+            count, places = int(words[5]), int(words[6])
+            shards = words[8 : 8 + count]
+            assert places >= count
+            return RedisRefused("WRONGTYPE: a key") if "2" in shards else {int(shard): 8 for shard in shards}
+
+        stage.replies["claim_shards"] = claim
+        await stage.reconciler.claim([1, 2, 3], NODES, Owners({}, {}))
+        await asyncio.sleep(0.01)
+        assert [shard for shard, _, _ in stage.arrivals.adopted] == [1, 3]
+        assert [told.place for told in stage.reports.told] == ["shard 2"]
+        stage.replies["claim_shards"] = RedisRefused("OOM command not allowed")
+        with pytest.raises(RedisRefused, match="OOM"):
+            await stage.reconciler.claim([1, 2, 3], NODES, Owners({}, {}))
 
     asyncio.run(scenario())
 
