@@ -126,6 +126,7 @@ class Household:
         self.services = ChildServices(
             "a",
             values,
+            self.group.seal,
             self.signals,
             self.saver,
             self.endings,
