@@ -388,6 +388,33 @@ def test_a_job_of_rq_is_run_again_and_canceled(make_hub: Any) -> None:
     run(make_hub, scenario)
 
 
+async def forever(ctx: Any) -> None:
+    """A resumable job that does not end by itself."""
+    await asyncio.Event().wait()
+
+
+def test_a_resumable_job_is_shown_and_canceled(make_hub: Any) -> None:
+    async def scenario(site: Site) -> None:
+        site.hub.job(resumable=True)(forever)
+        job = await site.hub.aio.enqueue(forever)
+
+        async def running() -> bool:
+            jobs = (await site.get("/jobs"))["jobs"]
+            return [(each["kind"], each["id"], each["state"]) for each in jobs] == [("resumable", job.id, "started")]
+
+        await eventually(running, what="the job is shown")
+        await site.do("/jobs/retry", 404, id=job.id)
+        assert "told to end" in (await site.do("/jobs/cancel", id=job.id))["said"]
+
+        async def ended() -> bool:
+            return (await site.get("/jobs"))["jobs"] == [] and await job.status() == "canceled"
+
+        await eventually(ended, what="the job has ended")
+        await site.do("/jobs/cancel", 404, id=job.id)
+
+    run(make_hub, scenario)
+
+
 def failed_job(hub: Hub) -> str:
     """A job of RQ that stands where its worker puts one that has raised."""
     job = hub.enqueue("os.getpid")

@@ -29,6 +29,7 @@ export class Live {
     this.#source = new EventSource(`${base}/api/events/stream${after}`);
     this.#source.addEventListener("open", () => {
       this.#say("live", "live");
+      if (again && document.querySelector("[data-reload]")) return location.reload(); // what this page could not show is there now
       if (again) this.refreshAll();
       again = true; // each further "open" is after an interruption
     });
