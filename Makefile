@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.hubq-installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo chaos sim test test-all test-server check lint bench bench-quick clean
+.PHONY: help venv demo chaos sim test test-all test-server floors check lint bench bench-quick clean
 
 help: ## show this
 	@echo "make <target>:"
@@ -47,7 +47,7 @@ test-server: $(STAMP) ## all tests that depend on the Redis server, to run them 
 
 SCHEDULES ?= 5000
 SEED      ?= 1
-sim: $(STAMP) ## thousands of simulated schedules of faults; SCHEDULES=5000 SEED=1 (the first one's)
+sim: $(STAMP) ## thousands of simulated schedules of faults; SCHEDULES=5000 SEED=1 (the first one's; from 1000000 on children rest)
 	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: $(STAMP) ## style, types, and which layer imports which
@@ -56,6 +56,9 @@ lint: $(STAMP) ## style, types, and which layer imports which
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+floors: $(STAMP) ## some tests with the oldest versions that pyproject.toml allows
+	.ci/floors $(BIN)/python
 
 check: lint test ## what to run before each commit: lint, then the tests
 

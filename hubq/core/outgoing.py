@@ -8,6 +8,8 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, overload
 from hubq.errors import ConfigError
 
 P = ParamSpec("P")
+#: A method, or its name.
+Called = str | Callable[..., Any]
 
 
 class Target(NamedTuple):
@@ -22,9 +24,10 @@ class Outgoing(Protocol):
     """Takes what a child says."""
 
     def says(
-        self, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
-        """A message to another child, which starts it if its class has ``activate=True``; ``method`` empty: start it, as
+        """A message to another child, which starts it if its class has ``activate=True``; ``method`` None: start it, as
         ``target`` with these arguments.
         """
 
@@ -53,35 +56,24 @@ class OutgoingRef:
         """Send a message with the commit. ``method``: a method of its class (``Stock.take``), or its name. If its class is known
         and has ``activate=True``, the message starts it if it is not there.
 
-        Raises :class:`~hubq.errors.UnknownMethod` if the class is known and has no such method,
+        Raises :class:`~hubq.errors.UnknownMethod` if the class is known and has no such method, or it is that of another class,
         :class:`~hubq.errors.NotSendable`, and :class:`~hubq.errors.OutsideHandler`.
         """
-        self._host.says(self._target, self.child_id, method_name(method), args, kwargs)
+        self._host.says(self._target, self.child_id, method, args, kwargs)
 
     def start(self, *args: Any, **kwargs: Any) -> None:
         """Start the child with the commit; the arguments are those of its ``__init__`` (none: those of the reference). A child that
         is there stays as it is.
 
-        Raises :class:`~hubq.errors.ConfigError` if the reference names no class, :class:`~hubq.errors.NotSendable`, and
+        Raises :class:`~hubq.errors.ConfigError` if the reference names no class or the arguments do not fit,
+        :class:`~hubq.errors.NotSendable`, and
         :class:`~hubq.errors.OutsideHandler`.
         """
         if self._target is None:
             raise ConfigError(f"child {self.child_id!r} cannot be started by its name alone: self.ref(Class, name)")
         if not args and not kwargs:
             args, kwargs = self._target.args, self._target.kwargs
-        self._host.says(self._target, self.child_id, "", args, kwargs)
+        self._host.says(self._target, self.child_id, None, args, kwargs)
 
     def __repr__(self) -> str:
         return f"<OutgoingRef {self.child_id!r}>"
-
-
-def method_name(method: Any) -> str:
-    """The name of a method that is given as ``Stock.take`` or by its name.
-
-    >>> method_name("take"), method_name(str.upper)
-    ('take', 'upper')
-    """
-    name = method if isinstance(method, str) else getattr(method, "__name__", None)
-    if not isinstance(name, str) or not name:
-        raise ConfigError(f"{method!r} is no method: give a method of the child's class (Stock.take), or its name")
-    return name

@@ -100,11 +100,13 @@ def _pass_on(world: World, done: dict[str, list[Did]]) -> None:
 
 def _reads(client: FeatureClient, child: str, did: list[Did]) -> list[str]:
     """A read sees what is committed, and all that was answered before it."""
+    if child.startswith("interval"):
+        return []  # after a crash it is as it was saved, until what was answered since then has been handled again
     found: list[str] = []
     for of, seen, before in client.looks:
         if of != child:
             continue
-        if seen != did[: len(seen)] and not child.startswith("interval"):
+        if seen != did[: len(seen)]:
             found.append(f"a read of {child} has seen {seen}, which is no beginning of {did}")
         missing = before - {number for _, number, _ in seen}
         if missing:

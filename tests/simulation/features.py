@@ -30,6 +30,8 @@ class Features:
         self.gadgets = [f"gadget-f{n}" for n in range(rng.randint(1, 2))] if self.on else []
         if self.on and rng.random() < 0.4:
             self.gadgets.append("interval-f9")
+        if self.on and rng.random() < 0.6:
+            self.gadgets.append("sleepy-f8")
         self.on_demand = [f"demand-f{n}" for n in range(rng.randint(1, 3))] if self.on else []
         self.fail_share = rng.choice([0.0, 0.3, 0.7])
         self.kinds = rng.sample(

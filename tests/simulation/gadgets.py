@@ -120,10 +120,17 @@ class IntervalGadget(Gadget):
     save_after = 4
 
 
+class Sleepy(Gadget):
+    """Is dormant soon after its last message."""
+
+    idle_after = 0.5
+
+
 class OnDemand(Gadget):
-    """Is started by its first message, and ends when it is told to."""
+    """Is started by its first message, and ends when it is told to. Meanwhile it is dormant now and then."""
 
     activate = True
+    idle_after = 0.8
 
     def __init__(self, origin: str) -> None:
         super().__init__()
@@ -135,4 +142,4 @@ class OnDemand(Gadget):
         return mark
 
 
-GADGETS: dict[str, type[Gadget]] = {"gadget": Gadget, "interval": IntervalGadget, "demand": OnDemand}
+GADGETS: dict[str, type[Gadget]] = {"gadget": Gadget, "interval": IntervalGadget, "sleepy": Sleepy, "demand": OnDemand}

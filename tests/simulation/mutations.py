@@ -95,7 +95,7 @@ TARGETS: dict[str, Target] = {
     "unblamed": Target(Watchdog, "blame", "self suspect"),
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
     "said-anyway": Target(KeptState, "unsay", "self"),
-    "said-twice": Target(Committer, "_numbered", "self effects"),
+    "said-twice": Target(Committer, "_numbered", "self holding effects"),
     "put-away": Target(Resting, "_put_away", "self holding hosted"),
     "late-rest": Target(Committer, "void_unanswered", "self holding"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
@@ -434,8 +434,8 @@ def _fallen_behind(over: Any) -> Any:
 def _lost_and_given(until_answered: Any) -> Any:
     """A script that gives a holding away is sent again although the holding is lost: it may fit what is there now."""
 
-    async def broken(self: Departures, way: Way, effects: Effects) -> str:
-        return await Inside.send_until_answered(self, way.command(effects))
+    async def broken(self: Departures, way: Way, effects: Effects) -> tuple[str, int]:
+        return await Inside.send_until_answered(self, way.command(effects)), 0
 
     return broken
 
@@ -499,7 +499,7 @@ def _said_anyway(unsay: Any) -> Any:
 
 def _said_twice(numbered: Any) -> Any:
     """A commit whose answer is lost says again what it says."""
-    return lambda committer, effects: None
+    return lambda committer, holding, effects: None
 
 
 def _lost_letters(add_letters: Any) -> Any:

@@ -50,7 +50,7 @@ class Observer:
         self.leases: dict[bytes, float] = {}
         self.mailboxes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
         self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
-        self._specs: set[tuple[bytes, bytes]] = set()  # of each key of specs, the children that are there
+        self._specs: set[tuple[bytes, bytes]] = set()  # of each key of specs, the children that are there, or dormant
         self.letters: list[dict[bytes, bytes]] = []  # dead ones, in the order they died
         self.evicted: Callable[[Process, float, float], None] = lambda process, now, lease_end: None
         self._lease_ends: dict[bytes, float] = {}  # of leases that are gone
@@ -157,14 +157,14 @@ class Observer:
                     for entry in words[1:]:
                         if entries.pop(entry, None) is not None:
                             touched.add(child)
-        elif what == b"children" and command == b"HSET" and name in STARTING:
+        elif what == b"children" and command == b"HSET":
             for child in words[1::2]:
-                if (key, child) in self._specs:
+                if name in STARTING and (key, child) in self._specs:
                     self.breach(process.loop.now, process, name, f"{child.decode()} is started, and is there already")
                 self._specs.add((key, child))
         elif (what == b"msk" and command in (b"HSET", b"HDEL")) or (what == b"children" and command == b"HDEL"):
             touched.add(words[1])
-            if what == b"children":
+            if what == b"children" and name != "rest_children":
                 self._specs.difference_update((key, child) for child in words[1:])
         if name in TAKING:
             before = self.owners

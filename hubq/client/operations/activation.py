@@ -33,18 +33,34 @@ def activation_of(
                 f"its __init__ are for nothing. Say @hub.child(activate=True), or hub.ref({kind.__name__}, {child_id!r})"
             )
         return None
-    if kind.__init__ is not object.__init__:
-        try:
-            _signature(kind).bind(None, *args, **kwargs)
-        except TypeError as error:
-            raise ConfigError(
-                f"reference to child {child_id!r}: a message would start it, and {kind.__name__}.__init__ says: {error}. Give its "
-                f"arguments, hub.ref({kind.__name__}, {child_id!r}, ...); to a child that is there write by its name, "
-                f"hub.ref({child_id!r})"
-            ) from None
+    check_init(
+        kind, args, kwargs, f"reference to child {child_id!r}, which a message would start",
+        f". Give its arguments, hub.ref({kind.__name__}, {child_id!r}, ...); to a child that is there write by its name, "
+        f"hub.ref({child_id!r})",
+    )  # fmt: skip
     record = record_of(ChildSpec(child_id, target, args, kwargs), values)
     checked_size(record.arguments, most_bytes, f"the arguments of child {child_id!r}")
     return record
+
+
+def check_init(kind: type[Child], args: tuple[Any, ...], kwargs: dict[str, Any], what: str, advice: str = "") -> None:
+    """Raise :class:`~hubq.errors.ConfigError` unless these arguments fit ``__init__`` of a class. ``what`` is said before the reason,
+    ``advice`` behind it.
+
+    >>> class Room(Child):
+    ...     def __init__(self, topic): ...
+    >>> check_init(Room, (), {}, "child 'a' cannot be started")
+    Traceback (most recent call last):
+    hubq.errors.ConfigError: child 'a' cannot be started: Room.__init__ says: missing a required argument: 'topic'
+    """
+    if kind.__init__ is object.__init__:
+        if args or kwargs:
+            raise ConfigError(f"{what}: {kind.__name__} has no __init__: it takes no arguments{advice}")
+        return
+    try:
+        _signature(kind).bind(None, *args, **kwargs)
+    except TypeError as error:
+        raise ConfigError(f"{what}: {kind.__name__}.__init__ says: {error}{advice}") from None
 
 
 _signatures: WeakKeyDictionary[type[Child], inspect.Signature] = WeakKeyDictionary()

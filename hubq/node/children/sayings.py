@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from hubq.client.operations.activation import activation_of
+from hubq.client.operations.activation import activation_of, check_init
+from hubq.client.operations.calls import checked_method
 from hubq.client.operations.starts import record_of
-from hubq.core.child import Child, methods_of
 from hubq.core.classes import as_child_class
 from hubq.core.feed import checked_topic
 from hubq.core.hashing import checked_child_id, shard_of
 from hubq.core.lifecycle import Life
-from hubq.core.outgoing import Target
+from hubq.core.methods import method_of_class, name_of_method
+from hubq.core.outgoing import Called, Target
 from hubq.core.spec import ChildSpec
-from hubq.errors import OutsideHandler, UnknownMethod
+from hubq.errors import OutsideHandler
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
@@ -36,7 +36,8 @@ class Sayings:
         self._starts = 0
 
     def says(
-        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)``, and with no method ``self.ref(...).start(...)``.
 
@@ -45,21 +46,24 @@ class Sayings:
         :class:`~hubq.errors.InvalidChildId`, :class:`~hubq.errors.ConfigError`.
         """
         check_may_say(hosted)
-        if method:
+        if method is not None:
             shard = shard_of(checked_child_id(child_id), self._shards)
             spec, function = b"", None
             if target is not None:
-                function = _known_method(as_child_class(target.kind), child_id, method)
+                name, function = method_of_class(as_child_class(target.kind), method)
                 spec = self._activation(target, child_id)
-            payload = self._values.encode_arguments(args, kwargs, f"{child_id}.{method}", function)
-            checked_size(payload, self._sizes.payload, f"the arguments of {child_id}.{method}")
-            hosted.say(Sent(hosted.child_id, shard, child_id, method, payload, spec))
+            else:
+                name = checked_method(child_id, name_of_method(method))
+            payload = self._values.encode_arguments(args, kwargs, f"{child_id}.{name}", function)
+            checked_size(payload, self._sizes.payload, f"the arguments of {child_id}.{name}")
+            hosted.say(Sent(hosted.child_id, shard, child_id, name, payload, spec))
         else:
             self.starts(hosted, ChildSpec(child_id, target.kind if target else None, args, kwargs))
 
     def starts(self, hosted: HostedChild, spec: ChildSpec) -> None:
         """A child starts another one. Raises as :meth:`says`."""
         shard = shard_of(checked_child_id(spec.child_id), self._shards)
+        check_init(as_child_class(spec.target), spec.args, spec.kwargs, f"child {spec.child_id!r} cannot be started")
         record = record_of(spec, self._values)
         checked_size(record.arguments, self._sizes.payload, f"the arguments of child {spec.child_id!r}")
         hosted.say(Sent(hosted.child_id, shard, spec.child_id, "", b"", self._written(record)))
@@ -97,10 +101,3 @@ def check_may_say(hosted: HostedChild) -> None:
             "self.remind(...) say leaves with the commit of a message, so use it in a handler, in on_start() or in run(); "
             "elsewhere use current_hub()"
         )
-
-
-def _known_method(kind: type[Child], child_id: str, method: str) -> Callable[..., Any]:
-    if method not in (methods := methods_of(kind)):
-        known = ", ".join(sorted(methods)) or "none"
-        raise UnknownMethod(f"child {child_id!r} ({kind.__name__}) has no method {method!r}; it has: {known}")
-    return methods[method]

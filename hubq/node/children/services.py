@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from hubq.core.methods import Method
-from hubq.core.outgoing import Target
+from hubq.core.outgoing import Called, Target
 from hubq.core.reminders import Reminder, Times
 from hubq.node.children.endings import Endings
 from hubq.node.children.enqueuing import Enqueuing
@@ -53,7 +53,8 @@ class ChildServices:
             hosted.in_hand.stop_child()
 
     def says(
-        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
         self._sayings.says(hosted, target, child_id, method, args, kwargs)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from hubq.core.child import Child, Host, new_child
 from hubq.core.lifecycle import LIFE, Life, LifeEvent, RestartBudget
 from hubq.core.methods import Method
-from hubq.core.outgoing import Target
+from hubq.core.outgoing import Called, Target
 from hubq.core.phase import Phase
 from hubq.core.reminders import Reminder, Times
 from hubq.node.held.changing import first_of
@@ -46,7 +46,8 @@ class Services(Protocol):
         """``self.stop()`` of a child."""
 
     def says(
-        self, hosted: HostedChild, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, hosted: HostedChild, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
 
@@ -342,7 +343,8 @@ class HostedChild(KeptState):
             self.services.stop(self)
 
     def says(
-        self, target: Target | None, child_id: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any],
+        self, target: Target | None, child_id: str, method: Called | None,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
     ) -> None:  # fmt: skip
         if not self.holding.is_copy:  # the original has said it
             self.services.says(self, target, child_id, method, args, kwargs)

@@ -10,11 +10,12 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 import pytest
 
 from hubq.errors import RedisUnavailable
@@ -199,7 +200,7 @@ def test_an_owner_that_changes_meanwhile_is_asked_for_once_more(world: World) ->
 def never_enough(world: World) -> Command[str]:
     """A script that is called without the key that it asks for."""
     command = withdraw_call(world.keys, 0, "c", "s", "1")
-    return replace(command, again=lambda nodes: never_enough(world))
+    return msgspec.structs.replace(command, again=lambda nodes: never_enough(world))
 
 
 def test_a_script_is_not_asked_again_for_ever(world: World) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import itertools
 import os
+import shlex
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,12 @@ from rq import Worker as RqWorker
 
 import hubq
 from hubq import Hub
+from hubq.cli.main import outcome
 from hubq.client.faces.jobs import Prepared
 from hubq.errors import HubqError, RedisRefused
 from hubq.store.batches import end_batch, open_batch, renew_batch
-from hubq.store.command import Command, plain
-from hubq.store.connection import RedisServer, SyncRedis
+from hubq.store.command import Command, plain, text
+from hubq.store.connection import AsyncRedis, RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer, servers
 from hubq.store.keys import Keys
 from hubq.store.mailbox import await_reply, more_replies
@@ -49,7 +53,7 @@ class Users:
         self.keys = Keys(f"acl{next(_numbers)}")
         version = self.run_as_admin("INFO", "server").decode().partition("redis_version:")[2]
         self.selectors = int(version.partition(".")[0]) >= 7
-        self._url = server.url
+        self._url = self.admin_url = server.url
         self._open: list[SyncRedis] = [self.admin]
 
     def run_as_admin(self, *words: Any) -> Any:
@@ -221,6 +225,52 @@ def test_an_inspector_changes_nothing(users: Users) -> None:
             ("PUBLISH", "rq:pubsub:x", "x"), ("SET", "rq:x", "x"), ("RPUSH", "rq:queue:x", "x"), ("DEL", "rq:job:x"),
         ):  # fmt: skip
             assert refused(redis, *words), f"an inspector (jobs={jobs}) may {words}"
+
+
+def test_the_line_of_a_user_takes_away_what_it_had_before(users: Users, capsys: pytest.CaptureFixture[str]) -> None:
+    """Printed twice, with another password: the first password is over, and so is what was allowed by hand."""
+    name = f"{users.keys.hub_id}-worker"
+
+    def set_up(password: str) -> None:
+        assert outcome(["acl", users.keys.hub_id, "worker", *([] if users.selectors else ["--redis6"])]) == 0
+        line = capsys.readouterr().out.replace("#SHA256", f"#{sha256(password.encode()).hexdigest()}")
+        assert users.run_as_admin(*shlex.split(line)) == b"OK"
+
+    def may_come_in(password: str) -> bool:
+        connection = SyncRedis(RedisServer(users.admin_url.replace("redis://", f"redis://{name}:{password}@")))
+        try:
+            return connection.run(plain("PING", read=text)) == "PONG"
+        except RedisRefused:
+            return False
+        finally:
+            connection.close()
+
+    set_up("old")
+    users.run_as_admin("ACL", "SETUSER", name, "+flushall", "~*")
+    set_up("new")
+    assert may_come_in("new") and not may_come_in("old")
+    assert "flushall" not in str(users.run_as_admin("ACL", "GETUSER", name))
+
+
+def test_a_connection_does_not_announce_itself(users: Users) -> None:
+    """CLIENT SETINFO is in no rule: each connection would be refused it, and fill the ACL log."""
+
+    async def asked() -> None:
+        redis = AsyncRedis(RedisServer(users.admin_url))
+        await redis.run(plain("PING", read=text))
+        await redis.close()
+
+    users.run_as_admin("CONFIG", "RESETSTAT")
+    asyncio.run(asked())
+    first = SyncRedis(RedisServer(users.admin_url))
+    first.run(plain("PING", read=text))
+    first.close()
+    client = RedisServer(users.admin_url).sync_client(5.0)
+    client.ping()
+    client.close()
+    counted = users.run_as_admin("INFO", "commandstats").decode()
+    assert "cmdstat_ping:calls=3" in counted and "setinfo" not in counted.lower()
+    assert "errorstat_ERR" not in users.run_as_admin("INFO", "errorstats").decode(), "6.2 knows no such subcommand"
 
 
 # -- what a client cannot, where Redis has selectors -----------------------------------------------------------------

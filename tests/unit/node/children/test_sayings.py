@@ -7,7 +7,15 @@ import asyncio
 import pytest
 
 from hubq.core.child import Child
-from hubq.errors import ConfigError, OutsideHandler, PayloadTooLarge, UnknownMethod
+from hubq.errors import (
+    ConfigError,
+    InvalidChildId,
+    InvalidTopic,
+    OutsideHandler,
+    PayloadTooLarge,
+    UnknownMethod,
+    word_for,
+)
 from hubq.store.codec import decode
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.household import Household, call, cast_of, replies
@@ -19,6 +27,19 @@ class Stock(Child):
 
     async def take(self, many: int) -> None:
         self.count -= many
+
+
+class Other(Child):
+    async def take(self, many: int) -> None: ...
+
+
+class Shelf(Child):
+    activate = True
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    async def take(self, many: int) -> None: ...
 
 
 class Order(Child):
@@ -36,6 +57,30 @@ class Order(Child):
 
     async def wrong(self) -> None:
         self.ref(Stock, "stock").cast("tkae", 1)
+
+    async def wrong_class(self) -> None:
+        self.ref(Stock, "stock").cast(Other.take, 1)
+
+    async def wrong_name(self) -> None:
+        self.ref("stock").cast("take it", 1)
+
+    async def no_name(self) -> None:
+        self.ref("stock").cast("", 1)
+
+    async def wrong_start(self) -> None:
+        self.ref(Stock, "s-1").start(7, 8)
+
+    async def wrong_child(self) -> None:
+        self.ref(Stock, "s\n1").start(7)
+
+    async def wrong_activation(self) -> None:
+        self.ref(Shelf, "shelf").cast(Shelf.take, 1)
+
+    async def arguments_for_nothing(self) -> None:
+        self.ref(Stock, "stock", 7).cast(Stock.take, 1)
+
+    async def wrong_topic(self) -> None:
+        self.publish("a topic", 1)
 
     async def nameless(self) -> None:
         self.ref("stock").start()
@@ -121,17 +166,33 @@ def test_a_start_has_a_spec_with_an_id_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "error"),
-    [("wrong", UnknownMethod), ("nameless", ConfigError), ("heavy", PayloadTooLarge)],
+    ("method", "error", "text"),
+    [
+        ("wrong", UnknownMethod, "class Stock has no method 'tkae'; it has: take"),
+        ("wrong_class", UnknownMethod, "Other.take is no method of class Stock: give Stock.take"),
+        ("wrong_name", UnknownMethod, "child 'stock' has no method 'take it'"),
+        ("no_name", UnknownMethod, "child 'stock' has no method ''"),
+        ("nameless", ConfigError, "child 'stock' cannot be started by its name alone"),
+        (
+            "wrong_start",
+            ConfigError,
+            "child 's-1' cannot be started: Stock.__init__ says: too many positional arguments",
+        ),
+        ("wrong_child", InvalidChildId, "has unprintable characters"),
+        ("wrong_activation", ConfigError, "Shelf.__init__ says: missing a required argument: 'place'"),
+        ("arguments_for_nothing", ConfigError, "Stock has no activate=True"),
+        ("wrong_topic", InvalidTopic, "topic 'a topic'"),
+        ("heavy", PayloadTooLarge, "the arguments of stock.take"),
+    ],
 )
-def test_what_cannot_be_said_is_an_error_of_the_handler(method: str, error: type[Exception]) -> None:
+def test_what_cannot_be_said_is_an_error_of_the_handler(method: str, error: type[Exception], text: str) -> None:
     async def scenario() -> None:
         async with Household(Order, max_payload_bytes=1_024) as home:
             await home.handled(home.child(Order), call(method))
             home.commit()
             assert said(home) == []
-            (told,) = replies(home.committed[0])
-            assert told[0] != "ok"
+            ((word, told),) = replies(home.committed[0])
+            assert word == word_for(error("")) and text in told
 
     asyncio.run(scenario())
 
