@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.hubq-installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo chaos sim test test-all test-server check lint bench bench-quick clean
+.PHONY: help venv demo chaos sim test test-all test-server floors check lint bench bench-quick clean
 
 help: ## show this
 	@echo "make <target>:"
@@ -56,6 +56,9 @@ lint: $(STAMP) ## style, types, and which layer imports which
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+floors: $(STAMP) ## some tests with the oldest versions that pyproject.toml allows
+	.ci/floors $(BIN)/python
 
 check: lint test ## what to run before each commit: lint, then the tests
 

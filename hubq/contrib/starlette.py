@@ -8,14 +8,14 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from hubq.client.hub import Hub
 from hubq.contrib.answers import KNOWN, answer_to
 from hubq.errors import HubqError
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
-Handler = Callable[[Request, Any], Coroutine[Any, Any, JSONResponse]]
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
 def lifespan(hub: Hub, inner: Lifespan | None = None) -> Lifespan:

@@ -52,7 +52,8 @@ def test_from_init_to_delete_hub(tmp_path: Path) -> None:
             raise AssertionError(f"no {pattern!r} in {seen}")
 
         redis = line(r"Redis of this app: (redis://127.0.0.1:\d+/0)")[1]
-        line("node dev is ready")
+        if not any("http://127.0.0.1:" in each for each in seen):
+            line("http://127.0.0.1:")  # the web view
         hubq("start", "app:hub", "ann", "Counter", cwd=shop, redis=redis)
         assert hubq("call", "shop", "ann", "add", "2", cwd=shop, redis=redis) == "2\n"
         app = shop / "app.py"

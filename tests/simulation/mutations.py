@@ -95,7 +95,7 @@ TARGETS: dict[str, Target] = {
     "unblamed": Target(Watchdog, "blame", "self suspect"),
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
     "said-anyway": Target(KeptState, "unsay", "self"),
-    "said-twice": Target(Committer, "_numbered", "self effects"),
+    "said-twice": Target(Committer, "_numbered", "self holding effects"),
     "put-away": Target(Resting, "_put_away", "self holding hosted"),
     "late-rest": Target(Committer, "void_unanswered", "self holding"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
@@ -499,7 +499,7 @@ def _said_anyway(unsay: Any) -> Any:
 
 def _said_twice(numbered: Any) -> Any:
     """A commit whose answer is lost says again what it says."""
-    return lambda committer, effects: None
+    return lambda committer, holding, effects: None
 
 
 def _lost_letters(add_letters: Any) -> Any:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from hubq.client.hub import Hub
 from hubq.client.operations.inspection import Mailbox
 from hubq.client.results import NodeStatus
+from hubq.core.pauses import Pause
 from hubq.core.reminders import Reminder
 from hubq.errors import ConfigError
 from hubq.web.users import User
@@ -70,6 +71,7 @@ END_POINTS: tuple[EndPoint, ...] = (
     _get("/hub", "The hub at one glance: workers, who serves which shard, the last moves.", asked.Nothing,
          records.HubView, lambda look, ask: look.hub()),
     _get("/nodes", "The workers.", asked.Nothing, list[NodeStatus], lambda look, ask: look.members()),
+    _get("/pauses", "What is paused.", asked.Nothing, list[Pause], lambda look, ask: look.pauses()),
     _get("/children", "A page of children. A search may end a page early: `next` leads on.", asked.Children,
          records.ChildrenView, lambda look, ask: look.children(ask.query, ask.after, ask.limit)),
     _get("/child", "A child, with its state, its mailbox and its reminders.", asked.OneChild, records.ChildView,
@@ -104,6 +106,9 @@ END_POINTS: tuple[EndPoint, ...] = (
           lambda deeds, ask: deeds.kill(ask.id, ask.timeout)),
     _post("/child/drop", "Take a waiting message out of the mailbox.", asked.DropMessage,
           lambda deeds, ask: deeds.drop_message(ask.id, ask.entry, ask.timeout)),
+    _post("/pause", "Have children begin no further message: all, those of a class, or one.", asked.Paused,
+          lambda deeds, ask: deeds.pause(ask.what, ask.name, ask.why, ask.timeout)),
+    _post("/resume", "End a pause.", asked.Resumed, lambda deeds, ask: deeds.resume(ask.what, ask.name)),
     _post("/nodes/drain", "Tell a worker to hand everything over and leave.", asked.Drain,
           lambda deeds, ask: deeds.drain(ask.node)),
     _post("/dead/replay", "Send dead letters again.", asked.SomeLetters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -176,6 +176,22 @@ class DropMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: ChildId
     entry: Annotated[str, Meta(min_length=3, max_length=50)]
     timeout: Timeout = CALL_TIMEOUT
+
+
+class Paused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is paused: the whole hub (no ``name``), a class, or a child. ``why`` is shown to whoever looks."""
+
+    what: Literal["hub", "class", "child"]
+    name: Annotated[str, Meta(max_length=512, description="Of the class or child.")] = ""
+    why: Annotated[str, Meta(max_length=200)] = ""
+    timeout: Timeout = CHANGE_TIMEOUT
+
+
+class Resumed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What goes on, named as when it was paused."""
+
+    what: Literal["hub", "class", "child"]
+    name: Annotated[str, Meta(max_length=512)] = ""
 
 
 class Drain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,10 +12,12 @@ import msgspec
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.faces.asks import call_async, cast_async
 from hubq.client.hub import Hub
-from hubq.client.operations import dead_letters
+from hubq.client.operations import dead_letters, pausing
 from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.paging import LetterFilter, letters_page
-from hubq.errors import HubqError, Unreadable
+from hubq.core.hashing import checked_child_id
+from hubq.core.pauses import Pause
+from hubq.errors import ConfigError, HubqError, Unreadable
 from hubq.jobs.acts import cancel_job, retry_job
 from hubq.store.control import add_deed
 from hubq.web.users import User
@@ -97,6 +99,28 @@ class Deeds:
 
         return await self._do("drop message", do, child=child, entry=entry)
 
+    async def pause(self, what: str, name: str, why: str, timeout: float) -> Done:
+        """Have children begin no further message, and wait until each worker heeds it."""
+        meant = _pause(what, name, why)
+
+        async def do() -> Done:
+            driver = self._hub.aio.driver
+            fresh = await driver.drive(pausing.pause(driver.context, meant, timeout))
+            return Done(str(meant) if fresh else f"{meant}; it was before")
+
+        return await self._do("pause", do, **{what: name or self._hub.hub_id})
+
+    async def resume(self, what: str, name: str) -> Done:
+        """End a pause."""
+        meant = _pause(what, name, "")
+
+        async def do() -> Done:
+            driver = self._hub.aio.driver
+            was = await driver.drive(pausing.resume(driver.context, meant))
+            return Done(f"{meant.field} goes on" if was else f"{meant.field} was not paused")
+
+        return await self._do("resume", do, **{what: name or self._hub.hub_id})
+
     async def drain(self, node: str) -> Done:
         """Tell a worker to hand everything over and leave."""
 
@@ -173,6 +197,14 @@ class Deeds:
             yield Fetch([add_deed(context.keys, context.config.events_kept, self._user.name, what, on)])
 
         await driver.drive(write())
+
+
+def _pause(what: str, name: str, why: str) -> Pause:
+    """A pause as its parts say. Raises :class:`~hubq.errors.ConfigError`."""
+    if (what == "hub") == bool(name):
+        raise ConfigError(f"what={what!r}, name={name!r}: give the name of a class or child, and none for the hub")
+    named = pausing.pause_of(None, checked_child_id(name) if what == "child" else None, why)
+    return Pause("class", checked_child_id(name), why=why) if what == "class" else named
 
 
 def _plain(value: object) -> Any:

@@ -15,12 +15,14 @@ from hubq.client.operations.members import nodes
 from hubq.client.operations.overview import Glance, NodeRates, glance, rates
 from hubq.client.operations.paging import EventFilter, LetterFilter, LettersPage
 from hubq.client.operations.partition import partitioned
+from hubq.client.operations.pausing import pauses
 from hubq.client.operations.registry import Query
 from hubq.client.operations.reminders import reminders
 from hubq.client.results import NodeStatus
 from hubq.core.callable_methods import methods_of
 from hubq.core.facts import Finding
 from hubq.core.hashing import checked_child_id
+from hubq.core.pauses import Pause
 from hubq.core.reminders import Reminder
 from hubq.errors import HubqError, UnknownChild
 from hubq.jobs.attention import look
@@ -39,7 +41,7 @@ GLANCE, DEARER, DOCTOR = 1.0, 3.0, 15.0
 #: Messages of a mailbox that are looked through for those of one child.
 MOST_READ = 2_000
 #: Events that are looked through for the last moves, and moves that are shown.
-MOVES_READ, MOVES = 1_000, 12
+MOVES_READ, MOVES = 500, 12
 #: The same for the history of a child.
 HISTORY_READ, HISTORY = 3_000, 30
 #: Between two glances that make a rate, seconds: a node writes its account every two.
@@ -61,7 +63,7 @@ class Lookout:
         self._hub = hub
         self._context = hub.aio.driver.context
         self._hubs: Shared[str, records.HubView] = Shared(GLANCE)
-        self._moves: Shared[str, list[records.Move]] = Shared(DEARER)
+        self._moves: Shared[str, list[records.Move]] = Shared(GLANCE)
         self._histories: Shared[tuple[str, str], records.EventsView] = Shared(DOCTOR)
         self._jobs: Shared[tuple[str, str], records.JobsView] = Shared(GLANCE)
         self._findings: Shared[str, list[Finding]] = Shared(DOCTOR)
@@ -114,6 +116,10 @@ class Lookout:
         wanted = EventFilter(types=("shard_migrated", "child_migrated"))
         page = await self._ask(paging.events_page(self._context, wanted, "", MOVES, MOVES_READ))
         return [seen.move(event) for event in page.events]
+
+    async def pauses(self) -> list[Pause]:
+        """What is paused."""
+        return await self._ask(pauses(self._context))
 
     async def members(self) -> list[NodeStatus]:
         """The nodes."""

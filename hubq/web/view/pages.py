@@ -54,7 +54,12 @@ class Page:
 async def _hub(look: Lookout, ask: asked.Nothing) -> Mapping[str, object]:
     view = await look.hub()
     names = [node.name for node in view.nodes]
-    return {"view": view, "ring": ring(view.owners, names, view.moving), "tint": colours(names)}
+    return {
+        "view": view,
+        "ring": ring(view.owners, names, view.moving),
+        "tint": colours(names),
+        "pauses": await look.pauses(),
+    }
 
 
 async def _children(look: Lookout, ask: asked.Children) -> Mapping[str, object]:

@@ -88,6 +88,7 @@ class Site:
         answer = await self.client.get(path)
         assert answer.status_code == status, answer.text
         assert answer.headers["content-type"].startswith("text/html")
+        self.client.cookies.clear()  # the API is asked as by a program
         return answer.text
 
     async def acted(self) -> list[dict[str, str]]:
@@ -328,6 +329,26 @@ def test_dead_letters_are_sent_again_and_dropped_by_name_and_by_filter(make_hub:
         assert len((await site.do("/dead/drop", why="unknown-method"))["done"]) == 1
         assert (await site.do("/dead/drop", every=True)) == {"done": [], "stay": {}, "more": False}
         assert (await site.get("/dead"))["letters"] == []
+
+    run(make_hub, scenario)
+
+
+def test_children_are_paused_and_go_on(make_hub: Any) -> None:
+    async def scenario(site: Site) -> None:
+        for what, name in (("child", "r/1"), ("class", "Room"), ("hub", "")):
+            await site.do("/pause", what=what, name=name, why="a look")
+            assert "it was before" in (await site.do("/pause", what=what, name=name))["said"]
+            (found,) = await site.get("/pauses")
+            assert (found["what"], found["name"], found["why"]) == (what, name, "a look")
+            assert "a look" in await site.page("/") and "a look" in await site.page("/child?id=r/1")
+            await site.do("/child/call", 504, id="r/1", method="mend", timeout=0.1)
+            await site.do("/resume", what=what, name=name)
+            assert "was not paused" in (await site.do("/resume", what=what, name=name))["said"]
+            await site.do("/child/call", id="r/1", method="mend")
+        for what, name in (("hub", "x"), ("class", ""), ("child", ""), ("child", "no\nname"), ("class", "no\nname")):
+            await site.do("/pause", 400, what=what, name=name)
+        await site.do("/pause", 404, what="child", name="nobody")
+        assert {each["what"] for each in await site.acted()} == {"pause", "resume", "call"}
 
     run(make_hub, scenario)
 

@@ -11,9 +11,13 @@ from hubq.cli.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+#: Those that lead somewhere, too.
+LINKING = [*DOCS, ROOT / "CHANGELOG.md"]
 FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
-LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")  # (its text may be broken over two lines)
+#: A page that is named in code.
+NAMED = re.compile(r"\bdocs/[\w/-]+\.md\b")
 COMMAND = re.compile(r"(?<![\w:.-])hubq +([a-z][a-z-]*)|\"hubq\", *\"([a-z][a-z-]*)\"")
 
 
@@ -48,11 +52,26 @@ def test_there_is_code_to_compile() -> None:
     assert {"README.md", "docs/guide-children.md"} <= {where for where, _, _ in python_blocks()}
 
 
-@pytest.mark.parametrize("path", DOCS, ids=name_of)
+@pytest.mark.parametrize("path", LINKING, ids=name_of)
 def test_relative_links_lead_to_files(path: Path) -> None:
     text = FENCE.sub("", path.read_text(encoding="utf-8"))
     targets = [link.partition("#")[0] for link in LINK.findall(text) if "://" not in link and not link.startswith("#")]
     assert [target for target in targets if target and not (path.parent / target).exists()] == []
+
+
+def test_pages_that_code_names_are_there() -> None:
+    folders = ("hubq", "workers", "examples", "tests", "benchmarks")
+    named = {
+        (page, str(path.relative_to(ROOT)))
+        for folder in folders for path in (ROOT / folder).rglob("*.py")
+        for page in NAMED.findall(path.read_text(encoding="utf-8"))
+    }  # fmt: skip
+    assert len(named) > 20
+    assert sorted((page, where) for page, where in named if not (ROOT / page).exists()) == []
+
+
+def test_a_link_may_be_broken_over_two_lines() -> None:
+    assert LINK.findall("see [the\nguide](guide.md#a) and [b](c.md)") == ["guide.md#a", "c.md"]
 
 
 def anchors(path: Path) -> set[str]:
@@ -62,7 +81,7 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).strip().replace(" ", "-") for heading in plain}
 
 
-@pytest.mark.parametrize("path", [*DOCS, ROOT / "CHANGELOG.md"], ids=name_of)
+@pytest.mark.parametrize("path", LINKING, ids=name_of)
 def test_anchors_lead_to_headings(path: Path) -> None:
     links = [
         link.partition("#")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import httpx
@@ -154,6 +155,17 @@ def test_what_cannot_be_meant_is_said_when_the_view_is_made() -> None:
         User("ann", "root")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="give a set"):
         user_in_header("X-User", operators="ann")
+
+
+@pytest.mark.parametrize("missing", ["jinja2", "starlette"])
+def test_without_the_extra_it_is_said_how_to_install_it(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("hubq.web.view")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ConfigError, match=rf"needs {missing}.*pip install 'hubq\[web\]'"):
+        dashboard(Hub("chat", redis=FakeServer()), auth=open_to_all())
 
 
 def test_the_door_lets_in_one_browser_for_each_address() -> None:

@@ -15,6 +15,7 @@ from hubq.core.lifecycle import LifeEvent
 from hubq.core.messages import Cancel
 from hubq.core.method_marks import read
 from hubq.node.held.holding import HostedChild
+from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.cancellations import COUNT, PATIENCE, Cancellations
 from hubq.store.mailbox import Message, read_reply
 from tests.unit.node.fakes import REDIS_MS, Seen
@@ -72,7 +73,7 @@ class Play(Household):
         self.mailbox: list[Message] = []
         self.redis.answer = lambda command: list(reversed(self.mailbox))
         self.cancellations = Cancellations(
-            self.group, self.register, self.cursors, self.queue, self.outcomes, self.reads
+            self.group, self.register, self.cursors, self.queue, self.outcomes, self.reads, Strangers(100)
         )
 
     async def cancel(self, entry: str = "5-0", caller: str = "client") -> str:
