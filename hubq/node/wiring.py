@@ -23,6 +23,7 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.activity import Activity
 from hubq.node.children.around import Around, LayeredMethods
 from hubq.node.children.builder import Builder
+from hubq.node.children.drafting import Drafting
 from hubq.node.children.endings import Endings
 from hubq.node.children.enqueuing import Enqueuing
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
@@ -79,6 +80,7 @@ from hubq.node.held.due_times import DueTimes
 from hubq.node.held.errands import Errands
 from hubq.node.held.holding import HostedChild, Recorder
 from hubq.node.held.idleness import Idleness
+from hubq.node.held.open_drafts import OpenDrafts
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
@@ -174,7 +176,7 @@ class Wiring:
         config = hub.config
         lease, now = Lease(config.lease, config.lease_margin), time.monotonic
         self.standing = Standing(name, lease, RedisClock(), now)
-        self.group = Group(redis, reading, hub.keys, config, self.standing)
+        self.group = Group(redis, reading, hub.keys, config, self.standing, hub.driver.context.seal)
         self.background = Background()
         self.pieces = Pieces(now)
         self.sizes = Sizes(config)
@@ -200,7 +202,8 @@ class Wiring:
         self.reminder_times = DueTimes()
         self.expiries = DueTimes()
         self.waiting_jobs = WaitingJobs()
-        self.errands = Errands(self.outboxes, self.reminder_times, self.waiting_jobs)
+        self.open_drafts = OpenDrafts()
+        self.errands = Errands(self.outboxes, self.reminder_times, self.waiting_jobs, self.open_drafts)
         self.idleness = Idleness(bounded=hub.config.max_active > 0)
         self.strangers = Strangers(hub.config.queue_limit)
         self.register = Register(self.cursors, self.errands)
@@ -221,7 +224,8 @@ class Wiring:
             self.outcomes, self.progresses, self.pieces, self.quiet,
         )  # fmt: skip
         values = hub.driver.context.values
-        sayings = Sayings(self.standing, values, config.shards, self.sizes)
+        self.drafting = Drafting(group, background, self.register, self.open_drafts)
+        sayings = Sayings(self.standing, values, config.shards, self.sizes, self.drafting)
         reminders = Reminders(group, self.saver, self.sizes)
         enqueuing = Enqueuing(
             hub.hub_id,
@@ -231,7 +235,16 @@ class Wiring:
             lambda *job: hub.jobs.prepared(*job),  # (rq is imported then)
         )
         services = ChildServices(
-            name, values, self.signals, self.saver, self.endings, sayings, enqueuing, reminders, self.progresses
+            name,
+            values,
+            group.seal,
+            self.signals,
+            self.saver,
+            self.endings,
+            sayings,
+            enqueuing,
+            reminders,
+            self.progresses,
         )
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)

@@ -55,6 +55,10 @@ CASES: dict[str, tuple[list[str], set[int]]] = {
     "dead drop": (["{hub}", "--all"], {0}),
     "jobs": (["{hub}"], {0}),
     "reminders": (["{hub}"], {0}),
+    "keys new": ([], {0}),
+    "keys derive": (["shop"], {2}),
+    "keys status": (["{hub}"], {0}),
+    "keys reseal": (["{hub}"], {2}),
     "feed": (["{hub}", "c-1"], {0}),
     "rollout": (["{hub}"], {0}),
     "check": ([APP, "--states"], {0, 1}),
@@ -94,6 +98,7 @@ def test_every_command_is_tried_here() -> None:
     assert {each for name, command in every_command() for each in commands(command, name)} == set(CASES) | LONG
 
 
+@pytest.mark.timeout(300)  # some thirty processes, one after another
 def test_the_commands_in_a_terminal(shell: Shell, hub: Hub, hub_id: str, terminals: Any) -> None:
     for name in ("a", "b"):
         shell.worker(name)

@@ -78,6 +78,10 @@ def _blocks(world: World) -> bool:
     return world.blocks.any
 
 
+def _slow_redis(world: World) -> bool:
+    return world.plan.latency >= 0.02
+
+
 def _hangs(world: World) -> bool:
     return world.blocks.hangs and world.blocks.quiet
 
@@ -95,8 +99,8 @@ SCHEDULES: dict[str, Schedules] = {
     "full-queue": Schedules((19, 7, 29), _full_queues),
     "blocked-lease": Schedules((9, 13, 16), _blocks),
     "endless-block": Schedules((9, 27, 54), _hangs),
-    "rest-token": Schedules((RESTING + 3,), _late_commits, first=RESTING),
-    "put-away": Schedules((RESTING + 16,), first=RESTING),
+    "rest-token": Schedules((RESTING + 263,), _late_commits, first=RESTING),
+    "put-away": Schedules((RESTING + 32, RESTING + 28), _slow_redis, first=RESTING),
     "unblamed": Schedules((9, 60, 73), _hangs),
     "fired-by-others": Schedules((68, 75, 103)),
     "untold-reminders": Schedules((2, 5, 11)),

@@ -9,6 +9,7 @@ from typing import Any
 from hubq.core.methods import Method
 from hubq.core.outgoing import Called, Target
 from hubq.core.reminders import Reminder, Times
+from hubq.errors import OutsideHandler
 from hubq.node.children.endings import Endings
 from hubq.node.children.enqueuing import Enqueuing
 from hubq.node.children.progress import Progresses
@@ -17,6 +18,7 @@ from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.signals import Signals
 from hubq.node.held.holding import HostedChild
+from hubq.store.seal import Seal
 from hubq.store.values import Values
 
 
@@ -24,11 +26,12 @@ class ChildServices:
     """``Services`` of :mod:`hubq.node.held.holding`."""
 
     def __init__(
-        self, node_name: str, values: Values, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings,
+        self, node_name: str, values: Values, seal: Seal | None, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings,
         enqueuing: Enqueuing, reminders: Reminders, progresses: Progresses,
     ) -> None:  # fmt: skip
         self.node_name = node_name
         self.values = values
+        self.seal = seal
         self._signals = signals
         self._saver = saver
         self._endings = endings
@@ -63,9 +66,14 @@ class ChildServices:
         """``self.enqueue(...)`` of a child."""
         return self._enqueuing.enqueues(hosted, function, args, kwargs)
 
-    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+    def publishes(self, hosted: HostedChild, topic: str, data: object, now: bool) -> None:
         """``self.publish(...)`` of a child."""
-        self._sayings.publishes(hosted, topic, data)
+        if now and _runs_here(hosted.run_task):
+            raise OutsideHandler(
+                f"child {hosted.child_id!r}: self.publish(..., now=True) belongs to a message in hand, and run() has none: publish without "
+                "now=True, and commit"
+            )
+        self._sayings.publishes(hosted, topic, data, now)
 
     def reminds(
         self, hosted: HostedChild, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str

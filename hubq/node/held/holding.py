@@ -24,6 +24,7 @@ from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.saying import SayingLimits
+from hubq.store.seal import Seal
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Watch
 from hubq.store.values import Values
@@ -34,6 +35,7 @@ class Services(Protocol):
 
     node_name: str
     values: Values
+    seal: Seal | None
 
     def active(self, hosted: HostedChild) -> bool:
         """Whether this copy is the active one right now."""
@@ -53,7 +55,7 @@ class Services(Protocol):
     def enqueues(self, hosted: HostedChild, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """``self.enqueue(...)`` of a child. A copy gets the id that the original gets."""
 
-    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+    def publishes(self, hosted: HostedChild, topic: str, data: object, now: bool) -> None:
         """``self.publish(...)`` of a child."""
 
     def reminds(
@@ -267,9 +269,9 @@ class HostedChild(Queued):
     def enqueues(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         return self.services.enqueues(self, function, args, kwargs)
 
-    def publishes(self, topic: str, data: object) -> None:
+    def publishes(self, topic: str, data: object, now: bool) -> None:
         if not self.holding.is_copy:  # the original publishes
-            self.services.publishes(self, topic, data)
+            self.services.publishes(self, topic, data, now)
 
     def reminds(self, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str) -> None:
         if not self.holding.is_copy:  # the original has set it
