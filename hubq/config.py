@@ -10,6 +10,8 @@ from hubq.errors import ConfigError
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
+_CLIENT = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
 #: How long a call waits for its answer unless told otherwise, seconds. After a crash its child is served again when the lease
 #: (5 s) has ended and the shard is taken in; in a drain, when the child's message is done or its ``retention`` (5 s) is over, and
 #: its state is taken (``handover_data_wait``, 3 s). A call outlasts either, with some seconds to spare for the handler.
@@ -130,6 +132,14 @@ class Config:
     """What values are written as: ``"pickle"``, or ``"data"`` (MessagePack, read as annotations say). ``"data"``: what somebody
     writes into Redis runs no code (docs/trust.md). Give the same in clients and workers. Default: ``HUBQ_CODEC``, else pickle."""
 
+    seal: str = field(default_factory=lambda: os.environ.get("HUBQ_SEAL") or "off")
+    """Who has written what stands in Redis: ``"off"``, ``"write"`` (what is written is sealed, and both is read) or ``"require"``
+    (nothing else is read). The keys: ``HUBQ_KEYS`` or ``HUBQ_KEYS_FILE``. Default: ``HUBQ_SEAL``, else off."""
+
+    client: str = field(default_factory=lambda: os.environ.get("HUBQ_CLIENT") or "")
+    """The name of the app that uses the hub: it stands in front of its sender ids, so that users of Redis can be told apart. With keys
+    of a client app it is that app's. Default: ``HUBQ_CLIENT``."""
+
     reads_pickles: bool = False
     """With ``codec="data"``: what was pickled before is read, too. True while a hub is being switched to data, and only then."""
 
@@ -160,6 +170,10 @@ class Config:
         whole("wait_replicas", 0, 100)
         if self.codec not in ("pickle", "data"):
             raise ConfigError(f"codec={self.codec!r}: give 'pickle' or 'data'")
+        if self.seal not in ("off", "write", "require"):
+            raise ConfigError(f"seal={self.seal!r}: give 'off', 'write' or 'require'")
+        if not isinstance(self.client, str) or (self.client and not _CLIENT.fullmatch(self.client)):
+            raise ConfigError(f"client={self.client!r} is no name: give 1 to 32 letters, digits, dashes or underscores")
         if not isinstance(self.reads_pickles, bool):
             raise ConfigError(f"reads_pickles={self.reads_pickles!r}: give True or False")
         seconds("wait_timeout", 0.001, 4)

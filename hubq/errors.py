@@ -233,6 +233,10 @@ class BadArguments(HubqError, TypeError):
     """Arguments that the method does not take: they cannot be read as its annotations say."""
 
 
+class Unsealed(HubqError):
+    """What stands in Redis is not sealed, or not for this place: it is not read."""
+
+
 class Evicted(HubqError):
     """This node's lease ran out, and the other nodes removed it from the hub."""
 

@@ -125,7 +125,15 @@ async def _look(hub: Hub, states: bool, sample: int | None) -> Found:
 
 
 def _why(hub: Hub, saved: Saved, limit: int) -> str:
-    return try_state(hub.classes, hub.driver.context.values, saved.child_id, saved.record, saved.envelope, limit)
+    return try_state(
+        hub.classes,
+        hub.driver.context.values,
+        hub.driver.context.seal,
+        saved.child_id,
+        saved.record,
+        saved.envelope,
+        limit,
+    )
 
 
 def _unknown_class(hub: Hub, saved: Saved) -> str:

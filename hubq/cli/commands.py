@@ -68,6 +68,7 @@ COMMANDS = (
     Listed("dev", "dev:dev_command", _OTHER, "Run a Redis and a worker that takes in each change."),
     Listed("check", "check:check_command", _OTHER, "Say whether this code can run a hub's children."),
     Listed("deploy", "deploy:deploy_command", _OTHER, "Print a Kubernetes manifest or a systemd unit."),
+    Listed("keys", "keys:keys", _OTHER, "Make keys for the seal of a hub, and count their use."),
     Listed("acl", "acl:acl_command", _OTHER, "Print ACL rules for the users of Redis."),
     Listed("bench", "bench:bench_command", _OTHER, "Measure casts, calls and starts on your Redis."),
     Listed("demo", "demo:demo_command", _OTHER, "Workers join, drain and die; nothing is lost."),

@@ -72,6 +72,7 @@ class NodeCollector(Collector):
         yield self._gauge("hubq_dead_letters", "Dead letters of the shards of this node", vitals.dead)
         yield self._gauge("hubq_jobs_waiting", "Jobs of children that are not in RQ yet", vitals.jobs_waiting)
         yield self._counter("hubq_leases_lost", "Leases that may have run out", counters.leases_lost)
+        yield self._counter("hubq_unsealed", "Seals that were refused", counters.unsealed)
         yield self._counter("hubq_malformed", "Things in Redis that could not be read", counters.malformed)
         yield self._gauge("hubq_lease_seconds", "What is left of the lease", vitals.lease_left)
         yield self._gauge("hubq_loop_lag_seconds", "Longest wait of a timer lately", vitals.lag)

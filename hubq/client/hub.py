@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
@@ -36,6 +37,7 @@ from hubq.hooks.book import checked_hook_id
 from hubq.store.connection import RedisServer, Server
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.keys import Keys
+from hubq.store.seal import Keyring, checked_for, seal_of
 from hubq.store.server import checked_for_jobs, jobs_server, of_hub
 from hubq.store.values import values_of
 from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, DistributionTraits
@@ -55,7 +57,8 @@ class Hub(Queries, JobMethods):
 
     ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``); ``settings`` are the fields of
     :class:`hubq.config.Config`; ``middleware`` is around all that its nodes and jobs do; ``tracing`` sends OpenTelemetry
-    contexts along with messages. ``child_specs`` are static children: the first node starts them, once in the life of the
+    contexts along with messages. ``keys`` are those of its seal (default: ``HUBQ_KEYS``, ``HUBQ_KEYS_FILE``;
+    docs/trust.md). ``child_specs`` are static children: the first node starts them, once in the life of the
     hub; one that was stopped stays stopped. Making a Hub connects to nothing. Safe under threads and after fork; a call uses
     no background thread.
 
@@ -81,6 +84,7 @@ class Hub(Queries, JobMethods):
         middleware: Sequence[Middleware] = (),
         tracing: bool = False,
         child_specs: Sequence[ChildSpec] = (),
+        keys: str | None = None,
         **settings: Any,
     ) -> None:
         self.hub_id = checked_name("hub id", hub_id)
@@ -94,7 +98,12 @@ class Hub(Queries, JobMethods):
         self.child_specs = tuple(child_specs)
         self.redundancy: Redundancy = redundancy if redundancy is not None else Singularity()
         placing.checked_together(self.distribution, self.redundancy)
-        values = values_of(self.config.codec, reads_pickles=self.config.reads_pickles)
+        values = values_of(
+            self.config.codec, reads_pickles=self.config.reads_pickles, sealed=self.config.seal == "require"
+        )
+        keyring = Keyring.read(keys) if keys else Keyring.from_environment(os.environ)
+        seal = seal_of(hub_id, self.config.seal, keyring)
+        client = checked_for(keyring, self.config.client)
         self.classes = ClassBook(check_class if values.codec == "data" else None)
         self.tracing = Tracing(hub_id) if tracing else None
         self.keys = Keys(hub_id)
@@ -104,7 +113,7 @@ class Hub(Queries, JobMethods):
             self.hook_book.add(hook)
         context = HubContext(
             self.keys, self.config, self.classes, OwnersView(self.keys, self.synchronization), self.distribution,
-            DistributionTraits.of(self.distribution), self.tracing, values,
+            DistributionTraits.of(self.distribution), self.tracing, values, seal, client,
         )  # fmt: skip
         server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
         server = of_hub(server, self.hub_id)

@@ -38,6 +38,7 @@ EVENT_TYPES: dict[str, str] = {
     "pins_dissolved": "children whose worker is gone return to their shard",
     "poisoned": "a message or a start has taken workers down, and is a dead letter now",
     "message_failed": "casts have failed, and are dead letters now",
+    "unsealed": "a seal was refused: a message, a spec or a state was not written by a holder of a key, or for another place",
     "malformed": "something in Redis could not be read, and was passed over",
     "operator_acted": "somebody has acted through the web view",
     "redis_changed": "another Redis answers than before",

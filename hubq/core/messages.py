@@ -143,6 +143,12 @@ class Withdraw:
     shard: int
     child: str
     message_id: str
+    proof: str | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What its proof says."""
+        return ("withdraw", self.child, self.sender, self.message_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,12 @@ class Cancel:
     caller: str
     message_id: str
     answer_id: str
+    proof: str | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What its proof says."""
+        return ("cancel", self.child, self.sender, self.caller, self.message_id, self.answer_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,12 @@ class Intervene:
     message_id: str
     what: str
     entry: str = ""
+    proof: str | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What its proof says."""
+        return (self.what, self.child, self.sender, self.message_id, self.entry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,9 @@ class ResumableRun(FunctionChild):
         self.stop()
 
     async def _publish(self, status: str, payload: bytes) -> None:
+        seal = current_hub().driver.context.seal
+        if seal is not None:
+            payload = seal.for_all(payload, "result", self.child_id, status)
         ttl = self._terms.result_ttl if status == "finished" else self._terms.failure_ttl
         while True:
             try:

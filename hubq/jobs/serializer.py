@@ -30,11 +30,21 @@ def serializer_of(hub: Hub) -> Any:
         config = hub.config
         writes = pickled if config.codec == "pickle" else as_data
         reads_pickles = config.codec == "pickle" or config.reads_pickles
+        seal = hub.driver.context.seal
 
         def loads(data: bytes) -> Any:
+            if seal is not None:
+                data = seal.opens_any(data, "job")[1]
             return read(data, reads_pickles)
 
-        members = {"dumps": staticmethod(writes), "loads": staticmethod(loads)}
+        def dumps(value: object) -> bytes:
+            data = writes(value)
+            if seal is None:
+                return data
+            # A worker writes results, which clients read; and what it enqueues itself, workers read.
+            return seal.for_all(data, "job") if seal.keys.root else seal.own(data, "job")
+
+        members = {"dumps": staticmethod(dumps), "loads": staticmethod(loads)}
         found = _of_hubs[hub] = type("JobSerializer", (), members)
     return found
 

@@ -174,7 +174,7 @@ class Wiring:
         config = hub.config
         lease, now = Lease(config.lease, config.lease_margin), time.monotonic
         self.standing = Standing(name, lease, RedisClock(), now)
-        self.group = Group(redis, reading, hub.keys, config, self.standing)
+        self.group = Group(redis, reading, hub.keys, config, self.standing, hub.driver.context.seal)
         self.background = Background()
         self.pieces = Pieces(now)
         self.sizes = Sizes(config)
@@ -231,7 +231,16 @@ class Wiring:
             lambda *job: hub.jobs.prepared(*job),  # (rq is imported then)
         )
         services = ChildServices(
-            name, values, self.signals, self.saver, self.endings, sayings, enqueuing, reminders, self.progresses
+            name,
+            values,
+            group.seal,
+            self.signals,
+            self.saver,
+            self.endings,
+            sayings,
+            enqueuing,
+            reminders,
+            self.progresses,
         )
         self.builder = Builder(services, hub.classes, self.hooks)
         self.failed_builds = FailedBuilds(self.standing.now)

@@ -61,6 +61,8 @@ def decode(data: bytes) -> Any:
         return msgspec.msgpack.decode(memoryview(data)[1:])
     if tag in LINES:
         return decode(unwrapped(data))
+    if tag == b"x" or tag == b"s":
+        raise ValueError("it is sealed, and this process has no keys: set HUBQ_KEYS or HUBQ_KEYS_FILE")
     raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
 
 

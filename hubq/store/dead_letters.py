@@ -25,6 +25,7 @@ Why = Literal[
     "too-large",
     "overdue",
     "dropped",
+    "unsealed",
 ]
 #: The longest error that a letter keeps, characters.
 MOST_ERROR = 8_000

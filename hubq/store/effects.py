@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -83,6 +84,13 @@ class Effects:
         """Replies wait so long for their clients, and messages to other children have these bounds."""
         self.reply_ttl_ms, self.limits = reply_ttl_ms, limits
         return self
+
+    def seal(self, reply: Callable[[str, bytes], bytes]) -> None:
+        """Seal the replies that are not sealed yet."""
+        for client, lines in self.replies.items():
+            self.replies[client] = [
+                line if line[line.index(b"\n") + 1 :][:1] in (b"x", b"s") else reply(client, line) for line in lines
+            ]
 
     def number(self, node: str, incarnation: int, number: int, field: str) -> None:
         """It is about to be sent by a script that may have effect twice: this makes it say once what is said."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -62,6 +62,8 @@ KINDS = {kind.encode(): kind for kind in ("call", "cast", "start", "stop", "remi
 HEADED = "headed"
 #: The kind of an entry that is no message. It has no child, and ``method`` says why it is none.
 MALFORMED = "malformed"
+#: The kind of a message whose seal is refused (``hubq.store.seal``); ``method`` says why.
+UNSEALED = "unsealed"
 #: Deadlines are before this, ms.
 FAR = 1 << 53
 
@@ -96,6 +98,18 @@ def position(entry: bytes | str) -> tuple[int, int]:
     return int(first), int(second or 0)
 
 
+#: Opens messages that are sealed (``hubq.store.seal.Seal.opens``).
+Opens = Callable[[Message], Message] | None
+
+
+class Seals(Protocol):
+    """Seals messages and specs (``hubq.store.seal``)."""
+
+    def message(self, kind: str, child: str, method: str, sender: str, number: str, payload: bytes) -> bytes: ...
+
+    def spec(self, child: str, record: SpecRecord) -> SpecRecord: ...
+
+
 def send_messages(
     keys: Keys,
     sender: str,
@@ -103,6 +117,7 @@ def send_messages(
     *,
     sender_ttl_ms: int,
     max_backlog: int,
+    seal: Seals | None = None,
 ) -> Command[list[str]]:
     """Put numbered messages into the mailboxes of their shards; a status word for each, in order."""
     names = [keys.sender(sender)]
@@ -112,10 +127,13 @@ def send_messages(
         names += keys.send_keys(shard)
         args.append(len(messages))
         for seq, (kind, child, method, payload, timeout, reply, spec) in messages:
+            if seal is not None:
+                payload = seal.message(kind, child, method, sender, str(seq), payload)
             args += (seq, kind, child, method, sender if reply else "", int(timeout * 1000), payload)
             if spec is not None:
                 args[2] = keys.partitioned
-                specs += (seq, spec.started_by(f"{sender}:{seq}").written())
+                started = spec.started_by(f"{sender}:{seq}")
+                specs += (seq, (started if seal is None else seal.spec(child, started)).written())
             elif kind == "stop":
                 args[2] = keys.partitioned
     args += specs
@@ -217,6 +235,8 @@ def _message_by_names(entry: bytes, fields: Sequence[bytes]) -> Message:
     except UnicodeDecodeError:
         return malformed("child, method, id or reply_to is no UTF-8")
     if flat["kind"] == HEADED.encode():
+        if flat["payload"][:1] in (b"x", b"s"):  # it is sealed: its header is within
+            return Message(entry, HEADED, child, method, message_id, reply_to, int(deadline), flat["payload"])
         try:
             header, payload = Header.split(flat["payload"])
         except ValueError as error:
@@ -229,13 +249,14 @@ def _message_by_names(entry: bytes, fields: Sequence[bytes]) -> Message:
     return Message(entry, kind, child, method, message_id, reply_to, int(deadline), flat["payload"])
 
 
-def _entries(answer: Any) -> list[Message]:
+def _entries(answer: Any, opens: Opens = None) -> list[Message]:
     # A deleted entry may appear as nil in some versions when a claim is involved; ranges never show it.
-    return [message_of(entry, fields) for entry, fields in (answer or []) if fields]
+    found = [message_of(entry, fields) for entry, fields in (answer or []) if fields]
+    return found if opens is None else [opens(message) for message in found]
 
 
 def read_mailboxes(
-    naming: Naming, cursors: Mapping[int, bytes], count: int, block_ms: int | None, woken: bytes
+    naming: Naming, cursors: Mapping[int, bytes], count: int, block_ms: int | None, woken: bytes, opens: Opens = None
 ) -> Command[tuple[dict[int, list[Message]], bytes]]:
     """Messages past each shard's cursor, blocking up to ``block_ms`` (None: not at all).
 
@@ -253,16 +274,20 @@ def read_mailboxes(
             if key == wake and key not in names:
                 last = entries[-1][0]
             else:
-                found[names[key]] = _entries(entries)
+                found[names[key]] = _entries(entries, opens)
         return found, last
 
     return Command(args, read, None, block_ms is not None, data=data)
 
 
-def read_range(keys: Keys, shard: int, after: bytes, until: bytes, count: int) -> Command[list[Message]]:
-    """Messages of one shard after an entry (exclusive) up to another (inclusive)."""
+def read_range(
+    keys: Keys, shard: int, after: bytes, until: bytes, count: int, opens: Opens = None
+) -> Command[list[Message]]:
+    """Messages of one shard after an entry (exclusive) up to another (inclusive). ``opens``: as the seal of the node opens them."""
     start: bytes = b"-" if after == b"0" else b"(" + after
-    return plain("XRANGE", keys.mailbox(shard), start, until, "COUNT", count, read=_entries)
+    return plain(
+        "XRANGE", keys.mailbox(shard), start, until, "COUNT", count, read=lambda answer: _entries(answer, opens)
+    )
 
 
 def read_back(keys: Keys, shard: int, before: bytes, count: int) -> Command[list[Message]]:
@@ -287,7 +312,14 @@ NOBODY = Asks()
 
 
 def withdraw_call(
-    keys: Keys, shard: int, child: str, client: str, message_id: str, asks: Asks = NOBODY, nodes: Sequence[str] = ()
+    keys: Keys,
+    shard: int,
+    child: str,
+    client: str,
+    message_id: str,
+    asks: Asks = NOBODY,
+    nodes: Sequence[str] = (),
+    proof: str = "",
 ) -> Command[str]:
     """Ask a child's node whether a call of this client was begun; if somebody ``asks`` for that, to cancel it. The answer: the node,
     ``-`` for none now, empty if no node has ever joined.
@@ -295,23 +327,43 @@ def withdraw_call(
     return run_script(
         "withdraw_call",
         [keys.mailbox(shard), *map(keys.control, nodes)],
-        [keys.owners, keys.epoch, shard, child, client, message_id, *asks, *nodes],
+        [keys.owners, keys.epoch, shard, child, client, message_id, *asks, proof, *nodes],
         lambda answer: text(answer[1]),
-        lambda nodes: withdraw_call(keys, shard, child, client, message_id, asks, nodes),
+        lambda nodes: withdraw_call(keys, shard, child, client, message_id, asks, nodes, proof),
     )
 
 
 def intervene(
-    keys: Keys, shard: int, child: str, client: str, message_id: str, what: str, entry: str, nodes: Sequence[str] = ()
+    keys: Keys,
+    shard: int,
+    child: str,
+    client: str,
+    message_id: str,
+    what: str,
+    entry: str,
+    nodes: Sequence[str] = (),
+    proof: str = "",
 ) -> Command[str]:
     """Ask a child's node to ``kill``, ``stop`` or ``drop``: the node, ``-`` for none now, ``~`` for a dormant child, empty if there is no
     such child."""
     return run_script(
         "intervene",
         [keys.mailbox(shard), *map(keys.control, nodes)],
-        [keys.owners, keys.children(shard), keys.dormant(shard), shard, child, client, message_id, what, entry, *nodes],
+        [
+            keys.owners,
+            keys.children(shard),
+            keys.dormant(shard),
+            shard,
+            child,
+            client,
+            message_id,
+            what,
+            entry,
+            proof,
+            *nodes,
+        ],
         lambda answer: text(answer[1]) if len(answer) > 1 else "",
-        lambda nodes: intervene(keys, shard, child, client, message_id, what, entry, nodes),
+        lambda nodes: intervene(keys, shard, child, client, message_id, what, entry, nodes, proof),
     )
 
 
@@ -346,12 +398,12 @@ def read_reply(data: bytes) -> tuple[str, str, str, bytes] | None:
     return (message_id, status, node, payload) if newline else None
 
 
-def started_payload(owner: str, failed: Mapping[str, str]) -> bytes:
-    """The answer to a start: the owner line under which the children run, and those that cannot, with the reason."""
-    return msgspec.json.encode({"owner": owner, "failed": failed})
+def started_payload(owner: str, failed: Mapping[str, str], names: Sequence[str] = ()) -> bytes:
+    """The answer to a start: the owner line under which the children run, those that cannot, with the reason, and all of them."""
+    return msgspec.json.encode({"owner": owner, "failed": failed, **({"names": names} if names else {})})
 
 
-def read_started(payload: bytes) -> tuple[str, dict[str, str]]:
+def read_started(payload: bytes, asked: Sequence[str] = ()) -> tuple[str, dict[str, str]]:
     """The reverse of :func:`started_payload`. Raises ``ValueError``: it is no such answer.
 
     >>> read_started(started_payload("a 1 7", {"room-1": "no network"}))
@@ -361,9 +413,12 @@ def read_started(payload: bytes) -> tuple[str, dict[str, str]]:
         answer = msgspec.json.decode(payload, type=_Started)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"no answer to a start ({error})") from None
+    if answer.names and not answer.names >= {*asked}:
+        raise ValueError("it answers the start of other children")
     return answer.owner, answer.failed
 
 
 class _Started(msgspec.Struct):
     owner: str
     failed: dict[str, str]
+    names: set[str] = set()

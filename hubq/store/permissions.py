@@ -64,7 +64,16 @@ CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
 #: Scripts of ``hub.move``, ``hub.kill``, ``hubq drain``, ``hubq dead`` and of an end of a partition by hand: whoever runs them needs the
 #: rules of a worker.
 OPERATOR_SCRIPTS = frozenset(
-    {"delete_keys", "drain_node", "intervene", "replay_dead", "set_pause", "settle_quorum", "want_place"}
+    {
+        "delete_keys",
+        "drain_node",
+        "intervene",
+        "replay_dead",
+        "reseal_fields",
+        "set_pause",
+        "settle_quorum",
+        "want_place",
+    }
 )
 
 #: What a web app may read.

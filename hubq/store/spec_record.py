@@ -38,13 +38,19 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         """The same with the id of the request that writes it."""
         return replace(self, start_id=start_id)
 
+    def with_arguments(self, arguments: bytes) -> SpecRecord:
+        """The same with other arguments: sealed ones."""
+        return replace(self, arguments=arguments)
+
+    def line(self) -> bytes:
+        """The line that people can read."""
+        return msgspec.json.encode(
+            _Line(self.name, self.module, self.start_id, self.restart, self.metadata, self.place)
+        )
+
     def written(self) -> bytes:
         """The record as bytes for the ``children`` hash."""
-        return (
-            msgspec.json.encode(_Line(self.name, self.module, self.start_id, self.restart, self.metadata, self.place))
-            + b"\n"
-            + self.arguments
-        )
+        return self.line() + b"\n" + self.arguments
 
     @classmethod
     def read(cls, data: bytes) -> SpecRecord:

@@ -64,8 +64,8 @@ class Values(Protocol):
     def arguments(self, kind: type[Child], method: str, data: bytes) -> Arguments:
         """The arguments for a method of a child."""
 
-    def start_arguments(self, kind: type[Child], data: bytes) -> Arguments:
-        """The arguments for a start."""
+    def start_arguments(self, kind: type[Child], data: bytes, *, by_worker: bool = False) -> Arguments:
+        """The arguments for a start. ``by_worker``: a worker has sealed them."""
 
     def typed(self, function: Callable[..., Any], args: Any, kwargs: Any, skipped: int) -> Arguments:
         """Arguments that were read as plain values, as the annotations of this function say."""
@@ -128,7 +128,7 @@ class PickledValues:
             return codec.decode(data)  # type: ignore[no-any-return]
         return self._other_arguments(codec.unwrapped(data), kind, method)
 
-    def start_arguments(self, kind: type[Child], data: bytes) -> Arguments:
+    def start_arguments(self, kind: type[Child], data: bytes, *, by_worker: bool = False) -> Arguments:
         """See :class:`Values`."""
         return self._other_arguments(codec.unwrapped(data), kind, "")
 
@@ -156,12 +156,17 @@ class PickledValues:
 
 
 class DataValues:
-    """Writes MessagePack, and reads it as annotations say. ``reads_pickles``: what was pickled before is read, too."""
+    """Writes MessagePack, and reads it as annotations say. ``reads_pickles``: what was pickled before is read, too.
+
+    ``sealed`` (``seal="require"``): what is read as a state, or as the arguments of a start that a worker has sealed, no one but a
+    worker has written. It may be a pickle of the time before.
+    """
 
     codec = "data"
 
-    def __init__(self, reads_pickles: bool = False) -> None:
+    def __init__(self, reads_pickles: bool = False, sealed: bool = False) -> None:
         self._reads_pickles = reads_pickles
+        self._sealed = sealed
         self._states = DataStates()
 
     def encode(self, value: object, function: Callable[..., Any] | None = None) -> bytes:
@@ -225,28 +230,30 @@ class DataValues:
             raise BadArguments(f"{kind.__name__} has no method {method!r}")
         return self._arguments(data, parameters)
 
-    def start_arguments(self, kind: type[Child], data: bytes) -> Arguments:
+    def start_arguments(self, kind: type[Child], data: bytes, *, by_worker: bool = False) -> Arguments:
         """See :class:`Values`."""
-        return self._arguments(data, start_of(kind))
+        return self._arguments(data, start_of(kind), by_worker and self._sealed)
 
     def typed(self, function: Callable[..., Any], args: Any, kwargs: Any, skipped: int) -> Arguments:
         """See :class:`Values`."""
         return _read_arguments(DATA + _encode((args, kwargs)), parameters_of(function, skipped))
 
-    def _arguments(self, data: bytes, parameters: Parameters) -> Arguments:
+    def _arguments(self, data: bytes, parameters: Parameters, own: bool = False) -> Arguments:
         try:
-            data = self._checked(codec.unwrapped(data))
+            data = self._checked(codec.unwrapped(data), own)
         except ValueError as error:
             raise BadArguments(f"{parameters.what}: its arguments cannot be read: {error}") from None
         return _read_arguments(data, parameters)
 
-    def _checked(self, data: bytes) -> bytes:
-        """Data with a tag that this hub reads."""
+    def _checked(self, data: bytes, own: bool = False) -> bytes:
+        """Data with a tag that this hub reads. ``own``: a worker has written it, and sealed it."""
         tag = data[:1]
-        if tag == DATA or tag == b"j" or (self._reads_pickles and (tag == b"p" or tag == b"c")):
+        if tag == DATA or tag == b"j" or ((own or self._reads_pickles) and (tag == b"p" or tag == b"c")):
             return data
         if tag == b"p" or tag == b"c":
             raise ValueError('a pickle, and codec="data" unpickles nothing: its writer has codec="pickle" still')
+        if tag == b"x" or tag == b"s":
+            raise ValueError("it is sealed, and this process has no keys: set HUBQ_KEYS or HUBQ_KEYS_FILE")
         raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
 
     def encode_state(
@@ -272,15 +279,15 @@ class DataValues:
 
     def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
         """See :class:`Values`."""
-        value = self._checked(codec.unwrapped(data))
+        value = self._checked(codec.unwrapped(data), self._sealed)
         if value[:1] == b"j":
             raise ValueError("JSON: no state is written so")
         return _read_state(kind, value, handed) if value[:1] == DATA else codec.decode(value)
 
 
-def values_of(name: str, *, reads_pickles: bool) -> Values:
+def values_of(name: str, *, reads_pickles: bool, sealed: bool = False) -> Values:
     """The values of a hub with this codec."""
-    return PickledValues() if name == "pickle" else DataValues(reads_pickles)
+    return PickledValues() if name == "pickle" else DataValues(reads_pickles, sealed)
 
 
 # -- reading data ------------------------------------------------------------------------------------------------------

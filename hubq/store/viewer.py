@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from hubq.core.shown import shown
+from hubq.store.seal import ENCRYPTED, SIGNED, described, signed
 
 #: The most steps of a pickle that are read, the deepest nesting that is shown, and the longest text.
 MOST_STEPS, DEEPEST, LONGEST = 1_000_000, 30, 300_000
@@ -60,6 +61,10 @@ def look(data: bytes) -> Any:
             return _of_data(msgspec.msgpack.decode(memoryview(data)[1:]))
         except (msgspec.MsgspecError, ValueError, RecursionError, TypeError) as error:
             raise ValueError(f"it is no MessagePack ({type(error).__name__}: {error})") from None
+    if tag == SIGNED:
+        return look(signed(data))
+    if tag == ENCRYPTED:
+        raise ValueError(f"it is sealed ({described(data)}): set HUBQ_KEYS, or HUBQ_KEYS_FILE, to keys that open it")
     if tag not in (b"p", b"c"):
         raise ValueError(f"value with the unknown format tag {tag!r}: it was written by a newer hubq")
     try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from hubq.client.asking.context import HubContext
-from hubq.client.asking.feeds import FeedReader
+from hubq.client.asking.feeds import FeedReader, read_event
 from hubq.client.asking.refusals import accepted, refused_sends, refused_starts, void_command
 from hubq.client.asking.requests import (
     RETRY_FOR,
@@ -17,7 +18,9 @@ from hubq.client.asking.requests import (
     WITHDRAW_WAIT,
     new_intervention,
     new_sender,
+    proof,
     remind_command,
+    reply_of,
     send_commands,
     start_command,
 )
@@ -39,7 +42,7 @@ from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, AsyncRedis
-from hubq.store.mailbox import Asks, Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
+from hubq.store.mailbox import Asks, Outgoing, await_reply, intervene, more_replies, withdraw_call
 from hubq.store.reminders import Later
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
@@ -54,9 +57,9 @@ class AsyncSession:
 
     def __init__(self, hub: HubContext, redis: AsyncRedis) -> None:
         self.hub = hub
-        self.sender = new_sender()
+        self.sender = new_sender(hub.client)
         self.redis = redis
-        self.feeds = FeedReader(redis, hub.values.decode)
+        self.feeds = FeedReader(redis, partial(read_event, hub))
         self._loop = asyncio.get_running_loop()
         self._window = SendWindow()
         self._outbox: list[tuple[int, Outgoing, asyncio.Future[str]]] = []
@@ -295,7 +298,16 @@ class AsyncSession:
         self._expect(message_id)
         self._listen_soon()
         try:
-            node = await self.redis.run(withdraw_call(self.hub.keys, shard, child, self.sender, message_id))
+            node = await self.redis.run(
+                withdraw_call(
+                    self.hub.keys,
+                    shard,
+                    child,
+                    self.sender,
+                    message_id,
+                    proof=proof(self.hub, "withdraw", child, self.sender, message_id),
+                )
+            )
         except BaseException:
             self._forget(message_id)
             raise
@@ -309,7 +321,15 @@ class AsyncSession:
         asks = Asks(self.sender, answer_id)
         try:
             node = await self.redis.run(
-                withdraw_call(self.hub.keys, step.shard, step.child, caller, step.message_id, asks)
+                withdraw_call(
+                    self.hub.keys,
+                    step.shard,
+                    step.child,
+                    caller,
+                    step.message_id,
+                    asks,
+                    proof=proof(self.hub, "cancel", step.child, self.sender, caller, step.message_id, answer_id),
+                )
             )
         except BaseException:
             self._forget(answer_id)
@@ -323,7 +343,13 @@ class AsyncSession:
         self._listen_soon()
         ask = (step.shard, step.child, self.sender, message_id, step.what, step.entry)
         try:
-            node = await self.redis.run(intervene(self.hub.keys, *ask))
+            node = await self.redis.run(
+                intervene(
+                    self.hub.keys,
+                    *ask,
+                    proof=proof(self.hub, step.what, step.child, self.sender, message_id, step.entry),
+                )
+            )
         except BaseException:
             self._forget(message_id)
             raise
@@ -394,9 +420,8 @@ class AsyncSession:
 
     def _deliver(self, data: bytes | None, error: NotReplicated | None = None) -> None:
         if data is not None:
-            reply = read_reply(data)
+            reply = reply_of(self.hub, self.sender, data)
             if reply is None:  # it answers nobody's call
-                log.warning("a malformed reply of %d bytes is passed over", len(data))
                 return
             message_id, status, node, payload = reply
             future = self._waiting.get(message_id)

@@ -11,6 +11,7 @@ from hubq.core.hashing import shard_of
 from hubq.errors import ConfigError
 from hubq.store.keys import Keys
 from hubq.store.membership import WIRE
+from hubq.store.seal import Seal
 from hubq.store.values import Values
 from hubq.strategies.distribution import Distribution, DistributionTraits
 from hubq.tracing import Tracing
@@ -18,7 +19,10 @@ from hubq.tracing import Tracing
 
 @dataclass(frozen=True, slots=True)
 class HubContext:
-    """The facts of one hub. ``tracing``: None if it does not trace. ``values``: how it writes and reads them."""
+    """The facts of one hub. ``tracing``: None if it does not trace.
+
+    ``values``: how it writes and reads them. ``seal``: None if it has no keys; ``client``: the name of the app.
+    """
 
     keys: Keys
     config: Config
@@ -28,6 +32,8 @@ class HubContext:
     traits: DistributionTraits
     tracing: Tracing | None
     values: Values
+    seal: Seal | None
+    client: str
 
     def shard_of(self, child_id: str) -> int:
         """The shard of a child of this hub."""

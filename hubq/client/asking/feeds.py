@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
+from hubq.client.asking.context import HubContext
 from hubq.core.feed import Item, Place
 from hubq.core.feed_buffer import FeedBuffer, Follower
 from hubq.errors import RedisRefused, RedisUnavailable, Unreadable
 from hubq.store.connection import LOST, AsyncRedis
-from hubq.store.feeds import feed_tail, read_feeds
+from hubq.store.feeds import Decode, feed_tail, read_feeds
 
 log = logging.getLogger("hubq.client")
 
@@ -86,10 +87,18 @@ class Subscription:
         self._channel.subscriptions.discard(self)
 
 
+def read_event(hub: HubContext, feed: str, topic: str, payload: bytes) -> Any:
+    """The data of an event of this feed (its key)."""
+    if hub.seal is not None:
+        child = feed.removeprefix(hub.keys.prefix).split(":", 3)[3]
+        payload = hub.seal.opens_any(payload, "event", child, topic)[1]
+    return hub.values.decode(payload)
+
+
 class FeedReader:
     """Reads the feeds of all subscriptions of an event loop, with one blocking read."""
 
-    def __init__(self, redis: AsyncRedis, decode: Callable[[bytes], Any]) -> None:
+    def __init__(self, redis: AsyncRedis, decode: Decode) -> None:
         self._redis = redis
         self._decode = decode
         self._channels: dict[str, Channel] = {}

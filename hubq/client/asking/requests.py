@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 
@@ -9,10 +10,13 @@ from msgspec.structs import replace
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Start
+from hubq.errors import Unsealed
 from hubq.store.command import Command
-from hubq.store.mailbox import Outgoing, send_messages, start_children
+from hubq.store.mailbox import Outgoing, read_reply, send_messages, start_children
 from hubq.store.reminders import Later, send_reminders
 from hubq.store.spec_record import SpecRecord
+
+log = logging.getLogger("hubq.client")
 
 #: A wait for a reply is cut into slices of this many seconds, so that a dead connection is noticed.
 WAIT_SLICE = 2.0
@@ -29,14 +33,35 @@ STARTS = 500
 WITHDRAW_WAIT = 0.25
 
 
-def new_sender() -> str:
-    """A new sender id: 64 random bits."""
-    return secrets.token_hex(8)
+def new_sender(client: str = "") -> str:
+    """A new sender id: 64 random bits, behind the name of the app."""
+    return f"{client}.{secrets.token_hex(8)}" if client else secrets.token_hex(8)
 
 
 def new_intervention() -> str:
     """The id of an intervention: it has no number, since doing it twice is the same as once."""
     return "i" + secrets.token_hex(8)
+
+
+def proof(hub: HubContext, *asked: str) -> str:
+    """What goes with an ask to a node, if the hub has a seal."""
+    return hub.seal.proof(*asked) if hub.seal is not None else ""
+
+
+def reply_of(hub: HubContext, sender: str, data: bytes) -> tuple[str, str, str, bytes] | None:
+    """A reply: message id, status, node, payload. None: it is none that hubq has written for this sender."""
+    reply = read_reply(data)
+    if reply is None:
+        log.warning("a malformed reply of %d bytes is passed over", len(data))
+        return None
+    if hub.seal is None:
+        return reply
+    message_id, status, node, payload = reply
+    try:
+        return message_id, status, node, hub.seal.opens_reply(sender, message_id, status, node, payload)
+    except Unsealed as error:
+        log.warning("a reply is passed over: %s", error)
+        return None
 
 
 def send_commands(
@@ -69,7 +94,12 @@ def _send_command(
     hub: HubContext, sender: str, shards: Mapping[int, Sequence[tuple[int, Outgoing]]]
 ) -> Command[list[str]]:
     return send_messages(
-        hub.keys, sender, shards, sender_ttl_ms=int(hub.config.sender_ttl * 1000), max_backlog=hub.config.max_backlog
+        hub.keys,
+        sender,
+        shards,
+        sender_ttl_ms=int(hub.config.sender_ttl * 1000),
+        max_backlog=hub.config.max_backlog,
+        seal=hub.seal,
     )
 
 
@@ -84,7 +114,10 @@ def start_command(
 ) -> Command[list[str]]:
     """The command that writes the specs of one shard; their start id is the request's."""
     start_id = f"{sender}:{seq}"
-    written = {child: replace(record, start_id=start_id).written() for child, record in specs.items()}
+    started = {child: replace(record, start_id=start_id) for child, record in specs.items()}
+    if hub.seal is not None:
+        started = {child: hub.seal.spec(child, record) for child, record in started.items()}
+    written = {child: record.written() for child, record in started.items()}
     return start_children(
         hub.keys, shard, sender, seq, written, reply_to=sender, timeout_ms=0, all_or_nothing=start.all_or_nothing,
         sender_ttl_ms=int(hub.config.sender_ttl * 1000), options=start.options,

@@ -19,7 +19,9 @@ from hubq.client.asking.requests import (
     WITHDRAW_WAIT,
     new_intervention,
     new_sender,
+    proof,
     remind_command,
+    reply_of,
     send_commands,
     start_command,
 )
@@ -42,7 +44,7 @@ from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
-from hubq.store.mailbox import Asks, Outgoing, await_reply, intervene, more_replies, read_reply, withdraw_call
+from hubq.store.mailbox import Asks, Outgoing, await_reply, intervene, more_replies, withdraw_call
 from hubq.store.reminders import Later
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.spec_record import SpecRecord
@@ -57,7 +59,7 @@ class Session:
 
     def __init__(self, hub: HubContext, redis: SyncRedis) -> None:
         self.hub = hub
-        self.sender = new_sender()
+        self.sender = new_sender(hub.client)
         self.redis = redis
         self._window = SendWindow()
         self._replies: dict[str, Reply] = {}
@@ -192,7 +194,16 @@ class Session:
 
     def _withdraw(self, shard: int, child: str, message_id: str) -> tuple[str, Reply | None]:
         self._wanted.add(message_id)
-        node = self.redis.run(withdraw_call(self.hub.keys, shard, child, self.sender, message_id))
+        node = self.redis.run(
+            withdraw_call(
+                self.hub.keys,
+                shard,
+                child,
+                self.sender,
+                message_id,
+                proof=proof(self.hub, "withdraw", child, self.sender, message_id),
+            )
+        )
         wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
         return node, self._collect([message_id], wait).get(message_id)
 
@@ -200,7 +211,17 @@ class Session:
         answer_id, caller = new_intervention(), step.caller or self.sender
         self._wanted.add(answer_id)
         asks = Asks(self.sender, answer_id)
-        node = self.redis.run(withdraw_call(self.hub.keys, step.shard, step.child, caller, step.message_id, asks))
+        node = self.redis.run(
+            withdraw_call(
+                self.hub.keys,
+                step.shard,
+                step.child,
+                caller,
+                step.message_id,
+                asks,
+                proof=proof(self.hub, "cancel", step.child, self.sender, caller, step.message_id, answer_id),
+            )
+        )
         answer = self._collect([answer_id], step.timeout if node not in ("", "-") else 0.0).get(answer_id)
         return node, answer[0] if answer else None
 
@@ -208,7 +229,13 @@ class Session:
         message_id = new_intervention()
         self._wanted.add(message_id)
         ask = (step.shard, step.child, self.sender, message_id, step.what, step.entry)
-        node = self.redis.run(intervene(self.hub.keys, *ask))
+        node = self.redis.run(
+            intervene(
+                self.hub.keys,
+                *ask,
+                proof=proof(self.hub, step.what, step.child, self.sender, message_id, step.entry),
+            )
+        )
         return node, self._collect([message_id], step.timeout if node not in ("", "-") else 0.0).get(message_id)
 
     def _written(self, commands: Sequence[Command[Any]], what: str) -> list[Any]:
@@ -242,9 +269,8 @@ class Session:
                 time.sleep(0.05)
                 continue
             for data in batch:
-                reply = read_reply(data)
+                reply = reply_of(self.hub, self.sender, data)
                 if reply is None:  # it answers nobody's call
-                    log.warning("a malformed reply of %d bytes is passed over", len(data))
                     continue
                 message_id, status, node, payload = reply
                 if message_id in self._wanted:

@@ -6,7 +6,7 @@ Nothing here consumes or changes anything, and nothing asks the children themsel
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hubq.client.asking.context import HubContext
@@ -14,7 +14,7 @@ from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
 from hubq.core.messages import entry_ms
-from hubq.errors import HubqError, UnknownChild, Unreadable
+from hubq.errors import HubqError, UnknownChild, Unreadable, Unsealed
 from hubq.store.codec import decode, version_of
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
@@ -122,6 +122,15 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
         if spec is None and not dormant:
             raise UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: see `hubq ps`")
         return None
+    if hub.seal is not None and spec is not None:
+        start_id, place = spec.start_id, (envelope.form, envelope.cursor)
+        try:
+            envelope = replace(envelope, data=hub.seal.opens_state(child_id, start_id, *place, envelope.data))
+        except LookupError:
+            pass  # it has no key of workers
+        except Unsealed as error:
+            if hub.seal.keys.root:
+                raise Unreadable(f"the state of child {child_id!r} is not read: {error}") from None
     sent = entry_ms(envelope.cursor)
     age = (now - sent) / 1000 if sent else None
     return SavedState(child_id, shard, envelope.form, envelope.cursor, len(envelope.data), age, envelope.data)

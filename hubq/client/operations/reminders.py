@@ -23,6 +23,8 @@ def cast_later(hub: HubContext, child_id: str, method: str, payload: bytes, how:
     method = checked_method(checked_child_id(child_id), method)
     checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
     name = f"cast {secrets.token_hex(8)}"
+    if hub.seal is not None:
+        payload = hub.seal.message("cast", child_id, method, f"reminder {name}", "0", payload)
     word = yield Remind(Later(child_id, name, how, ms, method, payload))
     if word.startswith("past "):
         error = past(ms, float(word.partition(" ")[2]) + PAST_MS)

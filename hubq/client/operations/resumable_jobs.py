@@ -57,6 +57,8 @@ def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
 
 
 def _value(hub: HubContext, job_id: str, status: str, payload: bytes) -> Any:
+    if hub.seal is not None:
+        payload = hub.seal.opens_any(payload, "result", job_id, status)[1]
     if status == "finished":
         return hub.values.decode(payload)
     error = msgspec.json.decode(payload)

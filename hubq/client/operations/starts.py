@@ -145,7 +145,7 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Opera
     for message_id, children in ticket.awaited.items():
         _status, node, payload = replies[message_id]
         try:
-            line, failed = read_started(payload)
+            line, failed = read_started(payload, children)
             pid = Pid.read(line)
         except ValueError as error:
             errors |= {

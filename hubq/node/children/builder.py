@@ -5,10 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from hubq.core.classes import ClassBook
-from hubq.errors import StartFailed, StateTooNew, Unreadable
+from hubq.errors import StartFailed, StateTooNew, Unreadable, Unsealed
 from hubq.hooks.book import ALTER
 from hubq.node.held.holding import Holding, HostedChild, Services
-from hubq.node.held.state import check_version
+from hubq.node.held.state import check_version, opened
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.raised import in_short
 from hubq.node.runtime.tasks import no_task
@@ -45,10 +45,10 @@ class Builder:
         """Raise :class:`~hubq.errors.StartFailed` if the saved state is of a version that the class here does not know yet."""
         if saved is not None:
             try:
-                check_version(hosted.kind, saved)
+                check_version(hosted.kind, opened(hosted, saved))
             except StateTooNew as error:
                 raise StartFailed(str(error)) from None
-            except Unreadable:
+            except (Unreadable, Unsealed):
                 pass  # said when it is laid
 
     def _build(self, holding: Holding, child: str, record: SpecRecord) -> HostedChild:
@@ -57,7 +57,10 @@ class Builder:
                 f"the spec of child {child!r} is malformed ({record.malformed}): stop the child, and start it again"
             )
         kind = self._classes.resolve(record.name, record.module)
-        args, kwargs = self._services.values.start_arguments(kind, record.arguments)
+        seal, arguments, by_worker = self._services.seal, record.arguments, False
+        if seal is not None:
+            arguments, by_worker = seal.opens_spec(child, record)
+        args, kwargs = self._services.values.start_arguments(kind, arguments, by_worker=by_worker)
         if self._hooks.wants(ALTER):
             data = self._hooks.altered(child, record.name, args, kwargs, record.metadata)
             args, kwargs = data.args, data.kwargs

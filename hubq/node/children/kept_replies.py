@@ -10,7 +10,7 @@ from typing import Any
 
 from hubq.core.child import methods_of
 from hubq.core.fingerprint import fingerprint
-from hubq.errors import RedisUnavailable
+from hubq.errors import RedisUnavailable, Unsealed
 from hubq.node.children.outcomes import Outcomes, error_payload
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
@@ -54,7 +54,7 @@ class KeptReplies:
             )
             self._outcomes.answer(hosted, message, "key_reused", error_payload(message, text))
         else:
-            self._outcomes.answer(hosted, message, found.word, found.payload)
+            self._outcomes.answer(hosted, message, found.word, self._opened(found))
         return True
 
     async def _read(self, hosted: HostedChild, key: str) -> KeptReply | None:
@@ -62,10 +62,27 @@ class KeptReplies:
         command = read_kept(group.keys, hosted.holding.shard, hosted.child_id, key)
         while True:
             try:
-                return await group.redis.run(command, retry_for=1.0)
+                found = await group.redis.run(command, retry_for=1.0)
+                return found if found is None or self._is_good(found) else None
             except RedisUnavailable as error:  # not known: it may have been run
                 log.warning("child %s: a message with a key waits: %s", hosted.child_id, error)
                 await asyncio.sleep(0.2)
+
+    def _opened(self, kept: KeptReply) -> bytes:
+        seal = self._group.seal
+        if seal is None:
+            return kept.payload
+        place = _place(kept.sender, kept.key, kept.fingerprint, kept.word, kept.entry)
+        return seal.opens_by_workers(kept.payload, *place)
+
+    def _is_good(self, kept: KeptReply) -> bool:
+        """Whether a worker has written it. If not, it counts as none."""
+        try:
+            self._opened(kept)
+        except Unsealed as error:
+            log.error("child %s: what is kept under the key %r is not read: %s", kept.sender, kept.key, error)
+            return False
+        return True
 
     def keep(self, hosted: HostedChild, in_hand: InHand) -> None:
         """The message in hand has been settled: keep its outcome with the same commit."""
@@ -74,6 +91,8 @@ class KeptReplies:
             return
         payload = in_hand.payload or NOTHING
         entry = in_hand.message.entry.decode()
+        if (seal := self._group.seal) is not None:
+            payload = seal.by_workers(payload, *_place(hosted.child_id, header.key, in_hand.mark, in_hand.word, entry))
         kept = KeptReply(hosted.child_id, header.key, header.keep, entry, in_hand.mark, in_hand.word, payload)
         place = hosted, header.key
         self._under_way[place] = kept
@@ -85,6 +104,10 @@ class KeptReplies:
             commit.exception()  # (too few replicas have confirmed it: who waits for that is told)
         if self._under_way.get(place) is kept:
             del self._under_way[place]
+
+
+def _place(child: str, key: str, mark: str, word: str, entry: str) -> tuple[str, ...]:
+    return ("kept", child, key, mark, word, entry)
 
 
 def _fingerprint(hosted: HostedChild, message: Message, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -43,6 +43,8 @@ class Reminders:
         what = f"reminder {checked_name(name)!r} of child {hosted.child_id!r}"
         payload = hosted.services.values.encode_arguments(args, {}, what, methods[called])
         checked_size(payload, self._sizes.payload, f"the arguments of {what}")
+        if (seal := hosted.services.seal) is not None:
+            payload = seal.message("cast", hosted.child_id, called, f"reminder {name}", "0", payload)
         hosted.say(Reminded(hosted.child_id, name, timing, checked_late(late), called, payload))
 
     def forget(self, hosted: HostedChild, name: str) -> None:

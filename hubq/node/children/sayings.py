@@ -51,11 +51,13 @@ class Sayings:
             spec, function = b"", None
             if target is not None:
                 name, function = method_of_class(as_child_class(target.kind), method)
-                spec = self._activation(target, child_id)
+                spec = self._activation(hosted, target, child_id)
             else:
                 name = checked_method(child_id, name_of_method(method))
             payload = self._values.encode_arguments(args, kwargs, f"{child_id}.{name}", function)
             checked_size(payload, self._sizes.payload, f"the arguments of {child_id}.{name}")
+            if (seal := hosted.services.seal) is not None:
+                payload = seal.message("cast", child_id, name, f"child {hosted.child_id}", "0", payload)
             hosted.say(Sent(hosted.child_id, shard, child_id, name, payload, spec))
         else:
             self.starts(hosted, ChildSpec(child_id, target.kind if target else None, args, kwargs))
@@ -66,12 +68,12 @@ class Sayings:
         check_init(as_child_class(spec.target), spec.args, spec.kwargs, f"child {spec.child_id!r} cannot be started")
         record = record_of(spec, self._values)
         checked_size(record.arguments, self._sizes.payload, f"the arguments of child {spec.child_id!r}")
-        hosted.say(Sent(hosted.child_id, shard, spec.child_id, "", b"", self._written(record)))
+        hosted.say(Sent(hosted.child_id, shard, spec.child_id, "", b"", self._written(hosted, spec.child_id, record)))
 
-    def _activation(self, target: Target, child_id: str) -> bytes:
+    def _activation(self, hosted: HostedChild, target: Target, child_id: str) -> bytes:
         limit = self._sizes.payload
         record = activation_of(self._values, limit, target.kind, child_id, target.args, target.kwargs)
-        return b"" if record is None else self._written(record)
+        return b"" if record is None else self._written(hosted, child_id, record)
 
     def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
         """``self.publish(...)``.
@@ -84,13 +86,16 @@ class Sayings:
             data, what := f"the data of event {checked_topic(topic)!r} of {hosted.child_id}"
         )
         checked_size(payload, self._sizes.payload, what)
+        if (seal := hosted.services.seal) is not None:
+            payload = seal.for_all(payload, "event", hosted.child_id, topic)
         hosted.say(Published(hosted.child_id, hosted.kind.feed_kept, topic, payload))
 
-    def _written(self, spec: SpecRecord) -> bytes:
+    def _written(self, hosted: HostedChild, child_id: str, spec: SpecRecord) -> bytes:
         self._starts += 1
         standing = self._standing
         start_id = f"{standing.node_name}#{standing.incarnation}:{self._starts}"  # no other start has it
-        return spec.started_by(start_id).written()
+        spec, seal = spec.started_by(start_id), hosted.services.seal
+        return (spec if seal is None else seal.spec(child_id, spec)).written()
 
 
 def check_may_say(hosted: HostedChild) -> None:

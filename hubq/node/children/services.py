@@ -17,6 +17,7 @@ from hubq.node.children.saver import Saver
 from hubq.node.children.sayings import Sayings
 from hubq.node.children.signals import Signals
 from hubq.node.held.holding import HostedChild
+from hubq.store.seal import Seal
 from hubq.store.values import Values
 
 
@@ -24,11 +25,12 @@ class ChildServices:
     """``Services`` of :mod:`hubq.node.held.holding`."""
 
     def __init__(
-        self, node_name: str, values: Values, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings,
+        self, node_name: str, values: Values, seal: Seal | None, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings,
         enqueuing: Enqueuing, reminders: Reminders, progresses: Progresses,
     ) -> None:  # fmt: skip
         self.node_name = node_name
         self.values = values
+        self.seal = seal
         self._signals = signals
         self._saver = saver
         self._endings = endings

@@ -80,7 +80,10 @@ class Committer:
 
     def take(self, holding: Holding) -> Effects:
         """The effects gathered so far; the holding begins to gather anew."""
-        return holding.take_effects(self._reply_ttl_ms, self._limits)
+        effects, seal = holding.take_effects(self._reply_ttl_ms, self._limits), self._group.seal
+        if seal is not None and effects.replies:
+            effects.seal(seal.reply)
+        return effects
 
     async def commit(self, holding: Holding, effects: Effects) -> str:
         """Commit effects that were taken of a holding which is not served here now. The answer: ``ok``, ``held`` or ``fenced``."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.core.malformed import Malformed
-from hubq.errors import RedisUnavailable, StartFailed, Unreadable
+from hubq.errors import RedisUnavailable, StartFailed, Unreadable, Unsealed
 from hubq.node.children.builder import Builder
 from hubq.node.children.endings import Endings
 from hubq.node.children.pumps import Pumps
@@ -105,7 +105,7 @@ class LogApplier:
         """Apply entries of the log to the copies. False: an entry is missing, and the follower must begin anew."""
         try:
             return await self._take_in(replica, entries)
-        except (*LOST, RedisUnavailable, Unreadable) as error:
+        except (*LOST, RedisUnavailable, Unreadable, Unsealed) as error:
             log.warning("a copy of shard %d could not be kept up: %s", replica.shard, error)
             return False
 
@@ -147,7 +147,10 @@ class LogApplier:
     def _message(self, replica: Replica, hosted: HostedChild, item: LogItem) -> None:
         if replica.is_next(item.child, item.entry) and item.word == "ok":
             config = self._group.config
-            message = Message(item.entry.encode(), "cast", item.child, item.method, "0", "", 0, item.payload)
+            payload, seal = item.payload, self._group.seal
+            if seal is not None:
+                payload = seal.opens_by_workers(payload, "log", item.child, item.entry, item.method)
+            message = Message(item.entry.encode(), "cast", item.child, item.method, "0", "", 0, payload)
             self._pumps.offer(hosted, message)
             replica.queued(hosted, config.queue_limit, config.queue_bytes)
 

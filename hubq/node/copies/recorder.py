@@ -37,6 +37,9 @@ class ShardRecorder:
         kept = not applied and hosted.kind.on_error == "keep"
         if self._active_active:
             payload = message.payload if applied else b""
+            if applied and hosted.services.seal is not None:
+                place = ("log", hosted.child_id, message.entry.decode(), message.method)
+                payload = hosted.services.seal.by_workers(payload, *place)
             how = "ok" if applied else "undone"
             item = LogItem("message", hosted.child_id, message.entry.decode(), message.method, how, payload)
             hosted.holding.effects.log.append(item)

@@ -15,7 +15,7 @@ from hubq.node.copies.followed import Followed
 from hubq.node.copies.log_applier import LogApplier
 from hubq.node.copies.replica import Replica
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.state import ATTRIBUTES, envelope_of, is_of_version, lay_state
+from hubq.node.held.state import ATTRIBUTES, envelope_of, is_of_version, lay_state, opened
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.store.effects import Effects
@@ -119,6 +119,7 @@ class Standby:
             return True  # the copy is newer than msk
         if saved is None:
             return copy.boundary is None or not copy.saved
+        saved = opened(copy, saved)
         if saved.form != ATTRIBUTES or not is_of_version(copy, saved.data):
             return False
         if copy.boundary != saved.data:

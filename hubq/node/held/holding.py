@@ -25,6 +25,7 @@ from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.saying import SayingLimits
+from hubq.store.seal import Seal
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Watch
 from hubq.store.values import Values
@@ -35,6 +36,7 @@ class Services(Protocol):
 
     node_name: str
     values: Values
+    seal: Seal | None
 
     def active(self, hosted: HostedChild) -> bool:
         """Whether this copy is the active one right now."""

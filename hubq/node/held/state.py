@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hubq.core.child import Child
@@ -64,7 +65,7 @@ def restore(hosted: HostedChild, envelope: Envelope) -> None:
 
     If its attributes are then just what is saved, that is its state at the last message boundary.
     """
-    instance = hosted.instance
+    instance, envelope = hosted.instance, opened(hosted, envelope)
     assert instance is not None
     as_saved = lay_saved(instance, envelope, hosted.services.values)
     hosted.holds_until(envelope.cursor)
@@ -123,7 +124,20 @@ def check_version(kind: type[Child], envelope: Envelope) -> None:
 
 def envelope_of(hosted: HostedChild, data: bytes, form: str = ATTRIBUTES) -> bytes:
     """The bytes for ``msk``."""
+    seal = hosted.services.seal
+    if seal is not None:
+        data = seal.state(hosted.child_id, hosted.record.start_id, form, hosted.cursor, data)
     return Envelope(form, hosted.cursor, data).written()
+
+
+def opened(hosted: HostedChild, envelope: Envelope) -> Envelope:
+    """A saved or handed-over state of this child without its seal. Raises :class:`~hubq.errors.Unsealed`."""
+    seal = hosted.services.seal
+    if seal is None or envelope.malformed:
+        return envelope
+    child, start_id = hosted.child_id, hosted.record.start_id
+    data = seal.opens_state(child, start_id, envelope.form, envelope.cursor, envelope.data)
+    return replace(envelope, data=data)
 
 
 def save_boundary(hosted: HostedChild) -> None:

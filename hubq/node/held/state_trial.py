@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from hubq.core.child import Child, new_child
@@ -11,12 +12,19 @@ from hubq.errors import HubqError, OutsideHandler, StartFailed
 from hubq.node.held.state import lay_saved
 from hubq.node.runtime.raised import in_short
 from hubq.store.envelope import Envelope
+from hubq.store.seal import Seal
 from hubq.store.spec_record import SpecRecord
 from hubq.store.values import Values
 
 
 def try_state(
-    classes: ClassBook, values: Values, child: str, record: SpecRecord, saved: Envelope | None, limit: int
+    classes: ClassBook,
+    values: Values,
+    seal: Seal | None,
+    child: str,
+    record: SpecRecord,
+    saved: Envelope | None,
+    limit: int,
 ) -> str:
     """Build a child, lay its saved state, and encode what came of it. The answer: why it cannot be; empty: it can.
 
@@ -27,7 +35,8 @@ def try_state(
         if record.malformed:
             return f"its spec is malformed ({record.malformed})"
         kind = classes.resolve(record.name, record.module)
-        args, kwargs = values.start_arguments(kind, record.arguments)
+        arguments, by_worker = (record.arguments, False) if seal is None else seal.opens_spec(child, record)
+        args, kwargs = values.start_arguments(kind, arguments, by_worker=by_worker)
         instance = new_child(kind, _Nowhere(child, record))
         instance.__init__(*args, **kwargs)  # type: ignore[misc]
     except StartFailed as error:
@@ -36,6 +45,9 @@ def try_state(
         return f"{record.name} cannot be built: {in_short(error)}"
     try:
         if saved is not None:
+            if seal is not None and not saved.malformed:
+                data = seal.opens_state(child, record.start_id, saved.form, saved.cursor, saved.data)
+                saved = replace(saved, data=data)
             lay_saved(instance, saved, values)
         values.encode_state(kind, _attributes(instance), limit, child)
     except HubqError as error:

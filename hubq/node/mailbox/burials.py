@@ -8,7 +8,7 @@ from hubq.node.children.outcomes import error_payload
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding
 from hubq.node.runtime.malformed import MalformedReports
-from hubq.store.dead_letters import NewLetter
+from hubq.store.dead_letters import NewLetter, Why
 from hubq.store.mailbox import Message, reply_line
 
 
@@ -21,14 +21,17 @@ class Burials:
         self._queue = queue
         self._reports = reports
 
-    def bury(self, holding: Holding, message: Message, why: str) -> None:
+    def bury(self, holding: Holding, message: Message, why: str, word: Why = "malformed") -> None:
         """Keep the entry as a dead letter. If somebody waits for its reply, it is an error."""
         effects = holding.effects
         effects.done.setdefault(message.child, []).append(message.entry)
-        effects.letters.append(NewLetter.of(message.entry, "", "malformed", why, self._kept, self._kept))
+        effects.letters.append(NewLetter.of(message.entry, "", word, why, self._kept, self._kept))
         if message.reply_to:
-            payload = error_payload(message, f"the node cannot read the message: {why}", "Malformed")
+            payload = error_payload(message, f"the node cannot read the message: {why}", word.capitalize())
             line = reply_line(message.id, "failed", self._node_name, payload)
             effects.replies.setdefault(message.reply_to, []).append(line)
-        self._reports.report(Malformed(f"an entry of the mailbox of shard {holding.shard}", why))
+        if word == "unsealed":
+            self._reports.unsealed(f"a message to {message.child}", why)
+        else:
+            self._reports.report(Malformed(f"an entry of the mailbox of shard {holding.shard}", why))
         self._queue.changed()

@@ -17,7 +17,7 @@ from hubq.node.mailbox.delivery import Delivery
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
-from hubq.store.mailbox import Message, position, read_range
+from hubq.store.mailbox import UNSEALED, Message, position, read_range
 
 log = logging.getLogger("hubq.node")
 
@@ -106,7 +106,9 @@ class CatchingUp:
             if at == until or until == START:
                 cursors.late.pop(holding, None)
                 return
-            messages = await self._group.reading.run(read_range(keys, holding.shard, at, until, self._count))
+            messages = await self._group.reading.run(
+                read_range(keys, holding.shard, at, until, self._count, self._group.opens)
+            )
             if holding not in cursors.late:
                 return
             for message in cursors.kept(holding.shard, messages):
@@ -147,7 +149,9 @@ class CatchingUp:
                 break
             page = self._page(holding)
             late = cursors.begin_page(holding)
-            messages = await self._group.reading.run(read_range(keys, holding.shard, at, until, page))
+            messages = await self._group.reading.run(
+                read_range(keys, holding.shard, at, until, page, self._group.opens)
+            )
             if holding.gone:
                 return False
             end = messages[-1].entry if len(messages) == page else until
@@ -171,7 +175,9 @@ class CatchingUp:
             if child not in here or message.kind == "start" or position(message.entry) <= behind[child]:
                 continue
             hosted = holding.children.get(child)
-            if hosted is None:
+            if message.kind == UNSEALED:
+                self._delivery.deliver(holding, message)
+            elif hosted is None:
                 self._outcomes.refuse_unknown(holding, message)
             elif hosted.life is Life.PARKED or child not in holding.behind or self._room(holding, child) <= 0:
                 here.discard(child)

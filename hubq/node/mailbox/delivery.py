@@ -16,7 +16,7 @@ from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import Starts
-from hubq.store.mailbox import MALFORMED, Message
+from hubq.store.mailbox import HEADED, MALFORMED, UNSEALED, Message
 
 
 class Delivery:
@@ -55,6 +55,10 @@ class Delivery:
         if message.kind == "start":
             if holding.pinned is None:
                 self._starts.message(holding, message)
+            return
+        if message.kind == UNSEALED or message.kind == HEADED:
+            if child not in holding.apart:
+                self._burials.bury(holding, message, _why(message), "unsealed")
             return
         if child in holding.apart or child in holding.behind:
             return
@@ -99,3 +103,9 @@ class Delivery:
         payload = error_payload(message, str(error), type(error).__name__)
         self._outcomes.answer(hosted, message, word_for(error), payload)
         return True
+
+
+def _why(message: Message) -> str:
+    if message.kind == HEADED:
+        return "it is sealed, and this node has no keys: set HUBQ_KEYS or HUBQ_KEYS_FILE"
+    return message.method

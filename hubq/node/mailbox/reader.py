@@ -104,7 +104,7 @@ class Reader:
                 if self._wrong:
                     self._wrong = {shard: until for shard, until in self._wrong.items() if until > group.standing.now()}
                     asked = {shard: after for shard, after in asked.items() if shard not in self._wrong}
-                command = read_mailboxes(naming, asked, count, int(BLOCK * 1000), woken)
+                command = read_mailboxes(naming, asked, count, int(BLOCK * 1000), woken, group.opens)
                 found, woken = await group.reading.run(command)
                 since = 0
                 for shard, messages in found.items():

@@ -167,7 +167,7 @@ class Starts:
         group, holding, end = self._group, start.holding, start.message.entry
         at = min(start.left_over.values(), key=position)
         while not holding.gone and position(at) < position(end):
-            command = read_range(group.keys, holding.shard, at, end, group.config.read_count)
+            command = read_range(group.keys, holding.shard, at, end, group.config.read_count, group.opens)
             try:
                 messages = await group.redis.run(command, retry_for=group.config.lease)
             except RedisUnavailable as error:
@@ -244,8 +244,8 @@ class Starts:
         holding, message = start.holding, start.message
         holding.effects.done.setdefault(message.child, []).append(message.entry)
         if message.reply_to:
-            payload = started_payload(holding.owner.line, start.failed)
-            line = reply_line(message.id, "ok", self._group.node_name, payload)
+            payload = started_payload(holding.owner.line, start.failed, start.names)
+            line = reply_line(message.id, "started", self._group.node_name, payload)
             holding.effects.replies.setdefault(message.reply_to, []).append(line)
         self._queue.changed()
         if message.child not in self._quiet:

@@ -24,7 +24,7 @@ from hubq.core.messages import (
     Wake,
     Withdraw,
 )
-from hubq.errors import RedisRefused, RedisUnavailable
+from hubq.errors import RedisRefused, RedisUnavailable, Unsealed
 from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.children.pausing import Pausing
@@ -124,6 +124,12 @@ class ControlLoop:
 
     def _receive(self, message: ControlMessage) -> None:
         work: Awaitable[None] | None = None
+        if isinstance(message, Withdraw | Cancel | Intervene) and self._group.seal is not None:
+            try:
+                self._group.seal.proves(message)
+            except Unsealed as error:
+                self._reports.unsealed(f"{type(message).__name__} of {message.child} from {message.sender}", str(error))
+                return
         match message:
             case StartChildren():
                 work = self._ahead.start_children(message)

@@ -53,6 +53,7 @@ class Counters:
         "retries",
         "sampled",
         "taken_over",
+        "unsealed",
         "woken",
     )
 
@@ -66,6 +67,7 @@ class Counters:
         self.loops_blocked = 0  # times that the event loop stood still for longer than a second
         self.blocked_for = 0.0  # for how long it stands still right now, seconds
         self.malformed = 0  # things that could not be read
+        self.unsealed = 0  # seals that were refused
         self.rested = 0  # children that have gone to rest here, were woken here, have expired
         self.woken = 0
         self.expired = 0
@@ -97,6 +99,10 @@ class Counters:
     def stands_still(self, seconds: float) -> None:
         """For how long the event loop stands still by now; 0: it turns. (The lease thread calls it.)"""
         self.blocked_for = seconds
+
+    def was_unsealed(self) -> None:
+        """A seal was refused."""
+        self.unsealed += 1
 
     def was_malformed(self) -> None:
         """Something could not be read."""

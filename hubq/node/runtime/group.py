@@ -9,17 +9,31 @@ from hubq.node.runtime.standing import Standing
 from hubq.store.connection import AsyncRedis
 from hubq.store.control import send_control
 from hubq.store.keys import Keys
+from hubq.store.seal import Seal
 
 
 class Group:
-    """What a part needs that speaks with Redis. ``reading`` is a connection of its own for reads that block."""
+    """What a part needs that speaks with Redis. ``reading`` is a connection of its own for reads that block.
 
-    def __init__(self, redis: AsyncRedis, reading: AsyncRedis, keys: Keys, config: Config, standing: Standing) -> None:
+    ``seal``: None, if the hub has none; ``opens`` is how it opens messages.
+    """
+
+    def __init__(
+        self,
+        redis: AsyncRedis,
+        reading: AsyncRedis,
+        keys: Keys,
+        config: Config,
+        standing: Standing,
+        seal: Seal | None = None,
+    ) -> None:
         self.redis = redis
         self.reading = reading
         self.keys = keys
         self.config = config
         self.standing = standing
+        self.seal = seal
+        self.opens = None if seal is None else seal.opens
         self._woken = Shared(self._wake)
 
     @property

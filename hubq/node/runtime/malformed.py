@@ -29,16 +29,29 @@ class MalformedReports:
         self._told: OrderedDict[Malformed, float] = OrderedDict()
         watch.subscribe(self.report)
 
+    def unsealed(self, place: str, why: str) -> None:
+        """A seal is refused. Each is counted; it is told of once in a while."""
+        self._counters.was_unsealed()
+        malformed = Malformed(place, why)
+        if self._is_news(malformed):
+            log.error("unsealed, and not read: %s: %s", place, why)
+            self._events.add("unsealed", place=place, why=why)
+
     def report(self, malformed: Malformed) -> None:
         """Tell of it, unless it was told a short while ago."""
+        if not self._is_news(malformed):
+            return
+        self._counters.was_malformed()
+        log.error("malformed, and passed over: %s: %s", malformed.place, malformed.why)
+        self._events.add("malformed", place=malformed.place, why=malformed.why)
+
+    def _is_news(self, malformed: Malformed) -> bool:
         now = self._standing.now()
         told = self._told.get(malformed)
         if told is not None and now - told < AGAIN:
-            return
+            return False
         self._told[malformed] = now
         self._told.move_to_end(malformed)
         if len(self._told) > PLACES:
             self._told.popitem(last=False)
-        self._counters.was_malformed()
-        log.error("malformed, and passed over: %s: %s", malformed.place, malformed.why)
-        self._events.add("malformed", place=malformed.place, why=malformed.why)
+        return True

@@ -30,7 +30,8 @@ local function replay(owners, at, letter, controls)
     end
   else
     redis.call('XADD', at.mailbox, '*', 'kind', field.kind, 'child', field.child, 'method', field.method,
-      'id', field.id, 'reply_to', '', 'deadline', '0', 'payload', field.payload)
+      -- (its sender stays known: it is sealed)
+      'id', field.reply_to ~= '' and field.reply_to .. '#' .. field.id or field.id, 'reply_to', '', 'deadline', '0', 'payload', field.payload)
     redis.call('HINCRBY', at.backlog, field.child, 1)
   end
   redis.call('XDEL', at.dead, letter[1])

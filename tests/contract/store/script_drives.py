@@ -64,6 +64,7 @@ from hubq.store.removal import delete_keys
 from hubq.store.replica_log import LogItem, follow_shard, report_replica, unfollow_shard
 from hubq.store.results import About, keep_result
 from hubq.store.saying import SayingLimits
+from hubq.store.sealed_fields import write_anew
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Suspect, absolve_node, blame, end_watch, mark_tries
@@ -344,6 +345,15 @@ def drive_release_pin(world: World) -> None:
         )
         assert world.run(command) == "released"
     assert world.raw("XLEN", world.keys.control("a")) == 2
+
+
+@drive
+def drive_reseal_fields(world: World) -> None:
+    world.start(0, "c")
+    key = world.keys.children(0)
+    before = world.raw("HGET", key, "c")
+    assert world.run(write_anew(key, {"c": (b"x", b"y"), "d": (b"", b"y")})) == 0
+    assert world.run(write_anew(key, {"c": (before, before)})) == 1
 
 
 @drive

@@ -33,7 +33,7 @@ class Stage(World):
         return str(self.run(commit_shard(self.keys, 0, None, self.owner, effects)))
 
     def page(self, after: Place = START) -> Page:
-        return dict(self.run(read_feeds({self.feed: after}, 10_000, decode)))[self.feed]
+        return dict(self.run(read_feeds({self.feed: after}, 10_000, lambda feed, topic, data: decode(data))))[self.feed]
 
     def topics(self) -> list[str]:
         return [item.topic if isinstance(item, Event) else "end" for item in self.page().items]

@@ -34,6 +34,7 @@ class Here:
 
     node_name = "a"
     values = PickledValues()
+    seal = None
 
     def active(self, hosted: object) -> bool:
         return True

@@ -123,6 +123,7 @@ class Household:
         self.services = ChildServices(
             "a",
             values,
+            self.group.seal,
             self.signals,
             self.saver,
             self.endings,

@@ -19,6 +19,7 @@ from hubq.cli.dead import record
 from hubq.cli.demo_report import Report
 from hubq.client.discovery import HubInfo
 from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
+from hubq.client.operations.seals import SealCount
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.diagnosis import Finding
 from hubq.core.pauses import Pause
@@ -39,6 +40,7 @@ PRINTED: dict[str, list[type]] = {
     "events": [Event],
     "doctor": [Finding],
     "reminders": [Reminder],
+    "keys status": [SealCount],
     "check": [Found, Cause],
     "jobs": [JobsOverview, JobLine],
     "bench": [Figures],

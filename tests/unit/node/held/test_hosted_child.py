@@ -38,6 +38,7 @@ class Acts:
 
     node_name = "a"
     values = PickledValues()
+    seal = None
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -136,7 +136,7 @@ def why(kind: type[Child], envelope: Envelope | None, *args: Any) -> str:
     classes = ClassBook()
     classes.register(kind)
     record = SpecRecord(kind.__qualname__, kind.__module__, "s:1", arguments=encode((args, {})))
-    return try_state(classes, PickledValues(), "cart", record, envelope, 1000)
+    return try_state(classes, PickledValues(), None, "cart", record, envelope, 1000)
 
 
 def test_a_state_that_fits_is_no_finding() -> None:
@@ -150,7 +150,7 @@ def test_what_does_not_fit_is_said() -> None:
     assert "no saved state" in why(Cart, Envelope.read(b"garbage"))
     assert "max_state_bytes" in why(Cart, saved({"cents": list(range(1000))}, 3))
     missing = SpecRecord("Gone", "tests.unit.node.held.test_state_versions", "s:1", arguments=encode(((), {})))
-    assert "cannot import 'Gone'" in try_state(ClassBook(), PickledValues(), "cart", missing, None, 1000)
+    assert "cannot import 'Gone'" in try_state(ClassBook(), PickledValues(), None, "cart", missing, None, 1000)
 
 
 def test_a_child_that_is_tried_says_nothing_to_others() -> None:

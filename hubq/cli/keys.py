@@ -1,0 +1,63 @@
+"""``hubq keys``: the keys of the seal (docs/trust.md)."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
+from hubq.cli.output import print_records, print_table, say
+from hubq.client.operations.seals import reseal, seals
+from hubq.errors import ConfigError, HubqError
+from hubq.store.seal import Keyring, new_keys
+
+keys = typer.Typer(no_args_is_help=True, help="Make keys for the seal of a hub, and see which are in use.")
+
+
+@keys.command("new")
+def new_command() -> None:
+    """Print the keys of HUBQ_KEYS with a new one behind them: the first root key of a hub, if there are none.
+
+    Give what is printed to all workers. Move the new key to the front when all have it: it writes then.
+    """
+    known = Keyring.from_environment(os.environ)
+    if known is not None and not known.root:
+        raise ConfigError("HUBQ_KEYS has the keys of a client app: give the root keys")
+    print(new_keys(known.text() if known is not None else ""))
+
+
+@keys.command("derive")
+def derive_command(
+    client: Annotated[str, typer.Argument(metavar="CLIENT", help="The name of the web app: shop.")],
+) -> None:
+    """Print the keys of a client app, made of the root keys of HUBQ_KEYS. The app gets these as its HUBQ_KEYS, and no others."""
+    known = Keyring.from_environment(os.environ)
+    if known is None:
+        raise ConfigError("there are no keys: set HUBQ_KEYS or HUBQ_KEYS_FILE to the root keys (`hubq keys new`)")
+    print(known.derive(client))
+
+
+@keys.command("status")
+def status_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
+    """Count the specs and states of a hub by the key that sealed them. It needs no keys, and changes nothing."""
+    opened = open_hub(hub, redis)
+    found = opened.driver.drive(seals(opened.driver.context))
+    if as_json:
+        print_records(found)
+        return
+    print_table(("what", "key", "count"), [(each.what, str(each.key or "unsealed"), str(each.count)) for each in found])
+
+
+@keys.command("reseal")
+def reseal_command(hub: HubName, redis: RedisUrl = None) -> None:
+    """Seal all specs and states anew that are not sealed, or with another key than the first one. Workers may run meanwhile.
+
+    What is not sealed is believed as it stands: do it while Redis holds nothing that you do not trust.
+    """
+    opened = open_hub(hub, redis)
+    done = opened.driver.drive(reseal(opened.driver.context))
+    say(f"{done.written} sealed anew")
+    if done.left:
+        raise HubqError(f"{len(done.left)} are left as they are, the first: {done.left[0]}")

@@ -1,0 +1,91 @@
+"""With which keys what a hub keeps is sealed; sealing it anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.steps import Fetch, Operation
+from hubq.errors import ConfigError, Unsealed
+from hubq.store.registry import read_some_specs
+from hubq.store.sealed_fields import dormant_anew, key_of, parts_of, scan, spec_anew, state_anew, write_anew
+
+
+def _hashes(hub: HubContext, shard: int) -> tuple[tuple[str, str], ...]:
+    keys = hub.keys
+    return ("spec", keys.children(shard)), ("state", keys.msk(shard)), ("dormant", keys.dormant(shard))
+
+
+@dataclass(frozen=True, slots=True)
+class SealCount:
+    """How many specs or states (``what``) are sealed with this key; 0: with none."""
+
+    what: str
+    key: int
+    count: int
+
+
+def seals(hub: HubContext) -> Operation[list[SealCount]]:
+    """How many specs and states are sealed with each key. Read in pages."""
+    found: dict[tuple[str, int], int] = {}
+    for shard in range(hub.config.shards):
+        for what, name in _hashes(hub, shard):
+            cursor = ""
+            while cursor != "0":
+                ((cursor, values),) = yield Fetch([scan(name, cursor or "0")])
+                for value in values.values():
+                    for kind, part in parts_of(what, value):
+                        found[kind, key_of(part)] = found.get((kind, key_of(part)), 0) + 1
+    return [SealCount(what, key, count) for (what, key), count in sorted(found.items())]
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """How many specs and states were sealed anew, and what was left, with the reason."""
+
+    written: int
+    left: tuple[str, ...]
+
+
+def reseal(hub: HubContext) -> Operation[Resealed]:
+    """Seal anew, with the key that writes, all specs and states that are not sealed, or with another key. Nodes may run meanwhile:
+    what they write at the same moment stays as they write it.
+
+    Raises :class:`~hubq.errors.ConfigError`: this process has no root keys, or writes nothing sealed.
+    """
+    seal = hub.seal
+    if seal is None or not seal.keys.root or not seal.writes:
+        raise ConfigError("to seal anew takes root keys (HUBQ_KEYS) and a hub with seal='write' or 'require'")
+    first, written, left = next(iter(seal.keys.keys)), 0, []
+    for shard in range(hub.config.shards):
+        for what, name in _hashes(hub, shard):
+            cursor = ""
+            while cursor != "0":
+                ((cursor, values),) = yield Fetch([scan(name, cursor or "0")])
+                old = {
+                    child: value
+                    for child, value in values.items()
+                    if any(key_of(part) != first for _, part in parts_of(what, value))
+                }
+                if not old:
+                    continue
+                starts: dict[str, str] = {}
+                if what == "state":
+                    (records,) = yield Fetch([read_some_specs(hub.keys, shard, list(old))])
+                    starts = {child: record.start_id for child, record in records.items()}
+                changed: dict[str, tuple[bytes, bytes]] = {}
+                for child, value in old.items():
+                    try:
+                        if what == "state" and child not in starts:
+                            raise Unsealed("it has no spec")
+                        if what == "state":
+                            after = state_anew(seal, child, starts[child], value)
+                        else:
+                            after = (spec_anew if what == "spec" else dormant_anew)(seal, child, value)
+                        changed[child] = (value, after)
+                    except Unsealed as error:
+                        left.append(f"{what} of {child}: {error}")
+                if changed:
+                    (count,) = yield Fetch([write_anew(name, changed)])
+                    written += count
+    return Resealed(written, tuple(left))

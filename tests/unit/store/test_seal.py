@@ -1,0 +1,269 @@
+"""The seal: what is opened, and each thing that is refused."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubq import ConfigError, Hub
+from hubq.core.messages import Intervene, Withdraw
+from hubq.errors import Unsealed
+from hubq.store.header import Header
+from hubq.store.mailbox import UNSEALED, Message, message_of, read_reply, reply_line
+from hubq.store.seal import ALL, Keyring, Seal, client_of, described, new_keys, seal_of
+from hubq.store.spec_record import SpecRecord
+
+ROOT = new_keys()
+ROOTS = Keyring.read(ROOT)
+SHOP, DESK = Keyring.read(ROOTS.derive("shop")), Keyring.read(ROOTS.derive("desk"))
+BOTH = [True, False]
+
+
+def a_seal(keys: Keyring, encrypts: bool = True, hub: str = "chat", required: bool = True, writes: bool = True) -> Seal:
+    return Seal(hub, keys, writes=writes, required=required, encrypts=encrypts)
+
+
+def a_message(payload: bytes, **other: Any) -> Message:
+    message = Message(b"7-0", "call", "room-1", "post", "3", "shop.5f", 0, payload)
+    return replace(message, **other) if other else message
+
+
+def sealed(
+    seal: Seal, payload: bytes = b"m...", sender: str = "shop.5f", number: str = "3", kind: str = "call"
+) -> bytes:
+    return seal.message(kind, "room-1", "post", sender, number, payload)
+
+
+@pytest.mark.parametrize("encrypts", BOTH)
+@pytest.mark.parametrize("payload", [b"", b"m", os.urandom(10_000)], ids=["empty", "short", "long"])
+def test_what_was_sealed_comes_back(encrypts: bool, payload: bytes) -> None:
+    workers, shop = a_seal(ROOTS, encrypts), a_seal(SHOP, encrypts)
+    blob = sealed(shop, payload)
+    assert blob[:1] == (b"x" if encrypts else b"s") and (payload[1:] not in blob or not encrypts or len(payload) < 2)
+    assert workers.opens(a_message(blob)).payload == payload
+    assert len(blob) - len(payload) == 36 + 1 + len("shop")
+    cast = a_message(sealed(shop, payload, kind="cast"), kind="cast", id="shop.5f#3", reply_to="")
+    assert workers.opens(cast).payload == payload
+    line = workers.reply("shop.5f", reply_line("3", "ok", "a", payload))
+    assert shop.opens_reply("shop.5f", *(read_reply(line) or ())) == payload
+    state = workers.state("room-1", "s:1", "attributes", "7-0", payload)
+    assert workers.opens_state("room-1", "s:1", "attributes", "7-0", state) == payload
+
+
+def test_a_header_is_sealed_with_its_message() -> None:
+    whole = Header(key="once", keep=1000).before(b"m...")
+    blob = a_seal(SHOP).message("headed", "room-1", "post", "shop.5f", "3", whole)
+    fields = [
+        b"kind",
+        b"headed",
+        b"child",
+        b"room-1",
+        b"method",
+        b"post",
+        b"id",
+        b"3",
+        b"reply_to",
+        b"shop.5f",
+        b"deadline",
+        b"0",
+        b"payload",
+        blob,
+    ]
+    opened = a_seal(ROOTS).opens(message_of(b"7-0", fields))
+    assert (opened.kind, opened.payload, opened.header) == ("call", b"m...", Header(key="once", keep=1000))
+    fields[1] = b"call"
+    assert a_seal(ROOTS).opens(message_of(b"7-0", fields)).kind == UNSEALED
+
+
+SPOILT: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda blob: b"",
+    "one byte": lambda blob: blob[:1],
+    "its head alone": lambda blob: blob[:25],
+    "cut": lambda blob: blob[:-1],
+    "longer": lambda blob: blob + b"x",
+    "a bit of the body": lambda blob: blob[:-1] + bytes([blob[-1] ^ 1]),
+    "a bit of the counter": lambda blob: blob[:22] + bytes([blob[22] ^ 1]) + blob[23:],
+    "a bit of the session": lambda blob: blob[:10] + bytes([blob[10] ^ 1]) + blob[11:],
+    "another client's name": lambda blob: blob.replace(b"shop", b"desk"),
+    "an unknown key": lambda blob: blob[:1] + b"\x09" + blob[2:],
+    "a name that is no text": lambda blob: blob[:3] + b"\xff\xfe\xff\xfe" + blob[7:],
+    "a name without end": lambda blob: blob[:2] + b"\xff" + blob[3:],
+    "the other tag": lambda blob: (b"s" if blob[:1] == b"x" else b"x") + blob[1:],
+    "a pickle": lambda blob: b"p\x80\x05N.",
+    "plain": lambda blob: b"m...",
+}
+
+
+@pytest.mark.parametrize("encrypts", BOTH)
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_what_was_changed_is_refused(spoil: Callable[[bytes], bytes], encrypts: bool) -> None:
+    workers, shop = a_seal(ROOTS, encrypts), a_seal(SHOP, encrypts)
+    assert workers.opens(a_message(spoil(sealed(shop)))).kind == UNSEALED
+    line = workers.reply("shop.5f", reply_line("3", "ok", "a", b"m..."))
+    message_id, status, node, payload = read_reply(line) or ("", "", "", b"")
+    place = ("room-1", "s:1", "attributes", "7-0")
+    with pytest.raises(Unsealed):
+        shop.opens_reply("shop.5f", message_id, status, node, spoil(payload))
+    with pytest.raises(Unsealed):
+        workers.opens_any(spoil(shop.own(b"m", "job")), "job")
+    if spoil is not SPOILT["another client's name"]:
+        with pytest.raises(Unsealed):
+            workers.opens_state(*place, spoil(workers.state(*place, b"m")))
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"child": "room-2"}, {"method": "read"}, {"kind": "cast"}, {"kind": "stop"}, {"id": "4"}, {"reply_to": "shop.66"},
+        {"reply_to": "desk.5f"}, {"reply_to": ""}, {"child": "room-1\0post", "method": ""},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_message_that_was_moved_is_refused(moved: dict[str, str]) -> None:
+    blob = sealed(a_seal(SHOP))
+    assert a_seal(ROOTS).opens(a_message(blob)).kind == "call"
+    assert a_seal(ROOTS).opens(a_message(blob, **moved)).kind == UNSEALED
+
+
+def test_what_is_for_one_purpose_is_not_for_another() -> None:
+    workers, shop = a_seal(ROOTS), a_seal(SHOP)
+    message, state = sealed(shop), workers.state("room-1", "s:1", "attributes", "7-0", b"m")
+    record = shop.spec("room-1", SpecRecord("Room", "app", "shop.5f:3", arguments=b"m..."))
+    assert workers.opens_spec("room-1", record) == (b"m...", False)
+    for blob in (message, record.arguments, shop.own(b"m", "job")):
+        with pytest.raises(Unsealed):
+            workers.opens_state("room-1", "s:1", "attributes", "7-0", blob)
+    for blob in (message, state):
+        with pytest.raises(Unsealed):
+            workers.opens_spec("room-1", record.with_arguments(blob))
+    for changed in (replace_of(record, name="Other"), replace_of(record, start_id="x"), replace_of(record, metadata={"a": 1}),
+                    replace_of(record, restart="permanent"), replace_of(record, place="a guided")):  # fmt: skip
+        with pytest.raises(Unsealed):
+            workers.opens_spec("room-1", changed)
+    with pytest.raises(Unsealed):
+        workers.opens_spec("room-2", record)
+    for wrong in (("room-2", "s:1", "attributes", "7-0"), ("room-1", "s:2", "attributes", "7-0"), ("room-1", "s:1", "handed", "7-0"),
+                  ("room-1", "s:1", "attributes", "8-0")):  # fmt: skip
+        with pytest.raises(Unsealed):
+            workers.opens_state(*wrong, state)
+    assert a_seal(ROOTS, hub="other").opens(a_message(message)).kind == UNSEALED
+
+
+def replace_of(record: SpecRecord, **changed: Any) -> SpecRecord:
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    return SpecRecord(**{**fields, **changed})
+
+
+def test_a_client_app_speaks_for_itself_alone() -> None:
+    workers, desk, shop = a_seal(ROOTS), a_seal(DESK), a_seal(SHOP)
+    assert workers.opens(a_message(sealed(desk))).kind == UNSEALED  # in the name of shop.5f
+    line = workers.reply("shop.5f", reply_line("3", "ok", "a", b"m..."))
+    for other in (desk, a_seal(Keyring.read(Keyring.read(new_keys()).derive("shop")))):
+        with pytest.raises(Unsealed):
+            other.opens_reply("shop.5f", *(read_reply(line) or ()))
+    with pytest.raises(Unsealed):
+        shop.opens_reply("shop.66", *(read_reply(line) or ()))
+    with pytest.raises(LookupError):  # it cannot even make one
+        shop.state("room-1", "s:1", "attributes", "7-0", b"m")
+    kill = Intervene("shop.5f", 1, "room-1", "i1", "kill")
+    workers.proves(replace(kill, proof=shop.proof(*kill.asked)))
+    for proof in (
+        "",
+        "00",
+        "zz",
+        "é",
+        desk.proof(*kill.asked),
+        shop.proof(*Withdraw("shop.5f", 1, "room-1", "i1").asked),
+    ):
+        with pytest.raises(Unsealed):
+            workers.proves(replace(kill, proof=proof))
+
+
+def test_events_are_for_all_and_states_for_workers() -> None:
+    workers = a_seal(ROOTS)
+    event = workers.for_all(b"m", "event", "room-1", "posts")
+    assert a_seal(SHOP).opens_any(event, "event", "room-1", "posts") == (ALL, b"m")
+    with pytest.raises(Unsealed, match="key that is not here"):
+        a_seal(SHOP).opens_any(workers.by_workers(b"m", "event", "room-1", "posts"), "event", "room-1", "posts")
+
+
+def test_keys_are_changed_one_after_the_other() -> None:
+    two = new_keys(ROOT)
+    both, turned = Keyring.read(two), Keyring.read(",".join(reversed(two.split(","))))
+    assert (list(both.keys), list(turned.keys)) == ([1, 2], [2, 1])
+    old, new = a_seal(both), a_seal(turned)
+    for writer in (old, new, a_seal(Keyring.read(turned.derive("shop")))):
+        for reader in (old, new):
+            assert reader.opens(a_message(sealed(writer))).kind == "call"
+    only_new = a_seal(Keyring.read(two.split(",")[1]))
+    assert only_new.opens(a_message(sealed(new))).kind == "call"
+    assert "key that is not here (key 1" in only_new.opens(a_message(sealed(old))).method
+
+
+def test_the_three_modes() -> None:
+    plain, blob = a_message(b"m..."), a_message(sealed(a_seal(SHOP)))
+    off = a_seal(ROOTS, writes=False, required=False)
+    write = a_seal(ROOTS, required=False)
+    assert [seal.opens(message).kind for seal in (off, write) for message in (plain, blob)] == ["call"] * 4
+    assert (off.message("call", "c", "m", "s", "1", b"m"), off.state("c", "s", "a", "0", b"m")) == (b"m", b"m")
+    assert a_seal(ROOTS).opens(plain).kind == UNSEALED
+    assert a_seal(ROOTS).opens(a_message(b"[]", kind="start")).kind == "start"  # a hint: its specs are sealed
+    assert a_seal(SHOP).opens_reply("shop.5f", "3", "poisoned", "a", b"{}") == b"{}"
+    for status in ("ok", "failed", "started"):
+        with pytest.raises(Unsealed):
+            a_seal(SHOP).opens_reply("shop.5f", "3", status, "a", b"{}")
+
+
+def test_a_forked_process_has_a_session_of_its_own() -> None:
+    seal = a_seal(ROOTS)
+    before = seal.own(b"m", "job")
+    queue: Any = multiprocessing.get_context("fork").SimpleQueue()
+    child = multiprocessing.get_context("fork").Process(target=lambda: queue.put(seal.own(b"m", "job")))
+    child.start()
+    made = queue.get()
+    child.join()
+    assert made[3:15] != before[3:15] and seal.own(b"m", "job")[3:15] == before[3:15]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x", "1:", "1:abc", "0:" + ROOT[2:], "256:" + ROOT[2:], ROOT + "," + ROOT, ROOT + "," + ROOTS.derive("shop"), "1:sh op:" + "A" * 88,
+     ROOTS.derive("shop") + "," + ROOTS.derive("desk").replace("1:", "2:"), "1:shop:" + ROOT[2:]],
+    ids=list(map(str, range(10))),
+)  # fmt: skip
+def test_keys_that_are_none_are_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Keyring.read(text)
+    assert ROOT[2:20] not in str(refused.value)
+    assert ROOT[2:20] not in repr(ROOTS)
+
+
+def test_settings() -> None:
+    with pytest.raises(ConfigError, match="there are no keys"):
+        Hub("chat", seal="require")
+    with pytest.raises(ConfigError, match="keys of 'shop'"):
+        Hub("chat", seal="require", client="desk", keys=ROOTS.derive("shop"))
+    with pytest.raises(ConfigError, match="seal='on'"):
+        Hub("chat", seal="on")
+    assert Hub("chat", keys=ROOTS.derive("shop")).driver.context.client == "shop"
+    assert seal_of("chat", "off", None) is None
+    with pytest.raises(ConfigError, match="only root keys"):
+        SHOP.derive("desk")
+    assert (client_of("shop.5f"), described(sealed(a_seal(SHOP)))) == ("shop", "key 1, by shop, 45 bytes")
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_no_bytes_make_it_raise_anything_else(data: bytes, tagged: bool) -> None:
+    blob = (b"x" if tagged else b"") + data
+    workers = a_seal(ROOTS)
+    assert workers.opens(a_message(blob)).kind == UNSEALED
+    with pytest.raises(Unsealed):
+        workers.opens_any(blob, "job")
+    described(blob)
