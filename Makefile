@@ -10,19 +10,19 @@ STAMP  := $(VENV)/.hubq-installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo chaos sim test test-all test-server floors check lint bench bench-quick clean
+.PHONY: help venv demo chaos sim test test-all test-server floors lock check lint bench bench-quick clean
 
 help: ## show this
 	@echo "make <target>:"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(STAMP) ## make .venv with hubq and everything its tests need
+venv: $(STAMP) ## make .venv with hubq and everything its tests need (LOCKED=1: in the versions of requirements-dev.lock)
 
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11 or newer, or say make PYTHON=/path/to/python"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: hubq needs Python 3.11 or newer (make PYTHON=...)"; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCKED),-c requirements-dev.lock) -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP) ## workers join, drain and die while words are counted; proves that nothing is lost (under a minute)
@@ -47,7 +47,7 @@ test-server: $(STAMP) ## all tests that depend on the Redis server, to run them 
 
 SCHEDULES ?= 5000
 SEED      ?= 1
-sim: $(STAMP) ## thousands of simulated schedules of faults; SCHEDULES=5000 SEED=1 (the first one's)
+sim: $(STAMP) ## thousands of simulated schedules of faults; SCHEDULES=5000 SEED=1 (the first one's; from 1000000 on children rest)
 	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: $(STAMP) ## style, types, and which layer imports which
@@ -56,6 +56,9 @@ lint: $(STAMP) ## style, types, and which layer imports which
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+lock: $(STAMP) ## write requirements-dev.lock: the versions of all that tests need, as pip resolves them today
+	.ci/lock $(BIN)/python
 
 floors: $(STAMP) ## some tests with the oldest versions that pyproject.toml allows
 	.ci/floors $(BIN)/python

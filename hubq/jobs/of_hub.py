@@ -72,7 +72,7 @@ class JobsOfHub:
                 self._known[1].connection.close()
             self._known = None
 
-    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | ResumableJob:
+    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> QueuedJob | ResumableJob:
         """See :meth:`hubq.Hub.enqueue`."""
         kwargs = _with_own_options(function, kwargs)
         if hasattr(function, "hubq_child_class"):
@@ -84,10 +84,10 @@ class JobsOfHub:
             if _needs_clock(kwargs):
                 self.start_clock()
             if key is not None:
-                return enqueue_keyed(self._hub, self._queues()[2], key, function, args, kwargs)
-            return self.rq_queue.enqueue(function, *args, **kwargs)
+                return _as_made(enqueue_keyed(self._hub, self._queues()[2], key, function, args, kwargs))
+            return _as_made(self.rq_queue.enqueue(function, *args, **kwargs))
 
-    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
+    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> QueuedJob:
         """See :meth:`hubq.Hub.enqueue_at`."""
         checked_time(when)
         if "key" in kwargs or hasattr(function, "hubq_child_class"):
@@ -102,15 +102,14 @@ class JobsOfHub:
         checked_options(kwargs)
         self.start_clock()
         with translated(self._hub.jobs_server):
-            job: Job = self.rq_queue.enqueue_at(when, function, *args, **kwargs)
-            return job
+            return _as_made(self.rq_queue.enqueue_at(when, function, *args, **kwargs))
 
     def start_child_at(self, when: datetime, spec: ChildSpec) -> Job:
         """See :meth:`hubq.Hub.start_child_at`."""
         record = operations.record_of(spec, self._hub.driver.context.values)
         return self._clock_job(when, start_from_record, spec.child_id, record.written())
 
-    def _clock_job(self, when: datetime, function: Any, *args: Any) -> Job:
+    def _clock_job(self, when: datetime, function: Any, *args: Any) -> QueuedJob:
         checked_time(when)
         self.start_clock()
         with translated(self._hub.jobs_server):
@@ -118,9 +117,9 @@ class JobsOfHub:
                 clock_queue_name(self._hub.hub_id),
                 connection=self.rq_queue.connection,
                 serializer=serializer_of(self._hub),
+                job_class=QueuedJob,
             )
-            job: Job = queue.enqueue_at(when, function, args=args, kwargs={})
-            return job
+            return _as_made(queue.enqueue_at(when, function, args=args, kwargs={}))
 
     def cron(
         self,
@@ -186,6 +185,11 @@ class JobsOfHub:
     def make_resumable(self, function: Any) -> None:
         """``@hub.job(resumable=True)``."""
         resumable.make_resumable(self._hub, function)
+
+
+def _as_made(job: Job) -> QueuedJob:
+    assert isinstance(job, QueuedJob), "the queue was made for these"
+    return job
 
 
 def _with_own_options(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def test_every_command_is_tried_here() -> None:
     assert {each for name, command in every_command() for each in commands(command, name)} == set(CASES) | LONG
 
 
+@pytest.mark.timeout(300)  # some thirty processes, one after another
 def test_the_commands_in_a_terminal(shell: Shell, hub: Hub, hub_id: str, terminals: Any) -> None:
     for name in ("a", "b"):
         shell.worker(name)

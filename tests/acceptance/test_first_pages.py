@@ -46,7 +46,7 @@ def shell() -> Iterator[Shell]:
 def run(directory: Path, *arguments: str, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, *arguments], cwd=directory, env={**os.environ, **environment}, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

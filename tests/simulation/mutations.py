@@ -434,8 +434,8 @@ def _fallen_behind(over: Any) -> Any:
 def _lost_and_given(until_answered: Any) -> Any:
     """A script that gives a holding away is sent again although the holding is lost: it may fit what is there now."""
 
-    async def broken(self: Departures, way: Way, effects: Effects) -> str:
-        return await Inside.send_until_answered(self, way.command(effects))
+    async def broken(self: Departures, way: Way, effects: Effects) -> tuple[str, int]:
+        return await Inside.send_until_answered(self, way.command(effects)), 0
 
     return broken
 

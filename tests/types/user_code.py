@@ -16,11 +16,13 @@ from hubq import (
     Hub,
     NodeStatus,
     Place,
+    Progress,
     ResumableJob,
     StartFuture,
     StartResult,
     current_hub,
 )
+from hubq.jobs.progress import QueuedJob
 
 hub = Hub("types", migration=HotSwap(retention=1.0), lease=10)
 cold = Hub("cold", migration=ColdSwap())
@@ -71,10 +73,11 @@ async def export(ctx: Any, customers: list[str]) -> int:
 
 
 def jobs() -> None:
-    assert_type(hub.enqueue(send_mail, "ann", key="account-7"), Job)
-    assert_type(hub.enqueue("app.send_mail", "ann"), Job)
-    assert_type(send_mail.delay("ann"), Job)
-    assert_type(hub.enqueue_in(60, send_mail, "ann"), Job)
+    assert_type(hub.enqueue(send_mail, "ann", key="account-7"), QueuedJob)
+    assert_type(hub.enqueue("app.send_mail", "ann"), QueuedJob)
+    assert_type(send_mail.delay("ann"), QueuedJob)
+    assert_type(send_mail.delay("ann").progress(), Progress | None)
+    assert_type(hub.enqueue_in(60, send_mail, "ann"), QueuedJob)
     assert_type(hub.enqueue(export, ["ann"]), ResumableJob)
     assert_type(export.enqueue(["ann"]).status, str)
     assert_type(hub.start_child_in(60, "room-1", Room, "redis"), Job)
@@ -87,7 +90,7 @@ def jobs() -> None:
 
 async def async_code() -> None:
     assert_type(await hub.aio.enqueue(export, ["ann"], retry=None), AsyncResumableJob)
-    assert_type(await hub.aio.enqueue(send_mail, "ann"), Job)
+    assert_type(await hub.aio.enqueue(send_mail, "ann"), QueuedJob)
     assert_type(await hub.aio.start_child("room-1", Room, "redis", metadata={"a": 1}), StartResult)
     await hub.aio.ref("room-1").cast("post", "hi")
     await hub.aio.close()

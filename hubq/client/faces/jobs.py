@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rq.cron import CronJob, CronScheduler
     from rq.job import Job
 
+    from hubq.jobs.progress import QueuedJob
+
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
@@ -37,13 +39,13 @@ class JobFunction(Protocol[P, R_co]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
-    def enqueue(self, *args: Any, **kwargs: Any) -> Job: ...
+    def enqueue(self, *args: Any, **kwargs: Any) -> QueuedJob: ...
 
-    def delay(self, *args: Any, **kwargs: Any) -> Job: ...
+    def delay(self, *args: Any, **kwargs: Any) -> QueuedJob: ...
 
-    def enqueue_in(self, delay: timedelta | float, *args: Any, **kwargs: Any) -> Job: ...
+    def enqueue_in(self, delay: timedelta | float, *args: Any, **kwargs: Any) -> QueuedJob: ...
 
-    def enqueue_at(self, when: datetime, *args: Any, **kwargs: Any) -> Job: ...
+    def enqueue_at(self, when: datetime, *args: Any, **kwargs: Any) -> QueuedJob: ...
 
 
 class ResumableFunction(Protocol[R_co]):
@@ -62,9 +64,9 @@ class ResumableFunction(Protocol[R_co]):
 
     def delay(self, *args: Any, **kwargs: Any) -> ResumableJob: ...
 
-    def enqueue_in(self, delay: timedelta | float, *args: Any, **kwargs: Any) -> Job: ...
+    def enqueue_in(self, delay: timedelta | float, *args: Any, **kwargs: Any) -> QueuedJob: ...
 
-    def enqueue_at(self, when: datetime, *args: Any, **kwargs: Any) -> Job: ...
+    def enqueue_at(self, when: datetime, *args: Any, **kwargs: Any) -> QueuedJob: ...
 
 
 class Prepared(NamedTuple):
@@ -102,7 +104,7 @@ class Jobs(Protocol):
     @property
     def rq_queue(self) -> Queue: ...
 
-    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job | ResumableJob: ...
+    def enqueue(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> QueuedJob | ResumableJob: ...
 
     @property
     def crons(self) -> Sequence[CronLine]: ...
@@ -135,7 +137,7 @@ class Jobs(Protocol):
 
     def told(self, job_id: str) -> tuple[bool, bytes | None]: ...
 
-    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job: ...
+    def enqueue_at(self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> QueuedJob: ...
 
 
 def _after(delay: timedelta | float) -> datetime:
@@ -194,9 +196,9 @@ class JobMethods:
     def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> ResumableJob: ...
 
     @overload
-    def enqueue(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job: ...
+    def enqueue(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> QueuedJob: ...
 
-    def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> Job | ResumableJob:
+    def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> QueuedJob | ResumableJob:
         """Enqueue a one-off job; the answer is RQ's ``Job``.
 
         ``function`` is a function of an importable module, or its dotted path. Keyword arguments with RQ's names are
@@ -212,12 +214,12 @@ class JobMethods:
         refuse_in_event_loop()
         return self.jobs.enqueue(function, args, kwargs)
 
-    def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Job:
+    def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> QueuedJob:
         """Enqueue a job after a ``timedelta``, or so many seconds. See :meth:`enqueue`."""
         refuse_in_event_loop()
         return self.jobs.enqueue_at(_after(delay), function, args, kwargs)
 
-    def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Job:
+    def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> QueuedJob:
         """Enqueue a job at a time (without a time zone: local time). See :meth:`enqueue`."""
         refuse_in_event_loop()
         return self.jobs.enqueue_at(when, function, args, kwargs)
@@ -361,18 +363,18 @@ class AsyncJobMethods:
     async def enqueue(self, function: ResumableFunction[object], *args: Any, **kwargs: Any) -> AsyncResumableJob: ...
 
     @overload
-    async def enqueue(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job: ...
+    async def enqueue(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> QueuedJob: ...
 
-    async def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> Job | AsyncResumableJob:
+    async def enqueue(self, function: Any, *args: Any, **kwargs: Any) -> QueuedJob | AsyncResumableJob:
         """See :meth:`Hub.enqueue`. (RQ waits for Redis; it does so in a thread.)"""
-        job: Job | ResumableJob = await asyncio.to_thread(self._waiting.jobs.enqueue, function, args, kwargs)
+        job: QueuedJob | ResumableJob = await asyncio.to_thread(self._waiting.jobs.enqueue, function, args, kwargs)
         return self.resumable_job(job.id) if isinstance(job, ResumableJob) else job
 
-    async def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> Job:
+    async def enqueue_in(self, delay: timedelta | float, function: Any, *args: Any, **kwargs: Any) -> QueuedJob:
         """See :meth:`Hub.enqueue_in`."""
         return await asyncio.to_thread(self._waiting.enqueue_in, delay, function, *args, **kwargs)
 
-    async def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> Job:
+    async def enqueue_at(self, when: datetime, function: Any, *args: Any, **kwargs: Any) -> QueuedJob:
         """See :meth:`Hub.enqueue_at`."""
         return await asyncio.to_thread(self._waiting.enqueue_at, when, function, *args, **kwargs)
 

@@ -125,7 +125,8 @@ class Lives:
 
     def began(self, hosted: HostedChild) -> None:
         """A child runs here now; its loop and its messages may begin (once its holding is open)."""
-        self._idleness.began(hosted, self._group.standing.redis_now_ms())
+        if self._idleness.concerns(hosted.kind):
+            self._idleness.began(hosted, self._group.standing.redis_now_ms())
         recorder = hosted.holding.recorder
         if recorder.records:
             recorder.begun(hosted)

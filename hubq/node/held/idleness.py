@@ -26,10 +26,8 @@ class Idleness:
         return self.bounded or kind.idle_after is not None or kind.expire_after is not None
 
     def began(self, hosted: HostedChild, now_ms: float) -> None:
-        """It begins here. If it has had no message yet, its time counts from now."""
+        """A child of such a class begins here. If it has had no message yet, its time counts from now."""
         kind = hosted.kind
-        if not self.concerns(kind):
-            return
         after = rests_after(kind.idle_after, kind.expire_after)
         if after is not None and (self._shortest is None or after < self._shortest):
             self._shortest = after

@@ -29,7 +29,7 @@ def test_nothing_is_kept_of_children_that_never_rest() -> None:
     async def scenario() -> None:
         async with Household(Plain) as home:
             idleness, hosted = Idleness(bounded=False), home.child(Plain)
-            idleness.began(hosted, 5.0)
+            assert not idleness.concerns(Plain)
             idleness.touched(hosted, 6.0)
             assert idleness.last_ms(hosted) == 0 and idleness.look_every is None
 
