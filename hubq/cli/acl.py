@@ -10,8 +10,10 @@ import typer
 
 from hubq.cli.loading import HubName, load_hub
 from hubq.config import checked_name
+from hubq.errors import ConfigError
 from hubq.store.keys import Keys
 from hubq.store.permissions import acl_rules
+from hubq.store.seal import checked_client
 
 #: What stands in the rules for the hash of a password.
 PLACE = "SHA256"
@@ -30,6 +32,9 @@ def acl_command(
     role: Annotated[
         Role | None, typer.Argument(metavar="[ROLE]", help="worker, client (a web app), or inspector (reads only).")
     ] = None,
+    client: Annotated[
+        str, typer.Option("--client", metavar="NAME", help="For the web app of this name (HUBQ_CLIENT) alone.")
+    ] = "",
     redis6: Annotated[
         bool, typer.Option("--redis6", help="For Redis 6.2, where a client can do all that a worker can.")
     ] = False,
@@ -42,10 +47,14 @@ def acl_command(
     It does not connect to Redis. `move`, `drain`, `dead replay` and `dead drop` need the rules of a worker.
     """
     hub_id = load_hub(hub).hub_id if ":" in hub else checked_name("hub id", hub)
-    for each in [role] if role is not None else list(Role):
-        rules = acl_rules(Keys(hub_id), each, read_only_keys=not redis6, jobs=jobs)
+    if client and (redis6 or role not in (None, Role.CLIENT)):
+        raise ConfigError("--client is for the role client, on Redis 7: leave the other one out")
+    roles = [Role.CLIENT] if client else [role] if role is not None else list(Role)
+    name = checked_client(client) if client else ""
+    for each in roles:
+        rules = acl_rules(Keys(hub_id), each, read_only_keys=not redis6, jobs=jobs, client=name)
         words = [f"{rules[0]} on #{PLACE}", *(f"'{rule}'" if rule[0] in "(%~&" else rule for rule in rules[1:])]
-        print(f"ACL SETUSER {hub_id}-{each} {' '.join(words)}")
+        print(f"ACL SETUSER {hub_id}-{name or each} {' '.join(words)}")
     print(
         f'{PLACE} is what `printf %s "$PASSWORD" | sha256sum` prints. Redis lets in everybody until you close the user '
         "without a password (have a user of your own first, who may do all): ACL SETUSER default off",

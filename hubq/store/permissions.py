@@ -134,9 +134,10 @@ def script_commands() -> tuple[str, ...]:
     return tuple(sorted({found.lower() for script in SCRIPTS.values() for found in _CALL.findall(script.text)}))
 
 
-def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool = False) -> list[str]:
+def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool = False, client: str = "") -> list[str]:
     """The rules of one role, without its password. ``read_only_keys``: with what Redis 7 has, selectors and ``%R~``;
-    ``jobs``: with what RQ's jobs take.
+    ``jobs``: with what RQ's jobs take; ``client``: the name of the web app, which then can send under its name alone, and take its
+    own answers alone.
 
     >>> acl_rules(Keys("chat"), "inspector")[:5]
     ['reset', 'resetchannels', '-@all', '%R~hubq:{chat}:*', '+auth']
@@ -145,21 +146,25 @@ def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool 
     if not read_only_keys:
         return [*rules, *_rules_of_redis6(keys, role, jobs)]
     if role == "client":
-        return [*rules, *_allowed(CONNECTING, CLIENT_PLAIN), *_client_selectors(keys), *_jobs(role, jobs)]
+        return [*rules, *_allowed(CONNECTING, CLIENT_PLAIN), *_client_selectors(keys, client), *_jobs(role, jobs)]
     everything = f"{keys.prefix}*"
     if role == "inspector":
         return [*rules, f"%R~{everything}", *_allowed(CONNECTING, LOOKING), *_jobs(role, jobs)]
     return [*rules, f"~{everything}", *_allowed(CONNECTING, WORKING, script_commands()), *_jobs(role, jobs)]
 
 
-def _client_selectors(keys: Keys) -> list[str]:
+def _client_selectors(keys: Keys, client: str) -> list[str]:
+    def of(kind: str) -> str:
+        named = client and kind in ("sender:*", "reply:*")
+        return f"{keys.prefix}{kind[:-1]}{client}.*" if named else f"{keys.prefix}{kind}"
+
     declared = tuple(dict.fromkeys(kind for kinds in CLIENT_SCRIPTS.values() for kind in kinds))
     reading = [
-        _selector([f"%R~{keys.prefix}{kind}" for kind in kinds], commands)
+        _selector([f"%R~{of(kind)}" for kind in kinds], commands)
         for kinds, commands in ((CLIENT_READ_KEYS, CLIENT_READS), (CLIENT_DORMANT_KEYS, CLIENT_DORMANT_READS))
     ]
     writing = [
-        _selector([f"~{keys.prefix}{kind}" for kind in kinds], commands)
+        _selector([f"~{of(kind)}" for kind in kinds], commands)
         for commands, kinds in ((("evalsha",), declared), *CLIENT_WRITES)
     ]
     return [*reading, *writing]

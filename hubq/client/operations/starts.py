@@ -24,6 +24,9 @@ from hubq.store.mailbox import StartOptions, read_started
 from hubq.store.spec_record import SpecRecord
 from hubq.store.values import Values
 
+#: The most bytes of a child's metadata, as JSON.
+MOST_METADATA = 64 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class StartTicket:
@@ -41,9 +44,14 @@ def record_of(spec: ChildSpec, values: Values, place: str = "") -> SpecRecord:
     kind = as_child_class(spec.target)
     module = spec.target.__module__
     try:
-        msgspec.json.encode(spec.metadata)
+        size = len(msgspec.json.encode(spec.metadata))
     except Exception as error:
         raise ConfigError(f"metadata of child {spec.child_id!r} is not JSON ({error}): use plain values") from None
+    if size > MOST_METADATA:
+        raise ConfigError(
+            f"metadata of child {spec.child_id!r}: {size} bytes, the most is {MOST_METADATA}: keep less there (all of it is read by "
+            "whoever lists children)"
+        )
     return SpecRecord(
         name=name_of(spec.target),
         module=module,

@@ -64,3 +64,9 @@ def test_a_name_ends_where_it_ends() -> None:
 def test_a_result_that_cannot_be_read_says_so() -> None:
     with pytest.raises(Unreadable, match=r"the result of c\.m cannot be read here"):
         answer_of(context_of(Hub("t")), "ok", "a", b"garbage", what="c.m")
+
+
+def test_metadata_has_a_bound() -> None:
+    hub = Hub("t")
+    with pytest.raises(ConfigError, match=r"metadata of child 'c': 70\d\d\d bytes, the most is 65536"):
+        hub.start_child("c", Echo, metadata={"a": "x" * 70_000})

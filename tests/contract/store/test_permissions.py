@@ -415,3 +415,11 @@ def rq_connection(users: Users, role: str) -> Any:
     """As the job processes of hubq have it, with redis-py's answers."""
     users.of(role, jobs=True)
     return RedisServer(users.url_of(role, jobs=True)).sync_client(5.0)
+
+
+def test_a_named_web_app_sends_and_is_answered_under_its_name_alone() -> None:
+    rules = " ".join(acl_rules(Keys("chat"), "client", client="shop"))
+    assert "~hubq:{chat}:sender:shop.*" in rules and "~hubq:{chat}:reply:shop.*" in rules
+    assert "sender:*" not in rules and "reply:*" not in rules
+    plain = " ".join(acl_rules(Keys("chat"), "client"))
+    assert rules.replace("shop.*", "*") == plain
