@@ -54,7 +54,8 @@ def _print(item: Event | Gap, as_json: bool) -> None:
     except ValueError as error:
         seen = f"(cannot be shown: {error})"
     if as_json:
-        print(json_line({"id": item.id, "topic": item.topic, "at": item.at, "data": plain(seen)}), flush=True)
+        said = {"id": item.id, "topic": item.topic, "at": item.at, **({"draft": item.draft} if item.draft else {})}
+        print(json_line({**said, "data": plain(seen)}), flush=True)
     else:
         at = datetime.fromtimestamp(item.at).astimezone().isoformat(" ", "milliseconds")
-        say(f"{at}  {item.id}  {item.topic}  {words(seen)}")
+        say(f"{at}  {item.id}  {item.topic}{' (draft)' if item.draft else ''}  {words(seen)}")

@@ -34,7 +34,7 @@ class Host(Outgoing, Protocol):
 
     def enqueues(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str: ...
 
-    def publishes(self, topic: str, data: object) -> None: ...
+    def publishes(self, topic: str, data: object, now: bool) -> None: ...
 
     def reminds(
         self, name: str, method: str | Callable[..., Any], args: tuple[Any, ...], times: Times, late: str
@@ -176,16 +176,19 @@ class Child:
         """
         return self._host.enqueues(function, args, kwargs)
 
-    def publish(self, topic: str, data: object) -> None:
+    def publish(self, topic: str, data: object, *, now: bool = False) -> None:
         """Publish an event in the feed of this child, for all who read it (``hub.ref(child_id).feed()``).
 
         It is an effect of the message in hand: it is published with the commit, once, or not at all. In ``run()`` it is published
         with the next :meth:`commit`. docs/guide-feeds.md has more.
 
+        ``now=True``: it is published at once, for progress and the like. Readers see that it is a draft (``event.draft``). If the
+        message is undone, an event says that its drafts never were. Only in handlers.
+
         Raises :class:`~hubq.errors.InvalidTopic`, :class:`~hubq.errors.NotSendable`, :class:`~hubq.errors.PayloadTooLarge`, and
         :class:`~hubq.errors.OutsideHandler`.
         """
-        self._host.publishes(topic, data)
+        self._host.publishes(topic, data, now)
 
     def remind(
         self, name: str, /, *args: Any, call: Any, after: float | None = None, at: float | datetime | None = None,

@@ -11,6 +11,11 @@ from hubq.errors import ConfigError, InvalidTopic, Unreadable
 #: The longest name of a topic, characters.
 MOST_TOPIC = 64
 
+#: The topic of an event that takes drafts back.
+RETRACT = "hubq-retract"
+#: Topics that begin so are not those of children.
+RESERVED_TOPIC = "hubq-"
+
 _TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _ID = re.compile(r"(\d{1,16})-(\d{1,16})")
 
@@ -58,6 +63,10 @@ def checked_topic(topic: object) -> str:
     Traceback (most recent call last):
     hubq.errors.InvalidTopic: topic 'new post': give 1 to 64 letters, digits or . _ : / -, beginning with a letter or digit
     """
+    if isinstance(topic, str) and topic.startswith(RESERVED_TOPIC):
+        raise InvalidTopic(
+            f"topic {topic[: MOST_TOPIC + 8]!r}: names that begin with {RESERVED_TOPIC!r} are those of hubq itself"
+        )
     if not isinstance(topic, str) or len(topic) > MOST_TOPIC or not _TOPIC.fullmatch(topic):
         shown = topic[: MOST_TOPIC + 8] if isinstance(topic, str) else topic
         raise InvalidTopic(
@@ -71,17 +80,23 @@ class Event:
 
     ``id``: its id in the feed; give it as ``after`` to go on behind it. ``topic``: what the child called it. ``at``: when it was
     committed, seconds since 1970 by the clock of Redis. ``data``: what the child gave. All readers of a process share it: do not change it.
+
+    ``draft``: it was published with ``now=True``, by a handler that was still running: a name that all events of that handling have. If the
+    handling is undone, an event of the topic ``hubq-retract`` says so; its data is ``{"draft": name}``. Empty: it was committed.
     """
 
-    __slots__ = ("_decode", "data", "payload", "place", "topic")
+    __slots__ = ("_decode", "data", "draft", "payload", "place", "topic")
 
     data: Any
 
-    def __init__(self, place: Place, topic: str, payload: bytes, decode: Callable[[bytes], Any]) -> None:
+    def __init__(
+        self, place: Place, topic: str, payload: bytes, decode: Callable[[bytes], Any], draft: str = ""
+    ) -> None:
         self.place = place
         self.topic = topic
         self.payload = payload
         self._decode = decode
+        self.draft = draft
 
     def __getattr__(self, name: str) -> Any:
         # ``data`` is decoded when it is asked for first: thousands of readers share one event.

@@ -239,16 +239,15 @@ def _exists(pipe: Transaction, job: Job) -> bool:
 
 def _message(hub: Hub, waiting: WaitingJob) -> OutboxMessage:
     """The message to the child of the key goes into the outbox of this shard, as that of any child does."""
-    child, values = PREFIX + waiting.key, hub.driver.context.values
-    record = operations.record_of(ChildSpec(child, HubqKeyedJobs, metadata={"key": waiting.key}), values)
-    return OutboxMessage(
-        shard_of(child, hub.config.shards),
-        waiting.sender,
-        child,
-        RUN_JOB,
-        values.encode_arguments((waiting.job_id,), {}, f"job {waiting.job_id}"),
-        record.started_by(f"{waiting.job_id}#0:1").written(),
-    )
+    child, context = PREFIX + waiting.key, hub.driver.context
+    record = operations.record_of(ChildSpec(child, HubqKeyedJobs, metadata={"key": waiting.key}), context.values)
+    record = record.started_by(f"{waiting.job_id}#0:1")
+    payload = context.values.encode_arguments((waiting.job_id,), {}, f"job {waiting.job_id}")
+    if (seal := context.seal) is not None:
+        record = seal.spec(child, record)
+        payload = seal.message("cast", child, RUN_JOB, f"child {waiting.sender}", "0", payload)
+    target = shard_of(child, hub.config.shards)
+    return OutboxMessage(target, waiting.sender, child, RUN_JOB, payload, record.written())
 
 
 def needs_clock(fields: dict[str, bytes]) -> bool:

@@ -23,6 +23,7 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.activity import Activity
 from hubq.node.children.around import Around, LayeredMethods
 from hubq.node.children.builder import Builder
+from hubq.node.children.drafting import Drafting
 from hubq.node.children.endings import Endings
 from hubq.node.children.enqueuing import Enqueuing
 from hubq.node.children.failed_builds import CountedBuilder, FailedBuilds
@@ -79,6 +80,7 @@ from hubq.node.held.due_times import DueTimes
 from hubq.node.held.errands import Errands
 from hubq.node.held.holding import HostedChild, Recorder
 from hubq.node.held.idleness import Idleness
+from hubq.node.held.open_drafts import OpenDrafts
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
@@ -200,7 +202,8 @@ class Wiring:
         self.reminder_times = DueTimes()
         self.expiries = DueTimes()
         self.waiting_jobs = WaitingJobs()
-        self.errands = Errands(self.outboxes, self.reminder_times, self.waiting_jobs)
+        self.open_drafts = OpenDrafts()
+        self.errands = Errands(self.outboxes, self.reminder_times, self.waiting_jobs, self.open_drafts)
         self.idleness = Idleness(bounded=hub.config.max_active > 0)
         self.strangers = Strangers(hub.config.queue_limit)
         self.register = Register(self.cursors, self.errands)
@@ -221,7 +224,8 @@ class Wiring:
             self.outcomes, self.progresses, self.pieces, self.quiet,
         )  # fmt: skip
         values = hub.driver.context.values
-        sayings = Sayings(self.standing, values, config.shards, self.sizes)
+        self.drafting = Drafting(group, background, self.register, self.open_drafts)
+        sayings = Sayings(self.standing, values, config.shards, self.sizes, self.drafting)
         reminders = Reminders(group, self.saver, self.sizes)
         enqueuing = Enqueuing(
             hub.hub_id,

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from hubq.core.feed import START, Ended, Event, Item, Place
+import msgspec
+
+from hubq.core.feed import RETRACT, START, Ended, Event, Item, Place
 from hubq.store.command import Arg, Command, plain, text
 from hubq.store.keys import Keys
 from hubq.store.saying import SayingLimits, Section
@@ -53,10 +55,19 @@ def read_item(entry: Any, fields: Sequence[bytes], decode: Callable[[str, bytes]
     match fields:
         case [b"topic", topic, b"data", data]:
             ms, _, number = place.partition("-")
-            return Event(Place(int(ms), int(number)), text(topic), data, partial(decode, text(topic)))
+            reads = _json if text(topic) == RETRACT else partial(decode, text(topic))
+            return Event(Place(int(ms), int(number)), text(topic), data, reads)
+        case [b"topic", topic, b"data", data, b"draft", draft]:
+            ms, _, number = place.partition("-")
+            return Event(Place(int(ms), int(number)), text(topic), data, partial(decode, text(topic)), text(draft))
         case [b"end", _]:
             return Ended(place)
     return None
+
+
+def _json(data: bytes) -> Any:
+    """What a script has written, whatever the codec of the hub is."""
+    return msgspec.json.decode(data[1:])
 
 
 class Page(NamedTuple):

@@ -45,6 +45,7 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:reminders:names``  zset  the same, all with 0: those of one child stand together
 ``hubq:{chat}:shard:<n>:kept:<l>:<k>:<child>``  string  the outcome of the message with key ``k`` (``l`` characters long); TTL
 ``hubq:{chat}:shard:<n>:feed:<child>``  stream  the events that the child has published, capped; TTL once it has ended
+``hubq:{chat}:shard:<n>:drafts``    hash    child, new line, entry -> ``handling count``: drafts that no commit has closed
 ``hubq:{chat}:shard:<n>:batches``   hash    start id -> batch: children of undecided all-or-nothing starts
 ``hubq:{chat}:batch:<id>``          string  an all-or-nothing start: ``open`` (TTL), ``sealed <marks left>``
 ``hubq:{chat}:static``              hash    static child -> when it was started first
@@ -232,6 +233,10 @@ class Keys:
     def feed(self, shard: int, child: str) -> str:
         """The events that a child has published."""
         return self._shard(shard, f"feed:{child}")
+
+    def drafts(self, shard: int) -> str:
+        """Handlings of messages that have published drafts and are not committed."""
+        return self._shard(shard, "drafts")
 
     def batches(self, shard: int) -> str:
         """Marks of all-or-nothing starts that are not settled in a shard."""

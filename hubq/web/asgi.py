@@ -86,7 +86,7 @@ def as_json(item: Event | Gap) -> bytes:
     """
     if isinstance(item, Gap):
         return msgspec.json.encode({"gap": item._asdict()})
-    head = {"id": item.id, "topic": item.topic, "at": item.at}
+    head = {"id": item.id, "topic": item.topic, "at": item.at, **({"draft": item.draft} if item.draft else {})}
     try:
         return msgspec.json.encode({**head, "data": item.data})
     except Exception as error:

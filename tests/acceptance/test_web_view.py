@@ -369,7 +369,10 @@ def test_it_stands_still_while_hidden_and_goes_on_after_redis_or_the_view_was_aw
 
             await asyncio.to_thread(world.redis.stop, keep=True)
             await says(page, "#live", "Redis is away")
+            other = await world.page("children", "view")
+            await says(other, "h1", "503")
             await asyncio.to_thread(world.redis.start)
+            await says(other, "h1", "Children")
             await says(page, "#live", "live")
             await world.hub.aio.stop_child("room-12")
             await says(page, "#log", "room-12")

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 from hubq.client.asking.driver import AsyncDriver
 from hubq.client.asking.feeds import FeedReader, Subscription
 from hubq.client.asking.loop_thread import LoopThread
-from hubq.core.feed import START, Ended, Event, Gap, Item, Place, checked_topic
+from hubq.core.feed import RETRACT, START, Ended, Event, Gap, Item, Place, checked_topic
 from hubq.core.feed_buffer import joined, place_of
 
 
@@ -60,7 +60,9 @@ class AsyncFeed:
                 self._end = cast(Ended, items.pop())
             wanted = cast("list[Event | Gap]", items)  # (nothing stands before an end)
             if topics is not None:
-                wanted = [item for item in wanted if isinstance(item, Gap) or item.topic in topics]
+                wanted = [
+                    item for item in wanted if isinstance(item, Gap) or item.topic in topics or item.topic == RETRACT
+                ]
             if wanted:
                 return wanted
         self.ended, self._last = True, self._end

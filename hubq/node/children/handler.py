@@ -131,6 +131,8 @@ class Handler:
                 result, raised = await loop.run_in_executor(self._threads, work)
                 if raised is not None:
                     raise raised
+            if in_hand.drafts is not None:
+                await in_hand.drafts.flushed()
         except asyncio.CancelledError as error:
             if not in_hand.undone and not self._ending.is_set():
                 if in_hand.in_thread:
@@ -147,6 +149,8 @@ class Handler:
         except BaseException as error:
             if torn_down(error):
                 raise
+            if in_hand.drafts is not None and hosted.kind.on_error == "keep":
+                await in_hand.drafts.flushed()
             terms = self._retries.terms(hosted, message, error)
             if terms is not None:
                 self._roll_back(hosted)

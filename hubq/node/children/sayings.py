@@ -15,6 +15,7 @@ from hubq.core.methods import method_of_class, name_of_method
 from hubq.core.outgoing import Called, Target
 from hubq.core.spec import ChildSpec
 from hubq.errors import OutsideHandler
+from hubq.node.children.drafting import Drafting
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
@@ -28,9 +29,10 @@ from hubq.store.values import Values
 class Sayings:
     """Turns what a child says into messages, and keeps them with its state."""
 
-    def __init__(self, standing: Standing, values: Values, shards: int, sizes: Sizes) -> None:
+    def __init__(self, standing: Standing, values: Values, shards: int, sizes: Sizes, drafting: Drafting) -> None:
         self._standing = standing
         self._sizes = sizes
+        self._drafting = drafting
         self._values = values
         self._shards = shards
         self._starts = 0
@@ -75,7 +77,7 @@ class Sayings:
         record = activation_of(self._values, limit, target.kind, child_id, target.args, target.kwargs)
         return b"" if record is None else self._written(hosted, child_id, record)
 
-    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+    def publishes(self, hosted: HostedChild, topic: str, data: object, now: bool) -> None:
         """``self.publish(...)``.
 
         Raises :class:`~hubq.errors.OutsideHandler`, :class:`~hubq.errors.InvalidTopic`, :class:`~hubq.errors.NotSendable`,
@@ -88,7 +90,10 @@ class Sayings:
         checked_size(payload, self._sizes.payload, what)
         if (seal := hosted.services.seal) is not None:
             payload = seal.for_all(payload, "event", hosted.child_id, topic)
-        hosted.say(Published(hosted.child_id, hosted.kind.feed_kept, topic, payload))
+        if now:
+            self._drafting.publishes(hosted, topic, payload)
+        else:
+            hosted.say(Published(hosted.child_id, hosted.kind.feed_kept, topic, payload))
 
     def _written(self, hosted: HostedChild, child_id: str, spec: SpecRecord) -> bytes:
         self._starts += 1

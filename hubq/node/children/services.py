@@ -9,6 +9,7 @@ from typing import Any
 from hubq.core.methods import Method
 from hubq.core.outgoing import Called, Target
 from hubq.core.reminders import Reminder, Times
+from hubq.errors import OutsideHandler
 from hubq.node.children.endings import Endings
 from hubq.node.children.enqueuing import Enqueuing
 from hubq.node.children.progress import Progresses
@@ -65,9 +66,14 @@ class ChildServices:
         """``self.enqueue(...)`` of a child."""
         return self._enqueuing.enqueues(hosted, function, args, kwargs)
 
-    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+    def publishes(self, hosted: HostedChild, topic: str, data: object, now: bool) -> None:
         """``self.publish(...)`` of a child."""
-        self._sayings.publishes(hosted, topic, data)
+        if now and _runs_here(hosted.run_task):
+            raise OutsideHandler(
+                f"child {hosted.child_id!r}: self.publish(..., now=True) belongs to a message in hand, and run() has none: publish without "
+                "now=True, and commit"
+            )
+        self._sayings.publishes(hosted, topic, data, now)
 
     def reminds(
         self, hosted: HostedChild, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str

@@ -56,7 +56,7 @@ class Services(Protocol):
     def enqueues(self, hosted: HostedChild, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """``self.enqueue(...)`` of a child. A copy gets the id that the original gets."""
 
-    def publishes(self, hosted: HostedChild, topic: str, data: object) -> None:
+    def publishes(self, hosted: HostedChild, topic: str, data: object, now: bool) -> None:
         """``self.publish(...)`` of a child."""
 
     def reminds(
@@ -354,9 +354,9 @@ class HostedChild(KeptState):
     def enqueues(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         return self.services.enqueues(self, function, args, kwargs)
 
-    def publishes(self, topic: str, data: object) -> None:
+    def publishes(self, topic: str, data: object, now: bool) -> None:
         if not self.holding.is_copy:  # the original publishes
-            self.services.publishes(self, topic, data)
+            self.services.publishes(self, topic, data, now)
 
     def reminds(self, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str) -> None:
         if not self.holding.is_copy:  # the original has set it

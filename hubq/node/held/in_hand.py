@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from hubq.node.held.open_drafts import DraftsInHand
 from hubq.store.header import Waiting
 from hubq.store.mailbox import Message
 
@@ -21,6 +22,7 @@ class InHand:
     __slots__ = (
         "child_class",
         "clock",
+        "drafts",
         "in_thread",
         "jobs",
         "killed",
@@ -58,6 +60,8 @@ class InHand:
         self.undone = False
         self.stops = False
         self.killed: Exception | None = None
+        self.drafts: DraftsInHand | None = None
+        """What its handler publishes while it runs; None: nothing."""
 
     def succeeded(self, payload: bytes, state: bytes | None = None) -> None:
         """The handler has returned. ``payload`` is its encoded result, ``state`` the envelope to save with it."""
@@ -80,6 +84,10 @@ class InHand:
     def stop_child(self) -> None:
         """The child ends with this message, unless the message is undone."""
         self.stops = True
+
+    def publishes_now(self, drafts: DraftsInHand) -> None:
+        """Its handler publishes drafts."""
+        self.drafts = drafts
 
     def counts_job(self) -> int:
         """The handler enqueues one more job. How many there are by now."""

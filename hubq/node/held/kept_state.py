@@ -6,8 +6,10 @@ What the child says to others belongs to its state (docs/effects.md): it is undo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from hubq.node.held.changing import Changing
+from hubq.store.drafts import Closing
 from hubq.store.saying import Saying
 
 
@@ -35,6 +37,7 @@ class KeptState(Changing):
     def begin_anew(self) -> None:
         """There is another instance: nothing is known of its state."""
         self.boundary, self.saved = None, False
+        _never_said(self.said or ())
         self.said, self.holds_said = None, 0
 
     def taken(self, state: bytes) -> bool:
@@ -110,7 +113,9 @@ class KeptState(Changing):
     def unsay(self) -> None:
         """The state goes back to the last message boundary: what was said since was never said."""
         if self.said is not None:
+            dropped = self.said[self.holds_said :]
             del self.said[self.holds_said :]
+            _never_said(dropped)
 
     def take_said(self) -> list[Saying]:
         """What the state at the last message boundary holds of it: that is saved now, and leaves with the save."""
@@ -131,3 +136,9 @@ class KeptState(Changing):
         if self.save_timer is not None:
             self.save_timer.cancel()
             self.save_timer = None
+
+
+def _never_said(sayings: Iterable[Saying]) -> None:
+    for saying in sayings:
+        if isinstance(saying, Closing):
+            saying.unsaid(saying.handling)

@@ -12,7 +12,9 @@
 -- include: _feeds
 -- include: _put_reminders
 -- include: _put_jobs
-local put_kind = {sends = put_sends, keeps = put_keeps, feeds = put_published, reminders = put_reminders, jobs = put_jobs}
+-- include: _close_drafts
+local put_kind = {sends = put_sends, keeps = put_keeps, feeds = put_published, reminders = put_reminders, jobs = put_jobs,
+  drafts = close_drafts}
 local function put_said(keys, k, args, i)
   local kinds = tonumber(args[i])
   if kinds == 0 then return i + 1, k, false end

@@ -139,7 +139,8 @@ class View:
         if request.url.path.startswith(request.scope.get("root_path", "") + "/api/"):
             response = as_json(Problem("HTTPException", error.detail), error.status_code)
         else:
-            response = self._printer.trouble(request, error.status_code, f"{error.detail}: there is no such page", None)
+            said = "there is no such page" if error.status_code == 404 else error.detail
+            response = self._printer.trouble(request, error.status_code, said, None)
         response.headers.update(error.headers or {})
         return response
 

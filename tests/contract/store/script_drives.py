@@ -28,6 +28,7 @@ from hubq.store.dormant import (
     rest_children,
     wake_children,
 )
+from hubq.store.drafts import Closing, Handling, publish_drafts, read_drafts, retract_drafts
 from hubq.store.effects import Effects, Numbered
 from hubq.store.feeds import Published
 from hubq.store.keeps import KeptReply
@@ -70,6 +71,7 @@ from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Suspect, absolve_node, blame, end_watch, mark_tries
 from hubq.store.waiting_jobs import Enqueued, OutboxMessage, take_jobs
 
+DRAFTED = Handling(0, "busy0", "1-0", "a#1:1")
 JOB = Enqueued("busy0", "job-1", "", b"\x93\x80\xc2\xc2")
 KEPT = Kept(1000, 10, 60_000)
 
@@ -123,12 +125,15 @@ class World:
             self.start(shard, f"old{shard}", f"busy{shard}", f"idle{shard}")
             self.run(want_place(self.keys, shard, f"old{shard}", Wish("a", "moved"), 1000))
         self.run(set_pause(self.keys, 0, Pause("child", "old0"), True, 1000))
+        self.raw("HSET", self.keys.drafts(0), DRAFTED.field, f"{DRAFTED.name} 1")
         self.run(follow_shard(self.keys, 0, "a", self.a, 60_000))
         busy, idle = [self.send(0, "busy0") for _ in range(2)], self.send(0, "idle0")
         effects = Effects(
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
-            log=[LogItem("end", "old0", word="s:1")], said=[*self.sent(), *self.published(), KEPT_REPLY, *self.reminders(), JOB],
+            log=[LogItem("end", "old0", word="s:1")], said=[
+                *self.sent(), *self.published(), KEPT_REPLY, *self.reminders(), JOB, Closing(DRAFTED, lambda _: None),
+            ],
             numbered=Numbered("a", self.a, 7, "0"),
             limits=SayingLimits(max_backlog=1),
             letters=[NewLetter.of(entry, "Room", "raised", "why", 1, 10) for entry in (busy[0], idle)],
@@ -512,6 +517,43 @@ def drive_forget_mark(world: World) -> None:
     world.run(end_batch(world.keys, "one", "seal", 1))
     world.run(forget_mark(world.keys, 0, "s:1", "one"))
     assert world.raw("PTTL", world.keys.batch("one")) > 0
+
+
+@drive
+def drive_publish_drafts(world: World) -> None:
+    world.start(0, "c")
+    entry = world.send(0, "c").decode()
+    events = [("word", b"j1"), ("word", b"j2")]
+    earlier, later = (Handling(0, "c", entry, name) for name in ("a#1:1", "a#1:2"))
+
+    def publish(handling: Handling, first: int = 1, owner: Owner = world.owner) -> str:
+        return str(world.run(publish_drafts(world.keys, None, owner, handling, 10, first, events)))
+
+    world.raw("XADD", world.keys.feed(0, "c"), f"{1 << 60}-1", "topic", "t", "data", "d")  # hubq has not written that
+    assert publish(earlier) == publish(earlier) == publish(later) == publish(later, 2) == "ok"
+    topics = [fields[1] for _, fields in world.raw("XRANGE", world.keys.feed(0, "c"), "-", "+")]
+    assert topics == [b"word", b"word", b"hubq-retract", b"word", b"word", b"word"]
+    assert world.raw("HGET", world.keys.drafts(0), later.field) == b"a#1:2 3"
+    assert publish(later, owner=Owner("b", 1, 1)) == "fenced"
+    assert publish(Handling(0, "c", "1-1", "a#1:3")) == "over"
+    world.raw("DEL", world.keys.feed(0, "c"))
+    world.raw("XADD", world.keys.feed(0, "c"), "5-1", "end", "1")
+    assert publish(later, 9) == "ok"
+
+
+@drive
+def drive_retract_drafts(world: World) -> None:
+    world.start(0, "c")
+    handling = Handling(0, "c", world.send(0, "c").decode(), "a#1:1")
+    world.run(publish_drafts(world.keys, None, world.owner, handling, 10, 1, [("word", b"j1")]))
+    assert list(world.run(read_drafts(world.keys, 0)).values()) == [handling]
+    assert world.run(retract_drafts(world.keys, None, Owner("b", 1, 1), handling)) == "fenced"
+    for word in ("ok", "gone"):
+        assert world.run(retract_drafts(world.keys, None, world.owner, handling)) == word
+    assert world.raw("EXISTS", world.keys.drafts(0)) == 0
+    world.raw("XADD", world.keys.feed(0, "x"), f"{1 << 60}-1", "topic", "t", "data", "d")  # hubq has not written that
+    world.raw("HSET", world.keys.drafts(0), "x\n1-0", "a#1:2 1")
+    assert world.run(retract_drafts(world.keys, None, world.owner, Handling(0, "x", "1-0", "a#1:2"))) == "ok"
 
 
 @drive

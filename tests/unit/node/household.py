@@ -14,6 +14,7 @@ from hubq.core.middleware import Layers
 from hubq.hooks import HookBook
 from hubq.node.children.around import Around
 from hubq.node.children.builder import Builder
+from hubq.node.children.drafting import Drafting
 from hubq.node.children.endings import Endings
 from hubq.node.children.enqueuing import Enqueuing
 from hubq.node.children.failed_starts import FailedStarts
@@ -40,6 +41,7 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.idleness import Idleness
+from hubq.node.held.open_drafts import OpenDrafts
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
@@ -118,7 +120,8 @@ class Household:
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
         values = PickledValues() if codec == "pickle" else DataValues()
-        sayings = Sayings(self.standing, values, 64, Sizes(config))
+        self.drafting = Drafting(self.group, self.background, self.register, OpenDrafts())
+        sayings = Sayings(self.standing, values, 64, Sizes(config), self.drafting)
         enqueuing = Enqueuing("chat", self.standing, sayings, Sizes(config), prepared)
         self.services = ChildServices(
             "a",

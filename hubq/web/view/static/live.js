@@ -29,7 +29,7 @@ export class Live {
     this.#source = new EventSource(`${base}/api/events/stream${after}`);
     this.#source.addEventListener("open", () => {
       this.#say("live", "live");
-      if (again) this.refreshAll();
+      if (again) this.#again();
       again = true; // each further "open" is after an interruption
     });
     this.#source.addEventListener("hello", (message) => (this.#last = message.lastEventId));
@@ -42,7 +42,7 @@ export class Live {
       if (this.#redis) this.#say("away", "Redis is away; trying again");
       else {
         this.#say("live", "live");
-        this.refreshAll();
+        this.#again();
       }
     });
     this.#source.addEventListener("message", (message) => {
@@ -53,6 +53,11 @@ export class Live {
       const every = Number(part.place.dataset.every || 0) * 1000;
       if (every) this.#timers.push(setInterval(() => part.look(), every));
     }
+  }
+
+  #again() {
+    if (document.querySelector("[data-reload]")) location.reload(); // what this page could not show may be there now
+    else this.refreshAll();
   }
 
   #later() { // the server refused the stream: EventSource does not come again by itself

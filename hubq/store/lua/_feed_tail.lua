@@ -1,0 +1,10 @@
+-- last_of(feed) -> ms and number of its last entry, and whether that says that the child has ended (see _feeds)
+-- include: _time
+local function last_of(feed)
+  local entry = redis.call('XREVRANGE', feed, '+', '-', 'COUNT', 1)[1]
+  if not entry then return 0, 0, false end
+  local ms, number = string.match(entry[1], '^(%d+)-(%d+)$')
+  if #ms <= 15 and #number <= 15 then return tonumber(ms), tonumber(number), entry[2][1] == 'end' end
+  redis.call('DEL', feed) -- nothing could be put behind such an id, which hubq has not written
+  return 0, 0, false
+end
