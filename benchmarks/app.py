@@ -53,6 +53,14 @@ class HandoverAccount(Account):
     durability = "handover"
 
 
+class Relay(Child):
+    """Says one cast to another child, as an effect of each message."""
+
+    async def pass_on(self, child: str) -> None:
+        """Have that child do nothing."""
+        self.ref(child).cast("touch")
+
+
 class Teller(Child):
     """Publishes its number and the time."""
 
@@ -89,7 +97,7 @@ class Minder(Child):
 
 
 KINDS: dict[str, type[Child]] = {
-    kind.__name__: kind for kind in (Idle, Account, IntervalAccount, HandoverAccount, Teller, Minder)
+    kind.__name__: kind for kind in (Idle, Account, IntervalAccount, HandoverAccount, Relay, Teller, Minder)
 }
 
 
