@@ -53,6 +53,14 @@ class HandoverAccount(Account):
     durability = "handover"
 
 
+class Relay(Child):
+    """Says one cast to another child, as an effect of each message."""
+
+    async def pass_on(self, child: str) -> None:
+        """Have that child do nothing."""
+        self.ref(child).cast("touch")
+
+
 class Teller(Child):
     """Publishes its number and the time."""
 
@@ -67,8 +75,29 @@ class Teller(Child):
         self.publish("tick", (self.n, time.time()))
 
 
+class Minder(Child):
+    """Sets reminders, and keeps how late each was handled, seconds."""
+
+    def __init__(self) -> None:
+        self.late: list[float] = []
+
+    async def remind_at(self, first: int, times: list[float]) -> None:
+        """Set a reminder for each of these times."""
+        for number, at in enumerate(times, first):
+            self.remind(f"r{number}", at, at=at, call=Minder.ring)
+
+    async def ring(self, due: float) -> None:
+        """One of them is due."""
+        self.late.append(time.time() - due)
+
+    async def take_late(self) -> list[float]:
+        """Of each that was handled, how late that was; they are forgotten."""
+        late, self.late = self.late, []
+        return late
+
+
 KINDS: dict[str, type[Child]] = {
-    kind.__name__: kind for kind in (Idle, Account, IntervalAccount, HandoverAccount, Teller)
+    kind.__name__: kind for kind in (Idle, Account, IntervalAccount, HandoverAccount, Relay, Teller, Minder)
 }
 
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from hubq.client.hub import Hub
     from hubq.client.results import ChildStatus, NodeStatus, Place, StartResult, StopResult
     from hubq.config import Config
-    from hubq.core.child import Child, State, read, time_limit
+    from hubq.core.child import Child, State
     from hubq.core.feed import Event, Gap
+    from hubq.core.method_marks import read, time_limit
     from hubq.core.middleware import Work
     from hubq.core.pauses import Pause
     from hubq.core.pid import Pid
@@ -109,7 +110,8 @@ _HOMES = {
     "hubq.client.hub": "Hub",
     "hubq.client.results": "ChildStatus NodeStatus Place StartResult StopResult",
     "hubq.config": "Config",
-    "hubq.core.child": "Child State read time_limit",
+    "hubq.core.child": "Child State",
+    "hubq.core.method_marks": "read time_limit",
     "hubq.core.feed": "Event Gap",
     "hubq.core.middleware": "Work",
     "hubq.core.pauses": "Pause",

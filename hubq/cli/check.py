@@ -13,7 +13,7 @@ from hubq.cli.loading import App, AsJson, RedisUrl, load_hub
 from hubq.cli.output import print_json, say
 from hubq.client.hub import Hub
 from hubq.client.operations.saved_states import Saved, SavedStates
-from hubq.core.diagnosis import counted, names
+from hubq.core.wording import counted, names
 from hubq.errors import ConfigError, StartFailed
 from hubq.node.held.state_trial import try_state
 

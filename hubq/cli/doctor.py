@@ -9,7 +9,7 @@ import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_json, say
-from hubq.core.diagnosis import Finding
+from hubq.core.facts import Finding
 from hubq.core.shown import shown
 from hubq.jobs.attention import look
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hubq.client.hub import Hub
-from hubq.core.diagnosis import names
+from hubq.core.wording import names
 from hubq.strategies.partition_tolerance import Divergence
 from hubq.strategies.redundancy import Singularity
 from hubq.strategies.synchronization import PubSub

@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from hubq.core.child import Child, FunctionChild, State, methods_of
+from hubq.core.callable_methods import methods_of
+from hubq.core.child import Child, FunctionChild, State
 from hubq.errors import BadArguments, ConfigError
 
 #: What stands in an error about an annotation that no data can be converted to.

@@ -9,18 +9,9 @@ from types import FunctionType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from hubq.core.child import (
-    FIXED,
-    HEARD,
-    OPTIONS,
-    RESERVED,
-    Child,
-    FunctionChild,
-    checked_limit,
-    is_read,
-    methods_of,
-    reads_of,
-)
+from hubq.core.callable_methods import FIXED, HEARD, OPTIONS, RESERVED, methods_of, reads_of
+from hubq.core.child import Child, FunctionChild
+from hubq.core.method_marks import checked_limit, is_read
 from hubq.core.retry import MARK, Retry
 from hubq.core.spec import DURABILITIES
 from hubq.errors import ConfigError, StartFailed

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from hubq.core.child import Child, is_callable_name, methods_of
+from hubq.core.callable_methods import is_callable_name, methods_of
+from hubq.core.child import Child
 from hubq.errors import ConfigError, UnknownMethod
 
 #: A method of a child: its name, or the function in the class (``Room.post``).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hubq.core.diagnosis import counted, names
+from hubq.core.wording import counted, names
 
 #: A child that could not be built for a move is counted for so long after its last try, seconds. While it cannot start here,
 #: its node offers it again every 15 s.

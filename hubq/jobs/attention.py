@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubq.core.diagnosis import Finding
+from hubq.core.facts import Finding
 from hubq.errors import ConfigError, RedisRefused, UnknownChild
 from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
 from hubq.store.command import plain

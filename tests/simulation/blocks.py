@@ -113,7 +113,12 @@ class Blocks:
         assert process is not None
         before, then = self._begun.get(message, (process, now))
         # (After stall_limit its node gives the lease up, and ends a moment later: others may be quicker than its end.)
-        if message in self._begun and now - then < self.stall_limit and self._undisturbed_since(before, then):
+        # (And what has kept it from renewing before it began this message may have cost it the lease since.)
+        if (
+            message in self._begun
+            and now - then < self.stall_limit
+            and self._undisturbed_since(before, then - self._grace)
+        ):
             self.breaches.append(
                 f"at {now:.3f}, {process.name} handles message {number} of {sender} to {child} again, and {before.name}, "
                 f"which began it at {then:.3f}, lives"
@@ -149,13 +154,21 @@ class Blocks:
     def stalled(self, process: Process) -> None:
         """A process ends itself, since its loop has stood still for too long."""
         now = self._loop.now
-        if min(now, process.busy_until) - process.busy_since < self.stall_limit - BEAT:
+        if min(now, process.busy_until) - self._still_since(process) < self.stall_limit - BEAT:
             self.breaches.append(f"at {now:.3f}, {process.name} ends itself, and its loop was not blocked for so long")
         message = self._in_hand.get(process)
         if message is not None and self.quiet:
             self._stalls[message] = self._stalls.get(message, 0) + 1
             if self._stalls[message] > MOST_TRIES:
                 self.breaches.append(f"at {now:.3f}, {message} has stalled a node once more than {MOST_TRIES} times")
+
+    def _still_since(self, process: Process) -> float:
+        """Since when its loop may not have beaten: between two messages that hold it, one after the other, a beat need not come."""
+        since = process.busy_since
+        for began, ended in reversed(self._held.get(process, [])):
+            if since - BEAT <= ended and began < since:
+                since = began
+        return since
 
     def goes_on(self, process: Process) -> None:
         """The faults stop, and the loop of a process is blocked."""

@@ -102,15 +102,15 @@ SCHEDULES: dict[str, Schedules] = {
     "rest-token": Schedules((RESTING + 263,), _late_commits, first=RESTING),
     "put-away": Schedules((RESTING + 32, RESTING + 28), _slow_redis, first=RESTING),
     "unblamed": Schedules((9, 60, 73), _hangs),
-    "fired-by-others": Schedules((68, 75, 103)),
+    "fired-by-others": Schedules((34, 75, 99)),
     "untold-reminders": Schedules((2, 5, 11)),
     "unseen-reminders": Schedules((1, 7, 8)),
     "started-again": Schedules((1, 2, 3)),
     "unpublished": Schedules((1, 2, 3)),
     "key-ignored": Schedules((1, 8, 10)),
     "cancelled-anyway": Schedules((1, 2, 3)),
-    "retried-last": Schedules((2, 6, 14)),
-    "dirty-read": Schedules((29, 42, 55)),
+    "retried-last": Schedules((15, 18, 29)),
+    "dirty-read": Schedules((1, 10, 18)),
 }
 
 #: All of these: nothing is removed, and nothing is noticed.

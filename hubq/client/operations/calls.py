@@ -12,8 +12,9 @@ from hubq.client.asking.calling import cycle, waiting_behind
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Cancel, Collect, Operation, Reply, Send, Withdraw
 from hubq.client.operations.call_options import CallOptions, checked_timeout
-from hubq.core.child import MOST_METHOD, is_method_name, is_read
+from hubq.core.callable_methods import MOST_METHOD, is_method_name
 from hubq.core.hashing import checked_child_id
+from hubq.core.method_marks import is_read
 from hubq.errors import (
     BY_WORD,
     CallFailed,

@@ -11,7 +11,7 @@ from hubq.client.operations.dead_letters import count_by_kind
 from hubq.client.operations.inspection import mailboxes, node_vitals
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.troubles import busy_with, said_of
-from hubq.core.diagnosis import Facts, NodeFacts
+from hubq.core.facts import Facts, NodeFacts
 from hubq.core.pauses import Pauses
 from hubq.core.readiness import NOT_SERVING
 from hubq.errors import RedisRefused

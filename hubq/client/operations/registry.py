@@ -251,6 +251,9 @@ def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
         ]
     )
     if child_id not in specs:
+        # (A web app may ask whether it is there; the spec stands beside its state, which only workers may read.)
+        if not (yield Fetch([is_dormant(hub.keys, shard, child_id)]))[0]:
+            raise unknown(hub, child_id)
         (dormant,) = yield Fetch([read_dormant_specs(hub.keys, shard, [child_id])])
         if child_id not in dormant:
             raise unknown(hub, child_id)

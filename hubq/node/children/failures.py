@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from inspect import signature
 
 from hubq.config import Config
-from hubq.core.child import Child, methods_of
+from hubq.core.callable_methods import methods_of
+from hubq.core.child import Child
 from hubq.errors import BadArguments, HandlerOverdue, PayloadTooLarge
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.counters import Counters

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from typing import Protocol
 
 from hubq.client.asking.calling import set_handling
-from hubq.core.child import methods_of
+from hubq.core.callable_methods import methods_of
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.errors import Cancelled, HubqError, NotSendable, PayloadTooLarge, UnknownMethod, word_for
 from hubq.node.children.endings import Endings

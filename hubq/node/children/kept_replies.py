@@ -8,7 +8,7 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
-from hubq.core.child import methods_of
+from hubq.core.callable_methods import methods_of
 from hubq.core.fingerprint import fingerprint
 from hubq.errors import RedisUnavailable, Unsealed
 from hubq.node.children.outcomes import Outcomes, error_payload

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any, Protocol
 
-from hubq.core.child import Child, is_read, methods_of, timeout_of
+from hubq.core.callable_methods import methods_of, timeout_of
+from hubq.core.child import Child
+from hubq.core.method_marks import is_read
 from hubq.node.children.timed_out import within
 from hubq.node.held.holding import HostedChild
 from hubq.store.mailbox import Message

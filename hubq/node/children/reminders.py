@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hubq.core.child import methods_of
+from hubq.core.callable_methods import methods_of
 from hubq.core.methods import Method, name_of_method
 from hubq.core.reminders import Reminder, checked_late, checked_name, timing_of
 from hubq.errors import UnknownMethod

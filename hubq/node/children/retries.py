@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hubq.core.child import retry_of
+from hubq.core.callable_methods import retry_of
 from hubq.core.retry import Retry
 from hubq.node.children.failures import shown, why_of
 from hubq.node.held.held_back import AnotherTry

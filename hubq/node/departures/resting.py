@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from hubq.core.idle import IdleChild, rests_after, who_rests
 from hubq.core.lifecycle import Life
@@ -105,8 +106,8 @@ class Resting:
             except Exception:
                 log.exception("children could not go to rest")
 
-    async def who(self) -> dict[Holding, list[HostedChild]]:
-        """Look once: the children whose time has come, by their holdings."""
+    async def who(self) -> dict[Holding, dict[HostedChild, float]]:
+        """Look once: the children whose time has come, by their holdings; and when the last message of each was sent, ms."""
         standing, idleness = self._group.standing, self._idleness
         idle: list[IdleChild[HostedChild]] = []
         active = looked_at = 0
@@ -123,9 +124,9 @@ class Resting:
                     after = rests_after(kind.idle_after, kind.expire_after)
                     idle.append(IdleChild(hosted, idleness.last_ms(hosted), after))
         idleness.clean()
-        found: dict[Holding, list[HostedChild]] = {}
+        found: dict[Holding, dict[HostedChild, float]] = {}
         for hosted in who_rests(idle, standing.redis_now_ms(), active, self._most):
-            found.setdefault(hosted.holding, []).append(hosted)
+            found.setdefault(hosted.holding, {})[hosted] = idleness.last_ms(hosted)
         return found
 
     def _lets_rest(self, holding: Holding) -> bool:
@@ -150,11 +151,14 @@ class Resting:
 
     # -- how -------------------------------------------------------------------------------------------------------
 
-    async def put_to_rest(self, holding: Holding, children: Sequence[HostedChild]) -> None:
-        """Put children of one holding to rest, as far as they may. The shard is in motion meanwhile."""
-        for first in range(0, len(children), AT_ONCE):
-            if self._lets_rest(holding):
-                work = self._rest(holding, children[first : first + AT_ONCE])
+    async def put_to_rest(self, holding: Holding, chosen: Mapping[HostedChild, float]) -> None:
+        """Put children of one holding to rest, as far as they may, and have had no message since they were chosen. The shard is in motion
+        meanwhile.
+        """
+        for some in batched(chosen, AT_ONCE):
+            children = [hosted for hosted in some if self._idleness.last_ms(hosted) == chosen[hosted]]
+            if children and self._lets_rest(holding):
+                work = self._rest(holding, children)
                 await asyncio.wait([self._moves.begin(holding, work, f"rest of children of shard {holding.shard}")])
 
     async def _rest(self, holding: Holding, children: Sequence[HostedChild]) -> None:
@@ -268,6 +272,13 @@ class Resting:
         )
         if not holding.gone:
             self._endings.forget(holding, child, hosted.record)
+
+
+def batched(children: Iterable[HostedChild], size: int) -> Iterator[list[HostedChild]]:
+    """The children in lists of at most so many."""
+    left = iter(children)
+    while some := list(islice(left, size)):
+        yield some
 
 
 def _mark(hosted: HostedChild) -> Mark:

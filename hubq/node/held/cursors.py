@@ -21,8 +21,8 @@ class Cursors:
         """Shard -> the last entry that has been read of it."""
         self.holdings: dict[int, list[Holding]] = {}
         """Shard -> for whom it is read: the shard's holding, and pins."""
-        self.late: dict[Holding, None] = {}
-        """Holdings that are not yet at their shard's cursor."""
+        self.late: dict[Holding, bytes] = {}
+        """Holdings that are not yet at their shard's cursor, and how far each is."""
         self.set_back: dict[Holding, set[str]] = {}
         """Children sent back since the page under way was asked for."""
         self.dropped: dict[int, set[bytes]] = {}
@@ -42,7 +42,7 @@ class Cursors:
         if holding.shard not in self.by_shard:
             self.by_shard[holding.shard] = START
         elif holding.pinned is None:
-            self.late[holding] = None
+            self.late[holding] = START
             self._catch(holding)
 
     def remove(self, holding: Holding) -> None:
@@ -142,6 +142,11 @@ class Cursors:
     def in_step(self, holding: Holding) -> bool:
         """Whether a holding has reached its shard's cursor."""
         return holding not in self.late
+
+    def gets_on(self, holding: Holding, entry: bytes) -> None:
+        """A holding that is late has been brought all up to this entry: it is brought nothing of that twice, whatever comes between."""
+        if holding in self.late:
+            self.late[holding] = entry
 
     # -- the reader's ----------------------------------------------------------------------------------------------
 

@@ -17,10 +17,9 @@ from hubq.core.outgoing import Called, Target
 from hubq.core.phase import Phase
 from hubq.core.reminders import Reminder, Times
 from hubq.node.held.changing import first_of
-from hubq.node.held.held_back import RESTS, AnotherTry, HeldBack, Tried
 from hubq.node.held.in_hand import InHand
-from hubq.node.held.kept_state import KeptState
-from hubq.node.held.phased import Phased
+from hubq.node.held.known_children import KnownChildren
+from hubq.node.held.queued import Queued
 from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
@@ -93,12 +92,12 @@ class Recorder(Protocol):
         """A child is no more."""
 
 
-class HostedChild(KeptState):
+class HostedChild(Queued):
     """One child on this node. An idle child costs this object and its instance: no task, no queue."""
 
     __slots__ = (
-        "abandoned", "budget", "child_id", "held_back", "holding", "in_hand", "instance", "kind", "life", "queue",
-        "queued_bytes", "reason", "record", "run_task", "services", "stopping", "tried",
+        "abandoned", "budget", "child_id", "holding", "instance", "kind", "life", "reason", "record", "run_task", "services",
+        "stopping",
     )  # fmt: skip
 
     def __init__(
@@ -112,15 +111,6 @@ class HostedChild(KeptState):
         self.kind = kind
         self.instance: Child | None = None
         self.life = Life.BUILT
-        self.queue: deque[Message] | None = None
-        """The messages that are in memory, in the order of the mailbox. (An empty queue is half a kilobyte: None.)"""
-        self.queued_bytes = 0
-        """The size of their payloads."""
-        self.in_hand: InHand | None = None
-        self.held_back: HeldBack | None = None
-        """Why no message is handled for now, though it runs."""
-        self.tried: Tried | None = None
-        """How often a message was tried that has raised, and is tried again."""
         self.abandoned = False
         """A thread of a cancelled message may still be changing the instance."""
         self.run_task: asyncio.Task[Any] | None = None
@@ -190,11 +180,6 @@ class HostedChild(KeptState):
         return self.life is Life.RUNNING and self.holding.open and self.in_hand is None and self.held_back is None
 
     @property
-    def busy(self) -> bool:
-        """Whether a message is in hand."""
-        return self.in_hand is not None
-
-    @property
     def settling(self) -> bool:
         """Whether it is not between two messages: one is in hand, or it is just starting."""
         return self.in_hand is not None or self.life is Life.STARTING
@@ -208,27 +193,6 @@ class HostedChild(KeptState):
         self.queued_bytes += len(message.payload)
         return len(queue) == 1 and self.open
 
-    def put_back(self, message: Message) -> None:
-        """A message that was in hand is the first one again."""
-        if self.queue is not None:  # else it is read again from the mailbox
-            self.queue.appendleft(message)
-            self.queued_bytes += len(message.payload)
-
-    def withdraw(self, place: int) -> None:
-        """Take out the message at a place, counted from the first one."""
-        assert self.queue is not None
-        message = self.queue[place]
-        self.queued_bytes -= len(message.payload)
-        del self.queue[place]
-        another_try = None if self.held_back is None else self.held_back.another_try
-        if another_try is not None and another_try.tried.entry == message.entry:
-            self.waited(another_try)
-
-    def drop_queue(self) -> None:
-        """Drop the queued messages: they are read again, or not needed."""
-        self.queue = None
-        self.queued_bytes = 0
-
     def take_in_hand(self, task: asyncio.Task[Any] | None) -> InHand:
         """The handling of the first message begins, in this task."""
         assert self.queue is not None
@@ -236,55 +200,6 @@ class HostedChild(KeptState):
         self.queued_bytes -= len(message.payload)
         self.in_hand = in_hand = InHand(message, task, self.record.name)
         return in_hand
-
-    def hand_empty(self) -> None:
-        """A message's handling is over."""
-        self.in_hand = None
-        if self._changed is not None:
-            self.tell()
-
-    def try_again(self, another_try: AnotherTry) -> None:
-        """Its first message has failed, and waits for another try. The others wait behind it."""
-        self.held_back = HeldBack(another_try, self.paused)
-
-    def waited(self, another_try: AnotherTry) -> None:
-        """The wait for this try is over. (It may have ended before: the message was withdrawn.)"""
-        if self.held_back is not None and self.held_back.another_try is another_try:
-            self.held_back = HeldBack(None, self.paused) if self.paused else None
-
-    @property
-    def paused(self) -> str:
-        """What is paused, in words; empty: it is not."""
-        return "" if self.held_back is None else self.held_back.paused
-
-    def pause(self, what: str) -> bool:
-        """It begins no further message, since this is paused. With an empty ``what`` it may go on. False: so it was before."""
-        if what == self.paused or self.rests:  # (one that rests is shown the pauses again if it stays active)
-            return False
-        another_try = None if self.held_back is None else self.held_back.another_try
-        self.held_back = HeldBack(another_try, what) if what or another_try is not None else None
-        return True
-
-    def rest(self) -> None:
-        """It goes to rest: no message of it is handled. (It runs, and has nothing in hand.)"""
-        self.held_back = RESTS
-
-    def stay_active(self) -> None:
-        """It does not rest, after all."""
-        if self.held_back is RESTS:
-            self.held_back = None
-            self.tell()
-
-    @property
-    def rests(self) -> bool:
-        """Whether it goes to rest, or has gone."""
-        return self.held_back is RESTS
-
-    def counts_try(self, entry: bytes) -> Tried:
-        """This message was tried once more. The answer: how often by now."""
-        before = self.tried.times if self.tried is not None and self.tried.entry == entry else 0
-        self.tried = Tried(entry, before + 1)
-        return self.tried
 
     def abandon(self) -> None:
         """The thread of a message that was undone may still change the instance."""
@@ -374,7 +289,7 @@ class HostedChild(KeptState):
         return await self.services.reminders(self)
 
 
-class Holding(Phased):
+class Holding(KnownChildren):
     """A shard, or a pin (a shard of one), on this node."""
 
     def __init__(
@@ -396,27 +311,6 @@ class Holding(Phased):
         self.is_copy = is_copy
         """Copies of another node's children: nothing here is committed."""
         self.children: dict[str, HostedChild] = {}
-        self.apart: set[str] = set()
-        """Children of the shard that are not served here: each has a pin, or waits for its node."""
-        self.unplaced: dict[str, SpecRecord] = {}
-        """Children of ``apart`` that have no pin: they wait for their node."""
-        self.guided: set[str] = set()
-        """Children that were started with a place of their own."""
-        self.departing: set[str] = set()
-        """Children that are being passed to other nodes."""
-        self.unbuilt: dict[str, set[tuple[str, int]]] = {}
-        """Children that cannot be built here: the nodes (name, incarnation) that were asked to take them."""
-        self.condemned: set[str] = set()
-        """Children that are parked since their start took nodes down."""
-        self.behind: dict[str, bytes] = {}
-        """Child -> the entry after which its messages must be read again (``Cursors`` and the reader write it)."""
-        self.starting: dict[str, bytes] = {}
-        """Child -> the entry of its start, which is being carried out: whoever catches up leaves its messages alone (``Cursors``
-        writes it)."""
-        self.replays: dict[str, float] = {}
-        """``durability="interval"``: child -> Redis ms before which another node may have answered its messages."""
-        self.telling: set[str] = set()
-        """Children that have told their progress."""
         self.straggles = False
         """A pin that returns to its shard as soon as it can."""
         self.has_dormant = True
@@ -480,66 +374,9 @@ class Holding(Phased):
         """This child is not served here any more."""
         return self.children.pop(child, None)
 
-    def set_apart(self, children: Iterable[str]) -> None:
-        """These children of the shard are not served here."""
-        self.apart.update(children)
-
-    def take_back(self, child: str) -> None:
-        """This child is served here again."""
-        self.apart.discard(child)
-
-    def wait_for_place(self, child: str, record: SpecRecord) -> None:
-        """It is wanted on another node, and is pinned nowhere yet."""
-        self.apart.add(child)
-        self.unplaced[child] = record
-
-    def placed(self, child: str) -> bool:
-        """It waits for its node no more. False: it did not."""
-        return self.unplaced.pop(child, None) is not None
-
-    def guide(self, child: str) -> None:
-        """It was started with a place of its own."""
-        self.guided.add(child)
-
-    def begin_departure(self, children: Iterable[str]) -> None:
-        """These children are being passed to another node."""
-        self.departing.update(children)
-
-    def end_departure(self, children: Iterable[str]) -> None:
-        """They have gone, or stay."""
-        self.departing.difference_update(children)
-
-    def cannot_build(self, child: str) -> None:
-        """It is to be offered to the other nodes."""
-        self.unbuilt[child] = set()
-
-    def offered(self, child: str, node: str, incarnation: int) -> None:
-        """It has been offered to this node."""
-        self.unbuilt[child].add((node, incarnation))
-
-    def can_build(self, child: str) -> None:
-        """It need not be offered any more."""
-        self.unbuilt.pop(child, None)
-
     def may_have_dormant(self, there_are: bool) -> None:
         """Whether children of the shard are dormant, as far as is known."""
         self.has_dormant = there_are
-
-    def forget_replays(self, child: str) -> None:
-        """No message of this child is left that another node may have answered."""
-        self.replays.pop(child, None)
-
-    def condemn(self, child: str) -> None:
-        """Its start took nodes down: it is parked until somebody replays its dead letter."""
-        self.condemned.add(child)
-
-    def pardon(self, child: str) -> None:
-        """It may be started again."""
-        self.condemned.discard(child)
-
-    def replays_before(self, child: str, redis_ms: float) -> None:
-        """Messages of this child from before this time may have been answered by another node."""
-        self.replays[child] = redis_ms
 
     # -- its commits -----------------------------------------------------------------------------------------------
 

@@ -98,8 +98,8 @@ class CatchingUp:
         return max(1, min(self._count, int(self._queue_bytes / max(1.0, self._mean_bytes.get(holding, 0.0)))))
 
     async def _catch_holding(self, holding: Holding) -> None:
-        cursors, keys, at = self._cursors, self._group.keys, START
-        while holding in cursors.late:
+        cursors, keys = self._cursors, self._group.keys
+        while (at := cursors.late.get(holding)) is not None:
             until = cursors.by_shard.get(holding.shard)
             if until is None:
                 return
@@ -113,7 +113,7 @@ class CatchingUp:
                 return
             for message in cursors.kept(holding.shard, messages):
                 self._delivery.deliver(holding, message)
-            at = messages[-1].entry if len(messages) == self._count else until
+            cursors.gets_on(holding, messages[-1].entry if len(messages) == self._count else until)
 
     async def _catch_children(self, holding: Holding) -> bool:
         """One pass over the mailbox for all children that are behind and have room, from the first of their positions on.

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 
-from hubq.core.diagnosis import names
+from hubq.core.wording import names
 
 log = logging.getLogger("hubq.node")
 

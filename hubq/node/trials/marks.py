@@ -45,6 +45,14 @@ class Marks:
         await self._group.standing.until_trusted()
         return not _holding(whose).gone
 
+    async def take_back(self, whose: Whose, field: str) -> None:
+        """What was marked is done, and the node lives: it is not to blame for a later crash. If the lease was over before it was done, that
+        was its doing, perhaps, and whatever it has done is lost: its mark stays, and the next owner counts it.
+        """
+        await self._group.standing.until_trusted()
+        if not _holding(whose).gone:
+            await self.write(whose, {field: ""})
+
     async def _write(self) -> None:
         group = self._group
         while self._waiting:

@@ -67,4 +67,4 @@ class MessageTrials:
             if suspect:
                 # It is done, and the node lives. If its commit is lost by a later crash, that is not its fault: take the mark back.
                 watch.marks.pop(name, None)
-                await marks.write(hosted, {name: ""})
+                await marks.take_back(hosted, name)

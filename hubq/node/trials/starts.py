@@ -112,7 +112,7 @@ class StartTrials:
         return await self._marks.write(whose, {start_field(child): mark.written})
 
     async def _done(self, whose: Whose, child: str) -> None:
-        await self._marks.write(whose, {start_field(child): ""})
+        await self._marks.take_back(whose, start_field(child))
 
     # -- the watch -------------------------------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ from hubq.client.operations.pausing import pauses
 from hubq.client.operations.registry import Query
 from hubq.client.operations.reminders import reminders
 from hubq.client.results import NodeStatus
-from hubq.core.child import methods_of
-from hubq.core.diagnosis import Finding
+from hubq.core.callable_methods import methods_of
+from hubq.core.facts import Finding
 from hubq.core.hashing import checked_child_id
 from hubq.core.pauses import Pause
 from hubq.core.reminders import Reminder

@@ -8,7 +8,7 @@ import msgspec
 
 from hubq.client.operations.inspection import Event, Mailbox
 from hubq.client.results import ChildStatus
-from hubq.core.diagnosis import Finding
+from hubq.core.facts import Finding
 from hubq.core.reminders import Reminder
 from hubq.jobs.overview import JobLine
 

@@ -13,7 +13,8 @@ import rq
 from rq.job import Job, JobStatus
 
 from hubq import CallFailed, Child, Hub, InvalidJob, InvalidKey, NotImportable, OutsideHandler, Replication
-from hubq.testing import Cluster, Ledger, LedgerChild, eventually
+from hubq.store.seal import new_keys
+from hubq.testing import Cluster, FakeServer, Ledger, LedgerChild, eventually
 
 Test = Callable[..., Coroutine[Any, Any, None]]
 
@@ -367,3 +368,36 @@ async def test_copies_enqueue_nothing_and_have_the_same_ids(make_hub: Any) -> No
         await cluster.kill(owner)
         await hub.aio.ref("clerk").call("record", "ann", 11)
         await in_rq(hub, "clerk", 11)
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@awaited
+async def test_in_a_hub_that_trusts_nobody_they_are_data_and_sealed() -> None:
+    # (A process for jobs with keys would look for the app that has the hub, and its codec.)
+    hub = Hub("sealed", redis=FakeServer(), shards=2, codec="data", seal="require", keys=new_keys())
+    hub.register_job(add)
+
+    @hub.child
+    class Desk(Child):
+        async def ask(self, a: int, b: int, key: str) -> str:
+            self.publish("asked", a, now=True)
+            return self.enqueue(add, a, b, key=key) if key else self.enqueue(add, a, b)
+
+    async with Cluster(hub) as cluster:
+        await cluster.start("a")
+        await hub.aio.start_child("desk", Desk)
+        plain_job = await hub.aio.ref("desk").call("ask", 1, 2, "")
+        await eventually(lambda: hub.rq_queue.job_ids == [plain_job], what="it is in RQ")
+        keyed = await hub.aio.ref("desk").call("ask", 3, 4, "k")
+        connection = hub.rq_queue.connection
+        await eventually(
+            lambda: Job.exists(keyed, connection) and hub.rq_queue.fetch_job(keyed).is_finished,
+            what="it has run",
+            within=30.0,
+        )
+        assert hub.rq_queue.fetch_job(keyed).return_value() == 7
+        drafts = [event async for event in hub.aio.ref("desk").feed(after="0", follow=False)]
+        assert [(event.data, bool(event.draft)) for event in drafts] == [(1, True), (3, True)]

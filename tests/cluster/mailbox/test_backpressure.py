@@ -219,7 +219,7 @@ def test_a_neighbour_has_its_turn_while_a_flooded_child_is_busy(make_hub: Any) -
     """By counting: 8,000 messages are in memory for the one; the other's call does not wait for all of them."""
 
     async def scenario() -> None:
-        hub = make_hub(shards=1, queue_limit=10_000)
+        hub = make_hub(shards=1, queue_limit=10_000, lease=30.0)
         hub.child(Counter)
         let_go("neighbour")
         async with Cluster(hub) as cluster:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from hubq.core.diagnosis import Facts, NodeFacts, diagnose
+from hubq.core.diagnosis import diagnose
+from hubq.core.facts import Facts, NodeFacts
 
 NODE = NodeFacts("up", 4.8, "1.0", "3.11.7", 0.01, 0.002, {"lease": 5.0})
 WELL = Facts(

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from hubq.core.child import Child, methods_of
+from hubq.core.callable_methods import methods_of
+from hubq.core.child import Child
 from hubq.core.classes import ClassBook, as_child_class
 from hubq.errors import ConfigError
 

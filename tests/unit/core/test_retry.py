@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubq import Child, ConfigError, Hub, Retry
-from hubq.core.child import retry_of
+from hubq.core.callable_methods import retry_of
 
 
 @given(

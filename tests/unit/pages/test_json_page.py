@@ -21,7 +21,7 @@ from hubq.client.discovery import HubInfo
 from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
 from hubq.client.operations.seals import SealCount
 from hubq.client.results import ChildStatus, NodeStatus, Place
-from hubq.core.diagnosis import Finding
+from hubq.core.facts import Finding
 from hubq.core.pauses import Pause
 from hubq.core.progress import Progress
 from hubq.core.reminders import Reminder

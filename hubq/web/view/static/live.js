@@ -112,7 +112,6 @@ class Part {
   concerns(event) {
     return this.on.some((word) => {
       const mark = word.indexOf("=");
-      if (word === "*") return true;
       if (mark < 0) return event.type.startsWith(word);
       const [name, value] = [word.slice(0, mark), word.slice(mark + 1)];
       return event.fields[name] === value || (name === "child" && (event.fields.children || "").includes(`"${value}"`));

@@ -10,9 +10,10 @@ from typing import ClassVar
 
 import pytest
 
-from hubq.core.child import Child, read
+from hubq.core.child import Child
 from hubq.core.classes import as_child_class
 from hubq.core.lifecycle import Life
+from hubq.core.method_marks import read
 from hubq.node.children import read_copies
 from hubq.node.children.read_copies import MOST_COPIES, ReadCopies
 from hubq.node.held.holding import HostedChild

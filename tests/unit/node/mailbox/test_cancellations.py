@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import pytest
 
-from hubq.core.child import Child, read
+from hubq.core.child import Child
 from hubq.core.classes import as_child_class
 from hubq.core.lifecycle import LifeEvent
 from hubq.core.messages import Cancel
+from hubq.core.method_marks import read
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.cancellations import COUNT, PATIENCE, Cancellations

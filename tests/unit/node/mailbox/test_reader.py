@@ -9,6 +9,7 @@ import pytest
 
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.core.phase import Phase
+from hubq.errors import RedisUnavailable
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.outboxes import Outboxes
@@ -16,6 +17,7 @@ from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.reader import next_count
+from hubq.store.command import Command
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
@@ -38,6 +40,16 @@ class Offers:
         self.offered.append((hosted.child_id, message.entry))
         if self._keep:
             hosted.offer(message)
+
+
+class Offered:
+    """Delivery that offers every message to its child."""
+
+    def __init__(self, offers: Offers) -> None:
+        self._offers = offers
+
+    def deliver(self, holding: Holding, message: Message) -> None:
+        self._offers.offer(holding.children[message.child], message)
 
 
 def message(entry: bytes, child: str, size: int = 0) -> Message:
@@ -108,6 +120,35 @@ def test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_h
         await redis.until_asked(2)
         await catching_up.idle()
         assert offers.offered[1:] == [("new", b"7-0")] and not holding.behind
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_late_holding_was_brought_before_redis_went_away_is_not_brought_again() -> None:
+    """A shard comes to a node that reads its mailbox already, for a pin. Its second page is lost."""
+
+    async def scenario() -> None:
+        entries, asked = [b"1-0", b"2-0", b"3-0"], 0
+
+        def answer(command: Command[Any]) -> Any:
+            nonlocal asked
+            asked += 1
+            after = bytes(command.args[2]).lstrip(b"(-")  # type: ignore[arg-type]
+            return RedisUnavailable("away") if asked == 2 else [message(e, "a") for e in entries if e > after][:2]
+
+        redis = FakeRedis(answer)
+        group, cursors, offers = a_group(redis, Clock(), read_count=2, queue_limit=10), Cursors(), Offers()
+        delivery = Offered(offers)
+        catching_up = CatchingUp(group, cursors, cast(Any, offers), cast(Any, offers), cast(Any, delivery))
+        cursors.by_shard[0] = b"9-0"
+        holding = Holding(0, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN)
+        running(holding, "a")
+        work = asyncio.create_task(catching_up.work())
+        Register(cursors, Outboxes()).hold(holding)
+        await redis.until_asked(3)
+        await catching_up.idle()
+        assert offers.offered == [("a", b"1-0"), ("a", b"2-0"), ("a", b"3-0")] and cursors.in_step(holding)
         work.cancel()
 
     asyncio.run(scenario())

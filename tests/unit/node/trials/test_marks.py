@@ -122,3 +122,23 @@ def test_an_answer_that_comes_when_the_lease_is_not_trusted_begins_nothing() -> 
         assert await asked is False
 
     asyncio.run(scenario())
+
+
+def test_a_mark_is_not_taken_back_while_the_lease_may_be_over() -> None:
+    async def scenario() -> None:
+        redis, clock, holding = FakeRedis(), Clock(), a_holding()
+        group, background = a_group(redis, clock), Background()
+        marks = Marks(group, background)
+        await marks.take_back(holding, "message room-1")
+        assert len(redis.asked) == 1
+
+        clock.now += 5.0  # what was tried has held the process for longer than the lease
+        asked = background.run(marks.take_back(holding, "message room-1"), "taking back")
+        await asyncio.sleep(0)
+        assert len(redis.asked) == 1 and not asked.done()
+        holding.lose()
+        group.standing.joined(8, clock.now, 0, 5_000)
+        await asked
+        assert len(redis.asked) == 1  # whoever has the shard now counts it
+
+    asyncio.run(scenario())
