@@ -66,7 +66,7 @@ def test_a_result_that_cannot_be_read_says_so() -> None:
         answer_of(context_of(Hub("t")), "ok", "a", b"garbage", what="c.m")
 
 
-def test_metadata_has_a_bound() -> None:
-    hub = Hub("t")
+def test_metadata_has_a_bound(make_hub: Any) -> None:
+    hub: Hub = make_hub()
     with pytest.raises(ConfigError, match=r"metadata of child 'c': 70\d\d\d bytes, the most is 65536"):
         hub.start_child("c", Echo, metadata={"a": "x" * 70_000})
