@@ -35,7 +35,7 @@ def derive_command(
     """Print the keys of a client app, made of the root keys of HUBQ_KEYS. The app gets these as its HUBQ_KEYS, and no others."""
     known = Keyring.from_environment(os.environ)
     if known is None:
-        raise ConfigError("there are no keys: set HUBQ_KEYS or HUBQ_KEYS_FILE to the root keys (`hubq keys new`)")
+        raise ConfigError("there are no root keys in HUBQ_KEYS or HUBQ_KEYS_FILE: `hubq keys new`")
     print(known.derive(client))
 
 

@@ -121,6 +121,11 @@ def _alike(facts: Facts) -> Iterable[Finding]:
         lambda node: node.python,
         "states are pickled and move between them: use one version everywhere",
     )
+    yield from differing(
+        "codecs or seals",
+        lambda node: node.trust,
+        "finish the deploy that changes them; each worker needs the same settings and keys (docs/trust.md)",
+    )
     known = sorted({name for node in facts.nodes.values() for name in node.settings})
     for name in known:
         yield from differing(

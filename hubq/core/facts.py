@@ -34,6 +34,8 @@ class NodeFacts:
     failing: float = 0.0
     jobs_waiting: int = 0
     jobs_refused: str = ""
+    trust: str | None = None
+    """Its codec and seal, in words."""
 
 
 @dataclass(frozen=True, slots=True)

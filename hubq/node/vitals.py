@@ -34,6 +34,7 @@ from hubq.store.connection import LOST
 from hubq.store.dead_letters import count_dead
 from hubq.store.dormant import count_dormant
 from hubq.store.mailbox import mailbox_length
+from hubq.store.seal import trust_of
 from hubq.store.tries import TOOK_DOWN
 from hubq.store.vitals import EVERY, Busy, Vitals, write_vitals
 
@@ -87,6 +88,7 @@ class Pulse:
         self._dormant = 0
         self._mailboxes: dict[str, int] = {}
         self._sampled_at = group.standing.now()
+        self._trust = trust_of(group.config, group.seal)
         self._settings = {n: value for n, value in asdict(group.config).items() if type(value) in (int, float)}
         self._point_due = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -233,6 +235,7 @@ class Pulse:
                 child: round(count * SAMPLED / since, 1) for child, count in counters.sampled.most_common(BUSIEST)
             },
             settings=self._settings,
+            trust=self._trust,
             busy=self._busy(),
             jobs_waiting=self._jobs.waiting,
             jobs_refused=self._jobs.reason,

@@ -9,11 +9,12 @@ import itertools
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol
+from weakref import WeakSet
 
+from hubq.config import Config
 from hubq.core.messages import Cancel, Intervene, Withdraw
 from hubq.errors import ConfigError, Unsealed
 from hubq.store.header import Header
@@ -31,31 +32,23 @@ ENCRYPTED, SIGNED = b"x", b"s"
 WORKERS, ALL = "", "*"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _KEY, _SESSION, _COUNTER, _TAG = 32, 12, 6, 16
+SEPARATOR = "\0"
+_ZEROS = bytes(12 - _COUNTER)
 #: Subkeys of other processes that are remembered.
 MOST_SUBKEYS = 1_000
 
 
-class Cipher(Protocol):
-    """Seals and opens with one subkey."""
-
-    def seal(self, nonce: bytes, plain: bytes, context: bytes) -> bytes: ...
-
-    def open(self, nonce: bytes, body: bytes, context: bytes) -> bytes: ...
+#: Seals, or opens: nonce, bytes, context.
+_Act = Callable[[bytes, bytes, bytes], bytes]
 
 
 class Encrypts:
-    """AES-256-GCM."""
+    """AES-256-GCM. ``seal``: the plain bytes, encrypted, and their tag; ``open`` raises if anything of it was changed."""
 
     def __init__(self, subkey: bytes) -> None:
-        self._cipher = AESGCM(subkey)
-
-    def seal(self, nonce: bytes, plain: bytes, context: bytes) -> bytes:
-        """The plain bytes, encrypted, and their tag."""
-        return self._cipher.encrypt(nonce, plain, context)
-
-    def open(self, nonce: bytes, body: bytes, context: bytes) -> bytes:
-        """The reverse of :meth:`seal`. Raises if anything of it was changed."""
-        return self._cipher.decrypt(nonce, body, context)
+        cipher = AESGCM(subkey)
+        self.seal: _Act = cipher.encrypt
+        self.open: _Act = cipher.decrypt
 
 
 class Signs:
@@ -200,6 +193,18 @@ def client_of(sender: str) -> str:
     return sender.rpartition(".")[0]
 
 
+_all: WeakSet[Seal] = WeakSet()
+
+
+def _begin_anew() -> None:
+    for seal in list(_all):
+        seal.begin()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 class Seal:
     """Seals what a process writes, and opens what it reads. ``writes``: what it writes is sealed; ``required``: nothing else is read."""
 
@@ -212,45 +217,43 @@ class Seal:
         self._hub = hub_id
         self._tag = ENCRYPTED if (AESGCM is not None if encrypts is None else encrypts) else SIGNED
         self._own = WORKERS if keys.root else keys.client
-        self._subkeys: dict[bytes, Cipher] = {}
-        self._pid = 0
-        self._heads: dict[str, tuple[bytes, Cipher]] = {}
-        self._numbers = itertools.count()
+        self._subkeys: dict[bytes, tuple[str, _Act]] = {}
+        self._heads: dict[str, tuple[bytes, _Act]] = {}
+        self.begin()
+        _all.add(self)
 
     # -- the frame -------------------------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        """A session of its own for each process: so no nonce is ever used twice under one subkey, after a fork neither."""
-        self._session, self._numbers, self._heads = secrets.token_bytes(_SESSION), itertools.count(), {}
-        self._pid = os.getpid()
+    def begin(self) -> None:
+        """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
+        self._session, self._next, self._heads = secrets.token_bytes(_SESSION), itertools.count().__next__, {}
 
     def _sealed(self, name: str, plain: bytes, *context: str) -> bytes:
-        if self._pid != os.getpid():
-            self._begin()
         head = self._heads.get(name)
         if head is None:
             number = next(iter(self.keys.keys))
             front = self._tag + bytes([number, len(name)]) + name.encode() + self._session
-            head = self._heads[name] = front, self._cipher(self._tag, number, name, self._session)
-        front, cipher = head
-        nonce = next(self._numbers).to_bytes(12, "big")
-        return front + nonce[-_COUNTER:] + cipher.seal(nonce, plain, front + self._context(context))
+            head = self._heads[name] = front, self._cipher(self._tag, number, name, self._session).seal
+        front, seal = head
+        nonce = self._next().to_bytes(12, "big")
+        return front + nonce[-_COUNTER:] + seal(nonce, plain, front + self._context(context))
 
     def _opened(self, blob: bytes, *context: str) -> tuple[str, bytes]:
         """Whose key sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
         try:
-            tag, number, length = blob[:1], blob[1], blob[2]
-            name, end = blob[3 : 3 + length].decode(), 3 + length + _SESSION
-            front, counter, body = blob[:end], blob[end : end + _COUNTER], blob[end + _COUNTER :]
-            if len(counter) != _COUNTER or len(body) < _TAG:
+            end = 3 + blob[2] + _SESSION
+            front, body = blob[:end], end + _COUNTER
+            if len(blob) < body + _TAG:
                 raise ValueError("too short")
-            cipher = self._subkeys.get(front)
-            if cipher is None:
-                cipher = self._cipher(tag, number, name, front[-_SESSION:])
+            known = self._subkeys.get(front)
+            if known is None:
+                name = blob[3 : end - _SESSION].decode()
+                known = name, self._cipher(blob[:1], blob[1], name, front[-_SESSION:]).open
                 if len(self._subkeys) >= MOST_SUBKEYS:
                     self._subkeys.clear()
-                self._subkeys[front] = cipher
-            return name, cipher.open(bytes(12 - _COUNTER) + counter, body, front + self._context(context))
+                self._subkeys[front] = known
+            name, opens = known
+            return name, opens(_ZEROS + blob[end:body], blob[body:], front + self._context(context))
         except LookupError:
             raise Unsealed(f"it is sealed with a key that is not here ({described(blob)})") from None
         except Exception:
@@ -258,7 +261,7 @@ class Seal:
                 f"its seal is not that of this {context[0]}: it was changed, or written for another place"
             ) from None
 
-    def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Cipher:
+    def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Encrypts | Signs:
         subkey = blake2b(session, key=self.keys.secret(number, name), digest_size=_KEY).digest()
         if tag == SIGNED:
             return Signs(subkey)
@@ -267,7 +270,7 @@ class Seal:
         return Encrypts(subkey)
 
     def _context(self, parts: tuple[str, ...]) -> bytes:
-        return "\0".join((parts[0], self._hub, *parts[1:])).encode("utf-8", "surrogatepass")
+        return f"{self._hub}\0{SEPARATOR.join(parts)}".encode("utf-8", "surrogatepass")
 
     def _plain(self, blob: bytes, what: str) -> bytes:
         """What is not sealed."""
@@ -291,6 +294,8 @@ class Seal:
         payload = message.payload
         if payload[:1] not in (ENCRYPTED, SIGNED):
             return self._refused(message, "it is not sealed") if self.required else message
+        if message.header is not None:  # it stands in front of the seal, and would be believed
+            return self._refused(message, "its header is not sealed")
         sender = sender_of(message.id, message.reply_to)
         number = message.id if message.reply_to else message.id.rpartition("#")[2]
         try:
@@ -462,3 +467,14 @@ def checked_for(keys: Keyring | None, client: str) -> str:
             f"client={client!r}, and HUBQ_KEYS has the keys of {keys.client!r}: give each app its own keys"
         )
     return keys.client
+
+
+def trust_of(config: Config, seal: Seal | None) -> str:
+    """The codec and the seal of a process, in words; the numbers of its keys, the one that writes first.
+
+    >>> trust_of(Config(codec="data"), None)
+    'codec=data, seal=off'
+    """
+    codec = config.codec + (" and pickles" if config.codec == "data" and config.reads_pickles else "")
+    keys = f", keys {' '.join(map(str, seal.keys.keys))}" if seal is not None else ""
+    return f"codec={codec}, seal={config.seal}{keys}"

@@ -37,6 +37,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     dead letters of its shards, ``dormant`` their dormant children;
     ``busiest`` child -> messages per second (sampled); ``busy`` the children that have been handling one message for longest;
     ``failing`` messages per second whose handler raised, since the last account;
+    ``trust`` its codec and seal, in words;
     ``jobs_waiting`` jobs that children have enqueued and that are not in RQ yet, ``jobs_refused`` why (empty: they are on their way).
     ``blocked``: the event loop stands still (the lease thread writes the account then, all else in it is as of before);
     None: it turns.
@@ -72,6 +73,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     failing: float = 0.0
     jobs_waiting: int = 0
     jobs_refused: str = ""
+    trust: str = ""
     blocked: Blocked | None = None
     dormant: int = 0
 

@@ -55,7 +55,7 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
                 info.status, left, info.version, account.python, account.clock, account.lag, account.settings,
                 "" if account.unready == NOT_SERVING else account.unready,
                 "" if account.blocked is None else said_of(account.blocked, now / 1000), account.failing,
-                account.jobs_waiting, account.jobs_refused,
+                account.jobs_waiting, account.jobs_refused, account.trust or None,
             )  # fmt: skip
     alive = {
         shard: owner.node if lives.get(owner.node) == owner.incarnation else None

@@ -55,7 +55,7 @@ def reseal(hub: HubContext) -> Operation[Resealed]:
     """
     seal = hub.seal
     if seal is None or not seal.keys.root or not seal.writes:
-        raise ConfigError("to seal anew takes root keys (HUBQ_KEYS) and a hub with seal='write' or 'require'")
+        raise ConfigError("reseal takes root keys (HUBQ_KEYS), and seal='write' or 'require'")
     first, written, left = next(iter(seal.keys.keys)), 0, []
     for shard in range(hub.config.shards):
         for what, name in _hashes(hub, shard):

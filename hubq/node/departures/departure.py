@@ -237,11 +237,11 @@ class Departures:
         take stays, and is told; without a target it is adopted again from Redis.
         """
         holding = way.holding
-        self._check_commits(holding)
+        self.check_commits(holding)
         await self.become_passive(way.parts())
         holding.freeze()
         await self._committer.settled()
-        self._check_commits(holding)
+        self.check_commits(holding)
         effects = way.packed(self._committer.take(holding))
         try:
             word, refused = await self._until_answered(way, effects)
@@ -266,7 +266,8 @@ class Departures:
         way.given()
         return Outcome.GIVEN
 
-    def _check_commits(self, holding: Holding) -> None:
+    def check_commits(self, holding: Holding) -> None:
+        """Raise :class:`~hubq.errors.RedisRefused` if its last commit waits: nothing may be committed before that."""
         if holding.held_up:
             holding.thaw()
             raise RedisRefused(

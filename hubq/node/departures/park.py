@@ -74,6 +74,9 @@ class Park:
 
     async def park(self, holding: Holding) -> None:
         """Save a shard and own it no more. A child whose state cannot be taken is parked with its last commit."""
+        if holding.held_up:
+            holding.end_motion()  # it is parked once its last commit is taken
+            return
         holding.close_intake()
         children = list(holding.children.values())
         # Children that are starting are not waited for: they have done nothing that is not in msk.

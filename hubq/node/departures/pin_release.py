@@ -69,6 +69,7 @@ class PinReleases:
         """Give the pin back, with the state of its child (None: it has ended). A child whose state cannot be taken goes
         with its last commit.
         """
+        self._departures.check_commits(pin)
         closed_at = self._group.standing.redis_now_ms()
         pin.close_intake()
         if pin.gone:

@@ -80,6 +80,9 @@ def test_a_header_is_sealed_with_its_message() -> None:
     assert (opened.kind, opened.payload, opened.header) == ("call", b"m...", Header(key="once", keep=1000))
     fields[1] = b"call"
     assert a_seal(ROOTS).opens(message_of(b"7-0", fields)).kind == UNSEALED
+    # Nor is one believed that somebody has put in front of a message without one.
+    fields[1], fields[-1] = b"headed", Header(key="once", keep=1000).before(sealed(a_seal(SHOP)))
+    assert a_seal(ROOTS).opens(message_of(b"7-0", fields)).method == "its header is not sealed"
 
 
 SPOILT: dict[str, Callable[[bytes], bytes]] = {

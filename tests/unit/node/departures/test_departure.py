@@ -130,6 +130,17 @@ def test_what_redis_does_not_take_stays_or_is_adopted_again(has_target: bool) ->
     asyncio.run(scenario())
 
 
+def test_nothing_is_given_while_its_last_commit_waits() -> None:
+    async def scenario() -> None:
+        stage, way = ready()
+        stage.shard.hold_up()
+        with pytest.raises(RedisRefused, match="its last commit waits"):
+            await stage.departures.give(way)
+        assert not way.asked and not stage.shard.frozen and not stage.shard.gone and stage.shard.effects
+
+    asyncio.run(scenario())
+
+
 def test_while_redis_is_away_a_large_value_is_sent_again() -> None:
     async def scenario() -> None:
         stage, way = ready()

@@ -57,6 +57,20 @@ def test_pins_and_what_is_moving_already_are_left_alone() -> None:
     asyncio.run(scenario())
 
 
+def test_a_shard_whose_last_commit_waits_is_parked_after_that() -> None:
+    async def scenario() -> None:
+        stage = Parks()
+        stage.child("one")
+        stage.shard.hold_up()
+        await stage.park.park_all()
+        assert not stage.replies.of("park_shard") and not stage.shard.gone and not stage.shard.in_motion
+        stage.shard.go_on()
+        await stage.park.park_all()
+        assert stage.replies.of("park_shard") and stage.shard.gone
+
+    asyncio.run(scenario())
+
+
 def test_children_that_start_are_not_waited_for() -> None:
     async def scenario() -> None:
         stage = Parks(retention=600.0)
