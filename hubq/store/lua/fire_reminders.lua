@@ -6,10 +6,12 @@
 --          children and names that were malformed and are deleted}
 -- include: _time
 -- include: _reminders
+-- include: _paused
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 local r, now, fired, malformed = reminders_of(KEYS, 2), now_ms(), 0, {}
 local limit, again, grace = tonumber(ARGV[4]), integer(now + tonumber(ARGV[5])), tonumber(ARGV[6])
 local mailbox, backlog = KEYS[5], KEYS[7]
+local pauses = redis.call('EXISTS', KEYS[9]) == 1 and KEYS[9]
 local function is_there(child)
   return redis.call('HEXISTS', KEYS[6], child) == 1 or redis.call('HEXISTS', KEYS[8], child) == 1
 end
@@ -20,16 +22,8 @@ local function fire(due, every, late)
   local last = due + math.floor((now - due) / every) * every
   return late ~= 'skip' or now - last <= grace, last + every
 end
--- A child may be paused with the hub, with its class, or alone (hubq/core/pauses.py).
-local pauses = redis.call('EXISTS', KEYS[9]) == 1 and KEYS[9]
-local function paused(child)
-  if redis.call('HEXISTS', pauses, 'hub') == 1 or redis.call('HEXISTS', pauses, 'child ' .. child) == 1 then return true end
-  local class = string.match(redis.call('HGET', KEYS[6], child) or '', '^{"name":"([^"]*)"')
-    or string.match(redis.call('HGET', KEYS[8], child) or '', '^%d+ {"name":"([^"]*)"')
-  return class ~= nil and redis.call('HEXISTS', pauses, 'class ' .. class) == 1
-end
 local function move(child, name, due, every, late, method, payload)
-  if pauses and paused(child) then -- its ticks are late when it is resumed
+  if pauses and is_paused(pauses, KEYS[6], KEYS[8], child) then -- its ticks are late when it is resumed
     local wait = math.min(math.max(now - tonumber(due), 1000), tonumber(ARGV[7]))
     redis.call('ZADD', r.due, integer(now + wait), child .. '\n' .. name)
     return
