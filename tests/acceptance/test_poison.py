@@ -196,11 +196,11 @@ def test_a_child_whose_start_kills_is_parked(shell: Shell, hub: Hub, fault: Path
             with pytest.raises(StartFailed, match="starting it took down 3 workers"):
                 await start
 
-        async def parked() -> list[str]:
-            return [child.child_id for child in await hub.aio.children() if child.status == "parked"]
+        async def parked() -> dict[str, str]:
+            return {child.child_id: child.reason for child in await hub.aio.children() if child.status == "parked"}
 
         await eventually(parked, 60, "the child is parked")
-        assert await parked() == ["bad"]
+        assert list(await parked()) == ["bad"]
         assert deaths(fault) == ["exit"] * 3
         for n in range(4):
             await ledger.call("x", f"good-{n}", timeout=60)
@@ -211,7 +211,7 @@ def test_a_child_whose_start_kills_is_parked(shell: Shell, hub: Hub, fault: Path
         said = await asyncio.to_thread(shell.ok, "dead", "replay", hub.hub_id, listed[0]["letter"])
         assert said == f"{listed[0]['letter']} sent again"
         assert await hub.aio.ref("bad").call("entries", timeout=30) == {"y": [1]}
-        assert await parked() == []
+        assert await parked() == {}
         await neighbours.clean()
 
     play(hub, scenario)

@@ -19,7 +19,8 @@ from hubq.node.runtime.pieces import Pieces
 from hubq.store.codec import sendable
 from hubq.store.control import send_control
 from hubq.store.owners import Owner
-from hubq.store.registry import read_some_specs, read_specs
+from hubq.store.registry import read_some_specs, read_specs, read_texts
+from hubq.store.tries import TOOK_DOWN
 from hubq.strategies.migration import Migration
 
 log = logging.getLogger("hubq.node")
@@ -124,11 +125,9 @@ class AheadBuilt:
 
     async def _build(self, message: StartChildren) -> tuple[dict[str, HostedChild], list[str], list[str]]:
         group, shard = self._group, message.shard
-        if message.child:
-            names = message.child.split("\n")
-            specs = await group.redis.run(read_some_specs(group.keys, shard, names), retry_for=2.0)
-        else:
-            specs = await group.redis.run(read_specs(group.keys, shard), retry_for=2.0)
+        keys, names = group.keys, message.child.split("\n")
+        reading = read_some_specs(keys, shard, names) if message.child else read_specs(keys, shard)
+        specs, parked = await group.redis.run_many([reading, read_texts(keys.parked(shard))], retry_for=2.0)
         nowhere = Holding(shard, Owner("-", 0, 0), NoRecorder())
         built: dict[str, HostedChild] = {}
         failed: list[str] = []
@@ -137,6 +136,8 @@ class AheadBuilt:
         # and whose children pause, would wait for all of them.
         async with self._building:
             for child, record in specs.items():
+                if parked.get(child, "").startswith(TOOK_DOWN):
+                    continue  # its __init__ might take this node down, too: it arrives as it is
                 await self._pieces.turn()
                 try:
                     built[child] = self._builder.build(nowhere, child, record)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from hubq import Hub, Replication
 from hubq.core.hashing import shard_of
 from hubq.store.command import plain
@@ -68,5 +70,47 @@ def test_a_parked_child_that_stays_when_its_shard_goes_can_be_started_again(make
             assert len(await hub.aio.replay_dead()) == 2
             for child in children:
                 assert await hub.aio.ref(child).call("entries", timeout=10) == {}
+
+    asyncio.run(scenario())
+
+
+BUILT: list[str] = []
+
+
+class Counted(LedgerChild):
+    def __init__(self) -> None:
+        super().__init__()
+        BUILT.append(self.node_name)
+
+
+@pytest.mark.parametrize("how", ["a node joins", "by hand"])
+def test_a_condemned_child_is_not_built_where_its_shard_goes(make_hub: Any, how: str) -> None:
+    """Its `__init__` might take that node down, too, and the next one, at each deploy."""
+
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=2)
+        children = [next(f"c{n}" for n in range(100) if shard_of(f"c{n}", 2) == shard) for shard in range(2)]
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            for child in children:
+                await hub.aio.start_child(child, Counted)
+            await cluster.drain("a")
+            for child in children:
+                await condemn(hub, child)
+            BUILT.clear()
+            await cluster.start("b")
+            await cluster.settled()
+            node = await cluster.start("c")
+            await cluster.settled()
+            if how == "by hand":
+                for child in children:
+                    await hub.aio.move(child, "c")
+            await eventually(lambda: probe(node).children(), 20, "c has one of them")
+            assert BUILT == []
+            assert {place.status for place in await hub.aio.children()} == {"parked"}
+            assert len(await hub.aio.replay_dead()) == 2
+            for child in children:
+                assert await hub.aio.ref(child).call("entries", timeout=10) == {}
+            assert len(BUILT) >= 2
 
     asyncio.run(scenario())
