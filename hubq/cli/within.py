@@ -9,8 +9,8 @@ from hubq.client.hub import Hub
 from hubq.errors import ConfigError
 
 #: Commands that take no HUB, and those that have commands of their own.
-WITHOUT_HUB = frozenset({"demo", "bench", "version", "hubs", "init"})
-GROUPS = frozenset({"dead", "mailbox"})
+WITHOUT_HUB = frozenset({"demo", "bench", "version", "hubs", "init", "keys new", "keys derive"})
+GROUPS = frozenset({"dead", "mailbox", "keys"})
 
 
 def with_hub(arguments: Sequence[str], hub: str) -> list[str]:
@@ -21,7 +21,7 @@ def with_hub(arguments: Sequence[str], hub: str) -> list[str]:
     """
     words = list(arguments)
     at = 2 if words and words[0] in GROUPS else 1
-    if len(words) < at or any(word.startswith("-") for word in words[:at]) or words[0] in WITHOUT_HUB:
+    if len(words) < at or any(word.startswith("-") for word in words[:at]) or " ".join(words[:at]) in WITHOUT_HUB:
         return words
     return [*words[:at], hub, *words[at:]]
 

@@ -19,8 +19,6 @@ pytestmark = pytest.mark.acceptance
 #: How long the job counts, seconds. The figures of docs/guide-jobs.md were measured with 30.
 SECONDS = float(os.environ.get("HUBQ_DEPLOY_SECONDS", "3"))
 EVERY = 0.1
-#: What a deploy may add to the time of the job, but for the time in which no worker was there, seconds (on a busy machine).
-SLACK = 3.0
 
 
 def spawn(shell: Shell, name: str) -> WorkerProcess:
@@ -48,11 +46,9 @@ def test_a_counting_job_survives_a_deploy(shell: Shell, hub: Hub, how: str, monk
     old.signal(signal.SIGTERM)
     assert old.wait() == 0
     gone = time.monotonic() - told
-    without = 0.0
     if how != "SIGTERM":
         assert job.status == "queued"
         spawn(shell, "new")
-        without = time.monotonic() - told
     counted = job.result(SECONDS * 3 + 30)
     took = time.monotonic() - began
     print(f"{how}: counted {SECONDS:g} s in {took:.2f} s; the old worker was gone {gone:.2f} s after SIGTERM")
@@ -62,4 +58,3 @@ def test_a_counting_job_survives_a_deploy(shell: Shell, hub: Hub, how: str, monk
     # (A job that begins again from 1 returns the same list, and has counted some numbers twice.)
     assert [int(number) for number in notes.lrange(f"notes:{shell.hub_id}", 0, -1)] == every_number, "each number once"
     notes.close()
-    assert took < SECONDS + without + SLACK, "nothing was done twice"

@@ -153,7 +153,8 @@ def test_nodes_and_where(shell: Shell, hub_id: str) -> None:
     (node,) = json.loads(shell.ok("nodes", hub_id, "--json"))
     assert (node["name"], node["status"], node["shards"]) == ("a", "up", 64)
     assert worker.wait_line(r"pid (\d+)")[1] == str(node["pid"])
-    assert shell.ok("nodes", hub_id).splitlines()[1].split()[:3] == ["a", "up", "64"]
+    # (It is ready when it has said that it can build what it serves.)
+    eventually(lambda: shell.ok("nodes", hub_id).splitlines()[1].split()[:3] == ["a", "up", "64"])
     place = json.loads(shell.ok("where", hub_id, "c-1", "--json"))
     assert (place["child_id"], place["node"], place["pinned"]) == ("c-1", "a", False)
     assert shell.ok("where", hub_id, "c-1").splitlines()[1].split()[:2] == ["c-1", "a"]

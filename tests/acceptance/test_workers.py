@@ -145,7 +145,7 @@ def test_a_crawl_keeps_its_order_and_its_pause_although_it_moves(pair: Callable[
         eventually(lambda: len(site.asked) >= 8)
         left = crawler.drain_node_of(site.host)
         progress = eventually(
-            lambda: (p := crawler.hub.ref(site.host).call("progress")) and len(p["done"]) == pages and p
+            lambda: (p := crawler.hub.ref(site.host).call("report")) and len(p["done"]) == pages and p
         )
     finally:
         site.close()
