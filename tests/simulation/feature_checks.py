@@ -26,10 +26,10 @@ METHODS = (b"do", b"flaky", b"remind_me", b"leave_me", b"pass_on", b"retire")
 
 async def wait_for_reminders(world: World) -> list[str]:
     """Wait until everything that is due once has fired: what is wrong when the time is up."""
-    witness, until = world.witness, world.loop.now + LAST_DUE
+    witness, until, began = world.witness, world.loop.now + LAST_DUE, world.now_ms()
     assert witness is not None
     while witness.waiting and world.loop.now < until:
-        late = witness.overdue(world.now_ms(), FIRED_BOUND)
+        late = witness.overdue(world.now_ms(), FIRED_BOUND, began)  # (one whose child had a full mailbox has waited)
         if late:
             return late
         await asyncio.sleep(0.25)
@@ -60,7 +60,9 @@ async def check_features(world: World, hub: Hub, client: FeatureClient) -> list[
     _pass_on(world, {child: did for child, (did, _) in states.items()})
     for child, (did, reminded) in states.items():
         events = await _feed(hub, child)
-        if _data(events) != did:
+        # (A copy that handles messages by itself does so by an execution of its own. If it goes on as the child, its marks stay.)
+        again = features.copies_handle and child.startswith("interval")
+        if _numbers(_data(events), again) != _numbers(did, again):
             found.append(f"{child} has done {did}, and its feed has {_data(events)}")
         found += features.ledger.compare(child, _by_sender(did))
         found += _reads(client, child, did)
@@ -79,6 +81,10 @@ async def _feed(hub: Hub, child: str) -> list[Event]:
 
 def _data(events: list[Event]) -> list[Any]:
     return [event.data for event in events]
+
+
+def _numbers(did: list[Any], without_marks: bool) -> list[Any]:
+    return [tuple(each[:2]) for each in did] if without_marks else did
 
 
 def _by_sender(did: list[Did]) -> dict[str, list[Entry]]:

@@ -127,12 +127,12 @@ class ReminderWitness:
         """The reminders of a child that wait."""
         return {name.decode(): record for (of, name), record in self.waiting.items() if of == child.encode()}
 
-    def overdue(self, now_ms: int, bound_ms: int) -> list[str]:
-        """What should have fired by now."""
+    def overdue(self, now_ms: int, bound_ms: int, began_ms: int) -> list[str]:
+        """What should have fired by now: so long after its time, and after ``began_ms``, since when nothing is in its way."""
         return [
             f"reminder {name!r} of {child!r} (shard {shard_of(child.decode(), self._shards)}) was due {now_ms - record.due} ms ago"
             for (child, name), record in self.waiting.items()
-            if now_ms - record.due > bound_ms
+            if now_ms - max(record.due, began_ms) > bound_ms
         ]
 
 
