@@ -62,7 +62,9 @@ class Gauges:
             self._worker.signal(signal.SIGUSR1)
         try:
             info = text(self._redis.run(plain("INFO", read=lambda answer: answer)))
-            keys = Counter(map(_kind_of, self._redis.run(plain("KEYS", "*", read=list))))
+            names = self._redis.run(plain("KEYS", "*", read=list))
+            # The history of a node stays for an hour, longer than a run, and here each worker has a name of its own.
+            keys = Counter(kind for kind in map(_kind_of, names) if not kind.endswith(":history"))
         except HubqError:
             return  # it is away
         values = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
