@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import signal
 import threading
 import time
@@ -156,7 +155,8 @@ def test_a_crawl_keeps_its_order_and_its_pause_although_it_moves(pair: Callable[
     assert first_time == list(range(pages))  # breadth first, as found
     assert len(asked) - len(first_time) <= 1  # the page in hand at the move
     at = [when for when, _ in site.asked]
-    assert all(later - earlier > delay * 0.5 for earlier, later in itertools.pairwise(at))
+    # (On a busy machine one may come late, and the next one in time, right behind it.)
+    assert all(when - at[0] > number * delay * 0.8 for number, when in enumerate(at) if number)
 
 
 def test_a_reader_of_a_room_misses_nothing_although_it_moves(pair: Callable[[str], Pair]) -> None:

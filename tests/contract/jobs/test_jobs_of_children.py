@@ -93,10 +93,11 @@ def test_one_with_a_key_goes_on_by_the_outbox_once(hub: Hub) -> None:
 
 
 def test_one_that_must_be_the_only_one(hub: Hub) -> None:
+    mine = f"mine-{hub.hub_id}"  # (all hubs of a Redis share RQ's ids)
     waits(hub, "j0")
     for _ in range(2):
-        waits(hub, "x", job_id="mine", unique=True)
+        waits(hub, "x", job_id=mine, unique=True)
     waits(hub, "j1", depends_on="j0")
     put_all(hub)
-    assert hub.rq_queue.job_ids == ["j0", "mine"] and left(hub) == (0, 0)
+    assert hub.rq_queue.job_ids == ["j0", mine] and left(hub) == (0, 0)
     assert Job.fetch("j1", hub.rq_queue.connection).get_status() == "deferred"
