@@ -89,8 +89,11 @@ class Crew:
             self.leaving.remove(worker)
             self._network.drop(worker.proxy)
             fine = {0, 1}  # 1: not everything was handed over in time; nothing is lost
-            if "joined hub" not in worker.log.read_text(errors="replace"):
-                fine |= {-signal.SIGTERM, 3}  # it was still importing; Redis was away when it came to join
+            told = worker.log.read_text(errors="replace")
+            if "joined hub" not in told:
+                fine.add(-signal.SIGTERM)  # it was still importing
+                if "cannot reach Redis" in told:
+                    fine.add(3)  # Redis was away when it came to join
             if worker.process.returncode not in fine:
                 self.wrong.append(f"worker {worker.name} ended with {worker.process.returncode}: {_last(worker.log)}")
         for worker in [w for w in self.serving if w.process.poll() is not None]:

@@ -63,8 +63,12 @@ class Gauges:
         try:
             info = text(self._redis.run(plain("INFO", read=lambda answer: answer)))
             names = self._redis.run(plain("KEYS", "*", read=list))
-            # The history of a node stays for an hour, longer than a run, and here each worker has a name of its own.
-            keys = Counter(kind for kind in map(_kind_of, names) if not kind.endswith(":history"))
+            # The history of a node stays for an hour, longer than a run, and here each worker has a name of its own. One that
+            # would stay for ever counts.
+            histories = [name for name in names if _kind_of(name).endswith(":history")]
+            ends = self._redis.run_many([plain("PTTL", name, read=int) for name in histories])
+            passing = {name for name, left in zip(histories, ends, strict=True) if left >= 0}
+            keys = Counter(_kind_of(name) for name in names if name not in passing)
         except HubqError:
             return  # it is away
         values = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
