@@ -292,7 +292,7 @@ class Wiring:
         confirmation: Confirmation = ReplicaConfirmation(self.group) if waits else NoConfirmation()
         self.committer = Committer(
             self.group, self.queue, self.errands, self.forfeits, self.counters, confirmation, self.sizes,
-            HeldUp(self.reports), self.background,
+            HeldUp(self.reports, self.pumps), self.background,
         )  # fmt: skip
         self.under_token = UnderToken(self.group, self.committer)
 

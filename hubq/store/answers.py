@@ -56,7 +56,11 @@ REFUSED = ResponseError
 def refused(server: Server, error: RedisError, command: Command[Any] | None = None) -> RedisUnavailable:
     """The error for a refusal. ``command`` is what Redis refused, if that is known."""
     said = str(error)
-    if isinstance(error, AuthenticationError | NoPermissionError) or said.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+    if (
+        isinstance(error, AuthenticationError | NoPermissionError)
+        or said.startswith(("NOAUTH", "WRONGPASS"))
+        or "NOPERM" in said
+    ):
         hint = "check the user, the password and the user's permissions"
     elif isinstance(error, OutOfMemoryError) or "OOM command not allowed" in said or "MISCONF" in said:
         # (Redis 6 wraps the refusal of a command in a script: "Error running script (...): ... -OOM command not ...".)

@@ -23,6 +23,7 @@ from hubq.errors import (
     MailboxFull,
     NotCancelled,
     Partitioned,
+    RedisRefused,
     RedisUnavailable,
     UnknownChild,
     UnknownMethod,
@@ -264,6 +265,13 @@ def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
         )
     if word.startswith("partitioned"):
         return no_quorum(hub, f"child {child_id!r} is neither started nor stopped", word)
+    if word.startswith("refused"):
+        shard, said = hub.shard_of(child_id), word.partition(" ")[2]
+        keys = ", ".join(hub.keys.send_keys(shard))
+        return RedisRefused(
+            f"message to {child_id!r} refused ({said}): one of {keys} is not what hubq writes there: see TYPE in redis-cli, and rename or "
+            "delete it"
+        )
     return HubqError(
         f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered"
     )

@@ -12,7 +12,7 @@ from itertools import chain
 from hubq.errors import RedisUnavailable
 from hubq.node.commits.confirmation import Confirmation
 from hubq.node.commits.forfeits import Forfeits
-from hubq.node.commits.held_up import REFUSED, HeldUp, is_of_another_type
+from hubq.node.commits.held_up import REFUSED, HeldUp, is_of_one_key
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.errands import Errand
 from hubq.node.held.holding import Holding
@@ -223,7 +223,7 @@ class Committer:
                     commit_shard(group.keys, holding.shard, holding.pinned, holding.owner, effects)
                 )
             except RedisUnavailable as error:
-                if not is_of_another_type(error):
+                if not is_of_one_key(error):
                     await self.renew([holding])
                 return REFUSED
 
@@ -235,7 +235,7 @@ class Committer:
             try:
                 words.append(await self._group.redis.run(command))
             except RedisUnavailable as error:
-                if not is_of_another_type(error):
+                if not is_of_one_key(error):
                     raise
                 self._held_up.begin(holding, error)
                 words.append(REFUSED)
@@ -268,7 +268,7 @@ class Committer:
                     else []
                 )
             except RedisUnavailable as error:
-                apart = is_of_another_type(error)
+                apart = is_of_one_key(error)
                 log.log(logging.DEBUG if group.standing.trusted() else logging.WARNING, "commit waits: %s", error)
                 await asyncio.sleep(0.02)
                 await self.renew([holding for holding, _ in live])

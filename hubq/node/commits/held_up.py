@@ -1,4 +1,4 @@
-"""A holding whose commit Redis refuses, since one of its keys is of another type: it waits by itself, and all others go on."""
+"""A holding whose commit Redis refuses for what stands in one of its keys: it waits by itself, and all others go on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from hubq.core.malformed import Malformed
 from hubq.core.phase import Phase
 from hubq.errors import RedisRefused
+from hubq.node.children.pumps import Pumps
 from hubq.node.held.holding import Holding
 from hubq.node.runtime.malformed import MalformedReports
 from hubq.store.answers import WRONG_TYPE
@@ -18,9 +19,20 @@ REFUSED = "refused"
 AGAIN = 1.0
 
 
-def is_of_another_type(error: Exception) -> bool:
-    """Whether a refusal is about one key, and no other commit needs to wait for it."""
-    return isinstance(error, RedisRefused) and WRONG_TYPE in str(error)
+#: How Redis refuses a script for what stands in one of its keys: another type, or garbage that the script does not pass over.
+OF_ONE_KEY = (
+    WRONG_TYPE, "attempt to ", "bad argument", "must be strings or integers", "is not an integer", "not a valid float",
+    "exhausted the last possible ID", "equal or smaller than the target stream", "Invalid stream ID",
+)  # fmt: skip
+
+
+def is_of_one_key(error: Exception) -> bool:
+    """Whether a refusal is about one key, and no other commit needs to wait for it.
+
+    >>> is_of_one_key(RedisRefused("... (WRONGTYPE Operation against a key ...)")), is_of_one_key(RedisRefused("... (OOM ...)"))
+    (True, False)
+    """
+    return isinstance(error, RedisRefused) and any(said in str(error) for said in OF_ONE_KEY)
 
 
 class HeldUp:
@@ -28,8 +40,9 @@ class HeldUp:
     effects may stand in Redis in part. To write them again is the same as once.)
     """
 
-    def __init__(self, reports: MalformedReports) -> None:
+    def __init__(self, reports: MalformedReports, pumps: Pumps) -> None:
         self._reports = reports
+        self._pumps = pumps
 
     def begin(self, holding: Holding, error: Exception) -> None:
         """Tell of it, and let nothing of the holding begin."""
@@ -52,3 +65,5 @@ class HeldUp:
         holding.go_on()
         if holding.phase is Phase.CLOSED and not holding.in_motion:
             holding.open_intake()
+            for hosted in list(holding.children.values()):
+                self._pumps.resume(hosted)  # what has come meanwhile waits

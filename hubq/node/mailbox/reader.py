@@ -79,10 +79,21 @@ class Reader:
         self._tasks = []
 
     async def _pass_over(self, error: RedisRefused) -> None:
-        """One read serves all shards of the node: leave out those whose mailbox is of another type."""
-        group, shards = self._group, list(self._cursors.by_shard)
+        """One read serves all shards of the node: leave out those whose mailbox is of another type. A mailbox of the node itself that
+        is none is deleted: nobody but the node has a use for it, and its messages tell what the node finds out besides.
+        """
+        group, shards, control = (
+            self._group,
+            list(self._cursors.by_shard),
+            self._group.keys.control(self._group.node_name),
+        )
+        names = [*(group.keys.mailbox(n) for n in shards), control]
         try:
-            types = await group.redis.run_many([plain("TYPE", group.keys.mailbox(n), read=text) for n in shards])
+            types = await group.redis.run_many([plain("TYPE", name, read=text) for name in names])
+            if types[-1] not in ("stream", "none"):
+                self._reports.report(Malformed(control, f"a {types[-1]}, no stream: it is deleted"))
+                await group.redis.run(plain("DEL", control, read=int))
+                return
         except (*LOST, RedisUnavailable):
             types = []
         found = {n: name for n, name in zip(shards, types, strict=False) if name not in ("stream", "none")}

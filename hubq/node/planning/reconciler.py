@@ -9,7 +9,7 @@ from hubq.core.malformed import Malformed
 from hubq.errors import RedisRefused
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.commits.forfeits import Forfeits
-from hubq.node.commits.held_up import is_of_another_type
+from hubq.node.commits.held_up import is_of_one_key
 from hubq.node.departures.moves import Moves
 from hubq.node.held.holding import Holding
 from hubq.node.held.register import Register
@@ -81,7 +81,7 @@ class Reconciler:
         try:
             taken = await self._claimed(shards, dead)
         except RedisRefused as error:
-            if not is_of_another_type(error):
+            if not is_of_one_key(error):
                 raise
             taken = await self._claimed_one_by_one(shards, dead)
         if taken:
@@ -97,13 +97,13 @@ class Reconciler:
         return await group.redis.run(command) or {}
 
     async def _claimed_one_by_one(self, shards: Sequence[int], dead: Sequence[tuple[int, str]]) -> dict[int, int]:
-        """A key of one of them is of another type. It is told, and the others are claimed."""
+        """A key of one of them is of another type, or holds garbage. It is told, and the others are claimed."""
         taken: dict[int, int] = {}
         for shard in shards:
             try:
                 taken |= await self._claimed([shard], [pin for pin in dead if pin[0] == shard])
             except RedisRefused as error:
-                if not is_of_another_type(error):
+                if not is_of_one_key(error):
                     raise
                 self._reports.report(Malformed(f"shard {shard}", f"nobody can claim it: {error}"))
         return taken

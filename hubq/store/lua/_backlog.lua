@@ -17,16 +17,19 @@ local function backlog_set(backlog, names, counts)
   each_part(left, 1, #left, function(...) redis.call('HSET', backlog, ...) end)
   each_part(none, 1, #none, function(...) redis.call('HDEL', backlog, ...) end)
 end
--- backlog_less(mailbox, backlog, names, done, removed, total): done[k] messages of names[k] are gone. None of them if the
--- commit is repeated; if only some were there, the mailbox itself is counted.
-local function backlog_less(mailbox, backlog, names, done, removed, total)
+-- backlog_of(backlog, names) -> how many wait for each of them. It is read before their messages are deleted.
+-- backlog_less(mailbox, backlog, names, counts, done, removed, total): done[k] messages of names[k] are gone; counts[k] there were.
+-- None is gone if the commit is repeated; if only some were there, the mailbox itself is counted.
+local function backlog_of(backlog, names)
   local counts = {}
+  each_part(names, 1, #names, function(...)
+    for _, waiting in ipairs(redis.call('HMGET', backlog, ...)) do counts[#counts + 1] = tonumber(waiting or 0) or 0 end
+  end)
+  return counts
+end
+local function backlog_less(mailbox, backlog, names, counts, done, removed, total)
   if removed == total then
-    each_part(names, 1, #names, function(...)
-      for _, waiting in ipairs(redis.call('HMGET', backlog, ...)) do
-        counts[#counts + 1] = (tonumber(waiting or 0) or 0) - done[#counts + 1]
-      end
-    end)
+    for k = 1, #names do counts[k] = counts[k] - done[k] end
   else
     local place, after = {}, '-'
     for k, child in ipairs(names) do place[child], counts[k] = k, 0 end

@@ -1,6 +1,8 @@
 -- convict(hub, at, mark): what took its node down again and again is set aside.
 -- A message becomes a dead letter with its circumstances, and its caller is told; a child whose start did it is parked.
 --   at: the keys of the shard (see _shard); mark: {what, child, entry, count, crashes, and the fields of the message}
+-- include: _one_less
+-- include: _tell
 local function convict(hub, at, mark)
   local child, count, crashes = mark.child, mark.count, mark.crashes
   local spec = redis.call('HGET', at.children, child)
@@ -11,14 +13,15 @@ local function convict(hub, at, mark)
     for _, part in ipairs(circumstances) do fields[#fields + 1] = part end
     local letter = redis.call('XADD', at.dead, 'MAXLEN', hub.letters, '*', unpack(fields))
     redis.call('XDEL', at.mailbox, mark.entry)
-    if redis.call('HINCRBY', at.backlog, child, -1) <= 0 then redis.call('HDEL', at.backlog, child) end
+    one_less(at.backlog, child)
     local field = {}
     for i = 1, #fields, 2 do field[fields[i]] = fields[i + 1] end
     if field.reply_to ~= '' then
       local text = child .. '.' .. field.method .. ' was in hand each time ' .. count .. ' workers died (' .. crashes ..
         '): it is dead letter ' .. at.shard .. '/' .. letter .. ' now; see `hubq dead show`'
       local replies = hub.replies[field.reply_to]
-      redis.call('RPUSH', replies, field.id .. ' poisoned ' .. string.match(crashes, '(%S+)#%d+$') .. '\n' ..
+      -- (A client of which the list is none hears of it when it reads.)
+      redis.pcall('RPUSH', replies, field.id .. ' poisoned ' .. string.match(crashes, '(%S+)#%d+$') .. '\n' ..
         cjson.encode({type = 'Poisoned', message = text, traceback = ''}))
       redis.call('PEXPIRE', replies, hub.reply_ttl)
     end
@@ -29,6 +32,6 @@ local function convict(hub, at, mark)
       '): mend it, then `hubq dead replay`')
   end
   redis.call('HDEL', at.tries, mark.field)
-  redis.call('XADD', hub.events, 'MAXLEN', '~', hub.kept, '*', 'type', 'poisoned', 'shard', at.shard, 'child', child,
+  tell(hub.events, hub.kept, 'type', 'poisoned', 'shard', at.shard, 'child', child,
     'what', mark.what, 'tries', count, 'crashes', crashes)
 end

@@ -1,8 +1,13 @@
 -- How often something took its node down. The hash "tries": watch -> "last-entry stage crash..."; "message <child>" ->
 -- "entry count marked-by crash..."; "start <child>" -> the same with entry "-". A crash is written node#incarnation.
 -- with_crash(crashes, crash): the crashes with one more; the last five are kept. callers_of(crashes): who is told that their
--- message is a dead letter. later(one, other): the later of two entries.
+-- message is a dead letter. later(one, other): the later of two entries. watch_of(tries) -> last entry, stage, crashes of the watch,
+-- or of none.
 local MOST_TRIES = 3
+local function watch_of(tries)
+  local last, stage, crashes = string.match(redis.call('HGET', tries, 'watch') or '', '^(%d+%-%d+) (%S+) ?(.*)$')
+  return last or '0-0', stage or 'open', crashes or ''
+end
 local function with_crash(crashes, crash)
   local kept = {}
   for name in string.gmatch(crashes, '%S+') do kept[#kept + 1] = name end

@@ -7,13 +7,15 @@ local function crash_of(hub, at, node, incarnation)
   local info = redis.call('HGET', hub.nodes, node)
   local was = info and string.match(info, '"was": ?"([^"]*)"') or ''
   if string.find(' ' .. was .. ' ', ' ' .. incarnation .. ' ', 1, true) then return end -- cut off, but alive
+  check_shard(at)
   local crash = {name = node .. '#' .. incarnation, at = at, done = {}, marks = {}}
   local fields = redis.call('HGETALL', at.tries)
   for i = 1, #fields, 2 do
     local what, child = string.match(fields[i], '^(%a+) (.*)$')
     if what then
       local entry, count, by, them = string.match(fields[i + 1], '^(%S+) (%d+) (%S+) ?(.*)$')
-      local message = what == 'message' and redis.call('XRANGE', at.mailbox, entry, entry)[1]
+      -- (What is no mark, hubq has not written. It is done with.)
+      local message = what == 'message' and redis.pcall('XRANGE', at.mailbox, entry or '', entry or '')[1]
       if what == 'message' and not message then
         crash.done[#crash.done + 1] = fields[i] -- it was done after all
       elseif by == crash.name then
@@ -26,7 +28,7 @@ local function crash_of(hub, at, node, incarnation)
 end
 local function write_crash(hub, crash)
   local at = crash.at
-  local _, stage, crashes = string.match(redis.call('HGET', at.tries, 'watch') or '0-0 open ', '^(%S+) (%S+) ?(.*)$')
+  local _, stage, crashes = watch_of(at.tries)
   stage = stage == 'open' and 'starting' or 'careful'
   local last = redis.call('XREVRANGE', at.mailbox, '+', '-', 'COUNT', 1)[1]
   local until_entry = last and last[1] or '0-0'

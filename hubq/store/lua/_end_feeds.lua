@@ -4,7 +4,7 @@ local function end_feeds(feeds)
   for _, feed in ipairs(feeds) do
     local ms, number, ended = last_of(feed)
     if number > 0 and not ended then
-      redis.call('XADD', feed, integer(math.max(ms, now_ms())) .. '-' .. integer(number + 1), 'end', '1')
+      add_event(feed, integer(math.max(ms, now_ms())) .. '-' .. integer(number + 1), 'end', '1')
       redis.call('PEXPIRE', feed, 3600000)
     end
   end

@@ -10,7 +10,7 @@ local function put_published(keys, k, args, i, last)
     local final = i + 2 * tonumber(args[i + 1])
     for at = i + 2, final, 2 do
       number = number + 1
-      redis.call('XADD', keys[k], 'MAXLEN', '~', args[i], ms .. '-' .. integer(number), 'topic', args[at], 'data', args[at + 1])
+      add_event(keys[k], 'MAXLEN', '~', args[i], ms .. '-' .. integer(number), 'topic', args[at], 'data', args[at + 1])
     end
     if ended then redis.call('PERSIST', keys[k]) end -- the child was started again
     i, k = final + 2, k + 1

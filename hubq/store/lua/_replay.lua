@@ -3,6 +3,7 @@
 -- so it is sent again once. -> "ok" | "unknown" (no such child; the letter stays) | "malformed" (it was no message: it stays)
 --   at: the keys of the shard (see _shard); letter: an entry of its "dead"; controls: node -> key of its control mailbox
 -- reviver(owners, at, letter): the node that is told to start the child again: its mailbox is written. nil: none is.
+-- include: _one_more
 local function letter_fields(letter)
   local field = {}
   for i = 1, #letter[2], 2 do field[letter[2][i]] = letter[2][i + 1] end
@@ -32,7 +33,7 @@ local function replay(owners, at, letter, controls)
     redis.call('XADD', at.mailbox, '*', 'kind', field.kind, 'child', field.child, 'method', field.method,
       -- (its sender stays known: it is sealed)
       'id', field.reply_to ~= '' and field.reply_to .. '#' .. field.id or field.id, 'reply_to', '', 'deadline', '0', 'payload', field.payload)
-    redis.call('HINCRBY', at.backlog, field.child, 1)
+    one_more(at.backlog, field.child)
   end
   redis.call('XDEL', at.dead, letter[1])
   return 'ok'

@@ -5,5 +5,5 @@ local function retract(feed, handling, topic)
   if number == 0 or ended then return end
   local id = integer(math.max(ms, now_ms())) .. '-' .. integer(number + 1)
   local data = 'j' .. cjson.encode({draft = handling})
-  redis.call('XADD', feed, id, 'topic', topic, 'data', data)
+  add_event(feed, id, 'topic', topic, 'data', data)
 end

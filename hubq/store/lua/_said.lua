@@ -1,4 +1,4 @@
--- put_said(keys, k, args, i): what children of this shard say beyond states and replies, kind by kind. -> i, k, held
+-- put_said(keys, k, args, i, last): what children of this shard say beyond states and replies, kind by kind. -> i, k, held
 -- Takes from keys[k] on:
 --   the node's number of its last commit of this shard or pin that said something   only if something is said and the commit has a number
 --   those of each kind
@@ -7,6 +7,7 @@
 --   then per kind: its name, how many keys, how many arguments, then these (a routine gets 0 as the last one of them if the
 --   commit is repeated: all of it is said already)
 -- held: something waits in the outbox.
+-- include: _check_said
 -- include: _sends
 -- include: _keeps
 -- include: _feeds
@@ -15,9 +16,10 @@
 -- include: _close_drafts
 local put_kind = {sends = put_sends, keeps = put_keeps, feeds = put_published, reminders = put_reminders, jobs = put_jobs,
   drafts = close_drafts}
-local function put_said(keys, k, args, i)
+local function put_said(keys, k, args, i, last)
   local kinds = tonumber(args[i])
   if kinds == 0 then return i + 1, k, false end
+  check_said(keys, k, args, i, last)
   local number, life, again, held = args[i + 1], args[i + 2], false, false
   i = i + 3
   if number ~= '' then
@@ -27,9 +29,9 @@ local function put_said(keys, k, args, i)
     k = k + 1
   end
   for _ = 1, kinds do
-    local first, last = i + 3, i + 2 + tonumber(args[i + 2])
-    held = put_kind[args[i]](keys, k, args, first, again and 0 or last) or held
-    i, k = last + 1, k + tonumber(args[i + 1])
+    local first, final = i + 3, i + 2 + tonumber(args[i + 2])
+    held = put_kind[args[i]](keys, k, args, first, again and 0 or final) or held
+    i, k = final + 1, k + tonumber(args[i + 1])
   end
   return i, k, held
 end

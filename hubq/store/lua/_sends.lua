@@ -6,6 +6,7 @@
 --   (method '' = only start it; spec '' = do not start it)
 -- held: something waits in the outbox.
 -- include: _send
+-- include: _one_more
 local function put_sends(keys, k, args, i, last)
   local limit, letters = tonumber(args[i]), args[i + 1]
   local outbox, waiting = keys[k], keys[k + 1]
@@ -17,7 +18,7 @@ local function put_sends(keys, k, args, i, last)
     if behind or not put_send(targets[tonumber(args[at])], sender, child, method, payload, spec, letters, limit) then
       redis.call('XADD', outbox, '*', 'shard', args[at + 1], 'sender', sender, 'child', child, 'method', method,
         'payload', payload, 'spec', spec)
-      redis.call('HINCRBY', waiting, child, 1)
+      one_more(waiting, child)
       held = true
     end
   end

@@ -12,6 +12,7 @@ local shards, taken, places, letters, told = tonumber(ARGV[5]), 0, {}, {}, {}
 local controls = named_keys(6 + shards, #ARGV, 2 + 7 * shards)
 for n = 1, shards do
   places[n] = shard_keys(ARGV[5 + n], 7 * n - 5)
+  check_shard(places[n])
   for _, letter in ipairs(redis.call('XRANGE', places[n].dead, '-', '+')) do
     local fields = letter_fields(letter)
     local crashes = fields.why ~= 'malformed' and fields.crashes or ''  -- what was no message has taken no node down

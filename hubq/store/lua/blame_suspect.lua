@@ -10,6 +10,7 @@
 -- include: _counting
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 local at, field, entry, crash = shard_keys(ARGV[3], 3), ARGV[4], ARGV[5], ARGV[6]
+check_shard(at)
 local hub = {events = KEYS[2], kept = ARGV[7], letters = ARGV[8], reply_ttl = ARGV[9],
   replies = named_keys(10, #ARGV, 10)}
 local what, child = string.match(field, '^(%a+) (.*)$')
@@ -29,7 +30,7 @@ if mark.count >= MOST_TRIES then
 end
 redis.call('HDEL', at.tries, '')
 -- The next node must watch the shard up to this message at least, and mark it before it is handled.
-local last, rest = string.match(redis.call('HGET', at.tries, 'watch') or '0-0 open ', '^(%S+) (.*)$')
-redis.call('HSET', at.tries, 'watch', (what == 'message' and later(last, entry) or last) .. ' ' .. rest)
+local last, stage, watched = watch_of(at.tries)
+redis.call('HSET', at.tries, 'watch', (what == 'message' and later(last, entry) or last) .. ' ' .. stage .. ' ' .. watched)
 redis.call('HSET', at.tries, field, entry .. ' ' .. mark.count .. ' - ' .. mark.crashes)
 return {'counted'}

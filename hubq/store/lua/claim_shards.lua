@@ -4,6 +4,7 @@
 --       of the pins), how many callers, then the shards, then the callers, then fields of pins ("shard/child") that may be dead
 -- Returns: "evicted" alone, or "ok" and then shard, token of each one taken (the others have a live owner); or "needs" and
 --          then callers (see _named)
+-- include: _tell
 -- include: _time
 -- include: _owner
 -- include: _named
@@ -12,6 +13,7 @@
 -- include: _counting
 -- include: _crash
 if not alive(KEYS[2], ARGV[1], ARGV[2]) then return {'evicted'} end
+hashes(KEYS[4])
 local count, shards, callers = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local hub = {nodes = KEYS[2], events = KEYS[3], kept = ARGV[3], letters = ARGV[4], reply_ttl = ARGV[5],
   replies = named_keys(9 + shards, 8 + shards + callers, 5 + 7 * shards)}
@@ -50,7 +52,7 @@ for _, pin in ipairs(dead) do
 end
 for _, crash in ipairs(crashes) do write_crash(hub, crash) end
 if #free > 0 or #dead > 0 then
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'type', 'shards_claimed', 'node', ARGV[1],
+  tell(KEYS[3], ARGV[3], 'type', 'shards_claimed', 'node', ARGV[1],
     'shards', table.concat(names, ','))
 end
 return taken

@@ -3,6 +3,7 @@
 -- ARGV: shard, line of the shard's owner, kept events, kept dead letters, reply ttl ms, how many callers, the callers,
 --       then the pinned children
 -- Returns: "fenced" alone, or "ok" and then the children whose pin is gone now; or "needs" and then callers (see _named)
+-- include: _tell
 -- include: _owner
 -- include: _named
 -- include: _shard
@@ -10,6 +11,7 @@
 -- include: _counting
 -- include: _crash
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
+hashes(KEYS[4])
 local callers = tonumber(ARGV[6])
 local hub = {nodes = KEYS[2], events = KEYS[3], kept = ARGV[3], letters = ARGV[4], reply_ttl = ARGV[5],
   replies = named_keys(7, 6 + callers, 12)}
@@ -33,6 +35,6 @@ for n = 2, #freed do
 end
 for _, crash in ipairs(crashes) do write_crash(hub, crash) end
 if #freed > 1 then
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'type', 'pins_dissolved', 'shard', ARGV[1])
+  tell(KEYS[3], ARGV[3], 'type', 'pins_dissolved', 'shard', ARGV[1])
 end
 return freed

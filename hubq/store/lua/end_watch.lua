@@ -8,8 +8,8 @@ if not watch then
   redis.call('DEL', KEYS[2])  -- the crash was none after all: what was marked since means nothing
   return 'over'
 end
-local last, crashes = string.match(watch, '^(%S+) %S+ (.*)$')
-if redis.call('XRANGE', KEYS[3], '-', last, 'COUNT', 1)[1] then
+local last, crashes = string.match(watch, '^(%d+%-%d+) %S+ (.*)$')
+if last and redis.call('XRANGE', KEYS[3], '-', last, 'COUNT', 1)[1] then
   redis.call('HSET', KEYS[2], 'watch', last .. ' open ' .. crashes)
   return 'watching'
 end

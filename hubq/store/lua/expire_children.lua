@@ -3,11 +3,16 @@
 --       names; then the feed of each child
 -- ARGV: owner field, owner line, then children that have been read from `expiring`
 -- Returns: "fenced" alone, or "ok", ms until the next one expires (-1: there is none), then the children that have ended
+-- include: _types
 -- include: _epoch
 -- include: _drop_reminders
 -- include: _end_pause
 -- include: _end_feeds
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
+hashes(KEYS[6], KEYS[7], KEYS[9], KEYS[10], KEYS[12])
+zsets(KEYS[5], KEYS[11], KEYS[13])
+texts(KEYS[8])
+streams(unpack(KEYS, 14))
 redis.call('HDEL', KEYS[4], '') -- a script that has written once may go on when the memory is full
 local now, ended, feeds, reminders = now_ms(), {}, {}, {due = KEYS[11], what = KEYS[12], names = KEYS[13]}
 for i = 3, #ARGV do

@@ -4,11 +4,15 @@
 --       ms after which a tick is late for "skip", longest ms after which one of a paused child is looked at again
 -- Returns: {"fenced"} | {"ok", now ms, when the next one is due ('' = there is none), how many messages were written, then the
 --          children and names that were malformed and are deleted}
+-- include: _one_more
+-- include: _types
 -- include: _time
 -- include: _reminders
 -- include: _paused
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 local r, now, fired, malformed = reminders_of(KEYS, 2), now_ms(), 0, {}
+hashes(KEYS[3], KEYS[6], KEYS[7], KEYS[8])
+zsets(KEYS[4]) -- (the mailbox is written first)
 local limit, again, grace = tonumber(ARGV[4]), integer(now + tonumber(ARGV[5])), tonumber(ARGV[6])
 local mailbox, backlog = KEYS[5], KEYS[7]
 local pauses = redis.call('EXISTS', KEYS[9]) == 1 and KEYS[9]
@@ -30,13 +34,13 @@ local function move(child, name, due, every, late, method, payload)
   end
   local sends, later = fire(tonumber(due), tonumber(every), late)
   if sends then
-    if tonumber(redis.call('HGET', backlog, child) or 0) >= limit then
+    if waiting_for(backlog, child) >= limit then
       redis.call('ZADD', r.due, again, child .. '\n' .. name)
       return
     end
     redis.call('XADD', mailbox, '*', 'kind', 'cast', 'child', child, 'method', method, 'id', 'reminder ' .. name .. '#0',
       'reply_to', '', 'deadline', '0', 'payload', payload)
-    redis.call('HINCRBY', backlog, child, 1)
+    one_more(backlog, child)
     fired = fired + 1
   end
   if later then

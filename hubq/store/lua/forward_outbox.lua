@@ -3,7 +3,10 @@
 -- ARGV: max backlog, letters kept, how many target shards, how many children are passed over, these (an earlier message to each
 --       had to stay), then per message: entry in the outbox, target shard (from 1)
 -- Returns: how many were moved, how many wait still, then the children that are passed over now
+-- include: _one_less
+-- include: _types
 -- include: _send
+hashes(KEYS[2])
 local limit, letters = tonumber(ARGV[1]), ARGV[2]
 local targets = targets_of(KEYS, 3, tonumber(ARGV[3]))
 local full, answer = {}, {0, 0}
@@ -22,7 +25,7 @@ for i = first, #ARGV, 2 do
     local target = targets[tonumber(ARGV[i + 1])]
     if put_send(target, field.sender, child, field.method, field.payload, field.spec, letters, limit) then
       redis.call('XDEL', KEYS[1], entry[1])
-      if redis.call('HINCRBY', KEYS[2], child, -1) <= 0 then redis.call('HDEL', KEYS[2], child) end
+      one_less(KEYS[2], child)
       answer[1] = answer[1] + 1
     else
       pass_over(child)

@@ -4,9 +4,14 @@
 --       it knows
 -- A join of a life that has left again (a late packet) is refused: nobody would be there.
 -- Returns: {"ok", incarnation, now ms, epoch there was, lease it had, when the hub's first node joined (ms; 0: unknown)} | {"name_taken", end of the lease ms, now ms} | {"mismatch", shards, wire} | {"left"}
+-- include: _tell
+-- include: _types
 -- include: _time
 -- include: _owner
 -- include: _told_epoch
+hashes(KEYS[1])
+zsets(KEYS[2])
+texts(KEYS[3], KEYS[6])
 redis.call('HDEL', KEYS[5], '')  -- a script that has written once may go on when the memory is full
 redis.call('HSETNX', KEYS[5], 'shards', ARGV[5])
 redis.call('HSETNX', KEYS[5], 'wire', ARGV[6])
@@ -25,6 +30,6 @@ if before == 0 then redis.call('HSETNX', KEYS[5], 'began', integer(now)) end
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1],
   '{"incarnation":' .. epoch .. ',"status":"up","joined_at":' .. integer(now) .. ',' .. ARGV[2] .. '}')
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[4], '*', 'type', 'node_joined', 'node', ARGV[1], 'epoch', epoch)
+tell(KEYS[4], ARGV[4], 'type', 'node_joined', 'node', ARGV[1], 'epoch', epoch)
 return {'ok', epoch, integer(now), integer(before), integer(tonumber(lease or 0)),
   redis.call('HGET', KEYS[5], 'began') or '0'}

@@ -3,9 +3,13 @@
 -- KEYS: nodes, leases, epoch, events, the node's control mailbox, owners, the life of this name that has left last
 -- ARGV: node, incarnation, kept events, force (1|0)
 -- Returns: "left" | "owner" | "gone"
+-- include: _tell
+-- include: _types
 -- include: _told_epoch
 -- include: _owner
 if not alive(KEYS[1], ARGV[1], ARGV[2]) then return 'gone' end
+zsets(KEYS[2])
+texts(KEYS[3])
 redis.call('HDEL', KEYS[6], '')  -- a script that has written once may go on when the memory is full
 local owners = redis.call('HGETALL', KEYS[6])
 for i = 1, #owners, 2 do
@@ -27,5 +31,5 @@ redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[5])
 local epoch = integer(told_epoch(KEYS[3], KEYS[4]) + 1)
 redis.call('SET', KEYS[3], epoch)
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[3], '*', 'type', 'node_left', 'node', ARGV[1], 'epoch', epoch)
+tell(KEYS[4], ARGV[3], 'type', 'node_left', 'node', ARGV[1], 'epoch', epoch)
 return 'left'

@@ -4,6 +4,7 @@
 -- ARGV: shard, source line, target node, target incarnation, handover id, closed at (Redis ms), source node, kept events,
 --       n, then n children; then effects
 -- Returns: "passed" | "fenced" | "target_gone"
+-- include: _tell
 -- include: _time
 -- include: _owner
 -- include: _effects
@@ -17,6 +18,7 @@ if line ~= source then return 'fenced' end
 local lease = redis.call('ZSCORE', KEYS[3], target)
 if not lease or tonumber(lease) <= now_ms() or not alive(KEYS[2], target, incarnation) then return 'target_gone' end
 local count = tonumber(ARGV[9])
+hashes(KEYS[6])
 apply_effects(KEYS, 7, ARGV, 10 + count, #ARGV)
 redis.call('HSET', KEYS[1], field, after)
 local children = {}
@@ -25,9 +27,9 @@ for i = 10, 9 + count do
   redis.call('HDEL', KEYS[6], ARGV[i])
   children[#children + 1] = ARGV[i]
 end
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', 10000, '*', 'kind', 'children_passed', 'from', ARGV[7], 'shard', field,
+tell(KEYS[5], 10000, 'kind', 'children_passed', 'from', ARGV[7], 'shard', field,
   'token', next_token, 'handover_id', ARGV[5], 'closed_at', ARGV[6], 'children', table.concat(children, '\n'))
 redis.call('PEXPIRE', KEYS[5], 3600000)
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*', 'type', 'children_passed', 'node', ARGV[7], 'shard', field,
+tell(KEYS[4], ARGV[8], 'type', 'children_passed', 'node', ARGV[7], 'shard', field,
   'target', target, 'token', next_token, 'children', integer(count))
 return 'passed'

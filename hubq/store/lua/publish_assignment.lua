@@ -2,6 +2,7 @@
 -- KEYS: nodes, leases, assignment, events
 -- ARGV: node, incarnation, epoch, shards (JSON), incarnations (JSON), moved (JSON), moves, ttl ms, kept events
 -- Returns: "ok" | "not_leader" | "old"
+-- include: _tell
 -- include: _time
 -- include: _owner
 local lease = redis.call('ZSCORE', KEYS[2], ARGV[1])
@@ -22,7 +23,7 @@ redis.call('HSET', KEYS[3], 'epoch', ARGV[3], 'leader', ARGV[1], 'incarnation', 
   'shards', ARGV[4], 'nodes', ARGV[5], 'moved', ARGV[6])
 redis.call('PEXPIRE', KEYS[3], ARGV[8])
 if tonumber(ARGV[7]) > 0 then
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[9], '*', 'type', 'shards_assigned', 'node', ARGV[1],
+  tell(KEYS[4], ARGV[9], 'type', 'shards_assigned', 'node', ARGV[1],
     'epoch', ARGV[3], 'moves', ARGV[7])
 end
 return 'ok'

@@ -18,7 +18,7 @@ for i = 9, #ARGV, 2 do
   if mine > count then
     number, count = number + 1, mine
     local id = ms .. '-' .. integer(number)
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], id, 'topic', ARGV[i], 'data', ARGV[i + 1], 'draft', ARGV[5])
+    add_event(KEYS[3], 'MAXLEN', '~', ARGV[6], id, 'topic', ARGV[i], 'data', ARGV[i + 1], 'draft', ARGV[5])
   end
 end
 if ended then redis.call('PERSIST', KEYS[3]) end -- the child was started again

@@ -9,6 +9,7 @@
 -- include: _shard
 -- include: _replay
 local at, controls = shard_keys(ARGV[1], 2), named_keys(3, #ARGV, 9)
+check_shard(at)
 local letter = redis.call('XRANGE', at.dead, ARGV[2], ARGV[2])[1]
 if not letter then return {'gone'} end
 return lacking(controls, {reviver(KEYS[1], at, letter)}) or {replay(KEYS[1], at, letter, controls)}

@@ -3,8 +3,11 @@
 -- KEYS: owners, then of the shard: children, msk, dormant, expiring, backlog; pins (only looked up)
 -- ARGV: owner field, owner line, then per child: child, its start id, when it expires (ms of Redis TIME; '' = never)
 -- Returns: "fenced" alone, or per child "dormant" (also if it was already) | "busy" (a message waits, it has a wish, or it is another child)
+-- include: _types
 -- include: _dormant
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
+hashes(KEYS[3])
+zsets(KEYS[5])
 local answers = {}
 for i = 3, #ARGV, 3 do
   local child, start_id, expires = ARGV[i], ARGV[i + 1], ARGV[i + 2]

@@ -5,10 +5,11 @@
 --       reply_to, timeout ms, payload (a message's id is its seq; without reply_to it is sender#seq, which says who has sent
 --       it); then seq, spec of each message that starts its child if that is not there
 -- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>" |
---          "partitioned <why>" (a stop or a start while the hub has no quorum; calls and casts wait)
+--          "partitioned <why>" (a stop or a start while the hub has no quorum; calls and casts wait) |
+--          "refused <why>" (a key of its shard is of another type: those to other shards are sent)
 -- include: _time
 -- include: _window
--- include: _activate
+-- include: _put_message
 local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
 local window = window_load(KEYS[1])
 local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 5
@@ -16,15 +17,19 @@ for k = 2, #KEYS, 4 do
   local first, n = i + 1, tonumber(ARGV[i])
   local names = {}
   for m = 1, n do names[m] = ARGV[first + 7 * m - 5] end
-  local before, waiting, grown = redis.call('HMGET', KEYS[k + 2], unpack(names)), {}, {}
-  for m = 1, n do waiting[names[m]] = tonumber(before[m] or 0) end
+  local before, waiting, grown = redis.pcall('HMGET', KEYS[k + 2], unpack(names)), {}, {}
+  for m = 1, n do waiting[names[m]] = tonumber(before[m] or 0) or 0 end
   for m = 1, n do
     local at, child = first + 7 * (m - 1), names[m]
     local seq = tonumber(ARGV[at])
     local answer = window_judge(window, seq)
     if answer == 'new' then
-      local spec
-      if redis.call('HEXISTS', KEYS[k + 1], child) == 0 and redis.call('HEXISTS', KEYS[k + 3], child) == 0 then
+      local spec, there = nil, before.err and before or redis.pcall('HEXISTS', KEYS[k + 1], child)
+      if there == 0 then there = redis.pcall('HEXISTS', KEYS[k + 3], child) end
+      local why = spoilt(there)
+      if why then
+        answer = 'refused ' .. why
+      elseif there == 0 then
         spec = spec_of(ARGV[at])
         answer = not spec and 'unknown' or partitioned and 'partitioned ' .. partitioned or 'new'
       end
@@ -34,23 +39,18 @@ for k = 2, #KEYS, 4 do
       elseif partitioned and ARGV[at + 1] == 'stop' then
         answer = 'partitioned ' .. partitioned
       else
-        if spec then
-          put_start(KEYS[k], KEYS[k + 1], child, spec)
-          waiting[child] = waiting[child] + 1
-        end
         local timeout, deadline = tonumber(ARGV[at + 5]), '0'
         if timeout > 0 then
           now = now or now_ms()
           deadline = integer(now + timeout)
         end
-        local reply_to = ARGV[at + 4]
-        redis.call('XADD', KEYS[k], '*', 'kind', ARGV[at + 1], 'child', child, 'method', ARGV[at + 3],
-          'id', reply_to == '' and ARGV[4] .. '#' .. ARGV[at] or ARGV[at], 'reply_to', reply_to, 'deadline', deadline,
-          'payload', ARGV[at + 6])
-        waiting[child] = waiting[child] + 1
-        grown[child] = true
-        window_mark(window, seq)
-        answer = 'ok'
+        why = put_message(k, at, child, spec, deadline)
+        if why then
+          answer = 'refused ' .. why
+        else
+          waiting[child], grown[child], answer = waiting[child] + (spec and 2 or 1), true, 'ok'
+          window_mark(window, seq)
+        end
       end
     end
     answers[#answers + 1] = answer

@@ -2,6 +2,7 @@
 -- KEYS: pauses, events, children and dormant children of the shard of the child
 -- ARGV: field of the pause, "begin" or "end", why, child ('' = it is none of a child), kept events
 -- Returns: {"ok" | "unchanged" | "unknown" (there is no such child), the number of the last change}
+-- include: _tell
 -- include: _time
 local number = tonumber(redis.call('HGET', KEYS[1], '#') or 0) or 0
 local begins, there = ARGV[2] == 'begin', redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
@@ -15,11 +16,11 @@ redis.call('HSET', KEYS[1], '#', integer(number))
 if begins then
   redis.call('HSET', KEYS[1], ARGV[1], integer(now) .. ' ' .. ARGV[3])
   redis.call('PERSIST', KEYS[1])
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'type', 'paused', 'what', ARGV[1], 'why', ARGV[3])
+  tell(KEYS[2], ARGV[5], 'type', 'paused', 'what', ARGV[1], 'why', ARGV[3])
 else
   redis.call('HDEL', KEYS[1], ARGV[1])
   -- (The number must not go back while a node may remember it.)
   if redis.call('HLEN', KEYS[1]) == 1 then redis.call('PEXPIRE', KEYS[1], 3600000) end
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'type', 'resumed', 'what', ARGV[1])
+  tell(KEYS[2], ARGV[5], 'type', 'resumed', 'what', ARGV[1])
 end
 return {'ok', integer(number)}

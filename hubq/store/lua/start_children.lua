@@ -6,6 +6,7 @@
 -- With all-or-nothing, one "exists" writes nothing. A spec is unique to its request (it carries the request's id).
 -- include: _time
 -- include: _window
+-- include: _waiting
 local window = window_load(KEYS[1])
 local seq = tonumber(ARGV[2])
 local verdict = window_judge(window, seq)
@@ -29,18 +30,18 @@ if why then
   end
   return answers
 end
-local names = {}
-for n, i in ipairs(fresh) do
-  redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
-  names[n] = ARGV[i]
-end
+local names, batch = {}, ARGV[8] ~= '' and ARGV[4] .. ':' .. ARGV[2]
+for n, i in ipairs(fresh) do names[n] = ARGV[i] end
+local waiting = waiting_for(KEYS[4], names[1]) + 1
+if batch then redis.call('HEXISTS', KEYS[6], batch) end -- (refused if it is of another type)
 -- The message belongs to the first of them in the backlog; the node starts all whose spec carries this id.
 local timeout = tonumber(ARGV[5])
 redis.call('XADD', KEYS[2], '*', 'kind', 'start', 'child', names[1], 'method', ARGV[7],
   'id', ARGV[3], 'reply_to', ARGV[4], 'deadline', timeout > 0 and integer(now_ms() + timeout) or '0',
   'payload', cjson.encode(names))
-redis.call('HINCRBY', KEYS[4], names[1], 1)
-if ARGV[8] ~= '' then redis.call('HSET', KEYS[6], ARGV[4] .. ':' .. ARGV[2], ARGV[8]) end
+for _, i in ipairs(fresh) do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[4], names[1], integer(waiting))
+if batch then redis.call('HSET', KEYS[6], batch, ARGV[8]) end
 window_mark(window, seq)
 window_save(window, ARGV[1])
 return answers

@@ -10,6 +10,7 @@ import pytest
 
 from hubq import CallFailed, Hub, Unreadable
 from hubq.core.hashing import shard_of
+from hubq.errors import RedisRefused
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.testing import Cluster, Ledger, LedgerChild, end_tasks, eventually, moments
@@ -260,6 +261,9 @@ def test_a_key_of_another_type_holds_up_the_commits_of_its_own_shard_only(make_h
 
         await eventually(told, 10, "an event says which shard waits")
         assert not any(call.done() for call in waiting)
+        waiting += [asyncio.create_task(ledger.call("t", child, timeout=60)) for child in mine]  # they wait on the node
+        for _ in range(5):
+            await asyncio.gather(*(ledger.call("s", child) for child in others))
         await cluster.start("b")  # shards move, but for this one
         await asyncio.gather(*(ledger.call("s", child) for child in others))
         await raw(hub, "RENAME", "aside", hub.keys.msk(shard))
@@ -269,6 +273,71 @@ def test_a_key_of_another_type_holds_up_the_commits_of_its_own_shard_only(make_h
         await served(hub, ledger)
 
     scenario_of(make_hub, work)
+
+
+def test_a_key_of_another_type_refuses_the_messages_to_its_own_shard_only(make_hub: Any) -> None:
+    """Calls that are made at the same time share a request."""
+
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        await served(hub, ledger)
+        shard = shard_of("plain-0", 4)
+        fake = "fakeredis" in hub.server.address  # it fails in its own way when it reads what is no stream
+        for kind in ("backlog", "children", *(() if fake else ("mailbox",))):
+            key = getattr(hub.keys, kind)(shard)
+            before = await raw(hub, "EXISTS", key)
+            await raw(hub, "RENAME", key, "aside") if before else None
+            await raw(hub, "SET", key, "garbage")
+            calls = [hub.aio.ref(child).call("entries", timeout=20) for child in CHILDREN]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            for child, answer in zip(CHILDREN, answers, strict=True):
+                if shard_of(child, 4) != shard:
+                    assert "s" in answer, "it is served"
+                else:
+                    assert isinstance(answer, RedisRefused) and key in str(answer)
+            await raw(hub, "RENAME", "aside", key) if before else await raw(hub, "DEL", key)
+        await served(hub, ledger)
+
+    with moments.wrong_mailboxes_looked_at_again_after(0.5):
+        scenario_of(make_hub, work)
+
+
+def test_a_control_mailbox_of_another_type_stops_nothing(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        if "fakeredis" in hub.server.address:
+            pytest.skip("fakeredis fails in its own way when it reads what is no stream")
+        await served(hub, ledger)
+        for node in "ab":
+            await raw(hub, "DEL", hub.keys.control(node))
+            await raw(hub, "SET", hub.keys.control(node), "garbage")
+        await served(hub, ledger)
+        await cluster.start("b")
+        await cluster.drain("a")
+        await served(hub, ledger)
+
+        async def told() -> set[str]:
+            events = (await asyncio.to_thread(hub.inspect.events, 100, ["malformed"]))[1]
+            return {event.fields["place"] for event in events} & {hub.keys.control(node) for node in "ab"}
+
+        assert await eventually(told, 10, "an event says which mailbox was deleted")
+
+    scenario_of(make_hub, work)
+
+
+def test_events_of_another_type_hold_up_no_join_no_handover_and_no_take_over(make_hub: Any) -> None:
+    async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
+        await served(hub, ledger)
+        await raw(hub, "DEL", hub.keys.events)
+        await raw(hub, "SET", hub.keys.events, "garbage")
+        await cluster.start("b")
+        await cluster.start("c")
+        await cluster.drain("a")
+        await served(hub, ledger)
+        await cluster.kill("b")
+        for child in CHILDREN:
+            await ledger.call("s", child, timeout=20)
+        assert await ledger.breaches() == []
+
+    scenario_of(make_hub, work, lease=1.0)
 
 
 def test_a_key_of_another_type_holds_up_the_claim_of_its_own_shard_only(make_hub: Any) -> None:

@@ -166,10 +166,16 @@ class World:
         return str(word)
 
     def published(self) -> list[Published]:
-        """Children of shard 0 publish: into a feed with an id that nothing can follow, one that has ended, and a new one."""
+        """Children of shard 0 publish: into feeds that have, and had, an id that nothing can follow, one that has ended, and a new one."""
         self.raw("XADD", self.keys.feed(0, "busy0"), f"{1 << 60}-1", "topic", "t", "data", "d")
         self.raw("XADD", self.keys.feed(0, "idle0"), "5-1", "end", "1")
-        return [Published(child, 10, "topic", b"p") for child in ("busy0", "idle0", "old0")]
+        self.beyond("bare")
+        return [Published(child, 10, "topic", b"p") for child in ("busy0", "idle0", "old0", "bare")]
+
+    def beyond(self, child: str) -> None:
+        """The feed of a child has had an event with an id that hubq does not write for years, and it is gone."""
+        feed = self.keys.feed(0, child)
+        self.raw("XDEL", feed, self.raw("XADD", feed, f"{1 << 45}-1", "topic", "t", "data", "d"))
 
     def in_hand(self, node: str, incarnation: int) -> None:
         """Marks of shard 0: of what the crash of the node makes a dead letter, of what it counts, and of what was done."""
@@ -449,6 +455,11 @@ def drive_expire_children(world: World) -> None:
         "XADD", world.keys.feed(0, "e"), "9999999999999999-1", "topic", "t", "data", "d"
     )  # hubq has not written that
     assert world.run(expire_children(world.keys, 0, world.owner, ["e"])) == Expired(("e",), None)
+    asleep(world, "f", expires=17)
+    world.raw("XADD", world.keys.feed(0, "f"), "1-1", "topic", "t", "data", "d")
+    world.beyond("f")
+    assert world.run(expire_children(world.keys, 0, world.owner, ["f"])) == Expired(("f",), None)
+    assert [entry[1] for entry in world.raw("XRANGE", world.keys.feed(0, "f"), "-", "+")] == [[b"end", b"1"]]
     assert world.raw("EXISTS", world.keys.pins, *world.keys.reminder_keys(0)) == 0
     assert world.raw("XLEN", world.keys.feed(0, "c")) == 2, "its readers are told that it has ended"
     assert world.run(read_next_expiry(world.keys, 0)) == math.inf
@@ -471,7 +482,7 @@ def drive_fire_reminders(world: World) -> None:
     world.run(set_pause(world.keys, 0, Pause("child", "paused"), True, 1000))
     for child in ("c", "full", "gone", "paused"):
         assert world.remind(0, child, "x", 0) == "ok"
-    said = [Reminded("c", "every", Timing(1, 60_000), "once", "post", b"p")]
+    said = [Reminded("c", "every", Timing(1, 1 << 40), "once", "post", b"p")]  # (its next tick is years away)
     (command,) = commit_shards(world.keys, [(0, None, world.owner, Effects(said=list(said)))])
     assert world.run(command) == ["ok"]
     world.raw("HSET", world.keys.backlog(0), "full", 9, "c", 0)
@@ -538,6 +549,7 @@ def drive_publish_drafts(world: World) -> None:
     assert publish(Handling(0, "c", "1-1", "a#1:3")) == "over"
     world.raw("DEL", world.keys.feed(0, "c"))
     world.raw("XADD", world.keys.feed(0, "c"), "5-1", "end", "1")
+    world.beyond("c")
     assert publish(later, 9) == "ok"
 
 
@@ -551,6 +563,9 @@ def drive_retract_drafts(world: World) -> None:
     for word in ("ok", "gone"):
         assert world.run(retract_drafts(world.keys, None, world.owner, handling)) == word
     assert world.raw("EXISTS", world.keys.drafts(0)) == 0
+    world.run(publish_drafts(world.keys, None, world.owner, handling, 10, 1, [("word", b"j1")]))
+    world.beyond("c")
+    assert world.run(retract_drafts(world.keys, None, world.owner, handling)) == "ok"
     world.raw("XADD", world.keys.feed(0, "x"), f"{1 << 60}-1", "topic", "t", "data", "d")  # hubq has not written that
     world.raw("HSET", world.keys.drafts(0), "x\n1-0", "a#1:2 1")
     assert world.run(retract_drafts(world.keys, None, world.owner, Handling(0, "x", "1-0", "a#1:2"))) == "ok"

@@ -30,8 +30,8 @@ from hubq.store.scripts import SCRIPTS, Script
 from .script_drives import DRIVES, World
 
 READS = frozenset({
-    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "LLEN", "TIME", "XRANGE", "XREVRANGE", "ZRANGE",
-    "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZSCORE",
+    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "LLEN", "STRLEN", "TIME", "XLEN", "XRANGE", "XREVRANGE",
+    "ZCARD", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZSCORE",
 })  # fmt: skip
 #: What is read without being declared: a web app may not write these, and Redis asks for that right.
 ONLY_READ = {
@@ -40,12 +40,12 @@ ONLY_READ = {
     "withdraw_call": {"owners", "epoch"},
     "intervene": {"owners", "shard:0:children", "shard:3:children", "shard:0:dormant"},
 }
-_CALL = re.compile(r"redis\.call\('(\w+)'")
+_CALL = re.compile(r"redis\.(p?call)\('(\w+)'")
 
 
 @dataclass(frozen=True)
 class Touch:
-    """One ``redis.call``: where it stands in its script, what it touched, and the KEYS of that run."""
+    """One ``redis.call`` (or ``pcall``): where it stands in its script, what it touched, and the KEYS of that run."""
 
     place: int
     command: str
@@ -64,13 +64,13 @@ class Touch:
 def recorded(script: Script, log: str) -> Script:
     """The script with every ``redis.call`` written down in the list ``log``."""
     places = iter(range(1000))
-    body = _CALL.sub(lambda call: f"recorded({next(places)}, '{call[1]}'", script.text)
+    body = _CALL.sub(lambda call: f"recorded(redis.{call[1]}, {next(places)}, '{call[2]}'", script.text)
     record = f"""
-local function recorded(place, command, ...)
+local function recorded(act, place, command, ...)
   local touched = {{...}}
   if command == 'TIME' then touched = {{}} elseif command ~= 'DEL' and command ~= 'EXISTS' then touched = {{touched[1]}} end
   redis.call('RPUSH', '{log}', cjson.encode({{place = place, command = command, touched = touched, declared = KEYS}}))
-  return redis.call(command, ...)
+  return act(command, ...)
 end
 """
     full = record + body
@@ -134,7 +134,7 @@ def test_a_script_touches_what_was_declared(name: str, world: World, recorder: R
     assert read == ONLY_READ.get(name, set()), f"{name} reads what is none of its KEYS"
     calls = _CALL.findall(script.text)
     reached = {touch.place for touch in touches}
-    missed = [f"{n}: {command}" for n, command in enumerate(calls) if command not in READS and n not in reached]
+    missed = [f"{n}: {command}" for n, (_, command) in enumerate(calls) if command not in READS and n not in reached]
     assert not missed, f"{name}: no run got to these of its calls"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hubq.errors import RedisRefused
 from hubq.store.command import plain, text
 from hubq.store.connection import SyncRedis
 from hubq.store.dead_letters import read_dead, replay_dead
@@ -18,6 +19,7 @@ from hubq.store.owners import Kept, Owner, claim_shards, commit_shard, pass_toke
 from hubq.store.registry import read_specs, read_texts
 from hubq.store.saying import SayingLimits
 from hubq.store.sends import Sent
+from hubq.store.waiting_jobs import Enqueued
 
 from .script_drives import World
 
@@ -83,6 +85,54 @@ def test_a_commit_that_is_repeated_under_its_number_sends_nothing_again(post: Po
     assert post.mailbox() == [("cast", "x", "one")]
     assert post.commit([cast("x", "two")], number=2) == "ok"
     assert post.mailbox() == [("cast", "x", "one"), ("cast", "x", "two")]
+
+
+def spoil(post: Post, key: str) -> None:
+    """Somebody else has written there."""
+    post.raw("DEL", key)
+    post.raw("SET", key, "x")
+
+
+@pytest.mark.parametrize("kind", ["mailbox", "children", "backlog"])
+def test_what_is_sent_to_a_shard_with_a_key_of_another_type_waits_and_holds_up_nothing(post: Post, kind: str) -> None:
+    key = getattr(post.keys, kind)(1)
+    before = post.raw("DUMP", key)
+    spoil(post, key)
+    assert post.commit([cast("x", "one"), cast("new", "two", b"{}\n")], number=1) == "held"
+    assert post.commit([cast("x", "one"), cast("new", "two", b"{}\n")], number=1) == "held", "it is repeated"
+    assert post.forward().moved == 0
+    post.raw("DEL", key)
+    if before is not None:
+        post.raw("RESTORE", key, 0, before)
+    assert post.forward().moved == 2
+    assert post.mailbox() == [("cast", "x", "one"), ("start", "new", ""), ("cast", "new", "two")]
+
+
+def test_what_is_sent_to_a_mailbox_that_takes_no_entry_any_more_waits(post: Post) -> None:
+    post.raw("XADD", post.keys.mailbox(1), f"{2**64 - 1}-{2**64 - 1}", "x", "y")
+    assert post.commit([cast("x", "one")]) == "held"
+    post.raw("DEL", post.keys.mailbox(1))
+    assert post.forward().moved == 1 and post.mailbox() == [("cast", "x", "one")]
+
+
+def test_a_backlog_that_is_no_number_counts_as_none(post: Post) -> None:
+    post.raw("HSET", post.keys.backlog(1), "x", "soon")
+    assert post.commit([cast("x", "one")]) == "ok" and post.backlog() == {"x": "1"}
+
+
+def test_a_commit_that_is_refused_for_one_key_has_said_nothing_yet(post: Post) -> None:
+    """Else it would be taken for said already when the commit is repeated."""
+    spoil(post, post.keys.jobs(0))
+    said = [cast("x", "one"), Enqueued("room-1", "job-1", "", b"\x93\x80\xc2\xc2")]
+    numbered = Numbered("a", post.a, 1, "0")
+    command = commit_shard(post.keys, 0, None, post.owner, Effects(said=said, numbered=numbered))
+    for _ in range(2):
+        with pytest.raises(RedisRefused, match="WRONGTYPE"):
+            post.run(command)
+    assert post.mailbox() == [] and post.raw("EXISTS", post.keys.said("a", "0")) == 0
+    post.raw("DEL", post.keys.jobs(0))
+    assert post.run(command) == "ok"
+    assert post.mailbox() == [("cast", "x", "one")] and post.raw("XLEN", post.keys.jobs(0)) == 1
 
 
 def test_the_numbers_of_another_life_of_the_node_are_others(post: Post) -> None:

@@ -236,7 +236,7 @@ class Stage:
         self.sizes = Sizes(Config())
         self.committer = Committer(
             self.group, self.queue, Outboxes(), self.forfeits, self.counters, NoConfirmation(), self.sizes,
-            HeldUp(cast(Any, FakeReports())), self.background,
+            HeldUp(cast(Any, FakeReports()), cast(Any, self.pumps)), self.background,
         )  # fmt: skip
         self.wishes, self.answers = Wishes(self.group, News()), Answers()
         self.departures = Departures(

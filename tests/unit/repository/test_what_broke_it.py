@@ -105,6 +105,22 @@ CASES: dict[str, list[str]] = {
     "a key of another type stops every commit and claim of a node": [
         "cluster/mailbox/test_malformed.py::test_a_key_of_another_type_holds_up_the_commits_of_its_own_shard_only",
         "cluster/mailbox/test_malformed.py::test_a_key_of_another_type_holds_up_the_claim_of_its_own_shard_only",
+        "unit/node/commits/test_held_up.py::test_messages_that_have_come_meanwhile_begin_when_the_commit_is_taken",
+        "contract/store/test_sends.py::test_what_is_sent_to_a_shard_with_a_key_of_another_type_waits_and_holds_up_nothing",
+    ],
+    "a script fails in its middle: what a child says is lost, or said twice, when its commit is repeated": [
+        "contract/store/test_wrong_types.py::test_a_script_that_was_refused_and_is_repeated_does_all_once",
+        "contract/store/test_sends.py::test_a_commit_that_is_refused_for_one_key_has_said_nothing_yet",
+    ],
+    "a key of another type fails the calls to other shards that share a request": [
+        "cluster/mailbox/test_malformed.py::test_a_key_of_another_type_refuses_the_messages_to_its_own_shard_only",
+    ],
+    "a node's own mailbox, or the events, of another type: nothing is read, no handover, no take-over": [
+        "cluster/mailbox/test_malformed.py::test_a_control_mailbox_of_another_type_stops_nothing",
+        "cluster/mailbox/test_malformed.py::test_events_of_another_type_hold_up_no_join_no_handover_and_no_take_over",
+    ],
+    "garbage in tries, pauses, a backlog or a feed: a script ends with an error of Lua, each time": [
+        "contract/store/test_wrong_types.py::test_garbage_in_a_key_does_not_stop_a_script",
     ],
     "a malformed reply fails the call of somebody else": [
         "cluster/mailbox/test_malformed.py::test_a_malformed_reply_fails_nobodys_call"

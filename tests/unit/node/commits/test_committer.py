@@ -37,6 +37,7 @@ from tests.unit.node.fakes import (
     a_register,
     name_of,
 )
+from tests.unit.node.movers import Pumps
 
 
 class Bench:
@@ -53,14 +54,14 @@ class Bench:
         for holding in holdings:
             self.register.hold(holding)
         self.queue, self.background = CommitQueue(self.register), Background()
-        self.endings, self.events = FakeEndings(), FakeEvents()
+        self.endings, self.events, self.pumps = FakeEndings(), FakeEvents(), Pumps()
         forfeits = Forfeits(
             self.register, cast(Any, self.endings), cast(Any, self.events), self.background, self.plan_due, self.group
         )
         confirmation = confirmation or NoConfirmation()
         self.committer = Committer(
             self.group, self.queue, Outboxes(), forfeits, self.counters, confirmation, Sizes(Config()),
-            HeldUp(cast(Any, FakeReports())), self.background,
+            HeldUp(cast(Any, FakeReports()), cast(Any, self.pumps)), self.background,
         )  # fmt: skip
 
     def answer(self, command: Command[Any]) -> Any:
