@@ -20,7 +20,8 @@ from hubq.node.children.saver import Saver
 from hubq.node.commits.committer import Committer
 from hubq.node.commits.forfeits import Forfeits
 from hubq.node.commits.under_token import UnderToken
-from hubq.node.departures.departure import Collected, Departures
+from hubq.node.departures.collecting import Collected
+from hubq.node.departures.departure import Departures
 from hubq.node.departures.moves import Moves
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.due_times import DueTimes

@@ -17,7 +17,7 @@ from hubq.node.copies.protocol import Copies
 from hubq.node.departures.answers import Answers
 from hubq.node.departures.moves import Moves
 from hubq.node.departures.park import Park
-from hubq.node.departures.shard_handover import ShardHandovers
+from hubq.node.departures.shard_handovers import ShardHandovers
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.register import Register
 from hubq.node.membership.quorum import Quorums
