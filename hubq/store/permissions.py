@@ -22,8 +22,8 @@ CONNECTING = ("auth", "hello", "ping", "select", "client|setname", "cluster|slot
 #: there must not arrive late. INFO says whether Redis is the one that it was. TYPE says which key is of another type.
 WORKING = (
     "blpop", "client|id", "client|kill", "del", "evalsha", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hlen",
-    "hmget", "hscan", "hset", "hsetnx", "hstrlen", "info", "lpop", "pexpire", "script|load", "set", "time", "type", "unlink",
-    "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
+    "hmget", "hscan", "hset", "hsetnx", "hstrlen", "info", "lpop", "pexpire", "script|load", "set", "time", "unlink",
+    "type", "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
 )  # fmt: skip
 
 # -- inspector ------------------------------------------------------------------------------------------------------
