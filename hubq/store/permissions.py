@@ -23,7 +23,7 @@ CONNECTING = ("auth", "hello", "ping", "select", "client|setname", "cluster|slot
 WORKING = (
     "blpop", "client|id", "client|kill", "del", "evalsha", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hlen",
     "hmget", "hscan", "hset", "hsetnx", "hstrlen", "info", "lpop", "pexpire", "script|load", "set", "time", "unlink",
-    "type", "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
+    "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore", "type",
 )  # fmt: skip
 
 # -- inspector ------------------------------------------------------------------------------------------------------
