@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from hubq.client.asking.calling import handling
-from hubq.core.shown import shown_json, shown_lines
+from hubq.core.shown import MOST_LINES, in_bounds, shown_json, shown_lines
 
 #: In front of each line of a record but its first: no text of a record can look like another record.
 INDENT = "    "
@@ -118,14 +118,14 @@ class JsonFormatter(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": in_bounds(record.getMessage(), MOST_LINES),
         }
         known = record.__dict__
         entry |= {name: known[attribute] for attribute, name in FIELDS.items() if known.get(attribute)}
         if extra := {name: _plain(value) for name, value in known.items() if name not in ORDINARY}:
             entry["extra"] = extra
         if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
+            entry["traceback"] = in_bounds(self.formatException(record.exc_info), MOST_LINES)
         if record.stack_info:
             entry["stack"] = self.formatStack(record.stack_info)
         return shown_json(json.dumps(entry, ensure_ascii=False, default=str))
@@ -139,7 +139,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as lines."""
-        return shown_lines(super().format(record), INDENT)
+        return shown_lines(in_bounds(super().format(record), MOST_LINES), INDENT)
 
 
 def _plain(value: object) -> object:

@@ -40,9 +40,25 @@ def shown_json(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
+#: Characters of the text of an exception at most, and of a traceback or a record of the log.
+MOST_TEXT, MOST_LINES = 20_000, 100_000
+
+
+def in_bounds(text: str, most: int = MOST_TEXT) -> str:
+    """The text, without its middle if it is too long.
+
+    >>> in_bounds("abc"), in_bounds("a" * 12 + "b" * 8, most=8)
+    ('abc', 'aaaaaa [12 characters] bb')
+    """
+    if len(text) <= most:
+        return text
+    last = most // 4
+    return f"{text[: most - last]} [{len(text) - most:,} characters] {text[-last:]}"
+
+
 def text_of(error: BaseException) -> str:
-    """The text of an exception, or that it has none that can be shown."""
+    """The text of an exception, or that it has none that can be shown. (One that is very long is shortened.)"""
     try:
-        return str(error) if isinstance(error, HubqError) else (str(error) or repr(error))
+        return in_bounds(str(error) if isinstance(error, HubqError) else (str(error) or repr(error)))
     except BaseException as worse:
         return f"its text cannot be shown: {type(worse).__name__} in its __str__"

@@ -37,11 +37,17 @@ class Lua:
         self.runtime = scripting_mixin.LUA_MODULE.LuaRuntime(encoding=None, unpack_returned_tuples=True)
         self.call: Callable[..., Any] = lambda *args: None
         make = self.runtime.eval(
-            "function(call, encode) redis = {call = call, error_reply = function(m) return {err = m} end,"
+            "function(call, pcall, encode) redis = {call = call, pcall = pcall, error_reply = function(m) return {err = m} end,"
             " status_reply = function(m) return {ok = m} end}; cjson = {encode = encode} end"
         )
-        make(lambda *args: self.call(*args), self._encode)
+        make(lambda *args: self.call(*args), self._tried, self._encode)
         self._compiled: dict[str, Any] = {}
+
+    def _tried(self, *args: Any) -> Any:
+        try:
+            return self.call(*args)
+        except SimpleError as error:
+            return self.runtime.table_from({b"err": error.value.encode()})
 
     def _encode(self, value: Any) -> bytes:
         return json.dumps(self._plain(value), separators=(",", ":")).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import NamedTuple
 
-from hubq.core.shown import text_of
+from hubq.core.shown import MOST_LINES, in_bounds, text_of
 
 
 class Raised(NamedTuple):
@@ -26,9 +26,9 @@ class Raised(NamedTuple):
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback of an exception as text."""
+    """The traceback of an exception as text. (One that is very long is shortened.)"""
     try:
-        return "".join(traceback.format_exception(error))
+        return in_bounds("".join(traceback.format_exception(error)), MOST_LINES)
     except BaseException as worse:
         return f"{type(error).__name__}: its traceback cannot be shown: {type(worse).__name__}"
 

@@ -10,8 +10,9 @@ import pytest
 
 from hubq.cli.main import outcome
 from hubq.cli.output import print_json, print_table, print_value, say
-from hubq.core.shown import shown, shown_json, shown_lines
+from hubq.core.shown import MOST_LINES, MOST_TEXT, shown, shown_json, shown_lines
 from hubq.logs import JsonFormatter, TextFormatter
+from hubq.node.runtime.raised import Raised
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202e\n2026-01-01 00:00:00,000 INFO forged\x00\x7f\u2028x"
 
@@ -72,3 +73,14 @@ def test_a_log_line_cannot_be_forged() -> None:
 def test_a_log_line_as_json_cannot_either() -> None:
     line = JsonFormatter().format(record("%s", NASTY, error=ValueError(NASTY)))
     assert not acts(line) and json.loads(line)["message"] == NASTY
+
+
+def test_what_is_very_long_is_shortened() -> None:
+    """A handler may raise with a text of any size. To write it would hold up its whole node."""
+    long = "x" * 50_000_000
+    for some in (record("%s", long), record("it raised", error=ValueError(long))):
+        assert sum(map(len, lines(some))) < 2 * MOST_LINES
+        assert len(JsonFormatter().format(some)) < 2 * MOST_LINES
+    raised = Raised.of(ValueError(f"first {long} last"))
+    assert len(raised.text) < 2 * MOST_TEXT and len(raised.trace) < 2 * MOST_LINES
+    assert raised.text.startswith("first ") and raised.text.endswith(" last") and "characters]" in raised.text
