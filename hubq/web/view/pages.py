@@ -35,6 +35,9 @@ STATIC: dict[str, tuple[bytes, str]] = {
 #: Changes with each of them: browsers keep them for good under an address that has it.
 VERSION = hashlib.sha256(b"".join(STATIC[name][0] for name in sorted(STATIC))).hexdigest()[:12]
 
+#: How long the oldest message of a child may be asked to have waited, seconds.
+AGES = (10.0, 60.0, 600.0, 3_600.0, 86_400.0)
+
 #: What a page shows, from what was asked.
 Gather = Callable[[Lookout, Any], Awaitable[Mapping[str, object]]]
 
@@ -64,7 +67,9 @@ async def _hub(look: Lookout, ask: asked.Nothing) -> Mapping[str, object]:
 
 async def _children(look: Lookout, ask: asked.Children) -> Mapping[str, object]:
     view = await look.children(ask.query, ask.after, ask.limit)
-    return {"view": view, "nodes": [node.name for node in await look.members()], "more": more(ask, after=view.next)}
+    names = [node.name for node in await look.members()]
+    ages = sorted({*AGES, *([ask.oldest] if ask.oldest else [])})
+    return {"view": view, "nodes": names, "ages": ages, "more": more(ask, after=view.next)}
 
 
 async def _child(look: Lookout, ask: asked.OneChild) -> Mapping[str, object]:

@@ -8,6 +8,7 @@ import { showTimes } from "./times.js";
 showTimes(document);
 const live = new Live();
 watchActions(() => live.refreshAll());
+document.documentElement.dataset.ready = ""; // from now on a form acts
 watchFeed();
 keepSaved();
 live.start();
