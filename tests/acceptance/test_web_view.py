@@ -249,7 +249,7 @@ def test_a_child_that_hangs_is_found_looked_into_moved_and_its_dead_letter_sent_
         await row.get_by_role("button", name="Drop").click()
         await confirm(page)
         await says(page, "#said", "is a dead letter now")
-        await page.get_by_role("button", name="End the message in hand").click()
+        await page.get_by_role("button", name="End the message in hand").first.click()
         await confirm(page)
         await says(page, "#mailbox-h", "0 waiting")
         await says(page, ".state", "['two']")

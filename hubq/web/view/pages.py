@@ -69,13 +69,19 @@ async def _children(look: Lookout, ask: asked.Children) -> Mapping[str, object]:
     view = await look.children(ask.query, ask.after, ask.limit)
     names = [node.name for node in await look.members()]
     ages = sorted({*AGES, *([ask.oldest] if ask.oldest else [])})
-    return {"view": view, "nodes": names, "ages": ages, "more": more(ask, after=view.next)}
+    return {"view": view, "nodes": names, "tint": colours(names), "ages": ages, "more": more(ask, after=view.next)}
 
 
 async def _child(look: Lookout, ask: asked.OneChild) -> Mapping[str, object]:
     view, nodes = await look.child(ask.id), await look.members()
     history = await look.history(ask.id)
-    return {"view": view, "child": view.child, "history": history, "nodes": [n.name for n in nodes if n.status == "up"]}
+    return {
+        "view": view,
+        "child": view.child,
+        "history": history,
+        "tint": colours([node.name for node in nodes]),
+        "nodes": [node.name for node in nodes if node.status == "up"],
+    }
 
 
 async def _dead(look: Lookout, ask: asked.Letters) -> Mapping[str, object]:
@@ -90,7 +96,8 @@ async def _events(look: Lookout, ask: asked.Events) -> Mapping[str, object]:
 
 async def _jobs(look: Lookout, ask: asked.Jobs) -> Mapping[str, object]:
     view = await look.jobs(ask.state, ask.after)
-    return {"view": view, "states": ALL_STATES, "more": more(ask, after=view.next)}
+    tint = colours([node.name for node in await look.members()])
+    return {"view": view, "states": ALL_STATES, "tint": tint, "more": more(ask, after=view.next)}
 
 
 async def _metrics(look: Lookout, ask: asked.Nothing) -> Mapping[str, object]:
