@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -40,7 +39,7 @@ from hubq.web import dashboard, open_to_all
 AT_ONCE, CALLED = 1_000, 200
 #: Open pages, of ten: where each is, its part, and how often that is asked for, seconds (as ``data-every`` says).
 OPEN = (
-    *(("", "hub", 2.0),) * 4, *(("child?id=c{n}", "child", 2.0),) * 3, ("children", "children", 5.0), ("dead", "dead", 5.0),
+    *(("", "hub", 2.0),) * 4, *(("child?id=c{n}", "child", 3.0),) * 3, ("children", "children", 10.0), ("dead", "dead", 10.0),
     ("metrics", "metrics", 10.0),
 )  # fmt: skip
 #: The pages whose paint is measured.
@@ -78,7 +77,7 @@ async def view_of(hub: Hub, url: str) -> AsyncIterator[tuple[str, int]]:
 
             async def answers() -> bool:
                 with contextlib.suppress(httpx.TransportError):
-                    return (await client.get(base + "api/hub", timeout=60)).status_code == 200
+                    return bool((await client.get(base + "api/hub", timeout=60)).status_code == 200)
                 return False
 
             await eventually(answers, 120, "the view")
@@ -145,39 +144,49 @@ async def redis_use(redis: AsyncRedis) -> tuple[float, int]:
 
 
 async def cost(pages: int, rate: int, seconds: float, rounds: int) -> None:
-    """Measure and tell what open pages cost."""
+    """Measure and tell what open pages cost: seconds of CPU in a second, by turns of nothing, pages, calls, and both."""
     with EmbeddedServer() as server:
         async with served_hub(server.url, "view") as (hub, worker), view_of(hub, server.url) as (base, view):
             names = await start_children(hub, Account, CALLED)
             redis = AsyncRedis(hub.server)
-            found: dict[bool, list[list[float]]] = {False: [], True: []}
+            found: dict[tuple[bool, bool], list[list[float]]] = {}
             await calls(hub, names, rate, 2.0)
-            for turn in range(2 * rounds):
-                opened = bool(turn % 2)
+            for called, opened in [(c, o) for _ in range(rounds) for c in (False, True) for o in (False, True)]:
                 async with httpx.AsyncClient(limits=httpx.Limits(max_connections=None)) as client:
                     browsers = [asyncio.create_task(open_page(client, base, n)) for n in range(pages if opened else 0)]
                     await asyncio.sleep(1.0)
                     before = (*await redis_use(redis), cpu_seconds(worker.pid), cpu_seconds(view))
-                    answered = await calls(hub, names, rate, seconds)
+                    if called:
+                        answered = await calls(hub, names, rate, seconds)
+                    else:
+                        answered = 0
+                        await asyncio.sleep(seconds)
                     after = (*await redis_use(redis), cpu_seconds(worker.pid), cpu_seconds(view))
                     for browser in browsers:
                         if browser.done():
                             browser.result()
                         browser.cancel()
                     await asyncio.gather(*browsers, return_exceptions=True)
-                used = [b - a for a, b in zip(before, after, strict=True)]
-                found[opened].append([*(each / answered for each in used[:3]), used[3] / seconds, answered / seconds])
+                used = [(b - a) / seconds for a, b in zip(before, after, strict=True)]
+                found.setdefault((called, opened), []).append([*used, answered / seconds])
             await redis.close()
-    without, with_pages = ([statistics.median(column) for column in zip(*found[o], strict=True)] for o in (False, True))
+    told = {key: [statistics.median(column) for column in zip(*seen, strict=True)] for key, seen in found.items()}
+    idle, only_pages, only_calls, both = (told[c, o] for c in (False, True) for o in (False, True))
     print(
-        f"{rate} calls/s asked for, {without[4]:.0f} and {with_pages[4]:.0f} answered; {pages} pages, {rounds} rounds of {seconds:g} s"
+        f"{pages} pages; {only_calls[4]:.0f} of {rate} calls/s answered, {both[4]:.0f} beside pages; {rounds} rounds of {seconds:g} s"
     )
-    for name, place, scale in (("Redis CPU, us", 0, 1e6), ("commands", 1, 1), ("worker CPU, us", 2, 1e6)):
-        a, b = without[place] * scale, with_pages[place] * scale
-        print(f"{name} per call: {a:.1f} without a page, {b:.1f} with {pages}: {(b / a - 1) * 100:+.1f} %")
-    both = [(use[0] + use[2]) * 1e6 for use in (without, with_pages)]
-    print(f"Redis and worker CPU, us per call: {both[0]:.1f}, {both[1]:.1f}: {(both[1] / both[0] - 1) * 100:+.1f} %")
-    print(f"the process of the view: {with_pages[3]:.2f} of a core")
+    for name, places in (("Redis", (0,)), ("worker", (2,)), ("Redis and worker", (0, 2))):
+        nothing, pages_use, calls_use, both_use = (
+            sum(use[p] for p in places) * 1e3 for use in (idle, only_pages, only_calls, both)
+        )
+        share = (pages_use - nothing) / (calls_use - nothing)
+        print(
+            f"{name}, ms of CPU in a second: {nothing:.1f} idle, {pages_use:.1f} with pages, {calls_use:.1f} with calls,"
+        )
+        print(f"    {both_use:.1f} with both")
+        print(f"    the pages take {share * 100:.1f} % of what the calls take")
+    print(f"commands in a second: {idle[1]:.0f} idle, {only_pages[1]:.0f} with pages, {only_calls[1]:.0f} with calls")
+    print(f"the process of the view: {only_pages[3]:.2f} of a core")
 
 
 # -- the paint ------------------------------------------------------------------------------------------------------
@@ -259,4 +268,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
