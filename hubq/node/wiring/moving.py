@@ -21,7 +21,7 @@ from hubq.node.departures.park import Park
 from hubq.node.departures.pin_release import PinReleases
 from hubq.node.departures.rebuilding import Rebuilding
 from hubq.node.departures.resting import Resting
-from hubq.node.departures.shard_handover import ShardHandovers
+from hubq.node.departures.shard_handovers import ShardHandovers
 from hubq.node.departures.stragglers import Stragglers
 from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.runtime.bell import News
