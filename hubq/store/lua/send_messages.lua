@@ -11,17 +11,16 @@
 -- include: _window
 -- include: _put_message
 local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
-local window = window_load(KEYS[1])
-local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 5
+local window = window_load(KEYS[1], tonumber(ARGV[6]))
+local limit, now, answers, answered, i = tonumber(ARGV[2]), nil, {}, 0, 5
 for k = 2, #KEYS, 4 do
-  local first, n = i + 1, tonumber(ARGV[i])
-  local names = {}
+  local backlog, n, names = KEYS[k + 2], tonumber(ARGV[i]), {}
+  local first, last = i + 1, i + 7 * n
   for m = 1, n do names[m] = ARGV[first + 7 * m - 5] end
-  local before, waiting, grown = redis.pcall('HMGET', KEYS[k + 2], unpack(names)), {}, {}
+  local before, waiting, grown = redis.pcall('HMGET', backlog, unpack(names)), {}, {}
   for m = 1, n do waiting[names[m]] = tonumber(before[m] or 0) or 0 end
-  for m = 1, n do
-    local at, child = first + 7 * (m - 1), names[m]
-    local seq = tonumber(ARGV[at])
+  for at = first, last, 7 do
+    local seq, child = tonumber(ARGV[at]), ARGV[at + 2]
     local answer = window_judge(window, seq)
     if answer == 'new' then
       local spec, there = nil, before.err and before or redis.pcall('HEXISTS', KEYS[k + 1], child)
@@ -42,7 +41,7 @@ for k = 2, #KEYS, 4 do
         local timeout, deadline = tonumber(ARGV[at + 5]), '0'
         if timeout > 0 then
           now = now or now_ms()
-          deadline = integer(now + timeout)
+          deadline = now + timeout
         end
         why = put_message(k, at, child, spec, deadline)
         if why then
@@ -53,15 +52,16 @@ for k = 2, #KEYS, 4 do
         end
       end
     end
-    answers[#answers + 1] = answer
+    answered = answered + 1
+    answers[answered] = answer
   end
-  local changed = {}
+  local changed, c = {}, 0
   for child in pairs(grown) do
-    changed[#changed + 1] = child
-    changed[#changed + 1] = integer(waiting[child])
+    changed[c + 1], changed[c + 2] = child, waiting[child]
+    c = c + 2
   end
-  if #changed > 0 then redis.call('HSET', KEYS[k + 2], unpack(changed)) end
-  i = first + 7 * n
+  if c > 0 then redis.call('HSET', backlog, unpack(changed)) end
+  i = last + 1
 end
 window_save(window, ARGV[1])
 return answers

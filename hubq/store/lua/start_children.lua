@@ -7,8 +7,8 @@
 -- include: _time
 -- include: _window
 -- include: _waiting
-local window = window_load(KEYS[1])
 local seq = tonumber(ARGV[2])
+local window = window_load(KEYS[1], seq)
 local verdict = window_judge(window, seq)
 if verdict == 'stale' then return {'stale'} end
 local answers, fresh, clash = {}, {}, false
