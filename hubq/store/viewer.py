@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from hubq.core.shown import shown
-from hubq.store.seal import ENCRYPTED, SIGNED, described, signed
+from hubq.store.frames import ENCRYPTED, SIGNED, described, signed
 
 #: The most steps of a pickle that are read, the deepest nesting that is shown, and the longest text.
 MOST_STEPS, DEEPEST, LONGEST = 1_000_000, 30, 300_000

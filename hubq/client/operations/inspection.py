@@ -6,7 +6,7 @@ Nothing here consumes or changes anything, and nothing asks the children themsel
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hubq.client.asking.context import HubContext
@@ -15,13 +15,14 @@ from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
 from hubq.core.messages import entry_ms
 from hubq.errors import HubqError, UnknownChild, Unreadable, Unsealed
-from hubq.store.codec import decode, version_of
+from hubq.store.codec import version_of
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
 from hubq.store.dormant import is_dormant, read_dormant_state
 from hubq.store.mailbox import Message, mailbox_length, read_range
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.registry import read_spec, read_state, read_texts
+from hubq.store.values import Values
 from hubq.store.vitals import Vitals, read_vitals
 
 #: Entries of one mailbox read at a time, and read at most, when looking for the messages of one child.
@@ -43,6 +44,7 @@ class SavedState:
     size: int
     message_age: float | None
     data: bytes
+    values: Values = field(repr=False, compare=False)
 
     @property
     def version(self) -> int:
@@ -55,16 +57,16 @@ class SavedState:
         return chr(self.data[self.data.index(b"\n") + 1 if self.data[:1] == b"v" else 0])
 
     def value(self) -> Any:
-        """The state as Python values; its classes must be importable. It is unpickled, which runs what its writer wanted:
-        call it where you would run a worker. (:mod:`hubq.store.viewer` shows a state and runs nothing.) Raises
-        :class:`~hubq.errors.HubqError`.
+        """The state as Python values. With ``codec="data"`` plain ones, and a pickle is refused unless the hub ``reads_pickles``.
+
+        With ``codec="pickle"`` its classes must be importable, and it is unpickled, which runs what its writer wanted: call it where you
+        would run a worker. (:mod:`hubq.store.viewer` shows a state and runs nothing.) Raises :class:`~hubq.errors.HubqError`.
         """
         try:
-            return decode(self.data)
+            return self.values.decode(self.data)
         except Exception as error:
             raise HubqError(
-                f"the state of {self.child_id!r} cannot be read here ({type(error).__name__}: {error}): "
-                "give HUB as module:attribute where its classes can be imported, or take --raw"
+                f"the state of {self.child_id!r} cannot be read here ({type(error).__name__}: {error}): `hubq state` shows it"
             ) from error
 
 
@@ -133,7 +135,8 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
                 raise Unreadable(f"the state of child {child_id!r} is not read: {error}") from None
     sent = entry_ms(envelope.cursor)
     age = (now - sent) / 1000 if sent else None
-    return SavedState(child_id, shard, envelope.form, envelope.cursor, len(envelope.data), age, envelope.data)
+    data = envelope.data
+    return SavedState(child_id, shard, envelope.form, envelope.cursor, len(data), age, data, hub.values)
 
 
 def child_mailbox(hub: HubContext, child_id: str, count: int, most_read: int = MOST_READ) -> Operation[Mailbox]:

@@ -15,7 +15,7 @@ from hubq import Child, Hub, read
 from hubq.store.codec import encode
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
-from hubq.store.seal import Keyring, new_keys
+from hubq.store.keyring import Keyring, new_keys
 from hubq.testing import Cluster, connections, eventually
 
 ROOT = new_keys()

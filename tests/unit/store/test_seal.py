@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from hubq import ConfigError, Hub
 from hubq.core.messages import Intervene, Withdraw
 from hubq.errors import Unsealed
+from hubq.store.frames import described
 from hubq.store.header import Header
+from hubq.store.keyring import ALL, Keyring, client_of, new_keys
 from hubq.store.mailbox import UNSEALED, Message, message_of, read_reply, reply_line
-from hubq.store.seal import ALL, Keyring, Seal, client_of, described, new_keys, seal_of
+from hubq.store.seal import Seal, seal_of
 from hubq.store.spec_record import SpecRecord
 
 ROOT = new_keys()

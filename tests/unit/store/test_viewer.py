@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubq.store.codec import encode, encode_json
-from hubq.store.values import DataValues
+from hubq.store.data_values import DataValues
 from hubq.store.viewer import LONGEST, fields_of, look, plain, words
 
 

@@ -1,0 +1,166 @@
+"""What a seal looks like: a frame around a value, by which its key is found (docs/trust.md, *The frame*)."""
+
+from __future__ import annotations
+
+import hmac
+import itertools
+import os
+import secrets
+from collections.abc import Callable
+from hashlib import blake2b
+from weakref import WeakSet
+
+from hubq.errors import Unsealed
+from hubq.store.keyring import ALL, KEY_BYTES, WORKERS, Keyring
+
+try:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+except ImportError:  # the extra `seal` is not installed
+    AESGCM = None  # type: ignore[assignment, misc]
+
+#: Tags: encrypted and authenticated (AES-256-GCM), or authenticated alone (keyed BLAKE2b).
+ENCRYPTED, SIGNED = b"x", b"s"
+_SESSION, _COUNTER, _TAG = 12, 6, 16
+_ZEROS = bytes(12 - _COUNTER)
+#: Subkeys of other processes that are remembered.
+MOST_SUBKEYS = 1_000
+
+#: Seals, or opens: nonce, bytes, context.
+_Act = Callable[[bytes, bytes, bytes], bytes]
+
+
+class Encrypts:
+    """AES-256-GCM. ``seal``: the plain bytes, encrypted, and their tag; ``open`` raises if anything of it was changed."""
+
+    def __init__(self, subkey: bytes) -> None:
+        cipher = AESGCM(subkey)
+        self.seal: _Act = cipher.encrypt
+        self.open: _Act = cipher.decrypt
+
+
+class Signs:
+    """Keyed BLAKE2b: the plain bytes can be read by all."""
+
+    def __init__(self, subkey: bytes) -> None:
+        self._begun = blake2b(key=subkey, digest_size=_TAG)
+
+    def _tag(self, nonce: bytes, plain: bytes, context: bytes) -> bytes:
+        made = self._begun.copy()
+        made.update(nonce + len(context).to_bytes(4, "big") + context)
+        made.update(plain)
+        return made.digest()
+
+    def seal(self, nonce: bytes, plain: bytes, context: bytes) -> bytes:
+        """A tag, and the plain bytes."""
+        return self._tag(nonce, plain, context) + plain
+
+    def open(self, nonce: bytes, body: bytes, context: bytes) -> bytes:
+        """The reverse of :meth:`seal`. Raises if anything of it was changed."""
+        plain = body[_TAG:]
+        if not hmac.compare_digest(body[:_TAG], self._tag(nonce, plain, context)):
+            raise ValueError("changed")
+        return plain
+
+
+_all: WeakSet[Frames] = WeakSet()
+
+
+def _begin_anew() -> None:
+    for frames in list(_all):
+        frames.begin()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+class Frames:
+    """Puts values into frames, and takes them out again. A *context* says what a value is for: parts with NULs between them, the hub
+    and the kind of value first.
+    """
+
+    def __init__(self, keys: Keyring, *, encrypts: bool | None = None) -> None:
+        self._keys = keys
+        self._tag = ENCRYPTED if (AESGCM is not None if encrypts is None else encrypts) else SIGNED
+        #: By the front of a frame: whose key it is, and what opens it.
+        self._openers: dict[bytes, tuple[str, _Act]] = {}
+        self.begin()
+        _all.add(self)
+
+    def begin(self) -> None:
+        """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
+        self._session, self._next = secrets.token_bytes(_SESSION), itertools.count().__next__
+        #: By the name of a key: the front of a frame, and what seals it.
+        self._sealers: dict[str, tuple[bytes, _Act]] = {}
+
+    def sealed(self, name: str, plain: bytes, context: str) -> bytes:
+        """A value, sealed with the key of this name."""
+        front, seal = self._sealers.get(name) or self._sealer(name)
+        nonce = self._next().to_bytes(12, "big")
+        return front + nonce[-_COUNTER:] + seal(nonce, plain, front + context.encode("utf-8", "surrogatepass"))
+
+    def _sealer(self, name: str) -> tuple[bytes, _Act]:
+        number = next(iter(self._keys.keys))
+        front = self._tag + bytes([number, len(name)]) + name.encode() + self._session
+        made = self._sealers[name] = front, self._cipher(self._tag, number, name, self._session).seal
+        return made
+
+    def opened(self, blob: bytes, context: str) -> tuple[str, bytes]:
+        """Whose key has sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
+        try:
+            end = 3 + blob[2] + _SESSION
+            front, body = blob[:end], end + _COUNTER
+            if len(blob) < body + _TAG:
+                raise ValueError("too short")
+            name, opens = self._openers.get(front) or self._opener(front)
+            return name, opens(_ZEROS + blob[end:body], blob[body:], front + context.encode("utf-8", "surrogatepass"))
+        except LookupError:
+            raise Unsealed(f"it is sealed with a key that is not here ({described(blob)})") from None
+        except Exception:
+            what = context.split("\0")[1]
+            raise Unsealed(
+                f"its seal is not that of this {what}: it was changed, or written for another place"
+            ) from None
+
+    def _opener(self, front: bytes) -> tuple[str, _Act]:
+        name = front[3:-_SESSION].decode()
+        made = name, self._cipher(front[:1], front[1], name, front[-_SESSION:]).open
+        if len(self._openers) >= MOST_SUBKEYS:
+            self._openers.clear()
+        self._openers[front] = made
+        return made
+
+    def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Encrypts | Signs:
+        subkey = blake2b(session, key=self._keys.secret(number, name), digest_size=KEY_BYTES).digest()
+        if tag == SIGNED:
+            return Signs(subkey)
+        if AESGCM is None:
+            raise LookupError("cryptography")
+        return Encrypts(subkey)
+
+
+def described(blob: bytes) -> str:
+    """What a sealed value shows without its key.
+
+    >>> described(b"x" + bytes([2, 4]) + b"shop" + bytes(40))
+    'key 2, by shop, 47 bytes'
+    """
+    try:
+        name = blob[3 : 3 + blob[2]].decode()
+        by = f"by {name}" if name not in (WORKERS, ALL) else "by a worker"
+        return f"key {blob[1]}, {by}, {len(blob)} bytes"
+    except (IndexError, UnicodeDecodeError):
+        return f"{len(blob)} bytes"
+
+
+def signed(blob: bytes) -> bytes:
+    """The plain bytes of a value that is signed only, unchecked: for people to look at.
+
+    >>> from hubq.store.keyring import new_keys
+    >>> signed(Frames(Keyring.read(new_keys()), encrypts=False).sealed(WORKERS, b"j1", "chat\\0job"))
+    b'j1'
+    """
+    plain = blob[3 + (blob[2] if len(blob) > 2 else 0) + _SESSION + _COUNTER + _TAG :]
+    if plain[:1] == SIGNED:
+        raise ValueError("it is signed twice")
+    return plain
