@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from typing import TYPE_CHECKING, Any
 
 from rq.job import Job
 
@@ -13,6 +14,9 @@ from hubq.store.connection import LOST
 from hubq.store.progress import JOB_FIELD
 from hubq.store.scripts import SCRIPTS
 
+if TYPE_CHECKING:
+    from redis import Redis
+
 log = logging.getLogger("hubq.jobs")
 
 #: The shortest time between two writes, seconds.
@@ -20,7 +24,13 @@ PACE = 0.25
 
 
 class QueuedJob(Job):
-    """RQ's job, and how far it is."""
+    """RQ's job, and how far it is. What is sealed of it is bound to its id."""
+
+    def __init__(self, id: str | None = None, connection: Redis | None = None, serializer: Any = None) -> None:
+        super().__init__(id, connection, serializer)
+        of_job = getattr(self.serializer, "of_job", None)  # that of a hub
+        if of_job is not None:
+            self.serializer = of_job(self)
 
     def progress(self) -> Progress | None:
         """What the job has told last; None: nothing yet. It asks Redis each time."""

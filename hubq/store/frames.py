@@ -74,6 +74,27 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_begin_anew)
 
 
+#: Seals a value in a context; opens a frame in a context: whose key, and the value.
+Seals = Callable[[bytes, str], bytes]
+Opens = Callable[[bytes, str], tuple[str, bytes]]
+
+
+class Sealers(dict[str, Seals]):
+    """What seals with the key of a name, in one session. It is made when it is asked for."""
+
+    def __init__(
+        self, make: Callable[[str, bytes, Callable[[], int]], Seals], session: bytes, number: Callable[[], int]
+    ) -> None:
+        super().__init__()
+        self._make = make
+        self._session = session
+        self._number = number
+
+    def __missing__(self, name: str) -> Seals:
+        made = self[name] = self._make(name, self._session, self._number)
+        return made
+
+
 class Frames:
     """Puts values into frames, and takes them out again. A *context* says what a value is for: parts with NULs between them, the hub
     and the kind of value first.
@@ -82,38 +103,32 @@ class Frames:
     def __init__(self, keys: Keyring, *, encrypts: bool | None = None) -> None:
         self._keys = keys
         self._tag = ENCRYPTED if (AESGCM is not None if encrypts is None else encrypts) else SIGNED
-        #: By the front of a frame: whose key it is, and what opens it.
-        self._openers: dict[bytes, tuple[str, _Act]] = {}
+        #: By the front of a frame.
+        self._openers: dict[bytes, Opens] = {}
         self.begin()
         _all.add(self)
 
     def begin(self) -> None:
         """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
-        self._session, self._next = secrets.token_bytes(_SESSION), itertools.count().__next__
-        #: By the name of a key: the front of a frame, and what seals it.
-        self._sealers: dict[str, tuple[bytes, _Act]] = {}
+        self.sealers = Sealers(self._new_sealer, secrets.token_bytes(_SESSION), itertools.count().__next__)
 
-    def sealed(self, name: str, plain: bytes, context: str) -> bytes:
-        """A value, sealed with the key of this name."""
-        front, seal = self._sealers.get(name) or self._sealer(name)
-        nonce = self._next().to_bytes(12, "big")
-        return front + nonce[-_COUNTER:] + seal(nonce, plain, front + context.encode("utf-8", "surrogatepass"))
-
-    def _sealer(self, name: str) -> tuple[bytes, _Act]:
-        number = next(iter(self._keys.keys))
-        front = self._tag + bytes([number, len(name)]) + name.encode() + self._session
-        made = self._sealers[name] = front, self._cipher(self._tag, number, name, self._session).seal
-        return made
+    def _new_sealer(self, name: str, session: bytes, number: Callable[[], int]) -> Seals:
+        key = next(iter(self._keys.keys))
+        front = self._tag + bytes([key, len(name)]) + name.encode() + session
+        return _sealer(front, number, self._cipher(self._tag, key, name, session).seal)
 
     def opened(self, blob: bytes, context: str) -> tuple[str, bytes]:
         """Whose key has sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
         try:
-            end = 3 + blob[2] + _SESSION
-            front, body = blob[:end], end + _COUNTER
-            if len(blob) < body + _TAG:
-                raise ValueError("too short")
-            name, opens = self._openers.get(front) or self._opener(front)
-            return name, opens(_ZEROS + blob[end:body], blob[body:], front + context.encode("utf-8", "surrogatepass"))
+            front = blob[: 3 + blob[2] + _SESSION]
+            opens = self._openers.get(front)
+            if opens is None:
+                name = front[3:-_SESSION].decode()
+                cipher = self._cipher(front[:1], front[1], name, front[-_SESSION:])
+                if len(self._openers) >= MOST_SUBKEYS:
+                    self._openers.clear()
+                opens = self._openers[front] = _opener(front, name, cipher.open)
+            return opens(blob, context)
         except LookupError:
             raise Unsealed(f"it is sealed with a key that is not here ({described(blob)})") from None
         except Exception:
@@ -122,14 +137,6 @@ class Frames:
                 f"its seal is not that of this {what}: it was changed, or written for another place"
             ) from None
 
-    def _opener(self, front: bytes) -> tuple[str, _Act]:
-        name = front[3:-_SESSION].decode()
-        made = name, self._cipher(front[:1], front[1], name, front[-_SESSION:]).open
-        if len(self._openers) >= MOST_SUBKEYS:
-            self._openers.clear()
-        self._openers[front] = made
-        return made
-
     def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Encrypts | Signs:
         subkey = blake2b(session, key=self._keys.secret(number, name), digest_size=KEY_BYTES).digest()
         if tag == SIGNED:
@@ -137,6 +144,32 @@ class Frames:
         if AESGCM is None:
             raise LookupError("cryptography")
         return Encrypts(subkey)
+
+
+def _sealer(front: bytes, number: Callable[[], int], seals: _Act) -> Seals:
+    """What does not change from one value to the next is looked up once."""
+
+    def seal(plain: bytes, context: str) -> bytes:
+        nonce = number().to_bytes(12, "big")
+        try:
+            return front + nonce[6:] + seals(nonce, plain, front + context.encode())
+        except UnicodeEncodeError:  # texts of users may have lone surrogates
+            return front + nonce[6:] + seals(nonce, plain, front + context.encode("utf-8", "surrogatepass"))
+
+    return seal
+
+
+def _opener(front: bytes, name: str, opens: _Act) -> Opens:
+    end = len(front)
+    body = end + _COUNTER
+
+    def open_(blob: bytes, context: str) -> tuple[str, bytes]:
+        try:
+            return name, opens(_ZEROS + blob[end:body], blob[body:], front + context.encode())
+        except UnicodeEncodeError:
+            return name, opens(_ZEROS + blob[end:body], blob[body:], front + context.encode("utf-8", "surrogatepass"))
+
+    return open_
 
 
 def described(blob: bytes) -> str:
@@ -157,7 +190,7 @@ def signed(blob: bytes) -> bytes:
     """The plain bytes of a value that is signed only, unchecked: for people to look at.
 
     >>> from hubq.store.keyring import new_keys
-    >>> signed(Frames(Keyring.read(new_keys()), encrypts=False).sealed(WORKERS, b"j1", "chat\\0job"))
+    >>> signed(Frames(Keyring.read(new_keys()), encrypts=False).sealers[WORKERS](b"j1", "chat\\0job"))
     b'j1'
     """
     plain = blob[3 + (blob[2] if len(blob) > 2 else 0) + _SESSION + _COUNTER + _TAG :]

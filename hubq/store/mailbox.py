@@ -326,7 +326,7 @@ def withdraw_call(
     """
     return run_script(
         "withdraw_call",
-        [keys.mailbox(shard), *map(keys.control, nodes)],
+        [keys.mailbox(shard), *map(keys.asks, nodes)],
         [keys.owners, keys.epoch, shard, child, client, message_id, *asks, proof, *nodes],
         lambda answer: text(answer[1]),
         lambda nodes: withdraw_call(keys, shard, child, client, message_id, asks, nodes, proof),

@@ -59,7 +59,7 @@ CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
         "shard:*:batches",
     ),
     "void_numbers": ("sender:*",),
-    "withdraw_call": ("shard:*:mailbox", "node:*:mailbox"),
+    "withdraw_call": ("shard:*:mailbox", "node:*:asks"),
 }
 #: Scripts of ``hub.move``, ``hub.kill``, ``hubq drain``, ``hubq dead`` and of an end of a partition by hand: whoever runs them needs the
 #: rules of a worker.
@@ -90,11 +90,11 @@ CLIENT_READS = (
 CLIENT_DORMANT_KEYS, CLIENT_DORMANT_READS = ("shard:*:dormant",), ("hexists", "hlen")
 #: What a web app may write: which commands, on which kinds of keys. ``config`` it can begin (HSETNX), never change.
 CLIENT_WRITES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (("xadd",), ("shard:*:mailbox", "node:*:mailbox")),
+    (("xadd",), ("shard:*:mailbox", "node:*:asks")),
     (("hset", "hincrby"), ("sender:*", "shard:*:children", "shard:*:backlog", "shard:*:batches")),
     (("zadd", "zrem", "zrange"), ("shard:*:reminders", "shard:*:reminders:names")),
     (("hset", "hdel"), ("shard:*:reminders:what",)),
-    (("pexpire",), ("sender:*", "node:*:mailbox", "batch:*")),
+    (("pexpire",), ("sender:*", "node:*:asks", "batch:*")),
     (("set", "del"), ("batch:*",)),
     (("unlink",), ("result:*",)),
     (("hsetnx",), ("config",)),

@@ -13,6 +13,8 @@ from hubq.store.keyring import ALL, WORKERS, Keyring, client_of
 from hubq.store.mailbox import HEADED, MALFORMED, UNSEALED, Message
 from hubq.store.spec_record import SpecRecord
 
+SEPARATOR = "\0"
+_SEALED = frozenset((ENCRYPTED, SIGNED))
 #: Kinds that scripts write: hints, which change nothing by themselves.
 _HINTS = frozenset(("start", "remind", MALFORMED))
 _HEXADECIMAL = re.compile("(?:[0-9a-f]{2})*")
@@ -30,9 +32,12 @@ class Seal:
         self._hub = hub_id
         self._own = WORKERS if keys.root else keys.client
         self._frames = Frames(keys, encrypts=encrypts)
+        self._of_message, self._of_reply, self._of_state = (
+            f"{hub_id}\0{what}\0" for what in ("message", "reply", "state")
+        )
 
     def _sealed(self, name: str, plain: bytes, *context: str) -> bytes:
-        return self._frames.sealed(name, plain, "\0".join((self._hub, *context)))
+        return self._frames.sealers[name](plain, "\0".join((self._hub, *context)))
 
     def _opened(self, blob: bytes, *context: str) -> tuple[str, bytes]:
         return self._frames.opened(blob, "\0".join((self._hub, *context)))
@@ -49,16 +54,15 @@ class Seal:
         """The payload of a message."""
         if not self.writes:
             return payload
-        context = f"{self._hub}\0message\0{kind}\0{child}\0{method}\0{sender}\0{number}"
-        return self._frames.sealed(self._own, payload, context)
+        context = f"{self._of_message}{kind}\0{child}\0{method}\0{sender}\0{number}"
+        return self._frames.sealers[self._own](payload, context)
 
     def opens(self, message: Message) -> Message:
         """The message itself, with its payload as it was written; or one of the kind ``unsealed``, if its seal is refused."""
         kind, payload = message.kind, message.payload
         if kind in _HINTS:
             return message
-        tag = payload[:1]
-        if tag != ENCRYPTED and tag != SIGNED:
+        if payload[:1] not in _SEALED:
             return self._refused(message, "it is not sealed") if self.required else message
         if message.header is not None:  # it stands in front of the seal, and would be believed
             return self._refused(message, "its header is not sealed")
@@ -66,9 +70,9 @@ class Seal:
         if not sender:
             sender, _, number = number.rpartition("#")
         try:
-            context = f"{self._hub}\0message\0{kind}\0{message.child}\0{message.method}\0{sender}\0{number}"
+            context = f"{self._of_message}{kind}\0{message.child}\0{message.method}\0{sender}\0{number}"
             name, plain = self._frames.opened(payload, context)
-            if name != WORKERS and client_of(sender) != name and not sender.startswith("reminder "):
+            if name and sender.rpartition(".")[0] != name and not sender.startswith("reminder "):
                 raise Unsealed(f"{name} has sealed a message of {sender}")
             if kind == HEADED:
                 message.header, plain = Header.split(plain)
@@ -86,16 +90,16 @@ class Seal:
         if not self.writes:
             return line
         head, _, payload = line.partition(b"\n")
-        if payload[:1] in (ENCRYPTED, SIGNED):
+        if payload[:1] in _SEALED:
             return line
         name = client_of(sender) if self.keys.root else self._own
-        context = f"{self._hub}\0reply\0{sender}\0" + head.decode().replace(" ", "\0")
-        return head + b"\n" + self._frames.sealed(name, payload, context)
+        context = f"{self._of_reply}{sender}\0{head.decode().replace(' ', SEPARATOR)}"
+        return head + b"\n" + self._frames.sealers[name](payload, context)
 
     def opens_reply(self, sender: str, message_id: str, status: str, node: str, payload: bytes) -> bytes:
         """The payload of a reply. (What a script answers, ``poisoned``, is a text, and not sealed.)"""
-        if payload[:1] in (ENCRYPTED, SIGNED):
-            return self._frames.opened(payload, f"{self._hub}\0reply\0{sender}\0{message_id}\0{status}\0{node}")[1]
+        if payload[:1] in _SEALED:
+            return self._frames.opened(payload, f"{self._of_reply}{sender}\0{message_id}\0{status}\0{node}")[1]
         return payload if status == "poisoned" else self._plain(payload, "reply")
 
     def proof(self, *asked: str) -> str:
@@ -107,27 +111,30 @@ class Seal:
         proof = ask.proof or ""
         blob = bytes.fromhex(proof) if _HEXADECIMAL.fullmatch(proof) else b""
         name, _ = self.opens_any(blob, "ask", *ask.asked)
-        if name not in (WORKERS, client_of(ask.sender)):
-            raise Unsealed(f"{name} asks in the name of {ask.sender}")
+        for client in (ask.sender, ask.caller) if isinstance(ask, Cancel) else (ask.sender,):
+            if name not in (WORKERS, client_of(client)):
+                raise Unsealed(f"{name} asks in the name of {client}")
 
     # -- specs and states ------------------------------------------------------------------------------------------
 
     def spec(self, child: str, record: SpecRecord) -> SpecRecord:
         """A spec, complete with its start id."""
-        if not self.writes or record.arguments[:1] in (ENCRYPTED, SIGNED):
+        if not self.writes or record.arguments[:1] in _SEALED:
             return record
         return record.with_arguments(self._sealed(self._own, record.arguments, "spec", child, record.line().decode()))
 
     def opens_spec(self, child: str, record: SpecRecord) -> tuple[bytes, bool]:
         """The arguments of a spec, and whether a worker has sealed them."""
-        if record.arguments[:1] in (ENCRYPTED, SIGNED):
+        if record.arguments[:1] in _SEALED:
             name, arguments = self._opened(record.arguments, "spec", child, record.line().decode())
             return arguments, name == WORKERS
         return self._plain(record.arguments, "spec"), False
 
     def state(self, child: str, start_id: str, form: str, cursor: str, data: bytes) -> bytes:
         """A state, by a worker."""
-        return self._sealed(WORKERS, data, "state", child, start_id, form, cursor) if self.writes else data
+        if not self.writes:
+            return data
+        return self._frames.sealers[WORKERS](data, f"{self._of_state}{child}\0{start_id}\0{form}\0{cursor}")
 
     def opens_state(self, child: str, start_id: str, form: str, cursor: str, data: bytes) -> bytes:
         """The reverse of :meth:`state`."""
@@ -149,12 +156,12 @@ class Seal:
 
     def opens_any(self, blob: bytes, *context: str) -> tuple[str, bytes]:
         """What was sealed by any key that is here: whose, and the plain bytes."""
-        if blob[:1] in (ENCRYPTED, SIGNED):
+        if blob[:1] in _SEALED:
             return self._opened(blob, *context)
         return "", self._plain(blob, context[0])
 
     def _opens(self, blob: bytes, *context: str) -> bytes:
-        if blob[:1] not in (ENCRYPTED, SIGNED):
+        if blob[:1] not in _SEALED:
             return self._plain(blob, context[0])
         name, plain = self._opened(blob, *context)
         if name != WORKERS:

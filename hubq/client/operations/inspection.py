@@ -6,7 +6,7 @@ Nothing here consumes or changes anything, and nothing asks the children themsel
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hubq.client.asking.context import HubContext
@@ -15,14 +15,13 @@ from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
 from hubq.core.messages import entry_ms
 from hubq.errors import HubqError, UnknownChild, Unreadable, Unsealed
-from hubq.store.codec import version_of
+from hubq.store.codec import decode, version_of
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
 from hubq.store.dormant import is_dormant, read_dormant_state
 from hubq.store.mailbox import Message, mailbox_length, read_range
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.registry import read_spec, read_state, read_texts
-from hubq.store.values import Values
 from hubq.store.vitals import Vitals, read_vitals
 
 #: Entries of one mailbox read at a time, and read at most, when looking for the messages of one child.
@@ -34,7 +33,8 @@ class SavedState:
     """What ``msk`` holds of a child. ``form`` is "attributes" or "handed"; ``cursor`` the last message it contains.
 
     ``data`` begins with a byte for its format, after a line with its version if that is not 1; ``size`` is its length in bytes.
-    ``message_age`` is how long ago that last message was sent, seconds (None: the state holds no message yet).
+    ``message_age`` is how long ago that last message was sent, seconds (None: the state holds no message yet). ``unpickles``: the hub
+    reads pickles.
     """
 
     child_id: str
@@ -44,7 +44,7 @@ class SavedState:
     size: int
     message_age: float | None
     data: bytes
-    values: Values = field(repr=False, compare=False)
+    unpickles: bool = True
 
     @property
     def version(self) -> int:
@@ -63,7 +63,9 @@ class SavedState:
         would run a worker. (:mod:`hubq.store.viewer` shows a state and runs nothing.) Raises :class:`~hubq.errors.HubqError`.
         """
         try:
-            return self.values.decode(self.data)
+            if self.format in "pc" and not self.unpickles:
+                raise ValueError('a pickle, and codec="data" unpickles nothing')
+            return decode(self.data)
         except Exception as error:
             raise HubqError(
                 f"the state of {self.child_id!r} cannot be read here ({type(error).__name__}: {error}): `hubq state` shows it"
@@ -136,7 +138,8 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     sent = entry_ms(envelope.cursor)
     age = (now - sent) / 1000 if sent else None
     data = envelope.data
-    return SavedState(child_id, shard, envelope.form, envelope.cursor, len(data), age, data, hub.values)
+    unpickles = hub.config.codec == "pickle" or hub.config.reads_pickles
+    return SavedState(child_id, shard, envelope.form, envelope.cursor, len(data), age, data, unpickles)
 
 
 def child_mailbox(hub: HubContext, child_id: str, count: int, most_read: int = MOST_READ) -> Operation[Mailbox]:

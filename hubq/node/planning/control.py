@@ -40,7 +40,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
-from hubq.store.control import last_event_id, read_control
+from hubq.store.control import Places, last_event_id, read_control
 from hubq.strategies.synchronization import Synchronization
 
 log = logging.getLogger("hubq.node")
@@ -49,7 +49,7 @@ BLOCK_MS = 2000
 
 
 class ControlLoop:
-    """Reads this node's control mailbox and the events, and brings each message to the part that it is for."""
+    """Reads this node's control mailbox, what clients ask and the events, and brings each message to the part that it is for."""
 
     def __init__(
         self, group: Group, background: Background, plan_due: Bell, synchronization: Synchronization,
@@ -84,13 +84,13 @@ class ControlLoop:
 
     async def _work(self) -> None:
         group = self._group
-        after, events_after, said = "0", "", ""
+        after, said = Places(), ""
         while True:
             try:
-                if not events_after:
-                    events_after = await group.redis.run(last_event_id(group.keys))
-                after, messages, events_after, events = await group.redis.run(
-                    read_control(group.keys, group.node_name, after, events_after, BLOCK_MS)
+                if not after.events:
+                    after = after._replace(events=await group.redis.run(last_event_id(group.keys)))
+                after, messages, events = await group.redis.run(
+                    read_control(group.keys, group.node_name, after, BLOCK_MS)
                 )
                 for message in messages:
                     self._take(message)

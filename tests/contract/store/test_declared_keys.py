@@ -144,7 +144,7 @@ def test_a_script_touches_what_was_declared(name: str, world: World, recorder: R
         ("commit_shards", "redis.call('HDEL', stragglers, child)", "string.match(children, '^.*}:') .. 'assignment'"),
         ("commit_shards", "redis.call('HDEL', parked, child)", "string.match(children, '^.*}:') .. 'shard:0:tries'"),
         ("claim_shards", "redis.call('PEXPIRE', replies,", "string.match(KEYS[1], '^.*}:') .. 'reply:other'"),
-        ("withdraw_call", "redis.call('PEXPIRE', controls[owner],", "'hubq:{chat}:node:' .. owner .. ':mailbox'"),
+        ("withdraw_call", "redis.call('PEXPIRE', streams[owner],", "'hubq:{chat}:node:' .. owner .. ':asks'"),
     ],
 )
 def test_a_key_that_was_left_out_is_noticed(name: str, declared: str, built: str, recorder: Recorder) -> None:
@@ -216,7 +216,7 @@ def test_a_script_is_not_asked_again_for_ever(world: World) -> None:
             await redis.close()
 
     asyncio.run(ask())
-    assert world.raw("EXISTS", world.keys.control("a")) == 0
+    assert world.raw("EXISTS", world.keys.asks("a")) == 0
 
 
 def test_what_goes_with_such_a_script_is_answered_in_order(world: World) -> None:
@@ -235,4 +235,4 @@ def test_what_goes_with_such_a_script_is_answered_in_order(world: World) -> None
             await redis.close()
 
     assert asyncio.run(ask()) == ["x", "a", "y"]
-    assert world.raw("XLEN", world.keys.control("a")) == 2
+    assert world.raw("XLEN", world.keys.asks("a")) == 2

@@ -12,7 +12,6 @@ from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waitin
 from hubq.client.operations.overview import Glance, NodeGlance, rates
 from hubq.client.results import ChildStatus
 from hubq.store.codec import encode
-from hubq.store.pickled_values import PickledValues
 from hubq.store.vitals import Blocked, Vitals
 
 IDLE = Vitals(incarnation=1, at=100.0, ready=True, children=10, shards=32, memory=50 * 2**20)
@@ -180,9 +179,7 @@ def test_a_child_is_shown_with_all_that_redis_has_of_it() -> None:
         "room-1", "Room", 6, "b", "running", False, 4, "", {"tag": "vip"}, 2, 2, "permanent", "", "", (), ()
     )
     waiting = Waiting("1-0", "room-1", "call", "post", 2.0, None, "", 10)
-    state = SavedState(
-        "room-1", 6, "attributes", "1-0", 20, 1.0, encode({"topic": "redis", "posts": [1, 2]}), PickledValues()
-    )
+    state = SavedState("room-1", 6, "attributes", "1-0", 20, 1.0, encode({"topic": "redis", "posts": [1, 2]}))
     event = Event("1-0", 1.0, "child_migrated", {"child": "room-1", "node": "b"})
     seen = ChildSeen(status, Mailbox(6, 4, {}, 2.0, (waiting,)), state, [], "busy with post for 41 s", [event])
     text = child_text(seen).plain

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubq import ConfigError, Hub
-from hubq.core.messages import Intervene, Withdraw
+from hubq.core.messages import Cancel, Intervene, Withdraw
 from hubq.errors import Unsealed
 from hubq.store.frames import described
 from hubq.store.header import Header
@@ -189,6 +189,23 @@ def test_a_client_app_speaks_for_itself_alone() -> None:
     ):
         with pytest.raises(Unsealed):
             workers.proves(replace(kill, proof=proof))
+
+
+def test_an_app_withdraws_and_cancels_its_own_calls_alone() -> None:
+    workers, shop = a_seal(ROOTS), a_seal(SHOP)
+    for mine in (
+        Withdraw("shop.5f", 1, "room-1", "3"),
+        Cancel("shop.5f", 1, "room-1", "shop.66", "3", "i1"),
+    ):
+        workers.proves(replace(mine, proof=shop.proof(*mine.asked)))
+        workers.proves(replace(mine, proof=workers.proof(*mine.asked)))
+    for another in (
+        Withdraw("desk.5f", 1, "room-1", "3"),
+        Cancel("desk.5f", 1, "room-1", "shop.5f", "3", "i1"),
+        Cancel("shop.5f", 1, "room-1", "desk.5f", "3", "i1"),
+    ):
+        with pytest.raises(Unsealed, match=r"shop asks in the name of desk\.5f"):
+            workers.proves(replace(another, proof=shop.proof(*another.asked)))
 
 
 def test_events_are_for_all_and_states_for_workers() -> None:
