@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rq.job import Job
 
 from hubq.core.progress import Progress, progress_of, read_progress, written
+from hubq.jobs.serializer import OfJobs
 from hubq.store.connection import LOST
 from hubq.store.progress import JOB_FIELD
 from hubq.store.scripts import SCRIPTS
@@ -26,11 +27,10 @@ PACE = 0.25
 class QueuedJob(Job):
     """RQ's job, and how far it is. What is sealed of it is bound to its id."""
 
-    def __init__(self, id: str | None = None, connection: Redis | None = None, serializer: Any = None) -> None:
+    def __init__(self, id: str | None = None, connection: Redis | None = None, serializer: object = None) -> None:
         super().__init__(id, connection, serializer)
-        of_job = getattr(self.serializer, "of_job", None)  # that of a hub
-        if of_job is not None:
-            self.serializer = of_job(self)
+        if isinstance(self.serializer, OfJobs):
+            self.serializer = self.serializer.of_job(self)
 
     def progress(self) -> Progress | None:
         """What the job has told last; None: nothing yet. It asks Redis each time."""

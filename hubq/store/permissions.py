@@ -91,6 +91,7 @@ CLIENT_DORMANT_KEYS, CLIENT_DORMANT_READS = ("shard:*:dormant",), ("hexists", "h
 #: What a web app may write: which commands, on which kinds of keys. ``config`` it can begin (HSETNX), never change.
 CLIENT_WRITES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("xadd",), ("shard:*:mailbox", "node:*:asks")),
+    (("memory|usage",), ("shard:*:mailbox",)),
     (("hset", "hincrby"), ("sender:*", "shard:*:children", "shard:*:backlog", "shard:*:batches")),
     (("zadd", "zrem", "zrange"), ("shard:*:reminders", "shard:*:reminders:names")),
     (("hset", "hdel"), ("shard:*:reminders:what",)),
@@ -131,7 +132,8 @@ _CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
 def script_commands() -> tuple[str, ...]:
     """Every command that a script calls: Redis checks those, too, against the user's rules."""
-    return tuple(sorted({found.lower() for script in SCRIPTS.values() for found in _CALL.findall(script.text)}))
+    found = {found.lower() for script in SCRIPTS.values() for found in _CALL.findall(script.text)}
+    return tuple(sorted("memory|usage" if command == "memory" else command for command in found))
 
 
 def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool = False, client: str = "") -> list[str]:

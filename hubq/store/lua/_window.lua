@@ -2,10 +2,10 @@
 -- window_load(key) opens it; window_judge(w, seq) -> "new" | "duplicate" | "stale"; window_mark(w, seq); window_save.
 local BLOCK, BLOCKS = 32, 64
 local function window_load(key)
-  return {key = key, top = tonumber(redis.call('HGET', key, 'top') or 0), words = {}, dirty = {}, changed = false}
+  return {key = key, top = tonumber(redis.call('HGET', key, 'top') or 0) or 0, words = {}, dirty = {}, changed = false}
 end
 local function window_word(w, k)
-  if not w.words[k] then w.words[k] = tonumber(redis.call('HGET', w.key, integer(k)) or 0) end
+  if not w.words[k] then w.words[k] = tonumber(redis.call('HGET', w.key, integer(k)) or 0) or 0 end
   return w.words[k]
 end
 local function window_place(seq)

@@ -1,20 +1,21 @@
 -- Puts messages of one sender into the mailboxes of one or more shards.
 -- KEYS: sender, then per shard: mailbox, children, backlog, dormant (only looked up)
--- ARGV: sender ttl ms, max backlog, key of `partitioned` if there is a stop or a spec among them, else '' (only read: as one
+-- ARGV: sender ttl ms, bounds (see _bounds), key of `partitioned` if there is a stop or a spec among them, else '' (only read: as one
 --       of KEYS it would take the right to write it), sender, then per shard: n, then n times: seq, kind, child, method,
 --       reply_to, timeout ms, payload (a message's id is its seq; without reply_to it is sender#seq, which says who has sent
 --       it); then seq, spec of each message that starts its child if that is not there
--- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>" |
+-- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>" | "heavy <bytes>" |
 --          "partitioned <why>" (a stop or a start while the hub has no quorum; calls and casts wait)
 -- include: _time
 -- include: _window
 -- include: _activate
+-- include: _bounds
 local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
 local window = window_load(KEYS[1])
-local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 5
+local limit, most = bounds_of(ARGV[2])
+local now, answers, i = nil, {}, 5
 for k = 2, #KEYS, 4 do
-  local first, n = i + 1, tonumber(ARGV[i])
-  local names = {}
+  local first, n, names, refused = i + 1, tonumber(ARGV[i]), {}, heavy(KEYS[k], most)
   for m = 1, n do names[m] = ARGV[first + 7 * m - 5] end
   local before, waiting, grown = redis.call('HMGET', KEYS[k + 2], unpack(names)), {}, {}
   for m = 1, n do waiting[names[m]] = tonumber(before[m] or 0) end
@@ -31,6 +32,8 @@ for k = 2, #KEYS, 4 do
       if answer ~= 'new' then -- refused
       elseif waiting[child] >= limit then
         answer = 'full ' .. integer(waiting[child])
+      elseif refused and ARGV[at + 1] ~= 'stop' then
+        answer = refused
       elseif partitioned and ARGV[at + 1] == 'stop' then
         answer = 'partitioned ' .. partitioned
       else

@@ -30,7 +30,7 @@ from hubq.store.scripts import SCRIPTS, Script
 from .script_drives import DRIVES, World
 
 READS = frozenset({
-    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "LLEN", "TIME", "XRANGE", "XREVRANGE", "ZRANGE",
+    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "LLEN", "MEMORY", "TIME", "XRANGE", "XREVRANGE", "ZRANGE",
     "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZSCORE",
 })  # fmt: skip
 #: What is read without being declared: a web app may not write these, and Redis asks for that right.
