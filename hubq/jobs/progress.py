@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, runtime_checkable
 
 from rq.job import Job
 
 from hubq.core.progress import Progress, progress_of, read_progress, written
-from hubq.jobs.serializer import OfJobs
 from hubq.store.connection import LOST
 from hubq.store.progress import JOB_FIELD
 from hubq.store.scripts import SCRIPTS
-
-if TYPE_CHECKING:
-    from redis import Redis
 
 log = logging.getLogger("hubq.jobs")
 
@@ -24,11 +20,19 @@ log = logging.getLogger("hubq.jobs")
 PACE = 0.25
 
 
+@runtime_checkable
+class OfJobs(Protocol):
+    """A serializer that can be that of one job: that of a hub (:mod:`hubq.jobs.serializer`)."""
+
+    def of_job(self, job: Job) -> Any:
+        """The same for one job, whose id may still come."""
+
+
 class QueuedJob(Job):
     """RQ's job, and how far it is. What is sealed of it is bound to its id."""
 
-    def __init__(self, id: str | None = None, connection: Redis | None = None, serializer: object = None) -> None:
-        super().__init__(id, connection, serializer)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         if isinstance(self.serializer, OfJobs):
             self.serializer = self.serializer.of_job(self)
 

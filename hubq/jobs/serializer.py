@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -29,14 +29,6 @@ class Named(Protocol):
 
     @property
     def id(self) -> str: ...
-
-
-@runtime_checkable
-class OfJobs(Protocol):
-    """A serializer that can be that of one job."""
-
-    def of_job(self, job: Named) -> JobSerializer:
-        """The same for one job (whose id may still come)."""
 
 
 class JobSerializer:

@@ -58,10 +58,8 @@ def read_control(keys: Keys, node: str, after: Places, block_ms: int) -> Command
                 continue
             for entry, fields in entries:
                 message = _message(key, entry, fields)
-                if key == asks and message is not None and not isinstance(message, Withdraw | Cancel | Malformed):
-                    message = Malformed(
-                        f"entry {text(entry)} of {key}", f"{type(message).__name__} is nothing that a client asks"
-                    )
+                if key == asks:
+                    message = _of_client(f"entry {text(entry)} of {key}", message)
                 if message is not None:
                     messages.append(message)
         return Heard(Places(last[control], last[asks], last[keys.events]), messages, events)
@@ -77,6 +75,13 @@ def _message(key: str, entry: bytes, fields: Any) -> ControlMessage | Malformed 
         return from_fields(_fields(fields))
     except ValueError as error:
         return Malformed(f"entry {text(entry)} of {key}", str(error))
+
+
+def _of_client(place: str, message: ControlMessage | Malformed | None) -> ControlMessage | Malformed | None:
+    """What a client may send."""
+    if message is None or isinstance(message, Withdraw | Cancel | Malformed):
+        return message
+    return Malformed(place, f"{type(message).__name__} is nothing that a client asks")
 
 
 def last_event_id(keys: Keys) -> Command[str]:
