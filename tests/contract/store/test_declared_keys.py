@@ -174,7 +174,7 @@ def built_keys(lua: str) -> Iterator[str]:
         code = line.partition("--")[0]
         if re.search(rf"\.\. ?{word}|{word} ?\.\.", code) or "}:'" in code or "'hubq" in code:
             yield line.strip()
-        for key in re.findall(r"redis\.call\('\w+', ([^,)]+)", code):
+        for key in re.findall(r"redis\.call\('(?:MEMORY', '\w+|\w+)', ([^,)]+)", code):
             if ".." in key or "'" in key:
                 yield line.strip()
 
@@ -235,4 +235,4 @@ def test_what_goes_with_such_a_script_is_answered_in_order(world: World) -> None
             await redis.close()
 
     assert asyncio.run(ask()) == ["x", "a", "y"]
-    assert world.raw("XLEN", world.keys.asks("a")) == 2
+    assert world.raw("XLEN", world.keys.asks("a")) == 2 and 0 < world.raw("PTTL", world.keys.asks("a")) <= 3_600_000
