@@ -48,16 +48,16 @@ def state_command(
         sys.stdout.buffer.write(saved.data)
         return
     try:
-        seen = look(saved.data)
+        seen, version = look(saved.data), saved.version
     except ValueError as error:
         raise HubqError(f"the state of {child!r} cannot be shown ({error}): take --raw") from error
     if as_json:
         record = {name: item for name, item in asdict(saved).items() if name != "data"}
-        print_json({**record, "version": saved.version, "format": saved.format, "state": plain(seen)})
+        print_json({**record, "version": version, "format": saved.format, "state": plain(seen)})
         return
     age = "no message yet" if saved.message_age is None else f"last message sent {duration(saved.message_age)} ago"
-    version = f", version {saved.version}" if saved.version != 1 else ""
-    say(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}{version}), {age}", sys.stderr)
+    said = f", version {version}" if version != 1 else ""
+    say(f"{child}: shard {saved.shard}, {saved.size} bytes ({saved.form}{said}), {age}", sys.stderr)
     attributes = fields_of(seen)
     for name, item in attributes or ():
         say(f"{name} = {words(item)}")

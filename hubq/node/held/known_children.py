@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from hubq.core.phase import Phase
@@ -64,6 +65,18 @@ class KnownChildren(Phased):
     def end_departure(self, children: Iterable[str]) -> None:
         """They have gone, or stay."""
         self.departing.difference_update(children)
+        self.tell()
+
+    def start_is_over(self, child: str) -> None:
+        """Its start has been carried out, whatever came of it."""
+        del self.starting[child]
+        self.tell()
+
+    async def has_no_start_of(self, child: str) -> bool:
+        """Wait until no start of this child is being carried out. False: the holding is gone."""
+        while child in self.starting and not self.gone:
+            await asyncio.shield(self.changed())
+        return not self.gone
 
     def cannot_build(self, child: str) -> None:
         """It is to be offered to the other nodes."""

@@ -110,9 +110,7 @@ class Waking(Loop):
 
     async def _read_again(self, holding: Holding, child: str, after: bytes) -> None:
         """Read what was left in the mailbox, once a start of a child of the same name is over that was read meanwhile."""
-        while child in holding.starting and not holding.gone:  # noqa: ASYNC110  (no event tells of it, and it is as rare as can be)
-            await asyncio.sleep(AGAIN)
-        if not holding.gone:
+        if await holding.has_no_start_of(child):
             self._cursors.send_back(holding, child, after)
 
     def _comes(self, holding: Holding, child: str, found: Found) -> bool:
