@@ -4,6 +4,12 @@
 -- include: _types
 local check_kind = {
   sends = function(keys, k) streams(keys[k]); hashes(keys[k + 1]) end,
+  far = function(keys, k, count)
+    for at = k, k + count - 1, 2 do
+      streams(keys[at])
+      texts(keys[at + 1])
+    end
+  end,
   keeps = function() end,
   feeds = function(keys, k, count) for at = k, k + count - 1 do streams(keys[at]) end end,
   reminders = function(keys, k) zsets(keys[k], keys[k + 2]); hashes(keys[k + 1], keys[k + 4]); streams(keys[k + 3]) end,

@@ -9,12 +9,13 @@
 -- held: something waits in the outbox.
 -- include: _check_said
 -- include: _sends
+-- include: _far
 -- include: _keeps
 -- include: _feeds
 -- include: _put_reminders
 -- include: _put_jobs
 -- include: _close_drafts
-local put_kind = {sends = put_sends, keeps = put_keeps, feeds = put_published, reminders = put_reminders, jobs = put_jobs,
+local put_kind = {sends = put_sends, far = put_all_far, keeps = put_keeps, feeds = put_published, reminders = put_reminders, jobs = put_jobs,
   drafts = close_drafts}
 local function put_said(keys, k, args, i, last)
   local kinds = tonumber(args[i])
