@@ -434,7 +434,7 @@ class Wiring:
         group, background = self.group, self.background
         burials = Burials(group.node_name, group.config, self.queue, self.reports)
         self.starts = Starts(
-            group, background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.builder, burials,
+            group, background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.strangers, self.builder, burials,
             self.endings, self.lives, self.batches, self.wishes, self.guide, self.pieces,
             self.failed_starts, self.outcomes, self.quiet,
         )  # fmt: skip

@@ -17,11 +17,14 @@ from hubq.core.phase import Phase
 from hubq.core.retry import Retry
 from hubq.core.stillness import Stillness
 from hubq.errors import RedisUnavailable
+from hubq.jobs.effects import _Part
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.children import handler, outcomes
+from hubq.node.children.drafting import Drafting
 from hubq.node.children.handler import Handler
 from hubq.node.children.kept_replies import KeptReplies
+from hubq.node.children.pausing import Pausing
 from hubq.node.children.read_copies import ReadCopies, ReadCopy
 from hubq.node.children.retries import Retries
 from hubq.node.children.saver import Saver
@@ -37,9 +40,12 @@ from hubq.node.held.due_times import DueTimes
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
+from hubq.node.held.marked_shards import MarkedShards
+from hubq.node.held.open_drafts import DraftsInHand
 from hubq.node.held.state import take_state
 from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
+from hubq.node.mailbox.waking import Waking
 from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.node.membership.resuming import Resuming
 from hubq.node.membership.rounds import Rounds
@@ -105,6 +111,14 @@ TARGETS: dict[str, Target] = {
     "retried-last": Target(Retries, "again", "self hosted message error terms"),
     "dirty-read": Target(ReadCopies, "of", "self hosted"),
     "start-overtaken": Target(Cursors, "start_begins", "self holding child entry"),
+    "left-behind": Target(Waking, "_known", "self holding child found"),
+    "unseen-errands": Target(MarkedShards, "arrived", "self shard"),
+    "put-again": Target(_Part, "enqueue", "self pipe entry fields known start_clock"),
+    "pause-unheeded": Target(Pausing, "heed", "self hosted"),
+    "pause-said-early": Target(Pausing, "_apply", "self"),
+    "draft-kept": Target(Drafting, "_undone", "self handling"),
+    "draft-left": Target(Drafting, "_look", "self shard"),
+    "draft-overtaken": Target(DraftsInHand, "flushed", "self"),
 }
 
 #: mutation of a script -> the scripts whose text it changes.
@@ -150,8 +164,8 @@ class Inside:
         return committer._group.redis
 
     @staticmethod
-    def cursors_of(withdrawals: Withdrawals) -> Any:
-        return withdrawals._cursors
+    def cursors_of(part: Withdrawals | Waking) -> Any:
+        return part._cursors
 
     @staticmethod
     def adopting(under_way: UnderWay) -> list[Any]:
@@ -580,6 +594,71 @@ def _starts_overtaken(start_begins: Any) -> Any:
     return broken
 
 
+def _left_behind(known: Any) -> Any:
+    """What was left in the mailbox for a child that wakes is read again a moment later, when newer messages have been brought to it."""
+
+    def broken(self: Waking, holding: Holding, child: str, found: Any) -> None:
+        def later(send_back: Any) -> Any:
+            return lambda *args: asyncio.get_running_loop().call_soon(send_back, *args)
+
+        with replaced(Inside.cursors_of(self), "send_back", later):
+            known(self, holding, child, found)
+
+    return broken
+
+
+def _unseen_errands(arrived: Any) -> Any:
+    """A shard that comes is not looked at for what it has in its outbox, for jobs and for drafts."""
+    return lambda self, shard: None
+
+
+def _put_again(enqueue: Any) -> Any:
+    """A job is put into RQ whatever the mark says: also if it was put there, and only its entry is left."""
+
+    def broken(self: Any, pipe: Any, entry: str, fields: Any, *, known: bool, start_clock: Any) -> bool:
+        answer: bool = enqueue(self, pipe, entry, fields, known=False, start_clock=start_clock)
+        return answer
+
+    return broken
+
+
+def _pauses_unheeded(heed: Any) -> Any:
+    """A child that begins is not held back, though it is paused."""
+    return lambda self, hosted: None
+
+
+def _pauses_said_early(apply: Any) -> Any:
+    """A node says that it heeds a pause before it holds anything back."""
+
+    async def broken(self: Pausing) -> None:
+        asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(apply(self)))
+
+    return broken
+
+
+def _drafts_kept(undone: Any) -> Any:
+    """What a handler that was undone has published stands."""
+    return lambda self, handling: None
+
+
+def _drafts_left(look: Any) -> Any:
+    """What former owners have left in the middle of a message stands."""
+
+    async def broken(self: Drafting, shard: int) -> None:
+        pass
+
+    return broken
+
+
+def _drafts_overtaken(flushed: Any) -> Any:
+    """A handler ends while its drafts are on their way."""
+
+    async def broken(self: DraftsInHand) -> None:
+        pass
+
+    return broken
+
+
 MUTATIONS: dict[str, Mutation] = {
     "said-anyway": Mutation("that what is said to others is undone with the state", broken=_said_anyway),
     "said-twice": Mutation("the number of a commit that says something", broken=_said_twice),
@@ -629,6 +708,16 @@ MUTATIONS: dict[str, Mutation] = {
     "cancelled-anyway": Mutation("that a call that is cancelled is undone", broken=_cancelled_anyway, features=True),
     "retried-last": Mutation("that a message is tried again in its place", broken=_retried_last, features=True),
     "dirty-read": Mutation("that a read sees the last boundary only", broken=_dirty_reads, features=True),
+    "left-behind": Mutation("that what a waking child has left is read before what is newer", broken=_left_behind),
+    "unseen-errands": Mutation(
+        "that outbox, jobs and drafts of a shard that comes are seen to", broken=_unseen_errands
+    ),
+    "put-again": Mutation("the mark of jobs that are in RQ already", broken=_put_again),
+    "pause-unheeded": Mutation("that a child which begins is held back if it is paused", broken=_pauses_unheeded),
+    "pause-said-early": Mutation("that a node heeds a pause before it says so", broken=_pauses_said_early),
+    "draft-kept": Mutation("that drafts of a message which was undone are retracted", broken=_drafts_kept),
+    "draft-left": Mutation("that drafts which a former owner has left are retracted", broken=_drafts_left),
+    "draft-overtaken": Mutation("that a handler's end waits for its drafts", broken=_drafts_overtaken),
     "start-overtaken": Mutation(
         "that messages behind a start wait until it is done", broken=_starts_overtaken, features=True
     ),
