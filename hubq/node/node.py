@@ -19,7 +19,8 @@ from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.tasks import LETTING_GO
 from hubq.node.static import start_static
 from hubq.node.vitals import Pulse
-from hubq.node.wiring import Wiring
+from hubq.node.wiring.ground import Given
+from hubq.node.wiring.wiring import Wiring
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
@@ -98,11 +99,12 @@ class Node:
         watch, malformed = PrimaryWatch(), MalformedWatch()
         redis, reading = (self._connect(hub.server, watch=watch, malformed=malformed) for _ in range(2))
         try:
-            wiring = self._wiring = Wiring(
+            given = Given(
                 hub, self.name, redis, reading, watch, malformed, self.counters, tags=self.tags, app_version=self.app_version,
                 measured=self._measured, ready_failures=self._ready_failures, drive=self._drive, ends=self._ends,
             )  # fmt: skip
-            await wiring.member.join(wait=hub.config.lease + 1.0)
+            wiring = self._wiring = Wiring(given)
+            await wiring.membership.member.join(wait=hub.config.lease + 1.0)
         except BaseException:
             self._ended.set()
             await redis.close()
@@ -115,28 +117,10 @@ class Node:
         context.run(self._start_parts, wiring)
 
     def _start_parts(self, wiring: Wiring) -> None:
-        # Commits first, so that nothing that is read waits for them; the plan last, since it fills all others.
-        wiring.committer.start()
-        wiring.reader.start()
-        wiring.forwarder.start()
-        wiring.waking.start()
-        wiring.job_forwarder.start()
-        wiring.drafting.start()
-        wiring.reminding.start()
-        wiring.expiring.start()
-        wiring.resting.start()
-        wiring.progresses.start()
-        wiring.copies.start()
-        wiring.balancer.start()
-        wiring.keeper.start()
-        wiring.activity.start()
-        wiring.mending.start()
-        wiring.retrying.start()
-        wiring.control.start()
-        wiring.planner.start()
+        wiring.start()
         if self.hub.child_specs:
             self._waiting = self._connect(self.hub.server)
-            wiring.background.run(start_static(self.hub, self._waiting), "starting static children")
+            wiring.runtime.background.run(start_static(self.hub, self._waiting), "starting static children")
         wiring.pulse.start()
 
     @property
@@ -154,13 +138,13 @@ class Node:
         """
         if self._ended.is_set():
             return True
-        member = self.wiring.member
+        member = self.wiring.membership.member
         left = False
         try:
             async with asyncio.timeout(timeout):
                 await member.announce_drain()
                 while not left:
-                    await self.wiring.emptied.wait()
+                    await self.wiring.runtime.emptied.wait()
                     left = await self._leave()
         except TimeoutError:
             log.warning("node %s did not hand everything over within %g s", self.name, timeout)
@@ -170,16 +154,16 @@ class Node:
     async def _leave(self) -> bool:
         """Say goodbye. False: a shard came in at the last moment, and must be handed over first."""
         wiring = self.wiring
-        await wiring.keeper.stop()  # a renewal after the goodbye would find us evicted
-        if await wiring.member.leave():
+        await wiring.lease.keeper.stop()  # a renewal after the goodbye would find us evicted
+        if await wiring.membership.member.leave():
             return True
-        wiring.keeper.start()
-        wiring.plan_due.ring()
+        wiring.lease.keeper.start()
+        wiring.runtime.plan_due.ring()
         return False
 
     async def drained(self) -> None:
         """Wait until somebody else's ``drain`` of this node (``hubq drain``) has emptied it."""
-        await self.wiring.emptied.wait()
+        await self.wiring.runtime.emptied.wait()
 
     async def kill(self) -> None:
         """End at once, as if the process had died: nothing is saved, the lease runs out by itself."""
@@ -190,72 +174,59 @@ class Node:
         self._ended.set()
         self.hub.local_nodes.discard(self.name)
         wiring = self.wiring
-        standing, pumps = wiring.group.standing, wiring.pumps
-        # The plan first, so that nothing new comes; then reading; then handlers; the commit of what they did; the lease.
-        await wiring.control.stop()
-        await wiring.planner.stop()
-        await wiring.activity.stop()
-        await wiring.resting.stop()
-        await wiring.mending.stop()
-        await wiring.retrying.stop()
-        await wiring.balancer.stop()
-        await wiring.reader.stop()
-        await wiring.forwarder.stop()
-        await wiring.waking.stop()
-        await wiring.job_forwarder.stop()
-        await wiring.drafting.stop()
-        await wiring.reminding.stop()
-        await wiring.expiring.stop()
-        await wiring.copies.stop()
+        runtime, children, committer = wiring.runtime, wiring.children, wiring.commits.committer
+        standing, pumps = runtime.standing, children.pumps
+        # First what takes anything in; then handlers; the commit of what they did; the lease.
+        await wiring.stop_taking()
         pumps.stop()
         # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.
         await pumps.stopped(LETTING_GO)
-        wiring.failures.stop()
-        await wiring.progresses.stop()
+        children.failures.stop()
+        await children.progresses.stop()
         if drained:
-            await wiring.progresses.flush()
-        await wiring.background.stop()
+            await children.progresses.flush()
+        await runtime.background.stop()
         if leave:
             # The last commit may only follow a commit that was answered, never one whose answer was lost.
             try:
                 async with asyncio.timeout(2.0):
-                    await wiring.committer.flush()
+                    await committer.flush()
             except Exception as error:
                 log.warning("last commit of %s: %s", self.name, error or "no answer")
-        await wiring.committer.stop()
-        for holding in wiring.register.all():
-            wiring.register.drop(holding)
+        await committer.stop()
+        for holding in wiring.held.register.all():
+            wiring.held.register.drop(holding)
             for hosted in holding.children.values():
                 hosted.disarm()
         if leave:
-            await wiring.member.say_goodbye(standing.incarnation)
-        await wiring.keeper.stop()
+            await wiring.membership.member.say_goodbye(standing.incarnation)
+        await wiring.lease.keeper.stop()
         await wiring.pulse.stop()
-        wiring.gathered.tell()
+        runtime.gathered.tell()
         if drained:
-            hooks, hub_id = wiring.hooks, self.hub.hub_id
+            hooks, hub_id = runtime.hooks, self.hub.hub_id
             gone = ClusterLeave(hub_id, self.name, self.name, standing.incarnation, "drained")
             await hooks.before("post_cluster_leave", gone)
             await hooks.before("coordinator_shutdown", CoordinatorShutdown(hub_id, self.name, left=not leave))
-        await wiring.background.stop()
+        await runtime.background.stop()
         if drained and not await pumps.stopped(self.hub.config.stop_timeout):
             log.warning("a handler on node %s goes on though it was cancelled: let CancelledError through", self.name)
         if self._waiting is not None:
             await self._waiting.close()  # its user may have been cut short
-        await wiring.group.redis.close()
-        await wiring.group.reading.close()
+        await runtime.group.redis.close()
+        await runtime.group.reading.close()
 
     # -- what is seen from outside ---------------------------------------------------------------------------------
 
     @property
     def holdings(self) -> list[Holding]:
         """The shards and pins this node serves."""
-        return self.wiring.register.all()
+        return self.wiring.held.register.all()
 
     @property
     def children(self) -> list[HostedChild]:
         """The children on this node."""
-        return list(self.wiring.register.children())
+        return list(self.wiring.held.register.children())
 
     @property
     def pulse(self) -> Pulse:

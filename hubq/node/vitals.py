@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 from hubq.core.lifecycle import Life
 from hubq.core.readiness import MOST_COUNTED, NOT_SERVING, why_unready
-from hubq.errors import RedisUnavailable
 from hubq.node.children.failed_builds import FailedBuilds
 from hubq.node.children.handler import Handler
 from hubq.node.commits.committer import SAMPLED, Committer
@@ -27,10 +26,9 @@ from hubq.node.mailbox.job_forwarder import JobForwarder
 from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
-from hubq.node.runtime.tasks import end_tasks
+from hubq.node.runtime.loop import Loop
 from hubq.store import history
 from hubq.store.command import Command
-from hubq.store.connection import LOST
 from hubq.store.dead_letters import count_dead
 from hubq.store.dormant import count_dormant
 from hubq.store.mailbox import mailbox_length
@@ -57,13 +55,14 @@ class Ready(Protocol):
     def serves_all(self) -> bool: ...
 
 
-class Pulse:
+class Pulse(Loop):
     """Beats while the event loop turns. ``turned_at``, ``vitals`` and ``lives`` may be read from another thread."""
 
     def __init__(
         self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready,
         failed_builds: FailedBuilds, ready_failures: int, beat: Beat, jobs: JobForwarder,
     ) -> None:  # fmt: skip
+        super().__init__("telling how the node is")
         self.lives: Counter[str] = Counter()  # children by where they stand, as of the last census
         self._group = group
         self._register = register
@@ -91,7 +90,7 @@ class Pulse:
         self._trust = trust_of(group.config, group.seal)
         self._settings = {n: value for n, value in asdict(group.config).items() if type(value) in (int, float)}
         self._point_due = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._census_due = self._account_due = group.standing.now()
         self.vitals = self._account()
 
     @property
@@ -99,35 +98,21 @@ class Pulse:
         """When the event loop turned last, monotonic seconds."""
         return self._beat.at
 
-    def start(self) -> None:
-        """Begin to beat."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Beat no more."""
-        await end_tasks([self._task])
-        self._task = None
-
-    async def _work(self) -> None:
+    async def _turn(self) -> None:
         standing = self._group.standing
-        census_due = account_due = standing.now()
-        while True:
-            asked = standing.now()
-            await asyncio.sleep(BEAT)
-            now = standing.now()
-            self._lag = max(self._lag, now - asked - BEAT)
-            if now >= census_due:
-                await self._census()
-                # A census of a million children takes its time: it may take a hundredth of all time.
-                census_due = standing.now() + max(EVERY, 100 * (standing.now() - now))
-            self.vitals = self._account()
-            self._tell(self.vitals.unready)
-            if now >= account_due and standing.incarnation:
-                account_due = now + EVERY
-                try:
-                    await self._publish()
-                except (*LOST, RedisUnavailable) as error:
-                    log.debug("no account of the node: %s", error)
+        asked = standing.now()
+        await asyncio.sleep(BEAT)
+        now = standing.now()
+        self._lag = max(self._lag, now - asked - BEAT)
+        if now >= self._census_due:
+            await self._census()
+            # A census of a million children takes its time: it may take a hundredth of all time.
+            self._census_due = standing.now() + max(EVERY, 100 * (standing.now() - now))
+        self.vitals = self._account()
+        self._tell(self.vitals.unready)
+        if now >= self._account_due and standing.incarnation:
+            self._account_due = now + EVERY
+            await self._publish()
 
     def why_unready(self) -> str:
         """Why this node is not ready, in one line; empty if it is ready."""

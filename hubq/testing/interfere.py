@@ -21,7 +21,7 @@ from hubq.testing.probe import ChildHere, probe
 
 def look_at_the_plan(node: Node) -> None:
     """Make its next look at the plan due."""
-    node.wiring.plan_due.ring()
+    node.wiring.runtime.plan_due.ring()
 
 
 def receive(node: Node, message: ControlMessage) -> None:
@@ -32,7 +32,7 @@ def receive(node: Node, message: ControlMessage) -> None:
 def write_events(node: Node, count: int, kind: str, **fields: object) -> None:
     """As if this had happened so many times in one moment."""
     for _ in range(count):
-        node.wiring.events.add(kind, **fields)
+        node.wiring.runtime.events.add(kind, **fields)
 
 
 def count_pause(node: Node, seconds: float) -> None:
@@ -45,7 +45,7 @@ def count_pause(node: Node, seconds: float) -> None:
 
 async def commit_only_at_the_end(node: Node) -> None:
     """No commit is made any more but the last one, of a node that ends."""
-    await node.wiring.committer.stop()
+    await node.wiring.commits.committer.stop()
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def next_commit_raises(node: Node, error: Exception) -> Iterator[list[Exception]
 
         return fail_first
 
-    with replaced(node.wiring.committer, "_until_answered", once):
+    with replaced(node.wiring.commits.committer, "_until_answered", once):
         yield raised
 
 
@@ -83,9 +83,9 @@ def commits_held(child: ChildHere) -> Iterator[None]:
 @asynccontextmanager
 async def lease_not_renewed(node: Node, age: float) -> AsyncIterator[None]:
     """Its lease is ``age`` seconds older than it was, and is not renewed meanwhile."""
-    keeper = node.wiring.keeper
+    keeper = node.wiring.lease.keeper
     await keeper.stop()
-    lease = node.wiring.standing.lease
+    lease = node.wiring.runtime.standing.lease
     lease.begin(lease.asked_at - age)
     try:
         yield
@@ -98,7 +98,7 @@ async def lease_not_renewed(node: Node, age: float) -> AsyncIterator[None]:
 
 def begin_run(node: Node, child: ChildHere) -> None:
     """As every move does that leaves a child where it is."""
-    node.wiring.lives.start_run(child.inside)
+    node.wiring.children.lives.start_run(child.inside)
 
 
 def replace_class(child: ChildHere, kind: type[Child]) -> None:
@@ -108,7 +108,7 @@ def replace_class(child: ChildHere, kind: type[Child]) -> None:
 
 def taken_out_of_its_shard(node: Node, child: ChildHere) -> ChildHere:
     """As when its shard goes and it cannot go along: it is in a pin now (which no node serves)."""
-    set_aside(node.wiring.cursors, child.inside.holding, child.inside)
+    set_aside(node.wiring.held.cursors, child.inside.holding, child.inside)
     return child
 
 
@@ -126,7 +126,7 @@ def one_child_cannot_be_built(node: Node) -> Iterator[list[str]]:
 
         return refuse
 
-    with replaced(node.wiring.builder, "build", but_one):
+    with replaced(node.wiring.children.builder, "build", but_one):
         yield unlucky
 
 
@@ -136,23 +136,23 @@ def one_child_cannot_be_built(node: Node) -> Iterator[list[str]]:
 async def forget_shards(node: Node) -> None:
     """The node does not know any more that it owns what it owns; all is committed before."""
     wiring = node.wiring
-    for holding in wiring.register.all():
-        await wiring.committer.flush()
-        wiring.register.drop(holding)
-        wiring.standing.learn(holding.shard, 0)
+    for holding in wiring.held.register.all():
+        await wiring.commits.committer.flush()
+        wiring.held.register.drop(holding)
+        wiring.runtime.standing.learn(holding.shard, 0)
 
 
 @asynccontextmanager
 async def no_shard_closes(node: Node) -> AsyncIterator[None]:
     """The shards that are to go wait for their turn, and serve meanwhile."""
     with replaced(shard_handover, "PATIENCE", lambda _: 30.0):
-        turns = [await node.wiring.closing.take(5.0) for _ in range(CLOSED_AT_ONCE)]
+        turns = [await node.wiring.moving.closing.take(5.0) for _ in range(CLOSED_AT_ONCE)]
         assert all(turns)
         try:
             yield
         finally:
             for _ in turns:
-                node.wiring.closing.give()
+                node.wiring.moving.closing.give()
 
 
 @contextmanager
@@ -181,7 +181,7 @@ def first_adoption_of_each_shard_fails(node: Node, step: str) -> Iterator[list[i
         patch = replaced(shards, "read_states", faulty(lambda keys, shard: shard))
     else:
         assert step == "starting"
-        patch = replaced(node.wiring.lives, "begin", faulty(lambda hosted, envelope: hosted.holding.shard))
+        patch = replaced(node.wiring.children.lives, "begin", faulty(lambda hosted, envelope: hosted.holding.shard))
     with patch:
         yield failed
 

@@ -117,56 +117,56 @@ class Probe:
     @property
     def connection(self) -> AsyncRedis:
         """Its connection to Redis."""
-        return self._wiring.group.redis
+        return self._wiring.runtime.group.redis
 
     @property
     def incarnation(self) -> int:
         """The number that it got when it joined; 0 while it is void."""
-        return self._wiring.standing.incarnation
+        return self._wiring.runtime.standing.incarnation
 
     @property
     def lease_until_ms(self) -> int:
         """The end of its lease as Redis granted it last, ms of Redis TIME."""
-        return self._wiring.standing.granted_ms
+        return self._wiring.runtime.standing.granted_ms
 
     @property
     def handled(self) -> int:
         """Messages it has handled."""
-        return self._wiring.handler.handled
+        return self._wiring.children.handler.handled
 
     @property
     def commits(self) -> int:
         """Commits it has made."""
-        return self._wiring.committer.commits
+        return self._wiring.commits.committer.commits
 
     def counted(self, what: str) -> int:
         """One of its counters, by its name."""
-        return int(getattr(self._wiring.counters, what))
+        return int(getattr(self._wiring.runtime.counters, what))
 
     @property
     def counts_nodes(self) -> bool:
         """Whether it looks for a quorum at all."""
-        return self._wiring.needs_quorum
+        return self._wiring.runtime.needs_quorum
 
     @property
     def partitioned(self) -> bool:
         """Whether it has closed its intake for want of a quorum."""
-        return self._wiring.gate.closed
+        return self._wiring.runtime.gate.closed
 
     @property
     def members_seen(self) -> set[str]:
         """The live nodes of the view it planned with last."""
-        return {name for name, _, _ in self._wiring.planner._members}
+        return {name for name, _, _ in self._wiring.planning.planner._members}
 
     @property
     def events_unwritten(self) -> int:
         """Events that it has told of and not written yet."""
-        return len(self._wiring.events._waiting)
+        return len(self._wiring.runtime.events._waiting)
 
     # -- shards and pins ---------------------------------------------------------------------------------------------
 
     def _held(self) -> list[Holding]:
-        return self._wiring.register.all()
+        return self._wiring.held.register.all()
 
     @property
     def holds(self) -> set[tuple[int, str | None]]:
@@ -207,7 +207,7 @@ class Probe:
 
     def children(self) -> list[ChildHere]:
         """The children on this node, copies of other nodes' left out."""
-        return [ChildHere(hosted) for hosted in self._wiring.register.children()]
+        return [ChildHere(hosted) for hosted in self._wiring.held.register.children()]
 
     def child(self, child_id: str) -> ChildHere | None:
         """One of them."""
@@ -227,7 +227,7 @@ class Probe:
     # -- copies of other nodes' children -----------------------------------------------------------------------------
 
     def _replicas(self) -> dict[int, Replica]:
-        return {replica.shard: replica for replica in self._wiring.followed.all()}
+        return {replica.shard: replica for replica in self._wiring.copies.followed.all()}
 
     @property
     def shards_followed(self) -> list[int]:

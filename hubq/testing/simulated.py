@@ -9,10 +9,10 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from hubq.node import wiring
 from hubq.node.membership.doing import KNOWN, Doing
 from hubq.node.membership.lease_task import LeaseTask
 from hubq.node.membership.lease_thread import Drive
+from hubq.node.wiring import membership
 from hubq.testing.patching import replaced
 
 
@@ -36,5 +36,5 @@ def stack_of_loop(frames: Callable[[], Iterable[FrameType]]) -> Iterator[None]:
                 return read(frame.f_locals)
         return Doing(method="something in one go")
 
-    with replaced(wiring, "LoopFrames", lambda _: lambda thread_id: looks):
+    with replaced(membership, "LoopFrames", lambda _: lambda thread_id: looks):
         yield

@@ -26,7 +26,7 @@ from tests.contract.jobs import test_jobs_of_children
 from tests.simulation.mutations import mutated
 from tests.simulation.runner import HASH_SEED
 from tests.simulation.world import RESTING, World, run_schedule
-from tests.unit.node.arrivals import test_arrivals
+from tests.unit.node.arrivals import test_arrivals, test_returns
 from tests.unit.node.children import test_drafting, test_handler, test_outcomes, test_pausing, test_runs, test_sayings
 from tests.unit.node.commits import test_committer, test_under_token
 from tests.unit.node.copies import test_recorder, test_standby
@@ -132,7 +132,7 @@ def with_hub(test: Callable[[Hub], None]) -> None:
 #: mutation -> the test of its moment. (Modules are imported, not tests: those would be collected twice.)
 MOMENTS: dict[str, Callable[[], None]] = {
     "unpinned": test_shard_handover.test_who_cannot_go_is_pinned_here_under_a_token_above_the_shards,
-    "stale-read": test_arrivals.test_a_child_whose_pin_is_gone_is_served_by_its_shard_again,
+    "stale-read": test_returns.test_a_child_whose_pin_is_gone_is_served_by_its_shard_again,
     "stale-page": test_reader.test_a_page_that_was_asked_for_before_a_child_came_back_tells_nothing_about_it,
     "late-commit": test_committer.test_a_commit_without_an_answer_is_sent_again_under_a_new_token,
     "late-rest": test_under_token.test_a_try_without_an_answer_is_void_before_the_next_one,

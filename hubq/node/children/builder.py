@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from hubq.core.classes import ClassBook
 from hubq.errors import StartFailed, StateTooNew, Unreadable, Unsealed
 from hubq.hooks.book import ALTER
-from hubq.node.held.holding import Holding, HostedChild, Services
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.services import Services
 from hubq.node.held.state import check_version, opened
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.raised import in_short
@@ -19,7 +20,7 @@ from hubq.store.spec_record import SpecRecord
 class Builder:
     """Makes a hosted child of a spec."""
 
-    def __init__(self, services: Services, classes: ClassBook, hooks: HookRunner) -> None:
+    def __init__(self, services: Services[HostedChild], classes: ClassBook, hooks: HookRunner) -> None:
         self._services = services
         self._classes = classes
         self._hooks = hooks

@@ -12,8 +12,9 @@ from hubq.node.held.open_drafts import DraftsInHand, OpenDrafts
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
-from hubq.node.runtime.tasks import end_tasks
+from hubq.node.runtime.loop import Loop
 from hubq.store.command import Command
+from hubq.store.connection import LOST
 from hubq.store.drafts import Closing, Handling, publish_drafts, read_drafts, retract_drafts
 
 log = logging.getLogger("hubq.node")
@@ -24,17 +25,18 @@ AT_ONCE = 100
 AGAIN = 0.2
 
 
-class Drafting:
+class Drafting(Loop):
     """Sends drafts in order, and retracts those of messages that were undone, here or by a former owner."""
 
     def __init__(self, group: Group, background: Background, register: Register, drafts: OpenDrafts) -> None:
+        super().__init__("retracting drafts of former owners")
         self._group = group
         self._background = background
         self._register = register
         self._drafts = drafts
         self._numbers = 0
+        self._left: list[int] = []  # shards to look at
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
 
     # -- what a handler publishes --------------------------------------------------------------------------------------
 
@@ -119,27 +121,21 @@ class Drafting:
     def start(self) -> None:
         """Begin to look after shards that come here."""
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._work())
+        super().start()
 
-    async def stop(self) -> None:
-        """Look no more."""
-        await end_tasks([self._task])
-        self._task = None
-
-    async def _work(self) -> None:
-        left: list[int] = []
-        while True:
-            await self._drafts.marked(AGAIN if left else None)
-            left = [*left, *self._drafts.take()]
-            try:
-                while left:
-                    await self._look(left[0])
-                    left.pop(0)
-            except RedisUnavailable as error:
-                log.debug("drafts of former owners wait: %s", error)
-            except Exception:
-                log.exception("drafts of former owners could not be retracted")
-                left = []
+    async def _turn(self) -> None:
+        left = self._left
+        await self._drafts.marked(AGAIN if left else None)
+        left += self._drafts.take()
+        try:
+            while left:
+                await self._look(left[0])
+                left.pop(0)
+        except (*LOST, RedisUnavailable):
+            raise
+        except Exception:
+            left.clear()
+            raise
 
     async def _look(self, shard: int) -> None:
         if not self._register.of_shard(shard):

@@ -6,7 +6,8 @@ import logging
 
 from hubq.core.lifecycle import LifeEvent
 from hubq.node.held.commit_queue import CommitQueue
-from hubq.node.held.holding import Holding, HostedChild, Services
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.services import Services
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.store.codec import sendable
@@ -18,7 +19,7 @@ class Parking:
     """Writes down which children are parked, and why. ``quiet``: children that are not logged."""
 
     def __init__(
-        self, services: Services, events: EventLog, gathered: GatheredLog, queue: CommitQueue, quiet: set[str]
+        self, services: Services[HostedChild], events: EventLog, gathered: GatheredLog, queue: CommitQueue, quiet: set[str]
     ) -> None:  # fmt: skip
         self._services = services
         self._events = events

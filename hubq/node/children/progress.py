@@ -11,7 +11,7 @@ from hubq.core.lifecycle import Life
 from hubq.core.progress import Progress, progress_of, written
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.group import Group
-from hubq.node.runtime.tasks import end_tasks
+from hubq.node.runtime.loop import Loop
 from hubq.store.command import Command
 from hubq.store.progress import Note, note_progress
 
@@ -25,25 +25,20 @@ AT_ONCE = 200
 TRIED = 2.0
 
 
-class Progresses:
+class Progresses(Loop):
     """The progress of the children of a node. A child may tell it from a thread."""
 
     def __init__(self, group: Group) -> None:
+        super().__init__("writing progress")
         self._group = group
         self._told: dict[HostedChild, Progress | None] = {}
         self._rung = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to write."""
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._work())
-
-    async def stop(self) -> None:
-        """Write no more."""
-        await end_tasks([self._task])
-        self._task = None
+        super().start()
 
     def tell(self, hosted: HostedChild, done: float, total: float | None, text: str) -> None:
         """``self.progress(...)``. Raises :class:`~hubq.errors.InvalidProgress`."""
@@ -80,12 +75,11 @@ class Progresses:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._rung.set)
 
-    async def _work(self) -> None:
-        while True:
-            await self._rung.wait()
-            self._rung.clear()
-            await self.flush()
-            await asyncio.sleep(PACE)
+    async def _turn(self) -> None:
+        await self._rung.wait()
+        self._rung.clear()
+        await self.flush()
+        await asyncio.sleep(PACE)
 
     def _commands(self, taken: Mapping[HostedChild, Progress | None]) -> list[Command[int]]:
         by_shard: dict[int, list[Note]] = {}

@@ -19,6 +19,7 @@ from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.methods import Finds, ended
 from hubq.node.children.outcomes import Outcomes, error_payload, unsendable
 from hubq.node.children.read_copies import ReadCopies, ReadCopy
+from hubq.node.held.changing import first_of
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.idleness import Idleness
 from hubq.node.runtime.background import Background
@@ -31,8 +32,6 @@ from hubq.store.mailbox import Message
 
 #: Most reads at the same time on one node. Those that come then wait for their turn among the other messages.
 MOST_READS = 1_000
-#: A read whose child is about to move looks after so many seconds whether it stays.
-LOOK_AGAIN = 0.05
 
 
 class Reads:
@@ -145,7 +144,8 @@ class Reads:
             # It is about to move. If it stays after all, it has handled nothing meanwhile, and the answer holds.
             if hosted.life is Life.ENDED or not await hosted.holding.is_open():
                 break
-            await asyncio.sleep(LOOK_AGAIN)
+            if not _may_answer(hosted):  # it is being passed: it goes, stays, or is taken out of its shard
+                await first_of(hosted.changed(), hosted.holding.changed())
         holding = hosted.holding
         if holding.gone:
             return  # its next node reads the message

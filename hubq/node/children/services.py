@@ -23,7 +23,7 @@ from hubq.store.values import Values
 
 
 class ChildServices:
-    """``Services`` of :mod:`hubq.node.held.holding`."""
+    """``Services`` of :mod:`hubq.node.held.services`."""
 
     def __init__(
         self, node_name: str, values: Values, seal: Seal | None, signals: Signals, saver: Saver, endings: Endings, sayings: Sayings,

@@ -19,8 +19,8 @@ from hubq.node.held.holding import Holding
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.loop import Work
 from hubq.node.runtime.sizes import ALWAYS_TAKEN, HEAD, Sizes
-from hubq.node.runtime.tasks import end_tasks
 from hubq.store.effects import Effects
 from hubq.store.keys import owner_field
 from hubq.store.owners import commit_shard, commit_shards, renew_token
@@ -35,13 +35,14 @@ REFUSALS = 3
 SAMPLED = 8
 
 
-class Committer:
+class Committer(Work):
     """Takes the effects of all holdings and commits them, one pipeline at a time."""
 
     def __init__(
         self, group: Group, queue: CommitQueue, errands: Errand, forfeits: Forfeits, counters: Counters,
         confirmation: Confirmation, sizes: Sizes, held_up: HeldUp, background: Background,
     ) -> None:  # fmt: skip
+        super().__init__()
         self.commits = 0
         self._group = group
         self._queue = queue
@@ -57,17 +58,6 @@ class Committer:
         self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
         self._reply_ttl_ms = int(group.config.reply_ttl * 1000)
         self._lock = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin committing."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Commit no more."""
-        if self._task is not None:
-            await end_tasks([self._task])
-            self._task = None
 
     async def flush(self) -> None:
         """Commit what there is, now (the last act of a node that leaves)."""

@@ -44,9 +44,8 @@ class UnderToken:
                 again = True
                 await asyncio.sleep(AGAIN)
                 while not await self._committer.void_unanswered(holding):
-                    if not await holding.is_open():
+                    if not (await holding.is_open() and await holding.may_commit()):  # (open, and being split)
                         return None
-                    await asyncio.sleep(AGAIN)  # it is split in this moment
                 continue
             if answer is not None:
                 return answer

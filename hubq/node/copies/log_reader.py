@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
-from hubq.errors import RedisUnavailable
 from hubq.node.copies.followed import Followed
 from hubq.node.copies.log_applier import LogApplier
 from hubq.node.copies.replica import Replica
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
-from hubq.node.runtime.tasks import end_tasks
-from hubq.store.connection import LOST
+from hubq.node.runtime.loop import Loop
 from hubq.store.replica_log import read_logs, report_replica
 
 log = logging.getLogger("hubq.node")
@@ -23,38 +20,20 @@ BLOCK = 0.5
 COUNT = 500
 
 
-class LogReader:
+class LogReader(Loop):
     """The loop of a follower. It reads beside the mailboxes, on the connection for blocking reads."""
 
     def __init__(self, group: Group, followed: Followed, applier: LogApplier, plan_due: Bell) -> None:
+        super().__init__("following", away=0.1, failed=0.5)
         self._group = group
         self._followed = followed
         self._applier = applier
         self._plan_due = plan_due
         self._woken = "$"  # the last control message that has ended a read
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to read."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Read no more."""
-        await end_tasks([self._task])
-        self._task = None
-
-    async def _work(self) -> None:
-        self._woken = "$"
-        while True:
-            try:
-                await self._read()
-                await self._report()
-            except (*LOST, RedisUnavailable) as error:
-                log.debug("following waits: Redis is away (%s)", error)
-                await asyncio.sleep(0.1)
-            except Exception:
-                log.exception("following failed")
-                await asyncio.sleep(0.5)
+    async def _turn(self) -> None:
+        await self._read()
+        await self._report()
 
     async def _read(self) -> None:
         """Take in what there is, or what comes within a while."""

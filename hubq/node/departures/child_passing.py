@@ -12,17 +12,9 @@ from hubq.core.messages import StartChildren
 from hubq.errors import RedisUnavailable
 from hubq.node.commits.committer import Committer
 from hubq.node.departures.answers import Answer, Answers
-from hubq.node.departures.departure import (
-    Collected,
-    Departures,
-    Interrupted,
-    NoState,
-    Outcome,
-    at_boundaries,
-    give_back,
-    in_thread,
-    undo,
-)
+from hubq.node.departures.boundaries import at_boundaries, in_thread, undo
+from hubq.node.departures.collecting import Collected, Interrupted, NoState
+from hubq.node.departures.departure import Departures, Outcome, give_back
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild

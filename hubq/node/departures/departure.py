@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from hubq.core.lifecycle import Life
 from hubq.errors import RedisRefused, RedisUnavailable
@@ -21,8 +20,8 @@ from hubq.node.children.saver import Saver
 from hubq.node.children.signals import Signals
 from hubq.node.commits.committer import REFUSALS, Committer
 from hubq.node.commits.forfeits import Forfeits
+from hubq.node.departures.collecting import Collected, Collecting
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.held.state import overrides
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.pieces import Pieces
@@ -31,13 +30,6 @@ from hubq.store.command import Command, plain
 from hubq.store.effects import Effects
 
 log = logging.getLogger("hubq.node")
-
-T = TypeVar("T")
-#: What a child hands over: its id, and its envelope (None: ``msk`` has it already).
-Handed = tuple[str, bytes | None]
-
-#: How long a message that is being undone is waited for, seconds.
-UNDONE_WITHIN = 1.0
 
 
 class Outcome(Enum):
@@ -81,81 +73,6 @@ class Way(Protocol):
         """The holding is dropped. So are the children that were taken out of it: these, to be disposed of."""
 
 
-@dataclass(slots=True)
-class Collected:
-    """The states that children hand over."""
-
-    states: dict[str, bytes] = field(default_factory=dict)
-    """Envelopes; a child whose state is in ``msk`` already is not among them."""
-    asked: set[str] = field(default_factory=set)
-    """The children that have answered."""
-    failed: dict[HostedChild, Exception] = field(default_factory=dict)
-
-    def take(self, handed: Handed) -> None:
-        """A child has answered."""
-        child, envelope = handed
-        self.asked.add(child)
-        if envelope is not None:
-            self.states[child] = envelope
-
-    def shed(self, size: int) -> None:
-        """Redis does not take states of this size: those children have not answered."""
-        for child in [child for child, state in self.states.items() if len(state) >= size > 0]:
-            del self.states[child]
-            self.asked.discard(child)
-
-    def effects(self, children: Iterable[HostedChild], forgotten: Iterable[str] = ()) -> Effects:
-        """The effects of the handover: the states of these children, and the messages that the states hold."""
-        handed = Effects(states=self.states, forgotten=list(forgotten))
-        for hosted in children:
-            if hosted.unsaved and hosted.child_id in self.asked:
-                handed.done[hosted.child_id] = hosted.unsaved
-            if hosted.said is not None and hosted.child_id in self.asked:
-                handed.said += hosted.said[: hosted.holds_said]
-        return handed
-
-
-class Asked:
-    """The children that were asked for a state, and may have to wait before they answer."""
-
-    def __init__(self) -> None:
-        self.tasks: dict[asyncio.Task[Handed], HostedChild] = {}
-        self._begun = 0
-        self._all_begun = asyncio.Event()
-
-    def add(self, hosted: HostedChild, work: Coroutine[Any, Any, Handed]) -> None:
-        """Ask a child. The work says :meth:`one_more` when it begins."""
-        self.tasks[asyncio.get_running_loop().create_task(work)] = hosted
-
-    def one_more(self) -> None:
-        """One more of them has begun to answer."""
-        self._begun += 1
-        if self._begun == len(self.tasks):
-            self._all_begun.set()
-
-    async def answered(self, within: float) -> set[asyncio.Task[Handed]]:
-        """Wait until all have begun to answer, then at most so many seconds. Those that are not done by then are cancelled."""
-        if not self.tasks:
-            return set()
-        if self._begun < len(self.tasks):
-            self._all_begun.clear()
-            await self._all_begun.wait()
-        return await _until_done(self.tasks, within)
-
-    def cancel(self) -> None:
-        """No answer is waited for any more."""
-        for task in self.tasks:
-            task.cancel()
-
-
-class NoState(TimeoutError):
-    """A child did not hand its state over in time."""
-
-
-class Interrupted(RuntimeError):
-    """The handing over of a state was cancelled, and not by us."""
-
-
 class Departures:
     """The steps that all four ways take."""
 
@@ -167,59 +84,16 @@ class Departures:
         self._background = background
         self._committer = committer
         self._forfeits = forfeits
-        self._saver = saver
         self._signals = signals
         self._endings = endings
         self._lives = lives
         self._pumps = pumps
-        self._pieces = pieces
+        self._collecting = Collecting(saver, pieces)
         self._sizes = sizes
 
-    # -- collect ---------------------------------------------------------------------------------------------------
-
     async def collect(self, children: Iterable[HostedChild], with_state: bool, within: float) -> Collected:
-        """Ask the children that run, and have nothing in hand, for their states: one piece of the loop after the other, and
-        without waiting for an answer in between. Each has ``within`` seconds from the moment that the last one was asked.
-        """
-        collected, asked = Collected(), Asked()
-        try:
-            for hosted in [hosted for hosted in children if hosted.life is Life.RUNNING and not hosted.busy]:
-                if hosted.run_task is None and not overrides(hosted.kind, "prepare_handover_state"):
-                    # Nothing to wait for: no task is needed.
-                    await self._pieces.turn()
-                    try:
-                        collected.take(await self._saver.hand_over(hosted, with_state))
-                    except Exception as error:
-                        collected.failed[hosted] = error
-                    except asyncio.CancelledError:
-                        task = asyncio.current_task()
-                        if task is not None and task.cancelling():
-                            raise
-                        collected.failed[hosted] = Interrupted("taking its state was cancelled")
-                else:
-                    asked.add(hosted, self._hand_over(hosted, with_state, asked))
-            late = await asked.answered(within)
-        except BaseException:
-            asked.cancel()
-            raise
-        for task, hosted in asked.tasks.items():
-            if task in late:
-                collected.failed[hosted] = NoState(f"no state within {within:g} s")
-            elif task.cancelled():
-                collected.failed[hosted] = Interrupted("prepare_handover_state was cancelled")
-            elif (raised := task.exception()) is not None:
-                # (Other BaseExceptions end the loop.)
-                collected.failed[hosted] = raised if isinstance(raised, Exception) else Interrupted(repr(raised))
-            else:
-                collected.take(task.result())
-        return collected
-
-    async def _hand_over(self, hosted: HostedChild, with_state: bool, asked: Asked) -> Handed:
-        try:
-            await self._pieces.turn()
-        finally:
-            asked.one_more()
-        return await self._saver.hand_over(hosted, with_state)
+        """Ask children for their states (:meth:`Collecting.collect <hubq.node.departures.collecting.Collecting.collect>`)."""
+        return await self._collecting.collect(children, with_state, within)
 
     async def become_passive(self, parts: Iterable[Holding]) -> None:
         """These are not the active copies any more; each is told once."""
@@ -339,38 +213,3 @@ def give_back(holding: Holding, effects: Effects, handed: Effects, children: Ite
             if hosted.child_id in saying:
                 hosted.take_said()
     holding.give_back_effects(effects)
-
-
-def in_thread(hosted: HostedChild) -> bool:
-    """Whether a plain ``def`` handler is at work: its thread cannot be cancelled."""
-    return hosted.in_hand is not None and hosted.in_hand.in_thread
-
-
-async def at_boundaries(children: Iterable[HostedChild], within: float) -> list[HostedChild]:
-    """Wait until these children are at a boundary, at most so many seconds. The answer: those that are not."""
-    waits = {asyncio.ensure_future(hosted.at_boundary()): hosted for hosted in children}
-    if not waits:
-        return []
-    late = await _until_done(waits, within)
-    return [hosted for wait, hosted in waits.items() if wait in late]
-
-
-async def _until_done(tasks: Collection[asyncio.Task[T]], within: float) -> set[asyncio.Task[T]]:
-    """Wait for tasks, at most so many seconds, and cancel those that are not done by then. If the caller is cancelled (the
-    node ends), all of them are.
-    """
-    try:
-        await asyncio.wait(tasks, timeout=within)
-    finally:
-        late = {task for task in tasks if not task.done()}
-        for task in late:
-            task.cancel()
-    return late
-
-
-async def undo(children: Sequence[HostedChild]) -> None:
-    """Undo the messages that these have in hand: they move with their children."""
-    for hosted in children:
-        if hosted.in_hand is not None:
-            hosted.in_hand.cancel()
-    await at_boundaries(children, UNDONE_WITHIN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 
@@ -14,8 +13,8 @@ from hubq.node.held.holding import Holding
 from hubq.node.held.register import Register
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.malformed import MalformedReports
-from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
 from hubq.store.dormant import expire_children, read_expiring, read_next_expiry
 
@@ -29,37 +28,29 @@ REFUSED_AGAIN_MS = 10_000.0
 LONGEST_SLEEP = 60.0
 
 
-class Expiring:
-    """One loop for all shards of the node. It sleeps until the next child expires."""
+class Expiring(Loop):
+    """One loop for all shards of the node. It sleeps until the next child expires. When it stops, the next owner of each shard
+    goes on.
+    """
 
     def __init__(
         self, group: Group, register: Register, expiries: DueTimes, endings: Endings, counters: Counters,
         reports: MalformedReports,
     ) -> None:  # fmt: skip
+        super().__init__("letting children expire")
         self._group = group
         self._register = register
         self._expiries = expiries
         self._endings = endings
         self._counters = counters
         self._reports = reports
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to let children expire."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Let none expire any more: the next owner of each shard does."""
-        await end_tasks([self._task])
-        self._task = None
-
-    async def _work(self) -> None:
-        while True:
-            await self._expiries.changed(self._pause())
-            for shard in self._expiries.due(self._group.standing.redis_now_ms()):
-                self._expiries.asked(shard)
-                next_ms = await self._seen_to(shard)
-                self._expiries.answered(shard, next_ms)
+    async def _turn(self) -> None:
+        await self._expiries.changed(self._pause())
+        for shard in self._expiries.due(self._group.standing.redis_now_ms()):
+            self._expiries.asked(shard)
+            next_ms = await self._seen_to(shard)
+            self._expiries.answered(shard, next_ms)
 
     def _pause(self) -> float | None:
         next_ms = self._expiries.next_ms()

@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from hubq.node.departures.departure import Departures, at_boundaries, undo
+from hubq.node.departures.boundaries import at_boundaries, undo
+from hubq.node.departures.departure import Departures
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell

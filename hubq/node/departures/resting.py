@@ -9,7 +9,7 @@ from itertools import islice
 
 from hubq.core.idle import IdleChild, rests_after, who_rests
 from hubq.core.lifecycle import Life
-from hubq.errors import HubqError, RedisUnavailable
+from hubq.errors import HubqError
 from hubq.node.arrivals.batches import Batches
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.endings import Endings
@@ -20,7 +20,8 @@ from hubq.node.children.saver import Saver
 from hubq.node.commits.committer import Committer
 from hubq.node.commits.forfeits import Forfeits
 from hubq.node.commits.under_token import UnderToken
-from hubq.node.departures.departure import Collected, Departures
+from hubq.node.departures.collecting import Collected
+from hubq.node.departures.departure import Departures
 from hubq.node.departures.moves import Moves
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.due_times import DueTimes
@@ -32,10 +33,9 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.raised import in_short
-from hubq.node.runtime.tasks import end_tasks
-from hubq.store.connection import LOST
 from hubq.store.dormant import AT_ONCE, rest_children, wake_children
 from hubq.store.dormant import Resting as Rest
 
@@ -50,7 +50,7 @@ LOOKED_AT = 500
 Mark = tuple[str, bytes | None]
 
 
-class Resting:
+class Resting(Loop):
     """Looks at the children of a node now and then, and puts to rest those whose time has come."""
 
     def __init__(
@@ -59,6 +59,7 @@ class Resting:
         saver: Saver, endings: Endings, pumps: Pumps, reads: Reads, cursors: Cursors, strangers: Strangers, expiries: DueTimes,
         counters: Counters, pieces: Pieces, pausing: Pausing,
     ) -> None:  # fmt: skip
+        super().__init__("putting children to rest")
         self._group = group
         self._background = background
         self._register = register
@@ -82,29 +83,13 @@ class Resting:
         self._pieces = pieces
         self._pausing = pausing
         self._most = group.config.max_active
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Look no more."""
-        await end_tasks([self._task])
-        self._task = None
 
     # -- who -------------------------------------------------------------------------------------------------------
 
-    async def _work(self) -> None:
-        while True:
-            await self._idleness.changed()
-            try:
-                for holding, children in (await self.who()).items():
-                    await self.put_to_rest(holding, children)
-            except (*LOST, RedisUnavailable) as error:
-                log.debug("children do not rest: Redis is away (%s)", error)
-            except Exception:
-                log.exception("children could not go to rest")
+    async def _turn(self) -> None:
+        await self._idleness.changed()
+        for holding, children in (await self.who()).items():
+            await self.put_to_rest(holding, children)
 
     async def who(self) -> dict[Holding, dict[HostedChild, float]]:
         """Look once: the children whose time has come, by their holdings; and when the last message of each was sent, ms."""

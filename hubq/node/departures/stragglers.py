@@ -11,7 +11,8 @@ from hubq.core.messages import StartChildren
 from hubq.errors import RedisUnavailable
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.departures.answers import Answers
-from hubq.node.departures.departure import Departures, at_boundaries, in_thread, undo
+from hubq.node.departures.boundaries import at_boundaries, in_thread, undo
+from hubq.node.departures.departure import Departures
 from hubq.node.departures.pin_release import PinReleases
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.background import Background

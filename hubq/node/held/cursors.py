@@ -97,7 +97,7 @@ class Cursors:
         """The child has begun, or will not. False: another start of it has been read since, and sees to its messages."""
         if holding.starting.get(child) != entry:
             return False
-        del holding.starting[child]
+        holding.start_is_over(child)
         return True
 
     def caught_up(self, holding: Holding, child: str) -> bytes | None:

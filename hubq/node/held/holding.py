@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
 from typing import Any, Protocol
 
 from hubq.core.child import Child, Host, new_child
@@ -20,57 +19,12 @@ from hubq.node.held.changing import first_of
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.known_children import KnownChildren
 from hubq.node.held.queued import Queued
-from hubq.store.effects import Effects
+from hubq.node.held.services import Services
+from hubq.node.held.uncommitted import Uncommitted
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
-from hubq.store.saying import SayingLimits
-from hubq.store.seal import Seal
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Watch
-from hubq.store.values import Values
-
-
-class Services(Protocol):
-    """What a node does for its hosted children (``hubq.node.children.services``)."""
-
-    node_name: str
-    values: Values
-    seal: Seal | None
-
-    def active(self, hosted: HostedChild) -> bool:
-        """Whether this copy is the active one right now."""
-
-    async def commit(self, hosted: HostedChild) -> None:
-        """``await self.commit()`` of a child."""
-
-    def stop(self, hosted: HostedChild) -> None:
-        """``self.stop()`` of a child."""
-
-    def says(
-        self, hosted: HostedChild, target: Target | None, child_id: str, method: Called | None,
-        args: tuple[Any, ...], kwargs: dict[str, Any],
-    ) -> None:  # fmt: skip
-        """``self.ref(...).cast(...)`` and ``.start(...)`` of a child."""
-
-    def enqueues(self, hosted: HostedChild, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """``self.enqueue(...)`` of a child. A copy gets the id that the original gets."""
-
-    def publishes(self, hosted: HostedChild, topic: str, data: object, now: bool) -> None:
-        """``self.publish(...)`` of a child."""
-
-    def reminds(
-        self, hosted: HostedChild, name: str, method: Method, args: tuple[Any, ...], times: Times, late: str
-    ) -> None:
-        """``self.remind(...)`` of a child."""
-
-    def forgets(self, hosted: HostedChild, name: str) -> None:
-        """``self.forget(...)`` of a child."""
-
-    def progresses(self, hosted: HostedChild, done: float, total: float | None, text: str) -> None:
-        """``self.progress(...)`` of a child."""
-
-    async def reminders(self, hosted: HostedChild) -> list[Reminder]:
-        """``self.reminders()`` of a child."""
 
 
 class Recorder(Protocol):
@@ -101,7 +55,12 @@ class HostedChild(Queued):
     )  # fmt: skip
 
     def __init__(
-        self, services: Services, holding: Holding, child_id: str, record: SpecRecord, kind: type[Child] = Child
+        self,
+        services: Services[HostedChild],
+        holding: Holding,
+        child_id: str,
+        record: SpecRecord,
+        kind: type[Child] = Child,
     ) -> None:
         super().__init__()
         self.services = services
@@ -289,7 +248,7 @@ class HostedChild(Queued):
         return await self.services.reminders(self)
 
 
-class Holding(KnownChildren):
+class Holding(KnownChildren, Uncommitted):
     """A shard, or a pin (a shard of one), on this node."""
 
     def __init__(
@@ -319,23 +278,13 @@ class Holding(KnownChildren):
         """Its children are the active copies (``hubq.strategies.redundancy``)."""
         self.watch = watch
         """It was taken over after a crash (``hubq.node.trials``)."""
-        self.effects = Effects()
-        self.held_up = False
-        """Redis refuses its last commit, and is asked again: nothing later is committed before that."""
         self.handled = 0
         """Messages, and seconds in their handlers; counted where the load balancer asks for it."""
         self.spent = 0.0
-        self._waiters: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
         pin = f"/{self.pinned}" if self.pinned else ""
         return f"<Holding {self.shard}{pin} {self.owner.line!r} {self.phase.value}>"
-
-    def lose(self) -> None:
-        """It is not ours any more: nothing of it is handled or committed here. Waits for its next commit are cancelled."""
-        super().lose()
-        for waiter in self.take_waiters():
-            waiter.cancel()
 
     # -- its owner -------------------------------------------------------------------------------------------------
 
@@ -377,46 +326,6 @@ class Holding(KnownChildren):
     def may_have_dormant(self, there_are: bool) -> None:
         """Whether children of the shard are dormant, as far as is known."""
         self.has_dormant = there_are
-
-    # -- its commits -----------------------------------------------------------------------------------------------
-
-    def take_effects(self, reply_ttl_ms: int, limits: SayingLimits) -> Effects:
-        """The effects gathered so far; the holding begins to gather anew."""
-        effects, self.effects = self.effects, Effects()
-        return effects.bounded(reply_ttl_ms, limits)
-
-    def give_back_effects(self, effects: Effects) -> None:
-        """These effects were not committed: they come before the effects gathered since."""
-        later, self.effects = self.effects, effects
-        self.effects.absorb(later)
-
-    @property
-    def is_due(self) -> bool:
-        """Whether there is something to commit, and it may be."""
-        return not self.frozen and not self.gone and not self.held_up and bool(self.effects or self._waiters)
-
-    def hold_up(self) -> None:
-        """Redis refuses its last commit."""
-        self.held_up = True
-
-    def go_on(self) -> None:
-        """Redis has taken it after all."""
-        self.held_up = False
-
-    def next_commit(self) -> asyncio.Future[None]:
-        """Done with the next commit; cancelled if the holding goes before."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        return waiter
-
-    def take_waiters(self) -> list[asyncio.Future[None]]:
-        """The waits for the next commit; from now on they are the caller's."""
-        waiters, self._waiters = self._waiters, []
-        return waiters
-
-    def add_waiters(self, waiters: Iterable[asyncio.Future[None]]) -> None:
-        """These wait for this holding's next commit (a pin that never came to be had them)."""
-        self._waiters += waiters
 
     def spent_on_message(self, seconds: float) -> None:
         """A handler took so long."""

@@ -64,6 +64,12 @@ class KnownChildren(Phased):
     def end_departure(self, children: Iterable[str]) -> None:
         """They have gone, or stay."""
         self.departing.difference_update(children)
+        self.tell()
+
+    def start_is_over(self, child: str) -> None:
+        """Its start has been carried out, whatever came of it."""
+        del self.starting[child]
+        self.tell()
 
     def cannot_build(self, child: str) -> None:
         """It is to be offered to the other nodes."""

@@ -66,6 +66,12 @@ class Phased(Changing):
             await asyncio.shield(self.changed())
         return not self.gone
 
+    async def may_commit(self) -> bool:
+        """Wait until commits may be sent. False: it is gone."""
+        while self.frozen and not self.gone:
+            await asyncio.shield(self.changed())
+        return not self.gone
+
     async def is_at_rest(self) -> bool:
         """Wait until it is not in motion. False: it is gone."""
         while self.in_motion and not self.gone:

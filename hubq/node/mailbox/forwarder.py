@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable
 
-from hubq.errors import RedisUnavailable
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.runtime.group import Group
-from hubq.node.runtime.tasks import end_tasks
+from hubq.node.runtime.loop import Loop
 from hubq.store.outbox import AT_ONCE, forward_outbox, outbox_length, read_outbox
 from hubq.store.saying import SayingLimits
 
@@ -21,40 +19,27 @@ PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 
 
-class Forwarder:
-    """One loop for all outboxes of the node. It sleeps while all are empty."""
+class Forwarder(Loop):
+    """One loop for all outboxes of the node. It sleeps while all are empty. What is in an outbox when it stops is the next owner's."""
 
     def __init__(self, group: Group, register: Register, outboxes: Outboxes) -> None:
+        super().__init__("emptying outboxes")
         self._group = group
         self._register = register
         self._outboxes = outboxes
         self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
-        self._task: asyncio.Task[None] | None = None
+        self._waiting: list[int] = []  # shards whose outboxes are not empty
+        self._pause = PAUSE
 
-    def start(self) -> None:
-        """Begin forwarding."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Forward no more. What is in an outbox stays there for its shard's next owner."""
-        await end_tasks([self._task])
-        self._task = None
-
-    async def _work(self) -> None:
-        waiting: list[int] = []
-        pause = PAUSE
-        while True:
-            news = await self._outboxes.marked(pause if waiting else None)
-            waiting, moved = [*waiting, *self._outboxes.take()], 0
-            try:
-                waiting = await self._not_empty(waiting)
-                for shard in waiting:
-                    moved += await self._forward(shard)
-            except RedisUnavailable as error:
-                log.debug("outboxes wait: %s", error)
-            except Exception:
-                log.exception("outboxes could not be emptied")
-            pause = PAUSE if moved or news else min(pause * 2, LONGEST_PAUSE)
+    async def _turn(self) -> None:
+        news, moved = await self._outboxes.marked(self._pause if self._waiting else None), 0
+        self._waiting += self._outboxes.take()
+        try:
+            self._waiting = await self._not_empty(self._waiting)
+            for shard in self._waiting:
+                moved += await self._forward(shard)
+        finally:
+            self._pause = PAUSE if moved or news else min(self._pause * 2, LONGEST_PAUSE)
 
     async def _not_empty(self, shards: Iterable[int]) -> list[int]:
         """Those of these shards that are here, and have messages in their outboxes. (The next owner of a shard looks, too.)"""

@@ -13,8 +13,8 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.held.waiting_jobs import WaitingJobs
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.malformed import MalformedReports
-from hubq.node.runtime.tasks import end_tasks
 from hubq.store.waiting_jobs import jobs_length
 
 log = logging.getLogger("hubq.node")
@@ -24,8 +24,10 @@ PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 
 
-class JobForwarder:
+class JobForwarder(Loop):
     """One loop for all shards of the node. It sleeps while no job waits. ``put`` does the work, in a thread: RQ's code waits.
+
+    What waits when it stops is put into RQ by the next owner of its shard.
 
     ``waiting``: jobs that were found and could not be put into RQ yet; ``reason``: why. (Another thread may read them.)
     """
@@ -34,6 +36,7 @@ class JobForwarder:
         self, group: Group, register: Register, jobs: WaitingJobs, outboxes: Outboxes, reports: MalformedReports,
         put: Callable[[int], Put],
     ) -> None:  # fmt: skip
+        super().__init__("putting jobs into RQ")
         self.waiting = 0
         self.reason = ""
         self._group = group
@@ -42,36 +45,25 @@ class JobForwarder:
         self._outboxes = outboxes
         self._reports = reports
         self._put = put
-        self._task: asyncio.Task[None] | None = None
+        self._left: list[int] = []  # shards in which jobs wait
+        self._pause = PAUSE
 
-    def start(self) -> None:
-        """Begin to forward."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Forward no more. What waits is put into RQ by the next owner of its shard."""
-        await end_tasks([self._task])
-        self._task = None
-
-    async def _work(self) -> None:
-        left: list[int] = []
-        pause = PAUSE
-        while True:
-            news = await self._jobs.marked(pause if left else None)
-            left = [*left, *self._jobs.take()]
-            try:
-                left = await self._not_empty(left)
-                while left:
-                    await self._forward(left[0])
-                    left.pop(0)
-                self._account(0, "")
-                pause = PAUSE
-            except Exception as error:
-                if isinstance(error, RedisUnavailable) and not isinstance(error, RedisRefused):
-                    log.debug("jobs wait: %s", error)
-                else:
-                    self._tell(error)
-                pause = PAUSE if news else min(pause * 2, LONGEST_PAUSE)
+    async def _turn(self) -> None:
+        news = await self._jobs.marked(self._pause if self._left else None)
+        self._left += self._jobs.take()
+        try:
+            self._left = await self._not_empty(self._left)
+            while self._left:
+                await self._forward(self._left[0])
+                self._left.pop(0)
+        except Exception as error:
+            self._pause = PAUSE if news else min(self._pause * 2, LONGEST_PAUSE)
+            if isinstance(error, RedisUnavailable) and not isinstance(error, RedisRefused):
+                raise
+            self._tell(error)
+        else:
+            self._account(0, "")
+            self._pause = PAUSE
 
     def _tell(self, error: Exception) -> None:
         reason = str(error) if isinstance(error, HubqError) else repr(error)

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from hubq.core.malformed import Malformed
-from hubq.errors import RedisRefused, RedisUnavailable
+from hubq.errors import RedisRefused
 from hubq.node.held.due_times import DueTimes
 from hubq.node.held.register import Register
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.malformed import MalformedReports
-from hubq.node.runtime.tasks import end_tasks
 from hubq.store.command import Command
-from hubq.store.connection import LOST
 from hubq.store.reminders import fire_reminders, read_next_due
 
 log = logging.getLogger("hubq.node")
@@ -35,38 +34,23 @@ REFUSED_AGAIN_MS = 10_000.0
 LONGEST_SLEEP = 60.0
 
 
-class Reminding:
-    """One loop for all shards of the node. It sleeps until the next reminder is due."""
+class Reminding(Loop):
+    """One loop for all shards of the node. It sleeps until the next reminder is due. When it stops, the next owner of each shard
+    fires.
+    """
 
     def __init__(self, group: Group, register: Register, times: DueTimes, reports: MalformedReports) -> None:
+        super().__init__("firing reminders", away=AGAIN_MS / 1000, failed=AGAIN_MS / 1000)
         self.fired = 0
         self._group = group
         self._register = register
         self._times = times
         self._reports = reports
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to fire."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Fire no more: the next owner of each shard does."""
-        await end_tasks([self._task])
-        self._task = None
-
-    async def _work(self) -> None:
-        while True:
-            await self._times.changed(self._pause())
-            try:
-                await self._ask()
-                await self._fire()
-            except (*LOST, RedisUnavailable) as error:
-                log.debug("reminders wait: %s", error)
-                await asyncio.sleep(AGAIN_MS / 1000)
-            except Exception:
-                log.exception("reminders could not be fired")
-                await asyncio.sleep(AGAIN_MS / 1000)
+    async def _turn(self) -> None:
+        await self._times.changed(self._pause())
+        await self._ask()
+        await self._fire()
 
     def _pause(self) -> float | None:
         next_ms = self._times.next_ms()

@@ -19,8 +19,8 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.gate import Gate
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.pieces import Pieces
-from hubq.node.runtime.tasks import end_tasks
 from hubq.store.command import Command
 from hubq.store.dormant import AT_ONCE, Found, wake_children
 
@@ -30,14 +30,17 @@ log = logging.getLogger("hubq.node")
 AGAIN = 0.2
 
 
-class Waking:
-    """Asks for the children that are not here, one request of each shard at a time."""
+class Waking(Loop):
+    """Asks for the children that are not here, one request of each shard at a time. When it stops, the next owner of each
+    shard reads the messages of the others.
+    """
 
     def __init__(
         self, group: Group, background: Background, gate: Gate, cursors: Cursors, plan_due: Bell, under_token: UnderToken,
         strangers: Strangers, delivery: Delivery, entrance: Entrance, wishes: Wishes, outcomes: Outcomes, counters: Counters,
         pieces: Pieces,
     ) -> None:  # fmt: skip
+        super().__init__("waking children")
         self._keys = group.keys
         self._background = background
         self._gate = gate
@@ -52,30 +55,17 @@ class Waking:
         self._counters = counters
         self._pieces = pieces
         self._asking: set[Holding] = set()
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to wake children."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Wake none any more: the next owner of each shard reads their messages."""
-        await end_tasks([self._task])
-        self._task = None
-
-    async def _work(self) -> None:
+    async def _turn(self) -> None:
         strangers = self._strangers
-        while True:
-            await strangers.bell.heard()
-            for holding in strangers.holdings():
-                if holding.gone:
-                    strangers.drop(holding)
-                elif holding not in self._asking and (wanted := strangers.wanted(holding, AT_ONCE)):
-                    self._asking.add(holding)
-                    work = self._background.run(
-                        self._wake(holding, wanted), f"waking children of shard {holding.shard}"
-                    )
-                    work.add_done_callback(partial(self._asked, holding))
+        await strangers.bell.heard()
+        for holding in strangers.holdings():
+            if holding.gone:
+                strangers.drop(holding)
+            elif holding not in self._asking and (wanted := strangers.wanted(holding, AT_ONCE)):
+                self._asking.add(holding)
+                work = self._background.run(self._wake(holding, wanted), f"waking children of shard {holding.shard}")
+                work.add_done_callback(partial(self._asked, holding))
 
     def _asked(self, holding: Holding, _: asyncio.Task[None]) -> None:
         self._asking.discard(holding)

@@ -9,15 +9,13 @@ from itertools import islice
 from typing import Protocol
 
 from hubq.core.balance import Bearer, Decision, History, Load, decide, leader_of
-from hubq.errors import HubqError
 from hubq.node.held.holding import Holding
 from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
-from hubq.node.runtime.tasks import end_tasks
+from hubq.node.runtime.loop import Loop
 from hubq.store.assignment import Assignment, LoadReport, publish_assignment, read_assignment, read_load, write_load
 from hubq.store.command import Command
-from hubq.store.connection import LOST
 from hubq.store.mailbox import mailbox_length
 from hubq.store.membership import NodeInfo, read_nodes, redis_time_ms
 from hubq.store.owners import read_owners
@@ -66,12 +64,13 @@ class NoBalancer:
         """Nothing depends on it."""
 
 
-class Balancer:
+class Balancer(Loop):
     """Measures and publishes every ``push_interval``. A new leader begins with an empty history. The assignment
     itself has all that it must know of its predecessor: which shards have moved lately, and must rest.
     """
 
     def __init__(self, group: Group, register: Register, plan_due: Bell, strategy: Balancing) -> None:
+        super().__init__("load balancing")
         self._group = group
         self._register = register
         self._plan_due = plan_due
@@ -81,16 +80,7 @@ class Balancer:
         self._counted: dict[Holding, tuple[int, float, float]] = {}
         self._known: set[tuple[str, int]] = set()
         self._joined = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to measure."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Measure no more."""
-        await end_tasks([self._task])
-        self._task = None
+        self._due = group.standing.now()  # when it measures next
 
     def view_changed(self, nodes: dict[str, NodeInfo]) -> None:
         """Other nodes are up than before."""
@@ -103,32 +93,25 @@ class Balancer:
         """What the plan reads besides members and owners: the shards' nodes as the leader has published them."""
         return [read_assignment(self._group.keys)]
 
-    async def _work(self) -> None:
+    async def _turn(self) -> None:
         standing = self._group.standing
-        due = standing.now()
-        while True:
-            try:
-                async with asyncio.timeout_at(due):
-                    await self._joined.wait()
-            except TimeoutError:
-                due = standing.now() + self._strategy.push_interval
-            joined = self._joined.is_set()
-            self._joined.clear()
-            if not standing.incarnation or not standing.trusted():
-                self._forget()
-                continue
-            try:
-                await self._turn(joined)
-            except (*LOST, HubqError) as error:
-                log.debug("load balancing waits: %s", error)
-            except Exception:
-                log.exception("load balancing failed")
+        try:
+            async with asyncio.timeout_at(self._due):
+                await self._joined.wait()
+        except TimeoutError:
+            self._due = standing.now() + self._strategy.push_interval
+        joined = self._joined.is_set()
+        self._joined.clear()
+        if not standing.incarnation or not standing.trusted():
+            self._forget()
+        else:
+            await self._measure(joined)
 
     def _forget(self) -> None:
         self._history.clear()
         self._latest.clear()
 
-    async def _turn(self, joined: bool) -> None:
+    async def _measure(self, joined: bool) -> None:
         group, keys, standing = self._group, self._group.keys, self._group.standing
         if joined:
             nodes: Mapping[str, NodeInfo] = await group.redis.run(read_nodes(keys))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable
 from typing import assert_never
@@ -24,7 +23,7 @@ from hubq.core.messages import (
     Wake,
     Withdraw,
 )
-from hubq.errors import RedisRefused, RedisUnavailable, Unsealed
+from hubq.errors import Unsealed
 from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.children.pausing import Pausing
@@ -37,9 +36,8 @@ from hubq.node.planning.parked import Parked
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.malformed import MalformedReports
-from hubq.node.runtime.tasks import end_tasks
-from hubq.store.connection import LOST
 from hubq.store.control import last_event_id, read_control
 from hubq.strategies.synchronization import Synchronization
 
@@ -48,7 +46,7 @@ log = logging.getLogger("hubq.node")
 BLOCK_MS = 2000
 
 
-class ControlLoop:
+class ControlLoop(Loop):
     """Reads this node's control mailbox and the events, and brings each message to the part that it is for."""
 
     def __init__(
@@ -57,6 +55,7 @@ class ControlLoop:
         cancellations: Cancellations, interventions: Interventions, parked: Parked, reports: MalformedReports,
         pausing: Pausing,
     ) -> None:  # fmt: skip
+        super().__init__("reading control messages", away=0.1, failed=0.5)
         self._group = group
         self._background = background
         self._plan_due = plan_due
@@ -71,44 +70,22 @@ class ControlLoop:
         self._parked = parked
         self._reports = reports
         self._pausing = pausing
-        self._task: asyncio.Task[None] | None = None
+        self._after = "0"  # the last control message that was read
+        self._events_after = ""  # the last event
 
-    def start(self) -> None:
-        """Begin to listen."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Listen no more."""
-        await end_tasks([self._task])
-        self._task = None
-
-    async def _work(self) -> None:
+    async def _turn(self) -> None:
         group = self._group
-        after, events_after, said = "0", "", ""
-        while True:
-            try:
-                if not events_after:
-                    events_after = await group.redis.run(last_event_id(group.keys))
-                after, messages, events_after, events = await group.redis.run(
-                    read_control(group.keys, group.node_name, after, events_after, BLOCK_MS)
-                )
-                for message in messages:
-                    self._take(message)
-                if any(self._synchronization.propagate(event.get("type", "")) for event in events):
-                    self._plan_due.ring()
-                if any(event.get("type") in ("paused", "resumed") for event in events):
-                    self._background.run(self._pausing.refresh(), "reading the pauses")
-                said = ""
-            except RedisRefused as error:  # it does not mend itself: say so, but once
-                if said != str(error):
-                    log.error("control messages are not read: %s", error)
-                said = str(error)
-                await asyncio.sleep(0.5)
-            except (*LOST, RedisUnavailable):
-                await asyncio.sleep(0.1)
-            except Exception:
-                log.exception("reading control messages failed")
-                await asyncio.sleep(0.5)
+        if not self._events_after:
+            self._events_after = await group.redis.run(last_event_id(group.keys))
+        self._after, messages, self._events_after, events = await group.redis.run(
+            read_control(group.keys, group.node_name, self._after, self._events_after, BLOCK_MS)
+        )
+        for message in messages:
+            self._take(message)
+        if any(self._synchronization.propagate(event.get("type", "")) for event in events):
+            self._plan_due.ring()
+        if any(event.get("type") in ("paused", "resumed") for event in events):
+            self._background.run(self._pausing.refresh(), "reading the pauses")
 
     def _take(self, message: ControlMessage | Malformed) -> None:
         if isinstance(message, Malformed):

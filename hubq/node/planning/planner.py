@@ -10,14 +10,14 @@ from dataclasses import replace
 from hubq.core.placement import plan
 from hubq.core.rollout import Ramp, in_rollout, rolling
 from hubq.core.view import NodeView, View, settled
-from hubq.errors import RedisRefused, RedisUnavailable
+from hubq.errors import RedisRefused
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children.pausing import Pausing
 from hubq.node.copies.protocol import Copies
 from hubq.node.departures.answers import Answers
 from hubq.node.departures.moves import Moves
 from hubq.node.departures.park import Park
-from hubq.node.departures.shard_handover import ShardHandovers
+from hubq.node.departures.shard_handovers import ShardHandovers
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.register import Register
 from hubq.node.membership.quorum import Quorums
@@ -30,8 +30,7 @@ from hubq.node.planning.view_hooks import ViewHooks
 from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.group import Group
-from hubq.node.runtime.tasks import end_tasks
-from hubq.store.connection import LOST
+from hubq.node.runtime.loop import Loop
 from hubq.store.membership import NodeInfo, read_nodes
 from hubq.store.owners import Owners, read_owners
 from hubq.store.pauses import read_pauses_number
@@ -43,7 +42,7 @@ from hubq.strategies.synchronization import Synchronization
 log = logging.getLogger("hubq.node")
 
 
-class Planner:
+class Planner(Loop):
     """The plan loop of a node."""
 
     def __init__(
@@ -53,6 +52,7 @@ class Planner:
         handovers: ShardHandovers, park: Park, guide: Guide, parked: Parked, reconciler: Reconciler, voiding: Voiding,
         pausing: Pausing,
     ) -> None:  # fmt: skip
+        super().__init__("looking at the plan")
         self._serves_desired = False  # as of the last look
         self._group = group
         self._events = events
@@ -78,17 +78,11 @@ class Planner:
         self._pausing = pausing
         self._members: set[tuple[str, int, bool]] = set()
         self._targets: dict[int, str] = {}  # of the moves that it has begun last
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin: the first look is due at once."""
         self._plan_due.ring()
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def stop(self) -> None:
-        """Look no more."""
-        await end_tasks([self._task])
-        self._task = None
+        super().start()
 
     @property
     def serves_all(self) -> bool:
@@ -96,15 +90,9 @@ class Planner:
         standing = self._group.standing
         return bool(standing.incarnation) and self._serves_desired and not standing.draining and standing.trusted()
 
-    async def _work(self) -> None:
-        while True:
-            await self._plan_due.heard(self._synchronization.init_sync())
-            try:
-                await self._look()
-            except (*LOST, RedisUnavailable) as error:
-                log.debug("the plan waits: %s", error)
-            except Exception:
-                log.exception("looking at the plan failed")
+    async def _turn(self) -> None:
+        await self._plan_due.heard(self._synchronization.init_sync())
+        await self._look()
 
     async def _look(self) -> None:
         group, standing = self._group, self._group.standing

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -12,19 +10,7 @@ import pytest
 from hubq import CallFailed, Child, Event, HotSwap, Hub, OutsideHandler, Replication, Retry
 from hubq.core.feed import RETRACT
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
-
-Test = Callable[..., Coroutine[Any, Any, None]]
-
-
-def awaited(test: Test) -> Callable[..., None]:
-    """A test that is one coroutine."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        asyncio.run(test(**fixtures))
-
-    return run
-
+from tests.cluster.scenes import awaited, started
 
 GATES: dict[str, asyncio.Event] = {}
 TRIES: list[str] = []
@@ -103,13 +89,6 @@ class Runner(Child):
         except OutsideHandler as error:
             TRIES.append(str(error))
         await asyncio.Event().wait()
-
-
-async def started(hub: Hub, **children: type[Child]) -> None:
-    for kind in {*children.values()}:
-        hub.child(kind)
-    for child, kind in children.items():
-        await hub.aio.start_child(child.replace("_", "-"), kind)
 
 
 async def events(hub: Hub, child: str) -> list[Event]:

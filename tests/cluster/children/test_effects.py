@@ -12,6 +12,7 @@ from hubq import CallFailed, Child, HotSwap, Hub, MailboxFull, OutsideHandler, R
 from hubq.core.hashing import shard_of
 from hubq.store.command import plain
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere, probe
+from tests.cluster import scenes
 
 GATES: dict[str, asyncio.Event] = {}
 
@@ -70,10 +71,7 @@ def nothing_held() -> None:
 
 
 async def started(hub: Hub, **children: type[Child]) -> None:
-    for kind in {Sink, SlowSink, Relay, *children.values()}:
-        hub.child(kind)
-    for child, kind in children.items():
-        await hub.aio.start_child(child.replace("_", "-"), kind)
+    await scenes.started(hub, Sink, SlowSink, Relay, **children)
 
 
 async def said(hub: Hub, sink: str, relay: str, count: int) -> None:

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from hubq import CallTimeout, Child, ChildPaused, ConfigError, Hub, Pause, Replication, Retry, UnknownChild, read
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
-
-Test = Callable[..., Coroutine[Any, Any, None]]
-
-
-def awaited(test: Test) -> Callable[..., None]:
-    """A test that is one coroutine."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        asyncio.run(test(**fixtures))
-
-    return run
-
+from tests.cluster.scenes import awaited, started
 
 GATES: dict[str, asyncio.Event] = {}
 BEGUN: list[str] = []
@@ -96,13 +82,6 @@ class Runner(Child):
 
     async def call(self) -> int:
         return self.turns
-
-
-async def started(hub: Hub, **children: type[Child]) -> None:
-    for kind in {*children.values()}:
-        hub.child(kind)
-    for child, kind in children.items():
-        await hub.aio.start_child(child.replace("_", "-"), kind)
 
 
 async def cast_all(ledger: Ledger, *children: str, count: int = 5) -> None:

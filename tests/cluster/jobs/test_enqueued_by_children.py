@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import signal
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -15,8 +13,7 @@ from rq.job import Job, JobStatus
 from hubq import CallFailed, Child, Hub, InvalidJob, InvalidKey, NotImportable, OutsideHandler, Replication
 from hubq.store.seal import new_keys
 from hubq.testing import Cluster, FakeServer, Ledger, LedgerChild, eventually
-
-Test = Callable[..., Coroutine[Any, Any, None]]
+from tests.cluster.scenes import awaited, started
 
 RAN: list[tuple[Any, ...]] = []
 
@@ -24,16 +21,6 @@ RAN: list[tuple[Any, ...]] = []
 @pytest.fixture(autouse=True)
 def nothing_ran() -> None:
     RAN.clear()
-
-
-def awaited(test: Test) -> Callable[..., None]:
-    """A test that is one coroutine."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        asyncio.run(test(**fixtures))
-
-    return run
 
 
 def note(*what: Any, **more: Any) -> tuple[Any, ...]:
@@ -128,13 +115,6 @@ def run_all(hub: Hub) -> None:
     finally:
         for number, handler in before:
             signal.signal(number, handler)
-
-
-async def started(hub: Hub, **children: type[Child]) -> None:
-    for kind in {*children.values()}:
-        hub.child(kind)
-    for child, kind in children.items():
-        await hub.aio.start_child(child.replace("_", "-"), kind)
 
 
 async def several(ledger: Ledger, *children: str, count: int = 10) -> None:

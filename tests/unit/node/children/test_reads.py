@@ -211,6 +211,22 @@ def test_an_answer_that_is_ready_while_its_child_moves_goes_only_if_the_child_st
     asyncio.run(scenario())
 
 
+def test_an_answer_waits_while_its_child_is_being_passed_to_another_node() -> None:
+    async def scenario() -> None:
+        async with home() as (house, board):
+            assert house.reads.begin(board, call("wait"))
+            await Board.begun.until(1)
+            house.shard.begin_departure([board.child_id])
+            Board.may_end.set()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not house.shard.effects.replies, "it may be answered by the node that gets it"
+            house.shard.end_departure([board.child_id])  # it stays
+            await until(lambda: bool(house.shard.effects.replies))
+
+    asyncio.run(scenario())
+
+
 def test_when_the_child_has_ended_meanwhile_its_caller_is_told() -> None:
     async def scenario() -> None:
         async with home() as (house, board):

@@ -87,6 +87,21 @@ def test_it_waits_while_the_holding_is_given_away_and_ends_with_it() -> None:
     asyncio.run(scenario())
 
 
+def test_it_waits_while_the_holding_is_split_and_goes_on_with_the_commits() -> None:
+    async def scenario() -> None:
+        bench = Asking(a_holding(0))
+        bench.away = 1
+        bench.holding.freeze()
+        asked = asyncio.ensure_future(bench.answered())
+        await asyncio.wait_for(bench.asked.wait(), 5)
+        await bench.committer.settled()
+        assert bench.again == [False], "nothing is sent while its token passes"
+        bench.holding.thaw()
+        assert await asked == "done" and bench.again == [False, True]
+
+    asyncio.run(scenario())
+
+
 def test_it_goes_on_if_the_holding_stays() -> None:
     async def scenario() -> None:
         bench = Asking(a_holding(0))

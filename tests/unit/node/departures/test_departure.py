@@ -12,7 +12,9 @@ from hubq.core.child import Child
 from hubq.core.lifecycle import LifeEvent
 from hubq.core.phase import Phase
 from hubq.errors import RedisRefused, RedisUnavailable
-from hubq.node.departures.departure import Interrupted, NoState, Outcome, at_boundaries, give_back, in_thread, undo
+from hubq.node.departures.boundaries import at_boundaries, in_thread, undo
+from hubq.node.departures.collecting import Interrupted, NoState
+from hubq.node.departures.departure import Outcome, give_back
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.store.command import Command, plain
 from hubq.store.effects import Effects

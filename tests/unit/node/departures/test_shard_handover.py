@@ -12,7 +12,7 @@ from hubq.core.messages import HandoverConfirmed
 from hubq.core.phase import Phase
 from hubq.core.wish import Wish
 from hubq.node.departures.moves import Moves
-from hubq.node.departures.shard_handover import ShardHandovers
+from hubq.node.departures.shard_handovers import ShardHandovers
 from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.holding import Holding
 from hubq.node.held.recorder import NoRecorder

@@ -126,6 +126,10 @@ def waits(work: Coroutine[Any, Any, Any], *acts: Callable[[], None]) -> Any:
     return asyncio.run(scenario())
 
 
+def ignored(_: object) -> None:
+    """What an act answers does not matter."""
+
+
 async def settled() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
@@ -158,6 +162,26 @@ def test_waiting_for_what_comes_ends_when_it_is_here_or_gone() -> None:
     came, never = holding_in(Phase.COMING), holding_in(Phase.COMING)
     assert waits(came.has_opened_once(), came.open_intake) is True
     assert waits(never.has_opened_once(), never.lose) is False
+
+
+def test_waiting_for_commits_ends_when_they_go_on_or_never_will() -> None:
+    assert waits(holding_in(Phase.OPEN).may_commit()) is True
+    assert waits(holding_in(Phase.CLOSED).may_commit()) is True
+    assert waits(holding_in(Phase.GONE).may_commit()) is False
+    split, passed = holding_in(Phase.SPLITTING), holding_in(Phase.PASSING)
+    assert waits(split.may_commit(), split.end_motion, split.thaw) is True
+    assert waits(passed.may_commit(), passed.lose) is False
+
+
+def test_the_end_of_a_departure_of_single_children_is_a_change() -> None:
+    async def scenario() -> None:
+        holding = holding_in(Phase.OPEN)
+        holding.begin_departure(["room-1"])
+        change = holding.changed()
+        holding.end_departure(["room-1"])
+        assert change.done() and not holding.departing
+
+    asyncio.run(scenario())
 
 
 def test_several_wait_and_one_that_gives_up_takes_nobody_along() -> None:
