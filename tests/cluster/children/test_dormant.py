@@ -323,6 +323,30 @@ def test_messages_that_are_sent_around_the_script_are_handled(when: str, make_hu
     hubq_run(scenario())
 
 
+def test_a_child_that_is_stopped_at_once_while_it_goes_to_rest_ends(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            stops: list[asyncio.Task[Any]] = []
+
+            async def stop() -> None:
+                stops.append(asyncio.ensure_future(hub.aio.stop_child_now("s-1")))
+                await eventually(lambda: probe(node).child("s-1") is None, 10, "it has ended here")
+
+            with interfere.around_script(node, "rest_children", after=stop) as seen:
+                await hub.aio.start_child("s-1", Stopping)
+                await eventually(lambda: bool(seen) and bool(stops), 10, "it is stopped while it goes to rest")
+                assert await stops[0] == "a"
+            await gone(cluster, "s-1")
+            await eventually(lambda: STOPPED == ["s-1 stopped"], 10, "on_stop is called once")
+            with pytest.raises(UnknownChild):
+                await hub.aio.ref("s-1").call("hello")
+            assert await hub.aio.start_child("s-1", Sleepy, "new")
+
+    hubq_run(scenario())
+
+
 @pytest.mark.parametrize("script", ["rest_children", "wake_children", "expire_children"])
 def test_a_lost_answer_changes_nothing(script: str, make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
