@@ -26,12 +26,19 @@ def unwrapped(data: bytes) -> bytes:
     tag = data[:1]
     if tag not in LINES:
         return data
-    value = data[data.index(b"\n") + 1 :]
+    value = _behind_line(data)
     if tag == b"h" and value[:1] == b"t":
-        value = value[value.index(b"\n") + 1 :]
+        value = _behind_line(value)
     if value[:1] in LINES:  # to unwrap many would take time for each
         raise ValueError("value with two lines in front: it was not written by hubq")
     return value
+
+
+def _behind_line(data: bytes) -> bytes:
+    end = data.find(b"\n")
+    if end < 0:
+        raise ValueError("value whose first line has no end: it was not written by hubq")
+    return data[end + 1 :]
 
 
 def encode(value: Any) -> bytes:
@@ -134,7 +141,12 @@ def version_of(data: bytes) -> int:
 
     Raises ValueError if what stands there is no version.
     """
-    return int(data[1 : data.index(b"\n")]) if data[:1] == b"v" else 1
+    if data[:1] != b"v":
+        return 1
+    line = data[1 : len(data) - len(_behind_line(data))].strip()
+    if not line.isdigit() or len(line) > 18:
+        raise ValueError(f"the version {line[:20]!r} is no number")
+    return int(line)
 
 
 def _culprit(state: Any) -> str | None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hubq.store.command import Arg, Command, plain, run_script, text
+from hubq.core.malformed import whole_number
+from hubq.store.command import Arg, Command, pairs, plain, run_script, text
 from hubq.store.keys import Keys
 from hubq.store.saying import SayingLimits
 
@@ -27,6 +28,38 @@ def read_outbox(keys: Keys, shard: int, after: str = "") -> Command[dict[str, in
         return {text(entry): int(fields[1]) for entry, fields in answer or ()}
 
     return plain("XRANGE", keys.outbox(shard), f"({after}" if after else "-", "+", "COUNT", AT_ONCE, read=read)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message in an outbox, for people to look at: who has said it, for which child, and the size of its arguments in bytes."""
+
+    entry: str
+    sender: str
+    child: str
+    method: str
+    size: int
+
+
+def read_held(keys: Keys, shard: int, after: str, count: int) -> Command[list[Held]]:
+    """The next messages of a shard's outbox behind an entry (empty: from the first on)."""
+
+    def read(answer: Any) -> list[Held]:
+        return [_held(text(entry), pairs(fields)) for entry, fields in answer or ()]
+
+    return plain("XRANGE", keys.outbox(shard), f"({after}" if after else "-", "+", "COUNT", count, read=read)
+
+
+def _held(entry: str, said: Mapping[str, bytes]) -> Held:
+    return Held(
+        entry, text(said.get("sender", b"")), text(said.get("child", b"")), text(said.get("method", b"")),
+        len(said.get("payload", b"")),
+    )  # fmt: skip
+
+
+def count_held_back(keys: Keys, shard: int, child: str) -> Command[int]:
+    """How many messages for a child wait in a shard's outbox."""
+    return plain("HGET", keys.outbox_keys(shard)[1], child, read=whole_number)
 
 
 @dataclass(frozen=True, slots=True)

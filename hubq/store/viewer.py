@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from hubq.core.shown import shown
+from hubq.store.codec import unwrapped
 from hubq.store.seal import ENCRYPTED, SIGNED, described, signed
 
 #: The most steps of a pickle that are read, the deepest nesting that is shown, and the longest text.
@@ -51,18 +52,18 @@ class Seen:
 
 def look(data: bytes) -> Any:
     """What a tagged value (:mod:`hubq.store.codec`) says, as plain scalars and :class:`Seen`; ValueError if it says nothing."""
+    data = unwrapped(data)  # a trace, the version of a state, or a header goes before the value
+    if data[:1] == SIGNED:
+        data = unwrapped(signed(data))
     tag = data[:1]
-    if tag in (b"t", b"v", b"h"):  # a trace, the version of a state, or a header goes before the value
-        return look(data[data.index(b"\n") + 1 :])
-    if tag == b"j":
-        return _of_json(msgspec.json.decode(memoryview(data)[1:]))
-    if tag == b"m":
-        try:
+    try:
+        if tag == b"j":
+            return _of_json(msgspec.json.decode(memoryview(data)[1:]))
+        if tag == b"m":
             return _of_data(msgspec.msgpack.decode(memoryview(data)[1:]))
-        except (msgspec.MsgspecError, ValueError, RecursionError, TypeError) as error:
-            raise ValueError(f"it is no MessagePack ({type(error).__name__}: {error})") from None
-    if tag == SIGNED:
-        return look(signed(data))
+    except (msgspec.MsgspecError, ValueError, RecursionError, TypeError) as error:
+        kind = "JSON" if tag == b"j" else "MessagePack"
+        raise ValueError(f"it is no {kind} that can be shown ({type(error).__name__}: {error})") from None
     if tag == ENCRYPTED:
         raise ValueError(f"it is sealed ({described(data)}): set HUBQ_KEYS, or HUBQ_KEYS_FILE, to keys that open it")
     if tag not in (b"p", b"c"):

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,6 +43,8 @@ class Browser:
                 break
         else:
             raise AssertionError(f"chromium did not start: {''.join(said)}")
+        self._reader = threading.Thread(target=self._process.stderr.read, daemon=True)
+        self._reader.start()  # what it goes on to say is not to fill the pipe
         asked = urllib.request.Request(f"http://{found[1]}/json/new?{quote(url, safe='')}", method="PUT")
         with urllib.request.urlopen(asked, timeout=20) as answer:
             found_page = json.load(answer)["webSocketDebuggerUrl"]
@@ -71,5 +74,6 @@ class Browser:
         self._open.close()
         self._process.terminate()
         self._process.wait(20)
+        self._reader.join(20)
         assert self._process.stderr is not None
         self._process.stderr.close()

@@ -29,11 +29,13 @@ ROOT = Path(__file__).parents[2]
 class Site:
     """A web server process, and requests to it."""
 
-    def __init__(self, shell: Shell, *command: str, cwd: Path = ROOT) -> None:
+    def __init__(
+        self, shell: Shell, *command: str, cwd: Path = ROOT, environment: dict[str, str] | None = None
+    ) -> None:
         self.port = free_port()
         filled = [word.format(port=self.port) for word in command]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *filled], cwd=cwd, env=shell.environment, stdout=subprocess.DEVNULL,
+            [sys.executable, "-m", *filled], cwd=cwd, env=environment or shell.environment, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         until = time.monotonic() + 20

@@ -1,8 +1,9 @@
-"""A real Django project: ``manage.py hubq worker``, gunicorn in front, and all workers replaced under requests."""
+"""A real Django project: ``manage.py hubq worker``, three servers in front, and all workers replaced under requests."""
 
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
-from .sites import Site, customers, sites
+from .sites import ROOT, Site, customers, sites
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -47,6 +49,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 from django.core.wsgi import get_wsgi_application
 application = get_wsgi_application()
 ''',
+    "shop/asgi.py": '''
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+from django.core.asgi import get_asgi_application
+application = get_asgi_application()
+''',
     "shop/urls.py": '''
 from django.http import JsonResponse
 from django.urls import path
@@ -55,7 +63,10 @@ from carts.children import Cart, hub
 def add(request, name, product):
     return JsonResponse({"items": hub.ref(Cart, name).call(Cart.add, product)})
 
-urlpatterns = [path("carts/<name>/<int:product>", add)]
+async def aadd(request, name, product):
+    return JsonResponse({"items": await hub.aio.ref(Cart, name).call(Cart.add, product)})
+
+urlpatterns = [path("carts/<name>/<int:product>", add), path("async/<name>/<int:product>", aadd)]
 ''',
     "carts/__init__.py": "",
     "carts/models.py": '''
@@ -89,6 +100,17 @@ def project(shell: Shell, tmp_path: Path) -> Iterator[Project]:
     made = Project(shell, tmp_path)
     yield made
     made.close()
+
+
+def reader_of_joined(process: subprocess.Popen[str], name: str) -> threading.Thread:
+    """Wait until a worker has joined; the thread reads what else it says."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if f"hubq worker {name}: " in line:
+            reader = threading.Thread(target=process.stderr.read)
+            reader.start()
+            return reader
+    raise AssertionError("the worker did not start")
 
 
 class Project:
@@ -129,14 +151,8 @@ class Project:
     def worker(self, name: str) -> subprocess.Popen[str]:
         """A worker that has joined."""
         process = self.begin("manage.py", "hubq", "worker", "--name", name)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if f"hubq worker {name}: " in line:
-                reader = threading.Thread(target=process.stderr.read)
-                reader.start()
-                self._readers.append(reader)
-                return process
-        raise AssertionError("the worker did not start")
+        self._readers.append(reader_of_joined(process, name))
+        return process
 
     def close(self) -> None:
         for process in self._processes:
@@ -150,9 +166,17 @@ class Project:
                 process.stderr.close()
 
 
-def test_workers_are_replaced_under_requests(project: Project, shell: Shell, sites: list[Site]) -> None:
+SERVERS = {
+    "gunicorn": ["gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}", "shop.wsgi"],
+    "uvicorn": ["uvicorn", "--port", "{port}", "--log-level", "warning", "shop.asgi:application"],
+    "runserver": ["django", "runserver", "127.0.0.1:{port}", "--settings", "shop.settings", "--pythonpath", "."],
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_workers_are_replaced_under_requests(server: str, project: Project, shell: Shell, sites: list[Site]) -> None:
     first = project.worker("a")
-    site = Site(shell, "gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}", "shop.wsgi", cwd=project.folder)
+    site = Site(shell, *SERVERS[server], cwd=project.folder)
     sites.append(site)
     assert site.request("GET", "/carts/none/1") == (
         404,
@@ -160,7 +184,8 @@ def test_workers_are_replaced_under_requests(project: Project, shell: Shell, sit
     )
     project.manage("hubq", "start", "ann", "Cart")
     statuses: list[int] = []
-    with customers(2, lambda n: statuses.append(site.request("GET", "/carts/ann/1")[0])):
+    views = ["/carts/ann/1", "/async/ann/1"]
+    with customers(2, lambda n: statuses.append(site.request("GET", views[n])[0])):
         project.worker("b")
         first.send_signal(signal.SIGTERM)
         assert first.wait(30) == 0
@@ -169,6 +194,93 @@ def test_workers_are_replaced_under_requests(project: Project, shell: Shell, sit
     assert third.poll() is None
     items = json.loads(project.manage("hubq", "call", "ann", "contents"))
     assert items == ["tea"] * len(statuses), "each request put one thing in, and none twice"
+
+
+def form_token(page: str) -> str:
+    found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert found is not None, page
+    return found[1]
+
+
+def log_in(client: httpx.Client, name: str, where: str) -> httpx.Response:
+    """As a browser does: the page asks, the form is sent, and one is led back."""
+    asked = client.get(where, follow_redirects=True)
+    assert asked.url.path == "/admin/login/", asked.url
+    return client.post(
+        asked.url,
+        data={"csrfmiddlewaretoken": form_token(asked.text), "username": name, "password": "secret", "next": where},
+        headers={"Referer": str(asked.url)},
+        follow_redirects=True,
+    )
+
+
+def test_the_web_view_knows_who_is_logged_in_to_the_admin(shell: Shell, sites: list[Site], tmp_path: Path) -> None:
+    environment = {
+        **shell.environment,
+        "DJANGO_SETTINGS_MODULE": "examples.carts_django.settings",
+        "CARTS_DATABASE": str(tmp_path / "carts.sqlite3"),
+        "CARTS_HUB": shell.hub_id,
+    }
+
+    def manage(*words: str, **more: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "django", *words], cwd=ROOT, env={**environment, **more}, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    manage("migrate")
+    for name, kind in (("ann", "is_superuser"), ("bob", "is_staff"), ("cleo", "is_active")):
+        flags = "is_staff=True, is_superuser=True" if kind == "is_superuser" else f"{kind}=True"
+        manage(
+            "shell",
+            "-c",
+            f"from django.contrib.auth.models import User; User.objects.create_user({name!r}, password='secret', {flags})",
+        )
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "django", "hubq", "worker", "--name", "a"], cwd=ROOT, env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    reader = reader_of_joined(worker, "a")
+    site = Site(
+        shell, "uvicorn", "--port", "{port}", "--log-level", "warning", "--timeout-graceful-shutdown", "1",
+        "examples.carts_django.asgi:application", environment=environment,
+    )  # fmt: skip
+    sites.append(site)
+    base = f"http://127.0.0.1:{site.port}"
+    try:
+        with httpx.Client(base_url=base, timeout=60) as ann, httpx.Client(base_url=base, timeout=60) as bob:
+            assert ann.post("/carts/x/tea").json() == {"items": ["tea"]}
+            assert ann.get("/hubq/api/hub").status_code == 401
+            view = log_in(ann, "ann", "/hubq/child?id=x")
+            assert view.url.path == "/hubq/child" and "[&#39;tea&#39;]" in view.text and "ann, operator" in view.text
+            admin = ann.get("/admin/").text
+            link = re.search(r'<a href="([^"]+)">Web view of the hub</a>', admin)
+            assert link is not None and "shards in Redis" in ann.get(link[1]).text
+            token = ann.cookies["hubq_csrf"]
+            call = {"id": "x", "method": "add", "args": ["cake"]}
+            headers = {"X-HubQ-CSRF": token, "Origin": base}
+            done = ann.post("/hubq/api/child/call", json=call, headers=headers)
+            assert done.json()["result"] == ["tea", "cake"], done.text
+            events = ann.get("/hubq/api/events?type=operator_acted").json()["events"]
+            assert [each["fields"]["who"] for each in events] == ["ann"]
+
+            assert "bob, viewer" in log_in(bob, "bob", "/hubq/").text
+            refused = bob.post(
+                "/hubq/api/child/call", json=call, headers={"X-HubQ-CSRF": bob.cookies["hubq_csrf"], "Origin": base}
+            )
+            assert refused.status_code == 403 and "viewer" in refused.json()["detail"]
+            bob.post("/admin/logout/", data={"csrfmiddlewaretoken": form_token(bob.get("/admin/").text)})
+            left = bob.get("/hubq/")
+            assert left.status_code == 303 and left.headers["location"] == "/admin/login/?next=%2Fhubq%2F"
+            assert "please enter the correct" in log_in(bob, "cleo", "/hubq/").text.lower()  # no staff
+            assert bob.get("/hubq/api/hub").status_code == 401
+    finally:
+        worker.terminate()
+        worker.wait(30)
+        reader.join()
+        assert worker.stderr is not None
+        worker.stderr.close()
 
 
 def test_the_plain_command_says_what_it_needs(project: Project) -> None:

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlencode
 
+import httpx
 import pytest
 
 pytest.importorskip("django")
@@ -25,6 +27,7 @@ from hubq.testing import Cluster, FakeServer
 if not settings.configured:
     settings.configure(
         DEBUG=False,
+        ROOT_URLCONF=(),
         INSTALLED_APPS=["hubq.contrib.django", "a_django_app"],
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
         HUBQ={
@@ -44,8 +47,10 @@ if not settings.configured:
 
 from hubq.contrib.django import ErrorMiddleware, cast_on_commit, enqueue_on_commit, hub
 from hubq.contrib.django.checks import check_settings
-from hubq.contrib.django.configured import checked, the_hub, where
+from hubq.contrib.django.configured import checked, the_hub, view_path, where
 from hubq.contrib.django.connections import EVERY, Connections
+from hubq.contrib.django.templatetags.hubq_view import hubq_view
+from hubq.contrib.django.view import with_view
 
 
 @pytest.fixture
@@ -106,6 +111,9 @@ def test_a_hub_of_ones_own_is_named(of_settings: Any, monkeypatch: pytest.Monkey
         ({"HUB_ID": "a shop"}, "is not a name"),
         ({"HUB_ID": "shop", "SHARDS": 0}, "shards=0"),
         ({"HUB_ID": "shop", "REDIS": "http://box"}, "http"),
+        ({"HUB_ID": "shop", "VIEW": "hubq"}, "give the path of the web view"),
+        ({"HUB_ID": "shop", "VIEW": "/"}, "give the path of the web view"),
+        ({"HUB_ID": "shop", "VIEW": 7}, "give the path of the web view"),
     ],
 )
 def test_what_is_wrong_in_the_settings_is_a_finding(of_settings: Any, wanted: Any, said: str) -> None:
@@ -124,6 +132,60 @@ def test_a_project_in_use_names_its_redis(of_settings: Any, monkeypatch: pytest.
     monkeypatch.setenv("HUBQ_REDIS_URL", "redis://box")
     assert check_settings(None) == []
     assert checked({"HUB_ID": "shop", "MAX_BACKLOG": 5})["MAX_BACKLOG"] == 5
+    assert checked({"HUB": "shop.hubs:hub", "VIEW": "/ops/hub/"})["VIEW"] == "/ops/hub/"
+
+
+def test_the_web_view_is_where_the_settings_say(of_settings: Any) -> None:
+    of_settings({"HUB_ID": "shop", "VIEW": "/ops/hub/"})
+    assert view_path() == "/ops/hub" and hubq_view() == "/ops/hub/"
+    of_settings({"HUB_ID": "shop"})
+    assert view_path() == "" == hubq_view()
+    with pytest.raises(ConfigError, match=r"has no 'VIEW'"):
+        with_view(nothing)
+    of_settings(None)
+    assert hubq_view() == ""  # the admin goes on; `manage.py check` says what is wrong
+
+
+async def nothing(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI app that answers nothing."""
+
+
+def test_the_web_view_is_below_its_path_and_all_else_is_the_projects(of_settings: Any) -> None:
+    of_settings({"HUB_ID": "shop", "REDIS": FakeServer(), "VIEW": "/hubq"})
+    asked: list[str] = []
+
+    async def project(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask() -> None:
+        app: Any = with_view(project)
+        for root in ("", "/below"):
+            transport = httpx.ASGITransport(app=app, root_path=root)
+            async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as client:
+                for path in ("/", "/hubqx", "/carts/hubq"):
+                    assert (await client.get(root + path)).status_code == 204
+                assert (await client.get(root + "/hubq/api/hub")).status_code == 401
+                left = await client.get(root + "/hubq/child?id=a%2Fb")
+                assert left.status_code == 303
+                assert (
+                    left.headers["location"] == f"/accounts/login/?{urlencode({'next': root + '/hubq/child?id=a%2Fb'})}"
+                )
+        said: list[Any] = []
+        told = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+        async def receive() -> Any:
+            return next(told)
+
+        async def send(message: Any) -> None:
+            said.append(message["type"])
+
+        await app({"type": "lifespan"}, receive, send)
+        assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+    asyncio.run(ask())
+    assert asked == ["/", "/hubqx", "/carts/hubq", "/below/", "/below/hubqx", "/below/carts/hubq"]
 
 
 def test_what_is_sent_on_commit(hubq_run: Any) -> None:

@@ -24,7 +24,8 @@ class Queries:
     def children(self, *, progress: Progress | None = None, **query: Any) -> list[ChildStatus]:
         """Children by id: all, or those for which everything given holds: ``match="room-*"``, ``tag="vip"``,
         ``node="a"``, ``kind="Room"``, ``status="running"`` ("parked", "waiting",
-        "dormant"), ``waiting=1`` (so many messages wait for it, at least). Dormant children are only found by their status.
+        "dormant"), ``waiting=1`` (so many messages wait for it, at least),
+        ``oldest=60`` (the first of them waits so many seconds, at least). Dormant children are only found by their status.
 
         Read in pages, so that Redis goes on serving others. ``progress(shards read, shards, children found)`` is called
         after each.
@@ -181,9 +182,9 @@ def query_of(given: dict[str, Any]) -> Query:
     try:
         return Query(**given)
     except TypeError:
-        wrong = next(iter(set(given) - {"match", "tag", "node", "kind", "status", "waiting"}))
+        wrong = next(iter(set(given) - {"match", "tag", "node", "kind", "status", "waiting", "oldest"}))
         raise ConfigError(
-            f"cannot ask for children by {wrong!r}: give match, tag, node, kind, status or waiting"
+            f"cannot ask for children by {wrong!r}: give match, tag, node, kind, status, waiting or oldest"
         ) from None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.waiting_times import oldest_messages
 from hubq.client.results import ChildStatus, Place
 from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
@@ -41,7 +42,8 @@ Progress = Callable[[int, int, int], None]
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which children are meant: those for which everything given holds. ``match`` is a pattern as of a shell (``room-*``);
-    ``waiting``: so many messages wait for the child at least.
+    ``waiting``: so many messages wait for the child at least; ``oldest``: the first of them was sent so many seconds ago at least, and
+    stands among the first 2,000 of its shard.
 
     Dormant children are meant only by ``status="dormant"``: there may be millions of them.
     """
@@ -52,6 +54,7 @@ class Query:
     kind: str | None = None
     status: str | None = None
     waiting: int = 0
+    oldest: float = 0.0
 
     def __post_init__(self) -> None:
         if self.status not in (None, "running", "parked", "waiting", "dormant"):
@@ -76,7 +79,8 @@ class Query:
 
     def takes(self, child: ChildStatus) -> bool:
         """Whether it is meant, now that its place is known."""
-        return self.node in (None, child.node) and self.status in (None, child.status) and child.backlog >= self.waiting
+        waiting = max(self.waiting, 1 if self.oldest else 0)
+        return self.node in (None, child.node) and self.status in (None, child.status) and child.backlog >= waiting
 
 
 @dataclass(slots=True)
@@ -152,11 +156,23 @@ class Listing:
             for number, (shard, specs) in enumerate(wanted.items()):
                 statuses = _statuses(shard, specs, lives, pauses, *places[PLACES * number : PLACES * (number + 1)])
                 found += [status for status in statuses if self.query.takes(status)]
+        if self.query.oldest:
+            old = yield from oldest_messages(self.hub, by_shard(found), self.query.oldest)
+            found = [child for child in found if child.child_id in old]
         self.found += len(found)
         if self.progress is not None:
             shards = self.hub.config.shards
             self.progress(shards - len(self._left), shards, self.found)
         return found
+
+
+def by_shard(children: Iterable[ChildStatus]) -> dict[int, list[str]]:
+    """Those of these children for which messages wait, by shard."""
+    found: dict[int, list[str]] = {}
+    for child in children:
+        if child.backlog:
+            found.setdefault(child.shard, []).append(child.child_id)
+    return found
 
 
 def _places(keys: Keys, shard: int, children: list[str]) -> list[Command[Any]]:

@@ -15,7 +15,7 @@ from hubq.config import Config
 from hubq.errors import ConfigError
 
 #: Keys of ``HUBQ`` that are no settings of a hub.
-OWN = ("HUB", "HUB_ID", "REDIS")
+OWN = ("HUB", "HUB_ID", "REDIS", "VIEW")
 
 
 @cache
@@ -32,6 +32,11 @@ def where() -> str:
     """``module:attribute`` of the hub, for a worker: a module that sets Django up first."""
     wanted = checked(getattr(settings, "HUBQ", None))
     return str(wanted.get("HUB") or "hubq.contrib.django.worker:hub")
+
+
+def view_path() -> str:
+    """The path below which the web view is served, without a slash at its end; empty: there is none."""
+    return str(checked(getattr(settings, "HUBQ", None)).get("VIEW", "")).rstrip("/")
 
 
 def checked(wanted: object) -> Mapping[str, Any]:
@@ -51,7 +56,10 @@ def checked(wanted: object) -> Mapping[str, Any]:
     for key in wanted:
         if key not in known and key not in OWN:
             raise ConfigError(f"settings.HUBQ has an unknown key {key!r}: {_near(str(key), [*OWN, *sorted(known)])}")
-    if "HUB" in wanted and len(wanted) > 1:
+    view = wanted.get("VIEW", "")
+    if not isinstance(view, str) or (view and (view[0] != "/" or not view.strip("/"))):
+        raise ConfigError(f"settings.HUBQ['VIEW'] = {view!r}: give the path of the web view, as '/hubq'")
+    if "HUB" in wanted and set(wanted) - {"HUB", "VIEW"}:
         raise ConfigError(
             "settings.HUBQ names a hub with 'HUB': give that hub its settings itself, and nothing else here"
         )

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from hubq.client.hub import Hub
 from hubq.client.operations.inspection import Mailbox
+from hubq.client.operations.waiting_times import Outbox
 from hubq.client.results import NodeStatus
 from hubq.core.pauses import Pause
 from hubq.core.reminders import Reminder
@@ -80,6 +81,8 @@ END_POINTS: tuple[EndPoint, ...] = (
          records.StateView | None, lambda look, ask: look.state(ask.id)),
     _get("/child/mailbox", "The messages that wait for a child.", asked.OneMailbox, Mailbox,
          lambda look, ask: look.mailbox(ask.id, ask.count)),
+    _get("/child/outbox", "What a child has said and what waits, since a mailbox is full.", asked.OneMailbox, Outbox,
+         lambda look, ask: look.outbox(ask.id, ask.count)),
     _get("/child/reminders", "What is due later.", asked.OneChild, list[Reminder],
          lambda look, ask: look.reminders(ask.id)),
     _get("/child/history", "The last events of a child and its shard, the newest first.", asked.OneChild,

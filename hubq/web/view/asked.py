@@ -36,6 +36,10 @@ class Children(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     tag: Annotated[Text, Meta(description="`tag` of their metadata.")] = ""
     waiting: Annotated[int, Meta(ge=0, le=2**53, description="So many messages wait for it at least.")] = 0
+    oldest: Annotated[
+        float,
+        Meta(ge=0, le=1e9, description="The oldest message that waits for it was sent so many seconds ago at least."),
+    ] = 0.0
     after: After = ""
     limit: Limit = 100
 
@@ -49,6 +53,7 @@ class Children(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.kind or None,
             self.status or None,
             self.waiting,
+            self.oldest,
         )
 
 

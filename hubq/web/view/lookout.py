@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import TypeVar
 
 from hubq.client.asking.context import HubContext
@@ -16,8 +17,9 @@ from hubq.client.operations.overview import Glance, NodeRates, glance, rates
 from hubq.client.operations.paging import EventFilter, LetterFilter, LettersPage
 from hubq.client.operations.partition import partitioned
 from hubq.client.operations.pausing import pauses
-from hubq.client.operations.registry import Query
+from hubq.client.operations.registry import Query, by_shard
 from hubq.client.operations.reminders import reminders
+from hubq.client.operations.waiting_times import Outbox, child_outbox, held_back, oldest_messages
 from hubq.client.results import NodeStatus
 from hubq.core.callable_methods import methods_of
 from hubq.core.facts import Finding
@@ -40,6 +42,8 @@ T = TypeVar("T")
 GLANCE, DEARER, DOCTOR = 1.0, 3.0, 15.0
 #: Messages of a mailbox that are looked through for those of one child.
 MOST_READ = 2_000
+#: Messages of a shard that are looked through for how old those of a listing are, and messages that a page of a child shows.
+MOST_OF_A_LINE, HEADS = 300, 20
 #: Events that are looked through for the last moves, and moves that are shown.
 MOVES_READ, MOVES = 500, 12
 #: The same for the history of a child.
@@ -135,23 +139,30 @@ class Lookout:
                 exact = None if after else await self._ask(registry.child_lookup(context, query.match))
             except HubqError:
                 exact = None
-            query = Query(f"*{query.match}*", query.tag, query.node, query.kind, query.status, query.waiting)
+            query = replace(query, match=f"*{query.match}*")
             if exact is not None and query.takes(exact) and query.kind in (None, exact.kind):
                 first = [exact] if query.tag in (None, exact.metadata.get("tag")) else []
         page = await self._ask(paging.children_page(context, query, after, limit))
+        if first and query.oldest and not await self._ask(oldest_messages(context, by_shard(first), query.oldest)):
+            first = []
         names = {child.child_id for child in first}
-        rest = [child for child in page.children if child.child_id not in names]
-        return records.ChildrenView([*first, *rest], page.next, page.shards_left)
+        shown = [*first, *(child for child in page.children if child.child_id not in names)]
+        oldest = await self._ask(oldest_messages(context, by_shard(shown), most_read=MOST_OF_A_LINE))
+        return records.ChildrenView(shown, oldest, page.next, page.shards_left)
 
     async def child(self, child_id: str) -> records.ChildView:
         """All of a child but its feed and its history. Raises :class:`~hubq.errors.UnknownChild`."""
         context = self._context
         status = await self._ask(registry.child_lookup(context, child_id))
-        box = await self._ask(inspection.child_mailbox(context, child_id, 20, MOST_READ))
+        box = await self._ask(inspection.child_mailbox(context, child_id, HEADS, MOST_READ))
         view = await self.hub()
         busy = next((doing for doing in view.busy if doing.child == child_id), None)
         later = await self._ask(reminders(context, child_id))
-        return records.ChildView(status, busy, await self.state(child_id), box, later, self._methods(status.kind))
+        full = box.messages >= context.config.max_backlog
+        return records.ChildView(
+            status, busy, await self.state(child_id), box, await self._ask(held_back(context, child_id)) if full else 0,
+            await self.outbox(child_id, HEADS), later, self._methods(status.kind),
+        )  # fmt: skip
 
     async def state(self, child_id: str) -> records.StateView | None:
         """The saved state of a child."""
@@ -170,6 +181,10 @@ class Lookout:
     async def mailbox(self, child_id: str, count: int) -> inspection.Mailbox:
         """What waits for a child."""
         return await self._ask(inspection.child_mailbox(self._context, child_id, count, MOST_READ))
+
+    async def outbox(self, child_id: str, count: int) -> Outbox:
+        """What a child has said and what waits."""
+        return await self._ask(child_outbox(self._context, child_id, count, MOST_READ))
 
     async def reminders(self, child_id: str) -> list[Reminder]:
         """What is due later for a child."""

@@ -35,8 +35,11 @@ STATIC: dict[str, tuple[bytes, str]] = {
 #: Changes with each of them: browsers keep them for good under an address that has it.
 VERSION = hashlib.sha256(b"".join(STATIC[name][0] for name in sorted(STATIC))).hexdigest()[:12]
 
-#: What a page shows, from what was asked.
-Gather = Callable[[Lookout, Any], Awaitable[Mapping[str, object]]]
+#: How long the oldest message of a child may be asked to have waited, seconds.
+AGES = (10.0, 60.0, 600.0, 3_600.0, 86_400.0)
+
+#: What a page shows, from what was asked, and the part that is wanted (empty: all of it).
+Gather = Callable[[Lookout, Any, str], Awaitable[Mapping[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Page:
     listed: bool = True
 
 
-async def _hub(look: Lookout, ask: asked.Nothing) -> Mapping[str, object]:
+async def _hub(look: Lookout, ask: asked.Nothing, part: str) -> Mapping[str, object]:
     view = await look.hub()
     names = [node.name for node in view.nodes]
     return {
@@ -62,38 +65,48 @@ async def _hub(look: Lookout, ask: asked.Nothing) -> Mapping[str, object]:
     }
 
 
-async def _children(look: Lookout, ask: asked.Children) -> Mapping[str, object]:
+async def _children(look: Lookout, ask: asked.Children, part: str) -> Mapping[str, object]:
     view = await look.children(ask.query, ask.after, ask.limit)
-    return {"view": view, "nodes": [node.name for node in await look.members()], "more": more(ask, after=view.next)}
+    names = [node.name for node in await look.members()]
+    ages = sorted({*AGES, *([ask.oldest] if ask.oldest else [])})
+    return {"view": view, "nodes": names, "tint": colours(names), "ages": ages, "more": more(ask, after=view.next)}
 
 
-async def _child(look: Lookout, ask: asked.OneChild) -> Mapping[str, object]:
+async def _child(look: Lookout, ask: asked.OneChild, part: str) -> Mapping[str, object]:
+    if part == "history":
+        return {"history": await look.history(ask.id)}
     view, nodes = await look.child(ask.id), await look.members()
-    history = await look.history(ask.id)
-    return {"view": view, "child": view.child, "history": history, "nodes": [n.name for n in nodes if n.status == "up"]}
+    return {
+        "view": view,
+        "child": view.child,
+        "history": None if part else await look.history(ask.id),
+        "tint": colours([node.name for node in nodes]),
+        "nodes": [node.name for node in nodes if node.status == "up"],
+    }
 
 
-async def _dead(look: Lookout, ask: asked.Letters) -> Mapping[str, object]:
+async def _dead(look: Lookout, ask: asked.Letters, part: str) -> Mapping[str, object]:
     view = await look.letters(ask.wanted, ask.after, ask.limit)
     return {"view": view, "more": more(ask, after=view.next)}
 
 
-async def _events(look: Lookout, ask: asked.Events) -> Mapping[str, object]:
+async def _events(look: Lookout, ask: asked.Events, part: str) -> Mapping[str, object]:
     view = await look.events(ask.wanted, ask.before, ask.limit)
     return {"view": view, "types": sorted(EVENT_TYPES), "said": EVENT_TYPES, "more": more(ask, before=view.next)}
 
 
-async def _jobs(look: Lookout, ask: asked.Jobs) -> Mapping[str, object]:
+async def _jobs(look: Lookout, ask: asked.Jobs, part: str) -> Mapping[str, object]:
     view = await look.jobs(ask.state, ask.after)
-    return {"view": view, "states": ALL_STATES, "more": more(ask, after=view.next)}
+    tint = colours([node.name for node in await look.members()])
+    return {"view": view, "states": ALL_STATES, "tint": tint, "more": more(ask, after=view.next)}
 
 
-async def _metrics(look: Lookout, ask: asked.Nothing) -> Mapping[str, object]:
+async def _metrics(look: Lookout, ask: asked.Nothing, part: str) -> Mapping[str, object]:
     view = await look.metrics()
     return {"view": view, "charts": charts(view), "tint": colours([each.node for each in view.series])}
 
 
-async def _doctor(look: Lookout, ask: asked.Doctor) -> Mapping[str, object]:
+async def _doctor(look: Lookout, ask: asked.Doctor, part: str) -> Mapping[str, object]:
     return {"view": await look.doctor(fresh=ask.fresh)}
 
 
@@ -138,7 +151,7 @@ class Printer:
         if part and f"part_{part}" not in template.blocks:
             raise BadRequest(f"this page has no part {part[:50]!r}")
         ask = query_of(_without_part(request), page.asks)
-        values = {**await page.gather(look, ask), "ask": ask, "page": page}
+        values = {**await page.gather(look, ask, part), "ask": ask, "page": page}
         return self._written(request, page.template, values, user, part)
 
     def trouble(self, request: Request, status: int, said: str, user: User | None) -> Response:

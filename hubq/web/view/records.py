@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from hubq.client.operations.inspection import Event, Mailbox
+from hubq.client.operations.waiting_times import Outbox
 from hubq.client.results import ChildStatus
 from hubq.core.facts import Finding
 from hubq.core.reminders import Reminder
@@ -92,9 +93,12 @@ class HubView(msgspec.Struct, frozen=True):
 
 
 class ChildrenView(msgspec.Struct, frozen=True):
-    """Some children. ``next``: ``after`` of the next page; empty: there is none. ``shards_left``: shards not read to their end."""
+    """Some children. ``next``: ``after`` of the next page; empty: there is none. ``shards_left``: shards not read to their end.
+    ``oldest``: child -> how long ago the oldest message that waits for it was sent, seconds, if it is near the front of its shard.
+    """
 
     children: list[ChildStatus]
+    oldest: dict[str, float]
     next: str
     shards_left: int
 
@@ -121,12 +125,16 @@ class StateView(msgspec.Struct, frozen=True):
 
 
 class ChildView(msgspec.Struct, frozen=True):
-    """A child, all that is known of it. ``busy``: what it has in hand for long; ``state`` None: it has saved none."""
+    """A child, all that is known of it. ``busy``: what it has in hand for long; ``state`` None: it has saved none. ``outbox``: what it has
+    said and what waits; ``held_back``: messages for it in the outboxes of others, since its mailbox is full.
+    """
 
     child: ChildStatus
     busy: Doing | None
     state: StateView | None
     mailbox: Mailbox
+    held_back: int
+    outbox: Outbox
     reminders: list[Reminder]
     methods: list[str]
 

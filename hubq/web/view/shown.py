@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hubq.errors import (
     AlreadyStarted,
+    BadArguments,
     CallFailed,
     CallTimeout,
     ConfigError,
@@ -32,6 +33,7 @@ STATUS: tuple[tuple[type[HubqError], int], ...] = (
     (NoSuchJob, 404),
     (InvalidChildId, 400),
     (UnknownMethod, 400),
+    (BadArguments, 400),
     (AlreadyStarted, 409),
     (NotAlive, 409),
     (PayloadTooLarge, 413),

@@ -41,7 +41,7 @@ def address() -> Iterator[str]:
 
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
-        hub = Hub("openapi", redis=FakeServer(), lease=5.0)
+        hub = Hub("openapi", redis=FakeServer(), lease=5.0, codec="data")  # so arguments are read as annotations say
         hub.child(Room)
         async with Cluster(hub) as cluster:
             await cluster.start("a")

@@ -64,6 +64,10 @@ class Room(Child):
     async def hang(self) -> None:
         await asyncio.sleep(3600)
 
+    async def tell(self, child: str, *texts: str) -> None:
+        for text in texts:
+            self.ref(child).cast("post", text)
+
 
 class Site:
     """The view, mounted below a path, and requests to it."""
@@ -97,9 +101,11 @@ class Site:
         return [each["fields"] for each in reversed(found)]
 
 
-def run(make_hub: Any, scenario: Callable[[Site], Awaitable[None]], *nodes: str, role: str = "operator") -> None:
+def run(
+    make_hub: Any, scenario: Callable[[Site], Awaitable[None]], *nodes: str, role: str = "operator", **settings: Any
+) -> None:
     async def whole() -> None:
-        hub: Hub = make_hub()
+        hub: Hub = make_hub(**settings)
         hub.child(Room)
         async with Cluster(hub) as cluster:
             await cluster.start(*(nodes or ("a",)))
@@ -213,6 +219,8 @@ def test_what_is_asked_is_answered(make_hub: Any) -> None:
         ("/children", {"limit": "many"}, "limit"),
         ("/children", {"status": "happy"}, "status"),
         ("/children", {"after": "x"}, "no place"),
+        ("/children", {"oldest": "-1"}, "oldest"),
+        ("/children", {"oldest": "nan"}, "oldest"),
         ("/child", {}, "id"),
         ("/child", {"id": "a\x00b"}, "unprintable"),
         ("/dead", {"after": "x"}, "dead letter"),
@@ -306,6 +314,60 @@ def test_a_child_that_hangs_is_ended_and_what_waits_is_dropped(make_hub: Any) ->
         assert (await site.get("/children"))["children"] == []
 
     run(make_hub, scenario)
+
+
+def test_who_waits_and_for_how_long_and_what_cannot_leave(make_hub: Any) -> None:
+    async def scenario(site: Site) -> None:
+        await site.hub.aio.start_child("r/2", Room)
+        await site.hub.aio.start_child("r/3", Room)
+        await site.hub.aio.ref("r/1").cast("hang")
+
+        async def old_enough() -> Any:
+            return (await site.get("/children", oldest=0.2))["children"]
+
+        (child,) = await eventually(old_enough, what="a message that waits")
+        assert child["child_id"] == "r/1"
+        shown = await site.get("/children", match="r")
+        assert list(shown["oldest"]) == ["r/1"] and 0.2 <= shown["oldest"]["r/1"] < 3_600
+        assert (await site.get("/children", oldest=3_600))["children"] == []
+        assert [each["child_id"] for each in (await site.get("/children", match="r/1", oldest=0.2))["children"]] == [
+            "r/1"
+        ]
+        assert (await site.get("/children", match="r/1", oldest=3_600))["children"] == []
+        assert [child.child_id for child in await site.hub.aio.children(oldest=0.2)] == ["r/1"]
+
+        texts = [f"text {n}" for n in range(5)]
+        await site.hub.aio.ref("r/2").call("tell", "r/1", *texts)  # two of them have room beside the one in hand
+        box = await site.get("/child/outbox", id="r/2")
+        assert [(each["child"], each["method"]) for each in box["heads"]] == [("r/1", "post")] * 3
+        assert box["messages"] == 3 and all(each["age"] >= 0 and each["size"] > 0 for each in box["heads"])
+        assert len((await site.get("/child/outbox", id="r/2", count=2))["heads"]) == 2
+        assert (await site.get("/child/outbox", id="r/3"))["heads"] == []
+        full = await site.get("/child", id="r/1")
+        assert (full["mailbox"]["messages"], full["held_back"]) == (3, 3)
+        assert "3 more messages for it wait in the outboxes" in await site.page("/child?id=r/1")
+        assert "What it has said to children whose mailboxes are full" in await site.page("/child?id=r/2")
+
+        await site.do("/child/kill", id="r/1")
+
+        async def all_there() -> bool:
+            return bool((await site.hub.aio.inspect.state("r/1")).value().get("posts") == texts)
+
+        await eventually(all_there, what="what waited in the outbox")
+        assert (await site.get("/child/outbox", id="r/2"))["messages"] == 0
+
+    run(make_hub, scenario, max_backlog=3)
+
+
+def test_arguments_that_a_method_does_not_take_are_a_bad_request(make_hub: Any) -> None:
+    async def scenario(site: Site) -> None:
+        said = await site.do("/child/call", 400, id="r/1", method="post", args=[3])
+        assert (said["error"], said["detail"]) == (
+            "BadArguments",
+            "Room.post: argument 'text': Expected `str`, got `int`",
+        )
+
+    run(make_hub, scenario, codec="data")
 
 
 def test_dead_letters_are_sent_again_and_dropped_by_name_and_by_filter(make_hub: Any) -> None:

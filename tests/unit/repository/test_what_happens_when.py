@@ -16,6 +16,7 @@ DOCS = TESTS.parent / "docs"
 ANY_FAULT = "simulation/test_simulation.py::test_no_guarantee_breaks_under_faults"
 WENT_BACK = "cluster/membership/test_redis_went_back.py::test_commits_of_the_lost_time_are_not_mixed_with_what_is_there"
 DORMANT = "cluster/children/test_dormant.py::"
+FAULTS = "cluster/children/test_dormant_under_faults.py::"
 EFFECTS = "cluster/children/test_effects.py::"
 FEEDS = "cluster/children/test_feeds.py::"
 DRAFTS = "cluster/children/test_drafts.py::"
@@ -32,35 +33,35 @@ ENQUEUED = "cluster/jobs/test_enqueued_by_children.py::"
 #: page -> what happens, as it stands in the first column -> the tests that show it: file::name, below tests/.
 ROWS: dict[str, dict[str, list[str]]] = {
     "dormant.md": {
-        "a message comes during step 1": [DORMANT + "test_a_child_that_gets_a_message_while_its_state_is_taken_stays"],
+        "a message comes during step 1": [FAULTS + "test_a_child_that_gets_a_message_while_its_state_is_taken_stays"],
         "a message is sent before `rest_children`": [
-            DORMANT + "test_messages_that_are_sent_around_the_script_are_handled"
+            FAULTS + "test_messages_that_are_sent_around_the_script_are_handled"
         ],
         "a message is sent after `rest_children`": [
-            DORMANT + "test_messages_that_are_sent_around_the_script_are_handled",
+            FAULTS + "test_messages_that_are_sent_around_the_script_are_handled",
             "unit/node/mailbox/test_waking.py::test_what_is_left_in_the_mailbox_comes_before_what_is_read_later",
         ],
-        "the node dies before `rest_children`": [DORMANT + "test_a_node_that_dies_around_the_script_loses_nothing"],
-        "the node dies after it": [DORMANT + "test_a_node_that_dies_around_the_script_loses_nothing"],
-        "the answer to `rest_children` is lost": [DORMANT + "test_a_lost_answer_changes_nothing"],
+        "the node dies before `rest_children`": [FAULTS + "test_a_node_that_dies_around_the_script_loses_nothing"],
+        "the node dies after it": [FAULTS + "test_a_node_that_dies_around_the_script_loses_nothing"],
+        "the answer to `rest_children` is lost": [FAULTS + "test_a_lost_answer_changes_nothing"],
         "the child is stopped at once (`stop_child_now`) while `rest_children` is on its way": [
-            DORMANT + "test_a_child_that_is_stopped_at_once_while_it_goes_to_rest_ends"
+            FAULTS + "test_a_child_that_is_stopped_at_once_while_it_goes_to_rest_ends"
         ],
         "the token has passed before it": [
-            DORMANT + "test_a_frozen_owner_puts_nobody_to_rest_and_wakes_nobody",
+            FAULTS + "test_a_frozen_owner_puts_nobody_to_rest_and_wakes_nobody",
             "unit/node/commits/test_under_token.py::test_it_ends_when_another_node_owns_the_holding",
         ],
-        "the node dies after `wake_children`": [DORMANT + "test_a_node_that_dies_around_the_script_loses_nothing"],
+        "the node dies after `wake_children`": [FAULTS + "test_a_node_that_dies_around_the_script_loses_nothing"],
         "`wake_children` kills the node by its `__init__`": [
-            DORMANT + "test_a_node_that_dies_around_the_script_loses_nothing",
+            FAULTS + "test_a_node_that_dies_around_the_script_loses_nothing",
             "acceptance/test_poison.py::test_a_child_whose_start_kills_is_parked",
         ],
-        "the answer to `wake_children` is lost": [DORMANT + "test_a_lost_answer_changes_nothing"],
+        "the answer to `wake_children` is lost": [FAULTS + "test_a_lost_answer_changes_nothing"],
         "the shard is handed over while a child wakes": [
-            DORMANT + "test_a_shard_moves_while_its_children_rest_and_wake"
+            FAULTS + "test_a_shard_moves_while_its_children_rest_and_wake"
         ],
         "the shard is handed over with a message for a dormant child in its mailbox": [
-            DORMANT + "test_the_next_owner_of_a_shard_wakes_a_child_whose_message_it_finds"
+            FAULTS + "test_the_next_owner_of_a_shard_wakes_a_child_whose_message_it_finds"
         ],
         "a child is stopped and its name is activated again at once": [
             DORMANT + "test_a_dormant_child_can_be_stopped_and_its_name_started_again",
@@ -75,7 +76,7 @@ ROWS: dict[str, dict[str, list[str]]] = {
             DORMANT + "test_a_hub_knows_its_dormant_children",
         ],
         "two owners of one shard (a node that was frozen)": [
-            DORMANT + "test_a_frozen_owner_puts_nobody_to_rest_and_wakes_nobody"
+            FAULTS + "test_a_frozen_owner_puts_nobody_to_rest_and_wakes_nobody"
         ],
         "Redis loses the last writes": [SCRIPTS + "drive_rest_children", SCRIPTS + "drive_wake_children", WENT_BACK],
     },

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubq.store.codec import encode, encode_json
+from hubq.store.codec import encode, encode_json, version_of
 from hubq.store.values import DataValues
 from hubq.store.viewer import LONGEST, fields_of, look, plain, words
 
@@ -84,6 +84,29 @@ def test_json_and_traced_values() -> None:
     assert plain(look(b"t00-ab\n" + encode({"n": 1}))) == {"n": 1}
     with pytest.raises(ValueError, match="newer hubq"):
         look(b"zx")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"t\n" * 100_000 + b"j1", "two lines in front"),
+        (b"v2\nv3\nj1", "two lines in front"),
+        (b"v3", "no end"),
+        (b"j" + b"[" * 900 + b"]" * 900, "no JSON that can be shown"),
+        (b"j" + b"[" * 100_000, "no JSON that can be shown"),
+        (b"m" + b"\x91" * 100_000, "no MessagePack that can be shown"),
+        (b"j{", "no JSON that can be shown"),
+    ],
+)
+def test_what_is_chained_or_nested_without_end_is_an_error_of_one_kind(data: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        look(data)
+
+
+@pytest.mark.parametrize("data", [b"v\xff\nj1", b"v\nj1", b"v3", b"v-1\nj1", b"v" + b"9" * 5_000 + b"\nj1"])
+def test_what_is_no_version_is_an_error_of_one_kind(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"version|no end"):
+        version_of(data)
 
 
 def test_what_json_cannot_say_is_text() -> None:

@@ -126,6 +126,7 @@ class Part {
 
   async #ask() {
     this.#due = 0;
+    if (document.hidden) return; // looked at when it is seen again
     this.#asking = true;
     this.last = performance.now();
     const where = new URL(location.href);
@@ -172,6 +173,7 @@ function add(log, event) {
   at.setAttribute("datetime", new Date(event.at * 1000).toISOString());
   line.append(at, " ", span("type", event.type), " ");
   for (const [name, value] of Object.entries(event.fields)) {
+    if (!value) continue;
     const field = span("field", "");
     field.append(span("name", name), " ", name === "child" ? childLink(value) : span("value", value));
     line.append(field, " ");

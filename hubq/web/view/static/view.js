@@ -8,6 +8,8 @@ import { showTimes } from "./times.js";
 showTimes(document);
 const live = new Live();
 watchActions(() => live.refreshAll());
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone it may be behind the edge
+document.documentElement.dataset.ready = ""; // from now on a form acts
 watchFeed();
 keepSaved();
 live.start();
