@@ -14,7 +14,8 @@ from typer.core import TyperCommand, TyperGroup
 from hubq.cli.event_lines import for_people, spans
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, json_line, print_json, print_table, say
-from hubq.client.operations.inspection import Event, Mailbox, Waiting
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import Mailbox, Waiting
 from hubq.config import Config
 from hubq.core.event_types import unknown_type
 from hubq.errors import ConfigError, HubqError, RedisUnavailable
@@ -52,7 +53,7 @@ def state_command(
     except ValueError as error:
         raise HubqError(f"the state of {child!r} cannot be shown ({error}): take --raw") from error
     if as_json:
-        record = {name: item for name, item in asdict(saved).items() if name != "data"}
+        record = {name: item for name, item in asdict(saved).items() if name not in ("data", "unpickles")}
         print_json({**record, "version": version, "format": saved.format, "state": plain(seen)})
         return
     age = "no message yet" if saved.message_age is None else f"last message sent {duration(saved.message_age)} ago"

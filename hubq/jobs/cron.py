@@ -10,11 +10,14 @@ from rq import Queue, get_current_job
 from rq.cron import CronJob, CronScheduler
 
 from hubq.client import operations
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_child
 from hubq.client.asking.steps import Collect, Operation, Start
 from hubq.client.current import current_hub
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, DuplicateJob, Partitioned, StartFailed
 from hubq.jobs.checks import checked_function, name_for, own_options
+from hubq.jobs.progress import QueuedJob
 from hubq.jobs.serializer import path_of, registered
 from hubq.store.spec_record import SpecRecord
 
@@ -106,7 +109,7 @@ def start_from_record(child_id: str, written: bytes) -> str:
         record = SpecRecord.read(written)
         if record.malformed:
             raise StartFailed(f"child {child_id!r} is not started: its spec is malformed ({record.malformed})")
-        return hub.driver.drive(_start(hub, child_id, record))
+        return hub.driver.drive(_start(hub.driver.context, child_id, record))
     except Partitioned as error:
         return _again(error)
 
@@ -115,14 +118,15 @@ def _again(error: Partitioned) -> str:
     """A job of the clock that failed for want of a quorum is enqueued again, for a little later."""
     this = get_current_job()
     assert this is not None
-    queue = Queue(this.origin, connection=this.connection, serializer=this.serializer)
+    queue = Queue(this.origin, connection=this.connection, job_class=QueuedJob, serializer=this.serializer)
     function = this.func_name or ""
     later = queue.enqueue_in(timedelta(seconds=1), function, args=this.args, kwargs=this.kwargs)
     return f"{error}; {later.id} tries again"
 
 
-def _start(hub: Hub, child_id: str, record: SpecRecord) -> Operation[str]:
-    answers = yield Start({hub.driver.context.shard_of(child_id): {child_id: record}}, True)
+@of_child
+def _start(hub: HubContext, child_id: str, record: SpecRecord) -> Operation[str]:
+    answers = yield Start({hub.shard_of(child_id): {child_id: record}}, True)
     ((message_id, (word,)),) = answers.values()
     yield Collect([message_id], 0)
     if word.startswith("partitioned"):

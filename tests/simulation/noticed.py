@@ -36,6 +36,7 @@ from tests.unit.node.held import test_hosted_child
 from tests.unit.node.mailbox import test_job_forwarder, test_reader, test_waking
 from tests.unit.node.membership import test_resuming, test_rounds
 from tests.unit.node.trials import test_marks, test_start_trials
+from tests.unit.store import test_malformed, test_seal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -165,6 +166,9 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "draft-kept": test_drafting.test_the_drafts_of_a_handler_that_raises_are_retracted,
     "draft-left": test_drafting.test_the_drafts_that_a_former_owner_has_left_are_retracted_and_those_in_hand_stay,
     "draft-overtaken": test_drafting.test_the_end_of_a_handler_waits_until_redis_has_its_drafts,
+    "any-ask": test_malformed.test_a_client_may_only_ask_and_all_else_of_it_is_malformed,
+    "anothers-call": test_seal.test_an_app_withdraws_and_cancels_its_own_calls_alone,
+    "unbound-job": test_seal.test_a_job_is_bound_to_its_id,
     "old-pin": test_shard_handover.test_pins_take_the_token_that_the_shard_has_when_it_goes,
 }
 

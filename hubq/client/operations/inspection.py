@@ -5,12 +5,16 @@ Nothing here consumes or changes anything, and nothing asks the children themsel
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import in_groups, of_all, of_child, united
 from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.happened import Event, event_of, merged_events, places_of
+from hubq.client.operations.joining import joined_vitals
 from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
 from hubq.core.messages import entry_ms
@@ -33,7 +37,8 @@ class SavedState:
     """What ``msk`` holds of a child. ``form`` is "attributes" or "handed"; ``cursor`` the last message it contains.
 
     ``data`` begins with a byte for its format, after a line with its version if that is not 1; ``size`` is its length in bytes.
-    ``message_age`` is how long ago that last message was sent, seconds (None: the state holds no message yet).
+    ``message_age`` is how long ago that last message was sent, seconds (None: the state holds no message yet). ``unpickles``: the hub
+    reads pickles.
     """
 
     child_id: str
@@ -43,6 +48,7 @@ class SavedState:
     size: int
     message_age: float | None
     data: bytes
+    unpickles: bool = True
 
     @property
     def version(self) -> int:
@@ -55,16 +61,18 @@ class SavedState:
         return chr(self.data[self.data.index(b"\n") + 1 if self.data[:1] == b"v" else 0])
 
     def value(self) -> Any:
-        """The state as Python values; its classes must be importable. It is unpickled, which runs what its writer wanted:
-        call it where you would run a worker. (:mod:`hubq.store.viewer` shows a state and runs nothing.) Raises
-        :class:`~hubq.errors.HubqError`.
+        """The state as Python values. With ``codec="data"`` plain ones, and a pickle is refused unless the hub ``reads_pickles``.
+
+        With ``codec="pickle"`` its classes must be importable, and it is unpickled, which runs what its writer wanted: call it where you
+        would run a worker. (:mod:`hubq.store.viewer` shows a state and runs nothing.) Raises :class:`~hubq.errors.HubqError`.
         """
         try:
+            if self.format in "pc" and not self.unpickles:
+                raise ValueError('a pickle, and codec="data" unpickles nothing')
             return decode(self.data)
         except Exception as error:
             raise HubqError(
-                f"the state of {self.child_id!r} cannot be read here ({type(error).__name__}: {error}): "
-                "give HUB as module:attribute where its classes can be imported, or take --raw"
+                f"the state of {self.child_id!r} cannot be read here ({type(error).__name__}: {error}): `hubq state` shows it"
             ) from error
 
 
@@ -93,16 +101,7 @@ class Mailbox:
     heads: tuple[Waiting, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One entry of the events stream. ``at`` is Redis TIME, seconds since the epoch."""
-
-    id: str
-    at: float
-    type: str
-    fields: dict[str, str]
-
-
+@of_child
 def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     """The saved state of a child; None: it has not committed one yet."""
     shard = hub.shard_of(checked_child_id(child_id))
@@ -133,9 +132,12 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
                 raise Unreadable(f"the state of child {child_id!r} is not read: {error}") from None
     sent = entry_ms(envelope.cursor)
     age = (now - sent) / 1000 if sent else None
-    return SavedState(child_id, shard, envelope.form, envelope.cursor, len(envelope.data), age, envelope.data)
+    data = envelope.data
+    unpickles = hub.config.codec == "pickle" or hub.config.reads_pickles
+    return SavedState(child_id, shard, envelope.form, envelope.cursor, len(data), age, data, unpickles)
 
 
+@of_child
 def child_mailbox(hub: HubContext, child_id: str, count: int, most_read: int = MOST_READ) -> Operation[Mailbox]:
     """How much waits for one child, and the first ``count`` messages of it: those among the first ``most_read`` of its shard."""
     shard = hub.shard_of(checked_child_id(child_id))
@@ -162,9 +164,14 @@ def child_mailbox(hub: HubContext, child_id: str, count: int, most_read: int = M
     return Mailbox(shard, waiting, {child_id: waiting} if waiting else {}, first[0].age if first else None, first)
 
 
+def _by_shard(answers: Sequence[list[Mailbox]]) -> list[Mailbox]:
+    return sorted(chain.from_iterable(answers), key=lambda box: box.shard)
+
+
+@of_all(_by_shard)
 def mailboxes(hub: HubContext, count: int) -> Operation[list[Mailbox]]:
     """Every mailbox in which messages wait, each with the first ``count`` of them."""
-    shards = range(hub.config.shards)
+    shards = hub.shards
     lengths = yield Fetch([mailbox_length(hub.keys, shard) for shard in shards])
     busy = [(shard, length) for shard, length in zip(shards, lengths, strict=True) if length]
     found: list[Mailbox] = []
@@ -182,6 +189,7 @@ def mailboxes(hub: HubContext, count: int) -> Operation[list[Mailbox]]:
     return found
 
 
+@of_all(joined_vitals)
 def node_vitals(hub: HubContext) -> Operation[dict[str, Vitals | None]]:
     """Each member's account of itself."""
     (members,) = yield Fetch([read_nodes(hub.keys)])
@@ -191,6 +199,15 @@ def node_vitals(hub: HubContext) -> Operation[dict[str, Vitals | None]]:
 
 def last_events(hub: HubContext, last: int, types: Collection[str]) -> Operation[tuple[str, list[Event]]]:
     """The last events (of these types), oldest first, and the id of the newest. Reads back as far as it must."""
+    if not hub.groups:
+        return (yield from _last_events(hub, last, types))
+    found = yield from in_groups({context.group: _last_events(context, last, types) for context in hub.groups})
+    newest = [where for where, _ in found.values()]
+    events = merged_events({group: each for group, (_, each) in found.items()}, ["0"] * len(newest), newest_first=False)
+    return ",".join(newest), events[-last:] if last else []
+
+
+def _last_events(hub: HubContext, last: int, types: Collection[str]) -> Operation[tuple[str, list[Event]]]:
     (newest,) = yield Fetch([last_event_id(hub.keys)])
     found: list[Event] = []
     until = newest
@@ -211,13 +228,7 @@ def _waiting(message: Message, now: int) -> Waiting:
     )  # fmt: skip
 
 
-def event_of(entry: str, fields: dict[str, str]) -> Event:
-    """One entry of the events stream."""
-    return Event(
-        entry, entry_ms(entry) / 1000, fields.get("type", ""), {k: v for k, v in fields.items() if k != "type"}
-    )
-
-
+@of_all(",".join)
 def newest_event(hub: HubContext) -> Operation[str]:
     """The id of the newest event."""
     (newest,) = yield Fetch([last_event_id(hub.keys)])
@@ -226,10 +237,36 @@ def newest_event(hub: HubContext) -> Operation[str]:
 
 def next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Event]]:
     """The events after this one, as soon as there are any; none after ``wait`` seconds."""
+    if not hub.groups:
+        return (yield from _next_events(hub, after, wait))
+    # (A session that waits asks the groups one after the other.)
+    places, each = places_of(after, len(hub.groups)), wait / len(hub.groups)
+    found = yield from in_groups(
+        {context.group: _next_events(context, places[context.group], each) for context in hub.groups}
+    )
+    return merged_events(found, places, newest_first=False)
+
+
+def events_behind(hub: HubContext, after: str, count: int) -> Operation[list[Event]]:
+    """The events after this one that are there, ``count`` of each group at most."""
+    if not hub.groups:
+        return (yield from _events_behind(hub, after, count))
+    places = places_of(after, len(hub.groups))
+    found = yield from in_groups({c.group: _events_behind(c, places[c.group], count) for c in hub.groups})
+    return merged_events(found, places, newest_first=False)
+
+
+def _events_behind(hub: HubContext, after: str, count: int) -> Operation[list[Event]]:
+    (found,) = yield Fetch([read_events(hub.keys, after, count)])
+    return [event_of(entry, fields) for entry, fields in found]
+
+
+def _next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Event]]:
     (found,) = yield Fetch([read_events(hub.keys, after, 500, int(wait * 1000))])
     return [event_of(entry, fields) for entry, fields in found]
 
 
+@of_all(united)
 def fixed_settings(hub: HubContext) -> Operation[dict[str, str]]:
     """The settings fixed in Redis when the hub was first used."""
     (settings,) = yield Fetch([read_texts(hub.keys.config)])

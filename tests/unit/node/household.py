@@ -54,13 +54,14 @@ from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import decode, encode
+from hubq.store.data_values import DataValues
 from hubq.store.effects import Effects
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message, read_reply
 from hubq.store.owners import Owner
+from hubq.store.pickled_values import PickledValues
 from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
-from hubq.store.values import DataValues, PickledValues
 from tests.unit.node.fakes import Clock, FakeEvents, FakeRedis, a_group
 
 #: Far in the future, ms of Redis TIME.
@@ -122,7 +123,7 @@ class Household:
         values = PickledValues() if codec == "pickle" else DataValues()
         self.open_drafts = OpenDrafts()
         self.drafting = Drafting(self.group, self.background, self.register, self.open_drafts)
-        sayings = Sayings(self.standing, values, 64, Sizes(config), self.drafting)
+        sayings = Sayings(self.standing, values, config, Sizes(config), self.drafting)
         enqueuing = Enqueuing("chat", self.standing, sayings, Sizes(config), prepared)
         self.services = ChildServices(
             "a",
