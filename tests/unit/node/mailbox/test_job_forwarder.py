@@ -29,7 +29,7 @@ class Bench:
         redis = FakeRedis(lambda command: 2)
         group = a_group(redis, Clock())
         self.register = Register(Cursors(), self.jobs)
-        self.forwarder = JobForwarder(group, self.register, self.jobs, self.outboxes, cast(Any, self), self.puts)
+        self.forwarder = JobForwarder(group, self.register, self.jobs, (self.outboxes,), cast(Any, self), self.puts)
         for shard in (0, 1):
             self.register.hold(a_holding(shard))
 
