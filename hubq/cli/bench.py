@@ -9,19 +9,20 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hubq.cli.loading import AsJson, RedisUrl
 from hubq.cli.output import print_json, print_table
 from hubq.cli.worker import fastest_loop
-from hubq.client.hub import Hub
 from hubq.config import redis_url
 from hubq.core.spec import ChildSpec
 from hubq.errors import HubqError
 from hubq.store.command import plain
-from hubq.store.connection import SyncRedis
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 #: Casts that are under way at the same time.
 IN_FLIGHT = 500
@@ -128,6 +129,8 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(hub: Hub) -> None:
+    from hubq.store.connection import SyncRedis
+
     redis = SyncRedis(hub.server)
     try:
         cursor: bytes | str = "0"

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import asdict, dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hubq.cli.loading import App, AsJson, RedisUrl, load_hub
 from hubq.cli.output import print_json, say
-from hubq.client.hub import Hub
 from hubq.client.operations.saved_states import Saved, SavedStates
 from hubq.core.wording import counted, names
 from hubq.errors import ConfigError, StartFailed
-from hubq.node.held.state_trial import try_state
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 #: Children that are named for one cause.
 NAMED = 1_000
@@ -125,6 +126,8 @@ async def _look(hub: Hub, states: bool, sample: int | None) -> Found:
 
 
 def _why(hub: Hub, saved: Saved, limit: int) -> str:
+    from hubq.node.held.state_trial import try_state
+
     return try_state(
         hub.classes,
         hub.driver.context.values,

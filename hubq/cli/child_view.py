@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from hubq.cli.output import duration
-from hubq.client.hub import Hub
 from hubq.client.operations.inspection import Event, Mailbox, SavedState
 from hubq.client.results import ChildStatus
 from hubq.core.reminders import Reminder
 from hubq.core.shown import shown
 from hubq.store.viewer import fields_of, look, words
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 #: Messages, reminders and attributes that are shown at most, and characters of each attribute.
 LINES, LONGEST = 8, 300

@@ -11,6 +11,8 @@ import typer
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
+from hubq.cli.importing import uncollected
+
 _NODES, _CHILDREN, _LOOK, _OTHER = "Workers", "Children", "Looking", "Other"
 
 
@@ -110,7 +112,8 @@ def command(listed: Listed) -> Any:
 
 def _at(home: str) -> Any:
     module, _, attribute = home.partition(":")
-    return getattr(import_module(f"hubq.cli.{module}"), attribute)
+    with uncollected():
+        return getattr(import_module(f"hubq.cli.{module}"), attribute)
 
 
 def every_command() -> Iterator[tuple[str, Any]]:

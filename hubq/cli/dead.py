@@ -6,17 +6,19 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_json, print_table, say
-from hubq.client.hub import Hub
 from hubq.core.shown import shown_lines
 from hubq.errors import ConfigError, HubqError
 from hubq.store import viewer
 from hubq.store.dead_letters import DeadLetter
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 dead = typer.Typer(
     name="dead",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hubq.cli.loading import App, load_hub
-from hubq.client.hub import Hub
 from hubq.strategies.migration import MigrationTraits
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 #: Time for a process to end after its drain (threads that linger, the end of the interpreter), seconds.
 AFTER_DRAIN = 15
@@ -43,6 +45,7 @@ class Times:
     def of(cls, hub: Hub) -> Times:
         """The times that fit a hub.
 
+        >>> from hubq import Hub
         >>> Times.of(Hub("chat"))
         Times(drain=30, grace=45, lease=5, alive_after=20, progress=300)
         """

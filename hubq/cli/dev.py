@@ -34,7 +34,7 @@ def dev_command(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
 ) -> None:
     """Run all that an app needs while you write it: a Redis of its own, a worker that restarts when the code changes, and the web
-    view, if hubq[web] is installed.
+    view, if hubq\\[web] is installed.
 
     With --redis or HUBQ_REDIS_URL that Redis is used. Else one is started on this machine, and its data is gone at the end.
     The children keep their states when the code changes. Ctrl-C ends everything.

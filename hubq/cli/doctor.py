@@ -11,11 +11,12 @@ from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_json, say
 from hubq.core.facts import Finding
 from hubq.core.shown import shown
-from hubq.jobs.attention import look
 
 
 def doctor_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """Look for faults of a hub, and say what to do about each. Exit code 1 if there is one."""
+    from hubq.jobs.attention import look
+
     opened = open_hub(hub, redis)
     findings = [*opened.inspect.diagnosis(), *look(opened)]
     if as_json:

@@ -40,6 +40,24 @@ def for_people(events: Iterable[Event]) -> list[Event]:
     return [_one(line) for line in lines]
 
 
+def spans(numbers: str) -> str:
+    """Numbers in their order, neighbours joined; a text of another form stays as it is.
+
+    >>> spans("0,1,2,5,7,8"), spans("64"), spans("1,x"), spans("")
+    ('0-2,5,7-8', '64', '1,x', '')
+    """
+    parts = numbers.split(",")
+    if not all(part.isdecimal() for part in parts):
+        return numbers
+    joined: list[list[int]] = []
+    for number in map(int, parts):
+        if joined and number == joined[-1][1] + 1:
+            joined[-1][1] = number
+        else:
+            joined.append([number, number])
+    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in joined)
+
+
 def _one(events: list[Event]) -> Event:
     first = events[0]
     if len(events) == 1:

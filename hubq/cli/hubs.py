@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
+from hubq.cli.importing import uncollected
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_records, print_table, say
-from hubq.client.discovery import hubs
 from hubq.client.operations.removal import delete_hub
 from hubq.config import redis_url
 from hubq.errors import ConfigError, HubqError
-from hubq.store.connection import RedisServer
 
 
 def hubs_command(as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """List the hubs of a Redis, with their workers."""
+    with uncollected():
+        from hubq.client.discovery import hubs
+        from hubq.store.connection import RedisServer
+
     server = RedisServer(redis_url(redis))
     found = hubs(server)
     if as_json:
@@ -38,6 +41,8 @@ def delete_hub_command(
 
     Refused while a worker of the hub runs. A web app that sends to it later begins a new hub.
     """
+    from hubq.client.discovery import hubs
+
     opened = open_hub(hub, redis)
     if opened.hub_id not in {info.hub_id for info in hubs(opened.server)}:  # to ask the hub itself would make it
         raise HubqError(

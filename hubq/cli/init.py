@@ -93,7 +93,7 @@ FILES = {"app.py": APP, "test_app.py": TEST, "compose.yaml": COMPOSE}
 def init_command(
     directory: Annotated[Path, typer.Argument(help="Where to write; it is made if it is not there.")] = Path("."),
     hub: Annotated[
-        str | None, typer.Option(metavar="ID", help="The id of the hub. [default: the directory's name]")
+        str | None, typer.Option(metavar="ID", help="The id of the hub. \\[default: the directory's name]")
     ] = None,
 ) -> None:
     """Write a new app of twenty lines, a test of it, and a compose file. Nothing that is there is overwritten."""

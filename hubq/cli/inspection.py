@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from hubq.cli.event_lines import for_people
+from hubq.cli.event_lines import for_people, spans
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, json_line, print_json, print_table, say
 from hubq.client.operations.inspection import Event, Mailbox, Waiting
@@ -153,10 +153,12 @@ def _print_waiting(heads: tuple[Waiting, ...]) -> None:
 
 
 class ListsTypes(TyperCommand):
-    """``hubq events HUB --type`` without a type is told the types."""
+    """``hubq events --type`` without a type is told the types, with a hub or without one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [*args, ""] if args[-1:] == ["--type"] else args)
+        if args[-1:] == ["--type"]:
+            raise ConfigError(unknown_type(""))
+        return super().parse_args(ctx, args)
 
 
 def events_command(
@@ -214,7 +216,8 @@ def _print_events(events: list[Event], as_json: bool) -> None:
         if as_json:
             print(json_line(asdict(event)), flush=True)
         else:
-            said = " ".join(f"{name}={value}" for name, value in event.fields.items())
+            fields = {**event.fields, **({"shards": spans(event.fields["shards"])} if "shards" in event.fields else {})}
+            said = " ".join(f"{name}={value}" for name, value in fields.items())
             at = datetime.fromtimestamp(event.at).astimezone().isoformat(" ", "milliseconds")
             say(f"{at}  {event.type}  {said}")
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from typing import TYPE_CHECKING
 
 from hubq.cli.signals import on_first_signal
-from hubq.client.hub import Hub
 from hubq.errors import ConfigError, NoClock
-from hubq.jobs.processes import JobProcesses
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+    from hubq.jobs.processes import JobProcesses
 
 log = logging.getLogger("hubq.worker")
 

@@ -1,4 +1,7 @@
-"""From the HUB argument of the command line to a :class:`~hubq.client.hub.Hub`."""
+"""From the HUB argument of the command line to a :class:`~hubq.client.hub.Hub`.
+
+The hub and redis-py are imported when a command runs, not when it is asked for its options.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,19 @@ import importlib.util
 import os
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hubq.client.hub import Hub
+from hubq.cli.importing import uncollected
 from hubq.config import checked_name, redis_url
 from hubq.core.malformed import whole_number
 from hubq.errors import ConfigError, HubqError, Unreadable
 from hubq.store.command import plain, text
-from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.keys import Keys
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 App = Annotated[str, typer.Argument(metavar="HUB", help="Your Hub as module:attribute, for example `app:hub`.")]
 HubName = Annotated[
@@ -38,6 +43,10 @@ def load_hub(app: str, redis: str | None = None) -> Hub:
 
     Raises :class:`~hubq.errors.ConfigError` if ``app`` does not lead to a hub.
     """
+    with uncollected():
+        from hubq.client.hub import Hub
+        from hubq.store.connection import RedisServer
+
     module_name, colon, attribute = app.partition(":")
     if not colon or not module_name or not attribute:
         raise ConfigError(f"{app!r} does not name a Hub: give module:attribute, for example app:hub")
@@ -63,6 +72,10 @@ def open_hub(hub: str, redis: str | None = None) -> Hub:
 
     Raises :class:`~hubq.errors.HubqError` if there is no hub of this id.
     """
+    with uncollected():
+        from hubq.client.hub import Hub
+        from hubq.store.connection import RedisServer, SyncRedis
+
     if ":" in hub:
         return load_hub(hub, redis)
     _make_importable()  # a result may be an instance of a class of the app

@@ -56,7 +56,9 @@ def outcome(arguments: list[str]) -> int:
         code = app(arguments or ["--help"], prog_name="hubq", standalone_mode=False)
         sys.stdout.flush()
     except TyperUsageError as error:
-        return _told(getattr(error, "format_message", error.__str__)(), USAGE)
+        from hubq.cli.habits import hinted
+
+        return _told(hinted(getattr(error, "format_message", error.__str__)()), USAGE)
     except ConfigError as error:
         return _told(str(error), USAGE)
     except RedisUnavailable as error:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hubq.cli.loading import HubName, RedisUrl, open_hub
 from hubq.cli.output import print_table, say
-from hubq.client.hub import Hub
 from hubq.client.operations.rollouts import end_rollout, ramp_to, rollout
 from hubq.client.results import NodeStatus
 from hubq.core.readiness import NOT_SERVING
 from hubq.core.rollout import Health, Ramp, worse
 from hubq.errors import ConfigError, HubqError
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 POLL = 1.0
 

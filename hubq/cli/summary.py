@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from hubq.client.hub import Hub
 from hubq.core.wording import names
 from hubq.strategies.partition_tolerance import Divergence
 from hubq.strategies.redundancy import Singularity
 from hubq.strategies.synchronization import PubSub
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 
 def summary(hub: Hub, tags: Mapping[str, str], jobs: int, drain_timeout: float) -> list[str]:
     """A few short lines with the settings that explain how the worker behaves. The migration and distribution strategies
     are always named; each other strategy only if it is not the default.
 
+    >>> from hubq import Hub
     >>> for line in summary(Hub("chat"), {"region": "eu"}, 2, 30.0):
     ...     print(line)
     lease 5 s, drain within 30 s, tags region=eu

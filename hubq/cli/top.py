@@ -8,15 +8,17 @@ import shutil
 import sys
 import threading
 import time
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from hubq.cli.loading import HubName, RedisUrl, open_hub
 from hubq.cli.top_view import GAP, View, plain
-from hubq.client.hub import Hub
 from hubq.client.operations.overview import Glance
 from hubq.errors import ConfigError, HubqError
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 #: Events looked at.
 EVENTS = 500

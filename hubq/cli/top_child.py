@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,8 +12,10 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
 from hubq.cli.child_view import child_text, look_at
-from hubq.client.hub import Hub
 from hubq.errors import HubqError
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 
 class ChildScreen(Screen[None]):

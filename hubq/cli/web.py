@@ -6,14 +6,16 @@ import contextlib
 import getpass
 import socket
 import webbrowser
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hubq.cli.loading import HubName, RedisUrl, open_hub
 from hubq.cli.output import say
-from hubq.client.hub import Hub
 from hubq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 #: How long a browser that is still connected may hold up the end, seconds.
 END_WITHIN = 1
@@ -50,7 +52,8 @@ def _serve(hub: Hub, listening: socket.socket, *, operate: bool, browser: bool) 
         lambda address: say(f"a browser was let in. For another one: {address}"),
     )  # fmt: skip
     what = "looks and acts" if operate else "looks, and changes nothing (--operate lets it act)"
-    say(f"hub {hub.hub_id} at {hub.server.address}: who opens this address {what}\n{door.address}")
+    say(f"hub {hub.hub_id} at {hub.server.address}: who opens this address {what}")
+    say(door.address)
     if browser:
         webbrowser.open(door.address)
     config = uvicorn.Config(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from hubq.client.hub import Hub
 from hubq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 #: Commands that take no HUB, and those that have commands of their own.
 WITHOUT_HUB = frozenset({"demo", "bench", "version", "hubs", "init", "keys new", "keys derive"})

@@ -17,6 +17,7 @@ import typer
 
 from hubq.cli.children import tag
 from hubq.cli.heap import EVERY, worker_heap
+from hubq.cli.importing import uncollected
 from hubq.cli.job_workers import checked_jobs, see_to_the_clock, serve_jobs
 from hubq.cli.loading import App, RedisUrl, load_hub
 from hubq.cli.processes import REDIS_OF_PARENT, run_processes
@@ -24,13 +25,12 @@ from hubq.cli.signals import on_first_signal
 from hubq.cli.summary import summary
 from hubq.config import checked_name
 from hubq.errors import ConfigError, HubqError
-from hubq.jobs.condemned import watch_condemned
-from hubq.jobs.processes import JobProcesses
 from hubq.logs import LogFormat, LogLevel, LogSettings, set_up_logging
-from hubq.node.node import Node
 
 if TYPE_CHECKING:
     from hubq.cli.metrics import Pages
+    from hubq.jobs.processes import JobProcesses
+    from hubq.node.node import Node
 
 log = logging.getLogger("hubq.worker")
 
@@ -41,7 +41,7 @@ MAY_LINGER = 2.0
 
 def worker_command(
     app: App,
-    name: Annotated[str | None, typer.Option(help="Name of the node, unique in the hub. [default: host-pid]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the node, unique in the hub. \\[default: host-pid]")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Number of worker processes, named NAME-1, NAME-2, ...")] = 1,
     redis: RedisUrl = None,
     drain_timeout: Annotated[
@@ -78,7 +78,15 @@ def worker_command(
         bool, typer.Option("--children-only", help="Host children, but run no jobs (default).")
     ] = False,
     log_level: Annotated[
-        LogLevel, typer.Option(envvar="HUBQ_LOG_LEVEL", case_sensitive=False, help="Log from this level on.")
+        LogLevel,
+        typer.Option(
+            "--log-level",
+            "--loglevel",
+            "-l",
+            envvar="HUBQ_LOG_LEVEL",
+            case_sensitive=False,
+            help="Log from this level on.",
+        ),
     ] = LogLevel.INFO,
     log_format: Annotated[
         LogFormat, typer.Option(envvar="HUBQ_LOG_FORMAT", case_sensitive=False, help="Format of the log lines.")
@@ -118,6 +126,11 @@ def worker_command(
         raise typer.Exit(
             run_processes({each: [app, "--name", each, *options, *port] for each, port in workers.items()}, redis)
         )
+    with uncollected():
+        from hubq.jobs.condemned import watch_condemned
+        from hubq.jobs.processes import JobProcesses
+        from hubq.node.node import Node
+
     hub = load_hub(app, redis)
     hub.loaded_from(app)
     set_up_logging(logs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("hubq.jobs")
 
-#: How often the clock looks for jobs that are due, seconds.
+#: How long the clock rests at most before it looks again for jobs that are due, seconds.
 INTERVAL = 0.5
 
 
@@ -77,13 +78,18 @@ class HubqClock(Child):
                     await _in_thread(wheels.turn)
                 except Exception as error:
                     log.warning("the clock of hub %s waits: %r", current_hub().hub_id, error)
-                await asyncio.sleep(INTERVAL)
+                await rest(INTERVAL if wheels is None else wheels.until_tick())
         finally:
             if wheels is not None:
                 await _in_thread(wheels.close)
 
     def _wheels(self) -> Wheels:
         return Wheels(current_hub(), self.node_name, self.leader, self.ticks)
+
+
+async def rest(until_tick: float) -> None:
+    """Rest, and not beyond the next tick of a cron entry (seconds). A clock of a test has longer rests."""
+    await asyncio.sleep(min(INTERVAL, until_tick))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -169,6 +175,11 @@ class Wheels:
         """Whether some cron entry is due."""
         return any(job.should_run() for job in self._cron.get_jobs())
 
+    def until_tick(self) -> float:
+        """How long until a cron entry is due, seconds."""
+        due = [job.next_enqueue_time.timestamp() for job in self._cron.get_jobs() if job.next_enqueue_time is not None]
+        return max(0.0, min(due, default=math.inf) - time.time())
+
     def turn_cron(self) -> None:
         """Enqueue the cron entries that are due. The id of the job names the tick, so that each is enqueued once."""
         for job in self._cron.get_jobs():
@@ -194,7 +205,7 @@ class Wheels:
             self._enqueue(job)
         except DuplicateJobError:
             log.info("cron %s: %d was enqueued before", job.name, tick)
-        now = datetime.now(UTC)
+        now = datetime.fromtimestamp(time.time(), UTC)
         job.set_enqueue_time(now)  # of several ticks that were missed, one is made up for
         self.ticks[job.name] = now.timestamp()
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, TypeVar
 
 from hubq.errors import ConfigError
+from hubq.jobs import clock
+from hubq.jobs.rq_time import ASKED, NAME
 from hubq.testing.patching import replaced
 
 T = TypeVar("T")
 
 #: After each advance so much more time passes, seconds: what is due at its end is done then, too.
 A_MOMENT = 0.05
+#: How long the clock of a hub (cron, scheduled jobs) rests at most within an advance, seconds. It looks at each end, too.
+LONGEST_REST = 30.0
 #: How long is waited for a thread before it is looked again whether it works on, seconds of real time.
 LOOK_AGAIN = 0.005
 
@@ -25,8 +31,8 @@ class Clock:
     """Time for a test with :class:`~hubq.testing.Cluster` and :class:`~hubq.testing.FakeServer`. It passes as it always does, and
     quickly while the test says so: all that would happen in that time happens, in its order, as fast as the machine can.
 
-    ``time.time``, ``time.monotonic``, the event loop and the ``TIME`` of a FakeServer follow it, within :meth:`run`. What does not:
-    ``datetime.now()`` (and so RQ's scheduler and ``hub.cron``), a real Redis, ``time.sleep``.
+    ``time.time``, ``time.monotonic``, the event loop, RQ with ``hub.cron``, and the ``TIME`` of a FakeServer follow it, within
+    :meth:`run`. What does not: your own ``datetime.now()``, a real Redis, ``time.sleep``.
 
     >>> clock = Clock()
     >>> async def scenario():
@@ -40,6 +46,7 @@ class Clock:
     def __init__(self) -> None:
         self._ahead = 0.0  # of the real time, seconds
         self._running: _Loop | None = None
+        self._rests: set[asyncio.Event] = set()
 
     def run(self, scenario: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine with this clock, as :func:`asyncio.run` does."""
@@ -59,13 +66,31 @@ class Clock:
             raise ConfigError("this clock does not run: call its advance() in a coroutine that you give to its run()")
         loop.waits.skips += 1
         try:
-            await asyncio.sleep(seconds + A_MOMENT)
+            self._end_rests()
+            await asyncio.sleep(seconds)
+            self._end_rests()
+            await asyncio.sleep(A_MOMENT)
         finally:
             loop.waits.skips -= 1
 
     def skip(self, seconds: float) -> None:
         """Be so much later at once. (For the loop, when nothing happens in between.)"""
         self._ahead += seconds
+
+    def _end_rests(self) -> None:
+        for rest in self._rests:
+            rest.set()
+
+    async def _rest(self, until_tick: float) -> None:
+        ended = asyncio.Event()
+        self._rests.add(ended)
+        try:
+            async with asyncio.timeout(min(LONGEST_REST, until_tick)):
+                await ended.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._rests.discard(ended)
 
     def _loop(self) -> _Loop:
         self._running = _Loop(_Waits(self))
@@ -76,8 +101,30 @@ class Clock:
         def later(real: Callable[[], float]) -> Callable[[], float]:
             return lambda: real() + self._ahead
 
-        with replaced(time, "time", later), replaced(time, "monotonic", later):
+        with (
+            replaced(time, "time", later),
+            replaced(time, "monotonic", later),
+            replaced(ASKED, NAME, _by_time),
+            replaced(clock, "rest", lambda _: self._rest),
+        ):
             yield
+
+
+def _by_time(module: ModuleType) -> ModuleType:
+    """``datetime`` for RQ: its ``datetime.now`` asks ``time.time``. (That of Python itself asks nobody.)"""
+    made = ModuleType(module.__name__)
+    vars(made).update(vars(module), datetime=_Moments)
+    return made
+
+
+class _Moments:
+    """The part of ``datetime.datetime`` that RQ calls. What it makes is of the usual class."""
+
+    strptime = datetime.datetime.strptime
+
+    @staticmethod
+    def now(zone: datetime.tzinfo | None = None) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(time.time(), zone)
 
 
 class _Waits(selectors.DefaultSelector):

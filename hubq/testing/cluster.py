@@ -125,7 +125,8 @@ class Cluster:
     killed. ``partition`` cuts a node off from Redis, before and after its commands; ``freeze`` makes all its traffic
     with Redis stand still, as SIGSTOP does, until ``thaw``. A node whose event loop stands still for longer than the
     hub's ``stall_limit`` ends itself, as a worker's process does: it is cut off, and ``ended`` has its exit code. (All
-    nodes share the loop: it counts for the node whose child blocks it.)
+    nodes share the loop: it counts for the node whose child blocks it.) A hub with cron entries has its clock, as with
+    ``hubq worker``.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -162,6 +163,8 @@ class Cluster:
             )  # fmt: skip
             await node.start()
             self.nodes[name], self._gates[name] = node, gate
+        if self.hub.has_cron:
+            await asyncio.to_thread(self.hub.start_clock)
         assert node is not None, "give at least one name"
         return node
 

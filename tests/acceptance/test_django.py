@@ -1,4 +1,4 @@
-"""A real Django project: ``manage.py hubq worker``, gunicorn in front, and all workers replaced under requests."""
+"""A real Django project: ``manage.py hubq worker``, three servers in front, and all workers replaced under requests."""
 
 from __future__ import annotations
 
@@ -49,6 +49,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 from django.core.wsgi import get_wsgi_application
 application = get_wsgi_application()
 ''',
+    "shop/asgi.py": '''
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+from django.core.asgi import get_asgi_application
+application = get_asgi_application()
+''',
     "shop/urls.py": '''
 from django.http import JsonResponse
 from django.urls import path
@@ -57,7 +63,10 @@ from carts.children import Cart, hub
 def add(request, name, product):
     return JsonResponse({"items": hub.ref(Cart, name).call(Cart.add, product)})
 
-urlpatterns = [path("carts/<name>/<int:product>", add)]
+async def aadd(request, name, product):
+    return JsonResponse({"items": await hub.aio.ref(Cart, name).call(Cart.add, product)})
+
+urlpatterns = [path("carts/<name>/<int:product>", add), path("async/<name>/<int:product>", aadd)]
 ''',
     "carts/__init__.py": "",
     "carts/models.py": '''
@@ -157,9 +166,17 @@ class Project:
                 process.stderr.close()
 
 
-def test_workers_are_replaced_under_requests(project: Project, shell: Shell, sites: list[Site]) -> None:
+SERVERS = {
+    "gunicorn": ["gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}", "shop.wsgi"],
+    "uvicorn": ["uvicorn", "--port", "{port}", "--log-level", "warning", "shop.asgi:application"],
+    "runserver": ["django", "runserver", "127.0.0.1:{port}", "--settings", "shop.settings", "--pythonpath", "."],
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_workers_are_replaced_under_requests(server: str, project: Project, shell: Shell, sites: list[Site]) -> None:
     first = project.worker("a")
-    site = Site(shell, "gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}", "shop.wsgi", cwd=project.folder)
+    site = Site(shell, *SERVERS[server], cwd=project.folder)
     sites.append(site)
     assert site.request("GET", "/carts/none/1") == (
         404,
@@ -167,7 +184,8 @@ def test_workers_are_replaced_under_requests(project: Project, shell: Shell, sit
     )
     project.manage("hubq", "start", "ann", "Cart")
     statuses: list[int] = []
-    with customers(2, lambda n: statuses.append(site.request("GET", "/carts/ann/1")[0])):
+    views = ["/carts/ann/1", "/async/ann/1"]
+    with customers(2, lambda n: statuses.append(site.request("GET", views[n])[0])):
         project.worker("b")
         first.send_signal(signal.SIGTERM)
         assert first.wait(30) == 0

@@ -8,6 +8,7 @@ This module knows it as the :class:`Jobs` protocol only. The top package, which 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, overload
@@ -143,7 +144,9 @@ class Jobs(Protocol):
 def _after(delay: timedelta | float) -> datetime:
     if isinstance(delay, bool) or not isinstance(delay, (timedelta, int, float)):
         raise InvalidJob(f"{delay!r} is no delay: give seconds, or a timedelta")
-    return datetime.now().astimezone() + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
+    return datetime.fromtimestamp(time.time()).astimezone() + (
+        delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+    )
 
 
 def _id_of(job: Job | ResumableJob | AsyncResumableJob | str) -> str:

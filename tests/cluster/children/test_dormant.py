@@ -1,180 +1,37 @@
-"""Dormant children: they rest, wake and expire, and nothing is lost (docs/dormant.md)."""
+"""Dormant children: they rest, wake and expire (docs/dormant.md)."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from hubq import AlreadyStarted, CallFailed, Child, ChildSpec, HubqError, UnknownChild, read
+from hubq import AlreadyStarted, CallFailed, ChildSpec, HubqError, UnknownChild
 from hubq.client.operations.saved_states import SavedStates
-from hubq.store.command import plain
-from hubq.store.scripts import SCRIPTS
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere
 from hubq.testing.probe import probe
-
-IDLE = 0.05
-
-
-class Sleepy(LedgerChild):
-    idle_after = IDLE
-    activate = True
-
-    def __init__(self, name: str = "") -> None:
-        super().__init__()
-        self.name = name
-
-    async def hello(self) -> str:
-        return f"hi {self.name}"
-
-    @read
-    async def name_now(self) -> str:
-        return self.name
-
-    async def later(self) -> None:
-        self.remind("tick", "clock", 1, call=Sleepy.record, after=0.4)
-
-    async def wait(self) -> None:
-        await MOMENTS.may_go.wait()
-
-    async def fail(self) -> None:
-        raise ValueError("no")
-
-
-STOPPED: list[str] = []
-
-
-class Moments:
-    """What children of one test say, and wait for."""
-
-    def __init__(self) -> None:
-        self.taking, self.saying, self.may_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-
-MOMENTS = Moments()
+from tests.cluster.children.sleepers import (
+    MOMENTS,
+    Brief,
+    Handed,
+    Interval,
+    Patient,
+    Sleepy,
+    Spoilt,
+    Stopping,
+    Teller,
+    children_here,
+    gone,
+    is_dormant,
+    raw,
+    rest,
+)
 
 
 @pytest.fixture(autouse=True)
 def moments() -> None:
-    global MOMENTS
-    MOMENTS = Moments()
-    STOPPED.clear()
-
-
-class Stopping(Sleepy):
-    async def on_stop(self, reason: str) -> None:
-        STOPPED.append(f"{self.child_id} {reason}")
-
-    async def end(self) -> None:
-        self.stop()
-
-
-class Slow(Sleepy):
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[int] = []
-
-    async def handed_over(self) -> list[int]:
-        return self.seen
-
-    async def prepare_handover_state(self) -> Any:  # type: ignore[override]
-        MOMENTS.taking.set()
-        await MOMENTS.may_go.wait()
-        return [self.applied, self.seen]
-
-    def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
-        applied, seen = handed
-        return {"applied": applied, "seen": [*seen, len(applied["x"])]}
-
-
-class Goodbye(Sleepy):
-    async def on_stop(self, reason: str) -> None:
-        MOMENTS.saying.set()
-        await MOMENTS.may_go.wait()
-
-
-class Brief(LedgerChild):
-    expire_after = 0.15
-
-    async def lasting(self) -> None:
-        self.remind("tick", "clock", 1, call=Brief.record, after=3600)
-        self.publish("topic", 1)
-
-
-class Patient(Sleepy):
-    idle_after = 1.5
-
-
-class Handed(Sleepy):
-    durability = "handover"
-
-
-class Spoilt(LedgerChild):
-    idle_after = IDLE
-    durability = "handover"
-    on_error = "keep"
-
-    async def spoil(self) -> None:
-        self.lock = threading.Lock()
-
-
-class Interval(Sleepy):
-    durability = "interval"
-    save_every = 60.0
-
-
-class Teller(Child):
-    async def tell(self, child: str, number: int) -> None:
-        self.ref(Sleepy, child).cast(Sleepy.record, "teller", number)
-
-
-async def raw(cluster: Cluster, *args: Any) -> Any:
-    """The answer of Redis to a command."""
-    node = next(iter(cluster.nodes.values()))
-    return await probe(node).connection.run(plain(*args, read=lambda answer: answer))
-
-
-async def is_dormant(cluster: Cluster, name: str) -> bool:
-    hub = cluster.hub
-    return bool(await raw(cluster, "HEXISTS", hub.keys.dormant(hub.driver.context.shard_of(name)), name))
-
-
-async def rest(cluster: Cluster, *names: str) -> None:
-    """Wait until these children are dormant; nothing of them is anywhere else."""
-    keys, context = cluster.hub.keys, cluster.hub.driver.context
-
-    async def all_are() -> bool:
-        return all([await is_dormant(cluster, name) for name in names])
-
-    await eventually(all_are, 20, f"{', '.join(names)} are dormant")
-    for name in names:
-        shard = context.shard_of(name)
-        assert not await raw(cluster, "HEXISTS", keys.children(shard), name)
-        assert not await raw(cluster, "HEXISTS", keys.msk(shard), name)
-    await eventually(lambda: not running(cluster, names), 10, "no node has anything of them")
-
-
-def running(cluster: Cluster, names: Sequence[str]) -> list[str]:
-    return [child.child_id for node in cluster.nodes.values() for child in node.children if child.child_id in names]
-
-
-def children_here(cluster: Cluster, name: str) -> list[Any]:
-    found = [probe(node).child(name) for node in cluster.nodes.values()]
-    return [child for child in found if child is not None]
-
-
-async def gone(cluster: Cluster, *names: str) -> None:
-    """Wait until these children have ended."""
-    keys, context = cluster.hub.keys, cluster.hub.driver.context
-
-    async def all_are() -> bool:
-        places = [(key(context.shard_of(name)), name) for name in names for key in (keys.children, keys.dormant)]
-        return not any([await raw(cluster, "HEXISTS", *place) for place in places])
-
-    await eventually(all_are, 20, f"{', '.join(names)} have ended")
+    MOMENTS.begin_anew()
 
 
 def test_a_child_rests_and_its_next_message_wakes_it_with_its_state(make_hub: Any, hubq_run: Any) -> None:
@@ -251,11 +108,11 @@ def test_a_dormant_child_can_be_stopped_and_its_name_started_again(make_hub: Any
             hub = cluster.hub
             await hub.aio.start_children([ChildSpec(name, Stopping, (name,)) for name in ("s-1", "s-2")])
             await rest(cluster, "s-1", "s-2")
-            await eventually(lambda: sorted(STOPPED) == ["s-1 idle", "s-2 idle"], 5, "on_stop is called")
+            await eventually(lambda: sorted(MOMENTS.stopped) == ["s-1 idle", "s-2 idle"], 5, "on_stop is called")
             with pytest.raises(AlreadyStarted):
                 await hub.aio.start_child("s-1", Stopping, "again")
             await hub.aio.stop_child("s-1")
-            await eventually(lambda: STOPPED[2:] == ["s-1 stopped"], 5, "on_stop is called")
+            await eventually(lambda: MOMENTS.stopped[2:] == ["s-1 stopped"], 5, "on_stop is called")
             with pytest.raises(UnknownChild):
                 await hub.aio.ref("s-1").call("hello")
             assert not await is_dormant(cluster, "s-1")
@@ -271,194 +128,6 @@ def test_a_dormant_child_can_be_stopped_and_its_name_started_again(make_hub: Any
 
             await eventually(is_new, 10, "the name is another child's")
             assert await hub.aio.ref("s-2").call("entries") == {}
-
-    hubq_run(scenario())
-
-
-def test_a_child_that_gets_a_message_while_its_state_is_taken_stays(make_hub: Any, hubq_run: Any) -> None:
-    async def scenario() -> None:
-        async with Cluster(make_hub(shards=1)) as cluster:
-            node = await cluster.start("a")
-            hub = cluster.hub
-            ledger = Ledger(hub)
-            await hub.aio.start_child("s-1", Slow)
-            await ledger.call("x", "s-1")
-            await MOMENTS.taking.wait()
-            await ledger.call("x", "s-1")
-            assert probe(node).counted("rested") == 0
-            MOMENTS.may_go.set()
-            await rest(cluster, "s-1")
-            await ledger.call("x", "s-1")
-            assert await hub.aio.ref("s-1").call("handed_over") == [2], "the state was handed over, and taken as such"
-            await ledger.check()
-
-    hubq_run(scenario())
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_messages_that_are_sent_around_the_script_are_handled(when: str, make_hub: Any, hubq_run: Any) -> None:
-    async def scenario() -> None:
-        async with Cluster(make_hub(shards=1)) as cluster:
-            node = await cluster.start("a")
-            hub = cluster.hub
-            ledger = Ledger(hub)
-
-            async def send() -> None:
-                for _ in range(3):
-                    await ledger.cast("x", "s-1")
-                await eventually(lambda: probe(node).child("s-1").waiting == 3, 5, "they are read")
-
-            with interfere.around_script(node, "rest_children", **{when: send}) as seen:
-                await hub.aio.start_child("s-1", Goodbye)
-                await eventually(lambda: bool(seen), 10, "it goes to rest")
-                await eventually(lambda: len(ledger.sent.get(("x", "s-1"), ())) == 3, 10, "they are sent")
-            if when == "after":
-                await MOMENTS.saying.wait()
-                assert await is_dormant(cluster, "s-1"), "it is woken when on_stop is done"
-                MOMENTS.may_go.set()
-            await ledger.check()
-
-    if when == "before":
-        MOMENTS.may_go.set()
-    hubq_run(scenario())
-
-
-@pytest.mark.parametrize("script", ["rest_children", "wake_children", "expire_children"])
-def test_a_lost_answer_changes_nothing(script: str, make_hub: Any, hubq_run: Any) -> None:
-    async def scenario() -> None:
-        async with Cluster(make_hub(shards=1)) as cluster:
-            node = await cluster.start("a")
-            hub = cluster.hub
-            ledger = Ledger(hub)
-
-            def is_meant(args: Any) -> bool:
-                return bool(args[1] == SCRIPTS[script].sha)
-
-            await hub.aio.start_child("s-1", Brief if script == "expire_children" else Sleepy)
-            most = 1 if script == "expire_children" else 2
-            with interfere.answers_lost(node, is_meant, most=most) as lost:
-                await ledger.call("x", "s-1")
-                if script == "expire_children":
-                    await gone(cluster, "s-1")
-                else:
-                    await rest(cluster, "s-1")
-                    for _ in range(3):
-                        await ledger.call("x", "s-1")
-                await eventually(lambda: len(lost) == most, 10, "answers are lost")
-            if script != "expire_children":
-                await ledger.call("x", "s-1")
-                await ledger.check()
-
-    hubq_run(scenario())
-
-
-@pytest.mark.parametrize("script", ["rest_children", "wake_children"])
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_node_that_dies_around_the_script_loses_nothing(
-    script: str, when: str, make_hub: Any, hubq_run: Any
-) -> None:  # fmt: skip
-    async def scenario() -> None:
-        async with Cluster(make_hub(shards=1, lease=1.0, lease_margin=0.3, heartbeat=0.05)) as cluster:
-            node = await cluster.start("a")
-            hub = cluster.hub
-            ledger = Ledger(hub)
-            died = asyncio.Event()
-
-            async def die() -> None:
-                died.set()
-                await asyncio.Event().wait()
-
-            with interfere.around_script(node, script, **{when: die}):
-                await hub.aio.start_child("s-1", Sleepy)
-                await ledger.call("x", "s-1")
-                if script == "wake_children":
-                    await rest(cluster, "s-1")
-                    await ledger.cast("x", "s-1")
-                async with asyncio.timeout(10):
-                    await died.wait()
-                await cluster.kill("a")
-            await cluster.start("b")
-            await ledger.call("x", "s-1")
-            await ledger.check()
-            await rest(cluster, "s-1")
-
-    hubq_run(scenario())
-
-
-@pytest.mark.parametrize("script", ["rest_children", "wake_children"])
-def test_a_frozen_owner_puts_nobody_to_rest_and_wakes_nobody(script: str, make_hub: Any, hubq_run: Any) -> None:
-    async def scenario() -> None:
-        async with Cluster(make_hub(shards=1, lease=1.0, lease_margin=0.3, heartbeat=0.05)) as cluster:
-            node = await cluster.start("a")
-            hub = cluster.hub
-            ledger = Ledger(hub)
-
-            async def freeze() -> None:
-                cluster.freeze("a")
-
-            with interfere.around_script(node, script, before=freeze) as seen:
-                await hub.aio.start_child("s-1", Sleepy)
-                await ledger.call("x", "s-1")
-                if script == "wake_children":
-                    await rest(cluster, "s-1")
-                    await ledger.cast("x", "s-1")
-                await eventually(lambda: bool(seen), 10, "it is frozen at the script")
-                await cluster.start("b")
-                await ledger.call("x", "s-1")
-                cluster.thaw("a")
-                for _ in range(3):
-                    await ledger.call("x", "s-1")
-            await ledger.check()
-
-    hubq_run(scenario())
-
-
-def test_a_shard_moves_while_its_children_rest_and_wake(make_hub: Any, hubq_run: Any) -> None:
-    async def scenario() -> None:
-        async with Cluster(make_hub(shards=4)) as cluster:
-            await cluster.start("a")
-            hub = cluster.hub
-            ledger = Ledger(hub)
-            names = [f"s-{number}" for number in range(12)]
-            await hub.aio.start_children([ChildSpec(name, Sleepy) for name in names])
-
-            async def talk(sender: str, pause: float) -> None:
-                for _ in range(12):
-                    for name in names:
-                        await ledger.call(sender, name)
-                    await asyncio.sleep(pause)  # (some of them rest meanwhile)
-
-            async def move() -> None:
-                for name in ("b", "c"):
-                    await cluster.start(name)
-                    await cluster.settled()
-                await cluster.drain("a")
-                await cluster.drain("b")
-
-            await asyncio.gather(talk("x", 0.1), talk("y", 0.07), move())
-            await ledger.check()
-            await rest(cluster, *names)
-            assert await cluster.drain("c")
-            await cluster.start("d")
-            await ledger.check()
-
-    hubq_run(scenario())
-
-
-def test_the_next_owner_of_a_shard_wakes_a_child_whose_message_it_finds(make_hub: Any, hubq_run: Any) -> None:
-    async def scenario() -> None:
-        async with Cluster(make_hub(shards=1)) as cluster:
-            await cluster.start("a")
-            hub = cluster.hub
-            ledger = Ledger(hub)
-            await hub.aio.start_child("s-1", Sleepy)
-            await ledger.call("x", "s-1")
-            await rest(cluster, "s-1")
-            await cluster.drain("a")
-            await ledger.cast("x", "s-1")
-            node = await cluster.start("b")
-            await eventually(lambda: probe(node).counted("woken") == 1, 10, "it is woken")
-            await ledger.check()
 
     hubq_run(scenario())
 

@@ -66,6 +66,8 @@ def test_who_only_calls_imports_neither_a_worker_nor_a_command_line() -> None:
         (["ps", "chat", "--redis", "redis://127.0.0.1:1/0"], {"rq", "rich", "textual", "hubq.node", "hubq.cli.worker"}),
         (["top", "chat", "--redis", "redis://127.0.0.1:1/0"], {"rq", "textual", "hubq.node"}),
         (["--help"], {"redis", "hubq.cli.worker", "hubq.client.hub"}),
+        (["events", "--type"], {"redis", "rich", "hubq.client.hub"}),
+        (["hubs", "--redis", "redis://127.0.0.1:1/0"], {"rq", "rich", "hubq.node", "hubq.jobs"}),
     ],
 )
 def test_a_command_imports_its_own_module_only(arguments: list[str], not_needed: set[str]) -> None:
@@ -73,6 +75,32 @@ def test_a_command_imports_its_own_module_only(arguments: list[str], not_needed:
     found = modules(code, *arguments)
     assert "hubq.cli.main" in found
     assert found & not_needed == set()
+
+
+def test_the_options_of_a_command_are_told_without_redis() -> None:
+    code = """
+import sys, typer
+from hubq.cli.commands import COMMANDS, command
+before = set(sys.modules)
+dear = {"redis", "rq", "textual", "uvicorn", "cloudpickle", "hubq.client.hub", "hubq.node"}
+found = []
+for listed in COMMANDS:
+    command(listed)
+    found += [f"{listed.name}:{name}" for name in dear & set(sys.modules) - before]
+    before |= set(sys.modules)
+print(*found)
+"""
+    assert modules(code) == set()
+
+
+def test_help_loses_no_word_in_brackets() -> None:
+    """What stands in brackets is markup for rich, which would swallow it: ``hubq[web]``."""
+    from rich.text import Text
+
+    for name, command in every_command():
+        for each in [command, *getattr(command, "commands", {}).values()]:
+            for text in [each.help or "", *(getattr(param, "help", None) or "" for param in each.params)]:
+                assert Text.from_markup(text).plain == text.replace("\\[", "["), f"hubq {name} --help: {text}"
 
 
 def test_every_command_is_where_the_table_says() -> None:

@@ -109,6 +109,34 @@ def test_a_partitioned_node_loses_its_lease() -> None:
     clock.run(scenario())
 
 
+def nothing() -> None: ...
+
+
+def test_cron_and_scheduled_jobs_come_when_it_is_time() -> None:
+    clock, made = Clock(), hub()
+    made.cron("0 * * * *", nothing)
+    made.cron("30 * * * *", Room, child_id="hourly")
+
+    async def scenario() -> None:
+        async with Cluster(made) as cluster:
+            await cluster.start("a")
+            await clock.advance(3600 - time.time() % 3600 - 600)  # ten minutes before the hour
+            before = made.rq_queue.count
+            job = await asyncio.to_thread(made.enqueue_in, 300, nothing)
+            assert job.id not in made.rq_queue.job_ids
+            await clock.advance(300)
+            assert job.id in made.rq_queue.job_ids and made.rq_queue.count == before + 1
+            await clock.advance(300)
+            assert made.rq_queue.count == before + 2, "the full hour"
+            await clock.advance(1800)
+            assert made.rq_queue.count == before + 2, "half past"
+            assert await made.aio.ref("hourly").call("when_closed") == 0.0
+            await clock.advance(1800)
+            assert made.rq_queue.count == before + 3, "an hour later"
+
+    clock.run(scenario())
+
+
 def test_threads_are_waited_for() -> None:
     clock = Clock()
 
