@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from queue import Full, Queue
 
 from hubq.store.embedded_cluster import SLOTS, EmbeddedCluster
 
 from .alibis import ALL, Alibis
 from .plan import Fault
 
+#: Faults that wait for the one that goes on.
+MOST = 3
+
 
 class ClusterFaults:
-    """One fault at a time, in a thread: while one goes on, no other begins. ``slots``: those in which the hub lives.
+    """One fault after the other, in a thread. While ``MOST`` wait, no other is taken. ``slots``: those in which the hub lives.
 
     ``wrong``: what the cluster itself did not do as it should.
     """
@@ -23,7 +27,9 @@ class ClusterFaults:
         self._cluster = cluster
         self._slots = slots
         self._alibis = alibis
-        self._work: threading.Thread | None = None
+        self._waiting: Queue[Fault | None] = Queue(MOST)
+        self._work = threading.Thread(target=self._run, name="chaos cluster")
+        self._work.start()
         self._added: list[int] = []  # a primary and its replica
         self._acts: dict[str, Callable[[Fault], None]] = {
             "reshard": self._reshard, "failover": self._fail_over, "primary_kill": self._kill, "primary_freeze": self._freeze,
@@ -35,28 +41,34 @@ class ClusterFaults:
         return kind in self._acts
 
     def throw(self, fault: Fault) -> bool:
-        """Begin it, if none goes on; whether it has."""
-        if self._work is not None and self._work.is_alive():
+        """Take it, if not too many wait; whether it has."""
+        try:
+            self._waiting.put_nowait(fault)
+        except Full:
             return False
-        if fault.kind == "shrink" and not self._added:
-            return False
-        self._work = threading.Thread(target=self._run, args=(fault,), name=f"chaos {fault.kind}")
-        self._work.start()
         return True
 
     def tick(self, *, everything: bool) -> None:
-        """Wait for what goes on, if everything is to end."""
-        if everything and self._work is not None:
-            self._work.join()
+        """Wait for what was taken, if everything is to end."""
+        if everything:
+            self._waiting.join()
 
-    def _run(self, fault: Fault) -> None:
-        alibi = self._alibis.begin(ALL)
-        try:
-            self._acts[fault.kind](fault)
-        except Exception as error:
-            self.wrong.append(f"{fault.kind}: the cluster did not do it: {error}")
-        finally:
-            alibi.over()
+    def close(self) -> None:
+        """End the thread, once all is done that was taken."""
+        self._waiting.put(None)
+        self._work.join()
+
+    def _run(self) -> None:
+        while (fault := self._waiting.get()) is not None:
+            alibi = self._alibis.begin(ALL)
+            try:
+                self._acts[fault.kind](fault)
+            except Exception as error:
+                self.wrong.append(f"{fault.kind}: the cluster did not do it: {error}")
+            finally:
+                alibi.over()
+                self._waiting.task_done()
+        self._waiting.task_done()
 
     # -- the faults ------------------------------------------------------------------------------------------------
 
@@ -120,6 +132,8 @@ class ClusterFaults:
 
     def _shrink(self, fault: Fault) -> None:
         """All slots of the one that was added go back, and it is removed, with its replica."""
+        if not self._added:
+            return self._grow(fault)
         pair, self._added = self._added, []
         serving = self._cluster.serving()
         gone = next((port for port in pair if port in serving), pair[0])
