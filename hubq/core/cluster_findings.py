@@ -26,7 +26,7 @@ def of_the_cluster(facts: Facts) -> Iterable[Finding]:
     if cluster.nobody:
         yield Finding(
             "slots without a primary",
-            f"{counted(cluster.nobody, 'slot', 'slots')} of the cluster are nobody's",
+            f"nobody has {counted(cluster.nobody, 'slot', 'slots')} of the cluster",
             "redis-cli --cluster fix HOST:PORT",
         )
     if cluster.full_coverage:
