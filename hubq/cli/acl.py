@@ -64,5 +64,6 @@ def acl_command(
         print("Redis 6.2 has no selectors: the client can do all that a worker can", file=sys.stderr)
     if jobs:
         print(
-            "whoever may enqueue jobs can have any function run in the job workers of every hub here", file=sys.stderr
+            "everybody who may enqueue jobs can have any function run in the job workers of every hub here",
+            file=sys.stderr,
         )

@@ -24,7 +24,7 @@ def pause_command(
     hub: HubName,
     kind: Kind = None,
     child: Child = None,
-    why: Annotated[str, typer.Option(help="The reason, for whoever looks.")] = "",
+    why: Annotated[str, typer.Option(help="The reason, for those who look.")] = "",
     timeout: Annotated[
         float, typer.Option(min=0.001, help="Seconds to wait until every worker heeds it.")
     ] = CHANGE_TIMEOUT,

@@ -379,7 +379,7 @@ class Hub(Queries, JobMethods):
         """Have children begin no further message until they are resumed: ``pause(Room)`` those of a class, ``pause(child="room-1")`` one,
         ``pause()`` all. When it returns, every live worker heeds it; messages in hand end. Messages wait, and nothing is lost.
 
-        False: that was paused before. ``why`` is shown to whoever looks. docs/guide-pause.md has the rules.
+        False: that was paused before. ``why`` is shown to those who look. docs/guide-pause.md has the rules.
 
         Raises :class:`~hubq.errors.UnknownChild`, :class:`~hubq.errors.ConfigError`, :class:`~hubq.errors.CallTimeout` (it is paused, but
         a worker has not said that it heeds it).

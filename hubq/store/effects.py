@@ -129,12 +129,7 @@ class Effects:
         args: list[Arg] = []
         if self.letters:
             self._add_letters(keys, shard, names, args)
-        args.append(len(self.done))
-        for child, entries in self.done.items():
-            args += (child, len(entries), *entries)
-        args.append(len(self.states))
-        for child, state in self.states.items():
-            args += (child, state)
+        args += self._done_and_saved()
         args += (len(self.forgotten), *self.forgotten, len(self.ended))
         for child, start_id in self.ended.items():
             args += (child, start_id)
@@ -144,10 +139,7 @@ class Effects:
         args.append(len(self.parked))
         for child, reason in self.parked.items():
             args += (child, reason)
-        args.append(len(self.replies))
-        for client, payloads in self.replies.items():
-            names.append(keys.reply(client))
-            args += (self.reply_ttl_ms, len(payloads), *payloads)
+        self._add_replies(keys, names, args)
         if self.said:
             self._add_said(keys, shard, names, args)
         else:
@@ -160,6 +152,35 @@ class Effects:
             for child, state in self.latest.items():
                 args += ("state" if state else "saved", child, "", "", "", state)
         return names, args
+
+    @property
+    def plain(self) -> bool:
+        """Whether they are nothing but messages that are done, states and replies, as nearly all are."""
+        return not (
+            self.said or self.letters or self.log or self.latest or self.forgotten or self.ended or self.parked
+        )  # fmt: skip
+
+    def for_plain(self, keys: Keys, shard: int) -> tuple[list[str], list[Arg]]:
+        """The keys and arguments of plain effects, as ``commit_shards.lua`` takes them."""
+        mailbox, _, msk, backlog, _ = keys.commit_keys(shard)
+        names, args = [mailbox, msk, backlog], self._done_and_saved()
+        self._add_replies(keys, names, args)
+        return names, args
+
+    def _done_and_saved(self) -> list[Arg]:
+        args: list[Arg] = [len(self.done)]
+        for child, entries in self.done.items():
+            args += (child, len(entries), *entries)
+        args.append(len(self.states))
+        for child, state in self.states.items():
+            args += (child, state)
+        return args
+
+    def _add_replies(self, keys: Keys, names: list[str], args: list[Arg]) -> None:
+        args.append(len(self.replies))
+        for client, payloads in self.replies.items():
+            names.append(keys.reply(client))
+            args += (self.reply_ttl_ms, len(payloads), *payloads)
 
     def _add_said(self, keys: Keys, shard: int, names: list[str], args: list[Arg]) -> None:
         parts = sections(keys, shard, self.said, self.limits)

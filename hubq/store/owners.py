@@ -248,24 +248,29 @@ def commit_shard(keys: Keys, shard: int, pinned: str | None, owner: Owner, effec
     return run_script("commit_shards", [keys.owners, *names], arguments, lambda words: text(words[0]))
 
 
-def commit_shards(keys: Keys, commits: Iterable[tuple[int, str | None, Owner, Effects]]) -> list[Command[list[str]]]:
+def commit_shards(keys: Keys, commits: Sequence[tuple[int, str | None, Owner, Effects]]) -> list[Command[list[str]]]:
     """The commits of several shards or pins, in order, in few scripts: ``ok``, ``held`` or ``fenced`` for each."""
+    plain = all(effects.plain for _, _, _, effects in commits)
+    first: tuple[Arg, ...] = ("plain",) if plain else ()
     scripts: list[tuple[list[str], list[Arg]]] = []
     for shard, pinned, owner, effects in commits:
-        names, arguments = _commit(keys, shard, pinned, owner, effects)
+        names, arguments = _commit(keys, shard, pinned, owner, effects, plain)
         if scripts and len(scripts[-1][0]) + len(scripts[-1][1]) + len(names) + len(arguments) <= TOGETHER:
             scripts[-1][0].extend(names)
             scripts[-1][1].extend(arguments)
         else:
-            scripts.append(([keys.owners, *names], arguments))
-    return [
-        run_script("commit_shards", names, arguments, lambda words: [text(word) for word in words])
-        for names, arguments in scripts
-    ]
+            scripts.append(([keys.owners, *names], [*first, *arguments]))
+    return [run_script("commit_shards", names, arguments, _all_words) for names, arguments in scripts]
 
 
-def _commit(keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects) -> tuple[list[str], list[Arg]]:
-    names, arguments = effects.for_script(keys, shard)
+def _all_words(answer: Sequence[bytes]) -> list[str]:
+    return [text(word) for word in answer]
+
+
+def _commit(
+    keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects, plain: bool = False
+) -> tuple[list[str], list[Arg]]:
+    names, arguments = effects.for_plain(keys, shard) if plain else effects.for_script(keys, shard)
     return names, [len(arguments) + 3, len(names), owner_field(shard, pinned), owner.line, *arguments]
 
 

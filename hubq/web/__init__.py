@@ -22,7 +22,7 @@ def dashboard(hub: Hub, *, auth: Auth, read_only: bool = True) -> Endpoint:
 
     ``auth`` is given the request (Starlette's ``Request``), and says who it is: a :class:`User`, None (answered with 401), or a
     ``Response`` of Starlette's, which is the answer then (a redirect to a login). It may be ``async def``. ``read_only``: every action is
-    refused, whoever asks. Else a user whose role is ``"operator"`` may act.
+    refused to everybody. Else a user whose role is ``"operator"`` may act.
 
     Raises :class:`~hubq.errors.ConfigError` if the extra ``web`` is not installed, and for an ``auth`` that cannot be called.
     """

@@ -9,7 +9,7 @@ import time
 
 from tests.simulation.mutations import MUTATIONS, mutated
 from tests.simulation.runner import HASH_SEED, Total, replay_command, run_many, run_part
-from tests.simulation.world import run_schedule
+from tests.simulation.schedule import run_schedule
 
 
 def main() -> int:

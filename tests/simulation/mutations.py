@@ -120,8 +120,8 @@ def _replaced(text: str, old: str, new: str) -> str:
 def _no_token_check(text: str) -> str:
     return _replaced(
         text,
-        "if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then\n    local held",
-        "if true then\n    local held",
+        "if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then\n      local held",
+        "if true then\n      local held",
     )
 
 

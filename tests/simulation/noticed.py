@@ -22,7 +22,8 @@ from pathlib import Path
 
 from tests.simulation.mutations import mutated
 from tests.simulation.runner import HASH_SEED
-from tests.simulation.world import RESTING, World, run_schedule
+from tests.simulation.schedule import run_schedule
+from tests.simulation.world import RESTING, World
 from tests.unit.node.arrivals import test_arrivals, test_returns
 from tests.unit.node.children import test_handler, test_outcomes, test_runs, test_sayings
 from tests.unit.node.commits import test_committer, test_under_token

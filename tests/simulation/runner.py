@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 from tests.simulation.mutations import mutated
-from tests.simulation.world import Result, run_schedule
+from tests.simulation.schedule import Result, run_schedule
 
 #: Dicts and sets of text must have the same order every time.
 HASH_SEED = "0"

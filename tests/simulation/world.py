@@ -1,36 +1,28 @@
-"""One schedule: workers, clients and children in a simulated world, the faults, and the checks at the end."""
+"""The world of one schedule: workers, clients and children, the faults, and the checks at the end."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
-import logging
-import secrets
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from hubq import ChildSpec, ColdSwap, HotSwap, Hub, Replication, Singularity
-from hubq.errors import HubqError, RedisUnavailable
+from hubq.errors import HubqError
 from hubq.node.node import Node
 from hubq.store.codec import decode
-from hubq.testing.simulated import lease_kept_in, stack_of_loop
+from hubq.testing.simulated import lease_kept_in
 from tests.simulation.blocks import Blocks
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
-from tests.simulation.children import KINDS, SPOILT, Held, Picky, let_rest
+from tests.simulation.children import KINDS, Picky, let_rest
 from tests.simulation.clients import Client
 from tests.simulation.faults import CONTROL, GARBAGE, Plan
 from tests.simulation.feature_checks import check_features, take_letters, wait_for_reminders
 from tests.simulation.feature_clients import FeatureClient
 from tests.simulation.features import Features
-from tests.simulation.gadgets import GADGETS, Shown
-from tests.simulation.lease import frames_of_block
+from tests.simulation.gadgets import GADGETS
 from tests.simulation.ledger import Ledger
-from tests.simulation.loop import Deadlock, Loop, Overrun, Process
+from tests.simulation.loop import Loop, Process
 from tests.simulation.network import Network, Request, SimServer
 from tests.simulation.observer import EPOCH, LITTERER, Observer
 from tests.simulation.store import Store
@@ -40,17 +32,6 @@ MOST_STEPS = 600_000
 #: In schedules with these seeds children go to rest. (Others are what they were before any did.)
 RESTING = 1_000_000
 PASSES = ("pass_token", "pass_children")
-
-
-@dataclass
-class Result:
-    """How a schedule went."""
-
-    seed: int
-    breaches: list[str] = field(default_factory=list)
-    thrown: dict[str, int] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    hash: int = 0
 
 
 class Worker:
@@ -519,85 +500,6 @@ class _Nowhere:
 
 
 NOWHERE = _Nowhere()
-
-
-class _Ears(logging.Handler):
-    """Hears what a node logs as an unexpected error."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(logging.ERROR)
-        self.world = world
-
-    def emit(self, record: logging.LogRecord) -> None:
-        info = record.exc_info
-        if not info or info[1] is None or isinstance(info[1], (RedisUnavailable, ConnectionError)):
-            return
-        if str(info[1]) == SPOILT:
-            return
-        where = traceback.extract_tb(info[2])[-1]
-        process = self.world.loop.process
-        self.world.errors.append(
-            f"{process.name if process else 'world'} logged {record.getMessage()!r}: {type(info[1]).__name__}: {info[1]} "
-            f"({where.filename.rpartition('/')[2]}:{where.lineno})"
-        )
-
-
-@contextlib.contextmanager
-def _owned(world: World) -> Iterator[None]:
-    """Time and chance belong to the schedule; what nodes log is heard; nothing is collected in the middle."""
-    kept = time.time, time.monotonic, time.process_time, secrets.token_hex
-    log, ears = logging.getLogger("hubq"), _Ears(world)
-    level, propagate = log.level, log.propagate
-    Held.stage, Shown.stage = world, world
-    Picky.refused_by.clear()
-    time.time, time.monotonic = (lambda: EPOCH + world.loop.now), (lambda: world.loop.time())
-    time.process_time = world.process_time
-    secrets.token_hex = lambda n=8: f"{world.rng.getrandbits(8 * n):0{2 * n}x}"
-    log.addHandler(ears)
-    log.setLevel(logging.ERROR if world.network.trace is None else logging.DEBUG)
-    log.propagate = False
-    gc.disable()
-    try:
-        with stack_of_loop(lambda: frames_of_block(world.loop.process)):
-            yield
-    finally:
-        gc.enable()
-        log.removeHandler(ears)
-        log.setLevel(level)
-        log.propagate = propagate
-        time.time, time.monotonic, time.process_time, secrets.token_hex = kept
-
-
-def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None) -> Result:
-    """Run one schedule from its seed. The same seed gives the same schedule, to the last message."""
-    world = World(seed, trace, mutate)
-    with _owned(world):
-        try:
-            world.loop.run(world.main())
-        except (Deadlock, Overrun, HubqError) as error:
-            world.errors.append(f"{type(error).__name__}: {error}")
-    observer, ledger = world.observer, world.ledger
-    breaches = [
-        *observer.breaches,
-        *world.blocks.breaches,
-        *ledger.wrong,
-        *world.features.ledger.wrong,
-        *world.errors,
-        *world.loop.complaints,
-    ]
-    counts = {
-        "messages": ledger.numbers + world.features.ledger.numbers, "commits": observer.commits, "migrations": observer.migrations,
-        "take-overs": observer.claims, "evictions": observer.evictions, "pins": observer.pins,
-        "parkings": observer.parkings, "dead letters": len(observer.letters), "moves by hand": observer.moves,
-        "reminders fired": 0 if world.witness is None else world.witness.fired.total(),
-        "schedules with features": int(world.features.on),
-        "schedules with blocked loops": int(world.blocks.any),
-        "schedules with copies": int(isinstance(world.redundancy, Replication)),
-        "rests": observer.rests, "wakes": observer.wakes,
-        "commands": world.network.executed, "steps": world.loop.steps,
-        "simulated seconds": round(world.loop.now),
-    }  # fmt: skip
-    return Result(seed, breaches, world.network.thrown, counts, world.network.hash)
 
 
 def specs(children: list[str]) -> list[ChildSpec]:

@@ -50,7 +50,7 @@ def record_of(spec: ChildSpec, values: Values, place: str = "") -> SpecRecord:
     if size > MOST_METADATA:
         raise ConfigError(
             f"metadata of child {spec.child_id!r}: {size} bytes, the most is {MOST_METADATA}: keep less there (all of it is read by "
-            "whoever lists children)"
+            "everybody who lists children)"
         )
     return SpecRecord(
         name=name_of(spec.target),

@@ -248,7 +248,7 @@ class Committer(Work):
         while True:
             live = [(holding, effects) for holding, effects in batch if not holding.gone]
             sent = [not holding.gone for holding, _ in batch]
-            commands = commit_shards(group.keys, ((h.shard, h.pinned, h.owner, effects) for h, effects in live))
+            commands = commit_shards(group.keys, [(h.shard, h.pinned, h.owner, effects) for h, effects in live])
             try:
                 answers = (
                     [await self._one_by_one(live)]

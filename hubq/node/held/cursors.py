@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.bell import Bell
 from hubq.store.mailbox import Message, position
@@ -150,14 +152,15 @@ class Cursors:
 
     # -- the reader's ----------------------------------------------------------------------------------------------
 
-    def begin_read(self) -> dict[int, bytes]:
-        """Another read begins: from here."""
+    def begin_read(self, shards: Iterable[int]) -> tuple[int, dict[int, bytes]]:
+        """Another read of some shards begins: its turn, and the place from which each that is still here is read."""
         self._turn += 1
-        return dict(self.by_shard)
+        by_shard = self.by_shard
+        return self._turn, {shard: by_shard[shard] for shard in shards if shard in by_shard}
 
-    def is_stale(self, shard: int) -> bool:
-        """Whether the read under way was begun before the shard, or a child of it, came here."""
-        return self._turn < self._fresh.get(shard, 0)
+    def is_stale(self, shard: int, turn: int) -> bool:
+        """Whether the read of this turn was begun before the shard, or a child of it, came here."""
+        return turn < self._fresh.get(shard, 0)
 
     def begin_page(self, holding: Holding) -> set[str]:
         """A page is asked for. The answer gathers the children that are sent back from now until the next page is asked for."""

@@ -50,7 +50,7 @@ class InHand:
     jobs: int
     """Of one that enqueues jobs: how many."""
     repeated: bool
-    """Of such a one: its outcome is kept already."""
+    """Of one with a key: its outcome is kept already."""
 
     def __init__(self, message: Message, task: asyncio.Task[Any] | None = None, child_class: str = "") -> None:
         self.message = message

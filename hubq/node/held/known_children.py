@@ -30,7 +30,7 @@ class KnownChildren(Phased):
         self.behind: dict[str, bytes] = {}
         """Child -> the entry after which its messages must be read again (``Cursors`` and the reader write it)."""
         self.starting: dict[str, bytes] = {}
-        """Child -> the entry of its start, which is being carried out: whoever catches up leaves its messages alone (``Cursors``
+        """Child -> the entry of its start, which is being carried out: a catching up leaves its messages alone (``Cursors``
         writes it)."""
         self.replays: dict[str, float] = {}
         """``durability="interval"``: child -> Redis ms before which another node may have answered its messages."""

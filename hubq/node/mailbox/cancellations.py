@@ -23,7 +23,7 @@ from hubq.store.values import NOTHING
 COUNT = 500
 #: A call that is in the mailbox and not in memory yet is looked for again after so many seconds, at first and at last.
 FIRST_LOOK, LAST_LOOK = 0.005, 0.1
-#: Whoever asks has gone after so many seconds.
+#: The caller that asks has gone after so many seconds.
 PATIENCE = 10.0
 
 

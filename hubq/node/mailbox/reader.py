@@ -1,4 +1,4 @@
-"""Reads mailboxes: one blocking XREAD over all shards of the node. Reading changes nothing in Redis."""
+"""Reads mailboxes: blocking XREADs over the shards of the node, a share of them each. Reading changes nothing in Redis."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.held.cursors import START, Cursors
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
+from hubq.node.mailbox.shares import MOST, Shares
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.tasks import end_tasks
@@ -52,7 +53,7 @@ def next_count(full: Sequence[Sequence[int]], usual: int, most_bytes: int) -> in
 
 
 class Reader:
-    """The loop that moves the cursors of a node, and brings what it reads to the children."""
+    """The loops that move the cursors of a node, and bring what they read to the children: one for each share of the shards."""
 
     def __init__(
         self, group: Group, cursors: Cursors, delivery: Delivery, catching_up: CatchingUp, reports: MalformedReports
@@ -64,13 +65,15 @@ class Reader:
         self._count = group.config.read_count
         self._queue_bytes = group.config.queue_bytes
         self._reports = reports
+        self._shares = Shares()
         self._wrong: dict[int, float] = {}  # shard -> until when it is not read: its mailbox is no stream
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin reading."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._work()), loop.create_task(self._catching_up.work())]
+        self._tasks = [loop.create_task(self._work(share)) for share in range(MOST)]
+        self._tasks.append(loop.create_task(self._catching_up.work()))
 
     async def stop(self) -> None:
         """Read no more."""
@@ -93,24 +96,33 @@ class Reader:
             log.error("mailboxes are not read: %s", error)
             await asyncio.sleep(0.5)
 
-    async def _work(self) -> None:
+    async def _asked(self, share: int) -> tuple[int, dict[int, bytes]]:
+        """A read of a share begins: its turn, and the place in each of its mailboxes."""
+        cursors, shares = self._cursors, self._shares
+        if shares.divide(cursors.by_shard.keys()):
+            await self._group.wake()
+        await shares.due(share)
+        if self._wrong:
+            now = self._group.standing.now()
+            self._wrong = {shard: until for shard, until in self._wrong.items() if until > now}
+        return cursors.begin_read(shard for shard in shares.of(share) if shard not in self._wrong)
+
+    async def _work(self, share: int) -> None:
         group, cursors = self._group, self._cursors
         naming = Naming(group.keys, group.keys.control(group.node_name))
         count = self._count
         woken = START  # not "$": a shard may be adopted, and its Wake be written, before the first read has begun
         while True:
             try:
-                asked = cursors.begin_read()
-                if self._wrong:
-                    self._wrong = {shard: until for shard, until in self._wrong.items() if until > group.standing.now()}
-                    asked = {shard: after for shard, after in asked.items() if shard not in self._wrong}
+                turn, asked = await self._asked(share)
                 command = read_mailboxes(naming, asked, count, int(BLOCK * 1000), woken, group.opens)
                 found, woken = await group.reading.run(command)
                 since = 0
                 for shard, messages in found.items():
                     # The shard may have gone, or gone and come back, while the read waited.
-                    if cursors.is_stale(shard):
+                    if cursors.is_stale(shard, turn):
                         continue  # read it again
+                    # (The read of another share may have named it, too, and have come first.)
                     if messages and cursors.by_shard.get(shard) == asked[shard]:
                         cursors.by_shard[shard] = messages[-1].entry
                         if cursors.dropped:
@@ -123,6 +135,7 @@ class Reader:
                     if since > BREATH:
                         since = 0
                         await asyncio.sleep(0)
+                self._shares.found(share, sum(map(len, found.values())))
                 full = [messages for messages in found.values() if len(messages) >= count]
                 sizes = [[len(message.payload) for message in messages] for messages in full]
                 count = next_count(sizes, self._count, self._queue_bytes)

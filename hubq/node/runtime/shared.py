@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """Runs ``work`` for whoever asks, and once for all who ask while it is under way for an earlier one. An answer is never
+    """Runs ``work`` for each who asks, and once for all who ask while it is under way for an earlier one. An answer is never
     older than the question: the work begins after it was asked for. What it raises, all of them get.
 
     >>> async def example():

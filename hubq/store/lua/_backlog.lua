@@ -1,7 +1,7 @@
 -- How many messages wait for each child of a shard: kept in a hash, no entry for none.
 -- each_part(list, first, last, act): act on the items in parts small enough for one command.
 local function each_part(list, first, last, act)
-  for i = first, last, 1000 do act(unpack(list, i, math.min(i + 999, last))) end
+  for i = first, last, 1000 do act(unpack(list, i, i + 999 < last and i + 999 or last)) end
 end
 -- backlog_set(backlog, names, counts): names[k] has counts[k] messages waiting.
 local function backlog_set(backlog, names, counts)
@@ -9,13 +9,13 @@ local function backlog_set(backlog, names, counts)
   for k, child in ipairs(names) do
     if counts[k] > 0 then
       left[#left + 1] = child
-      left[#left + 1] = string.format('%d', counts[k])
+      left[#left + 1] = counts[k]
     else
       none[#none + 1] = child
     end
   end
-  each_part(left, 1, #left, function(...) redis.call('HSET', backlog, ...) end)
-  each_part(none, 1, #none, function(...) redis.call('HDEL', backlog, ...) end)
+  if #left > 0 then each_part(left, 1, #left, function(...) redis.call('HSET', backlog, ...) end) end
+  if #none > 0 then each_part(none, 1, #none, function(...) redis.call('HDEL', backlog, ...) end) end
 end
 -- backlog_less(mailbox, backlog, names, done, removed, total): done[k] messages of names[k] are gone. None of them if the
 -- commit is repeated; if only some were there, the mailbox itself is counted.

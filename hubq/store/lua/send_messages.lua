@@ -10,17 +10,16 @@
 -- include: _window
 -- include: _activate
 local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
-local window = window_load(KEYS[1])
-local limit, now, answers, i = tonumber(ARGV[2]), nil, {}, 5
+local window = window_load(KEYS[1], tonumber(ARGV[6]))
+local limit, now, answers, answered, i = tonumber(ARGV[2]), nil, {}, 0, 5
 for k = 2, #KEYS, 4 do
-  local first, n = i + 1, tonumber(ARGV[i])
-  local names = {}
+  local mailbox, backlog, n, names = KEYS[k], KEYS[k + 2], tonumber(ARGV[i]), {}
+  local first, last = i + 1, i + 7 * n
   for m = 1, n do names[m] = ARGV[first + 7 * m - 5] end
-  local before, waiting, grown = redis.call('HMGET', KEYS[k + 2], unpack(names)), {}, {}
+  local before, waiting, grown = redis.call('HMGET', backlog, unpack(names)), {}, {}
   for m = 1, n do waiting[names[m]] = tonumber(before[m] or 0) end
-  for m = 1, n do
-    local at, child = first + 7 * (m - 1), names[m]
-    local seq = tonumber(ARGV[at])
+  for at = first, last, 7 do
+    local seq, child = tonumber(ARGV[at]), ARGV[at + 2]
     local answer = window_judge(window, seq)
     if answer == 'new' then
       local spec
@@ -35,16 +34,15 @@ for k = 2, #KEYS, 4 do
         answer = 'partitioned ' .. partitioned
       else
         if spec then
-          put_start(KEYS[k], KEYS[k + 1], child, spec)
+          put_start(mailbox, KEYS[k + 1], child, spec)
           waiting[child] = waiting[child] + 1
         end
-        local timeout, deadline = tonumber(ARGV[at + 5]), '0'
+        local timeout, deadline, reply_to = tonumber(ARGV[at + 5]), '0', ARGV[at + 4]
         if timeout > 0 then
           now = now or now_ms()
-          deadline = integer(now + timeout)
+          deadline = now + timeout
         end
-        local reply_to = ARGV[at + 4]
-        redis.call('XADD', KEYS[k], '*', 'kind', ARGV[at + 1], 'child', child, 'method', ARGV[at + 3],
+        redis.call('XADD', mailbox, '*', 'kind', ARGV[at + 1], 'child', child, 'method', ARGV[at + 3],
           'id', reply_to == '' and ARGV[4] .. '#' .. ARGV[at] or ARGV[at], 'reply_to', reply_to, 'deadline', deadline,
           'payload', ARGV[at + 6])
         waiting[child] = waiting[child] + 1
@@ -53,15 +51,16 @@ for k = 2, #KEYS, 4 do
         answer = 'ok'
       end
     end
-    answers[#answers + 1] = answer
+    answered = answered + 1
+    answers[answered] = answer
   end
-  local changed = {}
+  local changed, c = {}, 0
   for child in pairs(grown) do
-    changed[#changed + 1] = child
-    changed[#changed + 1] = integer(waiting[child])
+    changed[c + 1], changed[c + 2] = child, waiting[child]
+    c = c + 2
   end
-  if #changed > 0 then redis.call('HSET', KEYS[k + 2], unpack(changed)) end
-  i = first + 7 * n
+  if c > 0 then redis.call('HSET', backlog, unpack(changed)) end
+  i = last + 1
 end
 window_save(window, ARGV[1])
 return answers

@@ -7,7 +7,7 @@
 -- include: _window
 -- include: _reminders
 -- include: _tell_reminder
-local window, answers, i, now = window_load(KEYS[1]), {}, 3, now_ms()
+local window, answers, i, now = window_load(KEYS[1], tonumber(ARGV[4])), {}, 3, now_ms()
 local function put(r, mailbox, k, seq, child, name, how, ms, method, payload)
   local verdict = window_judge(window, seq)
   if verdict ~= 'new' then return verdict end

@@ -6,8 +6,8 @@
 -- With all-or-nothing, one "exists" writes nothing. A spec is unique to its request (it carries the request's id).
 -- include: _time
 -- include: _window
-local window = window_load(KEYS[1])
 local seq = tonumber(ARGV[2])
+local window = window_load(KEYS[1], seq)
 local verdict = window_judge(window, seq)
 if verdict == 'stale' then return {'stale'} end
 local answers, fresh, clash = {}, {}, false

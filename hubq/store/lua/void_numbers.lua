@@ -6,7 +6,7 @@
 -- Returns: per number "void" | "duplicate" (it has arrived already, and was done)
 -- include: _time
 -- include: _window
-local window = window_load(KEYS[1])
+local window = window_load(KEYS[1], tonumber(ARGV[2]))
 local answers, void, news = {}, {}, false
 for seq in string.gmatch(redis.call('HGET', KEYS[1], 'void') or '', '%d+') do void[tonumber(seq)] = true end
 for i = 2, #ARGV do

@@ -298,6 +298,30 @@ def drive_commit_shards(world: World) -> None:
         assert world.raw("HEXISTS", key, "old0") == 0
     assert [world.raw("LLEN", world.keys.reply(client)) for client in "st"] == [1, 1]
     assert world.raw("XLEN", world.keys.log(0)) == 1
+    commit_plain_effects(world)
+
+
+def commit_plain_effects(world: World) -> None:
+    """Messages that are done, states and replies, and nothing else."""
+    world.start(0, "started", "plain", "other")  # (the start message counts for the first)
+    entries, other = [world.send(0, "plain") for _ in range(3)], world.send(0, "other")
+    effects = Effects(
+        done={"plain": entries[:2], "other": [other]},
+        states={"plain": b"1 attributes 0\ns"},
+        replies={"u": [b"r", b"r"]},
+    )
+    saved = Effects(states={"kept": b"1 attributes 0\ns"})
+    commits = [(0, "plain", world.owner, effects), (0, None, world.owner, effects), (1, None, world.owner, saved)]
+    for _ in range(2):  # the second time as if the answer to the first had been lost
+        (command,) = commit_shards(world.keys, commits)
+        assert world.run(command) == ["fenced", "ok", "ok"]
+        assert world.raw("HGET", world.keys.backlog(0), "plain") == b"1"
+        assert world.raw("HEXISTS", world.keys.backlog(0), "other") == 0
+    assert world.raw("HEXISTS", world.keys.msk(0), "plain") == world.raw("HEXISTS", world.keys.msk(1), "kept") == 1
+    assert world.raw("LLEN", world.keys.reply("u")) == 4
+    (command,) = commit_shards(world.keys, [(0, None, world.owner, Effects(done={"plain": entries}))])
+    assert world.run(command) == ["ok"]
+    assert not world.raw("HEXISTS", world.keys.backlog(0), "plain"), "counted, since some were gone already"
 
 
 @drive

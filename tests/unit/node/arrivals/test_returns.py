@@ -19,12 +19,12 @@ def test_a_child_whose_pin_is_gone_is_served_by_its_shard_again() -> None:
     async def scenario() -> None:
         stage = Arriving()
         held = stage.serves("one")
-        stage.cursors.begin_read()
-        assert not stage.cursors.is_stale(1)
+        turn, _ = stage.cursors.begin_read([1])
+        assert not stage.cursors.is_stale(1, turn)
         closed_at = stage.standing.redis_now_ms() - 250
         await stage.arrivals.pin_released(PinReleased("b", 1, "one", closed_at))
         assert stage.lives.begun == [("one", STATE, False)] and not held.apart
-        assert stage.cursors.is_stale(1), "a read under way may hold what its pin has handled"
+        assert stage.cursors.is_stale(1, turn), "a read under way may hold what its pin has handled"
         assert held in stage.cursors.set_back and held.effects.parked == {"one": ""}
         assert stage.events.added == [
             ("child_migrated", {"shard": 1, "child": "one", "source": "b", "pause_ms": "250.00"})

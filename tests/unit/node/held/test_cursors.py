@@ -58,13 +58,15 @@ def test_a_shard_is_read_for_as_long_as_something_of_it_is_here() -> None:
 def test_a_read_that_was_begun_before_the_shard_came_is_not_believed() -> None:
     cursors, shard, other = Cursors(), a_holding(4), a_holding(5)
     cursors.add(other)
-    assert cursors.begin_read() == {5: START}
+    before, asked = cursors.begin_read([4, 5])
+    assert asked == {5: START}
     cursors.add(shard)
-    assert cursors.is_stale(4) and not cursors.is_stale(5)
-    cursors.begin_read()
-    assert not cursors.is_stale(4)
+    assert cursors.is_stale(4, before) and not cursors.is_stale(5, before)
+    behind, asked = cursors.begin_read([4])
+    assert asked == {4: START} and not cursors.is_stale(4, behind)
+    assert cursors.is_stale(4, before), "it is under way still, beside the other"
     cursors.fresh(5)  # a child of it has just come
-    assert cursors.is_stale(5) and not cursors.is_stale(4)
+    assert cursors.is_stale(5, behind) and not cursors.is_stale(4, behind)
 
 
 def test_a_child_is_read_for_again_from_past_an_entry() -> None:
