@@ -26,8 +26,8 @@ from hubq.store.slots import slot_of
 NODE_TIMEOUT = 800
 #: The slots of a Redis Cluster.
 SLOTS = 16_384
-#: How long the cluster may take to do what it was told, seconds.
-PATIENCE = 20.0
+#: How long the cluster may take to do what it was told, seconds: on a machine with much other work.
+PATIENCE = 60.0
 #: Nodes talk to one another by the port that is so much higher (Redis 6.2 knows no other). Both lie below those that a system gives to
 #: connections (from 32,768 on): one of these may have the higher one at any moment.
 BUS, LOWEST, HIGHEST = 10_000, 11_000, 22_500
@@ -159,10 +159,12 @@ class EmbeddedCluster:
 
     def give_empty(self, slots: Iterable[int], source: int, target: int) -> None:
         """Slots in which no keys are go to another primary."""
-        target_id = self._id(target)
-        for slot in slots:
-            for port in (target, source):
-                self.ask(port, "CLUSTER SETSLOT", slot, "NODE", target_id)
+        target_id, given = self._id(target), list(slots)
+        for port in (target, source):
+            with self._clients[port].pipeline(transaction=False) as pipe:
+                for slot in given:
+                    pipe.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+                pipe.execute()
 
     def wait(self, holds: Callable[[], bool], what: str) -> None:
         """Until it holds. Raises :class:`~hubq.errors.RedisUnavailable` if it does not for long."""
@@ -310,9 +312,16 @@ def _offset(whose: str, said: str) -> int:
     return int(found[1]) if found is not None else -1
 
 
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except redis.RedisError:  # a node that has just been woken, or is busy, may not answer in time
+        return False
+
+
 def _until(holds: Callable[[], bool], what: str) -> None:
     give_up = time.monotonic() + PATIENCE
-    while not holds():
+    while not _holds(holds):
         if time.monotonic() > give_up:
             raise RedisUnavailable(f"not within {PATIENCE:g} s: {what}")
         time.sleep(0.02)

@@ -144,7 +144,7 @@ class ClusterFaults:
         left = self._cluster.slots_of(gone)
         for place, target in enumerate(targets):
             self._cluster.give_empty(left[place :: len(targets)], gone, target)
-        for port in pair:
+        for port in sorted(pair, key=lambda port: port == gone):  # a replica does not forget its primary: it goes first
             self._cluster.remove(port)
 
     def _until_taken_over(self, home: int) -> None:
