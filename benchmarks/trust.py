@@ -16,10 +16,12 @@ from statistics import median
 import msgspec
 
 from hubq import Child, Hub
+from hubq.store.data_values import DataValues
 from hubq.store.embedded import EmbeddedServer
+from hubq.store.keyring import Keyring, new_keys
 from hubq.store.mailbox import Message
-from hubq.store.seal import Keyring, Seal, new_keys
-from hubq.store.values import DataValues, PickledValues
+from hubq.store.pickled_values import PickledValues
+from hubq.store.seal import Seal
 from hubq.testing import Cluster
 
 ROUNDS, TIMES, CALLS = 200, 50, 300
@@ -76,11 +78,12 @@ def values(size: int) -> dict[str, float]:
         )
         payload = data.encode_arguments((post, 3), {}, "room.post")
         blob = shop.message("call", "room-1", "post", "shop.5f", "3", payload)
-        message = Message(b"7-0", "call", "room-1", "post", "3", "shop.5f", 0, blob)
         works[f"{name} seal"] = lambda shop=shop, payload=payload: shop.message(
             "call", "room-1", "post", "shop.5f", "3", payload
         )  # type: ignore[misc]
-        works[f"{name} open"] = lambda workers=workers, message=message: workers.opens(message)  # type: ignore[misc]
+        works[f"{name} open"] = lambda workers=workers, blob=blob: workers.opens(
+            Message(b"7-0", "call", "room-1", "post", "3", "shop.5f", 0, blob)
+        )  # type: ignore[misc]
     return microseconds(works)
 
 

@@ -70,6 +70,11 @@ class Config:
     """Messages that may wait for one child; the sender of one more gets ``MailboxFull``. At a few hundred bytes each
     this is some MB of Redis memory per flooded child, and several seconds of work for it."""
 
+    max_mailbox_bytes: int = 0
+    """Bytes of Redis memory that the messages of one shard may take, all its children together (an estimate of Redis, from the oldest
+    messages and the newest). The sender of one more from outside gets ``MailboxFull``. 0: no bound. Give it what Redis has to spare,
+    divided by the number of shards that may run full at a time."""
+
     queue_limit: int = 1_000
     """Messages of one child held in a node's memory; the rest is read again later from its mailbox."""
 
@@ -156,6 +161,7 @@ class Config:
 
         whole("shards", 1, 4096)
         whole("max_backlog", 1, 100_000_000)
+        whole("max_mailbox_bytes", 0, 1 << 40)
         whole("queue_limit", 1, 1_000_000)
         whole("queue_bytes", 1, 1 << 40)
         whole("read_count", 1, 10_000)

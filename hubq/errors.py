@@ -133,16 +133,20 @@ class PayloadTooLarge(HubqError, ValueError):
 
 
 class MailboxFull(HubqError):
-    """``max_backlog`` messages wait for the child. Nothing was sent; try again later.
+    """``max_backlog`` messages wait for the child, or those of its shard take ``max_mailbox_bytes``. Nothing was sent; try again later.
 
-    ``child_id`` names the child, ``waiting`` is the number of messages that wait for it, ``most`` the number that may.
+    ``child_id`` names the child, ``waiting`` is the number of messages that wait for it, ``most`` the number that may. If it is the
+    shard that is full, these are ``unit="bytes"`` of its mailbox.
     """
 
-    def __init__(self, message: str, *, child_id: str = "", waiting: int = 0, most: int = 0) -> None:
+    def __init__(
+        self, message: str, *, child_id: str = "", waiting: int = 0, most: int = 0, unit: str = "messages"
+    ) -> None:
         super().__init__(message)
         self.child_id = child_id
         self.waiting = waiting
         self.most = most
+        self.unit = unit
 
 
 class CallTimeout(HubqError, TimeoutError):

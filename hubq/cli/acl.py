@@ -11,9 +11,9 @@ import typer
 from hubq.cli.loading import HubName, load_hub
 from hubq.config import checked_name
 from hubq.errors import ConfigError
+from hubq.store.keyring import checked_client
 from hubq.store.keys import Keys
 from hubq.store.permissions import acl_rules
-from hubq.store.seal import checked_client
 
 #: What stands in the rules for the hash of a password.
 PLACE = "SHA256"

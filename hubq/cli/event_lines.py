@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hubq.client.operations.inspection import Event
+from hubq.core.wording import names
 
 #: Events that are left out: their outcome is an event of its own (shard_migrated, child_migrated).
 DETAILS = frozenset({"token_passed"})
@@ -12,9 +13,14 @@ DETAILS = frozenset({"token_passed"})
 PER_SHARD = frozenset({"shard_migrated", "shard_adopted", "shard_parked"})
 
 
+#: Events that come once per child, for one reason and all at once.
+PER_CHILD = frozenset({"child_parked", "child_start_failed"})
+
+
 def for_people(events: Iterable[Event]) -> list[Event]:
     """The events without ``DETAILS``. Events of many shards become one: the number of ``shards`` and ``children``, and the
-    longest pause. It stands at the place and the time of the first of them. (Else a join would fill a terminal.)
+    longest pause. So do events of many children that have one reason. It stands at the place and the time of the first of them. (Else
+    a join would fill a terminal.)
 
     >>> moved = [Event(f"{n}-0", n, "shard_migrated", {"node": "b", "source": "a", "shard": f"{n}", "children": "3",
     ...     "token": "2", "seconds": "0.0010", "pause_ms": f"{n}.50"}) for n in (8, 9)]
@@ -22,17 +28,22 @@ def for_people(events: Iterable[Event]) -> list[Event]:
     ...     print(event.type, event.fields)
     node_joined {'node': 'b'}
     shard_migrated {'node': 'b', 'source': 'a', 'shards': '2', 'children': '6', 'pause_ms': '9.50'}
+    >>> parked = [Event(f"{n}-0", n, "child_parked", {"node": "b", "child": f"c-{n}", "shard": "3", "reason": "no database"})
+    ...     for n in range(5)]
+    >>> for event in for_people(parked):
+    ...     print(event.type, event.fields)
+    child_parked {'node': 'b', 'child': 'c-0, c-1, c-2 and 2 more', 'reason': 'no database'}
     """
     lines: list[list[Event]] = []
-    open_lines: dict[tuple[str, str, str], list[Event]] = {}
+    open_lines: dict[tuple[str, ...], list[Event]] = {}
     for event in events:
         if event.type in DETAILS:
             continue
-        if event.type not in PER_SHARD:
+        if event.type not in PER_SHARD | PER_CHILD:
             open_lines.clear()  # events on both sides of another event are not joined
             lines.append([event])
             continue
-        key = (event.type, event.fields.get("node", ""), event.fields.get("source", ""))
+        key = (event.type, *(event.fields.get(name, "") for name in ("node", "source", "reason")))
         if key not in open_lines:
             open_lines[key] = []
             lines.append(open_lines[key])
@@ -62,6 +73,10 @@ def _one(events: list[Event]) -> Event:
     first = events[0]
     if len(events) == 1:
         return first
+    if first.type in PER_CHILD:
+        together = {name: value for name, value in first.fields.items() if name != "shard"}
+        together["child"] = names(event.fields.get("child", "") for event in events)
+        return Event(first.id, first.at, first.type, together)
     fields: dict[str, str] = {name: first.fields[name] for name in ("node", "source") if name in first.fields}
     fields["shards"] = str(len(events))
     if "children" in first.fields:

@@ -52,7 +52,7 @@ def state_command(
     except ValueError as error:
         raise HubqError(f"the state of {child!r} cannot be shown ({error}): take --raw") from error
     if as_json:
-        record = {name: item for name, item in asdict(saved).items() if name != "data"}
+        record = {name: item for name, item in asdict(saved).items() if name not in ("data", "unpickles")}
         print_json({**record, "version": version, "format": saved.format, "state": plain(seen)})
         return
     age = "no message yet" if saved.message_age is None else f"last message sent {duration(saved.message_age)} ago"

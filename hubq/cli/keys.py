@@ -11,7 +11,7 @@ from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_records, print_table, say
 from hubq.client.operations.seals import reseal, seals
 from hubq.errors import ConfigError, HubqError
-from hubq.store.seal import Keyring, new_keys
+from hubq.store.keyring import Keyring, new_keys
 
 keys = typer.Typer(no_args_is_help=True, help="Make keys for the seal of a hub, and see which are in use.")
 

@@ -15,6 +15,7 @@ from hubq.cli.output import duration
 from hubq.client.operations.overview import Glance, NodeGlance, NodeRates, rates
 from hubq.client.operations.troubles import troubles
 from hubq.core.shown import shown
+from hubq.core.wording import counted
 
 #: One colour per node, in the order of their names; they repeat after that.
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "red", "bright_cyan", "bright_green", "bright_yellow")
@@ -109,7 +110,7 @@ class View:
         moving = sum(len(account.moving) for account in accounts)
         line = Text.assemble(
             (f"{self.hub_id} ", "bold"),
-            f"{live} nodes",
+            counted(live, "node", "nodes"),
             (gone, "bold red"),
             f"  {glance.children:,} children{f', {glance.dormant:,} dormant' if glance.dormant else ''}  {handled:,.0f} msg/s  ",
             (f"{served}/{len(glance.owners)} shards served", "" if served == len(glance.owners) else "bold red"),

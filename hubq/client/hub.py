@@ -35,11 +35,12 @@ from hubq.errors import HubqError
 from hubq.hooks import DATA, Hook, HookBook
 from hubq.hooks.book import checked_hook_id
 from hubq.store.connection import RedisServer, Server
+from hubq.store.data_values import values_of
 from hubq.store.dead_letters import DeadLetter
+from hubq.store.keyring import Keyring, checked_for
 from hubq.store.keys import Keys
-from hubq.store.seal import Keyring, checked_for, seal_of
+from hubq.store.seal import seal_of
 from hubq.store.server import checked_for_jobs, jobs_server, of_hub
-from hubq.store.values import values_of
 from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, DistributionTraits
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.partition_tolerance import Divergence, PartitionTolerance

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeVar
 from rq import Queue, SimpleWorker
 from rq.cron import CronJob, CronScheduler
 from rq.exceptions import DuplicateJobError, NoSuchJobError
-from rq.job import Job
 from rq.scheduler import RQScheduler
 from rq.scripts import release_lock
 from rq.timeouts import TimerDeathPenalty
@@ -32,6 +31,7 @@ from hubq.core.job_ids import as_id
 from hubq.errors import AlreadyStarted
 from hubq.jobs.keyed_work import forget_executions
 from hubq.jobs.names import CLOCK, clock_queue_name
+from hubq.jobs.progress import QueuedJob
 from hubq.jobs.serializer import serializer_of
 from hubq.jobs.work import HubJob
 from hubq.store.connection import ANSWER_TIMEOUT
@@ -121,7 +121,7 @@ class Wheels:
             # The clock's former node held these locks. Dead or alive, it has the clock no more: this node owns it.
             release_lock(self._connection, RQScheduler.get_locking_key(name), before)
         self._scheduler.register_birth()
-        self._queue = Queue(names[1], connection=self._connection, serializer=serializer)
+        self._queue = Queue(names[1], connection=self._connection, job_class=QueuedJob, serializer=serializer)
         worker_name = f"{self.name}.jobs"
         self._worker = ClockWorker([self._queue], name=worker_name, connection=self._connection, serializer=serializer)
         self._cron = CronScheduler(self._connection, logging_level="ERROR", name=self.name)
@@ -143,7 +143,7 @@ class Wheels:
         ids = self._queue.intermediate_queue.get_job_ids() + self._queue.started_job_registry.get_job_ids(cleanup=False)
         for job_id in dict.fromkeys(ids):
             with contextlib.suppress(NoSuchJobError):
-                job = Job.fetch(job_id, connection=self._connection, serializer=self._serializer)
+                job = QueuedJob.fetch(job_id, connection=self._connection, serializer=self._serializer)
                 forget_executions(job)
                 with self._connection.pipeline() as pipeline:
                     pipeline.lrem(self._queue.intermediate_queue_key, 0, job_id)
@@ -193,7 +193,7 @@ class Wheels:
             job.enqueue(self._connection)
             return
         # RQ's own entries know no serializer. (What they keep of their past jobs is left out.)
-        queue = Queue(job.queue_name, connection=self._connection, serializer=self._serializer)
+        queue = Queue(job.queue_name, connection=self._connection, job_class=QueuedJob, serializer=self._serializer)
         assert job.func is not None
         queue.enqueue(job.func, args=job.args, kwargs=job.kwargs, **job.job_options)
 

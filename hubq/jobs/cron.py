@@ -15,6 +15,7 @@ from hubq.client.current import current_hub
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, DuplicateJob, Partitioned, StartFailed
 from hubq.jobs.checks import checked_function, name_for, own_options
+from hubq.jobs.progress import QueuedJob
 from hubq.jobs.serializer import path_of, registered
 from hubq.store.spec_record import SpecRecord
 
@@ -115,7 +116,7 @@ def _again(error: Partitioned) -> str:
     """A job of the clock that failed for want of a quorum is enqueued again, for a little later."""
     this = get_current_job()
     assert this is not None
-    queue = Queue(this.origin, connection=this.connection, serializer=this.serializer)
+    queue = Queue(this.origin, connection=this.connection, job_class=QueuedJob, serializer=this.serializer)
     function = this.func_name or ""
     later = queue.enqueue_in(timedelta(seconds=1), function, args=this.args, kwargs=this.kwargs)
     return f"{error}; {later.id} tries again"

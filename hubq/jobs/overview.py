@@ -18,6 +18,7 @@ from hubq.core.progress import Progress, read_progress
 from hubq.errors import InvalidJob, NoClock
 from hubq.jobs.checks import translated
 from hubq.jobs.names import MARK, PREFIX, clock_queue_name
+from hubq.jobs.progress import QueuedJob
 from hubq.store.command import plain, text
 from hubq.store.progress import JOB_FIELD
 from hubq.store.results import Kept, read_result
@@ -142,7 +143,9 @@ def _of_queue(queue: Queue, kind: str, state: str, most: int) -> Iterator[JobLin
         for job_id in ids:
             pipeline.hget(Job.key_for(job_id), JOB_FIELD)
         told = pipeline.execute()
-    for job, progress in zip(Job.fetch_many(ids, queue.connection, serializer=queue.serializer), told, strict=True):
+    for job, progress in zip(
+        QueuedJob.fetch_many(ids, queue.connection, serializer=queue.serializer), told, strict=True
+    ):
         if job is not None:
             yield JobLine(
                 kind, job.id, _function_of(job), state, _moment(_at(queue, job, state)), job.worker_name or "",

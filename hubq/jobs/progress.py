@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from typing import Any, Protocol, runtime_checkable
 
 from rq.job import Job
 
@@ -19,8 +20,21 @@ log = logging.getLogger("hubq.jobs")
 PACE = 0.25
 
 
+@runtime_checkable
+class OfJobs(Protocol):
+    """A serializer that can be that of one job: that of a hub (:mod:`hubq.jobs.serializer`)."""
+
+    def of_job(self, job: Job) -> Any:
+        """The same for one job, whose id may still come."""
+
+
 class QueuedJob(Job):
-    """RQ's job, and how far it is."""
+    """RQ's job, and how far it is. What is sealed of it is bound to its id."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.serializer, OfJobs):
+            self.serializer = self.serializer.of_job(self)
 
     def progress(self) -> Progress | None:
         """What the job has told last; None: nothing yet. It asks Redis each time."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 import msgspec
 
 from hubq.errors import InvalidJob, NotImportable, NotSendable
+from hubq.store.seal import Seal
 from hubq.store.values import DATA
 
 if TYPE_CHECKING:
@@ -23,29 +24,60 @@ CALLBACKS = ("on_success", "on_failure", "on_stopped")
 _of_hubs: WeakKeyDictionary[Hub, Any] = WeakKeyDictionary()
 
 
+class Named(Protocol):
+    """A job, as far as it is needed here."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class JobSerializer:
+    """Reads and writes what RQ keeps of the jobs of a hub. What is sealed is bound to the id of ``job``, and so to its function and its
+    arguments, which stand in it. Without a job it is bound to the hub alone, and no worker of the hub reads it.
+    """
+
+    def __init__(
+        self, writes: Callable[[object], bytes], reads_pickles: bool, seal: Seal | None, job: Named | None = None
+    ) -> None:
+        self._writes = writes
+        self._reads_pickles = reads_pickles
+        self._seal = seal
+        self._job = job
+
+    def of_job(self, job: Named) -> JobSerializer:
+        """The same for one job (whose id may still come)."""
+        return self if self._seal is None else JobSerializer(self._writes, self._reads_pickles, self._seal, job)
+
+    def _place(self) -> tuple[str, ...]:
+        return ("job",) if self._job is None else ("job", self._job.id)
+
+    def loads(self, data: bytes) -> Any:
+        """What RQ kept. Raises ValueError, and :class:`~hubq.errors.Unsealed`."""
+        if self._seal is not None:
+            data = self._seal.opens_any(data, *self._place())[1]
+        return read(data, self._reads_pickles)
+
+    def dumps(self, value: object) -> bytes:
+        """For RQ to keep. Raises :class:`~hubq.errors.NotSendable`."""
+        data, seal = self._writes(value), self._seal
+        if seal is None:
+            return data
+        # A worker writes results, which clients read; and what it enqueues itself, workers read.
+        return seal.for_all(data, *self._place()) if seal.keys.root else seal.own(data, *self._place())
+
+
 def serializer_of(hub: Hub) -> Any:
-    """The serializer of a hub's jobs, as RQ takes it: a class with ``dumps`` and ``loads``."""
+    """The serializer of a hub's jobs, as RQ takes it: a class with ``dumps`` and ``loads``. Jobs that workers are to run want
+    ``job_class=QueuedJob``, too (:mod:`hubq.jobs.progress`): it binds to a job what is sealed of it, by ``of_job``.
+    """
     found = _of_hubs.get(hub)
     if found is None:
         config = hub.config
         writes = pickled if config.codec == "pickle" else as_data
         reads_pickles = config.codec == "pickle" or config.reads_pickles
-        seal = hub.driver.context.seal
-
-        def loads(data: bytes) -> Any:
-            if seal is not None:
-                data = seal.opens_any(data, "job")[1]
-            return read(data, reads_pickles)
-
-        def dumps(value: object) -> bytes:
-            data = writes(value)
-            if seal is None:
-                return data
-            # A worker writes results, which clients read; and what it enqueues itself, workers read.
-            return seal.for_all(data, "job") if seal.keys.root else seal.own(data, "job")
-
-        members = {"dumps": staticmethod(dumps), "loads": staticmethod(loads)}
-        found = _of_hubs[hub] = type("JobSerializer", (), members)
+        its = JobSerializer(writes, reads_pickles, hub.driver.context.seal)
+        members = {name: staticmethod(getattr(its, name)) for name in ("dumps", "loads", "of_job")}
+        found = _of_hubs[hub] = type("HubSerializer", (), members)
     return found
 
 

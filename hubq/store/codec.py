@@ -1,5 +1,5 @@
 """Values as bytes with a one-byte format tag: ``p`` pickle, ``c`` cloudpickle, ``j`` JSON (written by the CLI), ``m`` MessagePack
-(:mod:`hubq.store.values`).
+(:mod:`hubq.store.data_values`).
 
 A line may go before the value: ``v`` and the version of a state, ``t`` and the context of a trace.
 """

@@ -1,14 +1,14 @@
-"""Control messages between nodes, and the events stream."""
+"""Control messages between nodes, what clients ask of nodes, and the events stream."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from hubq.core.malformed import Malformed
-from hubq.core.messages import ControlMessage, from_fields, to_fields
+from hubq.core.messages import Cancel, ControlMessage, Withdraw, from_fields, to_fields
 from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.keys import Keys
 
@@ -26,30 +26,47 @@ def send_control(keys: Keys, target: str, message: ControlMessage) -> Command[st
     return run_script("send_control", [keys.control(target)], args, text)
 
 
-def read_control(
-    keys: Keys, node: str, after: str, events_after: str, block_ms: int
-) -> Command[tuple[str, list[ControlMessage | Malformed], str, list[dict[str, str]]]]:
-    """New control messages and events: (last id, messages, last event id, events)."""
+class Places(NamedTuple):
+    """Up to where a node has read its control mailbox, what clients ask of it, and the events."""
 
-    def read(answer: Any) -> tuple[str, list[ControlMessage | Malformed], str, list[dict[str, str]]]:
-        last, last_event, events = after, events_after, list[dict[str, str]]()
+    control: str = "0"
+    asks: str = "0"
+    events: str = ""
+
+
+class Heard(NamedTuple):
+    """What a node has read: control messages and what clients ask of it, the events, and up to where."""
+
+    places: Places
+    messages: list[ControlMessage | Malformed]
+    events: list[dict[str, str]]
+
+
+def read_control(keys: Keys, node: str, after: Places, block_ms: int) -> Command[Heard]:
+    """New control messages, asks and events. Clients may only ask: any other message of theirs is malformed."""
+    control, asks = keys.control(node), keys.asks(node)
+
+    def read(answer: Any) -> Heard:
+        last = {control: after.control, asks: after.asks, keys.events: after.events}
+        events: list[dict[str, str]] = []
         messages: list[ControlMessage | Malformed] = []
         for name, entries in answer or ():
-            if text(name) == keys.events:
+            key = text(name)
+            last[key] = text(entries[-1][0])
+            if key == keys.events:
                 events = [_fields(fields) for _, fields in entries]
-                last_event = text(entries[-1][0])
-            else:
-                last = text(entries[-1][0])
-                for entry, fields in entries:
-                    message = _message(keys.control(node), entry, fields)
-                    if message is not None:
-                        messages.append(message)
-        return last, messages, last_event, events
+                continue
+            for entry, fields in entries:
+                message = _message(key, entry, fields)
+                if key == asks:
+                    message = _of_client(f"entry {text(entry)} of {key}", message)
+                if message is not None:
+                    messages.append(message)
+        return Heard(Places(last[control], last[asks], last[keys.events]), messages, events)
 
     return plain(
-        "XREAD", "COUNT", 500, "BLOCK", block_ms, "STREAMS", keys.control(node), keys.events, after, events_after,
-        read=read, blocks=True,
-    )  # fmt: skip
+        "XREAD", "COUNT", 500, "BLOCK", block_ms, "STREAMS", control, asks, keys.events, *after, read=read, blocks=True
+    )
 
 
 def _message(key: str, entry: bytes, fields: Any) -> ControlMessage | Malformed | None:
@@ -58,6 +75,13 @@ def _message(key: str, entry: bytes, fields: Any) -> ControlMessage | Malformed 
         return from_fields(_fields(fields))
     except ValueError as error:
         return Malformed(f"entry {text(entry)} of {key}", str(error))
+
+
+def _of_client(place: str, message: ControlMessage | Malformed | None) -> ControlMessage | Malformed | None:
+    """What a client may send."""
+    if message is None or isinstance(message, Withdraw | Cancel | Malformed):
+        return message
+    return Malformed(place, f"{type(message).__name__} is nothing that a client asks")
 
 
 def last_event_id(keys: Keys) -> Command[str]:

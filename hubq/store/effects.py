@@ -86,11 +86,9 @@ class Effects:
         return self
 
     def seal(self, reply: Callable[[str, bytes], bytes]) -> None:
-        """Seal the replies that are not sealed yet."""
+        """Seal the replies (those that are sealed stay as they are)."""
         for client, lines in self.replies.items():
-            self.replies[client] = [
-                line if line[line.index(b"\n") + 1 :][:1] in (b"x", b"s") else reply(client, line) for line in lines
-            ]
+            self.replies[client] = [reply(client, line) for line in lines]
 
     def number(self, node: str, incarnation: int, number: int, field: str) -> None:
         """It is about to be sent by a script that may have effect twice: this makes it say once what is said."""

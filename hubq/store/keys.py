@@ -18,6 +18,7 @@ key                                 type    what it holds
 ``hubq:{chat}:assignment``          hash    load balancing: epoch, leader, shards -> nodes (JSON); TTL
 ``hubq:{chat}:events``              stream  what happened, capped
 ``hubq:{chat}:node:<node>:mailbox`` stream  control messages for the node; TTL
+``hubq:{chat}:node:<node>:asks``    stream  what clients ask of the node: withdraw, cancel; TTL
 ``hubq:{chat}:node:<node>:vitals``  string  the node's account of itself, JSON; TTL
 ``hubq:{chat}:node:<node>:history`` stream  figures of the node, every 10 s, of the last hour; TTL
 ``hubq:{chat}:node:<node>:left``    string  which life of the node has left last: it joins no more; TTL
@@ -100,6 +101,10 @@ class Keys:
     def control(self, node: str) -> str:
         """The control mailbox of a node."""
         return f"{self.prefix}node:{node}:mailbox"
+
+    def asks(self, node: str) -> str:
+        """What clients ask of a node: to withdraw a call, or to cancel one."""
+        return f"{self.prefix}node:{node}:asks"
 
     def left(self, node: str) -> str:
         """Which life of a node has left last."""

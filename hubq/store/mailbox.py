@@ -117,11 +117,13 @@ def send_messages(
     *,
     sender_ttl_ms: int,
     max_backlog: int,
+    max_mailbox_bytes: int = 0,
     seal: Seals | None = None,
 ) -> Command[list[str]]:
     """Put numbered messages into the mailboxes of their shards; a status word for each, in order."""
     names = [keys.sender(sender)]
-    args: list[Arg] = [sender_ttl_ms, max_backlog, "", sender]
+    bounds: Arg = f"{max_backlog} {max_mailbox_bytes}" if max_mailbox_bytes else max_backlog
+    args: list[Arg] = [sender_ttl_ms, bounds, "", sender]
     specs: list[Arg] = []
     for shard, messages in shards.items():
         names += keys.send_keys(shard)
@@ -326,7 +328,7 @@ def withdraw_call(
     """
     return run_script(
         "withdraw_call",
-        [keys.mailbox(shard), *map(keys.control, nodes)],
+        [keys.mailbox(shard), *map(keys.asks, nodes)],
         [keys.owners, keys.epoch, shard, child, client, message_id, *asks, proof, *nodes],
         lambda answer: text(answer[1]),
         lambda nodes: withdraw_call(keys, shard, child, client, message_id, asks, nodes, proof),

@@ -142,7 +142,7 @@ def evict_node(keys: Keys, node: str, by: str, events_kept: int) -> Command[str]
     """Remove a member whose lease is over."""
     return run_script(
         "evict_node",
-        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node)],
+        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node), keys.asks(node)],
         [node, by, events_kept],
         text,
     )
@@ -155,9 +155,10 @@ def drain_node(keys: Keys, node: str, incarnation: int | None, events_kept: int)
 
 def leave_node(keys: Keys, node: str, incarnation: int, events_kept: int, *, force: bool = False) -> Command[str]:
     """Leave: ``left``, ``owner`` (it owns something still; ``force`` leaves anyhow) or ``gone``."""
+    hub = keys.nodes, keys.leases, keys.epoch, keys.events
     return run_script(
         "leave_node",
-        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node), keys.owners, keys.left(node)],
+        [*hub, keys.control(node), keys.owners, keys.left(node), keys.asks(node)],
         [node, incarnation, events_kept, 1 if force else 0],
         text,
     )

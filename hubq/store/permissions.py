@@ -59,7 +59,7 @@ CLIENT_SCRIPTS: dict[str, tuple[str, ...]] = {
         "shard:*:batches",
     ),
     "void_numbers": ("sender:*",),
-    "withdraw_call": ("shard:*:mailbox", "node:*:mailbox"),
+    "withdraw_call": ("shard:*:mailbox", "node:*:asks"),
 }
 #: Scripts of ``hub.move``, ``hub.kill``, ``hubq drain``, ``hubq dead`` and of an end of a partition by hand: whoever runs them needs the
 #: rules of a worker.
@@ -90,11 +90,12 @@ CLIENT_READS = (
 CLIENT_DORMANT_KEYS, CLIENT_DORMANT_READS = ("shard:*:dormant",), ("hexists", "hlen")
 #: What a web app may write: which commands, on which kinds of keys. ``config`` it can begin (HSETNX), never change.
 CLIENT_WRITES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (("xadd",), ("shard:*:mailbox", "node:*:mailbox")),
+    (("xadd",), ("shard:*:mailbox", "node:*:asks")),
+    (("memory|usage",), ("shard:*:mailbox",)),
     (("hset", "hincrby"), ("sender:*", "shard:*:children", "shard:*:backlog", "shard:*:batches")),
     (("zadd", "zrem", "zrange"), ("shard:*:reminders", "shard:*:reminders:names")),
     (("hset", "hdel"), ("shard:*:reminders:what",)),
-    (("pexpire",), ("sender:*", "node:*:mailbox", "batch:*")),
+    (("pexpire",), ("sender:*", "node:*:asks", "batch:*")),
     (("set", "del"), ("batch:*",)),
     (("unlink",), ("result:*",)),
     (("hsetnx",), ("config",)),
@@ -131,7 +132,8 @@ _CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
 def script_commands() -> tuple[str, ...]:
     """Every command that a script calls: Redis checks those, too, against the user's rules."""
-    return tuple(sorted({found.lower() for script in SCRIPTS.values() for found in _CALL.findall(script.text)}))
+    found = {found.lower() for script in SCRIPTS.values() for found in _CALL.findall(script.text)}
+    return tuple(sorted("memory|usage" if command == "memory" else command for command in found))
 
 
 def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool = False, client: str = "") -> list[str]:

@@ -9,7 +9,8 @@ from typing import Any
 from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.dormant import parted
 from hubq.store.envelope import Envelope
-from hubq.store.seal import ENCRYPTED, SIGNED, Seal
+from hubq.store.frames import ENCRYPTED, SIGNED
+from hubq.store.seal import Seal
 from hubq.store.spec_record import SpecRecord
 
 #: Fields that one command looks at.

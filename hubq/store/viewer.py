@@ -17,10 +17,12 @@ import msgspec
 
 from hubq.core.shown import shown
 from hubq.store.codec import unwrapped
-from hubq.store.seal import ENCRYPTED, SIGNED, described, signed
+from hubq.store.frames import ENCRYPTED, SIGNED, described, signed
 
 #: The most steps of a pickle that are read, the deepest nesting that is shown, and the longest text.
 MOST_STEPS, DEEPEST, LONGEST = 1_000_000, 30, 300_000
+#: The longest name of a module or class.
+LONGEST_NAME = 200
 
 _PUSH = frozenset({
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES",
@@ -32,7 +34,7 @@ _MARKED = {"LIST": "list", "TUPLE": "tuple", "DICT": "dict", "FROZENSET": "froze
 _BRACKETS = {"list": "[]", "tuple": "()", "dict": "{}", "set": "{}", "frozenset": ("frozenset({", "})")}
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Seen:
     """A container, or an object of the class ``name``. A dict has its keys and values in turn.
 
@@ -48,6 +50,9 @@ class Seen:
     def build(self, state: Any) -> None:
         """Lay a state into it."""
         self.state = state
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name}>"  # what is in it may hold another many times, and so be endless
 
 
 def look(data: bytes) -> Any:
@@ -211,6 +216,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._left = MOST_STEPS
 
     def run(self, data: bytes) -> Any:
         with warnings.catch_warnings():
@@ -272,11 +278,15 @@ class _Machine:
             stack.append(Seen("object", argument.replace(" ", ".")))
         elif name == "STACK_GLOBAL":
             of_module, module = stack.pop(), stack.pop()
-            stack.append(Seen("object", f"{module}.{of_module}"))
+            stack.append(Seen("object", f"{_name(module)}.{_name(of_module)}"))
         elif name in ("REDUCE", "NEWOBJ", "NEWOBJ_EX"):
             keywords = [stack.pop()] if name == "NEWOBJ_EX" else []
             arguments, made = stack.pop(), stack.pop()
-            stack.append(_made(made, [*_items(arguments), *(each for each in keywords if _items(each))]))
+            given = _items(arguments)
+            self._left -= len(given)  # a pickle may give the same arguments many times
+            if self._left < 0:
+                raise ValueError(f"it has more than {MOST_STEPS} parts: take --raw")
+            stack.append(_made(made, [*given, *(each for each in keywords if _items(each))]))
         elif name in ("INST", "OBJ"):
             arguments = self._since_mark()
             made = Seen("object", argument.replace(" ", ".")) if name == "INST" else arguments.pop(0)
@@ -302,13 +312,24 @@ class _Machine:
         (into.items if into.kind != "object" else into.more).extend(items)
 
 
+def _name(part: Any) -> str:
+    """A part of the name of a class: a text, unless somebody has made the pickle by hand."""
+    return (
+        part[:LONGEST_NAME]
+        if isinstance(part, str)
+        else repr(part)
+        if isinstance(part, Seen)
+        else _scalar(part, LONGEST_NAME)
+    )
+
+
 def _items(seen: Any) -> list[Any]:
     return seen.items if isinstance(seen, Seen) and seen.kind != "object" else [seen]
 
 
 def _made(what: Any, arguments: list[Any]) -> Seen:
     """The object that calling something would make. (copyreg's ways of making one are those of its first argument.)"""
-    name = what.name if isinstance(what, Seen) else repr(what)
+    name = what.name if isinstance(what, Seen) else _scalar(what, LONGEST_NAME)
     if name in _MAKERS and arguments and isinstance(arguments[0], Seen) and arguments[0].kind == "object":
         return Seen("object", arguments[0].name, _MAKERS[name](arguments[1:]))
     return Seen("object", name, arguments)

@@ -27,7 +27,7 @@ def test_in_a_pipe_it_prints_one_picture(shell: Shell, hub_id: str) -> None:
     shell.worker("a")
     shell.ok("start", "basic:hub", "c-1", "Counter")
     text = shell.ok("top", hub_id)
-    assert text.startswith(f"{hub_id} 1 nodes  ")
+    assert text.startswith(f"{hub_id} 1 node  ")
     assert "64/64 shards served" in text
     assert "a" * 64 in text
     assert "shard_adopted node=a" in text
@@ -57,7 +57,7 @@ def test_the_screen_shows_the_hub_and_drains_a_node(shell: Shell, hub: Hub) -> N
             await pilot.press("s", "down", "d")
             assert table.cursor_row == 1
             await pilot.press("d")
-            await until(pilot, lambda: "1 nodes" in shown(app, "#title"))
+            await until(pilot, lambda: "1 node " in shown(app, "#title"))
             await pilot.press("f", "z", "enter")
             await until(pilot, lambda: table.row_count == 0)
             await pilot.press("escape")
@@ -159,7 +159,7 @@ def test_a_child_is_looked_at_and_a_wide_terminal_is_used(shell: Shell, hub: Hub
     async def look() -> None:
         app = make_app(hub, View(hub.hub_id, "redis", hub.config.lease), 0.2)
         async with app.run_test(size=(160, 50)) as pilot:
-            await until(pilot, lambda: "1 nodes" in shown(app, "#title"))
+            await until(pilot, lambda: "1 node " in shown(app, "#title"))
             table, children = app.query_one(DataTable), app.query_one("#children")
             await until(pilot, lambda: children.region.x > table.region.x and children.region.y == table.region.y)
             assert [str(column.label) for column in table.columns.values()] == list(COLUMNS)
@@ -178,6 +178,6 @@ def test_a_child_is_looked_at_and_a_wide_terminal_is_used(shell: Shell, hub: Hub
             await pilot.press("enter")
             await until(pilot, lambda: "no child 'nobody'" in seen())
             await pilot.press("escape")
-            await until(pilot, lambda: app.query("#title") and "1 nodes" in shown(app, "#title"))
+            await until(pilot, lambda: app.query("#title") and "1 node " in shown(app, "#title"))
 
     asyncio.run(look())

@@ -184,6 +184,7 @@ def test_cold_swap(shell: Shell, hub: Hub, kinds: Any, how: str) -> None:
     play(hub, scenario)
 
 
+@pytest.mark.long  # (every day: tests/acceptance/test_hot_swap.py, with calls all the time)
 def test_hot_swap_of_a_thousand_children_in_both_directions(shell: Shell, hub: Hub, kinds: Any) -> None:
     """To a joining node and back when it leaves, each with the state of every child."""
 

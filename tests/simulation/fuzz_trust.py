@@ -14,11 +14,12 @@ from typing import Any
 from hubq import BadArguments, Child
 from hubq.core.messages import from_fields
 from hubq.errors import Unsealed
+from hubq.store.data_values import DataValues
 from hubq.store.envelope import Envelope
+from hubq.store.keyring import Keyring, new_keys
 from hubq.store.mailbox import MALFORMED, UNSEALED, message_of, read_reply, reply_line
-from hubq.store.seal import Keyring, Seal, new_keys
+from hubq.store.seal import Seal
 from hubq.store.spec_record import SpecRecord
-from hubq.store.values import DataValues
 
 ROOT = new_keys()
 KINDS = [b"call", b"cast", b"start", b"stop", b"remind", b"headed", b"state", b"x", b""]

@@ -35,13 +35,14 @@ from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.testing.patching import replaced
-from tests.simulation import mutations_membership, mutations_moves
+from tests.simulation import mutations_membership, mutations_moves, mutations_trust
 from tests.simulation.mutation import Mutation, Target
 
 #: mutation -> what it replaces.
 TARGETS: dict[str, Target] = {
     **mutations_moves.TARGETS,
     **mutations_membership.TARGETS,
+    **mutations_trust.TARGETS,
     "early-reply": Target(Committer, "_commit", "self"),
     "stale-read": Target(Cursors, "fresh", "self shard"),
     "stale-page": Target(CatchingUp, "_bring", "self holding messages start end late"),
@@ -329,6 +330,7 @@ def _starts_overtaken(start_begins: Any) -> Any:
 MUTATIONS: dict[str, Mutation] = {
     **mutations_moves.MUTATIONS,
     **mutations_membership.MUTATIONS,
+    **mutations_trust.MUTATIONS,
     "said-anyway": Mutation("that what is said to others is undone with the state", broken=_said_anyway),
     "said-twice": Mutation("the number of a commit that says something", broken=_said_twice),
     "token": Mutation("the token check of commit_shards.lua", _no_token_check),

@@ -33,6 +33,7 @@ from tests.unit.node.held import test_hosted_child
 from tests.unit.node.mailbox import test_reader
 from tests.unit.node.membership import test_resuming, test_rounds
 from tests.unit.node.trials import test_marks, test_start_trials
+from tests.unit.store import test_malformed, test_seal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,6 +145,9 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "frozen-stall": test_rounds.test_a_process_that_was_stopped_has_no_blocked_loop,
     "spared-culprit": test_start_trials.test_the_count_of_what_held_the_node_up_is_spared,
     "start-overtaken": test_reader.test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_has_begun,
+    "any-ask": test_malformed.test_a_client_may_only_ask_and_all_else_of_it_is_malformed,
+    "anothers-call": test_seal.test_an_app_withdraws_and_cancels_its_own_calls_alone,
+    "unbound-job": test_seal.test_a_job_is_bound_to_its_id,
     "old-pin": test_shard_handover.test_pins_take_the_token_that_the_shard_has_when_it_goes,
 }
 

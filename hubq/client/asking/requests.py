@@ -99,6 +99,7 @@ def _send_command(
         shards,
         sender_ttl_ms=int(hub.config.sender_ttl * 1000),
         max_backlog=hub.config.max_backlog,
+        max_mailbox_bytes=hub.config.max_mailbox_bytes,
         seal=hub.seal,
     )
 

@@ -262,6 +262,16 @@ def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
             waiting=waiting,
             most=most,
         )
+    if word.startswith("heavy"):
+        waiting, most = int(word.partition(" ")[2]), hub.config.max_mailbox_bytes
+        return MailboxFull(
+            f"the messages in the mailbox of shard {hub.shard_of(child_id)} (that of child {child_id!r}) take {waiting} bytes, the most is "
+            f"{most} (max_mailbox_bytes): send less, or later",
+            child_id=child_id,
+            waiting=waiting,
+            most=most,
+            unit="bytes",
+        )
     if word.startswith("partitioned"):
         return no_quorum(hub, f"child {child_id!r} is neither started nor stopped", word)
     return HubqError(

@@ -33,7 +33,8 @@ class SavedState:
     """What ``msk`` holds of a child. ``form`` is "attributes" or "handed"; ``cursor`` the last message it contains.
 
     ``data`` begins with a byte for its format, after a line with its version if that is not 1; ``size`` is its length in bytes.
-    ``message_age`` is how long ago that last message was sent, seconds (None: the state holds no message yet).
+    ``message_age`` is how long ago that last message was sent, seconds (None: the state holds no message yet). ``unpickles``: the hub
+    reads pickles.
     """
 
     child_id: str
@@ -43,6 +44,7 @@ class SavedState:
     size: int
     message_age: float | None
     data: bytes
+    unpickles: bool = True
 
     @property
     def version(self) -> int:
@@ -55,16 +57,18 @@ class SavedState:
         return chr(self.data[self.data.index(b"\n") + 1 if self.data[:1] == b"v" else 0])
 
     def value(self) -> Any:
-        """The state as Python values; its classes must be importable. It is unpickled, which runs what its writer wanted:
-        call it where you would run a worker. (:mod:`hubq.store.viewer` shows a state and runs nothing.) Raises
-        :class:`~hubq.errors.HubqError`.
+        """The state as Python values. With ``codec="data"`` plain ones, and a pickle is refused unless the hub ``reads_pickles``.
+
+        With ``codec="pickle"`` its classes must be importable, and it is unpickled, which runs what its writer wanted: call it where you
+        would run a worker. (:mod:`hubq.store.viewer` shows a state and runs nothing.) Raises :class:`~hubq.errors.HubqError`.
         """
         try:
+            if self.format in "pc" and not self.unpickles:
+                raise ValueError('a pickle, and codec="data" unpickles nothing')
             return decode(self.data)
         except Exception as error:
             raise HubqError(
-                f"the state of {self.child_id!r} cannot be read here ({type(error).__name__}: {error}): "
-                "give HUB as module:attribute where its classes can be imported, or take --raw"
+                f"the state of {self.child_id!r} cannot be read here ({type(error).__name__}: {error}): `hubq state` shows it"
             ) from error
 
 
@@ -133,7 +137,9 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
                 raise Unreadable(f"the state of child {child_id!r} is not read: {error}") from None
     sent = entry_ms(envelope.cursor)
     age = (now - sent) / 1000 if sent else None
-    return SavedState(child_id, shard, envelope.form, envelope.cursor, len(envelope.data), age, envelope.data)
+    data = envelope.data
+    unpickles = hub.config.codec == "pickle" or hub.config.reads_pickles
+    return SavedState(child_id, shard, envelope.form, envelope.cursor, len(data), age, data, unpickles)
 
 
 def child_mailbox(hub: HubContext, child_id: str, count: int, most_read: int = MOST_READ) -> Operation[Mailbox]:

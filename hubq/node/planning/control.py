@@ -38,7 +38,7 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.malformed import MalformedReports
-from hubq.store.control import last_event_id, read_control
+from hubq.store.control import Places, last_event_id, read_control
 from hubq.strategies.synchronization import Synchronization
 
 log = logging.getLogger("hubq.node")
@@ -47,7 +47,7 @@ BLOCK_MS = 2000
 
 
 class ControlLoop(Loop):
-    """Reads this node's control mailbox and the events, and brings each message to the part that it is for."""
+    """Reads this node's control mailbox, what clients ask and the events, and brings each message to the part that it is for."""
 
     def __init__(
         self, group: Group, background: Background, plan_due: Bell, synchronization: Synchronization,
@@ -70,15 +70,14 @@ class ControlLoop(Loop):
         self._parked = parked
         self._reports = reports
         self._pausing = pausing
-        self._after = "0"  # the last control message that was read
-        self._events_after = ""  # the last event
+        self._after = Places()  # up to where it has read
 
     async def _turn(self) -> None:
         group = self._group
-        if not self._events_after:
-            self._events_after = await group.redis.run(last_event_id(group.keys))
-        self._after, messages, self._events_after, events = await group.redis.run(
-            read_control(group.keys, group.node_name, self._after, self._events_after, BLOCK_MS)
+        if not self._after.events:
+            self._after = self._after._replace(events=await group.redis.run(last_event_id(group.keys)))
+        self._after, messages, events = await group.redis.run(
+            read_control(group.keys, group.node_name, self._after, BLOCK_MS)
         )
         for message in messages:
             self._take(message)

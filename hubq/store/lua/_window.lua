@@ -5,14 +5,14 @@ local BLOCK, BLOCKS = 32, 64
 local function window_load(key, seq)
   local word = (seq - seq % BLOCK) / BLOCK % BLOCKS
   local found = redis.call('HMGET', key, 'top', word)
-  local top = tonumber(found[1] or 0)
-  return {key = key, top = top, block = (top - top % BLOCK) / BLOCK, words = {[word] = tonumber(found[2] or 0)}, dirty = {},
+  local top = tonumber(found[1] or 0) or 0
+  return {key = key, top = top, block = (top - top % BLOCK) / BLOCK, words = {[word] = tonumber(found[2] or 0) or 0}, dirty = {},
     changed = false}
 end
 local function window_word(w, k)
   local word = w.words[k]
   if not word then
-    word = tonumber(redis.call('HGET', w.key, k) or 0)
+    word = tonumber(redis.call('HGET', w.key, k) or 0) or 0
     w.words[k] = word
   end
   return word

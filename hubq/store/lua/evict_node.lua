@@ -1,5 +1,5 @@
 -- Removes a node whose lease is over, by Redis TIME. Its shards are free to be claimed then.
--- KEYS: nodes, leases, epoch, events, the node's control mailbox
+-- KEYS: nodes, leases, epoch, events, the node's control mailbox, what clients asked of it
 -- ARGV: node, by whom, kept events
 -- Returns: "evicted" | "alive" | "gone"
 -- include: _told_epoch
@@ -8,7 +8,7 @@ if not lease then return 'gone' end
 if tonumber(lease) > now_ms() then return 'alive' end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('DEL', KEYS[5])
+redis.call('DEL', KEYS[5], KEYS[6])
 local epoch = integer(told_epoch(KEYS[3], KEYS[4]) + 1)
 redis.call('SET', KEYS[3], epoch)
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[3], '*', 'type', 'node_evicted', 'node', ARGV[1], 'by', ARGV[2],

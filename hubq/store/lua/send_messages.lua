@@ -1,20 +1,22 @@
 -- Puts messages of one sender into the mailboxes of one or more shards.
 -- KEYS: sender, then per shard: mailbox, children, backlog, dormant (only looked up)
--- ARGV: sender ttl ms, max backlog, key of `partitioned` if there is a stop or a spec among them, else '' (only read: as one
+-- ARGV: sender ttl ms, bounds (see _bounds), key of `partitioned` if there is a stop or a spec among them, else '' (only read: as one
 --       of KEYS it would take the right to write it), sender, then per shard: n, then n times: seq, kind, child, method,
 --       reply_to, timeout ms, payload (a message's id is its seq; without reply_to it is sender#seq, which says who has sent
 --       it); then seq, spec of each message that starts its child if that is not there
--- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>" |
+-- Returns: per message "ok" | "duplicate" | "stale" | "unknown" | "full <waiting>" | "heavy <bytes>" |
 --          "partitioned <why>" (a stop or a start while the hub has no quorum; calls and casts wait)
 -- include: _time
 -- include: _window
 -- include: _activate
+-- include: _bounds
 local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
 local window = window_load(KEYS[1], tonumber(ARGV[6]))
-local limit, now, answers, answered, i = tonumber(ARGV[2]), nil, {}, 0, 5
+local limit, most = bounds_of(ARGV[2])
+local now, answers, answered, i = nil, {}, 0, 5
 for k = 2, #KEYS, 4 do
   local mailbox, backlog, n, names = KEYS[k], KEYS[k + 2], tonumber(ARGV[i]), {}
-  local first, last = i + 1, i + 7 * n
+  local first, last, refused = i + 1, i + 7 * n, most and heavy(mailbox, most)
   for m = 1, n do names[m] = ARGV[first + 7 * m - 5] end
   local before, waiting, grown = redis.call('HMGET', backlog, unpack(names)), {}, {}
   for m = 1, n do waiting[names[m]] = tonumber(before[m] or 0) end
@@ -30,6 +32,8 @@ for k = 2, #KEYS, 4 do
       if answer ~= 'new' then -- refused
       elseif waiting[child] >= limit then
         answer = 'full ' .. integer(waiting[child])
+      elseif refused and ARGV[at + 1] ~= 'stop' then
+        answer = refused
       elseif partitioned and ARGV[at + 1] == 'stop' then
         answer = 'partitioned ' .. partitioned
       else

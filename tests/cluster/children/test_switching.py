@@ -8,7 +8,7 @@ from typing import Any
 
 from hubq import Hub
 from hubq.client.operations.seals import reseal, seals
-from hubq.store.seal import Keyring, new_keys
+from hubq.store.keyring import Keyring, new_keys
 from hubq.testing import Cluster, Ledger, LedgerChild, connections
 from hubq.testing.load import Load, start_children
 

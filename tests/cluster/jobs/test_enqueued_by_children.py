@@ -11,7 +11,7 @@ import rq
 from rq.job import Job, JobStatus
 
 from hubq import CallFailed, Child, Hub, InvalidJob, InvalidKey, NotImportable, OutsideHandler, Replication
-from hubq.store.seal import new_keys
+from hubq.store.keyring import new_keys
 from hubq.testing import Cluster, FakeServer, Ledger, LedgerChild, eventually
 from tests.cluster.scenes import awaited, started
 

@@ -11,13 +11,17 @@ from typing import Any
 
 import pytest
 import rq
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
+from rq.results import Result
 
 from hubq import Hub, InvalidJob, NotImportable
 from hubq.client.current import set_current_hub
-from hubq.errors import NotSendable
+from hubq.errors import NotSendable, Unsealed
+from hubq.jobs.overview import of_queues
+from hubq.jobs.progress import QueuedJob
 from hubq.jobs.serializer import serializer_of
 from hubq.jobs.work import HubJob
+from hubq.store.keyring import new_keys
 
 RAN: list[Any] = []
 
@@ -119,3 +123,55 @@ def test_while_a_hub_is_switched_old_jobs_are_run(make_hub: Callable[..., Hub]) 
     old = rq.Queue(hub.queue_name, connection=hub.rq_queue.connection).enqueue(send, Mail("ann", NOW))
     run_all(hub)
     assert [(Mail("ann", NOW), 1)] == RAN and old.get_status() == JobStatus.FINISHED
+
+
+@pytest.fixture
+def sealed(make_hub: Callable[..., Hub]) -> Hub:
+    RAN.clear()
+    hub = make_hub(codec="data", seal="require", keys=new_keys())
+    hub.register_job(send)
+    return hub
+
+
+def test_a_sealed_job_is_run_and_its_result_and_meta_are_read(sealed: Hub) -> None:
+    job = sealed.enqueue(send, Mail("ann", NOW), meta={"for": "bob"})
+    assert job.data[:1] in (b"x", b"s")
+    run_all(sealed)
+    assert [(Mail("ann", NOW), 1)] == RAN
+    assert job.return_value(refresh=True) == {"to": "ann", "at": NOW}
+    assert job.get_meta(refresh=True) == {"for": "bob"}
+    assert [line.function for line in of_queues(sealed, "finished").jobs] == [f"{__name__}.send"]
+
+
+def test_a_sealed_job_that_is_moved_to_another_id_is_refused(sealed: Hub) -> None:
+    redis = sealed.rq_queue.connection
+    first, second = (sealed.enqueue(send, Mail(who, NOW)) for who in ("ann", "bob"))
+    redis.hset(second.key, "data", redis.hget(first.key, "data"))
+    copied = Job.key_for(f"{first.id}-copy")
+    redis.hset(copied, mapping=redis.hgetall(first.key))
+    redis.rpush(sealed.rq_queue.key, f"{first.id}-copy")
+    run_all(sealed)
+    assert [(Mail("ann", NOW), 1)] == RAN
+    assert second.get_status() == JobStatus.FAILED and redis.hget(copied, "status") == b"failed"
+
+
+def test_the_result_of_a_job_is_not_that_of_another(sealed: Hub) -> None:
+    redis = sealed.rq_queue.connection
+    first, second = (sealed.enqueue(send, Mail(who, NOW)) for who in ("ann", "bob"))
+    run_all(sealed)
+    ((_, fields),) = redis.xrange(Result.get_key(first.id))
+    redis.xadd(Result.get_key(second.id), fields)
+    assert first.return_value(refresh=True) == {"to": "ann", "at": NOW}
+    with pytest.raises(Unsealed):
+        second.return_value(refresh=True)
+
+
+def test_a_job_of_a_plain_queue_of_rq_is_bound_to_no_id_and_not_run(sealed: Hub) -> None:
+    queue = rq.Queue(sealed.queue_name, connection=sealed.rq_queue.connection, serializer=serializer_of(sealed))
+    plain = queue.enqueue(send, Mail("ann", NOW))
+    named = rq.Queue(
+        sealed.queue_name, connection=sealed.rq_queue.connection, serializer=serializer_of(sealed), job_class=QueuedJob
+    ).enqueue(send, Mail("bob", NOW))
+    run_all(sealed)
+    assert (plain.get_status(), named.get_status()) == (JobStatus.FAILED, JobStatus.FINISHED)
+    assert [(Mail("bob", NOW), 1)] == RAN

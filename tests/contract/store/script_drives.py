@@ -523,7 +523,7 @@ def drive_start_children(world: World) -> None:
 @drive
 def drive_withdraw_call(world: World) -> None:
     assert world.run(withdraw_call(world.keys, 0, "c", "s", "1")) == "a"
-    assert world.raw("XLEN", world.keys.control("a")) == 1
+    assert world.raw("XLEN", world.keys.asks("a")) == 1 and world.raw("EXISTS", world.keys.control("a")) == 0
     assert world.run(withdraw_call(world.keys, 3, "c", "s", "1")) == "-"
 
 

@@ -30,7 +30,7 @@ from hubq.store.scripts import SCRIPTS, Script
 from .script_drives import DRIVES, World
 
 READS = frozenset({
-    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "LLEN", "TIME", "XRANGE", "XREVRANGE", "ZRANGE",
+    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "LLEN", "MEMORY", "TIME", "XRANGE", "XREVRANGE", "ZRANGE",
     "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZSCORE",
 })  # fmt: skip
 #: What is read without being declared: a web app may not write these, and Redis asks for that right.
@@ -144,7 +144,7 @@ def test_a_script_touches_what_was_declared(name: str, world: World, recorder: R
         ("commit_shards", "redis.call('HDEL', stragglers, child)", "string.match(children, '^.*}:') .. 'assignment'"),
         ("commit_shards", "redis.call('HDEL', parked, child)", "string.match(children, '^.*}:') .. 'shard:0:tries'"),
         ("claim_shards", "redis.call('PEXPIRE', replies,", "string.match(KEYS[1], '^.*}:') .. 'reply:other'"),
-        ("withdraw_call", "redis.call('PEXPIRE', controls[owner],", "'hubq:{chat}:node:' .. owner .. ':mailbox'"),
+        ("withdraw_call", "redis.call('PEXPIRE', streams[owner],", "'hubq:{chat}:node:' .. owner .. ':asks'"),
     ],
 )
 def test_a_key_that_was_left_out_is_noticed(name: str, declared: str, built: str, recorder: Recorder) -> None:
@@ -174,7 +174,7 @@ def built_keys(lua: str) -> Iterator[str]:
         code = line.partition("--")[0]
         if re.search(rf"\.\. ?{word}|{word} ?\.\.", code) or "}:'" in code or "'hubq" in code:
             yield line.strip()
-        for key in re.findall(r"redis\.call\('\w+', ([^,)]+)", code):
+        for key in re.findall(r"redis\.call\('(?:MEMORY', '\w+|\w+)', ([^,)]+)", code):
             if ".." in key or "'" in key:
                 yield line.strip()
 
@@ -216,7 +216,7 @@ def test_a_script_is_not_asked_again_for_ever(world: World) -> None:
             await redis.close()
 
     asyncio.run(ask())
-    assert world.raw("EXISTS", world.keys.control("a")) == 0
+    assert world.raw("EXISTS", world.keys.asks("a")) == 0
 
 
 def test_what_goes_with_such_a_script_is_answered_in_order(world: World) -> None:
@@ -235,4 +235,4 @@ def test_what_goes_with_such_a_script_is_answered_in_order(world: World) -> None
             await redis.close()
 
     assert asyncio.run(ask()) == ["x", "a", "y"]
-    assert world.raw("XLEN", world.keys.control("a")) == 2
+    assert world.raw("XLEN", world.keys.asks("a")) == 2 and 0 < world.raw("PTTL", world.keys.asks("a")) <= 3_600_000

@@ -296,6 +296,8 @@ def test_a_client_neither_reads_nor_forges_states_and_messages(users: Users, att
         ("XRANGE", keys.mailbox(0), "-", "+"), ("XREAD", "STREAMS", keys.mailbox(0), "0"), ("XREVRANGE", keys.mailbox(0), "+", "-"),
         ("XRANGE", keys.dead(0), "-", "+"), ("XREAD", "STREAMS", keys.log(0), "0"), ("XADD", keys.log(0), "*", "x", "y"),
         ("XREAD", "STREAMS", keys.control("a"), "0"), ("COPY", keys.msk(0), "rq:x"), ("RENAME", keys.msk(0), "rq:x"),
+        ("XADD", keys.control("a"), "*", "kind", "wake", "from", "a"), ("PEXPIRE", keys.control("a"), 1),
+        ("XREAD", "STREAMS", keys.asks("a"), "0"), ("XRANGE", keys.asks("a"), "-", "+"), ("XTRIM", keys.asks("a"), "MAXLEN", 0),
         ("SORT", keys.msk(0), "STORE", "rq:x"), ("DUMP", keys.msk(0)), ("OBJECT", "ENCODING", keys.msk(0)),
     ):  # fmt: skip
         assert refused(attacker, *words), f"a client may {words}"

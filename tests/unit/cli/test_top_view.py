@@ -110,7 +110,7 @@ def test_trouble_is_said_and_the_old_picture_stays() -> None:
     assert "does not answer" in seen.title().plain and "old" in seen.title().plain
     assert seen.nodes()
     seen.saw(glance(a=node("a")))
-    assert "1 nodes" in seen.title().plain
+    assert "1 node " in seen.title().plain
 
 
 def test_a_node_of_an_older_picture_may_have_left() -> None:
@@ -126,14 +126,14 @@ def test_an_old_picture_is_called_old_before_redis_counts_as_lost() -> None:
     now[0] += 2.5
     assert seen.title().plain == "Redis is slow, or gone."
     seen.saw(glance(a=node("a")), 52.0)
-    assert "1 nodes" in seen.title().plain and seen.row(node("a"))[2].style == "green"
+    assert "1 node " in seen.title().plain and seen.row(node("a"))[2].style == "green"
     now[0] = 55.0
     assert seen.title().plain == "Redis is slow, or gone. This picture is 3 s old."
     assert seen.row(node("a"))[2].style == "dim", "its lease may be over by now"
     seen.trouble = "cannot reach Redis"
     assert seen.title().plain == "Redis does not answer; trying again. This picture is 3 s old."
     seen.trouble, seen.paused = "", True
-    assert "1 nodes" in seen.title().plain and seen.title().plain.endswith("paused, 3 s ago")
+    assert "1 node " in seen.title().plain and seen.title().plain.endswith("paused, 3 s ago")
 
 
 def test_children_are_counted_and_the_dead_are_not() -> None:

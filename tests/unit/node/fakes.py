@@ -22,8 +22,8 @@ from hubq.store.command import Command
 from hubq.store.keys import Keys
 from hubq.store.mailbox import Message
 from hubq.store.owners import Owner
+from hubq.store.pickled_values import PickledValues
 from hubq.store.spec_record import SpecRecord
-from hubq.store.values import PickledValues
 
 #: Redis TIME when the clock of a test stands at 100, ms.
 REDIS_MS = 1_000_000

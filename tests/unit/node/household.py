@@ -54,13 +54,14 @@ from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.codec import decode, encode
+from hubq.store.data_values import DataValues
 from hubq.store.effects import Effects
 from hubq.store.envelope import Envelope
 from hubq.store.mailbox import Message, read_reply
 from hubq.store.owners import Owner
+from hubq.store.pickled_values import PickledValues
 from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
-from hubq.store.values import DataValues, PickledValues
 from tests.unit.node.fakes import Clock, FakeEvents, FakeRedis, a_group
 
 #: Far in the future, ms of Redis TIME.

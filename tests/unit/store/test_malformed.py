@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from hubq.core.malformed import Malformed
 from hubq.core.messages import KINDS as CONTROL
+from hubq.core.messages import Cancel, Intervene, Revive, StartChildren, Wake, Withdraw, to_fields
 from hubq.store.assignment import read_assignment, read_load
-from hubq.store.control import read_control, read_events
+from hubq.store.control import Places, read_control, read_events
 from hubq.store.dead_letters import read_dead
 from hubq.store.envelope import Envelope
 from hubq.store.keys import Keys
@@ -93,9 +94,8 @@ def test_streams(entries: list[Any]) -> None:
         [[mailbox, entries]] if entries else None
     )
     assert len(found.get(0, [])) == len(entries)
-    read_control(KEYS, "a", "0", "0", 1).read(
-        [[control, entries], [KEYS.events.encode(), entries]] if entries else None
-    )
+    heard = [[control, entries], [KEYS.asks("a").encode(), entries], [KEYS.events.encode(), entries]]
+    read_control(KEYS, "a", Places(), 1).read(heard if entries else None)
     read_events(KEYS, "0", 10).read([[KEYS.events.encode(), entries]] if entries else None)
     read_dead(KEYS, 0).read(entries)
     assert len(read_log(KEYS, 0, "0", 10).read(entries)) == len(entries)
@@ -137,6 +137,23 @@ def test_a_control_message_with_a_bad_number_is_malformed_and_those_around_it_ar
     bad = [b"kind", b"withdraw", b"from", b"c", b"shard", b"NaN", b"child", b"x", b"message_id", b"1"]
     wake = [b"kind", b"wake", b"from", b"a"]
     answer = [[KEYS.control("a").encode(), [[b"1-0", wake], [b"2-0", bad], [b"3-0", wake]]]]
-    last, messages, _, _ = read_control(KEYS, "a", "0", "0", 1).read(answer)
-    assert last == "3-0" and len(messages) == 3
+    places, messages, _ = read_control(KEYS, "a", Places("0", "5-0", "6-0"), 1).read(answer)
+    assert places == Places("3-0", "5-0", "6-0") and len(messages) == 3
     assert messages[1] == Malformed("entry 2-0 of hubq:{h}:node:a:mailbox", "shard='NaN' of a message 'withdraw'")
+
+
+def test_a_client_may_only_ask_and_all_else_of_it_is_malformed() -> None:
+    asked = [Withdraw("c", 0, "x", "1"), Cancel("c", 0, "x", "d", "1", "2")]
+    other = [StartChildren("b", 0, "h"), Intervene("c", 0, "x", "1", "kill"), Wake("a"), Revive("c", 0, "x")]
+    entries = [
+        [b"%d-0" % n, [part.encode() for pair in to_fields(message).items() for part in pair]]
+        for n, message in enumerate([*asked, *other], 1)
+    ]
+    heard = read_control(KEYS, "a", Places(), 1).read([[KEYS.asks("a").encode(), entries]])
+    assert heard.places.asks == "6-0" and heard.messages[:2] == asked
+    assert heard.messages[2:] == [
+        Malformed(f"entry {n}-0 of hubq:{{h}}:node:a:asks", f"{type(message).__name__} is nothing that a client asks")
+        for n, message in enumerate(other, 3)
+    ]
+    control = read_control(KEYS, "a", Places(), 1).read([[KEYS.control("a").encode(), entries]])
+    assert control.messages == [*asked, *other], "those of nodes, and of clients of an older version"

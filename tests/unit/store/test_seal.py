@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubq import ConfigError, Hub
-from hubq.core.messages import Intervene, Withdraw
+from hubq.core.messages import Cancel, Intervene, Withdraw
 from hubq.errors import Unsealed
+from hubq.jobs.serializer import JobSerializer, as_data
+from hubq.store.frames import described
 from hubq.store.header import Header
+from hubq.store.keyring import ALL, Keyring, client_of, new_keys
 from hubq.store.mailbox import UNSEALED, Message, message_of, read_reply, reply_line
-from hubq.store.seal import ALL, Keyring, Seal, client_of, described, new_keys, seal_of
+from hubq.store.seal import Seal, seal_of
 from hubq.store.spec_record import SpecRecord
 
 ROOT = new_keys()
@@ -33,6 +36,15 @@ def a_seal(keys: Keyring, encrypts: bool = True, hub: str = "chat", required: bo
 def a_message(payload: bytes, **other: Any) -> Message:
     message = Message(b"7-0", "call", "room-1", "post", "3", "shop.5f", 0, payload)
     return replace(message, **other) if other else message
+
+
+def refused(act: Callable[[Any], object], value: object) -> str:
+    """What is said of a value whose seal is refused. Empty: it was not."""
+    try:
+        act(value)
+    except Unsealed as error:
+        return str(error)
+    return ""
 
 
 def sealed(
@@ -187,6 +199,43 @@ def test_a_client_app_speaks_for_itself_alone() -> None:
     ):
         with pytest.raises(Unsealed):
             workers.proves(replace(kill, proof=proof))
+
+
+def test_an_app_withdraws_and_cancels_its_own_calls_alone() -> None:
+    workers, shop = a_seal(ROOTS), a_seal(SHOP)
+    for mine in (
+        Withdraw("shop.5f", 1, "room-1", "3"),
+        Cancel("shop.5f", 1, "room-1", "shop.66", "3", "i1"),
+    ):
+        workers.proves(replace(mine, proof=shop.proof(*mine.asked)))
+        workers.proves(replace(mine, proof=workers.proof(*mine.asked)))
+    for another in (
+        Withdraw("desk.5f", 1, "room-1", "3"),
+        Cancel("desk.5f", 1, "room-1", "shop.5f", "3", "i1"),
+        Cancel("shop.5f", 1, "room-1", "desk.5f", "3", "i1"),
+    ):
+        said = refused(workers.proves, replace(another, proof=shop.proof(*another.asked)))
+        assert said == "shop asks in the name of desk.5f"
+
+
+@dataclass
+class Job:
+    id: str
+
+
+def test_a_job_is_bound_to_its_id() -> None:
+    workers, shop = (JobSerializer(as_data, False, a_seal(keys)) for keys in (ROOTS, SHOP))
+    blob = shop.of_job(Job("1")).dumps(["app.send", None, ["ann"], {}])
+    assert workers.of_job(Job("1")).loads(blob) == ["app.send", None, ["ann"], {}]
+    result = workers.of_job(Job("1")).dumps(5)
+    assert shop.of_job(Job("1")).loads(result) == 5
+    for reader in (workers.of_job(Job("2")), workers, shop.of_job(Job("11"))):
+        for moved in (blob, result):
+            assert "written for another place" in refused(reader.loads, moved)
+    unbound = shop.dumps(["app.send", None, ["ann"], {}])
+    assert "written for another place" in refused(workers.of_job(Job("1")).loads, unbound)
+    plain = JobSerializer(as_data, False, None)
+    assert plain.of_job(Job("1")) is plain and plain.loads(plain.dumps(5)) == 5
 
 
 def test_events_are_for_all_and_states_for_workers() -> None:

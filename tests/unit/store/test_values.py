@@ -19,7 +19,9 @@ from hubq.core.arguments import check_class
 from hubq.core.child import FunctionChild, State
 from hubq.core.classes import ClassBook, as_child_class
 from hubq.store.codec import encode
-from hubq.store.values import DataValues, PickledValues, same
+from hubq.store.data_states import same
+from hubq.store.data_values import DataValues
+from hubq.store.pickled_values import PickledValues
 
 LIMIT = 1_000_000
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubq.store.codec import encode, encode_json, version_of
-from hubq.store.values import DataValues
+from hubq.store.data_values import DataValues
 from hubq.store.viewer import LONGEST, fields_of, look, plain, words
 
 
@@ -152,3 +152,26 @@ def test_any_bytes(noise: bytes, tag: bytes, data: st.DataObject) -> None:
         assert words(seen).isprintable()
         plain(seen)
         fields_of(seen)
+
+
+#: A list that holds itself twice, and so on: as text it would have 2**64 parts.
+DOUBLED = b"]" + b"q\x00" + b"(h\x00h\x00eq\x01" * 2 + b"".join(b"](h%ch%ceq%c" % (n, n, n + 1) for n in range(1, 65))
+
+
+def test_a_pickle_that_doubles_itself_is_no_work_for_whoever_looks_at_it() -> None:
+    with_name = b"p" + DOUBLED + b"h\x40h\x41\x93."  # STACK_GLOBAL of two lists
+    assert look(with_name).name == "<list >.<list >"
+    assert words(look(b"p" + DOUBLED + b".")).endswith("(cut)")
+
+
+def test_arguments_that_are_given_many_times_are_counted() -> None:
+    many = b"(" + b"K\x01" * 2_000 + b"tq\x00cbuiltins\nlist\nq\x01" + b"h\x01h\x00R0" * 600 + b"N."
+    with pytest.raises(ValueError, match="more than 1000000 parts"):
+        look(b"p" + many)
+
+
+def test_long_names_are_cut() -> None:
+    seen = look(b"p" + b"X\x00\x00\x01\x00" + b"m" * 65536 + b"q\x00h\x00\x93.")
+    assert len(seen.name) == 401
+    called = look(b"p" + b"X\x00\x00\x01\x00" + b"m" * 65536 + b")R.")
+    assert len(called.name) < 300

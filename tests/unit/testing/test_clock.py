@@ -120,7 +120,8 @@ def test_cron_and_scheduled_jobs_come_when_it_is_time() -> None:
     async def scenario() -> None:
         async with Cluster(made) as cluster:
             await cluster.start("a")
-            await clock.advance(3600 - time.time() % 3600 - 600)  # ten minutes before the hour
+            now = time.localtime(time.time())
+            await clock.advance((3000 - now.tm_min * 60 - now.tm_sec) % 3600)  # ten minutes before a full hour
             before = made.rq_queue.count
             job = await asyncio.to_thread(made.enqueue_in, 300, nothing)
             assert job.id not in made.rq_queue.job_ids

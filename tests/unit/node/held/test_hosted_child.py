@@ -18,7 +18,7 @@ from hubq.node.held.state import lay_state, restore, take_state
 from hubq.store.codec import encode
 from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner
-from hubq.store.values import PickledValues
+from hubq.store.pickled_values import PickledValues
 from tests.unit.node.children.test_outcomes import Witness
 from tests.unit.node.fakes import a_child, a_holding, in_hand_of
 from tests.unit.node.household import cast_of

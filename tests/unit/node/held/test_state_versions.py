@@ -13,8 +13,8 @@ from hubq.node.held.state import check_version, lay_saved
 from hubq.node.held.state_trial import try_state
 from hubq.store.codec import decode, encode, encode_state, version_of
 from hubq.store.envelope import Envelope
+from hubq.store.pickled_values import PickledValues
 from hubq.store.spec_record import SpecRecord
-from hubq.store.values import PickledValues
 from hubq.store.viewer import look, words
 
 

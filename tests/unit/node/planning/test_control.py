@@ -27,6 +27,7 @@ from hubq.core.messages import (
 from hubq.errors import RedisUnavailable
 from hubq.node.planning.control import ControlLoop
 from hubq.store.command import Command
+from hubq.store.control import Heard, Places
 from hubq.strategies.synchronization import PubSub
 from tests.unit.node.fakes import FakePauses, FakeRedis, FakeReports, Seen, a_group
 from tests.unit.node.movers import Stage
@@ -45,6 +46,11 @@ CASES: list[tuple[ControlMessage, tuple[str, object]]] = [
     (asked := Intervene("client", 1, "room-1", "i1", "kill"), ("intervene", asked)),
     (ReplicaJoined("b", 1), ("snapshots", 1)),
 ]
+
+
+def heard(control: str, messages: list[ControlMessage], events_at: str, events: list[dict[str, str]]) -> Heard:
+    """An answer: up to where, and what."""
+    return Heard(Places(control, "0", events_at), list(messages), events)
 
 
 class Parts:
@@ -127,7 +133,7 @@ class Listening(Stage):
 @pytest.mark.parametrize(("message", "told"), CASES, ids=lambda value: type(value).__name__)
 def test_each_message_goes_to_its_part_and_to_no_other(message: ControlMessage, told: tuple[str, object]) -> None:
     async def scenario() -> None:
-        stage = Listening("5-0", ("1-0", [message], "5-0", []))
+        stage = Listening("5-0", heard("1-0", [message], "5-0", []))
         await stage.heard(lambda: stage.parts.news.until(1))
         assert stage.parts.told == [told]
 
@@ -137,7 +143,7 @@ def test_each_message_goes_to_its_part_and_to_no_other(message: ControlMessage, 
 def test_the_event_of_a_pause_has_the_pauses_read() -> None:
     async def scenario() -> None:
         events = [{"type": "paused", "what": "hub"}, {"type": "node_joined"}]
-        stage = Listening("5-0", ("1-0", [], "6-0", events), ("1-0", [], "7-0", [{"type": "child_wanted"}]))
+        stage = Listening("5-0", heard("1-0", [], "6-0", events), heard("1-0", [], "7-0", [{"type": "child_wanted"}]))
         await stage.heard(lambda: stage.told.until_asked(4))
         assert stage.pausing.reads == 1
 
@@ -150,12 +156,12 @@ def test_every_kind_of_message_has_a_case() -> None:
 
 def test_it_reads_on_from_what_it_has_read_and_a_wake_is_for_nobody() -> None:
     async def scenario() -> None:
-        stage = Listening("5-0", ("1-0", [Wake("a")], "6-0", []), ("2-0", [ReplicaJoined("b", 3)], "6-0", []))
+        stage = Listening("5-0", heard("1-0", [Wake("a")], "6-0", []), heard("2-0", [ReplicaJoined("b", 3)], "6-0", []))
         await stage.heard(lambda: stage.parts.news.until(1))
         assert stage.parts.told == [("snapshots", 3)]
         first, second = stage.reads[1], stage.reads[2]
-        assert first[-2:] == ("0", "5-0"), "the whole mailbox, and the events from now on"
-        assert second[-2:] == ("1-0", "6-0")
+        assert first[-3:] == ("0", "0", "5-0"), "the whole mailbox, all asks, and the events from now on"
+        assert second[-3:] == ("1-0", "0", "6-0")
 
     asyncio.run(scenario())
 
@@ -163,7 +169,9 @@ def test_it_reads_on_from_what_it_has_read_and_a_wake_is_for_nobody() -> None:
 @pytest.mark.parametrize(("kind", "rings"), [("node_joined", True), ("child_started", False)])
 def test_events_that_change_the_plan_ring_for_it(kind: str, rings: bool) -> None:
     async def scenario() -> None:
-        stage = Listening("5-0", ("0", [], "6-0", [{"type": kind}]), ("1-0", [ReplicaJoined("b", 3)], "6-0", []))
+        stage = Listening(
+            "5-0", heard("0", [], "6-0", [{"type": kind}]), heard("1-0", [ReplicaJoined("b", 3)], "6-0", [])
+        )
         await stage.heard(lambda: stage.parts.news.until(1))
         assert await stage.plan_due.heard(within=0.0) is rings
 
@@ -173,9 +181,11 @@ def test_events_that_change_the_plan_ring_for_it(kind: str, rings: bool) -> None
 def test_it_goes_on_when_redis_answers_again() -> None:
     async def scenario() -> None:
         away = RedisUnavailable("no answer")
-        stage = Listening(away, "5-0", away, ("1-0", [ReplicaJoined("b", 3)], "5-0", []))
+        stage = Listening(away, "5-0", away, heard("1-0", [ReplicaJoined("b", 3)], "5-0", []))
         await stage.heard(lambda: stage.parts.news.until(1))
         assert stage.parts.told == [("snapshots", 3)]
-        assert stage.reads[3][-2:] == ("0", "5-0"), "nothing is passed over, and the events are not asked for again"
+        assert stage.reads[3][-3:] == ("0", "0", "5-0"), (
+            "nothing is passed over, and the events are not asked for again"
+        )
 
     asyncio.run(scenario())

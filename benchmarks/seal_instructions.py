@@ -1,0 +1,43 @@
+"""The seals of so many calls and nothing else, to have their instructions counted: time is worthless on a busy machine.
+
+``valgrind --tool=callgrind python -m benchmarks.seal_instructions 1000 sealed``, then with 3000: the difference is that of 2,000 calls.
+Then with ``plain``, which has what a call does anyway.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from hubq.store.keyring import Keyring, new_keys
+from hubq.store.mailbox import Message, read_reply, reply_line
+from hubq.store.seal import Seal
+
+ROOTS = Keyring.read(new_keys())
+SENDER, ENTRY = "shop.5f3a2b1c5f3a2b1c", b"1795433907312-0"
+PAYLOAD, LINE, STATE = b"x" * 180, reply_line("3", "ok", "a", b"m\x05"), b"m\x81\xa5count\xcd\x03\xe8"
+
+
+def plain() -> None:
+    """A message is read, and a reply."""
+    Message(ENTRY, "call", "room", "post", "3", SENDER, 0, PAYLOAD)
+    read_reply(LINE)
+
+
+def main(count: int, sealed: bool) -> None:
+    """What a call seals and opens: its message, its reply, and the state."""
+    workers = Seal("chat", ROOTS, writes=True, required=True)
+    shop = Seal("chat", Keyring.read(ROOTS.derive("shop")), writes=True, required=True)
+    for _ in range(count):
+        if not sealed:
+            plain()
+            continue
+        blob = shop.message("call", "room", "post", SENDER, "3", PAYLOAD)
+        workers.opens(Message(ENTRY, "call", "room", "post", "3", SENDER, 0, blob))
+        reply = read_reply(workers.reply(SENDER, LINE))
+        assert reply is not None
+        shop.opens_reply(SENDER, *reply)
+        workers.state("room", f"{SENDER}:1", "attributes", ENTRY.decode(), STATE)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2] == "sealed")

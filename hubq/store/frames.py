@@ -1,0 +1,199 @@
+"""What a seal looks like: a frame around a value, by which its key is found (docs/trust.md, *The frame*)."""
+
+from __future__ import annotations
+
+import hmac
+import itertools
+import os
+import secrets
+from collections.abc import Callable
+from hashlib import blake2b
+from weakref import WeakSet
+
+from hubq.errors import Unsealed
+from hubq.store.keyring import ALL, KEY_BYTES, WORKERS, Keyring
+
+try:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+except ImportError:  # the extra `seal` is not installed
+    AESGCM = None  # type: ignore[assignment, misc]
+
+#: Tags: encrypted and authenticated (AES-256-GCM), or authenticated alone (keyed BLAKE2b).
+ENCRYPTED, SIGNED = b"x", b"s"
+_SESSION, _COUNTER, _TAG = 12, 6, 16
+_ZEROS = bytes(12 - _COUNTER)
+#: Subkeys of other processes that are remembered.
+MOST_SUBKEYS = 1_000
+
+#: Seals, or opens: nonce, bytes, context.
+_Act = Callable[[bytes, bytes, bytes], bytes]
+
+
+class Encrypts:
+    """AES-256-GCM. ``seal``: the plain bytes, encrypted, and their tag; ``open`` raises if anything of it was changed."""
+
+    def __init__(self, subkey: bytes) -> None:
+        cipher = AESGCM(subkey)
+        self.seal: _Act = cipher.encrypt
+        self.open: _Act = cipher.decrypt
+
+
+class Signs:
+    """Keyed BLAKE2b: the plain bytes can be read by all."""
+
+    def __init__(self, subkey: bytes) -> None:
+        self._begun = blake2b(key=subkey, digest_size=_TAG)
+
+    def _tag(self, nonce: bytes, plain: bytes, context: bytes) -> bytes:
+        made = self._begun.copy()
+        made.update(nonce + len(context).to_bytes(4, "big") + context)
+        made.update(plain)
+        return made.digest()
+
+    def seal(self, nonce: bytes, plain: bytes, context: bytes) -> bytes:
+        """A tag, and the plain bytes."""
+        return self._tag(nonce, plain, context) + plain
+
+    def open(self, nonce: bytes, body: bytes, context: bytes) -> bytes:
+        """The reverse of :meth:`seal`. Raises if anything of it was changed."""
+        plain = body[_TAG:]
+        if not hmac.compare_digest(body[:_TAG], self._tag(nonce, plain, context)):
+            raise ValueError("changed")
+        return plain
+
+
+_all: WeakSet[Frames] = WeakSet()
+
+
+def _begin_anew() -> None:
+    for frames in list(_all):
+        frames.begin()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+#: Seals a value in a context; opens a frame in a context: whose key, and the value.
+Seals = Callable[[bytes, str], bytes]
+Opens = Callable[[bytes, str], tuple[str, bytes]]
+
+
+class Sealers(dict[str, Seals]):
+    """What seals with the key of a name, in one session. It is made when it is asked for."""
+
+    def __init__(
+        self, make: Callable[[str, bytes, Callable[[], int]], Seals], session: bytes, number: Callable[[], int]
+    ) -> None:
+        super().__init__()
+        self._make = make
+        self._session = session
+        self._number = number
+
+    def __missing__(self, name: str) -> Seals:
+        made = self[name] = self._make(name, self._session, self._number)
+        return made
+
+
+class Frames:
+    """Puts values into frames, and takes them out again. A *context* says what a value is for: parts with NULs between them, the hub
+    and the kind of value first.
+    """
+
+    def __init__(self, keys: Keyring, *, encrypts: bool | None = None) -> None:
+        self._keys = keys
+        self._tag = ENCRYPTED if (AESGCM is not None if encrypts is None else encrypts) else SIGNED
+        #: By the front of a frame.
+        self._openers: dict[bytes, Opens] = {}
+        self.begin()
+        _all.add(self)
+
+    def begin(self) -> None:
+        """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
+        self.sealers = Sealers(self._new_sealer, secrets.token_bytes(_SESSION), itertools.count().__next__)
+
+    def _new_sealer(self, name: str, session: bytes, number: Callable[[], int]) -> Seals:
+        key = next(iter(self._keys.keys))
+        front = self._tag + bytes([key, len(name)]) + name.encode() + session
+        return _sealer(front, number, self._cipher(self._tag, key, name, session).seal)
+
+    def opened(self, blob: bytes, context: str) -> tuple[str, bytes]:
+        """Whose key has sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
+        try:
+            front = blob[: 3 + blob[2] + _SESSION]
+            opens = self._openers.get(front)
+            if opens is None:
+                name = front[3:-_SESSION].decode()
+                cipher = self._cipher(front[:1], front[1], name, front[-_SESSION:])
+                if len(self._openers) >= MOST_SUBKEYS:
+                    self._openers.clear()
+                opens = self._openers[front] = _opener(front, name, cipher.open)
+            return opens(blob, context)
+        except LookupError:
+            raise Unsealed(f"it is sealed with a key that is not here ({described(blob)})") from None
+        except Exception:
+            what = context.split("\0")[1]
+            raise Unsealed(
+                f"its seal is not that of this {what}: it was changed, or written for another place"
+            ) from None
+
+    def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Encrypts | Signs:
+        subkey = blake2b(session, key=self._keys.secret(number, name), digest_size=KEY_BYTES).digest()
+        if tag == SIGNED:
+            return Signs(subkey)
+        if AESGCM is None:
+            raise LookupError("cryptography")
+        return Encrypts(subkey)
+
+
+def _sealer(front: bytes, number: Callable[[], int], seals: _Act) -> Seals:
+    """What does not change from one value to the next is looked up once."""
+
+    def seal(plain: bytes, context: str) -> bytes:
+        nonce = number().to_bytes(12, "big")
+        try:
+            return front + nonce[6:] + seals(nonce, plain, front + context.encode())
+        except UnicodeEncodeError:  # texts of users may have lone surrogates
+            return front + nonce[6:] + seals(nonce, plain, front + context.encode("utf-8", "surrogatepass"))
+
+    return seal
+
+
+def _opener(front: bytes, name: str, opens: _Act) -> Opens:
+    end = len(front)
+    body = end + _COUNTER
+
+    def open_(blob: bytes, context: str) -> tuple[str, bytes]:
+        try:
+            return name, opens(_ZEROS + blob[end:body], blob[body:], front + context.encode())
+        except UnicodeEncodeError:
+            return name, opens(_ZEROS + blob[end:body], blob[body:], front + context.encode("utf-8", "surrogatepass"))
+
+    return open_
+
+
+def described(blob: bytes) -> str:
+    """What a sealed value shows without its key.
+
+    >>> described(b"x" + bytes([2, 4]) + b"shop" + bytes(40))
+    'key 2, by shop, 47 bytes'
+    """
+    try:
+        name = blob[3 : 3 + blob[2]].decode()
+        by = f"by {name}" if name not in (WORKERS, ALL) else "by a worker"
+        return f"key {blob[1]}, {by}, {len(blob)} bytes"
+    except (IndexError, UnicodeDecodeError):
+        return f"{len(blob)} bytes"
+
+
+def signed(blob: bytes) -> bytes:
+    """The plain bytes of a value that is signed only, unchecked: for people to look at.
+
+    >>> from hubq.store.keyring import new_keys
+    >>> signed(Frames(Keyring.read(new_keys()), encrypts=False).sealers[WORKERS](b"j1", "chat\\0job"))
+    b'j1'
+    """
+    plain = blob[3 + (blob[2] if len(blob) > 2 else 0) + _SESSION + _COUNTER + _TAG :]
+    if plain[:1] == SIGNED:
+        raise ValueError("it is signed twice")
+    return plain

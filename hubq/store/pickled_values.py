@@ -1,0 +1,85 @@
+"""Values as pickles: the codec of a hub that says nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hubq.core.arguments import method_of, start_of
+from hubq.core.child import Child
+from hubq.store import codec
+from hubq.store.data_reading import read_arguments, read_state, read_value
+from hubq.store.shapes import check_comes_back
+from hubq.store.values import DATA, Arguments
+
+
+class PickledValues:
+    """Writes pickles. Reads them, and data: a hub may be on its way from one to the other."""
+
+    codec = "pickle"
+
+    def encode(self, value: object, function: Callable[..., Any] | None = None) -> bytes:
+        """See :class:`Values`."""
+        return codec.encode(value)
+
+    def encode_result(self, kind: type[Child], method: str, value: object) -> bytes:
+        """See :class:`Values`."""
+        return codec.encode(value)
+
+    def encode_value(self, value: object, what: str) -> bytes:
+        """See :class:`Values`."""
+        return codec.encode_value(value, what)
+
+    def encode_arguments(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], what: str, function: Callable[..., Any] | None = None
+    ) -> bytes:
+        """See :class:`Values`."""
+        return codec.encode_arguments(args, kwargs, what)
+
+    def encode_start(self, kind: type[Child], args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -> bytes:
+        """See :class:`Values`."""
+        return codec.encode_arguments(args, kwargs, what)
+
+    def encode_any(self, value: object) -> bytes:
+        """See :class:`Values`."""
+        return codec.encode(value)
+
+    def decode_any(self, data: bytes) -> Any:
+        """See :class:`Values`."""
+        return codec.decode(data)
+
+    def decode(self, data: bytes, function: Callable[..., Any] | None = None) -> Any:
+        """See :class:`Values`."""
+        return codec.decode(data) if data[:1] != DATA else read_value(data, function)
+
+    def arguments(self, kind: type[Child], method: str, data: bytes) -> Arguments:
+        """See :class:`Values`."""
+        if data[:1] == b"p":
+            return codec.decode(data)  # type: ignore[no-any-return]
+        return self._other_arguments(codec.unwrapped(data), kind, method)
+
+    def start_arguments(self, kind: type[Child], data: bytes, *, by_worker: bool = False) -> Arguments:
+        """See :class:`Values`."""
+        return self._other_arguments(codec.unwrapped(data), kind, "")
+
+    def typed(self, function: Callable[..., Any], args: Any, kwargs: Any, skipped: int) -> Arguments:
+        """See :class:`Values`."""
+        return args, kwargs
+
+    def _other_arguments(self, data: bytes, kind: type[Child], method: str) -> Arguments:
+        if data[:1] != DATA:
+            return codec.decode(data)  # type: ignore[no-any-return]
+        return read_arguments(data, (method_of(kind, method) if method else None) or start_of(kind))
+
+    def encode_state(
+        self, kind: type[Child], state: Any, limit: int, child: str, *, handed: bool = False, surely: bool = False
+    ) -> bytes:
+        """See :class:`Values`."""
+        data = codec.encode_state(state, limit, child, kind.state_version)
+        check_comes_back(kind, state, data, child)
+        return data
+
+    def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
+        """See :class:`Values`."""
+        value = codec.unwrapped(data)
+        return read_state(kind, value, handed) if value[:1] == DATA else codec.decode(value)
