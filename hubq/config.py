@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from math import gcd
 
+from hubq.core.layout import MOST_GROUPS
 from hubq.errors import ConfigError
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+#: A comma in front of another URL. (Those of Sentinel and of a cluster have commas between their hosts.)
+_NEXT_URL = re.compile(r",(?=[a-z]+(?:\+[a-z]+)?://)")
 
 _CLIENT = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
@@ -50,6 +56,10 @@ class Config:
 
     shards: int = 64
     """Mailboxes of the hub, fixed when it is first used. 16 to 64 per node read best; 64 serve 1 to 20 nodes."""
+
+    groups: int = 1
+    """Groups of shards, fixed when the hub is first used: each may be on another primary. A divisor of ``shards``. 1: the whole hub is
+    on one Redis. docs/guide-cluster.md says how many."""
 
     lease: float = 5.0
     """How long a node may be silent before the others take over. Shorter: quicker take-over after a crash; longer:
@@ -160,6 +170,12 @@ class Config:
                 raise ConfigError(f"{name}={value!r}: give seconds from {low:g} to {high:g}")
 
         whole("shards", 1, 4096)
+        whole("groups", 1, MOST_GROUPS)
+        if self.shards % self.groups:
+            raise ConfigError(
+                f"groups={self.groups} does not divide shards={self.shards}: give a divisor of it, such as "
+                f"groups={gcd(self.shards, 1 << self.groups.bit_length() - 1)}"
+            )
         whole("max_backlog", 1, 100_000_000)
         whole("max_mailbox_bytes", 0, 1 << 40)
         whole("queue_limit", 1, 1_000_000)
@@ -224,6 +240,19 @@ class Config:
                 hint = f"did you mean {near[0]!r}?" if near else "see hubq.config.Config for the settings there are"
                 raise ConfigError(f"unknown setting {name!r}: {hint}")
         return cls(**settings)  # type: ignore[arg-type]
+
+
+def redis_urls(given: str | Sequence[str] | None = None) -> tuple[str, ...]:
+    """The primaries to use: one, or several of which each has some groups of the hub. Several in one text are divided by commas.
+
+    >>> redis_urls("redis://a:1,redis://b:2"), redis_urls("redis+cluster://a:1,b:2"), redis_urls(["redis://a:1"])
+    (('redis://a:1', 'redis://b:2'), ('redis+cluster://a:1,b:2',), ('redis://a:1',))
+    """
+    if given is None or isinstance(given, str):
+        return tuple(_NEXT_URL.split(redis_url(given)))
+    if not given:
+        raise ConfigError("redis=[]: give the URL of one primary at least")
+    return tuple(given)
 
 
 def redis_url(given: str | None = None) -> str:

@@ -44,15 +44,18 @@ def acl_command(
 ) -> None:
     """Print ACL rules for Redis, a line for redis-cli for each user. Replace SHA256 by the hash of its password.
 
-    It does not connect to Redis. `move`, `drain`, `dead replay` and `dead drop` need the rules of a worker.
+    It does not connect to Redis: for a hub with several groups name the Hub as module:attribute.
+    `move`, `drain`, `dead replay` and `dead drop` need the rules of a worker.
     """
-    hub_id = load_hub(hub).hub_id if ":" in hub else checked_name("hub id", hub)
+    loaded = load_hub(hub) if ":" in hub else None
+    hub_id = loaded.hub_id if loaded is not None else checked_name("hub id", hub)
+    groups = loaded.config.groups if loaded is not None else 1
     if client and (redis6 or role not in (None, Role.CLIENT)):
         raise ConfigError("--client is for the role client, on Redis 7: leave the other one out")
     roles = [Role.CLIENT] if client else [role] if role is not None else list(Role)
     name = checked_client(client) if client else ""
     for each in roles:
-        rules = acl_rules(Keys(hub_id), each, read_only_keys=not redis6, jobs=jobs, client=name)
+        rules = acl_rules(Keys(hub_id), each, read_only_keys=not redis6, jobs=jobs, client=name, groups=groups)
         words = [f"{rules[0]} on #{PLACE}", *(f"'{rule}'" if rule[0] in "(%~&" else rule for rule in rules[1:])]
         print(f"ACL SETUSER {hub_id}-{name or each} {' '.join(words)}")
     print(

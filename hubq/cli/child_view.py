@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from hubq.cli.output import duration
-from hubq.client.operations.inspection import Event, Mailbox, SavedState
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import Mailbox, SavedState
 from hubq.client.results import ChildStatus
 from hubq.core.reminders import Reminder
 from hubq.core.shown import shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hubq.client.operations.inspection import Event
+from hubq.client.operations.happened import Event
 from hubq.core.wording import names
 
 #: Events that are left out: their outcome is an event of its own (shard_migrated, child_migrated).

@@ -11,7 +11,6 @@ from hubq.cli.importing import uncollected
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_records, print_table, say
 from hubq.client.operations.removal import delete_hub
-from hubq.config import redis_url
 from hubq.errors import ConfigError, HubqError
 
 
@@ -19,15 +18,15 @@ def hubs_command(as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """List the hubs of a Redis, with their workers."""
     with uncollected():
         from hubq.client.discovery import hubs
-        from hubq.store.connection import RedisServer
+        from hubq.client.groups import servers_of
 
-    server = RedisServer(redis_url(redis))
-    found = hubs(server)
+    found = hubs(redis)
     if as_json:
         print_records(found)
         return
     if not found:
-        say(f"no hub in Redis at {server.address}: the first worker of a hub makes it", sys.stderr)
+        address = ", ".join(server.address for server in servers_of(redis))
+        say(f"no hub in Redis at {address}: the first worker of a hub makes it", sys.stderr)
         return
     print_table(("hub", "shards", "workers"), [(hub.hub_id, hub.shards, ", ".join(hub.nodes) or "-") for hub in found])
 
@@ -44,15 +43,15 @@ def delete_hub_command(
     from hubq.client.discovery import hubs
 
     opened = open_hub(hub, redis)
-    if opened.hub_id not in {info.hub_id for info in hubs(opened.server)}:  # to ask the hub itself would make it
+    if opened.hub_id not in {info.hub_id for info in hubs(opened.groups.given)}:  # to ask the hub itself would make it
         raise HubqError(
-            f"no hub {opened.hub_id!r} in Redis at {opened.server.address}: hubq hubs lists those there are"
+            f"no hub {opened.hub_id!r} in Redis at {opened.groups.address}: hubq hubs lists those there are"
         )
     if workers := sorted(node.name for node in opened.nodes() if node.lease > 0):
         raise HubqError(f"hub {opened.hub_id!r} is served by {', '.join(workers[:5])}: hubq drain them first")
     if not yes:
         children = opened.inspect.glance(0).children
-        what = f"hub {opened.hub_id} at {opened.server.address} with {children:,} {'child' if children == 1 else 'children'}"
+        what = f"hub {opened.hub_id} at {opened.groups.address} with {children:,} {'child' if children == 1 else 'children'}"
         if not sys.stdin.isatty():
             raise ConfigError(f"nobody is there to ask whether to delete {what}: give --yes")
         if not typer.confirm(f"Delete {what} and all their messages and jobs, for good?"):

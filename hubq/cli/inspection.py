@@ -14,7 +14,8 @@ from typer.core import TyperCommand, TyperGroup
 from hubq.cli.event_lines import for_people, spans
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, json_line, print_json, print_table, say
-from hubq.client.operations.inspection import Event, Mailbox, Waiting
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import Mailbox, Waiting
 from hubq.config import Config
 from hubq.core.event_types import unknown_type
 from hubq.errors import ConfigError, HubqError, RedisUnavailable

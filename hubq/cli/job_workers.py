@@ -47,7 +47,7 @@ async def serve_jobs(hub: Hub, name: str, processes: JobProcesses, drain_timeout
         log.error("%s", error)
     log.info(
         "hubq worker %s: %d job processes for hub %s at %s, queue %s, pid %d",
-        name, processes.count, hub.hub_id, hub.server.address, hub.queue_name, os.getpid(),
+        name, processes.count, hub.hub_id, hub.groups.address, hub.queue_name, os.getpid(),
     )  # fmt: skip
     await asked.wait()
     done = await processes.stop(drain_timeout)

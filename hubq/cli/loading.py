@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubq.cli.importing import uncollected
-from hubq.config import checked_name, redis_url
+from hubq.config import checked_name
 from hubq.core.malformed import whole_number
 from hubq.errors import ConfigError, HubqError, Unreadable
 from hubq.store.command import plain, text
@@ -45,7 +45,6 @@ def load_hub(app: str, redis: str | None = None) -> Hub:
     """
     with uncollected():
         from hubq.client.hub import Hub
-        from hubq.store.connection import RedisServer
 
     module_name, colon, attribute = app.partition(":")
     if not colon or not module_name or not attribute:
@@ -63,7 +62,7 @@ def load_hub(app: str, redis: str | None = None) -> Hub:
             f"{app!r} is of type {type(found).__name__}, not a Hub: name the attribute to which `Hub(...)` is assigned"
         )
     if redis is not None:
-        found.connect_to(RedisServer(redis))
+        found.connect_to(redis)
     return found
 
 
@@ -73,17 +72,21 @@ def open_hub(hub: str, redis: str | None = None) -> Hub:
     Raises :class:`~hubq.errors.HubqError` if there is no hub of this id.
     """
     with uncollected():
+        from hubq.client.groups import servers_of
         from hubq.client.hub import Hub
-        from hubq.store.connection import RedisServer, SyncRedis
+        from hubq.store.connection import SyncRedis
+        from hubq.store.membership import groups_of_wire
+        from hubq.store.server import of_hub
 
     if ":" in hub:
         return load_hub(hub, redis)
     _make_importable()  # a result may be an instance of a class of the app
     checked_name("hub id", hub)
-    server = RedisServer(redis_url(redis), hub)
+    given = servers_of(redis)
+    server = of_hub(given[0], hub)
     connection = SyncRedis(server)
     try:
-        shards = connection.run(plain("HGET", Keys(hub).config, "shards", read=lambda found: found))
+        shards, wire = connection.run(plain("HMGET", Keys(hub).config, "shards", "wire", read=lambda found: found))
     finally:
         connection.close()
     if shards is None:
@@ -95,7 +98,8 @@ def open_hub(hub: str, redis: str | None = None) -> Hub:
             f"the number of shards of hub {hub!r} in Redis at {server.address} is {text(shards)!r}: put it right in "
             f"{Keys(hub).config}, as it stands in the app"
         )
-    return Hub(hub, redis=server, shards=whole_number(shards))
+    groups = groups_of_wire(text(wire or b"1"))
+    return Hub(hub, redis=given, shards=whole_number(shards), groups=groups or 1)
 
 
 def load_target(hub: Hub, name: str) -> Any:

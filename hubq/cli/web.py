@@ -52,7 +52,7 @@ def _serve(hub: Hub, listening: socket.socket, *, operate: bool, browser: bool) 
         lambda address: say(f"a browser was let in. For another one: {address}"),
     )  # fmt: skip
     what = "looks and acts" if operate else "looks, and changes nothing (--operate lets it act)"
-    say(f"hub {hub.hub_id} at {hub.server.address}: who opens this address {what}")
+    say(f"hub {hub.hub_id} at {hub.groups.address}: who opens this address {what}")
     say(door.address)
     if browser:
         webbrowser.open(door.address)

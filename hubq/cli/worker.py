@@ -180,7 +180,7 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
         raise
     log.info(
         "hubq worker %s: hub %s at %s, %d shards, pid %d",
-        name, hub.hub_id, hub.server.address, hub.config.shards, os.getpid(),
+        name, hub.hub_id, hub.groups.address, hub.config.shards, os.getpid(),
     )  # fmt: skip
     for line in summary(hub, node.tags, job_processes.count, drain_timeout):
         log.info("worker %s: %s", name, line)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary
 
-from hubq.client.asking.loop_driver import LoopDriver
+from hubq.client.asking.driver import AsyncDriver
 from hubq.client.faces.inspector import AsyncInspector
 from hubq.client.faces.jobs import AsyncJobMethods, JobMethods
 from hubq.client.faces.queries import AsyncQueries
@@ -44,9 +44,7 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
     ``local_nodes``: the names of the nodes of this process. ``jobs``: the half of the hub that waits, since RQ does.
     """
 
-    driver: LoopDriver
-
-    def __init__(self, driver: LoopDriver, local_nodes: Set[str], jobs: JobMethods) -> None:
+    def __init__(self, driver: AsyncDriver, local_nodes: Set[str], jobs: JobMethods) -> None:
         AsyncQueries.__init__(self, driver, local_nodes)
         AsyncJobMethods.__init__(self, driver, jobs)
         self.hub_id = driver.context.keys.hub_id
@@ -136,10 +134,10 @@ class AsyncHub(AsyncQueries, AsyncJobMethods):
     ) -> AsyncChildRef | AsyncTypedRef[K]:
         """See :meth:`Hub.ref`."""
         if isinstance(target, str):
-            return AsyncChildRef(self.driver, target)
+            return AsyncChildRef(self.driver.of(target), target)
         kind, context = child_class(target), self.driver.context
         spec = activation_of(context.values, context.config.max_payload_bytes, kind, child_id, args, kwargs)
-        return AsyncTypedRef(self.driver, kind, child_id, PLAIN.activating(spec))
+        return AsyncTypedRef(self.driver.of(child_id), kind, child_id, PLAIN.activating(spec))
 
     async def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
         """See :meth:`Hub.cast_many`."""

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hubq.config import redis_url
+from hubq.client.groups import servers_of
 from hubq.core.malformed import whole_number
 from hubq.errors import RedisRefused, Unreadable
 from hubq.store.answers import WRONG_TYPE
 from hubq.store.command import pairs, plain, text
-from hubq.store.connection import RedisServer, Server, SyncRedis
+from hubq.store.connection import Server, SyncRedis
 from hubq.store.keys import Keys, hub_of_config
-from hubq.store.membership import read_nodes
+from hubq.store.membership import groups_of_wire, read_nodes
 from hubq.store.server import of_hub, primaries
 
 
 @dataclass(frozen=True, slots=True)
 class HubInfo:
-    """A hub as it is found in Redis. ``nodes``: the names of its members. ``shards`` is 0 if what stands there is no number."""
+    """A hub as it is found in Redis. ``nodes``: the names of its members (those of its first group). ``shards`` is 0 if what stands
+    there is no number, ``groups`` 0 if this version does not understand it.
+    """
 
     hub_id: str
     shards: int
     nodes: tuple[str, ...]
+    groups: int = 1
 
 
-def hubs(redis: str | Server | None = None) -> list[HubInfo]:
+def hubs(redis: str | Server | Sequence[str | Server] | None = None) -> list[HubInfo]:
     """All hubs in a Redis, by id. Reads with SCAN, so that Redis goes on serving others.
 
     Raises :class:`~hubq.errors.RedisUnavailable`.
     """
-    server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
-    names: set[str] = set()
-    for primary in primaries(server):
-        names |= _names(primary)
-    infos = (_info(of_hub(server, name), name) for name in sorted(names))
+    found: dict[str, Server] = {}
+    for server in servers_of(redis):
+        for primary in primaries(server):
+            found.update((name, of_hub(server, name)) for name in _names(primary))
+    infos = (_info(server, name) for name, server in sorted(found.items()))
     return [info for info in infos if info is not None]
 
 
@@ -62,4 +66,6 @@ def _info(server: Server, hub_id: str) -> HubInfo | None:
         return HubInfo(hub_id, 0, ())  # its keys are not hubq's: the other hubs are listed all the same
     finally:
         connection.close()
-    return HubInfo(hub_id, whole_number(config["shards"]), tuple(nodes)) if "shards" in config else None
+    if "shards" not in config:
+        return None
+    return HubInfo(hub_id, whole_number(config["shards"]), tuple(nodes), groups_of_wire(text(config.get("wire", b""))))

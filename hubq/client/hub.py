@@ -8,9 +8,7 @@ from typing import Any, TypeVar, overload
 
 from hubq.client.aio import AsyncHub
 from hubq.client.asking.context import HubContext
-from hubq.client.asking.loop_driver import LoopDriver
 from hubq.client.asking.owners_view import OwnersView
-from hubq.client.asking.thread_driver import ThreadDriver
 from hubq.client.discovery import hubs
 from hubq.client.faces.inspector import Inspector
 from hubq.client.faces.jobs import JobMethods
@@ -18,13 +16,14 @@ from hubq.client.faces.queries import Queries
 from hubq.client.faces.ref import ChildRef
 from hubq.client.faces.start_future import StartFuture
 from hubq.client.faces.typed_ref import TypedRef
+from hubq.client.groups import Groups, servers_of
 from hubq.client.jobs_maker import make_jobs
 from hubq.client.operations import casts, dead_letters, interventions, members, partition, pausing, placing, stops
 from hubq.client.operations.activation import activation_of
 from hubq.client.operations.call_options import PLAIN
 from hubq.client.operations.casts import Cast
 from hubq.client.results import NodeStatus, Place, StopResult
-from hubq.config import CHANGE_TIMEOUT, Config, checked_name, redis_url
+from hubq.config import CHANGE_TIMEOUT, Config, checked_name
 from hubq.core.arguments import check_class
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook, child_class
@@ -34,13 +33,13 @@ from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import HubqError
 from hubq.hooks import DATA, Hook, HookBook
 from hubq.hooks.book import checked_hook_id
-from hubq.store.connection import RedisServer, Server
+from hubq.store.connection import Server
 from hubq.store.data_values import values_of
 from hubq.store.dead_letters import DeadLetter
 from hubq.store.keyring import Keyring, checked_for
 from hubq.store.keys import Keys
 from hubq.store.seal import seal_of
-from hubq.store.server import checked_for_jobs, jobs_server, of_hub
+from hubq.store.server import checked_for_jobs, jobs_server
 from hubq.strategies.distribution import ChildMapping, ConsistentHashing, Distribution, DistributionTraits
 from hubq.strategies.migration import HotSwap, Migration
 from hubq.strategies.partition_tolerance import Divergence, PartitionTolerance
@@ -56,7 +55,8 @@ K = TypeVar("K", bound=Child)
 class Hub(Queries, JobMethods):
     """A named cluster in one Redis.
 
-    ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``); ``settings`` are the fields of
+    ``redis`` is a URL (default: ``HUBQ_REDIS_URL``, else ``redis://localhost:6379/0``), or a list of those of several primaries, if the
+    hub has several groups (``groups=8``; docs/guide-cluster.md); ``settings`` are the fields of
     :class:`hubq.config.Config`; ``middleware`` is around all that its nodes and jobs do; ``tracing`` sends OpenTelemetry
     contexts along with messages. ``keys`` are those of its seal (default: ``HUBQ_KEYS``, ``HUBQ_KEYS_FILE``;
     docs/trust.md). ``child_specs`` are static children: the first node starts them, once in the life of the
@@ -68,13 +68,11 @@ class Hub(Queries, JobMethods):
     ('chat', 64)
     """
 
-    driver: ThreadDriver
-
     def __init__(
         self,
         hub_id: str,
         *,
-        redis: str | Server | None = None,
+        redis: str | Server | Sequence[str | Server] | None = None,
         jobs_redis: str | Server | None = None,
         migration: Migration | None = None,
         redundancy: Redundancy | None = None,
@@ -107,37 +105,39 @@ class Hub(Queries, JobMethods):
         client = checked_for(keyring, self.config.client)
         self.classes = ClassBook(check_class if values.codec == "data" else None)
         self.tracing = Tracing(hub_id) if tracing else None
-        self.keys = Keys(hub_id)
         self.layers = Layers(middleware)
         self.hook_book = HookBook()
         for hook in hooks:
             self.hook_book.add(hook)
-        context = HubContext(
-            self.keys, self.config, self.classes, OwnersView(self.keys, self.synchronization), self.distribution,
-            DistributionTraits.of(self.distribution), self.tracing, values, seal, client,
-        )  # fmt: skip
-        server: Server = RedisServer(redis_url(redis)) if redis is None or isinstance(redis, str) else redis
-        server = of_hub(server, self.hub_id)
+
+        def context_of(group: int) -> HubContext:
+            keys = Keys(hub_id, group, self.config.groups)
+            return HubContext(
+                keys, self.config, self.classes, OwnersView(keys, self.synchronization), self.distribution,
+                DistributionTraits.of(self.distribution), self.tracing, values, seal, client, group,
+            )  # fmt: skip
+
+        groups = self.groups = Groups([context_of(group) for group in range(self.config.groups)], servers_of(redis))
+        self.keys = groups.contexts[0].keys
         self._jobs_server = jobs_server(jobs_redis)
-        driver = ThreadDriver(context, server)
-        Queries.__init__(self, driver)
-        JobMethods.__init__(self, driver, lambda: make_jobs(self))
-        self.aio = AsyncHub(LoopDriver(context, server), self.local_nodes, self)
-        self.inspect = Inspector(driver)
+        Queries.__init__(self, groups.driver)
+        JobMethods.__init__(self, groups.driver, lambda: make_jobs(self))
+        self.aio = AsyncHub(groups.async_driver, self.local_nodes, self)
+        self.inspect = Inspector(groups.driver)
 
     @classmethod
-    def open(cls, hub_id: str, *, redis: str | Server | None = None, **settings: Any) -> Hub:
-        """A hub that exists, with the number of shards it was created with; see :func:`hubq.hubs` for those there are.
+    def open(cls, hub_id: str, *, redis: str | Server | Sequence[str | Server] | None = None, **settings: Any) -> Hub:
+        """A hub that exists, with the numbers of shards and groups it was created with; see :func:`hubq.hubs` for those there are.
 
         Raises :class:`~hubq.errors.HubqError` if there is none of this id.
         """
         for info in hubs(redis):
             if info.hub_id == hub_id:
-                return cls(hub_id, redis=redis, **{"shards": info.shards, **settings})
+                return cls(hub_id, redis=redis, **{"shards": info.shards, "groups": info.groups, **settings})
         raise HubqError(f"no hub {hub_id!r} in this Redis: check the id and the address, or start its first worker")
 
     def __repr__(self) -> str:
-        return f"<Hub {self.hub_id!r} at {self.server.address}>"
+        return f"<Hub {self.hub_id!r} at {self.groups.address}>"
 
     # -- classes ---------------------------------------------------------------------------------------------------
 
@@ -327,10 +327,10 @@ class Hub(Queries, JobMethods):
         arguments that do not fit its ``__init__``.
         """
         if isinstance(target, str):
-            return ChildRef(self.driver, target)
+            return ChildRef(self.driver.of(target), target)
         kind, context = child_class(target), self.driver.context
         spec = activation_of(context.values, context.config.max_payload_bytes, kind, child_id, args, kwargs)
-        return TypedRef(self.driver, kind, child_id, PLAIN.activating(spec))
+        return TypedRef(self.driver.of(child_id), kind, child_id, PLAIN.activating(spec))
 
     def cast_many(self, messages: Iterable[Cast]) -> list[HubqError | None]:
         """Send many messages in few requests; returns when they are safe in their mailboxes. Each is a tuple: child id,
@@ -411,23 +411,22 @@ class Hub(Queries, JobMethods):
 
     @property
     def server(self) -> Server:
-        """Where the Redis of this hub is."""
+        """Where the Redis of this hub is (of its first group, if it has several: ``groups.servers`` has all)."""
         return self.driver.server
 
     @property
     def jobs_server(self) -> Server:
         """Where the Redis of its jobs is: ``jobs_redis``, or that of the hub.
 
-        Raises :class:`~hubq.errors.ConfigError` if the hub is on a Redis Cluster, where RQ cannot be, and has no ``jobs_redis``.
+        Raises :class:`~hubq.errors.ConfigError` if the hub is on a Redis Cluster, where RQ cannot be, or on several primaries, and has
+        no ``jobs_redis``.
         """
-        return self._jobs_server or checked_for_jobs(self.server)
+        return self._jobs_server or checked_for_jobs(*self.groups.given)
 
-    def connect_to(self, server: Server, of_jobs: Server | None = None) -> None:
+    def connect_to(self, redis: str | Server | Sequence[str | Server], of_jobs: Server | None = None) -> None:
         """Ask another Redis from now on: that of ``--redis``, or of the node whose job process this is."""
-        server = of_hub(server, self.hub_id)
         self._jobs_server = of_jobs or self._jobs_server
-        self.driver.connect_to(server)
-        self.aio.driver.connect_to(server)
+        self.groups.connect_to(servers_of(redis))
 
     def close(self) -> None:
         """Close the connections; the next operation opens new ones."""

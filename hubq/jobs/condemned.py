@@ -10,6 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_shard
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.hooks import ProcessStartups
 from hubq.jobs.names import PREFIX, RUN_JOB
@@ -37,7 +39,7 @@ def fail_condemned(hub: Hub, shard: int) -> list[str]:
     from hubq.jobs.keyed_work import condemn  # only now: a node without jobs does without rq
 
     failed, values = [], hub.driver.context.values
-    for letter in hub.driver.drive(_letters(hub, shard)):
+    for letter in hub.driver.drive(_letters(hub.driver.context, shard)):
         if not letter.child.startswith(PREFIX) or letter.method != RUN_JOB:
             continue
         try:
@@ -55,6 +57,7 @@ def fail_condemned(hub: Hub, shard: int) -> list[str]:
     return failed
 
 
-def _letters(hub: Hub, shard: int) -> Operation[list[DeadLetter]]:
+@of_shard
+def _letters(hub: HubContext, shard: int) -> Operation[list[DeadLetter]]:
     answer: tuple[list[DeadLetter], ...] = yield Fetch([read_dead(hub.keys, shard)])
     return answer[0]

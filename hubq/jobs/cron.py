@@ -10,6 +10,8 @@ from rq import Queue, get_current_job
 from rq.cron import CronJob, CronScheduler
 
 from hubq.client import operations
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_child
 from hubq.client.asking.steps import Collect, Operation, Start
 from hubq.client.current import current_hub
 from hubq.core.spec import ChildSpec
@@ -107,7 +109,7 @@ def start_from_record(child_id: str, written: bytes) -> str:
         record = SpecRecord.read(written)
         if record.malformed:
             raise StartFailed(f"child {child_id!r} is not started: its spec is malformed ({record.malformed})")
-        return hub.driver.drive(_start(hub, child_id, record))
+        return hub.driver.drive(_start(hub.driver.context, child_id, record))
     except Partitioned as error:
         return _again(error)
 
@@ -122,8 +124,9 @@ def _again(error: Partitioned) -> str:
     return f"{error}; {later.id} tries again"
 
 
-def _start(hub: Hub, child_id: str, record: SpecRecord) -> Operation[str]:
-    answers = yield Start({hub.driver.context.shard_of(child_id): {child_id: record}}, True)
+@of_child
+def _start(hub: HubContext, child_id: str, record: SpecRecord) -> Operation[str]:
+    answers = yield Start({hub.shard_of(child_id): {child_id: record}}, True)
     ((message_id, (word,)),) = answers.values()
     yield Collect([message_id], 0)
     if word.startswith("partitioned"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -17,6 +18,8 @@ from rq import Queue
 from rq.job import Job, JobStatus
 
 from hubq.client import operations
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_shard
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.faces.jobs import Prepared, Put
 from hubq.core.hashing import shard_of
@@ -127,7 +130,7 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
         # Whoever puts jobs sets the mark. So if another one does meanwhile, nothing of this transaction happens.
         pipe.watch(mark)
         last = _place(pipe.get(mark) or b"0-0")
-        entries = hub.driver.drive(_next(hub, shard))
+        entries = hub.driver.drive(_next(hub.driver.context, shard))
         for entry, fields in entries:
             if not part.enqueue(pipe, entry, fields, known=_place(entry.encode()) <= last, start_clock=start_clock):
                 break
@@ -139,7 +142,7 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
                 pipe.execute()
             except OVERTAKEN:
                 return Put([], False, True)
-    if part.taken and not hub.driver.drive(delete_put(hub, shard, part.taken)):
+    if part.taken and not hub.driver.drive(delete_put(hub.driver.context, shard, part.taken)):
         _forget(hub, queue, mark, list(part.taken)[-1])
     return Put(part.malformed, part.has_keyed, bool(entries))
 
@@ -156,7 +159,8 @@ class _Part:
         self._hub = hub
         self._queue = queue
         self._keyed = keyed
-        self._place = hub.keys.jobs(shard)
+        self._shard = shard
+        self._place = hub.driver.context.of_shard(shard).keys.jobs(shard)
 
     def enqueue(
         self, pipe: Transaction, entry: str, fields: Sequence[bytes], *, known: bool, start_clock: Callable[[], None]
@@ -188,18 +192,20 @@ class _Part:
             else:
                 self._queue.enqueue_job(job, pipeline=cast(Any, pipe), at_front=waiting.record.at_front)
             self.last = entry
-        self.taken[entry] = _message(self._hub, waiting) if waiting.key else None
+        self.taken[entry] = _message(self._hub, self._shard, waiting) if waiting.key else None
         self.has_keyed |= bool(waiting.key)
         return known or not looks_up
 
 
-def _next(hub: Hub, shard: int) -> Operation[list[tuple[str, Sequence[bytes]]]]:
+@of_shard
+def _next(hub: HubContext, shard: int) -> Operation[list[tuple[str, Sequence[bytes]]]]:
     (entries,) = yield Fetch([read_jobs(hub.keys, shard, AT_ONCE)])
     found: list[tuple[str, Sequence[bytes]]] = entries
     return found
 
 
-def delete_put(hub: Hub, shard: int, taken: Mapping[str, OutboxMessage | None]) -> Operation[int]:
+@of_shard
+def delete_put(hub: HubContext, shard: int, taken: Mapping[str, OutboxMessage | None]) -> Operation[int]:
     """Delete the entries of jobs that are in RQ by now. How many are left in the stream."""
     (left,) = yield Fetch([take_jobs(hub.keys, shard, taken)])
     return int(left)
@@ -237,7 +243,7 @@ def _exists(pipe: Transaction, job: Job) -> bool:
     return bool(pipe.exists(job.key))
 
 
-def _message(hub: Hub, waiting: WaitingJob) -> OutboxMessage:
+def _message(hub: Hub, shard: int, waiting: WaitingJob) -> OutboxMessage:
     """The message to the child of the key goes into the outbox of this shard, as that of any child does."""
     child, context = PREFIX + waiting.key, hub.driver.context
     record = operations.record_of(ChildSpec(child, HubqKeyedJobs, metadata={"key": waiting.key}), context.values)
@@ -247,7 +253,11 @@ def _message(hub: Hub, waiting: WaitingJob) -> OutboxMessage:
         record = seal.spec(child, record)
         payload = seal.message("cast", child, RUN_JOB, f"child {waiting.sender}", "0", payload)
     target = shard_of(child, hub.config.shards)
-    return OutboxMessage(target, waiting.sender, child, RUN_JOB, payload, record.written())
+    message = OutboxMessage(target, waiting.sender, child, RUN_JOB, payload, record.written())
+    there = context.of_shard(target).group
+    if there == context.of_shard(shard).group:
+        return message
+    return message._replace(far=there, generation=secrets.token_hex(8))
 
 
 def needs_clock(fields: dict[str, bytes]) -> bool:

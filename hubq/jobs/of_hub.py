@@ -76,7 +76,8 @@ class JobsOfHub:
         """See :meth:`hubq.Hub.enqueue`."""
         kwargs = _with_own_options(function, kwargs)
         if hasattr(function, "hubq_child_class"):
-            return ResumableJob(self._hub.driver, resumable.start(self._hub, function, args, kwargs))
+            job_id = resumable.start(self._hub, function, args, kwargs)
+            return ResumableJob(self._hub.driver.of(job_id), job_id)
         checked_registered(self._hub, checked_function(function), kwargs)
         checked_options(kwargs)
         key = kwargs.pop("key", None)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rq import Queue, Worker
 from rq.job import Job
 from rq.registry import BaseRegistry, ScheduledJobRegistry
 
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import added, of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus
 from hubq.core.progress import Progress, read_progress
@@ -90,14 +93,14 @@ def overview(hub: Hub, *, state: str | None = None, idle: bool = False, most: in
             keys.append(child)
         elif child.metadata.get(MARK[0]) == MARK[1]:
             resumable.append(child)
-    waiting = hub.driver.drive(_waiting(hub))
+    waiting = hub.driver.drive(_waiting(hub.driver.context))
     counts |= {"keys": len(keys), "resumable": len(resumable), "waiting": waiting}
     if state in (None, "started"):
         busy = sorted(keys, key=lambda key: (-key.backlog, key.child_id))
         lines += [key_line(child) for child in busy if child.backlog or idle][:most]
     lines += [line for line in map(resumable_line, resumable) if line.state in states][:most]
     if state is None or state in ENDED:
-        ended = hub.driver.drive(_ended(hub, {child.child_id for child in resumable}))
+        ended = hub.driver.drive(_ended(hub.driver.context, {child.child_id for child in resumable}))
         lines += [line for line in ended if line.state in states][:most]
     return JobsOverview(seen.queue, counts, seen.workers, seen.clock, lines)
 
@@ -193,13 +196,18 @@ def resumable_line(child: ChildStatus) -> JobLine:
     )  # fmt: skip
 
 
-def _waiting(hub: Hub) -> Operation[int]:
+@of_all(added)
+def _waiting(hub: HubContext) -> Operation[int]:
     """How many jobs of children are not in RQ yet."""
-    context = hub.driver.context
-    return sum((yield Fetch([jobs_length(context.keys, shard) for shard in range(context.config.shards)])))
+    return sum((yield Fetch([jobs_length(hub.keys, shard) for shard in hub.shards])))
 
 
-def _ended(hub: Hub, running: set[str]) -> Operation[list[JobLine]]:
+def _all_ended(answers: Sequence[list[JobLine]]) -> list[JobLine]:
+    return list(chain.from_iterable(answers))
+
+
+@of_all(_all_ended)
+def _ended(hub: HubContext, running: set[str]) -> Operation[list[JobLine]]:
     """Resumable jobs whose outcome is kept."""
     start = hub.keys.result("")
     found: list[str] = []

@@ -31,13 +31,13 @@ HEARTBEAT = 60.0
 def hub_of(task: Task) -> Hub:
     """The app's hub, or one like it."""
     if not task.app:
-        return Hub(task.hub_id, redis=task.url, jobs_redis=task.jobs_url, shards=task.shards)
+        return Hub(task.hub_id, redis=task.urls, jobs_redis=task.jobs_url, shards=task.shards, groups=task.groups)
     module, _, attribute = task.app.partition(":")
     hub: Any = importlib.import_module(module)
     for part in attribute.split("."):
         hub = getattr(hub, part)
     assert isinstance(hub, Hub)
-    hub.connect_to(RedisServer(task.url), RedisServer(task.jobs_url))
+    hub.connect_to(task.urls, RedisServer(task.jobs_url))
     return hub
 
 

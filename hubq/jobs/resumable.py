@@ -22,6 +22,8 @@ from rq.utils import parse_timeout
 
 from hubq.client import operations
 from hubq.client.asking.calling import Doing, set_handling
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_child
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.current import current_hub
 from hubq.core.child import FunctionChild, State
@@ -183,7 +185,9 @@ class ResumableRun(FunctionChild):
         while True:
             try:
                 about = About(type(self).__name__, self.started_at, time.time(), self.told)
-                await current_hub().aio.driver.drive(_keep(self.child_id, status, payload, ttl, about))
+                await current_hub().aio.driver.drive(
+                    _keep(current_hub().driver.context, self.child_id, status, payload, ttl, about)
+                )
                 return
             except RedisUnavailable as error:
                 log.warning("the result of job %s waits: %s", self.child_id, error)
@@ -199,9 +203,9 @@ def _told(kind: str, message: str, trace: str) -> bytes:
     return msgspec.json.encode({name: text.encode("utf-8", "replace").decode() for name, text in fields.items()})
 
 
-def _keep(job_id: str, status: str, payload: bytes, ttl: int, about: About) -> Operation[None]:
-    keys = current_hub().keys
-    yield Fetch([keep_result(keys, job_id, status, payload, -1 if ttl < 0 else ttl * 1000, about)])
+@of_child
+def _keep(hub: HubContext, job_id: str, status: str, payload: bytes, ttl: int, about: About) -> Operation[None]:
+    yield Fetch([keep_result(hub.keys, job_id, status, payload, -1 if ttl < 0 else ttl * 1000, about)])
 
 
 # -- the start ---------------------------------------------------------------------------------------------------------
@@ -259,18 +263,18 @@ def _terms(options: dict[str, Any]) -> Terms:
 def start(hub: Hub, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Start a resumable job; its id."""
     spec, unique = spec_of(hub, function, args, kwargs)
-    hub.driver.drive(_begin(hub, spec, unique))
+    hub.driver.drive(_begin(hub.driver.context, spec.child_id, spec, unique))
     return spec.child_id
 
 
-def _begin(hub: Hub, spec: ChildSpec, unique: bool) -> Operation[None]:
-    job_id = spec.child_id
+@of_child
+def _begin(hub: HubContext, job_id: str, spec: ChildSpec, unique: bool) -> Operation[None]:
     (kept,) = yield Fetch([read_result(hub.keys, job_id)])
     if kept is not None and unique:
         raise DuplicateJob(f"job {job_id!r} exists already: its result is still kept")
     if kept is not None:
         yield Fetch([forget_result(hub.keys, job_id)])
-    ticket = yield from operations.start_children(hub.driver.context, [spec], on_failure="continue")
+    ticket = yield from operations.start_children(hub, [spec], on_failure="continue")
     for error in ticket.errors.values():
         if isinstance(error, AlreadyStarted):
             raise DuplicateJob(f"job {job_id!r} exists already: it runs, or waits") from error

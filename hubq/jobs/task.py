@@ -22,7 +22,8 @@ class Task(msgspec.Struct, frozen=True):
     app: str
     hub_id: str
     shards: int
-    url: str
+    groups: int
+    urls: list[str]
     jobs_url: str
     grace: float
     logs: LogSettings = LogSettings()
@@ -30,11 +31,14 @@ class Task(msgspec.Struct, frozen=True):
 
 def task_for(hub: Hub, work: str, name: str, *, app: str, grace: float) -> Task:
     """The task for a job process of this hub. It logs as this process does."""
-    if not isinstance(hub.server, RedisServer):
-        raise ConfigError(f"job processes cannot reach {hub.server.address}: give the hub the URL of a Redis")
+    given = [server for server in hub.groups.given if isinstance(server, RedisServer)]
+    if len(given) < len(hub.groups.given):
+        raise ConfigError(f"job processes cannot reach {hub.groups.address}: give the hub the URL of a Redis")
     path = [entry or os.getcwd() for entry in sys.path]
     of_jobs = hub.jobs_server
     if not isinstance(of_jobs, RedisServer):
         raise ConfigError(f"job processes cannot reach {of_jobs.address}: give jobs_redis= the URL of a Redis")
-    url, shards = hub.server.url, hub.config.shards
-    return Task(work, name, path, app, hub.hub_id, shards, url, of_jobs.url, grace, log_settings())
+    urls, config = [server.url for server in given], hub.config
+    return Task(
+        work, name, path, app, hub.hub_id, config.shards, config.groups, urls, of_jobs.url, grace, log_settings()
+    )

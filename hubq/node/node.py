@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from typing import Protocol
 
+from hubq.client.asking.context import HubContext
 from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
 from hubq.config import checked_name
-from hubq.hooks import ClusterLeave, CoordinatorShutdown
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.membership.lease_thread import Drive, LeaseThread
 from hubq.node.membership.watchdog import Ends
+from hubq.node.part import NodePart
+from hubq.node.pulses import NodePulse, Pulses
 from hubq.node.runtime.counters import Counters
-from hubq.node.runtime.tasks import LETTING_GO
-from hubq.node.static import start_static
-from hubq.node.vitals import Pulse
-from hubq.node.wiring.ground import Given
+from hubq.node.wiring.ground import Common, Given
 from hubq.node.wiring.wiring import Wiring
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.malformed import MalformedWatch
@@ -77,8 +76,7 @@ class Node:
         self._drive = drive
         self._ends = ends
         self._ended = asyncio.Event()
-        self._wiring: Wiring | None = None
-        self._waiting: AsyncRedis | None = None  # for the static children's replies
+        self._parts: Sequence[NodePart] = ()
 
     async def start(self) -> None:
         """Join the hub and begin to serve.
@@ -96,39 +94,46 @@ class Node:
         hub.redundancy.init(hub.hub_id)
         hub.distribution.init(hub.hub_id)
         hub.partition_tolerance.init(hub.hub_id)
-        watch, malformed = PrimaryWatch(), MalformedWatch()
-        redis, reading = (self._connect(hub.server, watch=watch, malformed=malformed) for _ in range(2))
-        try:
-            given = Given(
-                hub, self.name, redis, reading, watch, malformed, self.counters, tags=self.tags, app_version=self.app_version,
-                measured=self._measured, ready_failures=self._ready_failures, drive=self._drive, ends=self._ends,
-            )  # fmt: skip
-            wiring = self._wiring = Wiring(given)
-            await wiring.membership.member.join(wait=hub.config.lease + 1.0)
-        except BaseException:
-            self._ended.set()
-            await redis.close()
-            await reading.close()
-            raise
+        common = Common(hub.config, self.name)
+        parts = [self._part(common, *place) for place in zip(hub.groups.contexts, hub.groups.servers, strict=True)]
+        joins = await asyncio.gather(*(part.check() for part in parts), return_exceptions=True)
+        if not any(joins):
+            joins = await asyncio.gather(*(part.join() for part in parts), return_exceptions=True)
+        for failed in joins:
+            if failed is not None:
+                self._ended.set()
+                for part in parts:
+                    await part.give_up()
+                raise failed
+        self._parts = parts
         hub.local_nodes.add(self.name)
         # current_hub() works in its tasks, and in all tasks and handlers that they begin; not in the code that called start().
         context = copy_context()
         context.run(set_current_hub, hub)
-        context.run(self._start_parts, wiring)
+        for part in parts:
+            context.run(part.start)
 
-    def _start_parts(self, wiring: Wiring) -> None:
-        wiring.start()
-        if self.hub.child_specs:
-            self._waiting = self._connect(self.hub.server)
-            wiring.runtime.background.run(start_static(self.hub, self._waiting), "starting static children")
-        wiring.pulse.start()
+    def _part(self, common: Common, context: HubContext, server: Server) -> NodePart:
+        watch, malformed = PrimaryWatch(), MalformedWatch()
+        redis, reading = (self._connect(server, watch=watch, malformed=malformed) for _ in range(2))
+        given = Given(
+            self.hub, self.name, common, context, server, redis, reading, watch, malformed, self.counters, tags=self.tags,
+            app_version=self.app_version, measured=self._measured, ready_failures=self._ready_failures,
+            drive=self._drive, ends=self._ends,
+        )  # fmt: skip
+        return NodePart(given, self._connect(server) if self.hub.child_specs else None)
+
+    @property
+    def parts(self) -> Sequence[NodePart]:
+        """Its parts in the groups of the hub (for :mod:`hubq.testing`)."""
+        if not self._parts:
+            raise RuntimeError(f"node {self.name!r} was not started")
+        return self._parts
 
     @property
     def wiring(self) -> Wiring:
-        """The parts of a node that was started (for :mod:`hubq.testing`)."""
-        if self._wiring is None:
-            raise RuntimeError(f"node {self.name!r} was not started")
-        return self._wiring
+        """The parts of a node that was started, in the first group (for :mod:`hubq.testing`)."""
+        return self.parts[0].wiring
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -138,105 +143,65 @@ class Node:
         """
         if self._ended.is_set():
             return True
-        member = self.wiring.membership.member
-        left = False
+        leaving = [asyncio.create_task(part.leave_when_empty()) for part in self.parts]
         try:
-            async with asyncio.timeout(timeout):
-                await member.announce_drain()
-                while not left:
-                    await self.wiring.runtime.emptied.wait()
-                    left = await self._leave()
-        except TimeoutError:
+            done, late = await asyncio.wait(leaving, timeout=timeout)
+        except BaseException:
+            for task in leaving:
+                task.cancel()
+            raise
+        if late:
             log.warning("node %s did not hand everything over within %g s", self.name, timeout)
-        await self._end(leave=not left, drained=True)
-        return left
-
-    async def _leave(self) -> bool:
-        """Say goodbye. False: a shard came in at the last moment, and must be handed over first."""
-        wiring = self.wiring
-        await wiring.lease.keeper.stop()  # a renewal after the goodbye would find us evicted
-        if await wiring.membership.member.leave():
-            return True
-        wiring.lease.keeper.start()
-        wiring.runtime.plan_due.ring()
-        return False
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        for task in done:
+            task.result()
+        await self._end([task in done for task in leaving], drained=True)
+        return not late
 
     async def drained(self) -> None:
         """Wait until somebody else's ``drain`` of this node (``hubq drain``) has emptied it."""
-        await self.wiring.runtime.emptied.wait()
+        for part in self.parts:
+            await part.wiring.runtime.emptied.wait()
 
     async def kill(self) -> None:
         """End at once, as if the process had died: nothing is saved, the lease runs out by itself."""
         if not self._ended.is_set():
-            await self._end(leave=False, drained=False)
+            await self._end([True] * len(self.parts), drained=False)
 
-    async def _end(self, leave: bool, drained: bool) -> None:
+    async def _end(self, left: Sequence[bool], drained: bool) -> None:
+        """End all parts; those that have not ``left`` leave now, if it ends by itself."""
         self._ended.set()
         self.hub.local_nodes.discard(self.name)
-        wiring = self.wiring
-        runtime, children, committer = wiring.runtime, wiring.children, wiring.commits.committer
-        standing, pumps = runtime.standing, children.pumps
-        # First what takes anything in; then handlers; the commit of what they did; the lease.
-        await wiring.stop_taking()
-        pumps.stop()
-        # A handler that does not end is waited for briefly: other nodes may be waiting for the lease. Its effects are void.
-        await pumps.stopped(LETTING_GO)
-        children.failures.stop()
-        await children.progresses.stop()
-        if drained:
-            await children.progresses.flush()
-        await runtime.background.stop()
-        if leave:
-            # The last commit may only follow a commit that was answered, never one whose answer was lost.
-            try:
-                async with asyncio.timeout(2.0):
-                    await committer.flush()
-            except Exception as error:
-                log.warning("last commit of %s: %s", self.name, error or "no answer")
-        await committer.stop()
-        for holding in wiring.held.register.all():
-            wiring.held.register.drop(holding)
-            for hosted in holding.children.values():
-                hosted.disarm()
-        if leave:
-            await wiring.membership.member.say_goodbye(standing.incarnation)
-        await wiring.lease.keeper.stop()
-        await wiring.pulse.stop()
-        runtime.gathered.tell()
-        if drained:
-            hooks, hub_id = runtime.hooks, self.hub.hub_id
-            gone = ClusterLeave(hub_id, self.name, self.name, standing.incarnation, "drained")
-            await hooks.before("post_cluster_leave", gone)
-            await hooks.before("coordinator_shutdown", CoordinatorShutdown(hub_id, self.name, left=not leave))
-        await runtime.background.stop()
-        if drained and not await pumps.stopped(self.hub.config.stop_timeout):
-            log.warning("a handler on node %s goes on though it was cancelled: let CancelledError through", self.name)
-        if self._waiting is not None:
-            await self._waiting.close()  # its user may have been cut short
-        await runtime.group.redis.close()
-        await runtime.group.reading.close()
+        ends = (
+            part.end(leave=drained and not has_left, drained=drained)
+            for part, has_left in zip(self.parts, left, strict=True)
+        )
+        await asyncio.gather(*ends)
 
     # -- what is seen from outside ---------------------------------------------------------------------------------
 
     @property
     def holdings(self) -> list[Holding]:
         """The shards and pins this node serves."""
-        return self.wiring.held.register.all()
+        return [holding for part in self.parts for holding in part.wiring.held.register.all()]
 
     @property
     def children(self) -> list[HostedChild]:
         """The children on this node."""
-        return list(self.wiring.held.register.children())
+        return [hosted for part in self.parts for hosted in part.wiring.held.register.children()]
 
     @property
-    def pulse(self) -> Pulse:
+    def pulse(self) -> NodePulse:
         """Whether its loop turns, and its account of itself."""
-        return self.wiring.pulse
+        pulses = [part.wiring.pulse for part in self.parts]
+        return pulses[0] if len(pulses) == 1 else Pulses(pulses)
 
     @property
     def ready(self) -> bool:
         """Whether it serves every shard that it should, under a lease that it can trust, and can run what comes to it."""
-        return not self.wiring.pulse.why_unready()
+        return not self.pulse.why_unready()
 
     @property
     def ended(self) -> bool:

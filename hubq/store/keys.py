@@ -3,7 +3,7 @@
 ==================================  ======  ==================================================================
 key                                 type    what it holds
 ==================================  ======  ==================================================================
-``hubq:{chat}:config``              hash    ``shards``, ``wire``, ``began``; written once
+``hubq:{chat}:config``              hash    ``shards``, ``wire`` (and which group of how many), ``began``; written once
 ``hubq:{chat}:nodes``               hash    node -> JSON: incarnation, host, pid, version, started_at, status
 ``hubq:{chat}:leases``              zset    node -> end of its lease, ms of Redis TIME
 ``hubq:{chat}:epoch``               string  membership epoch
@@ -40,6 +40,8 @@ key                                 type    what it holds
 ``hubq:{chat}:shard:<n>:dead:<c>``  list    the letters of class ``c`` in it that no crash has made; TTL
 ``hubq:{chat}:shard:<n>:outbox``    stream  messages of its children to others whose mailboxes are full
 ``hubq:{chat}:shard:<n>:outbox:waiting``  hash  child -> messages in that outbox for it (no entry: none)
+``hubq:{chat}:shard:<n>:outbox:<g>``  stream  messages of its children to children of group ``g``, until they are there
+``hubq:{chat}:shard:<n>:outbox:<g>:number``  string  the number of the last of them
 ``hubq:{chat}:shard:<n>:jobs``      stream  jobs that its children have enqueued, until they are in RQ
 ``hubq:{chat}:shard:<n>:reminders``  zset   child, new line, name -> when it is looked at next, ms of Redis TIME
 ``hubq:{chat}:shard:<n>:reminders:what``  hash  the same -> ``due every late method``, new line, arguments
@@ -55,24 +57,28 @@ key                                 type    what it holds
 ``hubq:{chat}:result:<job>``        stream  the result of a resumable job; TTL
 ==================================  ======  ==================================================================
 
-The hub id stands in braces, so that in Redis Cluster all keys of a hub are in one slot.
+The hub id stands in braces, so that in Redis Cluster all keys of a hub are in one slot. A hub with several groups has all of this for
+each: group 0 as above, the others with a suffix behind the id (``hubq:{chat:3.65}:owners``; :mod:`hubq.core.layout`).
 """
 
 from __future__ import annotations
 
 import re
 
+from hubq.core.layout import tag_of
+
 
 class Keys:
-    """The keys of one hub.
+    """The keys of one hub, or of one of its groups.
 
-    >>> Keys("chat").mailbox(3)
-    'hubq:{chat}:shard:3:mailbox'
+    >>> Keys("chat").mailbox(3), Keys("chat", group=3, groups=4).mailbox(3)
+    ('hubq:{chat}:shard:3:mailbox', 'hubq:{chat:3.65}:shard:3:mailbox')
     """
 
-    def __init__(self, hub_id: str) -> None:
+    def __init__(self, hub_id: str, group: int = 0, groups: int = 1) -> None:
         self.hub_id = hub_id
-        self.prefix = f"hubq:{{{hub_id}}}:"
+        self.tag = tag_of(hub_id, group, groups)
+        self.prefix = f"hubq:{{{self.tag}}}:"
         self.config = self.prefix + "config"
         self.nodes = self.prefix + "nodes"
         self.leases = self.prefix + "leases"
@@ -189,6 +195,11 @@ class Keys:
         """The outbox of a shard, and how many messages wait there for each child."""
         return self.outbox(shard), self._shard(shard, "outbox:waiting")
 
+    def far_keys(self, shard: int, group: int) -> tuple[str, str]:
+        """Messages of the children of a shard to those of another group, and the number of the last one."""
+        stream = self._shard(shard, f"outbox:{group}")
+        return stream, f"{stream}:number"
+
     def jobs(self, shard: int) -> str:
         """Jobs that the children of a shard have enqueued, until they are in RQ."""
         return self._shard(shard, "jobs")
@@ -265,12 +276,12 @@ class Keys:
 
 
 def hub_of_config(key: str) -> str | None:
-    """The hub whose ``config`` this key is.
+    """The hub whose ``config`` this key is (of a hub with several groups: the one of its first group).
 
-    >>> hub_of_config("hubq:{chat}:config"), hub_of_config("other")
-    ('chat', None)
+    >>> hub_of_config("hubq:{chat}:config"), hub_of_config("hubq:{chat:3.65}:config"), hub_of_config("other")
+    ('chat', None, None)
     """
-    found = re.fullmatch(r"hubq:\{(.+)\}:config", key)
+    found = re.fullmatch(r"hubq:\{([^:]+)\}:config", key)
     return found[1] if found else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,29 @@ from hubq.store.keys import Keys
 #: The version of everything written to Redis. Nodes of another version cannot join.
 WIRE = "1"
 
+_WIRE_OF_GROUP = re.compile(r"\S+ group (\d+) of (\d+)")
+
 #: Ends of leases are before this, ms. (Whoever writes to Redis may write ``inf``.)
 FAR = float(1 << 53)
+
+
+def wire_of(group: int, groups: int) -> str:
+    """What the ``config`` of a group says beside the number of shards: the version, and of which hub it is a part.
+
+    >>> wire_of(0, 1), wire_of(3, 4)
+    ('1', '1 group 3 of 4')
+    """
+    return WIRE if groups == 1 else f"{WIRE} group {group} of {groups}"
+
+
+def groups_of_wire(wire: str) -> int:
+    """How many groups the hub has whose ``config`` says this; 0: it says nothing that this version understands.
+
+    >>> groups_of_wire("1"), groups_of_wire("1 group 3 of 4"), groups_of_wire("2 something")
+    (1, 4, 0)
+    """
+    found = _WIRE_OF_GROUP.fullmatch(wire)
+    return int(found[2]) if found else 0 if " " in wire else 1
 
 
 class NodeInfo(msgspec.Struct, frozen=True):
@@ -80,6 +102,7 @@ def join_node(
     shards: int,
     previous: int = 0,
     known_epoch: int = 0,
+    wire: str = WIRE,
 ) -> Command[Joined]:
     """Become a member. ``previous``: the incarnation that this process had so far, whose lease it may end."""
 
@@ -97,7 +120,7 @@ def join_node(
     return run_script(
         "join_node",
         [keys.nodes, keys.leases, keys.epoch, keys.events, keys.config, keys.left(node)],
-        [node, inner, lease_ms, events_kept, shards, WIRE, previous, known_epoch],
+        [node, inner, lease_ms, events_kept, shards, wire, previous, known_epoch],
         read,
     )
 
@@ -111,13 +134,13 @@ def read_config(keys: Keys) -> Command[tuple[str, str] | None]:
     return plain("HMGET", keys.config, "shards", "wire", read=read)
 
 
-def check_config(keys: Keys, shards: int) -> Command[tuple[str, str]]:
+def check_config(keys: Keys, shards: int, wire: str = WIRE) -> Command[tuple[str, str]]:
     """Write the hub's fixed settings if it is new; those there are then, (shards, wire version)."""
 
     def read(answer: Sequence[Any]) -> tuple[str, str]:
-        return (str(shards), WIRE) if text(answer[0]) == "ok" else (text(answer[1]), text(answer[2]))
+        return (str(shards), wire) if text(answer[0]) == "ok" else (text(answer[1]), text(answer[2]))
 
-    return run_script("check_config", [keys.config], [shards, WIRE], read)
+    return run_script("check_config", [keys.config], [shards, wire], read)
 
 
 def renew_lease(

@@ -136,14 +136,34 @@ def script_commands() -> tuple[str, ...]:
     return tuple(sorted("memory|usage" if command == "memory" else command for command in found))
 
 
-def acl_rules(keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool = False, client: str = "") -> list[str]:
+def acl_rules(
+    keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool = False, client: str = "", groups: int = 1
+) -> list[str]:
     """The rules of one role, without its password. ``read_only_keys``: with what Redis 7 has, selectors and ``%R~``;
     ``jobs``: with what RQ's jobs take; ``client``: the name of the web app, which then can send under its name alone, and take its
-    own answers alone.
+    own answers alone; ``groups``: how many groups the hub has.
 
     >>> acl_rules(Keys("chat"), "inspector")[:5]
     ['reset', 'resetchannels', '-@all', '%R~hubq:{chat}:*', '+auth']
     """
+    rules = _rules(keys, role, read_only_keys, jobs, client)
+    return rules if groups == 1 else [each for rule in rules for each in _in_all_groups(keys, rule)]
+
+
+def _in_all_groups(keys: Keys, rule: str) -> list[str]:
+    """A rule about keys is about those of the other groups, too.
+
+    >>> _in_all_groups(Keys("chat"), "~hubq:{chat}:*"), _in_all_groups(Keys("chat"), "(%R~hubq:{chat}:config +get)")
+    (['~hubq:{chat}:*', '~hubq:{chat:*}:*'], ['(%R~hubq:{chat}:config %R~hubq:{chat:*}:config +get)'])
+    """
+    of_groups = f"hubq:{{{keys.hub_id}:*}}:"
+    if rule.startswith("("):
+        words = [each for word in rule[1:-1].split(" ") for each in _in_all_groups(keys, word)]
+        return [f"({' '.join(words)})"]
+    return [rule, rule.replace(keys.prefix, of_groups)] if keys.prefix in rule else [rule]
+
+
+def _rules(keys: Keys, role: str, read_only_keys: bool, jobs: bool, client: str) -> list[str]:
     rules = ["reset", "resetchannels", "-@all"]
     if not read_only_keys:
         return [*rules, *_rules_of_redis6(keys, role, jobs)]

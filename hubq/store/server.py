@@ -140,8 +140,13 @@ def jobs_server(redis: str | Server | None) -> Server | None:
     return None if redis is None else checked_for_jobs(RedisServer(redis) if isinstance(redis, str) else redis)
 
 
-def checked_for_jobs(server: Server) -> Server:
+def checked_for_jobs(server: Server, *others: Server) -> Server:
     """A server that can hold the jobs, or :class:`~hubq.errors.ConfigError`."""
+    if others:
+        raise ConfigError(
+            f"jobs go through RQ, which needs one Redis, and the hub has {len(others) + 1} primaries: name the plain Redis for jobs, "
+            "jobs_redis=... or HUBQ_JOBS_REDIS_URL"
+        )
     if isinstance(server, RedisServer) and server.cluster is not None:
         raise ConfigError(
             f"jobs go through RQ, which does not run on a Redis Cluster ({server.address}): give the hub the URL of a plain Redis "

@@ -56,7 +56,9 @@ class WaitingJob(NamedTuple):
 
 
 class OutboxMessage(NamedTuple):
-    """What goes into the outbox of the shard when a job with a key has been put into RQ."""
+    """What goes into the outbox of the shard when a job with a key has been put into RQ; into that for group ``far``, if its child is in
+    another one. ``generation``: as in :mod:`hubq.store.far`.
+    """
 
     shard: int
     sender: str
@@ -64,6 +66,8 @@ class OutboxMessage(NamedTuple):
     method: str
     payload: bytes
     spec: bytes
+    far: int | None = None
+    generation: str = ""
 
 
 def read_waiting(fields: Sequence[bytes]) -> WaitingJob:
@@ -92,9 +96,15 @@ def read_jobs(keys: Keys, shard: int, count: int) -> Command[list[tuple[str, Seq
 def take_jobs(keys: Keys, shard: int, entries: Mapping[str, OutboxMessage | None]) -> Command[int]:
     """Delete jobs that are in RQ by now: entry -> what goes into the outbox with that. How many jobs are left. May be run twice."""
     args: list[Arg] = []
+    names = [keys.jobs(shard), *keys.outbox_keys(shard)]
     for entry, message in entries.items():
-        args += (entry, *(message or ("", "", "", "", "", "")))
-    return run_script("take_jobs", [keys.jobs(shard), *keys.outbox_keys(shard)], args, int)
+        args += (entry, *(message[:6] if message else ("", "", "", "", "", "")))
+        if message is None or message.far is None:
+            args += ("", "")
+        else:
+            args += (len(names) + 1, message.generation)
+            names += keys.far_keys(shard, message.far)
+    return run_script("take_jobs", names, args, int)
 
 
 def jobs_length(keys: Keys, shard: int) -> Command[int]:

@@ -40,17 +40,17 @@ async def drive_here(hub: Hub, operation: Operation[T]) -> T:
 
 def connection_of(hub: Hub) -> SyncRedis:
     """The connection of this thread's session."""
-    return hub.driver.asker().redis
+    return hub.groups.drivers[0].asker().redis
 
 
 async def connection_here(hub: Hub) -> AsyncRedis:
     """The connection of this event loop's session."""
-    return (await hub.aio.driver.asker()).redis
+    return (await hub.groups.async_drivers[0].asker()).redis
 
 
 async def sender_here(hub: Hub) -> str:
     """The sender id of this event loop's session."""
-    return (await hub.aio.driver.asker()).sender
+    return (await hub.groups.async_drivers[0].asker()).sender
 
 
 def ticket_of(started: object) -> StartTicket:

@@ -106,22 +106,23 @@ class ChildHere:
 
 
 class Probe:
-    """The inside of one node, as it is right now."""
+    """The inside of one node, as it is right now: of its parts in all groups, where nothing else is said."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._wiring = node.wiring
+        self._all = [part.wiring for part in node.parts]
 
     # -- the node ----------------------------------------------------------------------------------------------------
 
     @property
     def connection(self) -> AsyncRedis:
-        """Its connection to Redis."""
+        """Its connection to Redis (to that of the first group)."""
         return self._wiring.runtime.group.redis
 
     @property
     def incarnation(self) -> int:
-        """The number that it got when it joined; 0 while it is void."""
+        """The number that it got when it joined (in the first group); 0 while it is void."""
         return self._wiring.runtime.standing.incarnation
 
     @property
@@ -132,12 +133,12 @@ class Probe:
     @property
     def handled(self) -> int:
         """Messages it has handled."""
-        return self._wiring.children.handler.handled
+        return sum(wiring.children.handler.handled for wiring in self._all)
 
     @property
     def commits(self) -> int:
         """Commits it has made."""
-        return self._wiring.commits.committer.commits
+        return sum(wiring.commits.committer.commits for wiring in self._all)
 
     def counted(self, what: str) -> int:
         """One of its counters, by its name."""
@@ -151,22 +152,22 @@ class Probe:
     @property
     def partitioned(self) -> bool:
         """Whether it has closed its intake for want of a quorum."""
-        return self._wiring.runtime.gate.closed
+        return any(wiring.runtime.gate.closed for wiring in self._all)
 
     @property
     def members_seen(self) -> set[str]:
         """The live nodes of the view it planned with last."""
-        return {name for name, _, _ in self._wiring.planning.planner._members}
+        return set.intersection(*({name for name, _, _ in wiring.planning.planner._members} for wiring in self._all))
 
     @property
     def events_unwritten(self) -> int:
         """Events that it has told of and not written yet."""
-        return len(self._wiring.runtime.events._waiting)
+        return sum(len(wiring.runtime.events._waiting) for wiring in self._all)
 
     # -- shards and pins ---------------------------------------------------------------------------------------------
 
     def _held(self) -> list[Holding]:
-        return self._wiring.held.register.all()
+        return [holding for wiring in self._all for holding in wiring.held.register.all()]
 
     @property
     def holds(self) -> set[tuple[int, str | None]]:
@@ -207,7 +208,7 @@ class Probe:
 
     def children(self) -> list[ChildHere]:
         """The children on this node, copies of other nodes' left out."""
-        return [ChildHere(hosted) for hosted in self._wiring.held.register.children()]
+        return [ChildHere(hosted) for wiring in self._all for hosted in wiring.held.register.children()]
 
     def child(self, child_id: str) -> ChildHere | None:
         """One of them."""
@@ -227,7 +228,7 @@ class Probe:
     # -- copies of other nodes' children -----------------------------------------------------------------------------
 
     def _replicas(self) -> dict[int, Replica]:
-        return {replica.shard: replica for replica in self._wiring.copies.followed.all()}
+        return {replica.shard: replica for wiring in self._all for replica in wiring.copies.followed.all()}
 
     @property
     def shards_followed(self) -> list[int]:

@@ -27,6 +27,7 @@ from hubq.client.asking.requests import (
 from hubq.client.asking.steps import (
     Cancel,
     Collect,
+    Each,
     Fetch,
     Intervene,
     Operation,
@@ -108,6 +109,8 @@ class AsyncSession:
                 return await self._collect(ids, timeout)
             case Fetch(commands):
                 return await self.redis.run_many(commands)
+            case Each():
+                raise TypeError("a session is of one group")
 
     async def close(self) -> None:
         """Send what is waiting, end the tasks, close the connections."""

@@ -15,22 +15,30 @@ T = TypeVar("T")
 
 
 class Asker(Protocol):
-    """One sender: the replies to its messages come to it alone. Both halves of an operation in two go to the same asker."""
-
-    sender: str
+    """Whoever asks in one thread. Both halves of an operation in two go to the same asker: the replies come to it alone."""
 
     def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end, and answer with its result."""
 
 
+class Sender(Asker, Protocol):
+    """One sender, of one group."""
+
+    sender: str
+
+
 class AsyncAsker(Protocol):
     """The same, awaiting."""
 
-    sender: str
-    feeds: FeedReader
-
     def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         """See :meth:`Asker.drive`."""
+
+
+class AsyncSender(AsyncAsker, Protocol):
+    """The same as :class:`Sender`, awaiting."""
+
+    sender: str
+    feeds: FeedReader
 
 
 class Driver(Protocol):
@@ -45,9 +53,24 @@ class Driver(Protocol):
 
     @property
     def server(self) -> Server:
-        """Where its Redis is."""
+        """Where its Redis is (that of its first group)."""
 
     def asker(self) -> Asker:
+        """The one of this thread."""
+
+    def of(self, child_id: str) -> ChildDriver:
+        """The driver of the group that this child is in; itself, if there is one group. Raises
+        :class:`~hubq.errors.InvalidChildId`.
+        """
+
+    def close(self) -> None:
+        """Close the connections; the next operation opens new ones."""
+
+
+class ChildDriver(Driver, Protocol):
+    """Runs operations in one group."""
+
+    def asker(self) -> Sender:
         """The one of this thread."""
 
     def loop_thread(self) -> LoopThread:
@@ -69,4 +92,17 @@ class AsyncDriver(Protocol):
         """See :attr:`Driver.server`."""
 
     async def asker(self) -> AsyncAsker:
+        """The one of this event loop."""
+
+    def of(self, child_id: str) -> AsyncChildDriver:
+        """See :meth:`Driver.of`."""
+
+    async def close(self) -> None:
+        """Close what this event loop has."""
+
+
+class AsyncChildDriver(AsyncDriver, Protocol):
+    """See :class:`ChildDriver`."""
+
+    async def asker(self) -> AsyncSender:
         """The one of this event loop."""

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from hubq.client.asking.async_session import AsyncSession
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.founding import Founding
 from hubq.client.asking.steps import Operation
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.membership import check_config, read_config
@@ -20,9 +21,10 @@ T = TypeVar("T")
 class LoopDriver:
     """Runs operations by awaiting (an :class:`~hubq.client.asking.driver.AsyncDriver`). Connects at the first of them."""
 
-    def __init__(self, context: HubContext, server: Server) -> None:
+    def __init__(self, context: HubContext, server: Server, founding: Founding | None = None) -> None:
         self.context = context
         self.server = server
+        self._founding = founding
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, AsyncSession]] = WeakKeyDictionary()
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[AsyncSession]] = WeakKeyDictionary()
 
@@ -64,16 +66,22 @@ class LoopDriver:
         try:
             fixed = await redis.run(read_config(context.keys))
             if fixed is None:
-                fixed = await redis.run(check_config(context.keys, context.config.shards))
+                if self._founding is not None:
+                    await self._founding.check_async()
+                fixed = await redis.run(check_config(context.keys, context.config.shards, context.wire))
             context.check(fixed, self.server.address)
         except BaseException:
             await redis.close()
             raise
         return AsyncSession(context, redis)
 
-    def connect_to(self, server: Server) -> None:
+    def of(self, child_id: str) -> LoopDriver:
+        """The driver for one child."""
+        return self
+
+    def connect_to(self, server: Server, founding: Founding | None = None) -> None:
         """Ask another Redis in sessions that are opened from now on."""
-        self.server = server
+        self.server, self._founding = server, founding
 
     async def close(self) -> None:
         """Close this event loop's session."""

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.founding import Founding
 from hubq.client.asking.loop_driver import LoopDriver
 from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.store.connection import Server
@@ -18,8 +19,8 @@ T = TypeVar("T")
 class LoopThread:
     """Runs coroutines for threads that wait. It does not keep the process from ending."""
 
-    def __init__(self, context: HubContext, server: Server) -> None:
-        self.driver = LoopDriver(context, server)
+    def __init__(self, context: HubContext, server: Server, founding: Founding | None = None) -> None:
+        self.driver = LoopDriver(context, server, founding)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"hubq-feeds-{context.keys.hub_id}", daemon=True

@@ -29,6 +29,7 @@ from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.asking.steps import (
     Cancel,
     Collect,
+    Each,
     Fetch,
     Intervene,
     Operation,
@@ -112,6 +113,8 @@ class Session:
                 return self._collect(ids, timeout, again)
             case Fetch(commands):
                 return self.redis.run_many(commands)
+            case Each():
+                raise TypeError("a session is of one group")
 
     def _number(self) -> int:
         # One thread sends at a time and settles before it goes on: the window is never full.

@@ -4,7 +4,7 @@ session that waits (``hub``) or awaits (``hub.aio``): each is written once.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -105,5 +105,29 @@ class Fetch(msgspec.Struct, frozen=True):
     commands: Sequence[Command[Any]]
 
 
-Step = Send | Remind | Start | Collect | Withdraw | Cancel | Intervene | Fetch | Pause
-Operation = Generator[Step, Any, T]
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Run an operation in each of these groups of the hub: side by side if the session awaits, else one after the other. Each is made
+    with the seconds that are left of ``timeout``. The answer: group -> :class:`Outcome`.
+    """
+
+    operations: Mapping[int, Callable[[float], Operation[Any]]]
+    timeout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation in a group has come to."""
+
+    value: Any = None
+    error: Exception | None = None
+
+    def result(self) -> Any:
+        """The value. Raises the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+Step = Send | Remind | Start | Collect | Withdraw | Cancel | Intervene | Fetch | Pause | Each
+Operation = Generator["Step", Any, T]

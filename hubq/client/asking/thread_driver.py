@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.forks import renewed_after_fork
+from hubq.client.asking.founding import Founding
 from hubq.client.asking.loop_thread import LoopThread
 from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.asking.session import Session
@@ -31,9 +32,10 @@ class _OfThread(threading.local):
 class ThreadDriver:
     """Runs operations by waiting (a :class:`~hubq.client.asking.driver.Driver`). Connects at the first of them."""
 
-    def __init__(self, context: HubContext, server: Server) -> None:
+    def __init__(self, context: HubContext, server: Server, founding: Founding | None = None) -> None:
         self.context = context
         self.server = server
+        self._founding = founding
         self._here = _OfThread()
         self._redis: tuple[int, SyncRedis] | None = None
         self._loop_thread: tuple[int, LoopThread] | None = None
@@ -69,9 +71,11 @@ class ThreadDriver:
                 try:
                     # Reading first: a user who may only read can look at a hub that exists.
                     fixed = redis.run(read_config(context.keys))
-                    context.check(
-                        fixed or redis.run(check_config(context.keys, context.config.shards)), self.server.address
-                    )
+                    if fixed is None:
+                        if self._founding is not None:
+                            self._founding.check()
+                        fixed = redis.run(check_config(context.keys, context.config.shards, context.wire))
+                    context.check(fixed, self.server.address)
                 except BaseException:
                     redis.close()
                     raise
@@ -83,13 +87,17 @@ class ThreadDriver:
         pid = os.getpid()
         with self._lock:
             if self._loop_thread is None or self._loop_thread[0] != pid:
-                self._loop_thread = pid, LoopThread(self.context, self.server)
+                self._loop_thread = pid, LoopThread(self.context, self.server, self._founding)
             return self._loop_thread[1]
 
-    def connect_to(self, server: Server) -> None:
+    def of(self, child_id: str) -> ThreadDriver:
+        """The driver for one child."""
+        return self
+
+    def connect_to(self, server: Server, founding: Founding | None = None) -> None:
         """Ask another Redis from the next operation on."""
         self.close()
-        self.server = server
+        self.server, self._founding = server, founding
 
     def close(self) -> None:
         """Close the connections; the next operation opens new ones."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from hubq.client.asking.calling import time_left
-from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.asking.driver import AsyncChildDriver, ChildDriver
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.operations import calls
 from hubq.client.operations.call_options import CallOptions
@@ -18,7 +18,7 @@ Named = tuple[str, Callable[..., Any] | None]
 
 
 def payload_of(
-    driver: Driver | AsyncDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any]
+    driver: ChildDriver | AsyncChildDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> bytes:
     """Arguments as they travel."""
     return driver.context.values.encode_arguments(args, kwargs, f"{child_id}.{method[0]}", method[1])
@@ -35,7 +35,12 @@ def in_time(child_id: str, method: str, options: CallOptions) -> CallOptions:
 
 
 def call(
-    driver: Driver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    driver: ChildDriver,
+    child_id: str,
+    method: Named,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: CallOptions,
 ) -> Any:
     """Call a method and wait for its result."""
     name, known = method
@@ -48,7 +53,12 @@ def call(
 
 
 def cast(
-    driver: Driver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    driver: ChildDriver,
+    child_id: str,
+    method: Named,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: CallOptions,
 ) -> None:
     """Send a message."""
     name, _ = method
@@ -61,7 +71,7 @@ def cast(
 
 
 def call_async(
-    driver: AsyncDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any],
+    driver: AsyncChildDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any],
     options: CallOptions,
 ) -> Coroutine[Any, Any, Any]:  # fmt: skip
     """Call a method and await its result. (Not ``async``: the caller awaits the coroutine of the session itself.)"""
@@ -74,7 +84,7 @@ def call_async(
 
 
 def cast_async(
-    driver: AsyncDriver,
+    driver: AsyncChildDriver,
     child_id: str,
     method: Named,
     args: tuple[Any, ...],
@@ -90,7 +100,7 @@ def cast_async(
 
 
 async def _call_traced(
-    driver: AsyncDriver, tracing: Tracing, child_id: str, method: Named, payload: bytes, options: CallOptions
+    driver: AsyncChildDriver, tracing: Tracing, child_id: str, method: Named, payload: bytes, options: CallOptions
 ) -> Any:
     name, known = method
     with tracing.sending("call", child_id, name) as traced:
@@ -98,14 +108,19 @@ async def _call_traced(
 
 
 async def _cast_traced(
-    driver: AsyncDriver, tracing: Tracing, child_id: str, method: str, payload: bytes, options: CallOptions
+    driver: AsyncChildDriver, tracing: Tracing, child_id: str, method: str, payload: bytes, options: CallOptions
 ) -> str:
     with tracing.sending("cast", child_id, method) as traced:
         return await driver.drive(calls.cast(driver.context, child_id, method, traced(payload), options))
 
 
 def begin(
-    driver: Driver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    driver: ChildDriver,
+    child_id: str,
+    method: Named,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: CallOptions,
 ) -> CallFuture[Any]:
     """Send a call whose result is asked for later."""
     name, known = method
@@ -120,7 +135,7 @@ def begin(
 
 
 def begin_async(
-    driver: AsyncDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any],
+    driver: AsyncChildDriver, child_id: str, method: Named, args: tuple[Any, ...], kwargs: dict[str, Any],
     options: CallOptions,
 ) -> AsyncCallFuture[Any]:  # fmt: skip
     """Send a call whose result is awaited later."""

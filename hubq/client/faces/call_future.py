@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from hubq.client.asking.driver import Asker, AsyncAsker, AsyncDriver, Driver
+from hubq.client.asking.driver import AsyncChildDriver, AsyncSender, ChildDriver, Sender
 from hubq.client.asking.forks import renewed_after_fork
 from hubq.client.asking.steps import Operation
 from hubq.client.operations import calls
@@ -23,7 +23,7 @@ R = TypeVar("R")
 class CallFuture(Generic[R]):
     """A call on its way: what ``ref.begin`` returns. Safe under threads."""
 
-    def __init__(self, driver: Driver, asker: Asker, begun: Begun) -> None:
+    def __init__(self, driver: ChildDriver, asker: Sender, begun: Begun) -> None:
         self._driver = driver
         self._asker = asker
         self._begun = begun
@@ -102,10 +102,10 @@ class CallFuture(Generic[R]):
 class AsyncCallFuture(Generic[R]):
     """The same as :class:`CallFuture`, awaited: ``await future``. It belongs to the event loop in which it was begun."""
 
-    def __init__(self, driver: AsyncDriver, begin: Operation[Begun], timeout: float) -> None:
+    def __init__(self, driver: AsyncChildDriver, begin: Operation[Begun], timeout: float) -> None:
         loop = asyncio.get_running_loop()
         self._driver = driver
-        self._sent: asyncio.Future[tuple[Begun, AsyncAsker]] = loop.create_future()
+        self._sent: asyncio.Future[tuple[Begun, AsyncSender]] = loop.create_future()
         self._task = loop.create_task(self._work(begin, timeout))
 
     async def _work(self, begin: Operation[Begun], timeout: float) -> Any:

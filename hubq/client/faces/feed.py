@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Protocol, cast
 
-from hubq.client.asking.driver import AsyncDriver
+from hubq.client.asking.driver import AsyncChildDriver
 from hubq.client.asking.feeds import FeedReader, Subscription
 from hubq.client.asking.loop_thread import LoopThread
 from hubq.core.feed import RETRACT, START, Ended, Event, Gap, Item, Place, checked_topic
@@ -20,7 +20,12 @@ class AsyncFeed:
     """
 
     def __init__(
-        self, driver: AsyncDriver, child_id: str, after: str | None, topics: str | Iterable[str] | None, follow: bool
+        self,
+        driver: AsyncChildDriver,
+        child_id: str,
+        after: str | None,
+        topics: str | Iterable[str] | None,
+        follow: bool,
     ) -> None:
         context = driver.context
         self.child_id = child_id

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.operations import inspection
-from hubq.client.operations.inspection import Event, Mailbox, SavedState
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import Mailbox, SavedState
 from hubq.client.operations.partition import partitioned
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.reminders import reminders

@@ -287,7 +287,7 @@ class JobMethods:
 
     def resumable_job(self, job_id: str) -> ResumableJob:
         """A resumable job by its id: its ``status``, ``result(timeout)`` and ``cancel()``."""
-        return ResumableJob(self.driver, job_id)
+        return ResumableJob(self.driver.of(job_id), job_id)
 
     def job_progress(self, job: Job | ResumableJob | str) -> Progress | None:
         """What a job of any kind has told of its progress; give the job, or its id. None: nothing yet.
@@ -351,7 +351,7 @@ class AsyncJobMethods:
 
     def resumable_job(self, job_id: str) -> AsyncResumableJob:
         """See :meth:`Hub.resumable_job`; all of it awaits (``await job.status()``)."""
-        return AsyncResumableJob(self.driver, job_id)
+        return AsyncResumableJob(self.driver.of(job_id), job_id)
 
     async def job_progress(self, job: Job | AsyncResumableJob | str) -> Progress | None:
         """See :meth:`Hub.job_progress`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.asking.driver import AsyncChildDriver, ChildDriver
 from hubq.client.operations.reminders import cancel_later, cast_later
 from hubq.core.reminders import checked_after, checked_at
 
@@ -14,7 +14,7 @@ class LaterCast:
 
     __slots__ = ("_driver", "child_id", "name")
 
-    def __init__(self, driver: Driver, child_id: str, name: str) -> None:
+    def __init__(self, driver: ChildDriver, child_id: str, name: str) -> None:
         self._driver = driver
         self.child_id = child_id
         self.name = name
@@ -29,7 +29,7 @@ class AsyncLaterCast:
 
     __slots__ = ("_driver", "child_id", "name")
 
-    def __init__(self, driver: AsyncDriver, child_id: str, name: str) -> None:
+    def __init__(self, driver: AsyncChildDriver, child_id: str, name: str) -> None:
         self._driver = driver
         self.child_id = child_id
         self.name = name
@@ -40,7 +40,7 @@ class AsyncLaterCast:
 
 
 def cast_in(
-    driver: Driver, child_id: str, seconds: float, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    driver: ChildDriver, child_id: str, seconds: float, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> LaterCast:
     """Send a message in so many seconds."""
     ms, payload = (
@@ -51,7 +51,7 @@ def cast_in(
 
 
 def cast_at(
-    driver: Driver, child_id: str, when: object, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    driver: ChildDriver, child_id: str, when: object, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> LaterCast:
     """Send a message at a point in time."""
     ms, payload = (
@@ -62,7 +62,7 @@ def cast_at(
 
 
 async def cast_in_async(
-    driver: AsyncDriver, child_id: str, seconds: float, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    driver: AsyncChildDriver, child_id: str, seconds: float, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AsyncLaterCast:
     """Send a message in so many seconds."""
     ms, payload = (
@@ -74,7 +74,7 @@ async def cast_in_async(
 
 
 async def cast_at_async(
-    driver: AsyncDriver, child_id: str, when: object, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    driver: AsyncChildDriver, child_id: str, when: object, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AsyncLaterCast:
     """Send a message at a point in time."""
     ms, payload = (

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.asking.driver import AsyncChildDriver, ChildDriver
 from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async, named
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.faces.feed import AsyncFeed, Feed
@@ -27,7 +27,7 @@ class ChildRef:
 
     __slots__ = ("_driver", "_options", "child_id")
 
-    def __init__(self, driver: Driver, child_id: str, options: CallOptions = PLAIN) -> None:
+    def __init__(self, driver: ChildDriver, child_id: str, options: CallOptions = PLAIN) -> None:
         self._driver = driver
         self._options = options
         self.child_id = checked_child_id(child_id)
@@ -108,7 +108,7 @@ class AsyncChildRef:
 
     __slots__ = ("_driver", "_options", "child_id")
 
-    def __init__(self, driver: AsyncDriver, child_id: str, options: CallOptions = PLAIN) -> None:
+    def __init__(self, driver: AsyncChildDriver, child_id: str, options: CallOptions = PLAIN) -> None:
         self._driver = driver
         self._options = options
         self.child_id = checked_child_id(child_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.asking.driver import AsyncChildDriver, ChildDriver
 from hubq.client.operations.resumable_jobs import cancel_of, progress_of_child, result_of, status_of
 from hubq.core.hashing import checked_child_id
 from hubq.core.progress import Progress
@@ -13,7 +13,7 @@ from hubq.core.progress import Progress
 class ResumableJob:
     """A resumable job by its id, for code that waits."""
 
-    def __init__(self, driver: Driver, job_id: str) -> None:
+    def __init__(self, driver: ChildDriver, job_id: str) -> None:
         self.id = checked_child_id(job_id)
         self._driver = driver
 
@@ -51,7 +51,7 @@ class ResumableJob:
 class AsyncResumableJob:
     """The same, awaiting."""
 
-    def __init__(self, driver: AsyncDriver, job_id: str) -> None:
+    def __init__(self, driver: AsyncChildDriver, job_id: str) -> None:
         self.id = checked_child_id(job_id)
         self._driver = driver
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.asking.driver import AsyncChildDriver, ChildDriver
 from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async
 from hubq.client.faces.call_future import AsyncCallFuture, CallFuture
 from hubq.client.faces.feed import AsyncFeed, Feed
@@ -31,7 +31,7 @@ class TypedRef(Generic[C]):
 
     __slots__ = ("_driver", "_kind", "_options", "child_id")
 
-    def __init__(self, driver: Driver, kind: type[C], child_id: str, options: CallOptions = PLAIN) -> None:
+    def __init__(self, driver: ChildDriver, kind: type[C], child_id: str, options: CallOptions = PLAIN) -> None:
         self._driver = driver
         self._kind = kind
         self._options = options
@@ -133,7 +133,7 @@ class AsyncTypedRef(Generic[C]):
 
     __slots__ = ("_driver", "_kind", "_options", "child_id")
 
-    def __init__(self, driver: AsyncDriver, kind: type[C], child_id: str, options: CallOptions = PLAIN) -> None:
+    def __init__(self, driver: AsyncChildDriver, kind: type[C], child_id: str, options: CallOptions = PLAIN) -> None:
         self._driver = driver
         self._kind = kind
         self._options = options

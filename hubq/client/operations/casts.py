@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import by_group, in_groups
 from hubq.client.asking.steps import Operation, Send
 from hubq.client.operations.calls import checked_method, refusal
 from hubq.core.hashing import checked_child_id
@@ -30,6 +31,17 @@ class Reference(Protocol):
 def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqError | None]]:
     """Put messages into their children's mailboxes, in order; for each None, or why it was refused."""
     drafts = [_draft(hub, message) for message in messages]
+    if not hub.groups:
+        return (yield from _send(hub, drafts))
+    places = by_group(hub, range(len(drafts)), lambda place: drafts[place].child)
+    found = yield from in_groups(
+        {group: _send(hub.groups[group], [drafts[n] for n in numbers]) for group, numbers in places.items()}
+    )
+    errors = {n: error for group, numbers in places.items() for n, error in zip(numbers, found[group], strict=True)}
+    return [errors[n] for n in range(len(drafts))]
+
+
+def _send(hub: HubContext, drafts: Sequence[Outgoing]) -> Operation[list[HubqError | None]]:
     if not drafts:
         return []
     answers = yield Send(drafts)

@@ -7,9 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.dead_letters import count_by_kind
 from hubq.client.operations.inspection import mailboxes, node_vitals
+from hubq.client.operations.joining import joined_facts
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.troubles import busy_with, said_of
 from hubq.core.facts import ClusterFacts, Facts, NodeFacts
@@ -24,27 +26,28 @@ from hubq.store.pauses import read_pauses
 from hubq.store.quorum import read_partitioned
 from hubq.store.registry import count_children, read_texts
 from hubq.store.server_facts import is_known, read_server_info, read_ttl, scan_keys
-from hubq.store.slots import slot_of
+from hubq.store.slots import slot_of_keys
 
 #: Keys looked at when searching for strays; a hub has some hundred, and one per client that is waiting.
 MOST_KEYS = 100_000
 
 
+@of_all(joined_facts)
 def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Operation[Facts]:
     """Everything ``hubq doctor`` looks at. Changes nothing. ``open_to_all``: whether Redis at this address lets in clients
     without a password (None: not known).
     """
-    keys, shards = hub.keys, hub.config.shards
+    keys, shards = hub.keys, hub.shards
     owners, members, leases, now, partitioned = yield Fetch(
         [read_owners(keys), *read_members(keys), read_partitioned(keys)]
     )
     lives = living(members, leases, now)
     accounts = yield from node_vitals(hub)
     boxes = yield from mailboxes(hub, 1)
-    counts = yield Fetch([count_children(keys, shard) for shard in range(shards)])
+    counts = yield Fetch([count_children(keys, shard) for shard in shards])
     dormant = yield from count_dormant_children(hub)
-    parked = yield Fetch([read_texts(keys.parked(shard)) for shard in range(shards)])
-    dead = yield Fetch([count_dead(keys, shard) for shard in range(shards)])
+    parked = yield Fetch([read_texts(keys.parked(shard)) for shard in shards])
+    dead = yield Fetch([count_dead(keys, shard) for shard in shards])
     reasons, pauses = yield Fetch([read_texts(keys.stragglers), read_pauses(keys)])
     pinned = {child for _, child in owners.pins}
     nodes: dict[str, NodeFacts] = {}
@@ -72,7 +75,7 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
     if open_to_all is not None:
         server["password"] = "no" if open_to_all else "yes"
     return Facts(
-        shards=shards,
+        shards=hub.config.shards,
         lease=leased,
         nodes=nodes,
         owners=alive,
@@ -112,7 +115,7 @@ def _server() -> Operation[dict[str, str]]:
 def _cluster(hub: HubContext) -> Operation[ClusterFacts | None]:
     found: ClusterFacts
     try:
-        (found,) = yield Fetch([read_cluster((slot_of(hub.keys.hub_id),))])
+        (found,) = yield Fetch([read_cluster((slot_of_keys(hub.keys),))])
     except RedisRefused:
         return None
     try:

@@ -5,12 +5,16 @@ Nothing here consumes or changes anything, and nothing asks the children themsel
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import in_groups, of_all, of_child, united
 from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.happened import Event, event_of, merged_events, places_of
+from hubq.client.operations.joining import joined_vitals
 from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
 from hubq.core.messages import entry_ms
@@ -97,16 +101,7 @@ class Mailbox:
     heads: tuple[Waiting, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One entry of the events stream. ``at`` is Redis TIME, seconds since the epoch."""
-
-    id: str
-    at: float
-    type: str
-    fields: dict[str, str]
-
-
+@of_child
 def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     """The saved state of a child; None: it has not committed one yet."""
     shard = hub.shard_of(checked_child_id(child_id))
@@ -142,6 +137,7 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     return SavedState(child_id, shard, envelope.form, envelope.cursor, len(data), age, data, unpickles)
 
 
+@of_child
 def child_mailbox(hub: HubContext, child_id: str, count: int, most_read: int = MOST_READ) -> Operation[Mailbox]:
     """How much waits for one child, and the first ``count`` messages of it: those among the first ``most_read`` of its shard."""
     shard = hub.shard_of(checked_child_id(child_id))
@@ -168,9 +164,14 @@ def child_mailbox(hub: HubContext, child_id: str, count: int, most_read: int = M
     return Mailbox(shard, waiting, {child_id: waiting} if waiting else {}, first[0].age if first else None, first)
 
 
+def _by_shard(answers: Sequence[list[Mailbox]]) -> list[Mailbox]:
+    return sorted(chain.from_iterable(answers), key=lambda box: box.shard)
+
+
+@of_all(_by_shard)
 def mailboxes(hub: HubContext, count: int) -> Operation[list[Mailbox]]:
     """Every mailbox in which messages wait, each with the first ``count`` of them."""
-    shards = range(hub.config.shards)
+    shards = hub.shards
     lengths = yield Fetch([mailbox_length(hub.keys, shard) for shard in shards])
     busy = [(shard, length) for shard, length in zip(shards, lengths, strict=True) if length]
     found: list[Mailbox] = []
@@ -188,6 +189,7 @@ def mailboxes(hub: HubContext, count: int) -> Operation[list[Mailbox]]:
     return found
 
 
+@of_all(joined_vitals)
 def node_vitals(hub: HubContext) -> Operation[dict[str, Vitals | None]]:
     """Each member's account of itself."""
     (members,) = yield Fetch([read_nodes(hub.keys)])
@@ -197,6 +199,15 @@ def node_vitals(hub: HubContext) -> Operation[dict[str, Vitals | None]]:
 
 def last_events(hub: HubContext, last: int, types: Collection[str]) -> Operation[tuple[str, list[Event]]]:
     """The last events (of these types), oldest first, and the id of the newest. Reads back as far as it must."""
+    if not hub.groups:
+        return (yield from _last_events(hub, last, types))
+    found = yield from in_groups({context.group: _last_events(context, last, types) for context in hub.groups})
+    newest = [where for where, _ in found.values()]
+    events = merged_events({group: each for group, (_, each) in found.items()}, ["0"] * len(newest), newest_first=False)
+    return ",".join(newest), events[-last:] if last else []
+
+
+def _last_events(hub: HubContext, last: int, types: Collection[str]) -> Operation[tuple[str, list[Event]]]:
     (newest,) = yield Fetch([last_event_id(hub.keys)])
     found: list[Event] = []
     until = newest
@@ -217,13 +228,7 @@ def _waiting(message: Message, now: int) -> Waiting:
     )  # fmt: skip
 
 
-def event_of(entry: str, fields: dict[str, str]) -> Event:
-    """One entry of the events stream."""
-    return Event(
-        entry, entry_ms(entry) / 1000, fields.get("type", ""), {k: v for k, v in fields.items() if k != "type"}
-    )
-
-
+@of_all(",".join)
 def newest_event(hub: HubContext) -> Operation[str]:
     """The id of the newest event."""
     (newest,) = yield Fetch([last_event_id(hub.keys)])
@@ -232,10 +237,36 @@ def newest_event(hub: HubContext) -> Operation[str]:
 
 def next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Event]]:
     """The events after this one, as soon as there are any; none after ``wait`` seconds."""
+    if not hub.groups:
+        return (yield from _next_events(hub, after, wait))
+    # (A session that waits asks the groups one after the other.)
+    places, each = places_of(after, len(hub.groups)), wait / len(hub.groups)
+    found = yield from in_groups(
+        {context.group: _next_events(context, places[context.group], each) for context in hub.groups}
+    )
+    return merged_events(found, places, newest_first=False)
+
+
+def events_behind(hub: HubContext, after: str, count: int) -> Operation[list[Event]]:
+    """The events after this one that are there, ``count`` of each group at most."""
+    if not hub.groups:
+        return (yield from _events_behind(hub, after, count))
+    places = places_of(after, len(hub.groups))
+    found = yield from in_groups({c.group: _events_behind(c, places[c.group], count) for c in hub.groups})
+    return merged_events(found, places, newest_first=False)
+
+
+def _events_behind(hub: HubContext, after: str, count: int) -> Operation[list[Event]]:
+    (found,) = yield Fetch([read_events(hub.keys, after, count)])
+    return [event_of(entry, fields) for entry, fields in found]
+
+
+def _next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Event]]:
     (found,) = yield Fetch([read_events(hub.keys, after, 500, int(wait * 1000))])
     return [event_of(entry, fields) for entry, fields in found]
 
 
+@of_all(united)
 def fixed_settings(hub: HubContext) -> Operation[dict[str, str]]:
     """The settings fixed in Redis when the hub was first used."""
     (settings,) = yield Fetch([read_texts(hub.keys.config)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_child
 from hubq.client.asking.steps import Intervene, Operation
 from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.stops import stop_children
@@ -15,16 +16,19 @@ from hubq.errors import CallTimeout, ConfigError, HubqError, NotAlive, UnknownCh
 _DONE = {"kill": "killed", "stop": "stopped", "drop": "dropped"}
 
 
+@of_child
 def kill(hub: HubContext, child_id: str, timeout: float) -> Operation[str]:
     """End the message in hand of a child and build the child anew from its last commit; its node."""
     return (yield from _intervene(hub, child_id, "kill", "", timeout))
 
 
+@of_child
 def stop_now(hub: HubContext, child_id: str, timeout: float) -> Operation[str]:
     """End a child for good, and the message that it has in hand with it; its node."""
     return (yield from _intervene(hub, child_id, "stop", "", timeout))
 
 
+@of_child
 def drop_message(hub: HubContext, child_id: str, entry: str, timeout: float) -> Operation[str]:
     """Take a message that waits for a child out of its mailbox, into the dead letters; the child's node."""
     first, dash, second = entry.partition("-")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import at_least_one, of_all
 from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.operations.joining import joined_nodes
 from hubq.client.operations.troubles import blocked_by, blocked_for, busy_with
 from hubq.client.results import NodeStatus
 from hubq.errors import NotAlive, RedisRefused
@@ -14,6 +16,7 @@ from hubq.store.owners import read_owners
 from hubq.store.vitals import Vitals, read_vitals
 
 
+@of_all(joined_nodes)
 def nodes(hub: HubContext) -> Operation[list[NodeStatus]]:
     """The members, with what they own, and what each says of itself."""
     infos, leases, owners, now = yield Fetch(
@@ -73,6 +76,11 @@ def _of_account(account: Vitals | None, now: float) -> dict[str, Any]:
 
 def drain(hub: HubContext, node: str) -> Operation[None]:
     """Tell a node to hand everything over and leave."""
-    (word,) = yield Fetch([drain_node(hub.keys, node, None, hub.config.events_kept)])
-    if word == "gone":
+    if not (yield from _drain(hub, node)):
         raise NotAlive(f"no node {node!r} in hub {hub.keys.hub_id!r}: see `hubq nodes`")
+
+
+@of_all(at_least_one)
+def _drain(hub: HubContext, node: str) -> Operation[bool]:
+    (word,) = yield Fetch([drain_node(hub.keys, node, None, hub.config.events_kept)])
+    return bool(word != "gone")

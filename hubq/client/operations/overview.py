@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import in_groups
 from hubq.client.asking.steps import Fetch, Operation
-from hubq.client.operations.inspection import Event, last_events, node_vitals
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import last_events, node_vitals
+from hubq.client.operations.joining import by_name, vitals_of, worst
 from hubq.store.assignment import read_leader
 from hubq.store.dormant import count_dormant
 from hubq.store.membership import living, read_members
@@ -57,8 +60,16 @@ class NodeRates:
 
 def glance(hub: HubContext, events: int) -> Operation[Glance]:
     """Look once."""
-    shards = hub.config.shards
-    counts = [count(hub.keys, shard) for count in (count_children, count_dormant) for shard in range(shards)]
+    if not hub.groups:
+        return (yield from _glance(hub, events))
+    found = yield from in_groups({context.group: _glance(context, 0) for context in hub.groups})
+    _, latest = yield from last_events(hub, events, ())
+    return _joined(list(found.values()), latest)
+
+
+def _glance(hub: HubContext, events: int) -> Operation[Glance]:
+    counts = [count(hub.keys, shard) for count in (count_children, count_dormant) for shard in hub.shards]
+    shards = len(hub.shards)
     owners, leads, members, leases, now, *counted = yield Fetch(
         [read_owners(hub.keys), read_leader(hub.keys), *read_members(hub.keys), *counts]
     )
@@ -79,6 +90,35 @@ def glance(hub: HubContext, events: int) -> Operation[Glance]:
     pins = {child: owner.node for (_, child), owner in owners.pins.items()}
     leader = leads[0] if leads is not None and lives.get(leads[0]) == leads[1] else ""
     return Glance(now / 1000, nodes, served, pins, latest, sum(counted[:shards]), leader, sum(counted[shards:]))
+
+
+def _joined(answers: Sequence[Glance], events: Sequence[Event]) -> Glance:
+    first = answers[0]
+    nodes = [_node_glance(parts) for parts in by_name([a.nodes for a in answers], lambda node: node.name).values()]
+    owners = [
+        next((a.owners[shard] for a in answers if a.owners[shard] is not None), None)
+        for shard in range(len(first.owners))
+    ]
+    return Glance(
+        max(answer.at for answer in answers),
+        nodes,
+        owners,
+        {child: node for answer in answers for child, node in answer.pins.items()},
+        events,
+        sum(answer.children for answer in answers),
+        next((answer.leader for answer in answers if answer.leader), ""),
+        sum(answer.dormant for answer in answers),
+    )
+
+
+def _node_glance(parts: Sequence[NodeGlance]) -> NodeGlance:
+    return replace(
+        parts[0],
+        status=worst([part.status for part in parts]),
+        lease_left=min(part.lease_left for part in parts),
+        uptime=max(part.uptime for part in parts),
+        vitals=vitals_of([part.vitals for part in parts if part.vitals is not None]),
+    )
 
 
 def rates(before: Glance | None, after: Glance) -> dict[str, NodeRates]:

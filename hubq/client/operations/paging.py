@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import fetch_of_shards, in_groups
 from hubq.client.asking.steps import Fetch, Operation
-from hubq.client.operations.inspection import Event, event_of
+from hubq.client.operations.happened import Event, event_of, merged_events, places_of
 from hubq.client.operations.registry import CHILDREN_AT_ONCE, Listing, Query
 from hubq.client.results import ChildStatus
 from hubq.errors import ConfigError
@@ -27,6 +28,9 @@ LETTERS_AT_ONCE, MOST_LETTERS = 10, 2_000
 EVENTS_AT_ONCE, MOST_EVENTS = 500, 5_000
 #: The longest page.
 MOST_OF_A_PAGE = 1_000
+
+#: The place in a group that has no older events: there are none before this one.
+GONE = "0-0"
 
 _PLACE = re.compile(r"\d{1,6}(\.\d{1,20})?(,\d{1,6}\.\d{1,20})*(,\d{1,6})?")
 _ENTRY = re.compile(r"\d{1,20}-\d{1,20}")
@@ -130,7 +134,9 @@ def letters_page(hub: HubContext, wanted: LetterFilter, after: str, limit: int) 
     Raises :class:`~hubq.errors.ConfigError` as :func:`children_page` does.
     """
     limit = _checked_limit(limit)
-    counts = yield Fetch([count_dead(hub.keys, shard) for shard in range(hub.config.shards)])
+    counts = yield from fetch_of_shards(
+        hub, [(shard, count_dead(hub.of_shard(shard).keys, shard)) for shard in range(hub.config.shards)]
+    )
     until = _checked_letter(after, hub.config.shards)
     streams = [_Letters(shard, until) for shard, count in enumerate(counts) if count]
     found: list[DeadLetter] = []
@@ -138,7 +144,11 @@ def letters_page(hub: HubContext, wanted: LetterFilter, after: str, limit: int) 
     while len(found) < limit and looked < MOST_LETTERS:
         empty = [each for each in streams if not each.read and not each.over]
         if empty:
-            pages = yield Fetch([read_dead_before(hub.keys, e.shard, e.before, LETTERS_AT_ONCE) for e in empty])
+            asked = [
+                (e.shard, read_dead_before(hub.of_shard(e.shard).keys, e.shard, e.before, LETTERS_AT_ONCE))
+                for e in empty
+            ]
+            pages = yield from fetch_of_shards(hub, asked)
             for stream, page in zip(empty, pages, strict=True):
                 stream.take(page)
         streams = [each for each in streams if each.read]
@@ -169,8 +179,26 @@ def events_page(
     Raises :class:`~hubq.errors.ConfigError` as :func:`children_page` does.
     """
     limit = _checked_limit(limit)
-    if before and not _ENTRY.fullmatch(before):
+    places = before.split(",") if before else []
+    if not all(_ENTRY.fullmatch(place) for place in places) or len(places) > max(1, len(hub.groups)):
         raise ConfigError(f"{before!r} is no id of an event: give the id of the oldest one that you have")
+    if not hub.groups:
+        return (yield from _events_page(hub, wanted, before, limit, most))
+    at = places_of(before, len(hub.groups)) if before else [""] * len(hub.groups)
+    found = yield from in_groups(
+        {c.group: _events_page(c, wanted, at[c.group], limit, most) for c in hub.groups if at[c.group] != GONE}
+    )
+    merged = merged_events({group: page.events for group, page in found.items()}, at, newest_first=True)[:limit]
+    # A group whose page was taken whole is read on from where that ended; if it has no more, it is not read again.
+    left = (merged[-1].id if merged else before or ",".join(at)).split(",")
+    for group, page in found.items():
+        if not page.events or left[group] == page.events[-1].id:
+            left[group] = page.next or GONE
+    left = [place if place or group in found else GONE for group, place in enumerate(left)]
+    return EventsPage(merged, "" if set(left) == {GONE} else ",".join(left))
+
+
+def _events_page(hub: HubContext, wanted: TakesEvents, before: str, limit: int, most: int) -> Operation[EventsPage]:
     until, found, looked = f"({before}" if before else "+", list[Event](), 0
     while looked < most:
         (page,) = yield Fetch([read_events_back(hub.keys, until, EVENTS_AT_ONCE)])

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import first_said, largest, of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.errors import HubqError
 from hubq.store.membership import read_nodes
 from hubq.store.quorum import read_epoch, read_partitioned, read_roll, roll_of, settle_quorum
 
 
+@of_all(first_said)
 def partitioned(hub: HubContext) -> Operation[str]:
     """Since when there is no quorum, and why; empty while there is one."""
     (why,) = yield Fetch([read_partitioned(hub.keys)])
     return str(why)
 
 
+@of_all(largest)
 def reset_cluster_size(hub: HubContext) -> Operation[int]:
     """Forget that the hub ever had more nodes than now. The nodes look at once whether there is a quorum."""
     keys = hub.keys

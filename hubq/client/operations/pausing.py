@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import at_least_one, of_all, of_child
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.asking.steps import Pause as Wait
 from hubq.client.operations.call_options import checked_timeout
@@ -37,6 +41,14 @@ def pause_of(target: type | None, child_id: str | None, why: str = "") -> Pause:
 def pause(hub: HubContext, pause: Pause, timeout: float) -> Operation[bool]:
     """Begin a pause, and wait until every live node heeds it. False: it had begun before."""
     checked_timeout(timeout)
+    if not hub.groups:
+        return (yield from _pause(hub, pause, timeout))
+    if pause.what == "child":
+        return (yield from _at_child(hub, pause.name, pause, timeout))
+    return (yield from _everywhere(hub, pause, timeout))
+
+
+def _pause(hub: HubContext, pause: Pause, timeout: float) -> Operation[bool]:
     (changed,) = yield Fetch([set_pause(hub.keys, _shard(hub, pause), pause, True, hub.config.events_kept)])
     if changed.word == "unknown":
         raise unknown(hub, pause.name)
@@ -53,6 +65,16 @@ def pause(hub: HubContext, pause: Pause, timeout: float) -> Operation[bool]:
     return bool(changed.word == "ok")
 
 
+@of_child
+def _at_child(hub: HubContext, child_id: str, pause: Pause, timeout: float) -> Operation[bool]:
+    return (yield from _pause(hub, pause, timeout))
+
+
+@of_all(at_least_one)
+def _everywhere(hub: HubContext, pause: Pause, timeout: float) -> Operation[bool]:
+    return (yield from _pause(hub, pause, timeout))
+
+
 def _deaf(hub: HubContext, number: int) -> Operation[list[str]]:
     """The live nodes that have not said that they heed the pauses up to this change."""
     lives = living(*(yield Fetch(read_members(hub.keys))))
@@ -67,10 +89,28 @@ def _deaf(hub: HubContext, number: int) -> Operation[list[str]]:
 
 def resume(hub: HubContext, pause: Pause) -> Operation[bool]:
     """End a pause. False: there was none."""
+    if hub.groups and pause.what == "child":
+        return (yield from _resume_child(hub, pause.name, pause))
+    return (yield from _resume(hub, pause))
+
+
+@of_child
+def _resume_child(hub: HubContext, child_id: str, pause: Pause) -> Operation[bool]:
+    return (yield from _resume(hub, pause))
+
+
+@of_all(at_least_one)
+def _resume(hub: HubContext, pause: Pause) -> Operation[bool]:
     (changed,) = yield Fetch([set_pause(hub.keys, _shard(hub, pause), pause, False, hub.config.events_kept)])
     return bool(changed.word == "ok")
 
 
+def _each_once(answers: Sequence[list[Pause]]) -> list[Pause]:
+    """A pause of the hub, or of a class, is in all groups."""
+    return Pauses(chain.from_iterable(reversed(answers))).all()
+
+
+@of_all(_each_once)
 def pauses(hub: HubContext) -> Operation[list[Pause]]:
     """All pauses: of the hub, then of classes, then of children."""
     (found,) = yield Fetch([read_pauses(hub.keys)])
@@ -78,4 +118,4 @@ def pauses(hub: HubContext) -> Operation[list[Pause]]:
 
 
 def _shard(hub: HubContext, pause: Pause) -> int:
-    return hub.shard_of(pause.name) if pause.what == "child" else 0
+    return hub.shard_of(pause.name) if pause.what == "child" else hub.shards[0]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import by_group, in_groups, of_all, of_child, united
 from hubq.client.asking.steps import Fetch, Operation, Pause
 from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.registry import where
-from hubq.client.operations.starts import StartTicket, collect_start, start_children
+from hubq.client.operations.starts import StartTicket
+from hubq.client.operations.starts_over_groups import collect_in_groups, start_in_groups
 from hubq.client.results import Place, StartResult
 from hubq.config import checked_name
 from hubq.core.hashing import checked_child_id
@@ -41,6 +43,7 @@ def checked_together(distribution: Distribution, redundancy: Redundancy) -> None
         )
 
 
+@of_child
 def move(hub: HubContext, child_id: str, node: str | None, timeout: float) -> Operation[Place]:
     """Say where a child is wanted, and wait until it is there."""
     checked_timeout(timeout)
@@ -88,7 +91,7 @@ def start_placed(
 ) -> Operation[StartTicket]:
     """Start children where the distribution strategy wants them; does not wait for the nodes."""
     places = yield from _places_for(hub, specs, child_mapping)
-    ticket = yield from start_children(
+    ticket = yield from start_in_groups(
         hub,
         specs,
         on_failure=on_failure,
@@ -101,7 +104,7 @@ def start_placed(
 
 def collect_placed(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
     """Wait for the nodes' answers to a start."""
-    result = yield from collect_start(hub, ticket, timeout)
+    result = yield from collect_in_groups(hub, ticket, timeout)
     return (yield from _with_pins(hub, result, ticket.places, timeout)) if ticket.places else result
 
 
@@ -111,9 +114,18 @@ def _places_for(
     """Ask the distribution strategy which of these children have a place of their own: child -> node."""
     nodes: list[str] = []
     if child_mapping is not None or hub.traits.guides:
-        (members,) = yield Fetch([read_nodes(hub.keys)])
-        nodes = [name for name, info in members.items() if info.up]
+        nodes = yield from _takers(hub)
     return hub.distribution.children_init(specs, child_mapping, nodes)
+
+
+def _in_all(answers: Sequence[list[str]]) -> list[str]:
+    return [name for name in answers[0] if all(name in answer for answer in answers)]
+
+
+@of_all(_in_all)
+def _takers(hub: HubContext) -> Operation[list[str]]:
+    (members,) = yield Fetch([read_nodes(hub.keys)])
+    return [name for name, info in members.items() if info.up]
 
 
 def _with_pins(
@@ -140,15 +152,26 @@ def _with_pins(
             errors[child] = NotAlive(f"node {places[child]!r} {why}: child {child!r} is not there yet")
         missing = [child for child in missing if child in started]
         if missing:
-            yield Pause(LOOK_MS / 1000)
+            yield from _waited(hub)
             waited += LOOK_MS / 1000
     return StartResult(started, errors, result.rollback, pids)
+
+
+def _waited(hub: HubContext) -> Operation[None]:
+    if hub.groups:
+        yield from in_groups({0: _waited(hub.groups[0])})
+    else:
+        yield Pause(LOOK_MS / 1000)
 
 
 def _owners_of(
     hub: HubContext, children: Sequence[str], places: Mapping[str, str]
 ) -> Operation[tuple[dict[str, Owner], set[str]]]:
     """The owners of those children that are pinned, or whose shard is where they are wanted; and the nodes that take children."""
+    if hub.groups:
+        groups = by_group(hub, children, lambda child: child)
+        parts = yield from in_groups({g: _owners_of(hub.groups[g], some, places) for g, some in groups.items()})
+        return united([found for found, _ in parts.values()]), set.intersection(*(ups for _, ups in parts.values()))
     shards: dict[int, list[str]] = {}
     for child in children:
         shards.setdefault(hub.shard_of(child), []).append(child)

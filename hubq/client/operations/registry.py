@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import added, at_least_one, by_group, in_groups, of_all, of_child, united
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.waiting_times import oldest_messages
 from hubq.client.results import ChildStatus, Place
@@ -116,8 +117,33 @@ class Listing:
         self, shards_at_once: int = SHARDS_AT_ONCE, children_at_once: int = CHILDREN_AT_ONCE
     ) -> Operation[list[ChildStatus]]:
         """Some more children, in no order. HSCAN may tell of a child that ends or starts meanwhile, or may not."""
-        keys = self.hub.keys
         now, self._left = self._left[:shards_at_once], self._left[shards_at_once:]
+        if not self.hub.groups:
+            parts = [(yield from self._read(self.hub, now, children_at_once))]
+        else:
+            groups: dict[int, list[tuple[int, str]]] = {}
+            for place in now:
+                groups.setdefault(self.hub.of_shard(place[0]).group, []).append(place)
+            parts = list(
+                (
+                    yield from in_groups(
+                        {g: self._read(self.hub.groups[g], some, children_at_once) for g, some in groups.items()}
+                    )
+                ).values()
+            )
+        self._left = sorted(place for going_on, _ in parts for place in going_on) + self._left
+        found = [child for _, some in parts for child in some]
+        self.found += len(found)
+        if self.progress is not None:
+            shards = self.hub.config.shards
+            self.progress(shards - len(self._left), shards, self.found)
+        return found
+
+    def _read(
+        self, hub: HubContext, now: Sequence[tuple[int, str]], children_at_once: int
+    ) -> Operation[tuple[list[tuple[int, str]], list[ChildStatus]]]:
+        """From some shards of a group: where it goes on, and what was found."""
+        keys = hub.keys
         dormant, match = self.query.status == "dormant", self.query.match_of_redis
         scans = yield Fetch(
             [
@@ -139,7 +165,6 @@ class Listing:
             else:
                 seen.update(specs)
                 going_on.append((shard, cursor))
-        self._left = going_on + self._left
         found: list[ChildStatus] = []
         if self.query.status == "dormant":
             found = [_dormant(shard, *each) for shard, specs in wanted.items() for each in specs.items()]
@@ -157,13 +182,9 @@ class Listing:
                 statuses = _statuses(shard, specs, lives, pauses, *places[PLACES * number : PLACES * (number + 1)])
                 found += [status for status in statuses if self.query.takes(status)]
         if self.query.oldest:
-            old = yield from oldest_messages(self.hub, by_shard(found), self.query.oldest)
+            old = yield from oldest_messages(hub, by_shard(found), self.query.oldest)
             found = [child for child in found if child.child_id in old]
-        self.found += len(found)
-        if self.progress is not None:
-            shards = self.hub.config.shards
-            self.progress(shards - len(self._left), shards, self.found)
-        return found
+        return going_on, found
 
 
 def by_shard(children: Iterable[ChildStatus]) -> dict[int, list[str]]:
@@ -255,6 +276,7 @@ def children(hub: HubContext, query: Query, progress: Progress | None) -> Operat
     return sorted(found, key=lambda child: child.child_id)
 
 
+@of_child
 def child_lookup(hub: HubContext, child_id: str) -> Operation[ChildStatus]:
     """All there is to know of one child."""
     shard = hub.shard_of(checked_child_id(child_id))
@@ -283,6 +305,7 @@ def unknown(hub: HubContext, child_id: str) -> UnknownChild:
     return UnknownChild(f"no child {child_id!r} in hub {hub.keys.hub_id!r}: start it first, or see `hubq ps`")
 
 
+@of_child
 def where(hub: HubContext, child_id: str) -> Operation[Place]:
     """Where a child is."""
     shard = hub.shard_of(checked_child_id(child_id))
@@ -335,9 +358,10 @@ def owner_of(owners: Owners, shard: int, child_id: str) -> Owner:
     return owners.pins.get((shard, child_id)) or owners.shards.get(shard, NOBODY)
 
 
+@of_all(added)
 def count_dormant_children(hub: HubContext) -> Operation[int]:
     """How many dormant children there are."""
-    counts = yield Fetch([count_dormant(hub.keys, shard) for shard in range(hub.config.shards)])
+    counts = yield Fetch([count_dormant(hub.keys, shard) for shard in hub.shards])
     return sum(counts)
 
 
@@ -345,6 +369,12 @@ def get_pids(hub: HubContext, child_ids: Iterable[str]) -> Operation[dict[str, l
     """The pids of children that exist: the one that handles messages, then those of its copies on other nodes (with
     ``Replication``; they carry the same token). None for those that no live node owns now.
     """
+    if hub.groups:
+        names = list(child_ids)
+        groups = by_group(hub, names, lambda child: child)
+        found = yield from in_groups({group: get_pids(hub.groups[group], some) for group, some in groups.items()})
+        together = united(list(found.values()))
+        return {child: together[child] for child in names if child in together}
     by_shard: dict[int, list[str]] = {}
     for child in child_ids:
         by_shard.setdefault(hub.shard_of(checked_child_id(child)), []).append(child)
@@ -395,15 +425,17 @@ def process_list(hub: HubContext, scope: str, local: frozenset[str]) -> Operatio
     return {child: some for child, some in pids.items() if some}
 
 
+@of_all(at_least_one)
 def is_alive(hub: HubContext, node: str | None) -> Operation[bool]:
     """Whether a node is a member whose lease has not run out; without a name: whether any is."""
     lives = living(*(yield Fetch(read_members(hub.keys))))
     return bool(lives) if node is None else node in lives
 
 
+@of_all(at_least_one)
 def is_locked(hub: HubContext) -> Operation[bool]:
     """Whether starts and messages for some shard have to wait: it has no live owner just now."""
     owners, members = yield from hub.view.look(read_members(hub.keys))
     lives = living(*members)
     served = {shard for shard, owner in owners.shards.items() if lives.get(owner.node) == owner.incarnation}
-    return len(served) < hub.config.shards
+    return len(served) < len(hub.shards)

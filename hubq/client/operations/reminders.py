@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from itertools import chain
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_all, of_child
 from hubq.client.asking.steps import Fetch, Operation, Remind
 from hubq.client.operations.calls import checked_method, refusal
 from hubq.core.hashing import checked_child_id
@@ -18,6 +20,7 @@ from hubq.store.reminders import Later, read_page, read_reminder_names, read_rem
 PAGE = 500
 
 
+@of_child
 def cast_later(hub: HubContext, child_id: str, method: str, payload: bytes, how: str, ms: int) -> Operation[str]:
     """Have a message sent later: ``how`` is "after" (``ms`` from now) or "at". The answer: the name of its reminder."""
     method = checked_method(checked_child_id(child_id), method)
@@ -34,6 +37,7 @@ def cast_later(hub: HubContext, child_id: str, method: str, payload: bytes, how:
     return name
 
 
+@of_child
 def cancel_later(hub: HubContext, child_id: str, name: str) -> Operation[bool]:
     """Take it back. False: it was sent already, or its child has ended."""
     word = yield Remind(Later(child_id, name, "cancel", 0))
@@ -42,13 +46,29 @@ def cancel_later(hub: HubContext, child_id: str, name: str) -> Operation[bool]:
 
 def reminders(hub: HubContext, child_id: str | None) -> Operation[list[Reminder]]:
     """The reminders of a child, or of all, the next one first. Read in pages."""
+    if hub.groups and child_id is not None:
+        return (yield from _reminders_of(hub, child_id))
+    return (yield from _reminders(hub, child_id))
+
+
+@of_child
+def _reminders_of(hub: HubContext, child_id: str) -> Operation[list[Reminder]]:
+    return (yield from _reminders(hub, child_id))
+
+
+def _by_time(answers: Sequence[list[Reminder]]) -> list[Reminder]:
+    return sorted(chain.from_iterable(answers), key=lambda each: each.due)
+
+
+@of_all(_by_time)
+def _reminders(hub: HubContext, child_id: str | None) -> Operation[list[Reminder]]:
     found: list[Reminder] = []
     if child_id is not None:
         shard = hub.shard_of(checked_child_id(child_id))
         (members,) = yield Fetch([read_reminder_names(hub.keys, shard, child_id)])
         found = yield from _read(hub, shard, members)
     else:
-        for shard in range(hub.config.shards):
+        for shard in hub.shards:
             first = 0
             while True:
                 (members,) = yield Fetch([read_page(hub.keys, shard, first, PAGE)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import added, of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.members import nodes
 from hubq.errors import HubqError
@@ -12,6 +13,7 @@ from hubq.store.removal import delete_keys, read_keys
 AT_ONCE = 500
 
 
+@of_all(added)
 def delete_hub(hub: HubContext) -> Operation[int]:
     """Delete all keys of a hub; how many there were. What makes it a hub goes last, so that a deletion that was cut off can be
     run again.

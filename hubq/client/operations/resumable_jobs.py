@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_child
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import send
@@ -24,6 +25,7 @@ from hubq.store.results import read_result
 SLICE = 1.0
 
 
+@of_child
 def status_of(hub: HubContext, job_id: str) -> Operation[str]:
     """``queued``, ``started``, ``finished``, ``failed`` or ``canceled``."""
     shard = hub.shard_of(job_id)
@@ -41,6 +43,7 @@ def status_of(hub: HubContext, job_id: str) -> Operation[str]:
     return "started" if Owner.of(line).node != "-" else "queued"
 
 
+@of_child
 def result_of(hub: HubContext, job_id: str, timeout: float) -> Operation[Any]:
     """Wait for the result; the value, or the error."""
     left = checked_timeout(timeout)
@@ -68,6 +71,7 @@ def _value(hub: HubContext, job_id: str, status: str, payload: bytes) -> Any:
     raise JobFailed(said, status=status, remote_type=error["type"], remote_traceback=error.get("traceback", ""))
 
 
+@of_child
 def progress_of_child(hub: HubContext, job_id: str) -> Operation[Progress | None]:
     """What a resumable job has told of its progress. None: nothing.
 
@@ -93,6 +97,7 @@ def no_such_job(hub: HubContext, job_id: str) -> NoSuchJob:
     return NoSuchJob(f"no job {job_id!r} in hub {hub.keys.hub_id!r}: it never was, or its result is kept no more")
 
 
+@of_child
 def cancel_of(hub: HubContext, job_id: str) -> Operation[bool]:
     """Ask for the end of a job. False: it has ended already."""
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import first_said, of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.rollout import Ramp
 from hubq.store.rollout import forget_ramp, read_ramp, set_ramp, tell_ramp
 
 
+@of_all(first_said)
 def rollout(hub: HubContext) -> Operation[Ramp | None]:
     """The share that is set now; None: there is none."""
     (ramp,) = yield Fetch([read_ramp(hub.keys)])
@@ -15,12 +17,14 @@ def rollout(hub: HubContext) -> Operation[Ramp | None]:
     return found
 
 
+@of_all(lambda answers: None)
 def ramp_to(hub: HubContext, ramp: Ramp, why: str = "") -> Operation[None]:
     """Give a version this share of the shards. The nodes begin to move them within a second or two."""
     kept = hub.config.events_kept
     yield Fetch([set_ramp(hub.keys, ramp), tell_ramp(hub.keys, ramp.version, f"{ramp.share:.0%}", why, kept)])
 
 
+@of_all(lambda answers: None)
 def end_rollout(hub: HubContext, version: str) -> Operation[None]:
     """Forget the share: nothing moves by itself."""
     yield Fetch([forget_ramp(hub.keys), tell_ramp(hub.keys, version, "", "ended", hub.config.events_kept)])

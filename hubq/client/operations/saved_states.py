@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hubq.client.asking.context import HubContext
-from hubq.client.asking.steps import Fetch, Operation
+from hubq.client.asking.over_groups import fetch_of_shards
+from hubq.client.asking.steps import Operation
 from hubq.client.operations.registry import CHILDREN_AT_ONCE, SHARDS_AT_ONCE
 from hubq.core.malformed import Table
 from hubq.store.command import Command
@@ -50,10 +51,12 @@ class SavedStates:
 
     def page(self) -> Operation[list[Saved]]:
         """Some more children, in no order."""
-        keys, most = self.hub.keys, self.most
+        hub, most = self.hub, self.most
         now, later = self._left[:SHARDS_AT_ONCE], self._left[SHARDS_AT_ONCE:]
         count = CHILDREN_AT_ONCE if most is None else min(most, CHILDREN_AT_ONCE)
-        scans = yield Fetch([_scan(keys, place, count) for place in now])
+        scans = yield from fetch_of_shards(
+            hub, [(place.shard, _scan(hub.of_shard(place.shard).keys, place, count)) for place in now]
+        )
         found: list[Saved] = []
         wanted: dict[int, Mapping[str, SpecRecord]] = {}
         for (shard, _, dormant), (cursor, children) in zip(now, scans, strict=True):
@@ -73,7 +76,10 @@ class SavedStates:
             else:
                 later.append(_Place(shard, "0", dormant=True))
         self._left = later
-        states = yield Fetch([read_envelopes(keys, shard, list(specs)) for shard, specs in wanted.items()])
+        states = yield from fetch_of_shards(
+            hub,
+            [(shard, read_envelopes(hub.of_shard(shard).keys, shard, list(specs))) for shard, specs in wanted.items()],
+        )
         return found + [
             Saved(child, spec, saved.get(child))
             for specs, saved in zip(wanted.values(), states, strict=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.errors import ConfigError, Unsealed
 from hubq.store.registry import read_some_specs
@@ -25,10 +28,18 @@ class SealCount:
     count: int
 
 
+def _joined_counts(answers: Sequence[list[SealCount]]) -> list[SealCount]:
+    found: dict[tuple[str, int], int] = {}
+    for each in chain.from_iterable(answers):
+        found[each.what, each.key] = found.get((each.what, each.key), 0) + each.count
+    return [SealCount(what, key, count) for (what, key), count in sorted(found.items())]
+
+
+@of_all(_joined_counts)
 def seals(hub: HubContext) -> Operation[list[SealCount]]:
     """How many specs and states are sealed with each key. Read in pages."""
     found: dict[tuple[str, int], int] = {}
-    for shard in range(hub.config.shards):
+    for shard in hub.shards:
         for what, name in _hashes(hub, shard):
             cursor = ""
             while cursor != "0":
@@ -47,6 +58,11 @@ class Resealed:
     left: tuple[str, ...]
 
 
+def _joined_reseals(answers: Sequence[Resealed]) -> Resealed:
+    return Resealed(sum(each.written for each in answers), tuple(chain.from_iterable(each.left for each in answers)))
+
+
+@of_all(_joined_reseals)
 def reseal(hub: HubContext) -> Operation[Resealed]:
     """Seal anew, with the key that writes, all specs and states that are not sealed, or with another key. Nodes may run meanwhile:
     what they write at the same moment stays as they write it.
@@ -57,7 +73,7 @@ def reseal(hub: HubContext) -> Operation[Resealed]:
     if seal is None or not seal.keys.root or not seal.writes:
         raise ConfigError("reseal takes root keys (HUBQ_KEYS), and seal='write' or 'require'")
     first, written, left = next(iter(seal.keys.keys)), 0, []
-    for shard in range(hub.config.shards):
+    for shard in hub.shards:
         for what, name in _hashes(hub, shard):
             cursor = ""
             while cursor != "0":

@@ -37,6 +37,10 @@ class StartTicket:
     present: tuple[str, ...] = ()
     batch: Batch | None = None
     places: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[int, StartTicket] = field(default_factory=dict)
+    """Of a hub with several groups: what was started in each."""
+    rollback: bool = False
+    """All of it or nothing, over all groups."""
 
 
 def record_of(spec: ChildSpec, values: Values, place: str = "") -> SpecRecord:
@@ -129,17 +133,30 @@ def _place_line(hub: HubContext, node: str | None) -> str:
 
 def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
     """Wait for the nodes' answers to a start, and decide it if it is all or nothing."""
+    batch, written = ticket.batch, written_of(ticket)
+    answered = yield from gather_start(hub, ticket, timeout)
+    if batch is not None and (answered.errors or not (yield from batch.seal(len(ticket.awaited)))):
+        yield from batch.undo(written, timeout)
+        return undone(hub, answered)
+    return (yield from with_present(hub, ticket, answered))
+
+
+def written_of(ticket: StartTicket) -> list[str]:
+    """The children whose start was written."""
+    return [child for children in ticket.awaited.values() for child in children]
+
+
+def gather_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
+    """The nodes' answers to a start, which is not decided yet if it is all or nothing."""
     checked_timeout(timeout)
-    batch = ticket.batch
+    batch, written = ticket.batch, written_of(ticket)
     started: dict[str, str] = {}
     pids: dict[str, Pid] = {}
     errors = dict(ticket.errors)
     ids = list(ticket.awaited)
-    written = [child for children in ticket.awaited.values() for child in children]
     if batch is not None and errors:
         yield Collect(ids, 0)
-        yield from batch.undo(written, timeout)
-        return StartResult({}, errors, rollback=True)
+        return StartResult({}, errors)
     replies = yield from batch.collect(ids, timeout) if batch is not None else _collected(ids, timeout)
     late = [child for message_id, them in ticket.awaited.items() if message_id not in replies for child in them]
     if late:
@@ -165,21 +182,31 @@ def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Opera
                 errors[child] = StartFailed(failed[child])
             else:
                 started[child], pids[child] = node, pid
-    if batch is not None and (errors or not (yield from batch.seal(len(ids)))):
-        yield from batch.undo(written, timeout)
-        for child in started if not errors else ():
-            errors[child] = CallTimeout(
-                f"child {child!r} is undone: the result of its start was not asked for within "
-                f"{hub.config.batch_lease:g} s (batch_lease)"
-            )
-        return StartResult({}, errors, rollback=True)
-    if ticket.present:
-        found = yield from get_pids(hub, ticket.present)
-        found |= yield from homes_of_dormant(hub, [child for child in ticket.present if not found.get(child)])
-        for child in ticket.present:
-            for pid in found.get(child, ())[:1]:
-                started[child], pids[child] = pid.node, pid
     return StartResult(started, errors, pids=pids)
+
+
+def undone(hub: HubContext, answered: StartResult) -> StartResult:
+    """What is said of a start that was taken back: why, or that it was too late to decide it."""
+    errors = dict(answered.errors)
+    for child in answered.started if not errors else ():
+        errors[child] = CallTimeout(
+            f"child {child!r} is undone: the result of its start was not asked for within "
+            f"{hub.config.batch_lease:g} s (batch_lease)"
+        )
+    return StartResult({}, errors, rollback=True)
+
+
+def with_present(hub: HubContext, ticket: StartTicket, answered: StartResult) -> Operation[StartResult]:
+    """The same with the children that were there already, and may be."""
+    if not ticket.present:
+        return answered
+    started, pids = dict(answered.started), dict(answered.pids)
+    found = yield from get_pids(hub, ticket.present)
+    found |= yield from homes_of_dormant(hub, [child for child in ticket.present if not found.get(child)])
+    for child in ticket.present:
+        for pid in found.get(child, ())[:1]:
+            started[child], pids[child] = pid.node, pid
+    return StartResult(started, dict(answered.errors), pids=pids)
 
 
 def _collected(ids: Sequence[str], timeout: float) -> Operation[dict[str, Reply]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hubq.client.asking.context import HubContext
-from hubq.client.asking.steps import Collect, Operation, Send
+from hubq.client.asking.over_groups import by_group
+from hubq.client.asking.steps import Collect, Each, Operation, Outcome, Send
 from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import error_of, refusal
 from hubq.client.results import StopResult
@@ -21,6 +22,13 @@ def stop_children(
     if not children:
         raise NoChildren("no children to stop: give at least one id")
     names = [checked_child_id(child) for child in children]
+    if hub.groups:
+        groups, quiet = by_group(hub, names, lambda child: child), disable_logging
+        outcomes: dict[int, Outcome] = yield Each(
+            {group: _stopping(hub.groups[group], some, quiet) for group, some in groups.items()},
+            checked_timeout(timeout),
+        )
+        return _joined(names, {group: (groups[group], outcome) for group, outcome in outcomes.items()})
     words = StartOptions(disable_logging).words()
     answers = yield Send([Outgoing("stop", child, words, b"", 0, True) for child in names])
     errors: dict[str, HubqError] = {}
@@ -47,3 +55,25 @@ def stop_children(
                 f"child {child!r} was not stopped within {timeout:g} s: it stops when the messages sent before are done"
             )
     return StopResult(stopped, errors)
+
+
+def _stopping(hub: HubContext, children: Sequence[str], quiet: bool) -> Callable[[float], Operation[StopResult]]:
+    return lambda left: stop_children(hub, children, left, disable_logging=quiet)
+
+
+def _joined(names: Sequence[str], outcomes: Mapping[int, tuple[Sequence[str], Outcome]]) -> StopResult:
+    """What became of all. If a group could not be asked, its children were not stopped, as far as is known."""
+    stopped: dict[str, str] = {}
+    errors: dict[str, HubqError] = {}
+    for children, outcome in outcomes.values():
+        if outcome.error is None:
+            stopped |= outcome.value.stopped
+            errors |= outcome.value.errors
+        elif isinstance(outcome.error, HubqError) and len(outcomes) > 1:
+            errors |= dict.fromkeys(children, outcome.error)
+        else:
+            raise outcome.error
+    return StopResult(
+        {child: stopped[child] for child in names if child in stopped},
+        {child: errors[child] for child in names if child in errors},
+    )

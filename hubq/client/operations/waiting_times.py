@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import in_groups, of_child, united
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.hashing import checked_child_id
 from hubq.core.messages import entry_ms
@@ -49,6 +50,12 @@ def oldest_messages(
 
     It has those whose oldest message is ``at_least`` so many seconds old, and among the first ``most_read`` of its shard.
     """
+    if hub.groups:
+        groups: dict[int, dict[int, Collection[str]]] = {}
+        for shard, some in children.items():
+            groups.setdefault(hub.of_shard(shard).group, {})[shard] = some
+        parts = {g: oldest_messages(hub.groups[g], some, at_least, most_read) for g, some in groups.items()}
+        return united(list((yield from in_groups(parts)).values()))
     wanted = {shard: set(some) for shard, some in children.items() if some}
     if not wanted:
         return {}
@@ -71,6 +78,7 @@ def oldest_messages(
     return found
 
 
+@of_child
 def child_outbox(hub: HubContext, child_id: str, count: int, most_read: int = MOST_READ) -> Operation[Outbox]:
     """The first ``count`` messages that a child has said and that wait: those among the first ``most_read`` of its shard's outbox."""
     shard = hub.shard_of(checked_child_id(child_id))
@@ -90,7 +98,8 @@ def child_outbox(hub: HubContext, child_id: str, count: int, most_read: int = MO
     return Outbox(shard, length, tuple(heads[:count]))
 
 
+@of_child
 def held_back(hub: HubContext, child_id: str) -> Operation[int]:
     """How many messages for a child wait in the outboxes of all shards, because its mailbox was full."""
-    counts = yield Fetch([count_held_back(hub.keys, shard, child_id) for shard in range(hub.config.shards)])
+    counts = yield Fetch([count_held_back(hub.keys, shard, child_id) for shard in hub.shards])
     return sum(counts)

@@ -7,9 +7,11 @@ from typing import Any
 from hubq.client.operations.activation import activation_of, check_init
 from hubq.client.operations.calls import checked_method
 from hubq.client.operations.starts import record_of
+from hubq.config import Config
 from hubq.core.classes import as_child_class
 from hubq.core.feed import checked_topic
 from hubq.core.hashing import checked_child_id, shard_of
+from hubq.core.layout import group_of
 from hubq.core.lifecycle import Life
 from hubq.core.methods import method_of_class, name_of_method
 from hubq.core.outgoing import Called, Target
@@ -20,6 +22,7 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.store.codec import checked_size
+from hubq.store.far import SentFar
 from hubq.store.feeds import Published
 from hubq.store.sends import Sent
 from hubq.store.spec_record import SpecRecord
@@ -29,12 +32,16 @@ from hubq.store.values import Values
 class Sayings:
     """Turns what a child says into messages, and keeps them with its state."""
 
-    def __init__(self, standing: Standing, values: Values, shards: int, sizes: Sizes, drafting: Drafting) -> None:
+    def __init__(
+        self, standing: Standing, values: Values, config: Config, sizes: Sizes, drafting: Drafting, group: int = 0
+    ) -> None:
+        self._group = group
+        self._groups = config.groups
         self._standing = standing
         self._sizes = sizes
         self._drafting = drafting
         self._values = values
-        self._shards = shards
+        self._shards = config.shards
         self._starts = 0
 
     def says(
@@ -60,7 +67,7 @@ class Sayings:
             checked_size(payload, self._sizes.payload, f"the arguments of {child_id}.{name}")
             if (seal := hosted.services.seal) is not None:
                 payload = seal.message("cast", child_id, name, f"child {hosted.child_id}", "0", payload)
-            hosted.say(Sent(hosted.child_id, shard, child_id, name, payload, spec))
+            hosted.say(self._sent(hosted, shard, child_id, name, payload, spec))
         else:
             self.starts(hosted, ChildSpec(child_id, target.kind if target else None, args, kwargs))
 
@@ -70,7 +77,17 @@ class Sayings:
         check_init(as_child_class(spec.target), spec.args, spec.kwargs, f"child {spec.child_id!r} cannot be started")
         record = record_of(spec, self._values)
         checked_size(record.arguments, self._sizes.payload, f"the arguments of child {spec.child_id!r}")
-        hosted.say(Sent(hosted.child_id, shard, spec.child_id, "", b"", self._written(hosted, spec.child_id, record)))
+        written = self._written(hosted, spec.child_id, record)
+        hosted.say(self._sent(hosted, shard, spec.child_id, "", b"", written))
+
+    def _sent(
+        self, hosted: HostedChild, shard: int, child_id: str, method: str, payload: bytes, spec: bytes
+    ) -> Sent | SentFar:
+        group = group_of(shard, self._groups)
+        if group == self._group:
+            return Sent(hosted.child_id, shard, child_id, method, payload, spec)
+        generation = self._standing.generation
+        return SentFar(hosted.child_id, group, shard, child_id, method, payload, spec, generation)
 
     def _activation(self, hosted: HostedChild, target: Target, child_id: str) -> bytes:
         limit = self._sizes.payload

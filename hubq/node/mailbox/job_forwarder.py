@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from hubq.client.faces.jobs import Put
 from hubq.core.malformed import Malformed
 from hubq.errors import HubqError, RedisRefused, RedisUnavailable
-from hubq.node.held.outboxes import Outboxes
+from hubq.node.held.errands import Errand
 from hubq.node.held.register import Register
 from hubq.node.held.waiting_jobs import WaitingJobs
 from hubq.node.runtime.group import Group
@@ -33,7 +33,7 @@ class JobForwarder(Loop):
     """
 
     def __init__(
-        self, group: Group, register: Register, jobs: WaitingJobs, outboxes: Outboxes, reports: MalformedReports,
+        self, group: Group, register: Register, jobs: WaitingJobs, outboxes: Sequence[Errand], reports: MalformedReports,
         put: Callable[[int], Put],
     ) -> None:  # fmt: skip
         super().__init__("putting jobs into RQ")
@@ -89,6 +89,7 @@ class JobForwarder(Loop):
             for place, why in put.malformed:
                 self._reports.report(Malformed(place, why))
             if put.keyed:
-                self._outboxes.arrived(shard)
+                for outbox in self._outboxes:
+                    outbox.arrived(shard)
             if not put.more:
                 return

@@ -10,7 +10,8 @@ import secrets
 import time
 from collections.abc import Mapping
 
-from hubq.errors import ConfigError, HubqError, NameTaken
+from hubq.client.asking.context import check_fixed
+from hubq.errors import HubqError, NameTaken
 from hubq.hooks import ClusterJoin
 from hubq.node.membership.voiding import Voiding
 from hubq.node.runtime.background import Background
@@ -76,7 +77,15 @@ class Member:
         while True:
             asked_at = standing.now()
             command = join_node(
-                group.keys, name, info, lease_ms, config.events_kept, config.shards, standing.previous, standing.epoch
+                group.keys,
+                name,
+                info,
+                lease_ms,
+                config.events_kept,
+                config.shards,
+                standing.previous,
+                standing.epoch,
+                group.wire,
             )
             answer = await group.redis.run(command, retry_for=1.0)
             if answer.status == "ok":
@@ -87,11 +96,7 @@ class Member:
                 self._hooks.fire("post_cluster_join", ClusterJoin(hub_id, name, name, answer.incarnation))
                 return
             if answer.status == "mismatch":
-                raise ConfigError(
-                    f"hub {hub_id!r} at {self._address} was created with shards={answer.shards} "
-                    f"(wire version {answer.wire}), not shards={config.shards}: the number of shards is fixed for the "
-                    f"life of a hub; use Hub({hub_id!r}, shards={answer.shards}), or another hub id"
-                )
+                check_fixed(hub_id, config, group.number, (answer.shards, answer.wire), self._address)
             first_seen = first_seen or answer.lease_until_ms
             if answer.lease_until_ms > first_seen or standing.now() > until:
                 raise NameTaken(

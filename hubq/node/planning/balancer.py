@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Protocol
 
 from hubq.core.balance import Bearer, Decision, History, Load, decide, leader_of
+from hubq.node.held.elsewhere import Elsewhere
 from hubq.node.held.holding import Holding
 from hubq.node.held.register import Register
 from hubq.node.runtime.bell import Bell
@@ -69,9 +70,12 @@ class Balancer(Loop):
     itself has all that it must know of its predecessor: which shards have moved lately, and must rest.
     """
 
-    def __init__(self, group: Group, register: Register, plan_due: Bell, strategy: Balancing) -> None:
+    def __init__(
+        self, group: Group, register: Register, plan_due: Bell, strategy: Balancing, elsewhere: Elsewhere
+    ) -> None:
         super().__init__("load balancing")
         self._group = group
+        self._elsewhere = elsewhere
         self._register = register
         self._plan_due = plan_due
         self._strategy = strategy
@@ -129,6 +133,7 @@ class Balancer(Loop):
             shard: owner.node if owner.node in nodes and nodes[owner.node].incarnation == owner.incarnation else None
             for shard, owner in owners.shards.items()
         }
+        current = self._elsewhere.with_others(group.number, current)
         if not joined:
             self._learn(current, dict(zip(names, reports, strict=True)))
             if len(self._history) < min(ENOUGH, self._strategy.max_history_size):

@@ -89,7 +89,7 @@ class ControlLoop(Loop):
     def _take(self, message: ControlMessage | Malformed) -> None:
         if isinstance(message, Malformed):
             self._reports.report(message)
-        elif not isinstance(message, Wake) and not message.shard < self._group.config.shards:
+        elif not isinstance(message, Wake) and message.shard not in self._group.shards:
             place = f"a message {type(message).__name__} from {message.sender}"
             self._reports.report(Malformed(place, f"the hub has no shard {message.shard}"))
         else:

@@ -19,6 +19,7 @@ from hubq.node.departures.moves import Moves
 from hubq.node.departures.park import Park
 from hubq.node.departures.shard_handovers import ShardHandovers
 from hubq.node.held.cursors import Cursors
+from hubq.node.held.elsewhere import Elsewhere
 from hubq.node.held.register import Register
 from hubq.node.membership.quorum import Quorums
 from hubq.node.membership.voiding import Voiding
@@ -50,9 +51,10 @@ class Planner(Loop):
         cursors: Cursors, distribution: Distribution, synchronization: Synchronization, view_hooks: ViewHooks,
         quorum: Quorums, balancer: Balancers, wishes: Wishes, copies: Copies, answers: Answers, moves: Moves,
         handovers: ShardHandovers, park: Park, guide: Guide, parked: Parked, reconciler: Reconciler, voiding: Voiding,
-        pausing: Pausing,
+        pausing: Pausing, elsewhere: Elsewhere,
     ) -> None:  # fmt: skip
         super().__init__("looking at the plan")
+        self._elsewhere = elsewhere
         self._serves_desired = False  # as of the last look
         self._group = group
         self._events = events
@@ -174,13 +176,18 @@ class Planner(Loop):
             for name, info in nodes.items()
             if info.up
         }
-        view = View(ups, current, shards, assignment)
+        self._elsewhere.seen(group.number, current)
+        # Over all shards of the hub, so that they lie evenly whatever group they are in; what is done is done in this one.
+        view = View(ups, self._elsewhere.with_others(group.number, current), shards, assignment)
         desired = settled(self._distribution.belongs_to(view), view) if ups else {}
         if rolling(view):
-            desired = in_rollout(desired, replace(view, owners=current | self._under_way()), await self._ramp())
+            desired = in_rollout(
+                desired, replace(view, owners={**view.owners, **self._under_way()}), await self._ramp()
+            )
+        desired = {shard: node for shard, node in desired.items() if shard in group.shards}
         if ups:
-            desired |= self._copies.heirs(desired, view, owners.shards)
-        ownerless = [shard for shard in range(shards) if current.get(shard) is None]
+            desired |= self._copies.heirs(desired, replace(view, owners=current), owners.shards)
+        ownerless = [shard for shard in group.shards if current.get(shard) is None]
         mine = [shard for shard in ownerless if desired.get(shard) == group.node_name]
         here = {shard: node for shard, node in current.items() if node == group.node_name}
         moves = plan(here, desired, self._moves.moving, group.config.moves_at_once)
@@ -195,7 +202,7 @@ class Planner(Loop):
             self._move(move.shard, move.target, nodes[move.target].incarnation)
         self._view_hooks.looked(ups, quiet=not (mine or moves or self._moves.moving))
         self._serves_desired = bool(desired) and not standing.draining and self._serves(desired)
-        self._copies.look(view, owners)
+        self._copies.look(replace(view, owners=current), owners)
         owns = any(standing.is_me(owner.node, owner.incarnation) for owner in owners.shards.values())
         if standing.draining and not owns and not len(self._register) and not self._moves.moving:
             self._emptied.set()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from hubq.config import Config
+from hubq.core.layout import shards_of
 from hubq.core.messages import Wake
 from hubq.node.runtime.shared import Shared
 from hubq.node.runtime.standing import Standing
 from hubq.store.connection import AsyncRedis
 from hubq.store.control import send_control
 from hubq.store.keys import Keys
+from hubq.store.membership import wire_of
 from hubq.store.seal import Seal
 
 
@@ -26,7 +28,14 @@ class Group:
         config: Config,
         standing: Standing,
         seal: Seal | None = None,
+        number: int = 0,
     ) -> None:
+        self.number = number
+        """Which group of the hub it is."""
+        self.shards = shards_of(number, config.groups, config.shards)
+        """Its shards."""
+        self.wire = wire_of(number, config.groups)
+        """What its ``config`` says beside the number of shards."""
         self.redis = redis
         self.reading = reading
         self.keys = keys

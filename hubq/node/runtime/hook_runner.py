@@ -29,14 +29,23 @@ log = logging.getLogger("hubq.node")
 BEFORE = 5.0
 
 
-class HookRunner:
-    """The hooks of one node."""
+#: Hooks about the node as a whole, and about the other nodes of the hub.
+OF_THE_NODE = frozenset(
+    {"pre_cluster_join", "post_cluster_join", "pre_cluster_leave", "post_cluster_leave", "coordinator_shutdown"}
+)
 
-    def __init__(self, book: HookBook, hub_id: str, node: str, background: Background) -> None:
+
+class HookRunner:
+    """The hooks of one node. ``speaks``: what happens to the node is told here (of a hub with several groups, in the first: the node
+    joins and leaves all of them).
+    """
+
+    def __init__(self, book: HookBook, hub_id: str, node: str, background: Background, *, speaks: bool = True) -> None:
         self.hub_id = hub_id
         self.node = node
         self._background = background
         self._heard = book.heard
+        self._untold = frozenset[str]() if speaks else OF_THE_NODE
 
     def wants(self, hook_id: str) -> bool:
         """Whether anybody listens."""
@@ -45,13 +54,13 @@ class HookRunner:
     def fire(self, hook_id: str, payload: object) -> None:
         """Call the handlers soon, without waiting for them."""
         hooks = self._heard.get(hook_id)
-        if hooks:
+        if hooks and hook_id not in self._untold:
             self._background.run(self._call_all(hooks, payload), f"hook {hook_id}")
 
     async def before(self, hook_id: str, payload: object) -> bool:
         """Call the handlers and wait for them, at most ``BEFORE`` seconds. False: there are none."""
         hooks = self._heard.get(hook_id)
-        if not hooks:
+        if not hooks or hook_id in self._untold:
             return False
         try:
             async with asyncio.timeout(BEFORE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable
 
 from hubq.core.lease import Grant, Lease, RedisClock, Term
@@ -24,6 +25,7 @@ class Standing:
 
     def __init__(self, node_name: str, lease: Lease, clock: RedisClock, now: Callable[[], float]) -> None:
         self.node_name = node_name
+        self._life = secrets.token_hex(8)
         self.lease = lease
         """That of the term; read with every message."""
         self.term = Term(0, lease)
@@ -72,6 +74,11 @@ class Standing:
     def granted_ms(self) -> int:
         """The end of the lease as Redis granted it last, ms of Redis TIME."""
         return self.term.granted_ms
+
+    @property
+    def generation(self) -> str:
+        """This life of the node: no other process has it, nor this one after it has been void."""
+        return f"{self._life}.{self.incarnation}"
 
     def is_me(self, node: str, incarnation: int) -> bool:
         """Whether an owner line names this node as it is now."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 from hubq.node.children.activity import Activity
 from hubq.node.children.around import Around, LayeredMethods
@@ -63,9 +62,9 @@ class ChildrenStorey:
             group, background, runtime.events, runtime.gathered, runtime.hooks, held.queue, held.cursors,
             runtime.plan_due, self.saver, self.outcomes, self.progresses, runtime.pieces, runtime.quiet,
         )  # fmt: skip
-        values = hub.driver.context.values
+        values = given.context.values
         self.drafting = Drafting(group, background, held.register, held.open_drafts)
-        sayings = Sayings(runtime.standing, values, config.shards, runtime.sizes, self.drafting)
+        sayings = Sayings(runtime.standing, values, config, runtime.sizes, self.drafting, group.number)
         reminders = Reminders(group, self.saver, runtime.sizes)
         enqueuing = Enqueuing(
             hub.hub_id,
@@ -92,7 +91,7 @@ class ChildrenStorey:
         self.parking = Parking(services, runtime.events, runtime.gathered, held.queue, runtime.quiet)
         self.copy_states = CopyStates(self.builder)
         states: LaysState = self.copy_states if held.replicated else NoCopyStates()
-        threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
+        threads = given.common.threads
         layers = hub.layers.composed()
         methods: Finds = Methods() if hub.tracing is None else TracedMethods(name, hub.tracing)
         if layers:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from hubq.client.asking.context import HubContext
 from hubq.client.hub import Hub
+from hubq.config import Config
 from hubq.core.lease import Lease, RedisClock
 from hubq.node.copies.recorder import ShardRecorder
 from hubq.node.copies.replicas import MANY
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.due_times import DueTimes
+from hubq.node.held.elsewhere import Elsewhere
 from hubq.node.held.errands import Errands
+from hubq.node.held.far_outboxes import FarOutboxes
 from hubq.node.held.holding import Recorder
 from hubq.node.held.idleness import Idleness
 from hubq.node.held.open_drafts import OpenDrafts
@@ -35,24 +40,38 @@ from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.malformed import MalformedReports
+from hubq.node.runtime.neighbours import Neighbours
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
-from hubq.store.connection import AsyncRedis
+from hubq.store.connection import AsyncRedis, Server
 from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
 from hubq.strategies.migration import MigrationTraits
 from hubq.strategies.partition_tolerance import PartitionTraits
 
 
+class Common:
+    """What the parts of a node share, whatever group they are for: they run in one event loop and one process."""
+
+    def __init__(self, config: Config, name: str) -> None:
+        self.pieces = Pieces(time.monotonic)
+        self.threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
+        self.elsewhere = Elsewhere()
+        self.neighbours = Neighbours()
+
+
 @dataclass(frozen=True)
 class Given:
-    """What is decided before any part is made. ``watch`` and ``malformed``: what both connections tell of who answers, and of
-    what cannot be read. The rest: :class:`~hubq.node.node.Node`.
+    """What is decided before any part is made. ``context`` and ``server``: the group that the parts are for. ``watch`` and
+    ``malformed``: what both connections tell of who answers, and of what cannot be read. The rest: :class:`~hubq.node.node.Node`.
     """
 
     hub: Hub
     name: str
+    common: Common
+    context: HubContext
+    server: Server
     redis: AsyncRedis
     reading: AsyncRedis
     watch: PrimaryWatch
@@ -75,14 +94,23 @@ class RuntimeStorey:
         self.counters = given.counters
         lease, now = Lease(config.lease, config.lease_margin), time.monotonic
         self.standing = Standing(given.name, lease, RedisClock(), now)
-        self.group = Group(given.redis, given.reading, hub.keys, config, self.standing, hub.driver.context.seal)
+        self.group = Group(
+            given.redis,
+            given.reading,
+            given.context.keys,
+            config,
+            self.standing,
+            given.context.seal,
+            given.context.group,
+        )
+        given.common.neighbours.enter(self.group)
         self.background = Background()
-        self.pieces = Pieces(now)
+        self.pieces = given.common.pieces
         self.sizes = Sizes(config)
         self.events = EventLog(self.group, self.background)
         self.reports = MalformedReports(self.group, self.events, self.counters, given.malformed)
         self.gathered = GatheredLog()
-        self.hooks = HookRunner(hub.hook_book, hub.hub_id, given.name, self.background)
+        self.hooks = HookRunner(hub.hook_book, hub.hub_id, given.name, self.background, speaks=given.context.group == 0)
         self.beat = Beat()
         self.plan_due = Bell()
         self.emptied = asyncio.Event()
@@ -107,7 +135,10 @@ class HeldStorey:
         self.expiries = DueTimes()
         self.waiting_jobs = WaitingJobs()
         self.open_drafts = OpenDrafts()
-        self.errands = Errands(self.outboxes, self.reminder_times, self.waiting_jobs, self.open_drafts)
+        self.far_outboxes = FarOutboxes(runtime.group.number, hub.config.groups)
+        self.errands = Errands(
+            self.outboxes, self.far_outboxes, self.reminder_times, self.waiting_jobs, self.open_drafts
+        )
         self.idleness = Idleness(bounded=hub.config.max_active > 0)
         self.strangers = Strangers(hub.config.queue_limit)
         self.register = Register(self.cursors, self.errands)

@@ -6,6 +6,7 @@ from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
+from hubq.node.mailbox.far_forwarder import FarForwarder
 from hubq.node.mailbox.forwarder import Forwarder
 from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.job_forwarder import JobForwarder
@@ -53,7 +54,7 @@ class PlanningStorey:
         )  # fmt: skip
         self.balancer: Balancers = NoBalancer()
         if children.balancing is not None:
-            self.balancer = Balancer(group, held.register, runtime.plan_due, children.balancing)
+            self.balancer = Balancer(group, held.register, runtime.plan_due, children.balancing, given.common.elsewhere)
         reconciler = Reconciler(
             group,
             background,
@@ -68,7 +69,7 @@ class PlanningStorey:
             group, runtime.events, runtime.plan_due, runtime.emptied, held.register, held.cursors, hub.distribution,
             hub.synchronization, ViewHooks(runtime.hooks), membership.quorum, self.balancer, moving.wishes,
             copies.copies, moving.answers, moving.moves, moving.handovers, moving.park, self.guide, self.parked,
-            reconciler, membership.voiding, children.pausing,
+            reconciler, membership.voiding, children.pausing, given.common.elsewhere,
         )  # fmt: skip
 
 
@@ -112,8 +113,14 @@ class MailboxStorey:
             self.delivery, moving.entrance, moving.wishes, children.outcomes, runtime.counters, runtime.pieces,
         )  # fmt: skip
         self.forwarder = Forwarder(group, held.register, held.outboxes)
+        self.far_forwarder = FarForwarder(group, held.register, held.far_outboxes, given.common.neighbours)
         self.job_forwarder = JobForwarder(
-            group, held.register, held.waiting_jobs, held.outboxes, runtime.reports, lambda shard: hub.jobs.put(shard)
+            group,
+            held.register,
+            held.waiting_jobs,
+            (held.outboxes, held.far_outboxes),
+            runtime.reports,
+            lambda shard: hub.jobs.put(shard),
         )
         self.reminding = Reminding(group, held.register, held.reminder_times, runtime.reports)
         self.withdrawals = Withdrawals(

@@ -40,7 +40,7 @@ class MembershipStorey:
         )  # fmt: skip
         self.member = Member(
             runtime.group, runtime.background, runtime.events, runtime.hooks, runtime.plan_due, children.start_trials,
-            self.voiding, runtime.emptied, tags=given.tags, app_version=given.app_version, address=hub.server.address,
+            self.voiding, runtime.emptied, tags=given.tags, app_version=given.app_version, address=given.server.address,
         )  # fmt: skip
         self.resuming = Resuming(held.register, copies.copies, children.pumps, held.queue)
         self.quorum: Quorums = NoQuorum(runtime.group)
@@ -55,13 +55,12 @@ class LeaseStorey:
     """What keeps the lease, and notices a blocked event loop. It is the last one: it watches the pulse."""
 
     def __init__(self, given: Given, runtime: RuntimeStorey, membership: MembershipStorey, pulse: Pulse) -> None:
-        hub = given.hub
         looks = LoopFrames(threading.get_ident())
         self.watchdog = Watchdog(runtime.group, runtime.counters, runtime.beat, looks, pulse, given.ends)
 
         def driver(tells: Tells) -> Driver:
             return given.drive(
-                Rounds(runtime.group, self.watchdog, tells, time.process_time), hub.server, runtime.group.node_name
+                Rounds(runtime.group, self.watchdog, tells, time.process_time), given.server, runtime.group.node_name
             )
 
         self.keeper = LeaseKeeper(

@@ -8,12 +8,13 @@
 --   commit is repeated: all of it is said already)
 -- held: something waits in the outbox.
 -- include: _sends
+-- include: _far
 -- include: _keeps
 -- include: _feeds
 -- include: _put_reminders
 -- include: _put_jobs
 -- include: _close_drafts
-local put_kind = {sends = put_sends, keeps = put_keeps, feeds = put_published, reminders = put_reminders, jobs = put_jobs,
+local put_kind = {sends = put_sends, far = put_all_far, keeps = put_keeps, feeds = put_published, reminders = put_reminders, jobs = put_jobs,
   drafts = close_drafts}
 local function put_said(keys, k, args, i)
   local kinds = tonumber(args[i])

@@ -38,7 +38,7 @@ class Deeds:
 
     async def call(self, child: str, method: str, args: list[Any], kwargs: dict[str, Any], timeout: float) -> Done:
         """Call a method of a child, and wait for its result at most ``timeout`` seconds."""
-        options, driver = PLAIN.changed(timeout), self._hub.aio.driver
+        options, driver = PLAIN.changed(timeout), self._hub.aio.driver.of(child)
 
         async def do() -> Done:
             try:
@@ -57,7 +57,7 @@ class Deeds:
         """Send a message to a child."""
 
         async def do() -> Done:
-            await cast_async(self._hub.aio.driver, child, (method, None), tuple(args), kwargs, PLAIN)
+            await cast_async(self._hub.aio.driver.of(child), child, (method, None), tuple(args), kwargs, PLAIN)
             return Done(f"{child}.{method} is in the mailbox")
 
         return await self._do("cast", do, child=child, method=method)
@@ -190,7 +190,7 @@ class Deeds:
             raise
 
     async def _write(self, what: str, on: dict[str, str]) -> None:
-        driver = self._hub.aio.driver
+        driver = self._hub.groups.async_drivers[0]
 
         def write() -> Operation[None]:
             context = driver.context

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from hubq.client.asking.context import HubContext
+from hubq.client.asking.over_groups import of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.hub import Hub
 from hubq.client.operations import inspection, paging, registry
@@ -98,7 +99,7 @@ class Lookout:
         moves = (await self._moves.get("", self._last_moves))[1]
         why = await self._ask(partitioned(context))
         return seen.hub_view(
-            hub.hub_id, hub.server.address, self._began, context.config, found, members, self._rated(found), moves, why
+            hub.hub_id, hub.groups.address, self._began, context.config, found, members, self._rated(found), moves, why
         )
 
     def _rated(self, found: Glance) -> dict[str, NodeRates]:
@@ -256,6 +257,15 @@ class Lookout:
         return records.DoctorView(findings, round(age, 1))
 
 
+def _each_known(answers: Sequence[tuple[list[list[Point]], float]]) -> tuple[list[list[Point]], float]:
+    """Every group has the figures of the whole process."""
+    points, now = answers[0]
+    for others, _ in answers[1:]:
+        points = [mine or other for mine, other in zip(points, others, strict=True)]
+    return points, now
+
+
+@of_all(_each_known)
 def _histories(hub: HubContext, names: list[str]) -> Operation[tuple[list[list[Point]], float]]:
     *points, now = yield Fetch([*(read_points(hub.keys, name) for name in names), redis_time_ms()])
     return points, now / 1000

@@ -6,12 +6,11 @@ import asyncio
 import logging
 from collections import deque
 
-from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.hub import Hub
-from hubq.client.operations.inspection import Event, event_of, newest_event, next_events
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import events_behind, newest_event, next_events
 from hubq.core.messages import entry_ms
 from hubq.errors import HubqError
-from hubq.store.control import read_events
 
 log = logging.getLogger("hubq.web")
 
@@ -73,7 +72,7 @@ class News:
     async def behind(self, last: str) -> list[Event]:
         """The events behind this one: those that are kept, else some that Redis still has."""
         if not self._kept or _key(self._kept[0].id) > _key(last):
-            found = await self._hub.aio.driver.drive(_after(self._hub, last))
+            found = await self._hub.aio.driver.drive(events_behind(self._hub.aio.driver.context, last, KEPT))
             return [event for event in found if _key(event.id) <= _key(self._last)]
         return [event for event in self._kept if _key(event.id) > _key(last)]
 
@@ -132,10 +131,6 @@ class Reader:
         self._news.end()
 
 
-def _after(hub: Hub, last: str) -> Operation[list[Event]]:
-    (found,) = yield Fetch([read_events(hub.aio.driver.context.keys, last, KEPT)])
-    return [event_of(entry, fields) for entry, fields in found]
-
-
-def _key(entry: str) -> tuple[int, int]:
-    return entry_ms(entry), int(entry.partition("-")[2] or 0)
+def _key(entry: str) -> tuple[tuple[int, int], ...]:
+    """In which order events were read: each is behind the one before it in one group, and where that was in the others."""
+    return tuple((entry_ms(place), int(place.partition("-")[2] or 0)) for place in entry.split(","))

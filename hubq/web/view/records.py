@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from hubq.client.operations.inspection import Event, Mailbox
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import Mailbox
 from hubq.client.operations.waiting_times import Outbox
 from hubq.client.results import ChildStatus
 from hubq.core.facts import Finding

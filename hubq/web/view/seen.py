@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hubq.client.operations.inspection import Event, SavedState
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import SavedState
 from hubq.client.operations.overview import Glance, NodeGlance, NodeRates
 from hubq.client.operations.troubles import said_of
 from hubq.client.results import NodeStatus

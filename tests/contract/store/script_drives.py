@@ -30,6 +30,7 @@ from hubq.store.dormant import (
 )
 from hubq.store.drafts import Closing, Handling, publish_drafts, read_drafts, retract_drafts
 from hubq.store.effects import Effects, Numbered
+from hubq.store.far import FarMessage, SentFar, delete_far, receive_far
 from hubq.store.feeds import Published
 from hubq.store.keeps import KeptReply
 from hubq.store.keys import Keys
@@ -132,7 +133,7 @@ class World:
             done={"busy0": busy[:1], "idle0": [idle]}, states={"busy0": b"1 attributes 0\ns"}, forgotten=["idle0"],
             ended={"old0": "s:1"}, parked={"idle0": "why", "busy0": ""}, replies={"s": [b"r"], "t": [b"r"]},
             log=[LogItem("end", "old0", word="s:1")], said=[
-                *self.sent(), *self.published(), KEPT_REPLY, *self.reminders(), JOB, Closing(DRAFTED, lambda _: None),
+                *self.sent(), FAR, *self.published(), KEPT_REPLY, *self.reminders(), JOB, Closing(DRAFTED, lambda _: None),
             ],
             numbered=Numbered("a", self.a, 7, "0"),
             limits=SayingLimits(max_backlog=1),
@@ -193,6 +194,7 @@ class World:
         return {letter.kind: letter.letter.partition("/")[2] for letter in self.run(read_dead(self.keys, 0))}
 
 
+FAR = SentFar("busy0", 1, 1, "far", "post", b"p", b"", "x.1")
 KEPT_REPLY = KeptReply("busy0", "order-7", 60_000, "7-0", "0" * 32, "ok", b"p")
 
 DRIVES: dict[str, Callable[[World], None]] = {}
@@ -333,6 +335,28 @@ def drive_forward_outbox(world: World) -> None:
     world.raw("HDEL", world.keys.children(1), "roomy", "new")
     done = world.run(forward_outbox(world.keys, 0, waiting, SayingLimits(max_backlog=5)))
     assert (done.moved, done.left, done.passed_over) == (3, 0, ())
+
+
+@drive
+def drive_receive_far(world: World) -> None:
+    sent = world.sent()
+    messages = [
+        FarMessage(n, each.shard, "x.1", b"s", each.child.encode(), b"post", each.payload, each.spec)
+        for n, each in enumerate(sent, 1)
+    ]
+    command = receive_far(world.keys, 3, "x.1", messages, SayingLimits(max_backlog=1), [])
+    assert world.run(command) == [True, False, False, True]
+    assert world.run(receive_far(world.keys, 3, "x.1", messages[:2], SayingLimits(max_backlog=5), [])) == [True, True]
+
+
+@drive
+def drive_delete_far(world: World) -> None:
+    stream, _ = world.keys.far_keys(0, 1)
+    for number in (1, 2):
+        world.raw("XADD", stream, f"{number}-0", "shard", "1")
+    assert world.run(delete_far(world.keys, 0, 1, [1])) == 1
+    assert world.run(delete_far(world.keys, 0, 1, [1, 2])) == 0
+    assert world.raw("EXISTS", stream) == 0
 
 
 @drive
@@ -583,6 +607,10 @@ def drive_retract_drafts(world: World) -> None:
 @drive
 def drive_take_jobs(world: World) -> None:
     message = OutboxMessage(0, "x", "job:k", "run_job", b"p", b"{}\n")
+    far = OutboxMessage(0, "x", "job:k", "run_job", b"p", b"{}\n", 1, "x.1")
+    world.raw("XADD", world.keys.jobs(0), "0-1", "sender", "x", "id", "j", "key", "k", "record", b"")
+    assert world.run(take_jobs(world.keys, 0, {"0-1": far})) == 0
+    assert world.raw("XLEN", world.keys.far_keys(0, 1)[0]) == 1
     for entry in ("1-0", "2-0"):
         world.raw("XADD", world.keys.jobs(0), entry, "sender", "x", "id", "j", "key", "k", "record", b"")
     assert world.run(take_jobs(world.keys, 0, {"1-0": message, "7-0": message})) == 1

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from hubq.cli.child_view import ChildSeen, child_text
 from hubq.cli.top_view import COLUMNS, Order, View, plain
-from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import Mailbox, SavedState, Waiting
 from hubq.client.operations.overview import Glance, NodeGlance, rates
 from hubq.client.results import ChildStatus
 from hubq.store.codec import encode

@@ -122,7 +122,7 @@ class Household:
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
         values = PickledValues() if codec == "pickle" else DataValues()
         self.drafting = Drafting(self.group, self.background, self.register, OpenDrafts())
-        sayings = Sayings(self.standing, values, 64, Sizes(config), self.drafting)
+        sayings = Sayings(self.standing, values, config, Sizes(config), self.drafting)
         enqueuing = Enqueuing("chat", self.standing, sayings, Sizes(config), prepared)
         self.services = ChildServices(
             "a",

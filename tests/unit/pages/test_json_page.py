@@ -18,7 +18,8 @@ from hubq.cli.commands import every_command
 from hubq.cli.dead import record
 from hubq.cli.demo_report import Report
 from hubq.client.discovery import HubInfo
-from hubq.client.operations.inspection import Event, Mailbox, SavedState, Waiting
+from hubq.client.operations.happened import Event
+from hubq.client.operations.inspection import Mailbox, SavedState, Waiting
 from hubq.client.operations.seals import SealCount
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.facts import Finding

@@ -127,7 +127,7 @@ def test_no_permission_outlives_its_use() -> None:
 @pytest.mark.parametrize(
     ("line", "name"),
     [
-        ("probe(node)._wiring.plan_due.ring()", "_wiring"),
+        ("node._parts[0].start()", "_parts"),
         ("def f(self): return self._group", "_group"),
         ("node.wiring.plan_due.ring()", "wiring"),
         ("any(cursors.holdings)", "holdings"),

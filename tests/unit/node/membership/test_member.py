@@ -84,8 +84,8 @@ def test_a_live_one_is_not(why: str) -> None:
 
 def test_another_number_of_shards_is_refused_with_both_numbers() -> None:
     async def scenario() -> None:
-        stage = Joining(Joined("mismatch", shards="64", wire="1"))
-        with pytest.raises(ConfigError, match=r"created with shards=64 .*use Hub\('h', shards=64\)"):
+        stage = Joining(Joined("mismatch", shards="32", wire="1"))
+        with pytest.raises(ConfigError, match=r"created with shards=32 .*use Hub\('h', shards=32\)"):
             await stage.member.join(wait=0.0)
 
     asyncio.run(scenario())

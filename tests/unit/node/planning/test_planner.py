@@ -12,6 +12,7 @@ from hubq.core.lifecycle import LifeEvent
 from hubq.core.view import View
 from hubq.node.copies.none import NoCopies
 from hubq.node.departures.moves import Moves
+from hubq.node.held.elsewhere import Elsewhere
 from hubq.node.held.holding import Holding
 from hubq.node.planning.planner import Planner
 from hubq.store.command import Command
@@ -110,7 +111,7 @@ class Planning(Stage):
             self.group, cast(Any, self.events), self.plan_due, self.emptied, self.register, self.cursors,
             ByTable(desired or {0: "a", 1: "a", 2: "b"}), cast(Any, Never()), around, cast(Any, Quorum(self.around)),
             around, self.wishes, NoCopies(), self.answers, self.moves, around, around, around, around, around, around,
-            cast(Any, self.pausing),
+            cast(Any, self.pausing), Elsewhere(),
         )  # fmt: skip
 
     def _answer(self, command: Command[Any]) -> Any:

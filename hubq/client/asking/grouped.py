@@ -1,0 +1,150 @@
+"""Drivers of a hub with several groups: what is asked of a group, the driver of that group asks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.driver import Asker, AsyncAsker
+from hubq.client.asking.loop_driver import LoopDriver
+from hubq.client.asking.running_loop import refuse_in_event_loop
+from hubq.client.asking.steps import Each, Operation, Outcome, Step
+from hubq.client.asking.thread_driver import ThreadDriver
+from hubq.store.connection import Server
+
+T = TypeVar("T")
+
+
+class GroupedAsker:
+    """The senders of one thread, one for each group that it has asked."""
+
+    def __init__(self, drivers: Sequence[ThreadDriver]) -> None:
+        self._drivers = drivers
+        self._askers: dict[int, Asker] = {}
+
+    def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end: group by group."""
+        answer: Any = None
+        while True:
+            try:
+                step = operation.send(answer)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            answer = self._perform(step)
+
+    def _perform(self, step: Step) -> dict[int, Outcome]:
+        asked = _checked(step)
+        until = time.monotonic() + asked.timeout
+        return {group: self._outcome(group, make, until) for group, make in asked.operations.items()}
+
+    def _outcome(self, group: int, make: Callable[[float], Operation[Any]], until: float) -> Outcome:
+        try:
+            asker = self._askers.get(group) or self._askers.setdefault(group, self._drivers[group].asker())
+            return Outcome(asker.drive(make(max(0.0, until - time.monotonic()))))
+        except Exception as error:
+            return Outcome(error=error)
+
+
+class GroupedDriver:
+    """A :class:`~hubq.client.asking.driver.Driver` for the whole hub. Its sessions are those of the groups' drivers."""
+
+    def __init__(self, context: HubContext, drivers: Sequence[ThreadDriver]) -> None:
+        self.context = context
+        self.groups = tuple(drivers)
+
+    @property
+    def server(self) -> Server:
+        """Where its first group is."""
+        return self.groups[0].server
+
+    def of(self, child_id: str) -> ThreadDriver:
+        """The driver for one child. Raises :class:`~hubq.errors.InvalidChildId`."""
+        return self.groups[self.context.group_of(child_id)]
+
+    def asker(self) -> GroupedAsker:
+        """The senders of this thread. Raises :class:`~hubq.errors.WaitsInEventLoop` if an event loop runs in it."""
+        refuse_in_event_loop()
+        return GroupedAsker(self.groups)
+
+    def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end."""
+        return self.asker().drive(operation)
+
+    def close(self) -> None:
+        """Close the connections; the next operation opens new ones."""
+        for driver in self.groups:
+            driver.close()
+
+
+class AsyncGroupedAsker:
+    """The same in an event loop; groups are asked side by side."""
+
+    def __init__(self, drivers: Sequence[LoopDriver]) -> None:
+        self._drivers = drivers
+        self._askers: dict[int, AsyncAsker] = {}
+
+    async def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end."""
+        answer: Any = None
+        while True:
+            try:
+                step = operation.send(answer)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            answer = await self._perform(step)
+
+    async def _perform(self, step: Step) -> dict[int, Outcome]:
+        asked = _checked(step)
+        makes = asked.operations
+        found = await asyncio.gather(*(self._outcome(group, make(asked.timeout)) for group, make in makes.items()))
+        return dict(zip(makes, found, strict=True))
+
+    async def _outcome(self, group: int, operation: Operation[Any]) -> Outcome:
+        try:
+            asker = self._askers.get(group)
+            if asker is None:
+                asker = self._askers[group] = await self._drivers[group].asker()
+            return Outcome(await asker.drive(operation))
+        except Exception as error:
+            return Outcome(error=error)
+
+
+class AsyncGroupedDriver:
+    """An :class:`~hubq.client.asking.driver.AsyncDriver` for the whole hub."""
+
+    def __init__(self, context: HubContext, drivers: Sequence[LoopDriver]) -> None:
+        self.context = context
+        self.groups = tuple(drivers)
+
+    @property
+    def server(self) -> Server:
+        """Where its first group is."""
+        return self.groups[0].server
+
+    def of(self, child_id: str) -> LoopDriver:
+        """The driver for one child. Raises :class:`~hubq.errors.InvalidChildId`."""
+        return self.groups[self.context.group_of(child_id)]
+
+    async def asker(self) -> AsyncGroupedAsker:
+        """The senders of this event loop."""
+        return AsyncGroupedAsker(self.groups)
+
+    def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
+        """Run an operation to its end."""
+        return AsyncGroupedAsker(self.groups).drive(operation)
+
+    async def close(self) -> None:
+        """Close this event loop's sessions."""
+        for driver in self.groups:
+            await driver.close()
+
+
+def _checked(step: Step) -> Each:
+    if not isinstance(step, Each):
+        raise TypeError(f"{type(step).__name__} is for one group: the operation must say for which")
+    return step

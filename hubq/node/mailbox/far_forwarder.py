@@ -1,0 +1,108 @@
+"""Forwards messages of children to children of other groups (docs/effects.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from hubq.node.held.far_outboxes import FarOutboxes
+from hubq.node.held.marked_shards import MarkedShards
+from hubq.node.held.register import Register
+from hubq.node.runtime.group import Group
+from hubq.node.runtime.loop import Loop
+from hubq.node.runtime.neighbours import Neighbours
+from hubq.store.far import AHEAD, AT_ONCE, FarMessage, delete_far, far_length, read_far, receive_far
+from hubq.store.saying import SayingLimits
+
+#: How soon it is tried again while a mailbox is full or a primary away, seconds; it doubles up to LONGEST_PAUSE.
+PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+
+
+class FarForwarder:
+    """A loop for each other group, so that one whose primary is away holds up no other. Each sleeps while nothing waits. What waits when
+    they stop is the next owner's.
+    """
+
+    def __init__(self, group: Group, register: Register, outboxes: FarOutboxes, neighbours: Neighbours) -> None:
+        self._lanes = [
+            Lane(group, register, marks, neighbours, target) for target, marks in sorted(outboxes.lanes.items())
+        ]
+
+    def start(self) -> None:
+        """Begin forwarding."""
+        for lane in self._lanes:
+            lane.start()
+
+    async def stop(self) -> None:
+        """Forward no more."""
+        for lane in self._lanes:
+            await lane.stop()
+
+
+class Lane(Loop):
+    """From the shards of one group to the children of another."""
+
+    def __init__(
+        self, group: Group, register: Register, marks: MarkedShards, neighbours: Neighbours, target: int
+    ) -> None:
+        super().__init__(f"forwarding messages from group {group.number} to group {target}")
+        self._group = group
+        self._register = register
+        self._marks = marks
+        self._neighbours = neighbours
+        self._target = target
+        self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
+        self._waiting: list[int] = []  # shards of which something waits
+        self._pause = PAUSE
+
+    async def _turn(self) -> None:
+        news, moved = await self._marks.marked(self._pause if self._waiting else None), 0
+        self._waiting += self._marks.take()
+        try:
+            self._waiting = await self._not_empty(self._waiting)
+            for shard in self._waiting:
+                moved += await self._forward(shard)
+        finally:
+            self._pause = PAUSE if moved or news else min(self._pause * 2, LONGEST_PAUSE)
+
+    async def _not_empty(self, shards: Iterable[int]) -> list[int]:
+        """Those of these shards that are here, and have messages for the group. (The next owner of a shard looks, too.)"""
+        group = self._group
+        here = [shard for shard in dict.fromkeys(shards) if self._register.of_shard(shard)]
+        asked = [far_length(group.keys, shard, self._target) for shard in here]
+        lengths = await group.redis.run_many(asked) if here else []
+        return [shard for shard, length in zip(here, lengths, strict=True) if length]
+
+    async def _forward(self, shard: int) -> int:
+        """Once through what waits of a shard: how many messages have arrived."""
+        group, target, moved, after = self._group, self._neighbours.of(self._target), 0, 0
+        full: dict[bytes, None] = {}  # children that have no room: no later message overtakes one that had to stay
+        first: dict[str, int] = {}  # generation -> the first of its numbers that still waits
+        while messages := await group.redis.run(read_far(group.keys, shard, self._target, after)):
+            arrived: list[int] = []
+            for generation, run in by_generation(messages):
+                some = [each for each in run if each.number - first.get(generation, each.number) <= AHEAD]
+                if not some:
+                    continue
+                command = receive_far(target.keys, shard, generation, some, self._limits, list(full))
+                for each, taken in zip(some, await target.redis.run(command), strict=True):
+                    if taken:
+                        arrived.append(each.number)
+                    else:
+                        full[each.child] = None
+                        first.setdefault(generation, each.number)
+            left = 1
+            if arrived:
+                left = await group.redis.run(delete_far(group.keys, shard, self._target, arrived))
+            moved += len(arrived)
+            if len(messages) < AT_ONCE or not left:
+                break
+            after = messages[-1].number
+        return moved
+
+
+def by_generation(messages: Sequence[FarMessage]) -> Iterator[tuple[str, list[FarMessage]]]:
+    """Messages in runs of one generation."""
+    for generation, run in groupby(messages, key=lambda each: each.generation):
+        yield generation, list(run)

@@ -1,0 +1,58 @@
+"""The pulse of a node with parts in several groups."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from hubq.client.operations.joining import vitals_of
+from hubq.node.vitals import Pulse
+from hubq.store.vitals import Vitals
+
+
+class NodePulse(Protocol):
+    """What is seen of a node from outside; from another thread, too."""
+
+    @property
+    def vitals(self) -> Vitals:
+        """Its account of itself."""
+
+    @property
+    def lives(self) -> Counter[str]:
+        """Its children by where they stand."""
+
+    @property
+    def turned_at(self) -> float:
+        """When the event loop turned last, monotonic seconds."""
+
+    def why_unready(self) -> str:
+        """Why it is not ready, in one line; empty if it is ready."""
+
+
+class Pulses:
+    """The pulses of all parts as one."""
+
+    def __init__(self, pulses: Sequence[Pulse]) -> None:
+        self._pulses = tuple(pulses)
+
+    @property
+    def vitals(self) -> Vitals:
+        """Its account of itself."""
+        joined = vitals_of([pulse.vitals for pulse in self._pulses])
+        assert joined is not None
+        return joined
+
+    @property
+    def lives(self) -> Counter[str]:
+        """Its children by where they stand."""
+        return sum((pulse.lives for pulse in self._pulses), Counter())
+
+    @property
+    def turned_at(self) -> float:
+        """When the event loop turned last, monotonic seconds."""
+        return max(pulse.turned_at for pulse in self._pulses)
+
+    def why_unready(self) -> str:
+        """Why it is not ready, in one line; empty if it is ready."""
+        return next((why for pulse in self._pulses if (why := pulse.why_unready())), "")
