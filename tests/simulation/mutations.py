@@ -70,7 +70,7 @@ TARGETS: dict[str, Target] = {
 #: mutation of a script -> the scripts whose text it changes.
 SCRIPT_TARGETS: dict[str, set[str]] = {
     "token": {"commit_shards"},
-    "duplicate": {"send_messages", "send_reminders", "start_children", "void_numbers"},
+    "duplicate": {"receive_far", "send_messages", "send_reminders", "start_children", "void_numbers"},
     "lease": {"pass_token", "pass_children"},
     "rest-token": {"rest_children", "wake_children"},
     "fired-by-others": {"fire_reminders"},
