@@ -37,6 +37,8 @@ from hubq.web import dashboard, open_to_all
 
 #: Fields of one command, and children of the hub that is called.
 AT_ONCE, CALLED = 1_000, 200
+#: Visits of a page by which its CPU is measured.
+VISITS = 5
 #: Open pages, of ten: where each is, its part, and how often that is asked for, seconds (as ``data-every`` says).
 OPEN = (
     *(("", "hub", 2.0),) * 4, *(("child?id=c{n}", "child", 3.0),) * 3, ("children", "children", 10.0), ("dead", "dead", 10.0),
@@ -215,15 +217,32 @@ async def fill(hub: Hub, redis: AsyncRedis, count: int) -> None:
             await write(shard)
 
 
+async def by_page(base: str, view: int, redis: AsyncRedis) -> dict[str, tuple[float, float]]:
+    """Milliseconds of CPU that a visit of each page takes, of the view and of Redis: whatever else the machine does, this is the same."""
+    found: dict[str, tuple[float, float]] = {}
+    async with httpx.AsyncClient(timeout=60) as client:
+        for name, where in PAINTED.items():
+            await client.get(base + where)
+            uses: list[tuple[float, float]] = []
+            for _ in range(VISITS):
+                await asyncio.sleep(1.2)  # so that nothing is left of what was asked before
+                before = cpu_seconds(view), (await redis_use(redis))[0]
+                (await client.get(base + where)).raise_for_status()
+                uses.append((cpu_seconds(view) - before[0], (await redis_use(redis))[0] - before[1]))
+            found[name] = tuple(statistics.median(part) * 1e3 for part in zip(*uses, strict=True))
+    return found
+
+
 async def paint(children: int, visits: int) -> None:
     """Measure and tell how soon pages are there, and how large they are."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with EmbeddedServer() as server:
-        async with served_hub(server.url, "paint") as (hub, _), view_of(hub, server.url) as (base, _):
+        async with served_hub(server.url, "paint") as (hub, _), view_of(hub, server.url) as (base, view):
             await start_children(hub, Account, 1)
             await hub.aio.ref("c0").call("add", 1)
             redis = AsyncRedis(hub.server)
             await fill(hub, redis, children)
+            used = await by_page(base, view, redis)
             await redis.close()
             async with async_playwright() as driver:
                 browser = await driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
@@ -239,8 +258,10 @@ async def paint(children: int, visits: int) -> None:
     print(f"{children:,} children, {visits} visits with an empty cache")
     for name, seen in found.items():
         times, sizes = zip(*seen[1:], strict=True)
+        of_view, of_redis = used[name]
+        print(f"{name}: {of_view:.1f} ms of CPU of the view, {of_redis:.1f} of Redis")
         print(
-            f"{name}: first paint p50 {statistics.median(times):.0f} ms, max {max(times):.0f} ms; {max(sizes) / 1000:.0f} KB"
+            f"    first paint p50 {statistics.median(times):.0f} ms, max {max(times):.0f} ms; {max(sizes) / 1000:.0f} KB"
         )
 
 

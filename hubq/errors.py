@@ -118,6 +118,10 @@ class CallCycle(HubqError, RuntimeError):
     """A call would wait for itself: the called child, or one that waits for it, is the caller. The message names the chain."""
 
 
+class ChildPaused(HubqError):
+    """The child is paused, and the message was to be refused then (``options(if_paused="refuse")``). Nothing was sent."""
+
+
 class KeyReused(HubqError, ValueError):
     """The child has had a message with this key, but with another method or other arguments. This one was not run."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from hubq.core.child_findings import children_that_cannot, messages_that_wait, pauses_that_are_old
+from hubq.core.cluster_findings import of_the_cluster
 from hubq.core.facts import Facts, Finding, NodeFacts
 from hubq.core.redis_findings import settings_of_redis
 from hubq.core.wording import counted, names
@@ -157,6 +158,7 @@ CHECKS: tuple[Callable[[Facts], Iterable[Finding]], ...] = (
     _quorum,
     _leases,
     _shards,
+    of_the_cluster,
     messages_that_wait,
     pauses_that_are_old,
     children_that_cannot,

@@ -39,6 +39,21 @@ class NodeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """A Redis Cluster. ``primaries``: address -> how many slots it has; ``down``: those of them that the others call down; ``replicas``:
+    primary -> how many it has; ``nobody``: slots that are nobody's; ``homes``: the primaries of the hub; ``full_coverage``: whether
+    all slots must be served for any to be (None: that may not be read).
+    """
+
+    primaries: Mapping[str, int]
+    down: Sequence[str] = ()
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    nobody: int = 0
+    homes: Sequence[str] = ()
+    full_coverage: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The facts of a hub, seen at one moment.
 
@@ -49,7 +64,7 @@ class Facts:
     ``strays``: keys of the hub that belong to nothing; ``redis``:
     settings and figures of Redis by name ("" for one that may not be read); ``host``: where Redis is, as in the URL;
     ``partitioned``: since when there is no quorum, and why; ``dormant``: how many dormant children there are;
-    ``pauses``: what is paused, in words, and for how many seconds.
+    ``pauses``: what is paused, in words, and for how many seconds; ``cluster``: None if it is on none, or that may not be read.
     """
 
     shards: int
@@ -72,3 +87,4 @@ class Facts:
     partitioned: str = ""
     dormant: int = 0
     pauses: Sequence[tuple[str, float]] = ()
+    cluster: ClusterFacts | None = None

@@ -46,7 +46,9 @@ class FeedBuffer:
     [Gap(after='80-4', before='90-7', missed=2), <Event 90-7 a>]
     """
 
-    __slots__ = ("_bytes", "_items", "_most", "_most_bytes", "_places", "base", "floor", "has_end", "lives", "tail")
+    __slots__ = (
+        "_bytes", "_items", "_most", "_most_bytes", "_places", "_shared", "_shared_for", "base", "floor", "has_end", "lives", "tail",
+    )  # fmt: skip
 
     def __init__(self, tail: Place, most: int, most_bytes: int) -> None:
         self.base = 0
@@ -55,6 +57,8 @@ class FeedBuffer:
         self.has_end = False
         self._items: list[Item] = []
         self._places: list[Place] = []
+        self._shared: list[Item] = []
+        self._shared_for = (0, 0)
         self._bytes = 0
         self._most = most
         self._most_bytes = most_bytes
@@ -68,8 +72,13 @@ class FeedBuffer:
         return self.base + len(self._items)
 
     def since(self, number: int) -> list[Item] | None:
-        """The items from this number on; None: they are here no more."""
-        return None if number < self.base else self._items[number - self.base :]
+        """The items from this number on; None: they are here no more. (All who are as far get the same list.)"""
+        if number < self.base:
+            return None
+        end = self.end
+        if self._shared_for != (number, end):
+            self._shared_for, self._shared = (number, end), self._items[number - self.base :]
+        return self._shared
 
     def number_after(self, place: Place) -> int | None:
         """The number of the first item behind a place of the feed; None: it is not here."""
@@ -150,7 +159,9 @@ class Follower:
         """The child has ended."""
 
     def take(self) -> list[Item] | None:
-        """What the buffer has for it. None: the next items are not there, so read back (``take_back``)."""
+        """What the buffer has for it (others may have the same list). None: the next items are not there, so read back
+        (``take_back``).
+        """
         buffer, number = self._buffer, self._number
         if number is not None and number >= buffer.base:
             items = buffer.since(number) or []

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,17 +19,20 @@ from typing import Any
 import redis
 
 from hubq.errors import RedisUnavailable
-from hubq.store.embedded import answers_ping, find_server, free_port
+from hubq.store.embedded import answers_ping, find_server
 from hubq.store.slots import slot_of
 
 #: How long a node may be silent before the others call it down, ms.
 NODE_TIMEOUT = 800
 #: The slots of a Redis Cluster.
 SLOTS = 16_384
-#: How long the cluster may take to do what it was told, seconds.
-PATIENCE = 20.0
-#: From this port on, the one that is 10,000 higher, by which nodes of Redis 6.2 talk to one another, would be none.
-TOO_HIGH = 55_000
+#: How long the cluster may take to do what it was told, seconds: on a machine with much other work.
+PATIENCE = 60.0
+#: Nodes talk to one another by the port that is so much higher (Redis 6.2 knows no other). Both lie below those that a system gives to
+#: connections (from 32,768 on): one of these may have the higher one at any moment.
+BUS, LOWEST, HIGHEST = 10_000, 11_000, 22_500
+#: How often another port is taken for a node that could not have its own.
+TRIES = 5
 
 
 class EmbeddedCluster:
@@ -44,9 +50,8 @@ class EmbeddedCluster:
                 "a Redis Cluster needs a Redis: install redis-server, or `pip install hubq[embedded]`"
             )
         self._binary = binary
-        ports = _free_ports()
-        self.ports = [next(ports) for _ in range(primaries * (1 + replicas))]
-        self.primaries = self.ports[:primaries]
+        self.ports = [_free_port() for _ in range(primaries * (1 + replicas))]
+        self._count = primaries
         self._directory = tempfile.TemporaryDirectory(prefix="hubq-cluster-")
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._clients: dict[int, Any] = {}
@@ -56,10 +61,15 @@ class EmbeddedCluster:
         """What workers and clients are told: all its nodes."""
         return "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in self.ports)
 
+    @property
+    def primaries(self) -> list[int]:
+        """The ports of those that began as primaries."""
+        return self.ports[: self._count]
+
     def __enter__(self) -> EmbeddedCluster:
         try:
-            for port in self.ports:
-                self._start(port)
+            for place in range(len(self.ports)):
+                self._start_somewhere(place)
             self._join()
         except BaseException:
             self.stop()
@@ -101,6 +111,17 @@ class EmbeddedCluster:
         """The port of the primary that has a hub."""
         return self.owner(slot_of(hub_id))
 
+    def serving(self) -> list[int]:
+        """The ports of the primaries that have slots, as a node sees them that is awake."""
+        return list(dict.fromkeys(int(primary[1]) for _, _, primary, *_ in self.ask(self._awake()[0], "CLUSTER SLOTS")))
+
+    def slots_of(self, port: int) -> list[int]:
+        """The slots that a primary has."""
+        parts = self.ask(self._awake()[0], "CLUSTER SLOTS")
+        return [
+            slot for first, last, primary, *_ in parts if int(primary[1]) == port for slot in range(first, last + 1)
+        ]
+
     def replica_of(self, port: int) -> int | None:
         """The port of a replica of a primary."""
         own = self._id(port)
@@ -136,9 +157,52 @@ class EmbeddedCluster:
         _until(lambda: all(self.owner(slot, port) == target for port in self._awake()), "all nodes know of the slot")
         return keys
 
+    def give_empty(self, slots: Iterable[int], source: int, target: int) -> None:
+        """Slots in which no keys are go to another primary."""
+        target_id, given = self._id(target), list(slots)
+        for port in (target, source):
+            with self._clients[port].pipeline(transaction=False) as pipe:
+                for slot in given:
+                    pipe.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+                pipe.execute()
+
+    def wait(self, holds: Callable[[], bool], what: str) -> None:
+        """Until it holds. Raises :class:`~hubq.errors.RedisUnavailable` if it does not for long."""
+        _until(holds, what)
+
+    def wait_in_step(self, port: int) -> None:
+        """Until a replica of this primary has what it has confirmed."""
+        _until(lambda: self.in_step(port), f"a replica of {port} is in step")
+
+    def start_again(self, port: int) -> None:
+        """A node that was killed comes again, as what the others make of it."""
+        _until(lambda: self._start(port), f"{port} starts again")
+
+    def add(self, of: int | None = None) -> int:
+        """One node more, known to all: a primary without slots, or a replica ``of`` one. Its port."""
+        known = self._awake()[0]
+        self.ports.append(_free_port())
+        self._start_somewhere(len(self.ports) - 1)
+        port = self.ports[-1]
+        self.ask(port, "CLUSTER MEET", "127.0.0.1", known)
+        _until(lambda: all(str(port) in self._names(other) for other in self._awake()), f"all nodes know {port}")
+        if of is not None:
+            _until(lambda: self._id(of) in str(self.ask(port, "CLUSTER NODES")), f"{port} knows {of}")
+            self.ask(port, "CLUSTER REPLICATE", self._id(of))
+        return port
+
+    def remove(self, port: int) -> None:
+        """A node without slots leaves: the others forget it, and it ends."""
+        own = self._id(port)
+        self.kill(port)
+        del self._processes[port]
+        self.ports.remove(port)
+        for other in self._awake():
+            self.ask(other, "CLUSTER FORGET", own)
+
     def fail_over(self, port: int) -> None:
         """A replica that is in step takes the place of this primary, by command."""
-        _until(lambda: self.in_step(port), f"a replica of {port} is in step")
+        self.wait_in_step(port)
         replica = self.replica_of(port) or 0
         asked = 0.0
 
@@ -168,9 +232,17 @@ class EmbeddedCluster:
 
     # -- how it is made ----------------------------------------------------------------------------------------------
 
-    def _start(self, port: int) -> None:
+    def _start_somewhere(self, place: int) -> None:
+        for _ in range(TRIES):
+            if self._start(self.ports[place]):
+                return
+            del self._processes[self.ports[place]]
+            self.ports[place] = _free_port()  # somebody else has taken the one before meanwhile
+        raise RedisUnavailable(f"{self._binary} does not start: it ended on each of {TRIES} ports")
+
+    def _start(self, port: int) -> bool:
         directory = Path(self._directory.name, str(port))
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         log = directory / "log"
         options = {
             "port": port, "bind": "127.0.0.1", "dir": directory, "save": "", "appendonly": "no", "logfile": log,
@@ -182,7 +254,9 @@ class EmbeddedCluster:
             [self._binary, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        _until(lambda: answers_ping(port), f"{self._binary} answers on port {port}")
+        process = self._processes[port]
+        _until(lambda: process.poll() is not None or answers_ping(port), f"{self._binary} answers on port {port}")
+        return process.poll() is None
 
     def _join(self) -> None:
         primaries, ports = self.primaries, self.ports
@@ -210,15 +284,22 @@ class EmbeddedCluster:
     def _nodes(self, port: int) -> list[list[str]]:
         return [line.split() for line in str(self.ask(port, "CLUSTER NODES")).splitlines() if line.strip()]
 
+    def _names(self, port: int) -> set[str]:
+        return {
+            line[1].partition("@")[0].rpartition(":")[2] for line in self._nodes(port) if "handshake" not in line[2]
+        }
+
     def _awake(self) -> list[int]:
         return [port for port, process in self._processes.items() if process.poll() is None and _runs(process.pid)]
 
 
-def _free_ports() -> Iterator[int]:
+def _free_port() -> int:
     while True:
-        port = free_port()
-        if port < TOO_HIGH:
-            yield port
+        port = random.randrange(LOWEST, HIGHEST)
+        with socket.socket() as own, socket.socket() as bus, contextlib.suppress(OSError):
+            own.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + BUS))
+            return port
 
 
 def _runs(pid: int) -> bool:
@@ -231,9 +312,16 @@ def _offset(whose: str, said: str) -> int:
     return int(found[1]) if found is not None else -1
 
 
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except redis.RedisError:  # a node that has just been woken, or is busy, may not answer in time
+        return False
+
+
 def _until(holds: Callable[[], bool], what: str) -> None:
     give_up = time.monotonic() + PATIENCE
-    while not holds():
+    while not _holds(holds):
         if time.monotonic() > give_up:
             raise RedisUnavailable(f"not within {PATIENCE:g} s: {what}")
         time.sleep(0.02)

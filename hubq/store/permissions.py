@@ -31,7 +31,7 @@ WORKING = (
 #: What looking takes. SCAN sees the names of all keys of the database; INFO has what ``hubq doctor`` says of Redis. CONFIG
 #: GET is in no role: it tells the password of Redis.
 LOOKING = (
-    "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "hstrlen", "info", "scan", "time", "ttl",
+    "cluster|nodes", "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "hstrlen", "info", "scan", "time", "ttl",
     "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
 )  # fmt: skip
 

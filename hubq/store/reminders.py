@@ -112,8 +112,10 @@ class Firing:
     malformed: tuple[Malformed, ...] = ()
 
 
-def fire_reminders(keys: Keys, shard: int, owner: Owner, max_backlog: int) -> Command[Firing | None]:
-    """Move what is due into the mailbox of its shard, at most :data:`AT_ONCE`. None: fenced."""
+def fire_reminders(
+    keys: Keys, shard: int, owner: Owner, max_backlog: int, most: int = AT_ONCE
+) -> Command[Firing | None]:
+    """Move what is due into the mailbox of its shard, at most so many. None: fenced."""
 
     def read(answer: Sequence[Any]) -> Firing | None:
         if text(answer[0]) == "fenced":
@@ -128,7 +130,7 @@ def fire_reminders(keys: Keys, shard: int, owner: Owner, max_backlog: int) -> Co
     return run_script(
         "fire_reminders",
         [keys.owners, *keys.reminder_keys(shard), mailbox, children, backlog, dormant, keys.pauses],
-        [shard, owner.line, AT_ONCE, max_backlog, FULL_AGAIN_MS, GRACE_MS, PAUSED_AGAIN_MS],
+        [shard, owner.line, most, max_backlog, FULL_AGAIN_MS, GRACE_MS, PAUSED_AGAIN_MS],
         read,
     )
 

@@ -52,7 +52,12 @@ def slot_of(hub_id: str) -> int:
     >>> slot_of("chat")
     14028
     """
-    slot: int = key_slot(Keys(hub_id).config.encode())
+    return slot_of_keys(Keys(hub_id))
+
+
+def slot_of_keys(keys: Keys) -> int:
+    """The slot in which all these keys lie: those of a hub, or of one of its groups."""
+    slot: int = key_slot(keys.config.encode())
     return slot
 
 

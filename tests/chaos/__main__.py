@@ -16,11 +16,18 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long faults are thrown")
     parser.add_argument("--seed", type=int, default=None, help="which plan of faults; default: a new one")
     parser.add_argument("--leaks", action="store_true", help="watch for leaks (always, from 300 s on)")
+    parser.add_argument("--primaries", type=int, default=0, help="on a Redis Cluster of so many, each with a replica")
     arguments = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     print(f"chaos, seed {seed}", flush=True)
     watch = arguments.leaks or arguments.seconds >= 300
-    outcome = play(seed, arguments.seconds, say=lambda line: print(line, flush=True), watch_leaks=watch)
+    outcome = play(
+        seed,
+        arguments.seconds,
+        say=lambda line: print(line, flush=True),
+        watch_leaks=watch,
+        primaries=arguments.primaries,
+    )
     print("\n" + report(outcome))
     return 1 if outcome.breaches else 0
 

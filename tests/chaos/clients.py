@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import cast
 
-from hubq import CallTimeout, Hub, RedisUnavailable
+from hubq import CallTimeout, Hub, NotReplicated, RedisUnavailable
 from hubq.errors import Poisoned
 
 
@@ -57,7 +57,7 @@ class Book:
         self.errors[type(error).__name__] += 1
         if isinstance(error, CallTimeout) and not error.may_run:
             self.counts["certainly not run"] += 1
-        elif isinstance(error, CallTimeout | RedisUnavailable):
+        elif isinstance(error, CallTimeout | RedisUnavailable | NotReplicated):
             self.counts["may have run"] += 1
             self.unsure.setdefault((sender, child), set()).add(number)
         elif isinstance(error, Poisoned):

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from .alibis import Alibis
-from .proxy import Network, Proxy
+from .proxy import Links, Network, Proxy
 
 APPS = Path(__file__).parent / "apps"
 
@@ -17,7 +17,7 @@ APPS = Path(__file__).parent / "apps"
 class Worker:
     """One ``hubq worker`` process."""
 
-    def __init__(self, name: str, proxy: Proxy, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, name: str, proxy: Proxy | Links, process: subprocess.Popen[bytes], log: Path) -> None:
         self.name = name
         self.proxy = proxy
         self.process = process
@@ -37,7 +37,9 @@ class Worker:
 class Crew:
     """All workers of the run: those that serve, those that are leaving, and what the ended ones said."""
 
-    def __init__(self, network: Network, hub_id: str, lease: float, directory: Path, alibis: Alibis) -> None:
+    def __init__(
+        self, network: Network | Links, hub_id: str, lease: float, directory: Path, alibis: Alibis, replicas: int = 0
+    ) -> None:
         self.serving: list[Worker] = []
         self.leaving: list[Worker] = []
         self.wrong: list[str] = []
@@ -48,7 +50,8 @@ class Crew:
         self._directory = directory
         self._count = 0
         self._environment = {
-            **os.environ, "CHAOS_HUB": hub_id, "CHAOS_LEASE": str(lease), "CHAOS_GAUGES": str(self.gauges)
+            **os.environ, "CHAOS_HUB": hub_id, "CHAOS_LEASE": str(lease), "CHAOS_GAUGES": str(self.gauges),
+            "CHAOS_REPLICAS": str(replicas),
         }  # fmt: skip
 
     def start(self) -> Worker:

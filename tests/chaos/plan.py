@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -21,6 +22,21 @@ WEIGHTS = {
     "redis_stop": 2,  # Redis ends in good order and is started again with its AOF
     "redis_kill": 2,  # the same with SIGKILL
 }
+#: The faults of a run on a Redis Cluster: those of workers that need no proxy, and those of the cluster.
+ON_A_CLUSTER = {
+    "term": 5,
+    "kill": 5,
+    "freeze": 3,
+    "join": 3,
+    "block": 2,
+    "reshard": 5,  # the slots of the hub go to another primary, key by key
+    "failover": 3,  # a replica takes over, by command
+    "primary_kill": 3,  # SIGKILL to a primary of the hub; its replica takes over
+    "primary_freeze": 2,  # SIGSTOP for longer than the lease, then SIGCONT
+    "script_flush": 2,
+    "grow": 2,  # a primary is added, and slots are balanced; the next time its slots go back, and it is removed
+    "shrink": 2,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,7 @@ class Fault:
 
 def _lasting(kind: str, random: Random, lease: float) -> float:
     match kind:
-        case "freeze":
+        case "freeze" | "primary_freeze":
             return lease + random.uniform(0.5, 2.0)
         case "cut" | "stall":
             return random.choice([random.uniform(0.1, lease / 2), lease + random.uniform(0.2, 1.5)])
@@ -51,19 +67,19 @@ def _lasting(kind: str, random: Random, lease: float) -> float:
             return 0.0
 
 
-def make_plan(seed: int, seconds: float, lease: float) -> list[Fault]:
+def make_plan(seed: int, seconds: float, lease: float, weights: Mapping[str, int] = WEIGHTS) -> list[Fault]:
     """The faults of a run, in order. Every kind comes once before any comes at random.
 
     >>> make_plan(7, 60, 2.0) == make_plan(7, 60, 2.0), {fault.kind for fault in make_plan(7, 60, 2.0)} == set(WEIGHTS)
     (True, True)
     """
     random = Random(seed)
-    first = random.sample(sorted(WEIGHTS), len(WEIGHTS))
+    first = random.sample(sorted(weights), len(weights))
     pause = min(2.5, seconds / (len(first) + 2))
     faults: list[Fault] = []
     at = pause
     while at < seconds:
-        kind = first.pop() if first else random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        kind = first.pop() if first else random.choices(list(weights), list(weights.values()))[0]
         faults.append(Fault(round(at, 3), kind, random.randrange(1000), round(_lasting(kind, random, lease), 3)))
         at += random.uniform(0.6, 1.4) * pause
     return faults

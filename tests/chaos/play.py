@@ -12,21 +12,25 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hubq import ChildSpec, Hub
 from hubq.errors import HubqError
 from hubq.store.codec import decode
 from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer
+from hubq.store.embedded_cluster import EmbeddedCluster
+from hubq.store.slots import slot_of
 
-from .alibis import ALL, Alibi, Alibis
+from .alibis import Alibis
 from .blocks import Blocks
 from .clients import Book, Clients
+from .cluster_faults import ClusterFaults
 from .crew import APPS, Crew, Worker
 from .leaks import Gauges
-from .plan import Fault, make_plan
-from .proxy import Network
+from .one_redis import OneRedis
+from .plan import ON_A_CLUSTER, WEIGHTS, Fault, make_plan
+from .proxy import Links, Network
 from .verdict import events_of, judge, wait_until_served
 
 #: How many children of each class take part.
@@ -49,22 +53,32 @@ class Outcome:
     leaks: list[tuple[str, float, float, str]] = field(default_factory=list)
 
 
+class Servers(Protocol):
+    """Where the hub lives, and what is done to it. ``wrong``: what they did not do as they should."""
+
+    wrong: list[str]
+
+    def takes(self, kind: str) -> bool:
+        """Whether this is one of their faults."""
+
+    def throw(self, fault: Fault) -> bool:
+        """Begin it, if it can begin now; whether it has."""
+
+    def tick(self, *, everything: bool) -> None:
+        """End what is due (or everything)."""
+
+
 class Theatre:
     """The pieces of one run, and what each fault does to them."""
 
-    def __init__(
-        self, redis: EmbeddedServer, network: Network, crew: Crew, hub: Hub, blocks: Blocks, steady: bool
-    ) -> None:
+    def __init__(self, servers: Servers, crew: Crew, hub: Hub, blocks: Blocks, steady: bool) -> None:
         self.blocks = blocks
-        self.redis = redis
-        self.network = network
+        self.servers = servers
         self.crew = crew
         self.hub = hub
         self.thrown: Counter[str] = Counter()
         self._steady = steady  # the first worker is never ended: its memory is watched
         self._later: list[tuple[float, Callable[[], None]]] = []
-        self._redis_back = 0.0
-        self._away = Alibi(ALL, 0.0, 0.0)
 
     def throw(self, fault: Fault) -> None:
         """Let it happen; what ends it is done by :meth:`tick`."""
@@ -81,14 +95,9 @@ class Theatre:
             if len(crew.serving) >= MOST and mortal:
                 crew.term(mortal[fault.pick % len(mortal)])
             crew.start()
-        elif fault.kind.startswith("redis_"):
-            if self._redis_back:
+        elif self.servers.takes(fault.kind):
+            if not self.servers.throw(fault):
                 return
-            self._redis_back = time.monotonic() + fault.lasting
-            self._away = crew.alibis.begin(ALL)
-            if fault.kind == "redis_kill" and self.redis.pid:
-                os.kill(self.redis.pid, signal.SIGKILL)
-            self.redis.stop(keep=True)
         elif fault.kind == "block":
             self.blocks.begin(fault.pick, fault.lasting)
         else:
@@ -140,10 +149,7 @@ class Theatre:
     def tick(self, *, everything: bool = False) -> None:
         """End what is due (or everything)."""
         now = time.monotonic()
-        if self._redis_back and (everything or now >= self._redis_back):
-            self._redis_back = 0.0
-            self.redis.start()
-            self._away.over()
+        self.servers.tick(everything=everything)
         due = [entry for entry in self._later if everything or now >= entry[0]]
         for entry in due:
             self._later.remove(entry)
@@ -156,19 +162,25 @@ class Theatre:
         self.crew.look()
 
 
-def play(seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: bool = False) -> Outcome:
-    """One run: a Redis with AOF, workers, clients, faults; then peace, and the verdict."""
+def play(
+    seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: bool = False, primaries: int = 0
+) -> Outcome:
+    """One run: a Redis with AOF, workers, clients, faults; then peace, and the verdict.
+
+    ``primaries``: on a Redis Cluster of so many, each with a replica. What is answered is on both then (``wait_replicas``).
+    """
     outcome = Outcome(seed, seconds)
-    with _stage(f"chaos-{seed}", steady=watch_leaks) as (theatre, redis, directory):
+    stage = _on_a_cluster(f"chaos-{seed}", primaries) if primaries else _stage(f"chaos-{seed}", steady=watch_leaks)
+    with stage as (theatre, redis, directory):
         hub, crew = theatre.hub, theatre.crew
         _begin(crew, hub, directory, say)
         children = _start_children(hub)
         clients = Clients(hub, children, theatre.blocks.book, seed, threads=4, tasks=12, pause=0.05)
-        gauges = Gauges(theatre, redis) if watch_leaks else None
+        gauges = Gauges(theatre, redis) if watch_leaks and not primaries else None
         clients.start()
         try:
             began = time.monotonic()
-            for fault in [*make_plan(seed, seconds, LEASE), None]:
+            for fault in [*make_plan(seed, seconds, LEASE, ON_A_CLUSTER if primaries else WEIGHTS), None]:
                 while (at := time.monotonic() - began) < (fault.at if fault is not None else seconds):
                     theatre.tick()
                     if gauges is not None:
@@ -190,6 +202,7 @@ def play(seed: int, seconds: float, *, say: Callable[[str], None], watch_leaks: 
             theatre.blocks.end()
         theatre.tick(everything=True)
         outcome.thrown = theatre.thrown
+        outcome.breaches += theatre.servers.wrong
         condemned = _send_the_dead_again(hub, clients.book)
         outcome.breaches += judge(theatre, redis, clients.book, children)
         outcome.measured = _measured(clients, events_of(redis, hub), healed, len(children), seconds)
@@ -216,10 +229,32 @@ def _stage(hub_id: str, *, steady: bool) -> Iterator[tuple[Theatre, SyncRedis, P
         blocks = Blocks(hub, Book(), [f"blocker-{n}" for n in range(CHILDREN["Blocker"])], alibis)
         redis = SyncRedis(RedisServer(server.url))
         try:
-            yield Theatre(server, network, crew, hub, blocks, steady), redis, Path(name)
+            yield Theatre(OneRedis(server, alibis), crew, hub, blocks, steady), redis, Path(name)
         finally:
             crew.end()
             network.close()
+            hub.close()
+            redis.close()
+
+
+@contextlib.contextmanager
+def _on_a_cluster(hub_id: str, primaries: int) -> Iterator[tuple[Theatre, SyncRedis, Path]]:
+    with (
+        EmbeddedCluster(primaries, replicas=1) as cluster,
+        tempfile.TemporaryDirectory(prefix="hubq-chaos-") as name,
+    ):
+        alibis = Alibis(NOTICED)
+        links = Links(cluster.url)
+        crew = Crew(links, hub_id, LEASE, Path(name), alibis, replicas=1)
+        hub = Hub(hub_id, redis=cluster.url, lease=LEASE, lease_margin=0.5, heartbeat=HEARTBEAT, wait_replicas=1)
+        blocks = Blocks(hub, Book(), [f"blocker-{n}" for n in range(CHILDREN["Blocker"])], alibis)
+        redis = SyncRedis(hub.server)
+        faults = ClusterFaults(cluster, [slot_of(hub_id)], alibis)
+        try:
+            yield Theatre(faults, crew, hub, blocks, steady=False), redis, Path(name)
+        finally:
+            faults.close()
+            crew.end()
             hub.close()
             redis.close()
 

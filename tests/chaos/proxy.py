@@ -8,6 +8,30 @@ from collections.abc import Coroutine
 from typing import Any
 
 
+class Links:
+    """Stands for a network and its proxies where workers connect by themselves: a client of a Redis Cluster is told by the cluster where
+    to go.
+    """
+
+    severed = False
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def proxy(self) -> Links:
+        """What a worker connects by."""
+        return self
+
+    def drop(self, proxy: Proxy | Links) -> None:
+        """Nothing is kept of it."""
+
+    def heal(self) -> None:
+        """Nothing is broken."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class Proxy:
     """One port that leads to Redis. Its methods may be called from any thread."""
 
@@ -152,7 +176,7 @@ class Network:
         self._proxies.append(proxy)
         return proxy
 
-    def drop(self, proxy: Proxy) -> None:
+    def drop(self, proxy: Proxy | Links) -> None:
         """Its worker has ended."""
         self._proxies.remove(proxy)
         self.do(proxy.close())

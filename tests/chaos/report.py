@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .plan import WEIGHTS
+from .plan import ON_A_CLUSTER, WEIGHTS
 from .play import Outcome
 
 
@@ -14,7 +14,10 @@ def report(outcome: Outcome) -> str:
     chaos, seed 7, 60 s
     """
     lines = [f"chaos, seed {outcome.seed}, {outcome.seconds:g} s", "", "thrown"]
-    lines += [f"  {kind:<28}{outcome.thrown.get(kind, 0):>8}" for kind in WEIGHTS]
+    lines += [
+        f"  {kind:<28}{outcome.thrown.get(kind, 0):>8}"
+        for kind in (WEIGHTS if outcome.thrown.keys() <= WEIGHTS.keys() else ON_A_CLUSTER)
+    ]
     lines += ["", "measured"]
     lines += [f"  {name:<28}{value!s:>8}" for name, value in outcome.measured.items()]
     if outcome.leaks:

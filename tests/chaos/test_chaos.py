@@ -7,7 +7,7 @@ import pytest
 from hubq.store.embedded import find_server
 from tests.real_redis import no_real_redis
 
-from .plan import WEIGHTS, make_plan
+from .plan import ON_A_CLUSTER, WEIGHTS, make_plan
 from .play import play
 from .report import report
 
@@ -17,6 +17,24 @@ SEED, SECONDS = 20261, 40.0
 def test_a_plan_comes_from_its_seed_alone_and_throws_everything() -> None:
     assert make_plan(SEED, SECONDS, 2.0) == make_plan(SEED, SECONDS, 2.0) != make_plan(SEED + 1, SECONDS, 2.0)
     assert {fault.kind for fault in make_plan(SEED, SECONDS, 2.0)} == set(WEIGHTS)
+
+
+def test_a_plan_for_a_cluster_throws_all_that_is_for_a_cluster() -> None:
+    assert {fault.kind for fault in make_plan(SEED, SECONDS, 2.0, ON_A_CLUSTER)} == set(ON_A_CLUSTER)
+
+
+@pytest.mark.alone
+@pytest.mark.long
+@pytest.mark.acceptance
+@pytest.mark.timeout(420)
+def test_nothing_is_lost_in_chaos_on_a_redis_cluster() -> None:
+    if find_server()[0] is None:
+        no_real_redis()
+    outcome = play(SEED, SECONDS, say=print, primaries=3)
+    print(report(outcome))
+    assert outcome.breaches == []
+    assert sum(outcome.thrown[kind] for kind in ON_A_CLUSTER if kind not in WEIGHTS) >= 5, outcome.thrown
+    assert int(str(outcome.measured["calls answered"])) > 100
 
 
 @pytest.mark.alone

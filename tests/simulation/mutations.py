@@ -35,13 +35,14 @@ from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
 from hubq.store.mailbox import Message
 from hubq.testing.patching import replaced
-from tests.simulation import mutations_membership, mutations_moves, mutations_trust
+from tests.simulation import mutations_effects, mutations_membership, mutations_moves, mutations_trust
 from tests.simulation.mutation import Mutation, Target
 
 #: mutation -> what it replaces.
 TARGETS: dict[str, Target] = {
     **mutations_moves.TARGETS,
     **mutations_membership.TARGETS,
+    **mutations_effects.TARGETS,
     **mutations_trust.TARGETS,
     "early-reply": Target(Committer, "_commit", "self"),
     "stale-read": Target(Cursors, "fresh", "self shard"),
@@ -69,7 +70,7 @@ TARGETS: dict[str, Target] = {
 #: mutation of a script -> the scripts whose text it changes.
 SCRIPT_TARGETS: dict[str, set[str]] = {
     "token": {"commit_shards"},
-    "duplicate": {"send_messages", "send_reminders", "start_children", "void_numbers"},
+    "duplicate": {"receive_far", "send_messages", "send_reminders", "start_children", "void_numbers"},
     "lease": {"pass_token", "pass_children"},
     "rest-token": {"rest_children", "wake_children"},
     "fired-by-others": {"fire_reminders"},
@@ -330,6 +331,7 @@ def _starts_overtaken(start_begins: Any) -> Any:
 MUTATIONS: dict[str, Mutation] = {
     **mutations_moves.MUTATIONS,
     **mutations_membership.MUTATIONS,
+    **mutations_effects.MUTATIONS,
     **mutations_trust.MUTATIONS,
     "said-anyway": Mutation("that what is said to others is undone with the state", broken=_said_anyway),
     "said-twice": Mutation("the number of a commit that says something", broken=_said_twice),

@@ -20,17 +20,20 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from hubq import Hub
+from hubq.testing import FakeServer
+from tests.contract.jobs import test_jobs_of_children
 from tests.simulation.mutations import mutated
 from tests.simulation.runner import HASH_SEED
 from tests.simulation.schedule import run_schedule
 from tests.simulation.world import RESTING, World
 from tests.unit.node.arrivals import test_arrivals, test_returns
-from tests.unit.node.children import test_handler, test_outcomes, test_runs, test_sayings
+from tests.unit.node.children import test_drafting, test_handler, test_outcomes, test_pausing, test_runs, test_sayings
 from tests.unit.node.commits import test_committer, test_under_token
 from tests.unit.node.copies import test_recorder, test_standby
 from tests.unit.node.departures import test_departure, test_shard_handover
 from tests.unit.node.held import test_hosted_child
-from tests.unit.node.mailbox import test_reader
+from tests.unit.node.mailbox import test_job_forwarder, test_reader, test_waking
 from tests.unit.node.membership import test_resuming, test_rounds
 from tests.unit.node.trials import test_marks, test_start_trials
 from tests.unit.store import test_malformed, test_seal
@@ -118,6 +121,16 @@ SCHEDULES: dict[str, Schedules] = {
 #: All of these: nothing is removed, and nothing is noticed.
 UNBROKEN = Schedules(tuple(sorted({seed for schedules in SCHEDULES.values() for seed in schedules.seeds})), most=0)
 
+
+def with_hub(test: Callable[[Hub], None]) -> None:
+    """A test that wants a hub, with one on fakeredis."""
+    hub = Hub("noticed", redis=FakeServer(), shards=1)
+    try:
+        test(hub)
+    finally:
+        hub.close()
+
+
 #: mutation -> the test of its moment. (Modules are imported, not tests: those would be collected twice.)
 MOMENTS: dict[str, Callable[[], None]] = {
     "unpinned": test_shard_handover.test_who_cannot_go_is_pinned_here_under_a_token_above_the_shards,
@@ -145,6 +158,14 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "frozen-stall": test_rounds.test_a_process_that_was_stopped_has_no_blocked_loop,
     "spared-culprit": test_start_trials.test_the_count_of_what_held_the_node_up_is_spared,
     "start-overtaken": test_reader.test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_has_begun,
+    "left-behind": test_waking.test_what_is_left_in_the_mailbox_comes_before_what_is_read_later,
+    "unseen-errands": test_job_forwarder.test_jobs_of_a_shard_that_comes_are_put_into_rq,
+    "put-again": partial(with_hub, test_jobs_of_children.test_interrupted_before_the_entry_was_deleted),
+    "pause-unheeded": test_pausing.test_a_child_that_begins_while_it_is_paused_handles_nothing_until_it_is_resumed,
+    "pause-said-early": test_pausing.test_what_a_node_says_that_it_heeds_it_heeds,
+    "draft-kept": test_drafting.test_the_drafts_of_a_handler_that_raises_are_retracted,
+    "draft-left": test_drafting.test_the_drafts_that_a_former_owner_has_left_are_retracted_and_those_in_hand_stay,
+    "draft-overtaken": test_drafting.test_the_end_of_a_handler_waits_until_redis_has_its_drafts,
     "any-ask": test_malformed.test_a_client_may_only_ask_and_all_else_of_it_is_malformed,
     "anothers-call": test_seal.test_an_app_withdraws_and_cancels_its_own_calls_alone,
     "unbound-job": test_seal.test_a_job_is_bound_to_its_id,

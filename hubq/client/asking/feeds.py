@@ -25,8 +25,10 @@ AT_ONCE = 200
 BLOCK_MS = 2_000
 #: New feeds are added to the read at most so often, seconds: each time it begins anew, on a new connection.
 BETWEEN_CHANGES = 0.05
+#: Subscribers that are woken in one turn of the event loop.
+WOKEN_AT_ONCE = 50
 #: Between two reads the event loop is left to others for as long as it took to bring the items to their subscribers, at most so long.
-LONGEST_PAUSE = 0.01
+LONGEST_PAUSE = 0.025
 
 
 class Channel:
@@ -40,15 +42,28 @@ class Channel:
         self.waiting: list[asyncio.Future[None]] = []
         """Done when there are new items."""
 
-    def tell(self, error: Exception | None = None) -> None:
-        """There are new items, or ``error``: wake all who wait."""
+    def tell(self, error: Exception) -> None:
+        """It cannot be read: all who wait get this."""
         waiting, self.waiting = self.waiting, []
         for waiter in waiting:
             if not waiter.done():
-                if error is None:
+                waiter.set_exception(error)
+
+    async def wake(self) -> None:
+        """There are new items: wake all who wait now, some in each turn of the loop. Those have taken their items when this returns.
+
+        (Thousands in one turn would hold up all others. What the loop keeps of them would bring Python to look for garbage again and
+        again, which is more work than to wake them.)
+        """
+        left = len(self.waiting)
+        while left > 0 and self.waiting:
+            some = self.waiting[: min(left, WOKEN_AT_ONCE)]
+            del self.waiting[: len(some)]
+            left -= len(some)
+            for waiter in some:
+                if not waiter.done():
                     waiter.set_result(None)
-                else:
-                    waiter.set_exception(error)
+            await asyncio.sleep(0)
 
 
 class Subscription:
@@ -65,20 +80,29 @@ class Subscription:
         """That of the last item that was taken."""
         return self._follower.place
 
+    def here(self) -> list[Item] | None:
+        """The next items, if they are in the buffer: none, if there are none yet; None: they are behind it (:meth:`take`)."""
+        return self._follower.take()
+
+    def news(self) -> asyncio.Future[None]:
+        """Done when there are new items. Its result may be a :class:`~hubq.errors.RedisRefused`."""
+        channel = self._channel
+        waiter: asyncio.Future[None] = channel.loop.create_future()
+        channel.waiting.append(waiter)
+        return waiter
+
     async def take(self) -> list[Item]:
         """The next items: at least one. None of them follows an ``Ended``.
 
         Raises :class:`~hubq.errors.RedisRefused`.
         """
-        follower, channel = self._follower, self._channel
+        follower = self._follower
         items = follower.take()
         while not items:
             if items is None:
-                items = follower.take_back(await self._reader.read_back(channel.feed, follower.place))
+                items = follower.take_back(await self._reader.read_back(self._channel.feed, follower.place))
             if not items:
-                waiter: asyncio.Future[None] = channel.loop.create_future()
-                channel.waiting.append(waiter)
-                await waiter
+                await self.news()
                 items = follower.take()
         return items
 
@@ -162,12 +186,10 @@ class FeedReader:
                 pause = min(pause * 2, 0.5)
                 continue
             began = loop.time()
-            if found:
-                await asyncio.sleep(0)  # those who were woken take their items now,
-                await asyncio.sleep(0)
-                spent = loop.time() - began
-                if spent > 0.001:
-                    await asyncio.sleep(min(spent, LONGEST_PAUSE))
+            for channel in found:
+                await channel.wake()
+            if (spent := loop.time() - began) > 0.001:
+                await asyncio.sleep(min(spent, LONGEST_PAUSE))
 
     def _drop_unread(self) -> bool:
         """Forget the feeds that nobody reads any more. False: there is none left."""
@@ -175,8 +197,8 @@ class FeedReader:
             del self._channels[feed]
         return bool(self._channels)
 
-    async def _next(self) -> bool:
-        """One read, and what it finds brought to the subscribers. False: it found nothing, or was begun anew."""
+    async def _next(self) -> list[Channel]:
+        """One read. The answer: the channels that have new items. (None: it found nothing, or was begun anew.)"""
         self._wanted.clear()
         feeds = {feed: channel.buffer.tail for feed, channel in self._channels.items()}
         loop = asyncio.get_running_loop()
@@ -187,22 +209,23 @@ class FeedReader:
             if not read.done():
                 await asyncio.wait({read}, timeout=BETWEEN_CHANGES)
             if not read.done():
-                return False  # nothing is lost: a read changes nothing
+                return []  # nothing is lost: a read changes nothing
             pages = read.result()
         finally:
             for task in (read, wanted):
                 if not task.done():
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
+        found = []
         for feed, channel in self._channels.items():
             page = pages.get(feed)
             if page is not None:
                 channel.buffer.extend(page.items)
                 channel.buffer.pass_over(page.last)
-                channel.tell()
+                found.append(channel)
             elif not pages:
                 channel.buffer.clear()  # it is quiet
-        return bool(pages)
+        return found
 
     async def _look_back(self) -> None:
         """The connection was lost. Perhaps Redis has lost the last events of a feed: then what comes next is behind those left."""
@@ -211,7 +234,7 @@ class FeedReader:
         for channel, tail in zip(channels, tails, strict=True):
             if tail < channel.buffer.tail:
                 channel.buffer.goes_on_behind(tail)
-                channel.tell()
+                await channel.wake()
 
     async def _refused(self, error: RedisRefused) -> None:
         """A feed cannot be read, or none: subscribers of those that cannot are told."""

@@ -50,28 +50,30 @@ class AsyncFeed:
 
     async def take(self) -> list[Event | Gap]:
         """The next items together: at least one. None: the feed is over."""
-        items = list(self._rest) or await self._taken()
+        items = list(self._rest) or list(await self._taken())
         if items:
             self._last = items[-1]
         return items
 
     async def _taken(self) -> list[Event | Gap]:
-        source, topics = self._source or await self._open(), self._topics
+        source = self._source or await self._open()
         while self._end is None:
             items = await source.take()
             if not items:
                 return []
-            if isinstance(items[-1], Ended):
-                self._end = cast(Ended, items.pop())
-            wanted = cast("list[Event | Gap]", items)  # (nothing stands before an end)
-            if topics is not None:
-                wanted = [
-                    item for item in wanted if isinstance(item, Gap) or item.topic in topics or item.topic == RETRACT
-                ]
-            if wanted:
+            if wanted := self._wanted(items):
                 return wanted
         self.ended, self._last = True, self._end
         return []
+
+    def _wanted(self, items: list[Item]) -> list[Event | Gap]:
+        """Those of its topics; an end behind them is noted."""
+        if isinstance(items[-1], Ended):
+            self._end, items = items[-1], items[:-1]
+        wanted, topics = cast("list[Event | Gap]", items), self._topics  # (nothing stands before an end)
+        if topics is None:
+            return wanted
+        return [item for item in wanted if isinstance(item, Gap) or item.topic in topics or item.topic == RETRACT]
 
     async def _open(self) -> Source:
         reader = (await self._driver.asker()).feeds
@@ -87,7 +89,19 @@ class AsyncFeed:
             for item in self._rest:
                 self._last = item
                 yield item
-            items = await self._taken()
+            items: list[Event | Gap] = []
+            source = self._source
+            if isinstance(source, Subscription) and self._end is None:
+                # With thousands of subscribers the coroutines below would be most of the work.
+                found = source.here()
+                while found is not None and not items:
+                    if found:
+                        items = self._wanted(found)
+                    if self._end is not None or items:
+                        break
+                    await source.news()
+                    found = source.here()
+            items = items or await self._taken()
             if not items:
                 return
             self._rest = iter(items)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from hubq.client.asking.driver import AsyncChildDriver, ChildDriver
 from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async, named
@@ -39,17 +39,20 @@ class ChildRef:
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
-        cancel_on_timeout: bool | None = None,
+        cancel_on_timeout: bool | None = None, if_paused: Literal["wait", "refuse"] | None = None,
     ) -> ChildRef:  # fmt: skip
         """The same child, called with these options.
 
         ``timeout``: seconds to wait for the result. ``cancel_on_timeout``: a call that is not answered in time is cancelled.
         ``key``: the child handles one message with this key, and answers others with the outcome of that one, for ``keep``
-        seconds (a day). docs/guide-calls.md has the rules.
+        seconds (a day). docs/guide-calls.md has the rules. ``if_paused="refuse"``: a call or cast to a child that is paused raises
+        :class:`~hubq.errors.ChildPaused` and is not sent, instead of waiting there (docs/guide-pause.md).
 
         Raises :class:`~hubq.errors.ConfigError` for a value that an option cannot have.
         """
-        return ChildRef(self._driver, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout))
+        return ChildRef(
+            self._driver, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout, if_paused)
+        )
 
     def call(self, method: Method, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a method (``"post"`` or ``Room.post``) and wait for its result, at most ``timeout`` seconds: 10, if
@@ -120,10 +123,12 @@ class AsyncChildRef:
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
-        cancel_on_timeout: bool | None = None,
+        cancel_on_timeout: bool | None = None, if_paused: Literal["wait", "refuse"] | None = None,
     ) -> AsyncChildRef:  # fmt: skip
         """See :meth:`ChildRef.options`."""
-        return AsyncChildRef(self._driver, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout))
+        return AsyncChildRef(
+            self._driver, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout, if_paused)
+        )
 
     async def call(self, method: Method, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """See :meth:`ChildRef.call`."""

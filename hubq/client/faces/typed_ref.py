@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 from hubq.client.asking.driver import AsyncChildDriver, ChildDriver
 from hubq.client.faces.asks import begin, begin_async, call, call_async, cast, cast_async
@@ -44,11 +44,14 @@ class TypedRef(Generic[C]):
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
-        cancel_on_timeout: bool | None = None,
+        cancel_on_timeout: bool | None = None, if_paused: Literal["wait", "refuse"] | None = None,
     ) -> TypedRef[C]:  # fmt: skip
         """See :meth:`hubq.ChildRef.options`."""
         return TypedRef(
-            self._driver, self._kind, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout)
+            self._driver,
+            self._kind,
+            self.child_id,
+            self._options.changed(timeout, key, keep, cancel_on_timeout, if_paused),
         )
 
     @overload
@@ -146,11 +149,14 @@ class AsyncTypedRef(Generic[C]):
 
     def options(
         self, *, timeout: float | None = None, key: str | None = None, keep: float | None = None,
-        cancel_on_timeout: bool | None = None,
+        cancel_on_timeout: bool | None = None, if_paused: Literal["wait", "refuse"] | None = None,
     ) -> AsyncTypedRef[C]:  # fmt: skip
         """See :meth:`hubq.ChildRef.options`."""
         return AsyncTypedRef(
-            self._driver, self._kind, self.child_id, self._options.changed(timeout, key, keep, cancel_on_timeout)
+            self._driver,
+            self._kind,
+            self.child_id,
+            self._options.changed(timeout, key, keep, cancel_on_timeout, if_paused),
         )
 
     @overload

@@ -25,6 +25,8 @@ def checked_timeout(timeout: float, what: str = "timeout") -> float:
     return timeout
 
 
+#: What becomes of a message whose child is paused when it is sent.
+IF_PAUSED = ("wait", "refuse")
 #: The longest key of a call, characters.
 MOST_KEY = 200
 
@@ -46,13 +48,14 @@ class CallOptions:
     """The options of a call. ``timeout`` and ``keep`` in seconds. An empty ``key``: there is none.
 
     >>> CallOptions().changed(timeout=2).changed(key="order-7")
-    CallOptions(timeout=2, key='order-7', keep=86400, cancel_on_timeout=False, activation=None)
+    CallOptions(timeout=2, key='order-7', keep=86400, cancel_on_timeout=False, if_paused='wait', activation=None)
     """
 
     timeout: float = CALL_TIMEOUT
     key: str = ""
     keep: float = 86_400
     cancel_on_timeout: bool = False
+    if_paused: str = "wait"
     activation: SpecRecord | None = None
     """The child is started by it if it is not there."""
 
@@ -62,17 +65,21 @@ class CallOptions:
         key: str | None = None,
         keep: float | None = None,
         cancel_on_timeout: bool | None = None,
+        if_paused: str | None = None,
     ) -> CallOptions:
         """These options, but for those that are given. Raises :class:`~hubq.errors.ConfigError`."""
         if keep is not None and not (key or self.key):
             raise ConfigError(f"keep={keep!r} without a key: it says how long the outcome is kept under the key")
         if cancel_on_timeout is not None and not isinstance(cancel_on_timeout, bool):
             raise ConfigError(f"cancel_on_timeout={cancel_on_timeout!r}: give True or False")
+        if if_paused is not None and if_paused not in IF_PAUSED:
+            raise ConfigError(f"if_paused={if_paused!r:.100}: give one of {', '.join(map(repr, IF_PAUSED))}")
         return CallOptions(
             self.timeout if timeout is None else checked_timeout(timeout),
             self.key if key is None else checked_key(key),
             self.keep if keep is None else checked_timeout(keep, "keep"),
             self.cancel_on_timeout if cancel_on_timeout is None else cancel_on_timeout,
+            self.if_paused if if_paused is None else if_paused,
             self.activation,
         )
 

@@ -12,6 +12,7 @@ from hubq.client.asking.calling import cycle, waiting_behind
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Cancel, Collect, Operation, Reply, Send, Withdraw
 from hubq.client.operations.call_options import CallOptions, checked_timeout
+from hubq.client.operations.unless_paused import not_paused
 from hubq.core.callable_methods import MOST_METHOD, is_method_name
 from hubq.core.hashing import checked_child_id
 from hubq.core.method_marks import is_read
@@ -91,6 +92,8 @@ def call(
     known: Callable[..., Any] | None = None,
 ) -> Operation[Any]:  # fmt: skip
     """Send a message and wait for its reply. ``known``: the method itself, if it is known."""
+    if options.if_paused == "refuse":
+        yield from not_paused(hub, child_id, options)
     header = header_of(child_id, method, options, known)
     message_id = yield from send(
         hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation
@@ -123,6 +126,8 @@ def begin(
     known: Callable[..., Any] | None = None,
 ) -> Operation[Begun]:  # fmt: skip
     """Send a call whose reply is asked for later. (So nobody can say whether its caller waits: it has no chain.)"""
+    if options.if_paused == "refuse":
+        yield from not_paused(hub, child_id, options)
     header = header_of(child_id, method, options, known, waits=False)
     message_id = yield from send(
         hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation
@@ -198,7 +203,13 @@ def cancel(hub: HubContext, begun: Begun, caller: str, timeout: float) -> Operat
 def cast(hub: HubContext, child_id: str, method: str, payload: bytes, options: CallOptions) -> Operation[str]:
     """Send a message that nobody waits for; its id."""
     header = header_of(child_id, method, options, waits=False) if options.key else None
-    return send(hub, child_id, method, payload, timeout=0, reply=False, header=header, spec=options.activation)
+    sent = send(hub, child_id, method, payload, timeout=0, reply=False, header=header, spec=options.activation)
+    return sent if options.if_paused == "wait" else _unless_paused(hub, child_id, options, sent)
+
+
+def _unless_paused(hub: HubContext, child_id: str, options: CallOptions, sent: Operation[str]) -> Operation[str]:
+    yield from not_paused(hub, child_id, options)
+    return (yield from sent)
 
 
 def answer_of(

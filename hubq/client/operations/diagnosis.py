@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,10 +14,11 @@ from hubq.client.operations.inspection import mailboxes, node_vitals
 from hubq.client.operations.joining import joined_facts
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.troubles import busy_with, said_of
-from hubq.core.facts import Facts, NodeFacts
+from hubq.core.facts import ClusterFacts, Facts, NodeFacts
 from hubq.core.pauses import Pauses
 from hubq.core.readiness import NOT_SERVING
 from hubq.errors import RedisRefused
+from hubq.store.cluster_facts import read_cluster, read_full_coverage
 from hubq.store.dead_letters import count_dead
 from hubq.store.membership import living, read_members, redis_time_ms
 from hubq.store.owners import read_owners
@@ -24,6 +26,7 @@ from hubq.store.pauses import read_pauses
 from hubq.store.quorum import read_partitioned
 from hubq.store.registry import count_children, read_texts
 from hubq.store.server_facts import is_known, read_server_info, read_ttl, scan_keys
+from hubq.store.slots import slot_of_keys
 
 #: Keys looked at when searching for strays; a hub has some hundred, and one per client that is waiting.
 MOST_KEYS = 100_000
@@ -91,6 +94,7 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         redis=server,
         host=urlsplit(address).hostname or "",
         partitioned=partitioned,
+        cluster=(yield from _cluster(hub)) if "+cluster://" in address else None,
         pauses=[(str(pause), now / 1000 - pause.since) for pause in Pauses(pauses.values()).all()],
     )
 
@@ -106,6 +110,19 @@ def _server() -> Operation[dict[str, str]]:
         "maxmemory-policy": memory.get("maxmemory_policy", ""),
         "appendonly": {"0": "no", "1": "yes"}.get(persistence.get("aof_enabled", ""), ""),
     }
+
+
+def _cluster(hub: HubContext) -> Operation[ClusterFacts | None]:
+    found: ClusterFacts
+    try:
+        (found,) = yield Fetch([read_cluster((slot_of_keys(hub.keys),))])
+    except RedisRefused:
+        return None
+    try:
+        (full,) = yield Fetch([read_full_coverage()])
+    except RedisRefused:
+        return found  # CONFIG is in no role
+    return replace(found, full_coverage=full)
 
 
 def _strays(hub: HubContext, members: set[str]) -> Operation[list[str]]:

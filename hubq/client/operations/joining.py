@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from hubq.client.results import NodeStatus
-from hubq.core.facts import Facts, NodeFacts
+from hubq.core.facts import ClusterFacts, Facts, NodeFacts
 from hubq.store.vitals import Vitals
 
 N = TypeVar("N")
@@ -110,6 +110,7 @@ def joined_facts(answers: Sequence[Facts]) -> Facts:
     return replace(
         answers[0],
         nodes=nodes,
+        cluster=joined_cluster([facts.cluster for facts in answers if facts.cluster is not None]),
         owners={shard: owner for facts in answers for shard, owner in facts.owners.items()},
         children=sum(facts.children for facts in answers),
         waited={shard: age for facts in answers for shard, age in facts.waited.items()},
@@ -125,6 +126,11 @@ def joined_facts(answers: Sequence[Facts]) -> Facts:
         dormant=sum(facts.dormant for facts in answers),
         pauses=list(dict(pause for facts in answers for pause in facts.pauses).items()),
     )
+
+
+def joined_cluster(seen: Sequence[ClusterFacts]) -> ClusterFacts | None:
+    """The cluster as the first group's primary sees it, with the homes of all groups."""
+    return replace(seen[0], homes=[home for facts in seen for home in facts.homes]) if seen else None
 
 
 def _node_facts(parts: Sequence[NodeFacts]) -> NodeFacts:

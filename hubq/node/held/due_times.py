@@ -59,8 +59,8 @@ class DueTimes:
         return min(self._due.values(), default=None)
 
     def due(self, now_ms: float) -> list[int]:
-        """The shards that have something due."""
-        return [shard for shard, due in self._due.items() if due <= now_ms]
+        """The shards that have something due, the earliest first."""
+        return sorted((shard for shard, due in self._due.items() if due <= now_ms), key=self._due.__getitem__)
 
     async def changed(self, within: float | None) -> None:
         """Wait for an earlier time or a new shard, at most so many seconds."""

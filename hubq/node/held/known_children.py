@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from hubq.core.phase import Phase
@@ -71,12 +70,6 @@ class KnownChildren(Phased):
         """Its start has been carried out, whatever came of it."""
         del self.starting[child]
         self.tell()
-
-    async def has_no_start_of(self, child: str) -> bool:
-        """Wait until no start of this child is being carried out. False: the holding is gone."""
-        while child in self.starting and not self.gone:
-            await asyncio.shield(self.changed())
-        return not self.gone
 
     def cannot_build(self, child: str) -> None:
         """It is to be offered to the other nodes."""

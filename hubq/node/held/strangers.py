@@ -32,6 +32,11 @@ class Stranger:
         if self.left is None:
             self.left = after
 
+    def give_left(self) -> bytes | None:
+        """Those that are left are another one's concern from here on."""
+        left, self.left = self.left, None
+        return left
+
 
 class Strangers:
     """The children that are to be asked for, by holding. ``limit``: most messages of one child in memory."""
@@ -51,6 +56,15 @@ class Strangers:
         """Its messages past this entry are read again when it is here."""
         self._of(holding, child).leave(after)
         self.bell.ring()
+
+    def starts(self, holding: Holding, child: str) -> bytes | None:
+        """A start of this child has been read. The answer: the entry past which messages of an earlier child of its name were left in the
+        mailbox; they are the caller's from here on (None: none were left).
+        """
+        stranger = self._waiting.get(holding, {}).get(child)
+        if stranger is None:
+            return None
+        return stranger.give_left()
 
     def _of(self, holding: Holding, child: str) -> Stranger:
         here = self._waiting.setdefault(holding, {})

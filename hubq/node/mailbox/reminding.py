@@ -15,14 +15,17 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.malformed import MalformedReports
 from hubq.store.command import Command
-from hubq.store.reminders import AT_ONCE, fire_reminders, read_next_due
+from hubq.store.reminders import fire_reminders, read_next_due
 
 log = logging.getLogger("hubq.node")
 
 T = TypeVar("T")
 
-#: Shards that are fired in one request. (A busy node fires in many small scripts: nobody waits long behind one.)
-SHARDS_AT_ONCE = 16
+#: Shards that are fired in one request, and reminders: what else Redis is asked, and the messages that are handled, do not wait long
+#: behind them.
+SHARDS_AT_ONCE, REMINDERS_AT_ONCE = 16, 128
+#: Between two requests Redis and the event loop are left to others for as long as the last one took, at most so long, seconds.
+LONGEST_PAUSE = 0.01
 #: How soon it is tried again if Redis did not answer, or the shard is under a new token, ms.
 AGAIN_MS = 200.0
 #: How soon a shard is tried again of which Redis refuses to read the reminders, ms.
@@ -75,7 +78,8 @@ class Reminding(Loop):
                 if shard not in here:
                     self._times.forget(shard)
             backlog = group.config.max_backlog
-            commands = [fire_reminders(group.keys, shard, holding.owner, backlog) for shard, holding in here.items()]
+            most, began = REMINDERS_AT_ONCE // max(1, len(here)), group.standing.now()
+            commands = [fire_reminders(group.keys, n, holding.owner, backlog, most) for n, holding in here.items()]
             answers = await self._answers(list(here), commands) if here else {}
             now_ms = group.standing.redis_now_ms()
             for shard, firing in answers.items():
@@ -86,9 +90,9 @@ class Reminding(Loop):
                 for malformed in firing.malformed:
                     self._reports.report(malformed)
                 # By this node's clock: it may be ahead of that of Redis.
-                ahead = now_ms - firing.now_ms if firing.fired < AT_ONCE else 0.0
+                ahead = now_ms - firing.now_ms if firing.fired < most else 0.0
                 self._times.answered(shard, firing.next_ms + max(0.0, min(ahead, 1.0)))
-            await asyncio.sleep(0)  # between two pieces, others have their turn
+            await asyncio.sleep(min(group.standing.now() - began, LONGEST_PAUSE))
 
     async def _answers(self, shards: Sequence[int], commands: Sequence[Command[T]]) -> dict[int, T]:
         """What Redis says of each shard. If one of them has a key that somebody else has spoilt, the others go on."""

@@ -23,6 +23,7 @@ from hubq.node.children.outcomes import Outcomes
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding
+from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.burials import Burials
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.gate import Gate
@@ -79,7 +80,7 @@ class Starts:
 
     def __init__(
         self, group: Group, background: Background, gathered: GatheredLog, hooks: HookRunner, gate: Gate,
-        queue: CommitQueue, cursors: Cursors,
+        queue: CommitQueue, cursors: Cursors, strangers: Strangers,
         builder: Builder, burials: Burials, endings: Endings, lives: Lives, batches: Batches, wishes: Wishes, sends_away: SendsAway,
         pieces: Pieces, failed_starts: FailedStarts, outcomes: Outcomes, quiet: set[str],
     ) -> None:  # fmt: skip
@@ -90,6 +91,7 @@ class Starts:
         self._gate = gate
         self._queue = queue
         self._cursors = cursors
+        self._strangers = strangers
         self._builder = builder
         self._burials = burials
         self._endings = endings
@@ -113,7 +115,7 @@ class Starts:
         start = Start(holding, message, names, missing)
         # Until their specs are read, the messages behind this one must wait in the mailbox.
         for name in missing:
-            before = self._cursors.start_begins(holding, name, message.entry)
+            before = self._cursors.start_begins(holding, name, message.entry) or self._strangers.starts(holding, name)
             if before is not None and position(before) < position(message.entry):
                 start.left_over[name] = before
         self._background.run(self._carry_out(start), "starting children")

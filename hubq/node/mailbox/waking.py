@@ -105,13 +105,9 @@ class Waking(Loop):
         else:
             for message in stranger.messages:
                 self._delivery.deliver(holding, message)
-        if stranger.left is not None:
-            self._background.run(self._read_again(holding, child, stranger.left), f"reading again for child {child}")
-
-    async def _read_again(self, holding: Holding, child: str, after: bytes) -> None:
-        """Read what was left in the mailbox, once a start of a child of the same name is over that was read meanwhile."""
-        if await holding.has_no_start_of(child):
-            self._cursors.send_back(holding, child, after)
+        # At once: what the reader brings from now on stands behind these. (It is behind already if its queue had not room for all.)
+        if stranger.left is not None and child not in holding.behind:
+            self._cursors.send_back(holding, child, stranger.left)
 
     def _comes(self, holding: Holding, child: str, found: Found) -> bool:
         """Build it, as any child that comes. False: it is wanted on another node."""

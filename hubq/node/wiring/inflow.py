@@ -91,7 +91,7 @@ class MailboxStorey:
         burials = Burials(group.node_name, group.config, held.queue, runtime.reports)
         self.starts = Starts(
             group, background, runtime.gathered, runtime.hooks, runtime.gate, held.queue, held.cursors,
-            children.builder, burials, children.endings, children.lives, moving.batches, moving.wishes, planning.guide,
+            held.strangers, children.builder, burials, children.endings, children.lives, moving.batches, moving.wishes, planning.guide,
             runtime.pieces, children.failed_starts, children.outcomes, runtime.quiet,
         )  # fmt: skip
         self.delivery = Delivery(

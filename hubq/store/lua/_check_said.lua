@@ -7,7 +7,7 @@ local check_kind = {
   far = function(keys, k, count)
     for at = k, k + count - 1, 2 do
       streams(keys[at])
-      texts(keys[at + 1])
+      numbers(keys[at + 1])
     end
   end,
   keeps = function() end,

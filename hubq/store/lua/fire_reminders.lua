@@ -16,8 +16,17 @@ zsets(KEYS[4]) -- (the mailbox is written first)
 local limit, again, grace = tonumber(ARGV[4]), integer(now + tonumber(ARGV[5])), tonumber(ARGV[6])
 local mailbox, backlog = KEYS[5], KEYS[7]
 local pauses = redis.call('EXISTS', KEYS[9]) == 1 and KEYS[9]
+local members = redis.call('ZRANGEBYSCORE', r.due, '-inf', integer(now), 'LIMIT', 0, ARGV[3])
+-- A script that has written once may go on when the memory is full: what moves takes no more of it.
+if #members > 0 then redis.call('XDEL', mailbox, '0-0') end
+local records = #members > 0 and redis.call('HMGET', r.what, unpack(members)) or {}
+local there, waiting, grown, gone = {}, {}, {}, {} -- of each child: whether it is there, its messages, whether there are new ones; reminders to delete
 local function is_there(child)
-  return redis.call('HEXISTS', KEYS[6], child) == 1 or redis.call('HEXISTS', KEYS[8], child) == 1
+  if there[child] == nil then
+    there[child] = redis.call('HEXISTS', KEYS[6], child) == 1 or redis.call('HEXISTS', KEYS[8], child) == 1
+    waiting[child] = waiting_for(backlog, child)
+  end
+  return there[child]
 end
 -- fire(due, every, late) -> whether a message is written, when it is due next (nil: it is gone). hubq/core/reminders.py.
 local function fire(due, every, late)
@@ -26,44 +35,39 @@ local function fire(due, every, late)
   local last = due + math.floor((now - due) / every) * every
   return late ~= 'skip' or now - last <= grace, last + every
 end
-local function move(child, name, due, every, late, method, payload)
+local function move(member, child, name, due, every, late, method, payload)
   if pauses and is_paused(pauses, KEYS[6], KEYS[8], child) then -- its ticks are late when it is resumed
     local wait = math.min(math.max(now - tonumber(due), 1000), tonumber(ARGV[7]))
-    redis.call('ZADD', r.due, integer(now + wait), child .. '\n' .. name)
+    redis.call('ZADD', r.due, integer(now + wait), member)
     return
   end
   local sends, later = fire(tonumber(due), tonumber(every), late)
   if sends then
-    if waiting_for(backlog, child) >= limit then
-      redis.call('ZADD', r.due, again, child .. '\n' .. name)
+    if waiting[child] >= limit then
+      redis.call('ZADD', r.due, again, member)
       return
     end
     redis.call('XADD', mailbox, '*', 'kind', 'cast', 'child', child, 'method', method, 'id', 'reminder ' .. name .. '#0',
       'reply_to', '', 'deadline', '0', 'payload', payload)
-    one_more(backlog, child)
-    fired = fired + 1
+    waiting[child], grown[child], fired = waiting[child] + 1, true, fired + 1
   end
-  if later then
-    set_reminder(r, child, name, integer(later), every, late, method, payload)
-  else
-    drop_reminder(r, child, name)
-  end
+  if later then set_reminder(r, child, name, integer(later), every, late, method, payload) else gone[#gone + 1] = member end
 end
-local due = redis.call('ZRANGEBYSCORE', r.due, '-inf', integer(now), 'LIMIT', 0, ARGV[3])
--- A script that has written once may go on when the memory is full: what moves takes no more of it.
-if #due > 0 then redis.call('XDEL', mailbox, '0-0') end
-for _, member in ipairs(due) do
+for n, member in ipairs(members) do
   local child, name = string.match(member, '^([^\n]+)\n(.+)$')
-  local at, every, late, method, payload =
-    string.match(redis.call('HGET', r.what, member) or '', '^(%d+) (%d+) (%a+) ([^\n]*)\n(.*)$')
+  local at, every, late, method, payload = string.match(records[n] or '', '^(%d+) (%d+) (%a+) ([^\n]*)\n(.*)$')
   if child and at and #at < 16 and #every < 16 and is_there(child) then
-    move(child, name, at, every, late, method, payload)
+    move(member, child, name, at, every, late, method, payload)
   else
-    redis.call('ZREM', r.due, member)
-    redis.call('ZREM', r.names, member)
-    redis.call('HDEL', r.what, member)
+    gone[#gone + 1] = member
     malformed[#malformed + 1] = member
   end
+end
+for child in pairs(grown) do redis.call('HSET', backlog, child, waiting[child]) end
+if #gone > 0 then
+  redis.call('ZREM', r.due, unpack(gone))
+  redis.call('ZREM', r.names, unpack(gone))
+  redis.call('HDEL', r.what, unpack(gone))
 end
 local answer = {'ok', integer(now), redis.call('ZRANGE', r.due, 0, 0, 'WITHSCORES')[2] or '', fired}
 for _, member in ipairs(malformed) do answer[#answer + 1] = member end

@@ -12,8 +12,7 @@
 -- include: _put_message
 -- include: _bounds
 local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
-local window = window_load(KEYS[1], tonumber(ARGV[6]))
-local limit, most = bounds_of(ARGV[2])
+local window, limit, most = window_load(KEYS[1], tonumber(ARGV[6])), bounds_of(ARGV[2])
 local now, answers, answered, i = nil, {}, 0, 5
 for k = 2, #KEYS, 4 do
   local mailbox, backlog, n, names = KEYS[k], KEYS[k + 2], tonumber(ARGV[i]), {}

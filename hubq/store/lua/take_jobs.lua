@@ -9,6 +9,10 @@
 -- include: _far
 streams(KEYS[2])
 hashes(KEYS[3])
+for k = 4, #KEYS, 2 do
+  streams(KEYS[k])
+  numbers(KEYS[k + 1])
+end
 for i = 1, #ARGV, 9 do
   local shard, sender, child, method = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local payload, spec, far = ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7])

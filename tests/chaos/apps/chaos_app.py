@@ -20,6 +20,7 @@ hub = Hub(
     lease_margin=0.5,
     heartbeat=0.2,
     migration=HotSwap(retention=3.0),
+    wait_replicas=int(os.environ.get("CHAOS_REPLICAS", "0")),
 )
 
 

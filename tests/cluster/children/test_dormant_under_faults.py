@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from hubq import ChildSpec
+from hubq import ChildSpec, UnknownChild
 from hubq.store.scripts import SCRIPTS
 from hubq.testing import Cluster, Ledger, eventually, interfere
 from hubq.testing.probe import probe
-from tests.cluster.children.sleepers import MOMENTS, Brief, Goodbye, Sleepy, Slow, gone, is_dormant, rest
+from tests.cluster.children.sleepers import MOMENTS, Brief, Goodbye, Sleepy, Slow, Stopping, gone, is_dormant, rest
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +67,30 @@ def test_messages_that_are_sent_around_the_script_are_handled(when: str, make_hu
     hubq_run(scenario())
 
 
+def test_a_child_that_is_stopped_at_once_while_it_goes_to_rest_ends(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            node = await cluster.start("a")
+            hub = cluster.hub
+            stops: list[asyncio.Task[Any]] = []
+
+            async def stop() -> None:
+                stops.append(asyncio.ensure_future(hub.aio.stop_child_now("s-1")))
+                await eventually(lambda: probe(node).child("s-1") is None, 10, "it has ended here")
+
+            with interfere.around_script(node, "rest_children", before=stop) as seen:
+                await hub.aio.start_child("s-1", Stopping)
+                await eventually(lambda: bool(seen) and bool(stops), 10, "it is stopped while it goes to rest")
+                assert await stops[0] == "a"
+            await gone(cluster, "s-1")
+            assert "s-1 idle" not in MOMENTS.stopped, "it has not gone to rest here"
+            with pytest.raises(UnknownChild):
+                await hub.aio.ref("s-1").call("hello")
+            assert await hub.aio.start_child("s-1", Sleepy, "new")
+
+    hubq_run(scenario())
+
+
 @pytest.mark.parametrize("script", ["rest_children", "wake_children", "expire_children"])
 def test_a_lost_answer_changes_nothing(script: str, make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
@@ -112,12 +136,14 @@ def test_a_node_that_dies_around_the_script_loses_nothing(
                 died.set()
                 await asyncio.Event().wait()
 
-            with interfere.around_script(node, script, **{when: die}):
+            if script == "wake_children":  # (it may rest before its first call has come, and be woken by that)
                 await hub.aio.start_child("s-1", Sleepy)
                 await ledger.call("x", "s-1")
-                if script == "wake_children":
-                    await rest(cluster, "s-1")
-                    await ledger.cast("x", "s-1")
+                await rest(cluster, "s-1")
+            with interfere.around_script(node, script, **{when: die}):
+                if script == "rest_children":
+                    await hub.aio.start_child("s-1", Sleepy)
+                await ledger.cast("x", "s-1")
                 async with asyncio.timeout(10):
                     await died.wait()
                 await cluster.kill("a")
@@ -140,12 +166,14 @@ def test_a_frozen_owner_puts_nobody_to_rest_and_wakes_nobody(script: str, make_h
             async def freeze() -> None:
                 cluster.freeze("a")
 
-            with interfere.around_script(node, script, before=freeze) as seen:
+            if script == "wake_children":
                 await hub.aio.start_child("s-1", Sleepy)
                 await ledger.call("x", "s-1")
-                if script == "wake_children":
-                    await rest(cluster, "s-1")
-                    await ledger.cast("x", "s-1")
+                await rest(cluster, "s-1")
+            with interfere.around_script(node, script, before=freeze) as seen:
+                if script == "rest_children":
+                    await hub.aio.start_child("s-1", Sleepy)
+                await ledger.cast("x", "s-1")
                 await eventually(lambda: bool(seen), 10, "it is frozen at the script")
                 await cluster.start("b")
                 await ledger.call("x", "s-1")

@@ -10,6 +10,7 @@ import pytest
 from hubq import (
     CallFailed,
     Child,
+    ChildSpec,
     ConfigError,
     Event,
     Gap,
@@ -17,6 +18,7 @@ from hubq import (
     InvalidTopic,
     OutsideHandler,
     PayloadTooLarge,
+    RedisRefused,
     Replication,
 )
 from hubq.client.faces.feed import AsyncFeed
@@ -158,6 +160,27 @@ def test_a_reader_goes_on_behind_its_last_id_and_is_told_what_is_kept_no_more(ma
             gap, *rest = [item async for item in ref.feed(after=feed.last_id, follow=False)]
             assert isinstance(gap, Gap) and gap.after == feed.last_id and gap.before == rest[0].id
             assert gap.missed == rest[0].data - 2 and [event.data for event in rest][-1] == 302
+
+    asyncio.run(scenario())
+
+
+def test_a_feed_that_cannot_be_read_is_told_to_its_readers_and_others_go_on(make_hub: Any) -> None:
+    async def scenario() -> None:
+        hub = make_hub(shards=1)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await hub.aio.start_children([ChildSpec(name, Teller) for name in ("t", "u")])
+            ref = hub.aio.ref
+            reader = Reader(ref("u").feed(after="0"))
+            await ref("u").call("tell")
+            await reader.has(1)
+            hub.rq_queue.connection.set(hub.keys.feed(0, "t"), "no stream")
+            with pytest.raises(RedisRefused, match="WRONGTYPE"):
+                await anext(ref("t").feed(after="0"))
+            await ref("u").call("tell")
+            await reader.has(2)
+            reader.task.cancel()
+            await asyncio.gather(reader.task, return_exceptions=True)
 
     asyncio.run(scenario())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hubq import CallTimeout, Child, ConfigError, Hub, Pause, Replication, Retry, UnknownChild, read
+from hubq import CallTimeout, Child, ChildPaused, ConfigError, Hub, Pause, Replication, Retry, UnknownChild, read
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
 from tests.cluster.scenes import awaited, started
 
@@ -46,6 +46,14 @@ class Room(LedgerChild):
 
 class Desk(Room):
     pass
+
+
+class Demanded(Room):
+    activate = True
+
+
+class Sleepy(Room):
+    idle_after = 0.05
 
 
 class Trying(Room):
@@ -310,6 +318,47 @@ async def test_what_is_no_pause_is_passed_over(make_hub: Any) -> None:
         assert await hub.aio.ref("room-1").call("record", "ann", 1) == 1
         assert [pause.field for pause in await hub.aio.pauses()] == ["class Desk"]
         assert a.counters.malformed == 3
+
+
+@awaited
+async def test_a_message_may_ask_to_be_refused(make_hub: Any) -> None:
+    hub = make_hub()
+    async with Cluster(hub) as cluster:
+        await cluster.start("a")
+        await started(hub, room=Room, desk=Desk, sleepy=Sleepy)
+        hub.child(Demanded)
+        eager, ledger = hub.aio.ref("room").options(if_paused="refuse"), Ledger(hub)
+        assert await eager.call("record", "ann", 1) == 1, "it is not paused"
+        ledger.sent["ann", "room"] = [1]
+        for pause in ({"target": Room}, {"child": "room"}, {}):
+            await hub.aio.pause(**pause, why="a migration")
+            with pytest.raises(
+                ChildPaused, match=r"^child 'room' was not sent the message: .* is paused \(a migration\); see"
+            ):
+                await eager.call("record", "ann", 2)
+            with pytest.raises(ChildPaused):
+                await eager.cast("record", "ann", 2)
+            with pytest.raises(ChildPaused):
+                await eager.begin("record", "ann", 2)
+            with pytest.raises(ChildPaused):
+                await asyncio.to_thread(hub.ref("room").options(if_paused="refuse").call, "record", "ann", 2)
+            await hub.aio.resume(**pause)
+        await hub.aio.pause(Room)
+        assert await hub.aio.ref("desk").options(if_paused="refuse").call("record", "ann", 1) == 1, "another class"
+        await ledger.cast("ann", "room")  # waits, as ever
+        await hub.aio.resume(Room)
+        await hub.aio.pause(Demanded)
+        with pytest.raises(ChildPaused):
+            await hub.aio.ref(Demanded, "new").options(if_paused="refuse").call(Demanded.record, "ann", 1)
+        with pytest.raises(UnknownChild):
+            await hub.aio.ref("new").call("entries")
+        await eventually(lambda: hub.aio.children(status="dormant"), 20, "it rests")
+        await hub.aio.pause(child="sleepy")
+        with pytest.raises(ChildPaused):
+            await hub.aio.ref("sleepy").options(if_paused="refuse").cast("record", "ann", 1)
+        await ledger.check()
+        with pytest.raises(ConfigError, match="if_paused='no': give one of 'wait', 'refuse'"):
+            eager.options(if_paused="no")  # type: ignore[arg-type]
 
 
 def test_code_that_waits_pauses_alike(make_hub: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hubq import CallFailed, CallTimeout, ChildSpec, Hub, Retry
+from hubq import CallFailed, CallTimeout, ChildSpec, Hub, Retry, UnknownChild
 from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually
 
 
@@ -132,5 +132,29 @@ def test_a_message_that_waits_for_another_try_can_be_dropped(make_hub: Any) -> N
             assert await hub.aio.ref("c").call("entries") == {"s": [2]}
             (letter,) = await hub.aio.dead_letters()
             assert letter.why == "dropped"
+
+    asyncio.run(scenario())
+
+
+async def waits_for(hub: Hub, count: int) -> bool:
+    """Whether so many messages wait for the child."""
+    return (await asyncio.to_thread(hub.inspect.mailbox, "c")).messages == count
+
+
+def test_a_child_that_is_killed_or_stopped_while_it_waits_for_another_try(make_hub: Any) -> None:
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=1)
+        async with Cluster(hub) as cluster:
+            await stuck(cluster, hub, "a")
+            stop = asyncio.create_task(hub.aio.stop_child("c"))
+            await eventually(lambda: waits_for(hub, 3), what="the stop waits behind the messages")
+            await hub.aio.kill("c")
+            assert Stuck.tried == 1 and not stop.done(), "it has begun anew, and its message waits for its next try"
+            assert len((await asyncio.to_thread(hub.inspect.mailbox, "c")).heads) == 3
+            await hub.aio.stop_child_now("c")
+            with pytest.raises(UnknownChild):
+                await hub.aio.ref("c").call("entries")
+            assert Stuck.tried == 1
+            await asyncio.gather(stop, return_exceptions=True)
 
     asyncio.run(scenario())

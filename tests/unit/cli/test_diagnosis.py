@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hubq.core.diagnosis import diagnose
-from hubq.core.facts import Facts, NodeFacts
+from hubq.core.facts import ClusterFacts, Facts, NodeFacts
 
 NODE = NodeFacts("up", 4.8, "1.0", "3.11.7", 0.01, 0.002, {"lease": 5.0})
 WELL = Facts(
@@ -140,3 +140,36 @@ def test_dead_letters_are_told_by_why_and_class() -> None:
         "there are 60 in all; counted by class are the last ones of each shard",
     ]
     assert "hubq dead replay (or drop) HUB --why unknown-method --class Room" in found[0].do
+
+
+THREE = ClusterFacts(
+    {"c1:7000": 5461, "c2:7000": 5462, "c3:7000": 5461},
+    replicas={"c1:7000": 1, "c2:7000": 1, "c3:7000": 2},
+    homes=("c2:7000",),
+    full_coverage=False,
+)
+
+
+def of_cluster(**changes: object) -> list[str]:
+    return [f"{each.topic}: {each.seen}" for each in diagnose(replace(WELL, cluster=replace(THREE, **changes)))]
+
+
+def test_a_cluster_that_is_well_has_no_findings() -> None:
+    assert of_cluster() == of_cluster(full_coverage=None) == []
+
+
+def test_what_is_wrong_with_a_cluster_is_said() -> None:
+    assert of_cluster(down=("c2:7000",)) == [
+        "primary away: the other nodes call the primary c2:7000 down; it has 5462 slots, the hub's among them"
+    ]
+    assert of_cluster(down=("c1:7000",)) == [
+        "primary away: the other nodes call the primary c1:7000 down; it has 5461 slots"
+    ]
+    assert of_cluster(nobody=2) == ["slots without a primary: nobody has 2 slots of the cluster"]
+    assert of_cluster(full_coverage=True)[0].startswith("one primary stops all: cluster-require-full-coverage is yes")
+    assert of_cluster(replicas={"c1:7000": 1}) == [
+        "primaries without a replica: c2:7000, c3:7000: if one of their machines is lost, so is what lives there"
+    ]
+    assert of_cluster(primaries={"c1:7000": 16_384, "c2:7000": 0}, replicas={"c1:7000": 1, "c2:7000": 1}) == [
+        "slots unevenly spread: c1:7000 has 16,384, c2:7000 has 0; an even part is 8,192"
+    ]

@@ -121,7 +121,8 @@ class Household:
         )  # fmt: skip
         self.signals = Signals(self.standing, config, heard, all_active, self.pieces)
         values = PickledValues() if codec == "pickle" else DataValues()
-        self.drafting = Drafting(self.group, self.background, self.register, OpenDrafts())
+        self.open_drafts = OpenDrafts()
+        self.drafting = Drafting(self.group, self.background, self.register, self.open_drafts)
         sayings = Sayings(self.standing, values, config, Sizes(config), self.drafting)
         enqueuing = Enqueuing("chat", self.standing, sayings, Sizes(config), prepared)
         self.services = ChildServices(

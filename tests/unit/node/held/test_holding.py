@@ -12,7 +12,6 @@ import pytest
 from hubq.core.child import Child
 from hubq.core.phase import PHASES, Phase, PhaseEvent
 from hubq.core.state_machine import IllegalMove
-from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding
 from hubq.node.held.recorder import NoRecorder
 from hubq.store.effects import Effects
@@ -172,20 +171,6 @@ def test_waiting_for_commits_ends_when_they_go_on_or_never_will() -> None:
     split, passed = holding_in(Phase.SPLITTING), holding_in(Phase.PASSING)
     assert waits(split.may_commit(), split.end_motion, split.thaw) is True
     assert waits(passed.may_commit(), passed.lose) is False
-
-
-def test_waiting_for_a_start_to_be_over_ends_with_it_or_with_the_holding() -> None:
-    holding, lost, cursors = holding_in(Phase.OPEN), holding_in(Phase.OPEN), Cursors()
-    assert waits(holding.has_no_start_of("room-1")) is True
-    for each in (holding, lost):
-        cursors.start_begins(each, "room-1", b"1-0")
-        cursors.start_begins(each, "room-2", b"2-0")
-    assert waits(
-        holding.has_no_start_of("room-1"),
-        lambda: ignored(cursors.start_ends(holding, "room-2", b"2-0")),
-        lambda: ignored(cursors.start_ends(holding, "room-1", b"1-0")),
-    )
-    assert waits(lost.has_no_start_of("room-1"), lost.lose) is False
 
 
 def test_the_end_of_a_departure_of_single_children_is_a_change() -> None:

@@ -14,6 +14,7 @@ from hubq.node.arrivals.batches import Batches
 from hubq.node.arrivals.wishes import Wishes
 from hubq.node.held.cursors import START
 from hubq.node.held.holding import Holding
+from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import UNDONE, Starts
 from hubq.node.runtime.bell import News
@@ -71,9 +72,10 @@ class Starting(Household):
         events = cast(Any, self.endings)
         self.reports = FakeReports()
         self.burials = Burials("a", self.group.config, self.queue, cast(Any, self.reports))
+        self.strangers = Strangers(limit=2)
         self.starts = Starts(
-            self.group, self.background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.builder,
-            self.burials, self.endings, self.lives,
+            self.group, self.background, self.gathered, self.hooks, self.gate, self.queue, self.cursors, self.strangers,
+            self.builder, self.burials, self.endings, self.lives,
             Batches(self.group, self.background, self.register, events, cast(Any, FakeReports())), self.wishes, self.elsewhere,
             self.pieces, self.failed_starts, self.outcomes, self.quiet,
         )  # fmt: skip
@@ -173,6 +175,24 @@ def test_what_is_left_of_an_earlier_child_of_the_name_is_refused_and_not_given_t
             home.ask("one")
             assert await home.answered({"one": [b"2-0", b"4-0", b"5-0"]}) == {}
             assert home.shard.behind == {"one": b"5-0"} and not home.shard.starting
+
+    asyncio.run(scenario())
+
+
+def test_what_nobody_has_read_again_of_an_earlier_child_that_was_thought_dormant_is_refused_too() -> None:
+    async def scenario() -> None:
+        async with Starting() as home:
+            home.specs = {"one": home.spec()}
+            home.left = [letter(b"2-0", "one"), letter(b"3-0", "one"), letter(b"4-0", "one"), letter(b"7-0", "one")]
+            for message in home.left[:3]:
+                home.strangers.add(home.shard, message)
+            home.ask("one")
+            assert await home.answered({"one": [b"4-0", b"5-0"]}) == {}
+            stranger = home.strangers.take(home.shard, "one")
+            assert [message.entry for message in stranger.messages] == [b"2-0", b"3-0"], (
+                "whoever asks for it refuses these"
+            )
+            assert stranger.left is None, "and sends the new child back to none"
 
     asyncio.run(scenario())
 

@@ -153,6 +153,15 @@ def test_where_all_is_well_nothing_is_done() -> None:
     asyncio.run(scenario())
 
 
+def test_it_looks_whether_something_was_paused_at_each_plan() -> None:
+    async def scenario() -> None:
+        stage = Planning()
+        await stage.look()
+        assert len(stage.pausing.shown) == 1, "an event may have been missed"
+
+    asyncio.run(scenario())
+
+
 def test_a_shard_that_belongs_elsewhere_is_moved_there() -> None:
     async def scenario() -> None:
         stage = Planning({0: "b", 1: "a", 2: "b"})
