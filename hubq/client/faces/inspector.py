@@ -13,7 +13,6 @@ from hubq.client.operations.inspection import Mailbox, SavedState
 from hubq.client.operations.partition import partitioned
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.reminders import reminders
-from hubq.core.diagnosis import diagnose
 from hubq.core.facts import Finding
 from hubq.core.reminders import Reminder
 from hubq.store.strangers import lets_strangers_in
@@ -80,6 +79,7 @@ class Inspector:
     def diagnosis(self) -> list[Finding]:
         """What is wrong with the hub (``hubq doctor``), the most pressing first; empty if nothing is."""
         from hubq.client.operations.diagnosis import gather  # as above
+        from hubq.core.diagnosis import diagnose
 
         server = self._driver.server
         facts = self._driver.drive(gather(self._driver.context, server.address, lets_strangers_in(server)))
@@ -147,6 +147,7 @@ class AsyncInspector:
     async def diagnosis(self) -> list[Finding]:
         """See :meth:`Inspector.diagnosis`."""
         from hubq.client.operations.diagnosis import gather
+        from hubq.core.diagnosis import diagnose
 
         server = self._driver.server
         strangers = await asyncio.to_thread(lets_strangers_in, server)  # it has a connection of its own, which waits

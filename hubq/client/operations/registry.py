@@ -10,7 +10,6 @@ from typing import Any
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import added, at_least_one, by_group, in_groups, of_all, of_child, united
 from hubq.client.asking.steps import Fetch, Operation
-from hubq.client.operations.waiting_times import oldest_messages
 from hubq.client.results import ChildStatus, Place
 from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
@@ -182,6 +181,8 @@ class Listing:
                 statuses = _statuses(shard, specs, lives, pauses, *places[PLACES * number : PLACES * (number + 1)])
                 found += [status for status in statuses if self.query.takes(status)]
         if self.query.oldest:
+            from hubq.client.operations.waiting_times import oldest_messages  # only people who look need it
+
             old = yield from oldest_messages(hub, by_shard(found), self.query.oldest)
             found = [child for child in found if child.child_id in old]
         return going_on, found
