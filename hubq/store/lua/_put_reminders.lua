@@ -2,6 +2,7 @@
 --   due, what, names, mailbox, children. Reads from args[i] to args[last]: child, name, due ('' = forget it), every, late,
 --   method, payload of each. A child that is not there any more gets none.
 -- include: _reminders
+-- include: _drop_reminder
 -- include: _tell_reminder
 local function put_reminders(keys, k, args, i, last)
   local r, mailbox, children = reminders_of(keys, k), keys[k + 3], keys[k + 4]

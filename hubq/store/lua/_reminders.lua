@@ -2,7 +2,6 @@
 --   due: zset, when it is looked at next, ms; what: hash, "due every late method\npayload"; names: zset by name, for one child's
 -- reminders_of(keys, k): these three, from keys[k] on.
 -- set_reminder(r, child, name, due, every, late, method, payload): set, or set again. All numbers are text.
--- drop_reminder(r, child, name) -> whether there was one.
 local function reminders_of(keys, k)
   return {due = keys[k], what = keys[k + 1], names = keys[k + 2]}
 end
@@ -11,10 +10,4 @@ local function set_reminder(r, child, name, due, every, late, method, payload)
   redis.call('HSET', r.what, member, due .. ' ' .. every .. ' ' .. late .. ' ' .. method .. '\n' .. payload)
   redis.call('ZADD', r.due, due, member)
   redis.call('ZADD', r.names, 0, member)
-end
-local function drop_reminder(r, child, name)
-  local member = child .. '\n' .. name
-  redis.call('ZREM', r.due, member)
-  redis.call('ZREM', r.names, member)
-  return redis.call('HDEL', r.what, member) == 1
 end

@@ -4,11 +4,12 @@
 --       ms after which a tick is late for "skip", longest ms after which one of a paused child is looked at again
 -- Returns: {"fenced"} | {"ok", now ms, when the next one is due ('' = there is none), how many messages were written, then the
 --          children and names that were malformed and are deleted}
--- include: _one_more
 -- include: _types
 -- include: _time
 -- include: _reminders
 -- include: _paused
+-- include: _waiting
+-- include: _fire
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'fenced'} end
 local r, now, fired, malformed = reminders_of(KEYS, 2), now_ms(), 0, {}
 hashes(KEYS[3], KEYS[6], KEYS[7], KEYS[8])
@@ -28,20 +29,13 @@ local function is_there(child)
   end
   return there[child]
 end
--- fire(due, every, late) -> whether a message is written, when it is due next (nil: it is gone). hubq/core/reminders.py.
-local function fire(due, every, late)
-  if every == 0 then return late ~= 'skip' or now - due <= grace end
-  if late == 'all' then return true, due + every end
-  local last = due + math.floor((now - due) / every) * every
-  return late ~= 'skip' or now - last <= grace, last + every
-end
 local function move(member, child, name, due, every, late, method, payload)
   if pauses and is_paused(pauses, KEYS[6], KEYS[8], child) then -- its ticks are late when it is resumed
     local wait = math.min(math.max(now - tonumber(due), 1000), tonumber(ARGV[7]))
     redis.call('ZADD', r.due, integer(now + wait), member)
     return
   end
-  local sends, later = fire(tonumber(due), tonumber(every), late)
+  local sends, later = fire(now, grace, tonumber(due), tonumber(every), late)
   if sends then
     if waiting[child] >= limit then
       redis.call('ZADD', r.due, again, member)

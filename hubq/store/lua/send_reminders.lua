@@ -6,6 +6,7 @@
 -- include: _time
 -- include: _window
 -- include: _reminders
+-- include: _drop_reminder
 -- include: _tell_reminder
 local window, answers, i, now = window_load(KEYS[1], tonumber(ARGV[4])), {}, 3, now_ms()
 local function put(r, mailbox, k, seq, child, name, how, ms, method, payload)
