@@ -184,7 +184,7 @@ class Pulse(Loop):
             told.incarnation, told.handled, told.failed, told.commits, told.cpu, told.memory, told.children,
             sum(told.mailboxes.values()), told.lag,
         )  # fmt: skip
-        return history.write_point(self._group.keys, self._group.node_name, point)
+        return [history.write_point(self._group.keys, self._group.node_name, point)]
 
     def _account(self) -> Vitals:
         standing, counters = self._group.standing, self._counters

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from hubq.core.messages import entry_ms
-from hubq.store.command import Command, plain, text
+from hubq.store.command import Command, plain, run_script, text
 from hubq.store.keys import Keys
 
 #: How often a node writes a point, seconds; how many are kept; how long they outlive the node, ms.
@@ -32,13 +31,9 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     at: float = 0.0
 
 
-def write_point(keys: Keys, node: str, point: Point) -> Sequence[Command[Any]]:
+def write_point(keys: Keys, node: str, point: Point) -> Command[int]:
     """Add a point to a node's history."""
-    key = keys.history(node)
-    return [
-        plain("XADD", key, "MAXLEN", "~", KEPT, "*", "p", msgspec.json.encode(point), read=lambda answer: None),
-        plain("PEXPIRE", key, TTL_MS, read=int),
-    ]
+    return run_script("note_point", [keys.history(node)], [KEPT, TTL_MS, msgspec.json.encode(point)], int)
 
 
 def read_points(keys: Keys, node: str) -> Command[list[Point]]:

@@ -32,6 +32,7 @@ from hubq.store.drafts import Closing, Handling, publish_drafts, read_drafts, re
 from hubq.store.effects import Effects, Numbered
 from hubq.store.far import FarMessage, SentFar, delete_far, receive_far
 from hubq.store.feeds import Published
+from hubq.store.history import Point, read_points, write_point
 from hubq.store.keeps import KeptReply
 from hubq.store.keys import Keys
 from hubq.store.mailbox import (
@@ -648,6 +649,14 @@ def drive_note_job(world: World) -> None:
     world.raw("HSET", key, "status", "started")
     assert world.run(run_script("note_job", [key], ["hubq_progress", "[1, 2]"], text)) == "ok"
     assert world.raw("HGET", key, "hubq_progress") == b"[1, 2]"
+
+
+@drive
+def drive_note_point(world: World) -> None:
+    point = Point(incarnation=1, handled=2, failed=0, commits=2, cpu=0.5, memory=100, children=1, waiting=0, lag=0.0)
+    assert world.run(write_point(world.keys, "a", point)) == 1
+    assert [told.handled for told in world.run(read_points(world.keys, "a"))] == [2]
+    assert world.raw("PTTL", world.keys.history("a")) > 0
 
 
 @drive
