@@ -7,11 +7,12 @@ generation: no node goes on in the same life.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hubq.store.command import Arg, Command, plain, run_script, text
 from hubq.store.keys import Keys
+from hubq.store.outbox_page import OutboxPage, read_page
 from hubq.store.saying import SayingLimits, Section
 
 #: Messages that are forwarded at a time.
@@ -70,19 +71,21 @@ def far_length(keys: Keys, shard: int, group: int) -> Command[int]:
     return plain("XLEN", keys.far_keys(shard, group)[0], read=int)
 
 
-def read_far(keys: Keys, shard: int, group: int, after: int = 0) -> Command[list[FarMessage]]:
-    """The next messages of a shard to this group, behind that number."""
+def read_far(keys: Keys, shard: int, group: int, shards: range, after: int = 0) -> Command[OutboxPage[FarMessage]]:
+    """The next messages of a shard to this group, behind that number. ``shards``: those of the other group."""
+    key = keys.far_keys(shard, group)[0]
 
-    def read(answer: Any) -> list[FarMessage]:
-        found: list[FarMessage] = []
-        for entry, fields in answer or ():
-            given = dict(zip(fields[::2], fields[1::2], strict=True))
-            rest = (given[name] for name in (b"sender", b"child", b"method", b"payload", b"spec"))
-            number = int(entry.partition(b"-")[0])
-            found.append(FarMessage(number, int(given[b"shard"]), text(given[b"generation"]), *rest))
-        return found
+    def parse(entry: str, target: int, given: Mapping[str, bytes]) -> FarMessage:
+        number, _, rest = entry.partition("-")
+        if rest != "0":
+            raise ValueError("its id is no number")
+        said = (given[name] for name in ("sender", "child", "method", "payload", "spec"))
+        return FarMessage(int(number), target, text(given["generation"]), *said)
 
-    return plain("XRANGE", keys.far_keys(shard, group)[0], f"{after + 1}-0", "+", "COUNT", AT_ONCE, read=read)
+    def read(answer: Any) -> OutboxPage[FarMessage]:
+        return read_page(key, answer, shards, parse)
+
+    return plain("XRANGE", key, f"{after + 1}-0", "+", "COUNT", AT_ONCE, read=read)
 
 
 def receive_far(

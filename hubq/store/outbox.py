@@ -9,6 +9,7 @@ from typing import Any
 from hubq.core.malformed import whole_number
 from hubq.store.command import Arg, Command, pairs, plain, run_script, text
 from hubq.store.keys import Keys
+from hubq.store.outbox_page import OutboxPage, read_page
 from hubq.store.saying import SayingLimits
 
 #: Most messages that one script moves on: a few milliseconds of Redis's time.
@@ -20,14 +21,14 @@ def outbox_length(keys: Keys, shard: int) -> Command[int]:
     return plain("XLEN", keys.outbox(shard), read=int)
 
 
-def read_outbox(keys: Keys, shard: int, after: str = "") -> Command[dict[str, int]]:
-    """The next messages of a shard's outbox: entry -> the shard of the child that each is for."""
+def read_outbox(keys: Keys, shard: int, shards: range, after: str = "") -> Command[OutboxPage[int]]:
+    """The next messages of a shard's outbox: entry -> the shard of the child that each is for. ``shards``: those of the group."""
+    key = keys.outbox(shard)
 
-    def read(answer: Any) -> dict[str, int]:
-        # (The shard is the first field.)
-        return {text(entry): int(fields[1]) for entry, fields in answer or ()}
+    def read(answer: Any) -> OutboxPage[int]:
+        return read_page(key, answer, shards, lambda entry, target, fields: target)
 
-    return plain("XRANGE", keys.outbox(shard), f"({after}" if after else "-", "+", "COUNT", AT_ONCE, read=read)
+    return plain("XRANGE", key, f"({after}" if after else "-", "+", "COUNT", AT_ONCE, read=read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from hubq.node.held.marked_shards import MarkedShards
 from hubq.node.held.register import Register
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.loop import Loop
+from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.neighbours import Neighbours
 from hubq.store.far import AHEAD, AT_ONCE, FarMessage, delete_far, far_length, read_far, receive_far
+from hubq.store.outbox_page import delete_malformed
 from hubq.store.saying import SayingLimits
 
 #: How soon it is tried again while a mailbox is full or a primary away, seconds; it doubles up to LONGEST_PAUSE.
@@ -24,9 +26,12 @@ class FarForwarder:
     they stop is the next owner's.
     """
 
-    def __init__(self, group: Group, register: Register, outboxes: FarOutboxes, neighbours: Neighbours) -> None:
+    def __init__(
+        self, group: Group, register: Register, outboxes: FarOutboxes, neighbours: Neighbours, reports: MalformedReports
+    ) -> None:
         self._lanes = [
-            Lane(group, register, marks, neighbours, target) for target, marks in sorted(outboxes.lanes.items())
+            Lane(group, register, marks, neighbours, target, reports)
+            for target, marks in sorted(outboxes.lanes.items())
         ]
 
     def start(self) -> None:
@@ -44,14 +49,16 @@ class Lane(Loop):
     """From the shards of one group to the children of another."""
 
     def __init__(
-        self, group: Group, register: Register, marks: MarkedShards, neighbours: Neighbours, target: int
-    ) -> None:
+        self, group: Group, register: Register, marks: MarkedShards, neighbours: Neighbours, target: int,
+        reports: MalformedReports,
+    ) -> None:  # fmt: skip
         super().__init__(f"forwarding messages from group {group.number} to group {target}")
         self._group = group
         self._register = register
         self._marks = marks
         self._neighbours = neighbours
         self._target = target
+        self._reports = reports
         self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
         self._waiting: list[int] = []  # shards of which something waits
         self._pause = PAUSE
@@ -79,8 +86,12 @@ class Lane(Loop):
         group, target, moved, after = self._group, self._neighbours.of(self._target), 0, 0
         full: dict[bytes, None] = {}  # children that have no room: no later message overtakes one that had to stay
         first: dict[str, int] = {}  # generation -> the first of its numbers that still waits
-        while messages := await group.redis.run(read_far(group.keys, shard, self._target, after)):
-            arrived: list[int] = []
+        while True:
+            page = await group.redis.run(read_far(group.keys, shard, self._target, target.shards, after))
+            messages, arrived, read = list(page.found.values()), [], len(page.found) + len(page.malformed)
+            if page.malformed:
+                self._reports.report_all(page.malformed.values())
+                await group.redis.run(delete_malformed(group.keys.far_keys(shard, self._target)[0], page))
             for generation, run in by_generation(messages):
                 some = [each for each in run if each.number - first.get(generation, each.number) <= AHEAD]
                 if not some:
@@ -96,10 +107,9 @@ class Lane(Loop):
             if arrived:
                 left = await group.redis.run(delete_far(group.keys, shard, self._target, arrived))
             moved += len(arrived)
-            if len(messages) < AT_ONCE or not left:
-                break
-            after = messages[-1].number
-        return moved
+            if read < AT_ONCE or not left:
+                return moved
+            after = int(page.last.partition("-")[0])
 
 
 def by_generation(messages: Sequence[FarMessage]) -> Iterator[tuple[str, list[FarMessage]]]:

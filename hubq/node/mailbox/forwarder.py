@@ -9,7 +9,9 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.loop import Loop
+from hubq.node.runtime.malformed import MalformedReports
 from hubq.store.outbox import AT_ONCE, forward_outbox, outbox_length, read_outbox
+from hubq.store.outbox_page import delete_malformed
 from hubq.store.saying import SayingLimits
 
 log = logging.getLogger("hubq.node")
@@ -22,11 +24,12 @@ LONGEST_PAUSE = 1.0
 class Forwarder(Loop):
     """One loop for all outboxes of the node. It sleeps while all are empty. What is in an outbox when it stops is the next owner's."""
 
-    def __init__(self, group: Group, register: Register, outboxes: Outboxes) -> None:
+    def __init__(self, group: Group, register: Register, outboxes: Outboxes, reports: MalformedReports) -> None:
         super().__init__("emptying outboxes")
         self._group = group
         self._register = register
         self._outboxes = outboxes
+        self._reports = reports
         self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
         self._waiting: list[int] = []  # shards whose outboxes are not empty
         self._pause = PAUSE
@@ -53,11 +56,14 @@ class Forwarder(Loop):
         group, after, moved = self._group, "", 0
         passed_over: tuple[str, ...] = ()
         while True:
-            entries = await group.redis.run(read_outbox(group.keys, shard, after))
-            if not entries:
+            page = await group.redis.run(read_outbox(group.keys, shard, group.shards, after))
+            if not page.last:
                 return moved
-            done = await group.redis.run(forward_outbox(group.keys, shard, entries, self._limits, passed_over))
+            if page.malformed:
+                self._reports.report_all(page.malformed.values())
+                await group.redis.run(delete_malformed(group.keys.outbox(shard), page))
+            done = await group.redis.run(forward_outbox(group.keys, shard, page.found, self._limits, passed_over))
             moved, passed_over = moved + done.moved, done.passed_over
-            if len(entries) < AT_ONCE or not done.left:
+            if len(page.found) + len(page.malformed) < AT_ONCE or not done.left:
                 return moved
-            after = next(reversed(entries))
+            after = page.last

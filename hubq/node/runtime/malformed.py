@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from hubq.core.malformed import Malformed
 from hubq.node.runtime.counters import Counters
@@ -44,6 +45,11 @@ class MalformedReports:
         self._counters.was_malformed()
         log.error("malformed, and passed over: %s: %s", malformed.place, malformed.why)
         self._events.add("malformed", place=malformed.place, why=malformed.why)
+
+    def report_all(self, malformed: Iterable[Malformed]) -> None:
+        """Tell of several things."""
+        for each in malformed:
+            self.report(each)
 
     def _is_news(self, malformed: Malformed) -> bool:
         now = self._standing.now()

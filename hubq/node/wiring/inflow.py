@@ -112,8 +112,10 @@ class MailboxStorey:
             group, background, runtime.gate, held.cursors, runtime.plan_due, commits.under_token, held.strangers,
             self.delivery, moving.entrance, moving.wishes, children.outcomes, runtime.counters, runtime.pieces,
         )  # fmt: skip
-        self.forwarder = Forwarder(group, held.register, held.outboxes)
-        self.far_forwarder = FarForwarder(group, held.register, held.far_outboxes, given.common.neighbours)
+        self.forwarder = Forwarder(group, held.register, held.outboxes, runtime.reports)
+        self.far_forwarder = FarForwarder(
+            group, held.register, held.far_outboxes, given.common.neighbours, runtime.reports
+        )
         self.job_forwarder = JobForwarder(
             group,
             held.register,

@@ -58,14 +58,22 @@ class Attacker:
         )  # fmt: skip
 
 
-def hubs(make_hub: Callable[..., Hub]) -> tuple[Hub, Hub, Hub]:
+def hubs(make_hub: Callable[..., Hub], groups: int = 1) -> tuple[Hub, Hub, Hub]:
     """That of the workers, and those of two web apps."""
     SEEN.clear()
-    workers = make_hub(shards=2, codec="data", seal="require", keys=ROOT)
+    workers = make_hub(shards=2, groups=groups, codec="data", seal="require", keys=ROOT)
     workers.child(Account)
     roots = Keyring.read(ROOT)
     apps = [
-        Hub(workers.hub_id, redis=workers.server, shards=2, codec="data", seal="require", keys=roots.derive(name))
+        Hub(
+            workers.hub_id,
+            redis=workers.server,
+            shards=2,
+            groups=groups,
+            codec="data",
+            seal="require",
+            keys=roots.derive(name),
+        )
         for name in ("shop", "desk")
     ]
     return workers, *apps  # type: ignore[return-value]

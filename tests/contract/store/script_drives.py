@@ -338,7 +338,7 @@ def drive_forward_outbox(world: World) -> None:
     effects = Effects(said=world.sent(), limits=SayingLimits(max_backlog=0))
     (command,) = commit_shards(world.keys, [(0, None, world.owner, effects)])
     assert world.run(command) == ["held"]
-    waiting = world.run(read_outbox(world.keys, 0))
+    waiting = world.run(read_outbox(world.keys, 0, range(9))).found
     world.raw("HDEL", world.keys.children(1), "roomy", "new")
     done = world.run(forward_outbox(world.keys, 0, waiting, SayingLimits(max_backlog=5)))
     assert (done.moved, done.left, done.passed_over) == (3, 0, ())

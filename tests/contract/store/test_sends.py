@@ -43,7 +43,7 @@ class Post(World):
         return [(m.kind, m.child, m.method) for m in self.run(read_range(self.keys, 1, b"0", b"+", 100))]
 
     def outbox(self) -> dict[str, int]:
-        return dict(self.run(read_outbox(self.keys, 0)))
+        return self.run(read_outbox(self.keys, 0, range(2))).found
 
     def forward(self, passed_over: Sequence[str] = ()) -> Any:
         return self.run(forward_outbox(self.keys, 0, self.outbox(), TWO, passed_over))
