@@ -128,7 +128,9 @@ def test_no_code_runs_and_nothing_is_applied(make_hub: Callable[..., Hub], key: 
             one, two = shop.aio.ref(Account, "one"), desk.aio.ref(Account, "two")
             assert (await one.call(Account.add, 5), await two.call(Account.add, 7)) == (5, 7)
             attacker = Attacker(workers, await connections.connection_here(workers))
-            sender = "" if "<g>" in key else (await shop.aio.driver.asker()).sender  # (each group has a sender of its own)
+            sender = (
+                "" if "<g>" in key else (await shop.aio.driver.asker()).sender
+            )  # (each group has a sender of its own)
             for shard in range(2):
                 name = _named(key, shard, sender)
                 await _write(attacker, f"{attacker.keys.prefix}{name}", attack)
