@@ -168,7 +168,7 @@ class Rounds:
             return False
         # A live node's lease never comes this near its end: wake right after it, not a heartbeat later.
         self._next_end = standing.now() + (answer.next_end_ms + 1) / 1000
-        if grant is Grant.TRUSTED_AGAIN:
+        if grant is Grant.TRUSTED_AGAIN or standing.awaits_trust:
             # No handler was started meanwhile, and no other node has taken over: go on.
             self._tells.trusted_again()
         for name in answer.expired:

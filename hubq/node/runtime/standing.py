@@ -15,7 +15,8 @@ class Standing:
 
     ``incarnation`` is 0 while the node is no member: before it joins, and after everything it had became void.
 
-    It belongs to the event loop. The lease thread calls :meth:`renewed`, and reads and writes ``term``; nothing else.
+    It belongs to the event loop. The lease thread calls :meth:`renewed`, reads :attr:`awaits_trust`, and reads and writes ``term``;
+    nothing else.
 
     >>> standing = Standing("a", Lease(seconds=5.0, margin=1.0), RedisClock(), now=lambda: 100.0)
     >>> standing.joined(incarnation=7, asked_at=99.0, redis_ms=1_000_000, lease_ms=5_000)
@@ -45,6 +46,7 @@ class Standing:
         self._was: dict[int, frozenset[int]] = {}  # void incarnations, and the shards each of them held
         self._leaving = asyncio.Event()
         self._renewals = News()
+        self._waiting = 0  # how many wait until the lease is trusted
 
     # -- time and trust --------------------------------------------------------------------------------------------
 
@@ -58,8 +60,19 @@ class Standing:
 
     async def until_trusted(self) -> None:
         """Wait until handlers may start and commits may be sent."""
-        while not self.trusted():
-            await self._renewals.heard()
+        self._waiting += 1
+        try:
+            while not self.trusted():
+                await self._renewals.heard()
+        finally:
+            self._waiting -= 1
+
+    @property
+    def awaits_trust(self) -> bool:
+        """Whether somebody waits for trust, and must hear of each renewal. (The lease thread asks. What it sees of the time tells it less:
+        the loop may have looked at the clock long before, or later than it, and at the lease in another moment.)
+        """
+        return self._waiting > 0
 
     def lease_over(self) -> bool:
         """Whether others may own everything by now."""

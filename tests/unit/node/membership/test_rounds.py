@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -146,6 +147,24 @@ def test_trust_that_comes_back_resumes_what_had_stopped() -> None:
     bench.round()
     bench.round()
     assert bench.told.words == ["trusted again"]
+
+
+def test_who_waits_for_trust_hears_of_each_renewal() -> None:
+    bench = Bench(answering(renewed()))
+
+    async def scenario() -> None:
+        bench.clock.now += 4.5  # as the loop sees it, which has just been blocked
+        waits = asyncio.create_task(bench.standing.until_trusted())
+        await asyncio.sleep(0)
+        bench.clock.now -= 1  # as the lease thread has seen it a moment before
+        bench.round()
+        assert bench.told.words == ["trusted again"]
+        bench.standing.trusted_again()
+        await waits
+        bench.round()
+        assert bench.told.words == ["trusted again"], "nobody waits"
+
+    asyncio.run(scenario())
 
 
 def test_trust_that_ends_while_the_answer_is_taken_in_is_told_as_well() -> None:
