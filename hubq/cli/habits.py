@@ -44,7 +44,8 @@ OPTIONS = {
     "--autoreload": "--reload restarts a worker when the code changes",
     "--burst": "a worker runs until SIGTERM. For a test of jobs: rq.SimpleWorker([hub.rq_queue]).work(burst=True)",
 }
-_UNKNOWN = re.compile(r"No such (?:command '(?P<command>[^']*)'|option: (?P<option>\S+))")
+#: As versions of click say it.
+_UNKNOWN = re.compile(r"No such (?:command '(?P<command>[^']*)'|option: (?P<option>\S+)|option '(?P<quoted>[^']*)')")
 
 
 def hinted(message: str) -> str:
@@ -52,11 +53,15 @@ def hinted(message: str) -> str:
 
     >>> hinted("No such option: -A")
     'No such option: -A: the hub is an argument: hubq worker app:hub'
+    >>> hinted("No such option '--app'. Did you mean '--tag'?")
+    'No such option: --app: the hub is an argument: hubq worker app:hub'
     >>> hinted("No such command 'nodez'. Did you mean 'nodes'?")
     "No such command 'nodez'. Did you mean 'nodes'?"
     """
     found = _UNKNOWN.match(message)
     if found is None:
         return message
-    known = COMMANDS.get(found["command"] or "") or OPTIONS.get(found["option"] or "")
-    return f"{found[0]}: {known}" if known else message
+    if known := COMMANDS.get(found["command"] or ""):
+        return f"{found[0]}: {known}"
+    option = found["option"] or found["quoted"] or ""
+    return f"No such option: {option}: {OPTIONS[option]}" if option in OPTIONS else message

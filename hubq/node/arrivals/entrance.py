@@ -59,7 +59,7 @@ class Entrance:
                 hosted = self._builder.build(holding, child, record)
             self._builder.check_state(hosted, saved)
         except StartFailed as error:
-            self._park(holding, child, record, str(error))
+            self._park(holding, child, record, str(error), error.__cause__)
             return None
         self._attach(holding, hosted, coming)
         self._lives.begin(hosted, saved, first=coming.first)
@@ -78,7 +78,7 @@ class Entrance:
                     hosted = self._builder.build(holding, child, record)
             self._builder.check_state(hosted, saved)
         except StartFailed as error:
-            self._park(holding, child, record, str(error))
+            self._park(holding, child, record, str(error), error.__cause__)
             return
         self._attach(holding, hosted, coming)
         if holding.watch is not None and holding.watch.careful:
@@ -109,8 +109,10 @@ class Entrance:
         hosted = coming.ahead.get(child)
         return hosted if hosted is not None and hosted.record.start_id == record.start_id else None
 
-    def _park(self, holding: Holding, child: str, record: SpecRecord, reason: str) -> None:
-        holding.attach(self._parking.placeholder(holding, child, record, reason))
+    def _park(
+        self, holding: Holding, child: str, record: SpecRecord, reason: str, error: BaseException | None = None
+    ) -> None:
+        holding.attach(self._parking.placeholder(holding, child, record, reason, error))
 
     def _attach(self, holding: Holding, hosted: HostedChild, coming: Coming) -> None:
         holding.attach(hosted)

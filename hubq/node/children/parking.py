@@ -40,11 +40,15 @@ class Parking:
         if not quiet:
             self._events.add("child_parked", child=child, shard=shard, reason=reason)
 
-    def placeholder(self, holding: Holding, child: str, record: SpecRecord, reason: str) -> HostedChild:
-        """A child that cannot be built here: its placeholder keeps its messages in the mailbox. The caller attaches it."""
+    def placeholder(
+        self, holding: Holding, child: str, record: SpecRecord, reason: str, error: BaseException | None = None
+    ) -> HostedChild:
+        """A child that cannot be built here: its placeholder keeps its messages in the mailbox. The caller attaches it. The log has the
+        traceback of ``error``.
+        """
         hosted = HostedChild(self._services, holding, child, record)
         hosted.moved(LifeEvent.FAILED)
-        self.park(hosted, reason)
+        self.park(hosted, reason, error)
         if reason.startswith(TOOK_DOWN):
             # The reason is in Redis, and is taken back there (`hubq dead replay`): it must not be written again.
             del holding.effects.parked[child]

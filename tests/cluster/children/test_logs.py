@@ -124,6 +124,7 @@ def test_failures_have_their_traceback(make_hub: Any, hubq_run: Any, heard: pyte
     async def scenario() -> None:
         async with Cluster(make_hub()) as cluster:
             await cluster.start("a")
+            await cluster.settled()  # a node that takes the shard in with the child in it says that it is parked
             hub = cluster.hub.aio
             await hub.start_child("room", Room)
             with pytest.raises(CallFailed):

@@ -29,9 +29,9 @@ def test_an_option_of_another_system_is_answered(option: str, capsys: pytest.Cap
 
 def test_other_words_are_answered_as_ever(capsys: pytest.CaptureFixture[str]) -> None:
     assert outcome(["nodez"]) == USAGE and outcome(["worker", "app:hub", "--zzz"]) == USAGE
-    assert (
-        capsys.readouterr().err == "hubq: No such command 'nodez'. Did you mean 'nodes'?\nhubq: No such option: --zzz\n"
-    )
+    command, option = capsys.readouterr().err.splitlines()
+    assert command == "hubq: No such command 'nodez'. Did you mean 'nodes'?"
+    assert option in ("hubq: No such option: --zzz", "hubq: No such option '--zzz'.")  # as click says it
 
 
 def test_what_is_told_instead_is_there() -> None:

@@ -161,7 +161,9 @@ class Builder:
 class Parking:
     """Makes placeholders."""
 
-    def placeholder(self, holding: Holding, child: str, record: SpecRecord, reason: str) -> HostedChild:
+    def placeholder(
+        self, holding: Holding, child: str, record: SpecRecord, reason: str, error: BaseException | None = None
+    ) -> HostedChild:
         hosted = HostedChild(cast(Any, Here()), holding, child, record)
         hosted.moved(LifeEvent.FAILED)
         hosted.park(reason)

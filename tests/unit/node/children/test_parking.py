@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.store.tries import TOOK_DOWN
 from tests.unit.node.children.test_lives import Room
@@ -34,6 +36,16 @@ def test_a_child_that_cannot_be_built_is_to_be_offered_to_other_nodes() -> None:
             assert hosted.life is Life.PARKED and home.shard.children == {}
             assert home.shard.effects.parked == {"room-1": "no such module"}
             assert home.shard.unbuilt == {"room-1": set()} and home.shard.condemned == set()
+
+    asyncio.run(scenario())
+
+
+def test_the_log_has_the_traceback_of_what_cannot_be_built(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with Household(Room) as home:
+            error = ValueError("no room")
+            home.parking.placeholder(home.shard, "room-1", home.record(Room), "ValueError: no room", error)
+            assert [line.exc_info[1] for line in caplog.records if line.exc_info] == [error]
 
     asyncio.run(scenario())
 
