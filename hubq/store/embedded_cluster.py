@@ -174,6 +174,10 @@ class EmbeddedCluster:
         """Until a replica of this primary has what it has confirmed."""
         _until(lambda: self.in_step(port), f"a replica of {port} is in step")
 
+    def wait_until_up(self) -> None:
+        """Until all nodes that run take commands. (One that has just joined, or was promoted, takes none for two seconds.)"""
+        _until(lambda: all(self._is_whole(port) for port in self._awake()), "all nodes take commands")
+
     def start_again(self, port: int) -> None:
         """A node that was killed comes again, as what the others make of it."""
         _until(lambda: self._start(port), f"{port} starts again")

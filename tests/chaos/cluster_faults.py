@@ -28,13 +28,13 @@ class ClusterFaults:
         self._slots = slots
         self._alibis = alibis
         self._waiting: Queue[Fault | None] = Queue(MOST)
-        self._work = threading.Thread(target=self._run, name="chaos cluster")
-        self._work.start()
         self._added: list[int] = []  # a primary and its replica
         self._acts: dict[str, Callable[[Fault], None]] = {
             "reshard": self._reshard, "failover": self._fail_over, "primary_kill": self._kill, "primary_freeze": self._freeze,
             "script_flush": self._flush, "grow": self._grow, "shrink": self._shrink,
         }  # fmt: skip
+        self._work = threading.Thread(target=self._run, name="chaos cluster")
+        self._work.start()
 
     def takes(self, kind: str) -> bool:
         """Whether this is one of its faults."""
@@ -62,6 +62,7 @@ class ClusterFaults:
         while (fault := self._waiting.get()) is not None:
             alibi = self._alibis.begin(ALL)
             try:
+                self._cluster.wait_until_up()  # from the fault before
                 self._acts[fault.kind](fault)
             except Exception as error:
                 self.wrong.append(f"{fault.kind}: the cluster did not do it: {error}")
@@ -126,6 +127,7 @@ class ClusterFaults:
         for source in sources:
             own = [slot for slot in self._cluster.slots_of(source) if slot not in self._slots]
             self._cluster.give_empty(own[:part], source, primary)
+        self._cluster.wait_until_up()
         for slot in self._slots[: max(1, len(self._slots) // (len(sources) + 1))]:
             if self._cluster.owner(slot) != primary:
                 self._cluster.move_slot(slot, primary)

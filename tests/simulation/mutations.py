@@ -270,8 +270,7 @@ def _untold_reminders(text: str) -> str:
 
 def _started_again(text: str) -> str:
     """A message starts its child although it is there."""
-    there = "if redis.call('HEXISTS', KEYS[k + 1], child) == 0 and redis.call('HEXISTS', KEYS[k + 3], child) == 0 then"
-    return _replaced(text, there, f"if spec_of(ARGV[at]) or{there[2:]}")
+    return _replaced(text, "elseif there == 0 then", "elseif there == 0 or spec_of(ARGV[at]) then")
 
 
 def _unpublished(text: str) -> str:

@@ -188,7 +188,7 @@ class Network:
         if self.trace is not None or writes:
             shown = answer if len(repr(answer)) < 90 else f"{repr(answer)[:90]}..."
             # (A point of a node's history has what the process really takes.)
-            told = args[3:6] if name == "XADD" and str(args[1]).endswith(":history") else args[3:9]
+            told = args[3:6] if name == "note_point" else args[3:9]
             self.say(f"{process.name} {name} {' '.join(map(_shown, told))} -> {shown}")
         if writes:
             self.observer.saw(process, name, args, writes, self.loop.now)

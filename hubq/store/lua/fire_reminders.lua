@@ -21,7 +21,7 @@ local members = redis.call('ZRANGEBYSCORE', r.due, '-inf', integer(now), 'LIMIT'
 -- A script that has written once may go on when the memory is full: what moves takes no more of it.
 if #members > 0 then redis.call('XDEL', mailbox, '0-0') end
 local records = #members > 0 and redis.call('HMGET', r.what, unpack(members)) or {}
-local there, waiting, grown, gone = {}, {}, {}, {} -- of each child: whether it is there, its messages, whether there are new ones; reminders to delete
+local there, waiting, grown, gone = {}, {}, {}, {} -- of each child: whether it is there, its messages; those with new ones; reminders to delete
 local function is_there(child)
   if there[child] == nil then
     there[child] = redis.call('HEXISTS', KEYS[6], child) == 1 or redis.call('HEXISTS', KEYS[8], child) == 1
@@ -43,7 +43,7 @@ local function move(member, child, name, due, every, late, method, payload)
     end
     redis.call('XADD', mailbox, '*', 'kind', 'cast', 'child', child, 'method', method, 'id', 'reminder ' .. name .. '#0',
       'reply_to', '', 'deadline', '0', 'payload', payload)
-    waiting[child], grown[child], fired = waiting[child] + 1, true, fired + 1
+    waiting[child], grown[#grown + 1], fired = waiting[child] + 1, child, fired + 1
   end
   if later then set_reminder(r, child, name, integer(later), every, late, method, payload) else gone[#gone + 1] = member end
 end
@@ -57,7 +57,7 @@ for n, member in ipairs(members) do
     malformed[#malformed + 1] = member
   end
 end
-for child in pairs(grown) do redis.call('HSET', backlog, child, waiting[child]) end
+for _, child in ipairs(grown) do redis.call('HSET', backlog, child, waiting[child]) end
 if #gone > 0 then
   redis.call('ZREM', r.due, unpack(gone))
   redis.call('ZREM', r.names, unpack(gone))

@@ -59,9 +59,8 @@ for k = 2, #KEYS, 4 do
     answers[answered] = answer
   end
   local changed, c = {}, 0
-  for child in pairs(grown) do
-    changed[c + 1], changed[c + 2] = child, waiting[child]
-    c = c + 2
+  for _, child in ipairs(names) do
+    if grown[child] then changed[c + 1], changed[c + 2], grown[child], c = child, waiting[child], nil, c + 2 end
   end
   if c > 0 then redis.call('HSET', backlog, unpack(changed)) end
   i = last + 1
