@@ -11,6 +11,7 @@ from hubq import Child
 Entry = tuple[int, int]
 #: What a handler says that raises on purpose.
 SPOILT = "spoilt"
+NO_DRIVER = "this worker has no driver for it"
 
 
 class Stage(Protocol):
@@ -167,7 +168,7 @@ class Picky(Plain):
     def __init__(self) -> None:
         super().__init__()
         if self.node_name in Picky.refused_by:
-            raise RuntimeError("this worker has no driver for it")
+            raise RuntimeError(NO_DRIVER)
 
 
 class Blocking(Plain):
