@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
-from hubq.core.state_machine import Table
+from hubq.core.state_machine import Named, Table
 
 
-class Source(Enum):
+class Source(Named):
     """Where a handover stands, seen by the node that gives a shard away."""
 
     SERVING = "serving"
@@ -19,7 +17,7 @@ class Source(Enum):
     GONE = "gone"
 
 
-class SourceEvent(Enum):
+class SourceEvent(Named):
     """What happens to the source of a handover."""
 
     BEGIN = "begin"
@@ -33,7 +31,7 @@ class SourceEvent(Enum):
     DISPOSED = "children disposed of"
 
 
-class Target(Enum):
+class Target(Named):
     """Where a handover stands, seen by the node that takes a shard."""
 
     ABSENT = "absent"
@@ -43,7 +41,7 @@ class Target(Enum):
     SERVING = "serving"
 
 
-class TargetEvent(Enum):
+class TargetEvent(Named):
     """What happens to the target of a handover."""
 
     START_CHILDREN = "start_children"

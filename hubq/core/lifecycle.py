@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum
 
-from hubq.core.state_machine import Table
+from hubq.core.state_machine import Named, Table
 
 
-class Life(Enum):
+class Life(Named):
     """Where a child stands on this node."""
 
     BUILT = "built"  # __init__ has run; closed for intake
@@ -18,7 +17,7 @@ class Life(Enum):
     ENDED = "ended"  # gone from this node
 
 
-class LifeEvent(Enum):
+class LifeEvent(Named):
     """What happens to a child on this node."""
 
     RESTORED = "restored"

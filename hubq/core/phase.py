@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
-from hubq.core.state_machine import Table
+from hubq.core.state_machine import Named, Table
 
 
-class Phase(Enum):
+class Phase(Named):
     """Where a holding stands on this node: whether handlers may start (intake), and whether commits may be sent."""
 
     COMING = "coming"  # its children are being built; nothing is handled or committed
@@ -18,7 +16,7 @@ class Phase(Enum):
     GONE = "gone"  # another node owns it, or it never came to be
 
 
-class PhaseEvent(Enum):
+class PhaseEvent(Named):
     """What happens to a holding on this node."""
 
     OPENED = "intake opened"

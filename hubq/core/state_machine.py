@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Generic, TypeVar
 
-S = TypeVar("S", bound=Enum)
-E = TypeVar("E", bound=Enum)
+
+class Named(Enum):
+    """A state or an event, hashed as an object: ``Enum`` has a hash in Python, and every child moves several times."""
+
+    __hash__ = object.__hash__
+
+
+S = TypeVar("S", bound=Named)
+E = TypeVar("E", bound=Named)
 
 
 class IllegalMove(Exception):
@@ -17,8 +24,8 @@ class IllegalMove(Exception):
 class Table(Generic[S, E]):
     """The rows ``(state, event) -> next state`` of one machine.
 
-    >>> class Lamp(Enum): OFF = "off"; ON = "on"
-    >>> class Act(Enum): PRESS = "press"
+    >>> class Lamp(Named): OFF = "off"; ON = "on"
+    >>> class Act(Named): PRESS = "press"
     >>> Table("lamp", {(Lamp.OFF, Act.PRESS): Lamp.ON}).next(Lamp.OFF, Act.PRESS)
     <Lamp.ON: 'on'>
     """

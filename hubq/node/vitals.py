@@ -136,12 +136,12 @@ class Pulse(Loop):
         self._unready = unready
 
     async def _census(self) -> None:
-        lives: Counter[str] = Counter()
+        lives: Counter[Life] = Counter()
         queued = 0
         unable: dict[str, str] = {}
         in_hand: dict[str, tuple[bytes, str, float]] = {}
         for number, hosted in enumerate(list(self._register.children())):
-            lives[hosted.life.value] += 1
+            lives[hosted.life] += 1
             queued += len(hosted.queue) if hosted.queue else 0
             if hosted.in_hand is not None:
                 message = hosted.in_hand.message
@@ -152,7 +152,8 @@ class Pulse(Loop):
                 unable[hosted.child_id] = hosted.reason
             if number % COUNTED == COUNTED - 1:
                 await asyncio.sleep(0)
-        self.lives, self._queued, self._unable, self._in_hand = lives, queued, unable, in_hand
+        self.lives = Counter({life.value: number for life, number in lives.items()})
+        self._queued, self._unable, self._in_hand = queued, unable, in_hand
 
     async def _publish(self) -> None:
         group = self._group

@@ -60,6 +60,8 @@ class PickledValues:
 
     def start_arguments(self, kind: type[Child], data: bytes, *, by_worker: bool = False) -> Arguments:
         """See :class:`Values`."""
+        if data[:1] == b"p":
+            return codec.decode(data)  # type: ignore[no-any-return]
         return self._other_arguments(codec.unwrapped(data), kind, "")
 
     def typed(self, function: Callable[..., Any], args: Any, kwargs: Any, skipped: int) -> Arguments:

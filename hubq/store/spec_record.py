@@ -15,7 +15,9 @@ _NONE: dict[str, object] = {}
 _START_ID = re.compile(rb'"start_id":"([^"]*)"')
 
 
-class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class SpecRecord(
+    msgspec.Struct, frozen=True, omit_defaults=True, gc=False
+):  # (it refers to no object that could refer to it)
     """A stored spec. ``start_id`` is unique to the request that wrote it; ``place`` is the line of a ``Wish``, if it has one.
 
     ``malformed`` says why what stands there is no spec (empty: it is one). Such a child is parked, and can be stopped.
@@ -44,9 +46,7 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def line(self) -> bytes:
         """The line that people can read."""
-        return msgspec.json.encode(
-            _Line(self.name, self.module, self.start_id, self.restart, self.metadata, self.place)
-        )
+        return _encode_line(_Line(self.name, self.module, self.start_id, self.restart, self.metadata, self.place))
 
     def written(self) -> bytes:
         """The record as bytes for the ``children`` hash."""
@@ -61,7 +61,7 @@ class SpecRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         line, _, arguments = data.partition(b"\n")
         try:
-            head = msgspec.json.decode(line, type=_Line)
+            head = _decode_line(line)
             if head.place:
                 Wish.read(head.place)
         except Exception as error:
@@ -83,3 +83,7 @@ class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
     restart: str = ""
     metadata: dict[str, object] = {}
     place: str = ""
+
+
+_encode_line = msgspec.json.Encoder().encode
+_decode_line = msgspec.json.Decoder(_Line).decode

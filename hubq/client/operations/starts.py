@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import no_quorum
 from hubq.client.operations.registry import get_pids, homes_of_dormant
 from hubq.client.results import StartResult
+from hubq.core.child import Child
 from hubq.core.classes import as_child_class, name_of
 from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
@@ -43,10 +45,24 @@ class StartTicket:
     """All of it or nothing, over all groups."""
 
 
-def record_of(spec: ChildSpec, values: Values, place: str = "") -> SpecRecord:
-    """The stored form of a spec, but for its start id."""
-    kind = as_child_class(spec.target)
-    module = spec.target.__module__
+def record_of(spec: ChildSpec, values: Values, place: str = "", kind: type[Child] | None = None) -> SpecRecord:
+    """The stored form of a spec, but for its start id. ``kind``: the class of its target, if that is known already."""
+    if kind is None:
+        kind = as_child_class(spec.target)
+    if spec.metadata:
+        _check_metadata(spec)
+    return SpecRecord(
+        name=name_of(spec.target),
+        module=spec.target.__module__,
+        start_id="",
+        restart=spec.restart or ("permanent" if isinstance(spec.target, type) else "transient"),
+        metadata=dict(spec.metadata),
+        arguments=values.encode_start(kind, spec.args, spec.kwargs, f"child {spec.child_id!r} ({kind.__name__})"),
+        place=place,
+    )
+
+
+def _check_metadata(spec: ChildSpec) -> None:
     try:
         size = len(msgspec.json.encode(spec.metadata))
     except Exception as error:
@@ -56,15 +72,6 @@ def record_of(spec: ChildSpec, values: Values, place: str = "") -> SpecRecord:
             f"metadata of child {spec.child_id!r}: {size} bytes, the most is {MOST_METADATA}: keep less there (all of it is read by "
             "everybody who lists children)"
         )
-    return SpecRecord(
-        name=name_of(spec.target),
-        module=module,
-        start_id="",
-        restart=spec.restart or ("permanent" if isinstance(spec.target, type) else "transient"),
-        metadata=dict(spec.metadata),
-        arguments=values.encode_start(kind, spec.args, spec.kwargs, f"child {spec.child_id!r} ({kind.__name__})"),
-        place=place,
-    )
 
 
 def start_children(
@@ -85,11 +92,17 @@ def start_children(
         raise NoChildren("no children to start: give at least one ChildSpec")
     shards: dict[int, dict[str, SpecRecord]] = {}
     seen: set[str] = set()
+    kinds: dict[
+        Any, type[Child]
+    ] = {}  # target -> its class: many children have the same one, and to check it takes longer than the rest
     for spec in specs:
         if spec.child_id in seen:
             raise AlreadyStarted(f"child {spec.child_id!r} is twice in the list: give each child once")
         seen.add(spec.child_id)
-        record = record_of(spec, hub.values, _place_line(hub, places.get(spec.child_id)) if places else "")
+        kind = kinds.get(spec.target)
+        if kind is None:
+            kind = kinds[spec.target] = as_child_class(spec.target)
+        record = record_of(spec, hub.values, _place_line(hub, places.get(spec.child_id)) if places else "", kind)
         checked_size(record.arguments, hub.config.max_payload_bytes, f"the arguments of child {spec.child_id!r}")
         shards.setdefault(hub.shard_of(spec.child_id), {})[spec.child_id] = record
     rollback = on_failure == "rollback"

@@ -12,7 +12,7 @@ from hubq.node.held.services import Services
 from hubq.node.held.state import check_version, opened
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.raised import in_short
-from hubq.node.runtime.tasks import no_task
+from hubq.node.runtime.tasks import enter_task, leave_task
 from hubq.store.envelope import Envelope
 from hubq.store.spec_record import SpecRecord
 
@@ -69,6 +69,9 @@ class Builder:
         hosted = HostedChild(self._services, holding, child, record, kind)
         instance = kind.__new__(kind)
         hosted.made(instance)
-        with no_task():
+        task = leave_task()
+        try:
             instance.__init__(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            enter_task(task)
         return hosted

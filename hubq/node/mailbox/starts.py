@@ -203,8 +203,9 @@ class Starts:
             if not await holding.is_open():
                 return False
         for name in start.missing:
-            await self._pieces.turn()
-            if not await holding.is_open():
+            if not self._pieces.at_once():
+                await self._pieces.turn()
+            if not holding.open and not await holding.is_open():
                 return False
             record = start.records.get(name)
             if record is None or name in holding.children or name in away:
@@ -227,8 +228,8 @@ class Starts:
         """Wait until each child has started, or could not."""
         for name in start.names:
             hosted = start.holding.children.get(name)
-            if hosted is None:
-                continue  # it cannot be built (see above), or it has run and ended already
+            if hosted is None or hosted.life is Life.RUNNING:
+                continue  # it cannot be built (see above), or has run and ended already; or it runs, as nearly all do by now
             if hosted.budget is not None:
                 continue  # it has started, and its run() has been started again since: that is no failed start
             await hosted.has_begun()  # it may wait for its trial
@@ -261,11 +262,14 @@ class Starts:
                 self._failed_starts.started(name)
         # (A child may have come with its shard before its start message was read, and have been parked until then.)
         overtaken = {name for name in start.missing if not self._cursors.start_ends(holding, name, message.entry)}
+        nothing_behind = position(self._cursors.position(holding.shard)) <= position(message.entry)
         for name in (*start.missing, *(name for name in start.failed if name not in start.missing)):
             if name in holding.apart or name in overtaken:
                 continue
             hosted = holding.children.get(name)
-            if hosted is not None:
+            if hosted is not None and nothing_behind:
+                self._cursors.caught_up(holding, name)  # the reader brings what comes from here on
+            elif hosted is not None:
                 self._cursors.again(hosted, message.entry)
             else:
                 self._cursors.caught_up(holding, name)

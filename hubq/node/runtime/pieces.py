@@ -39,7 +39,7 @@ class Pieces:
 
     async def turn(self) -> None:
         """Go on at once while this turn of the loop has time for long work, else in a later one."""
-        if not self._waiting and self._has_time():
+        if self.at_once():
             return
         ticket = next(self._tickets)
         while True:
@@ -49,6 +49,13 @@ class Pieces:
             await waits
             if self._has_time():
                 return
+
+    def at_once(self) -> bool:
+        """Whether one thing more may be done in this turn of the loop. False: await :meth:`turn`.
+
+        For long loops of short steps: a coroutine for each of them would cost as much as the step.
+        """
+        return not self._waiting and self._has_time()
 
     def _has_time(self) -> bool:
         if self._until is not None:

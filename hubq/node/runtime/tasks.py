@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 #: How long a node that ends waits for the tasks that it has cancelled before it says that it leaves, seconds.
@@ -41,19 +41,25 @@ def torn_down(error: BaseException) -> bool:
         return True
 
 
-@contextmanager
-def no_task() -> Iterator[None]:
-    """Users' code that runs to its end at once finds no current task here: that of the node is not its own to cancel."""
+def leave_task() -> asyncio.Task[Any] | None:
+    """Users' code that runs to its end at once finds no current task from here on, until :func:`enter_task`: that of the node is not
+    its own to cancel. The answer: the task that was left; None: there was none.
+
+    Two functions, since every child is built between them: a context manager would take as long as all else that builds it.
+    """
     loop = asyncio._get_running_loop()
-    task = None if loop is None else asyncio.current_task(loop)
-    if loop is None or task is None:
-        yield
-        return
-    asyncio.tasks._leave_task(loop, task)
-    try:
-        yield
-    finally:
-        asyncio.tasks._enter_task(loop, task)
+    if loop is None:
+        return None
+    task = asyncio.current_task(loop)
+    if task is not None:
+        asyncio.tasks._leave_task(loop, task)
+    return task
+
+
+def enter_task(task: asyncio.Task[Any] | None) -> None:
+    """The end of :func:`leave_task`."""
+    if task is not None:
+        asyncio.tasks._enter_task(task.get_loop(), task)
 
 
 async def shaken_off(task: asyncio.Task[Any]) -> None:

@@ -12,8 +12,9 @@ local window = window_load(KEYS[1], seq)
 local verdict = window_judge(window, seq)
 if verdict == 'stale' then return {'stale'} end
 local answers, fresh, clash = {}, {}, false
+local resting = verdict == 'new' and redis.call('HLEN', KEYS[5]) > 0 -- (once: most hubs have none)
 for i = 10, #ARGV, 2 do
-  local there = redis.call('HGET', KEYS[3], ARGV[i]) or (verdict == 'new' and redis.call('HEXISTS', KEYS[5], ARGV[i]) == 1)
+  local there = redis.call('HGET', KEYS[3], ARGV[i]) or (resting and redis.call('HEXISTS', KEYS[5], ARGV[i]) == 1)
   if (verdict == 'new' and not there) or (verdict == 'duplicate' and (not there or there == ARGV[i + 1])) then
     answers[#answers + 1] = 'ok'
     fresh[#fresh + 1] = i

@@ -95,8 +95,11 @@ class Starting(Household):
         """A spec of a room."""
         return msgspec.structs.replace(self.record(Room, *args), place=place) if place else self.record(Room, *args)
 
-    def ask(self, *children: str, options: StartOptions | None = None, entry: bytes = b"5-0") -> None:
-        """A start message of these children."""
+    def ask(
+        self, *children: str, options: StartOptions | None = None, entry: bytes = b"5-0", read: bytes = b"9-0"
+    ) -> None:
+        """A start message of these children. The mailbox has been read up to ``read``."""
+        self.cursors.by_shard[self.shard.shard] = read
         method = options.words() if options else ""
         payload = msgspec.json.encode(children)
         self.starts.message(self.shard, Message(entry, "start", children[0], method, "m5", "client", 0, payload))
@@ -127,6 +130,19 @@ def test_children_are_built_and_begun_and_whoever_asked_hears_of_it() -> None:
             assert set(home.shard.children) == {"one", "two"}
             assert home.shard.behind == {"one": b"5-0", "two": b"5-0"}, "and are read from behind the start"
             assert home.shard in home.cursors.take_to_catch()
+
+    asyncio.run(scenario())
+
+
+def test_if_the_start_is_the_last_that_was_read_nothing_is_read_again() -> None:
+    async def scenario() -> None:
+        async with Starting() as home:
+            home.specs = {"one": home.spec()}
+            home.ask("one", read=b"5-0")
+            assert set(home.shard.behind) == {"one"}, "until it has begun, its messages wait in the mailbox"
+            assert await home.answered() == {}
+            assert not home.shard.behind and not home.shard.starting
+            assert home.shard not in home.cursors.take_to_catch()
 
     asyncio.run(scenario())
 
