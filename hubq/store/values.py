@@ -56,10 +56,11 @@ class Values(Protocol):
         """Arguments that were read as plain values, as the annotations of this function say."""
 
     def encode_state(
-        self, kind: type[Child], state: Any, limit: int, child: str, *, handed: bool = False, surely: bool = False
-    ) -> bytes:
+        self, kind: type[Child], state: Any, limit: int, child: str, *, handed: bool = False, surely: bool = False,
+        known: bytes | None = None,
+    ) -> bytes:  # fmt: skip
         """The attributes of a child, or what it hands over. ``surely``: it is tried whether the state comes back, however often
-        one like it has.
+        one like it has. ``known``: this very state, encoded, need not be tried.
 
         Raises :class:`~hubq.errors.StateNotSavable`, :class:`~hubq.errors.StateTooLarge`.
         """

@@ -27,7 +27,9 @@ def take_state(hosted: HostedChild, limit: int, *, surely: bool = False) -> byte
     transient = hosted.kind.transient
     attributes = instance.__dict__
     state = {k: v for k, v in attributes.items() if k not in transient} if transient else attributes
-    return hosted.services.values.encode_state(hosted.kind, state, limit, hosted.child_id, surely=surely)
+    return hosted.services.values.encode_state(
+        hosted.kind, state, limit, hosted.child_id, surely=surely, known=hosted.boundary
+    )
 
 
 def takes_boundaries(hosted: HostedChild) -> bool:
