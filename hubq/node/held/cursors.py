@@ -34,6 +34,7 @@ class Cursors:
         self._to_catch: dict[Holding, None] = {}
         self._turn = 0  # reads begun
         self._fresh: dict[int, int] = {}  # shard -> the first read whose answer counts
+        self._come: set[int] = set()  # those that have become fresh since a read was begun
 
     # -- marks -----------------------------------------------------------------------------------------------------
 
@@ -66,6 +67,7 @@ class Cursors:
         hold messages that the last owner has handled since, and does not count.
         """
         self._fresh[shard] = self._turn + 1
+        self._come.add(shard)
 
     def again(self, hosted: HostedChild, after: bytes = START) -> None:
         """Read a child's messages again, from past an entry."""
@@ -157,6 +159,13 @@ class Cursors:
         self._turn += 1
         by_shard = self.by_shard
         return self._turn, {shard: by_shard[shard] for shard in shards if shard in by_shard}
+
+    def take_come(self) -> set[int]:
+        """The shards that have become ours, or a child of them, since this was asked last: reads that are under way do not count."""
+        if not self._come:
+            return self._come
+        come, self._come = self._come, set()
+        return come
 
     def is_stale(self, shard: int, turn: int) -> bool:
         """Whether the read of this turn was begun before the shard, or a child of it, came here."""

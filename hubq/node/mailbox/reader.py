@@ -18,7 +18,7 @@ from hubq.node.runtime.tasks import end_tasks
 from hubq.store.answers import WRONG_TYPE
 from hubq.store.command import plain, text
 from hubq.store.connection import LOST
-from hubq.store.mailbox import read_mailboxes
+from hubq.store.mailbox import position, read_mailboxes
 from hubq.store.naming import Naming
 
 log = logging.getLogger("hubq.node")
@@ -66,6 +66,7 @@ class Reader:
         self._queue_bytes = group.config.queue_bytes
         self._reports = reports
         self._shares = Shares()
+        self._woken = START  # not "$": a shard may be adopted, and its Wake be written, before the first read has begun
         self._wrong: dict[int, float] = {}  # shard -> until when it is not read: its mailbox is no stream
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -110,9 +111,11 @@ class Reader:
     async def _asked(self, share: int) -> tuple[int, dict[int, bytes]]:
         """A read of a share begins: its turn, and the place in each of its mailboxes."""
         cursors, shares = self._cursors, self._shares
-        if shares.divide(cursors.by_shard.keys()):
-            await self._group.wake()
-        await shares.due(share)
+        while True:
+            await shares.due(share)
+            shares.divide(cursors.by_shard.keys(), cursors.take_come(), share)
+            if shares.reads(share):
+                break
         if self._wrong:
             now = self._group.standing.now()
             self._wrong = {shard: until for shard, until in self._wrong.items() if until > now}
@@ -120,14 +123,16 @@ class Reader:
 
     async def _work(self, share: int) -> None:
         group, cursors = self._group, self._cursors
-        naming = Naming(group.keys, group.keys.control(group.node_name))
+        alone, listening = Naming(group.keys, ""), Naming(group.keys, group.keys.control(group.node_name))
         count = self._count
-        woken = START  # not "$": a shard may be adopted, and its Wake be written, before the first read has begun
         while True:
             try:
                 turn, asked = await self._asked(share)
-                command = read_mailboxes(naming, asked, count, int(BLOCK * 1000), woken, group.opens)
+                naming = listening if self._shares.listens(share) or not asked else alone
+                command = read_mailboxes(naming, asked, count, int(BLOCK * 1000), self._woken, group.opens)
                 found, woken = await group.reading.run(command)
+                if woken is not self._woken and position(woken) > position(self._woken):
+                    self._woken = woken
                 since = 0
                 for shard, messages in found.items():
                     # The shard may have gone, or gone and come back, while the read waited.
