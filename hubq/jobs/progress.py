@@ -52,17 +52,13 @@ class QueuedJob(Job):
         self._id = value
 
     @classmethod
-    def fetch(cls, id: str, connection: Any = None, serializer: Any = None) -> Self:
+    def fetch(cls, id: str, *args: Any, **kwargs: Any) -> Self:
         """RQ's. A job that this user of Redis may not read is that of another hub, so there is none of this one."""
         try:
-            return cls._fetched(id, connection, serializer)
+            job = super().fetch(id, *args, **kwargs)
         except NOT_ALLOWED as error:
             log.warning("job %s is not read: %s", id, error)
             raise NoSuchJobError(f"no job {id!r} that this user of Redis may read: {error}") from error
-
-    @classmethod
-    def _fetched(cls, job_id: str, connection: Any, serializer: Any) -> Self:
-        job = super().fetch(job_id, connection, serializer)
         assert isinstance(job, cls)
         return job
 
