@@ -179,7 +179,9 @@ def test_a_worker_can_run_what_operators_do(script: str, users: Users) -> None:
     assert users.run_as_admin("ACL", "LOG") == []
 
 
-@pytest.mark.parametrize("script", sorted(set(DRIVES) - {"keep_job"} - ADMINISTRATOR_SCRIPTS))  # (that one is of RQ's jobs)
+@pytest.mark.parametrize(
+    "script", sorted(set(DRIVES) - {"keep_job"} - ADMINISTRATOR_SCRIPTS)
+)  # (that one is of RQ's jobs)
 def test_a_worker_can_run_every_script(script: str, users: Users) -> None:
     DRIVES[script](WithUser(users.keys, users.admin, users.of("worker"), {script}))
 
