@@ -92,6 +92,8 @@ class Lane(Loop):
             if page.malformed:
                 self._reports.report_all(page.malformed.values())
                 await group.redis.run(delete_malformed(group.keys.far_keys(shard, self._target)[0], page))
+            if messages and not await group.replicas.have_all():
+                return moved  # what a failover may take back must not arrive elsewhere
             for generation, run in by_generation(messages):
                 some = [each for each in run if each.number - first.get(generation, each.number) <= AHEAD]
                 if not some:
@@ -105,6 +107,8 @@ class Lane(Loop):
                         first.setdefault(generation, each.number)
             left = 1
             if arrived:
+                if not await target.replicas.have_all():
+                    return moved  # nor may it be forgotten here, and be taken back there: it is forwarded again
                 left = await group.redis.run(delete_far(group.keys, shard, self._target, arrived))
             moved += len(arrived)
             if read < AT_ONCE or not left:
