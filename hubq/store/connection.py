@@ -19,7 +19,7 @@ from hubq.store.answers import (
     NOT_ALLOWED,
     OVERTAKEN,
     REFUSED,
-    NotPrimary,
+    not_primary,
     of_replica,
     read_answer,
     refused,
@@ -122,7 +122,7 @@ class AsyncRedis:
         for answer in answers:
             if isinstance(answer, ResponseError) and of_replica(answer):
                 self._hang_up()
-                raise NotPrimary(str(answer))
+                raise not_primary(self._slots is not None, answer)
         if rounds and (more := with_more_keys(commands, answers)):
             again = dict(zip(more, await self._attempt(list(more.values()), rounds - 1), strict=True))
             places = enumerate(zip(commands, answers, strict=True))
@@ -210,7 +210,7 @@ class AsyncRedis:
         return None
 
     async def _greet(self, watch: PrimaryWatch, connection: Any, blocking: bool) -> None:
-        await watch.greet(connection)
+        await watch.greet(connection, self._slots)
         if blocking:
             return
         # A request may still be on its way on the connection that was lost. It must not be run after what comes now: a

@@ -156,8 +156,9 @@ class EmbeddedCluster:
             self.ask(source, "MIGRATE", "127.0.0.1", target, "", 0, 5000, "KEYS", *names)
             keys += 1
             moved(keys)
-        for port in (target, source):
-            self.ask(port, "CLUSTER SETSLOT", slot, "NODE", target_id)
+        self.ask(target, "CLUSTER SETSLOT", slot, "NODE", target_id)
+        with contextlib.suppress(redis.ResponseError):  # it has heard of it, and is a replica if that was its last slot
+            self.ask(source, "CLUSTER SETSLOT", slot, "NODE", target_id)
         _until(lambda: all(self.owner(slot, port) == target for port in self._awake()), "all nodes know of the slot")
         return keys
 

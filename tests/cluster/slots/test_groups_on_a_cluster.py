@@ -141,20 +141,22 @@ def test_a_primary_is_added_with_its_part_of_the_groups_and_taken_away(three: Em
 
     def grow() -> int:
         added = three.add()
+        three.wait_until_up()
         for group in (0, 3):
             three.move_slot(groups.slots[group], added)
         return added
 
-    def shrink(added: int) -> None:
+    def empty() -> None:
         for group in (0, 3):
             three.move_slot(groups.slots[group], three.primaries[0])
-        three.remove(added)
 
     async def comes_and_goes(load: Load) -> None:
         added = await asyncio.to_thread(grow)
         assert groups.on(added) == {0, 3}
         await load.goes_on()
-        await asyncio.to_thread(shrink, added)
+        await asyncio.to_thread(empty)
+        await load.goes_on()
+        await asyncio.to_thread(three.remove, added)
 
     with groups.only(set(), hurt=False):
         assert not asyncio.run(under_load(hub, comes_and_goes)).failed
