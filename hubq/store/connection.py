@@ -82,6 +82,11 @@ class AsyncRedis:
         self._connecting = asyncio.Lock()
         self._without_lanes = False
 
+    @property
+    def who(self) -> str:
+        """Which Redis answers, as the watch has seen last."""
+        return self._watch.known if self._watch is not None else ""
+
     async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
         """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
         result: T = (await self.run_many((command,), retry_for=retry_for))[0]
@@ -91,7 +96,7 @@ class AsyncRedis:
         """The answers to several commands in one round trip, in order."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
-        known = self._watch.known if self._watch is not None else ""
+        known = self.who
         while True:
             try:
                 answers = await self._attempt(commands)
@@ -104,7 +109,7 @@ class AsyncRedis:
             except RedisUnavailable:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
-                another = known and self._watch is not None and self._watch.known != known
+                another = known and self.who != known
                 if another or time.monotonic() + pause > give_up:
                     raise unavailable(self.server, error) from error
             self.repeated += 1

@@ -18,10 +18,12 @@ class ReplicasOfRedis:
         self._config = config
         self._keep_up = True
 
-    async def have_all(self) -> bool:
-        """Whether enough replicas have all that was written so far, within ``wait_timeout``. (True at once without ``wait_replicas``.)"""
+    async def have_all_of(self, who: str) -> bool:
+        """Whether it is still this Redis that answers, and enough replicas have all that was written there so far, within ``wait_timeout``.
+        (Without ``wait_replicas`` nothing is asked.)
+        """
         config = self._config
         if config.wait_replicas:
             timeout = config.wait_timeout / (1 if self._keep_up else SHORTER)
             self._keep_up = await confirmed(self._redis, config, timeout) >= config.wait_replicas
-        return self._keep_up
+        return self._keep_up and self._redis.who == who

@@ -1,8 +1,9 @@
-"""The loop that forwards messages to children of other groups: with ``wait_replicas`` none is on both sides of a failover, or on neither."""
+"""The loop that forwards messages to children of other groups: with ``wait_replicas`` a failover takes none back on one side only."""
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -24,7 +25,7 @@ from tests.unit.node.fakes import Clock, FakeRedis, Seen, a_holding, a_standing,
 
 class Bench:
     """Two messages wait in shard 0, for a child of the other group. ``confirmed``: replicas that have what was written; ``behind``: so
-    often they have not.
+    often they have not. ``fails_over``: with the answer to which command another Redis answers.
     """
 
     def __init__(self, confirmed: int, **settings: Any) -> None:
@@ -33,11 +34,13 @@ class Bench:
         self.waits: dict[str, list[int]] = {"here": [], "there": []}
         self.behind = {"here": 0, "there": 0}
         self.left = 2
+        self.fails_over: dict[str, str] = {}
         self.deleted = Seen()
         config, standing, neighbours = Config(groups=2, shards=4, **settings), a_standing(Clock()), Neighbours()
+        self.redises = {name: FakeRedis(partial(self.answer, name)) for name in ("here", "there")}
         groups = [
             Group(cast(Any, redis), cast(Any, redis), Keys("h", number, 2), config, standing, number=number)
-            for number, redis in enumerate([self.redis("here"), self.redis("there")])
+            for number, redis in enumerate(self.redises.values())
         ]
         for group in groups:
             neighbours.enter(group)
@@ -46,9 +49,6 @@ class Bench:
         outboxes.arrived(0)
         self.forwarder = FarForwarder(groups[0], register, outboxes, neighbours, cast(Any, None))
 
-    def redis(self, name: str) -> FakeRedis:
-        return FakeRedis(lambda command: self.answer(name, command))
-
     def answer(self, where: str, command: Command[Any]) -> Any:
         what = name_of(command)
         if what == "XLEN":
@@ -56,6 +56,9 @@ class Bench:
         if what == "TIME":
             return None
         self.order.append(f"{what} {where}")
+        if self.fails_over.get(where) == self.order[-1]:
+            del self.fails_over[where]
+            self.redises[where].who = "its replica"
         match what:
             case "XRANGE":
                 found = {f"{n}-0": FarMessage(n, 1, "x.1", b"a", b"b", b"post", b"", b"") for n in (1, 2)}
@@ -105,6 +108,21 @@ def test_while_replicas_are_behind_it_waits_and_is_done_again(where: str) -> Non
             *once, *once, "XRANGE here", "WAIT here", "receive_far there", "WAIT there", "delete_far here",
         ]  # fmt: skip
         assert bench.waits[where] == [400, 100, 100], "Redis answers nothing else meanwhile"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_what_another_redis_has_confirmed_says_nothing_of_what_was_read_or_written_before(
+    where: str, replicas: int
+) -> None:
+    async def scenario() -> None:
+        bench = Bench(1, wait_replicas=replicas)
+        bench.fails_over[where] = "XRANGE here" if where == "here" else "receive_far there"
+        order = await bench.forwarded()
+        assert order.count("XRANGE here") == 2 and order.count("delete_far here") == 1
+        assert order.count("receive_far there") == (2 if where == "there" else 1)
 
     asyncio.run(scenario())
 
