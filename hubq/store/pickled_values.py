@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pickle import loads
 from typing import Any
 
 from hubq.core.arguments import method_of, start_of
@@ -63,13 +62,13 @@ class PickledValues:
         if data == NO_ARGUMENTS:
             return (), {}
         if data[:1] == b"p":
-            return loads(memoryview(data)[1:])  # type: ignore[no-any-return]
+            return codec.decode(data)  # type: ignore[no-any-return]
         return self._other_arguments(codec.unwrapped(data), kind, method)
 
     def start_arguments(self, kind: type[Child], data: bytes, *, by_worker: bool = False) -> Arguments:
         """See :class:`Values`."""
         if data[:1] == b"p":
-            return loads(memoryview(data)[1:])  # type: ignore[no-any-return]
+            return codec.decode(data)  # type: ignore[no-any-return]
         return self._other_arguments(codec.unwrapped(data), kind, "")
 
     def typed(self, function: Callable[..., Any], args: Any, kwargs: Any, skipped: int) -> Arguments:
