@@ -228,13 +228,6 @@ def hooks_awaited_for(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def wrong_mailboxes_looked_at_again_after(seconds: float) -> Iterator[None]:
-    """A mailbox that was no stream is looked at again so soon."""
-    with replaced(reader, "LOOK_AGAIN", lambda before: seconds):
-        yield
-
-
-@contextmanager
 def patience_with_what_is_cancelled(seconds: float) -> Iterator[None]:
     """A start that was ended, and does not heed it, is waited for so long."""
     with replaced(lives, "LETTING_GO", lambda before: seconds):
