@@ -38,7 +38,9 @@ class SpoiltMailboxes:
     def found(self, types: dict[int, str]) -> None:
         """These mailboxes are of another type."""
         for shard, name in types.items():
-            self._reports.report(Malformed(self._group.keys.mailbox(shard), f"a {name}, no stream: rename or delete it"))
+            self._reports.report(
+                Malformed(self._group.keys.mailbox(shard), f"a {name}, no stream: rename or delete it")
+            )
         self.wrong.update(types)
         self._look()
 
