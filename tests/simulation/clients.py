@@ -61,7 +61,7 @@ class Client:
         count = 0
         while not world.calm and count < 40:
             count += 1
-            if rng.random() < 0.05:
+            if rng.random() < 0.05 and not world.groups.loses:
                 await self._guest(sender, f"guest-{sender}-{rng.randint(1, 2)}")
             else:
                 await self._one(sender, rng.choice(self.children))

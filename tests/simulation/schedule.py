@@ -67,7 +67,7 @@ def _owned(world: World) -> Iterator[None]:
     time.process_time = world.process_time
     secrets.token_hex = lambda n=8: f"{world.rng.getrandbits(8 * n):0{2 * n}x}"
     log.addHandler(ears)
-    log.setLevel(logging.ERROR if world.network.trace is None else logging.DEBUG)
+    log.setLevel(logging.ERROR if world.record.trace is None else logging.DEBUG)
     log.propagate = False
     gc.disable()
     try:
@@ -81,10 +81,14 @@ def _owned(world: World) -> Iterator[None]:
         time.time, time.monotonic, time.process_time, secrets.token_hex = kept
 
 
-def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None) -> Result:
-    """Run one schedule from its seed. The same seed gives the same schedule, to the last message."""
-    world = World(seed, trace, mutate)
-    with _owned(world):
+def run_schedule(
+    seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None, groups: int = 0
+) -> Result:
+    """Run one schedule from its seed. The same seed gives the same schedule, to the last message. ``groups``: the hub has so many,
+    whatever the seed says.
+    """
+    world = World(seed, trace, mutate, groups)
+    with _owned(world), world.groups.pages():
         try:
             world.loop.run(world.main())
         except (Deadlock, Overrun, HubqError) as error:
@@ -99,15 +103,18 @@ def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: 
         *world.loop.complaints,
     ]
     counts = {
-        "messages": ledger.numbers + world.features.ledger.numbers, "commits": observer.commits, "migrations": observer.migrations,
-        "take-overs": observer.claims, "evictions": observer.evictions, "pins": observer.pins,
-        "parkings": observer.parkings, "dead letters": len(observer.letters), "moves by hand": observer.moves,
+        "messages": ledger.numbers + world.features.ledger.numbers, "commits": observer.count(lambda each: each.commits), "migrations": observer.count(lambda each: each.migrations),
+        "take-overs": observer.count(lambda each: each.claims), "evictions": observer.count(lambda each: each.evictions), "pins": observer.count(lambda each: each.pins),
+        "parkings": observer.count(lambda each: each.parkings), "dead letters": len(observer.letters), "moves by hand": observer.count(lambda each: each.moves),
         "reminders fired": 0 if world.witness is None else world.witness.fired.total(),
         "schedules with features": int(world.features.on),
         "schedules with blocked loops": int(world.blocks.any),
+        "schedules with groups": int(world.groups.any),
+        "times a group went back": sum(world.groups.went_back.values()),
+        "messages between groups": observer.count(lambda each: each.far),
         "schedules with copies": int(isinstance(world.redundancy, Replication)),
-        "rests": observer.rests, "wakes": observer.wakes,
-        "commands": world.network.executed, "steps": world.loop.steps,
+        "rests": observer.count(lambda each: each.rests), "wakes": observer.count(lambda each: each.wakes),
+        "commands": world.record.executed, "steps": world.loop.steps,
         "simulated seconds": round(world.loop.now),
     }  # fmt: skip
-    return Result(seed, breaches, world.network.thrown, counts, world.network.hash)
+    return Result(seed, breaches, world.record.thrown, counts, world.record.hash)
