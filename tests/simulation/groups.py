@@ -37,6 +37,8 @@ class Groups:
         self.loses = self.any and rng.random() < 0.25
         """A primary goes back by a moment now and then: what it then does not have is not missed."""
         self.rests = self.any and not self.loses and rng.random() < 0.25
+        self.starts = self.any and not self.loses and rng.random() < 0.6
+        """Children of several groups are started together, all or none."""
         self.shards_each = rng.choice([1, 1, 2])
         self.at_once, self.ahead = rng.choice([(far.AT_ONCE, far.AHEAD), (3, 6)])
         self.lag = rng.choice([0.05, 0.3, 1.0])
@@ -64,6 +66,8 @@ class Groups:
 
     def of_child(self, child: str) -> int:
         """The group of a child."""
+        if not self.any:
+            return 0
         return group_of(shard_of(child, self.number * self.shards_each), self.number)
 
     def primary_of_child(self, child: str) -> int:

@@ -23,6 +23,7 @@ from pathlib import Path
 from hubq import Hub
 from hubq.testing import FakeServer
 from tests.contract.jobs import test_jobs_of_children
+from tests.simulation.groups import GROUPED
 from tests.simulation.mutations import mutated
 from tests.simulation.runner import HASH_SEED
 from tests.simulation.schedule import run_schedule
@@ -91,6 +92,18 @@ def _hangs(world: World) -> bool:
     return world.blocks.hangs and world.blocks.quiet
 
 
+def _goes_back(world: World) -> bool:
+    return world.groups.loses and world.groups.primaries > 1
+
+
+def _full_far(world: World) -> bool:
+    return world.settings["max_backlog"] < 10 and world.groups.any
+
+
+def _starts_bands(world: World) -> bool:
+    return world.groups.starts
+
+
 #: mutation -> the schedules that notice it.
 SCHEDULES: dict[str, Schedules] = {
     "token": Schedules((33, 194, 307, 113), _late_commits),
@@ -116,6 +129,14 @@ SCHEDULES: dict[str, Schedules] = {
     "cancelled-anyway": Schedules((1, 2, 3)),
     "retried-last": Schedules((15, 18, 29)),
     "dirty-read": Schedules((1, 10, 18)),
+    "undeclared": Schedules((GROUPED + 1,), first=GROUPED),
+    "shared-token": Schedules((GROUPED + 1,), first=GROUPED),
+    "same-generation": Schedules((GROUPED + 1,), _goes_back, first=GROUPED),
+    "number-again": Schedules((GROUPED + 1,), first=GROUPED),
+    "overtaken": Schedules((GROUPED + 1,), _full_far, first=GROUPED),
+    "forgotten-early": Schedules((GROUPED + 1,), first=GROUPED),
+    "unseen-far": Schedules((GROUPED + 1,), first=GROUPED),
+    "half-started": Schedules((GROUPED + 1,), _starts_bands, first=GROUPED),
 }
 
 #: All of these: nothing is removed, and nothing is noticed.

@@ -121,6 +121,7 @@ class Store:
         self._server.lock.acquire()  # fakeredis wants it held while a command runs; nobody else is here
         self._scripts: dict[bytes, str] = {}
         self._declared: frozenset[bytes] = frozenset()  # KEYS of the script that runs
+        self._tags: set[bytes] = set()  # of these
         self._commands: dict[tuple[bytes, int], Command] = {}
 
     def flush_scripts(self) -> None:
@@ -220,7 +221,8 @@ class Store:
         state, n = lua(), int(fields[2])
         state.call = self._from_lua
         self._declared = frozenset(fields[3 : 3 + n])
-        if len({tag_of(key) for key in self._declared}) > 1:
+        self._tags = {tag_of(key) for key in self._declared}
+        if len(self._tags) > 1:
             return ResponseError("CROSSSLOT Keys in request don't hash to the same slot")
         table = state.runtime.table_from
         try:
@@ -249,7 +251,7 @@ class Store:
 
     def _check_slot(self, key: bytes) -> None:
         """A cluster refuses a script that reads keys of another slot. (It is run where the slot of its ``KEYS`` is.)"""
-        if b"{" in key and tag_of(key) not in {tag_of(declared) for declared in self._declared}:
+        if key not in self._declared and b"{" in key and tag_of(key) not in self._tags:
             raise AssertionError(f"a script reads {key!r}, which is in another slot than its KEYS")
 
     # -- for the checks: looking without being seen ----------------------------------------------------------------

@@ -15,6 +15,7 @@ from hubq.store.codec import decode
 from hubq.store.connection import AsyncRedis
 from hubq.store.keys import Keys
 from hubq.testing.simulated import lease_kept_in
+from tests.simulation.bands import BandClient, Refused, check_once
 from tests.simulation.blocks import Blocks
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
 from tests.simulation.children import KINDS, Picky, let_rest
@@ -104,9 +105,9 @@ class World:
         }
         self._broken = mutate is not None
         self._talk = Random(f"talk {seed}")  # of its own, so that the schedules that notice mutations stay as they are
-        if self._talk.random() < 0.3 and not self._broken:
-            self.settings["max_backlog"] = 4
         self.groups = Groups(seed, groups)
+        if self._talk.random() < 0.3 and (self.groups.any or not self._broken):
+            self.settings["max_backlog"] = 4
         loses = self.groups.loses
         self.features = Features(seed, False if loses else None if mutate is None else mutate.features)
         self.blocks = Blocks(seed, self.loop, self.lease, self.settings["heartbeat"], off=loses)
@@ -228,6 +229,8 @@ class World:
         hub = Hub("sim", redis=self.primaries.servers(process), migration=self.migration, redundancy=self.redundancy, **self.settings)
         for kind in (*KINDS.values(), *(GADGETS.values() if self.features.on else ())):
             hub.child(kind)
+        if self.groups.starts:
+            hub.child(Refused)
         return hub
 
     def join(self, name: str = "") -> Worker:
@@ -422,7 +425,7 @@ class World:
         await first.process.spawn(first.start_all())
         # (Not before all are there: what is told to a child that is not is a dead letter.)
         if self.groups.any or (self._talk.random() < 0.6 and not self._broken):
-            self.listeners = {child: self._talk.choice(children) for child in children}
+            self.listeners = {child: self._talk.choice(self._may_hear(child, children)) for child in children}
         if self.plan.picky and first.all_started:  # (a child whose very first start fails is no more)
             Picky.refused_by.update(f"w{n}" for n in range(1, 8) if rng.random() < 0.4)
         self.clients = [first, *(Client(self, f"c{n}", children) for n in range(1, rng.randint(2, 4)))]
@@ -431,6 +434,8 @@ class World:
         if feature_client is not None:
             await feature_client.process.spawn(feature_client.start_all())
             using = feature_client.process.spawn(feature_client.work())
+        bands = BandClient(self, self.groups.rng) if self.groups.starts else None
+        banding = bands.process.spawn(bands.work()) if bands is not None else None
         operator = Client(self, "operator", [*children, *self.features.gadgets])
         moving = operator.process.spawn(operator.move_about()) if self.plan.moves else None
         throwing = asyncio.create_task(self.throw())
@@ -448,6 +453,8 @@ class World:
             await self._until(using.done, 60)
         if moving is not None:
             await moving
+        if banding is not None:
+            await self._until(banding.done, 60)
         replaying = operator.process.spawn(operator.keep_replaying())
         if feature_client is not None:
             await feature_client.process.spawn(feature_client.quieten())
@@ -468,10 +475,20 @@ class World:
         if feature_client is not None:
             take_letters(self)
             self.errors += await operator.process.spawn(check_features(self, operator.hub, feature_client))
+        if bands is not None and not self.errors:
+            self.errors += await bands.check()
+        if self.groups.any:
+            self.errors += check_once(self)
         if isinstance(self.redundancy, Replication):
             self.errors += await check_copies(self, [*children, *self.features.gadgets])
         if rng.random() < 0.5:
             self.errors += check_end(self, children, await self._stop_everything())
+
+    def _may_hear(self, teller: str, children: list[str]) -> list[str]:
+        """Whom a child may tell: mostly those of other groups, if there are any."""
+        group = self.groups.of_child(teller)
+        far = [child for child in children if self.groups.of_child(child) != group]
+        return far if far and self._talk.random() < 0.8 else children
 
     def _letters(self) -> None:
         for letter in self.observer.letters:
