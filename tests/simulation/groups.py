@@ -41,7 +41,9 @@ class Groups:
         """Children of several groups are started together, all or none."""
         self.shards_each = rng.choice([1, 1, 2])
         self.at_once, self.ahead = rng.choice([(far.AT_ONCE, far.AHEAD), (3, 6)])
-        self.lag = rng.choice([0.05, 0.3, 1.0])
+        self.lag = rng.choice([0.3, 1.0, 2.0])
+        self.most_sent = 80 if self.loses else 40
+        """So many messages each sender sends."""
         self.went_back: dict[int, int] = {}
         """How often each group has."""
 

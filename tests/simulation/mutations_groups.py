@@ -84,9 +84,8 @@ def _forgotten_early(forward: Any) -> Any:
         group, target, number, limits = Inside.parts(self)
         page = await group.redis.run(read_far(group.keys, shard, number, target.shards))
         messages = list(page.found.values())
-        if messages:
-            await group.redis.run(delete_far(group.keys, shard, number, [each.number for each in messages]))
         for generation, run in by_generation(messages):
+            await group.redis.run(delete_far(group.keys, shard, number, generation, [each.number for each in run]))
             await target.redis.run(receive_far(target.keys, shard, generation, run, limits, []))
         return len(messages)
 
