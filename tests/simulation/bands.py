@@ -82,7 +82,9 @@ class BandClient:
             there = [child for child in band.children if self._is_there(child)]
             whole = len(there) in (0, len(band.children))
             if not whole or band.there not in (MAYBE, YES if there else NO) or (band.refused and there):
-                found.append(f"of {band.children}, started all or none, {there} are there; its starter was told: {band.there}")
+                found.append(
+                    f"of {band.children}, started all or none, {there} are there; its starter was told: {band.there}"
+                )
         return found
 
     def _undecided(self) -> list[str]:

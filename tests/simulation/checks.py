@@ -190,7 +190,10 @@ def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
                 found.append(f"{child} was stopped, and is there")
             state = decode(Envelope.read(saved[child]).data) if child in saved else {}
             if child in children or child in world.ledger.children():
-                found += [f"saved: {wrong}" for wrong in compare(child, state.get("applied", {}), exact=world.groups.exact(child))]
+                found += [
+                    f"saved: {wrong}"
+                    for wrong in compare(child, state.get("applied", {}), exact=world.groups.exact(child))
+                ]
         for what in _outboxes(world, shard):
             if left := store.look("XRANGE", what, "-", "+"):
                 found.append(f"{what} is left: {left}")
@@ -215,7 +218,9 @@ def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
 def _members(store: Store, keys: Keys, gone: list[str]) -> list[str]:
     """Those that have left a group are no members of it."""
     found = [f"{name} has left and is a member still" for name in gone if store.look("HEXISTS", keys.nodes, name)]
-    return found + [f"the lease of {name} is left" for name in gone if store.look("ZSCORE", keys.leases, name) is not None]
+    return found + [
+        f"the lease of {name} is left" for name in gone if store.look("ZSCORE", keys.leases, name) is not None
+    ]
 
 
 def _strays(world: World, network: Network) -> list[str]:
@@ -229,7 +234,16 @@ def _strays(world: World, network: Network) -> list[str]:
         if keys is None:
             found.append(f"{key} is at{network.name and ' '}{network.name} Redis, and of no group that is there")
             continue
-        lasting = {keys.config, keys.owners, keys.epoch, keys.events, keys.nodes, keys.leases, keys.pins, keys.pins_epoch}
+        lasting = {
+            keys.config,
+            keys.owners,
+            keys.epoch,
+            keys.events,
+            keys.nodes,
+            keys.leases,
+            keys.pins,
+            keys.pins_epoch,
+        }
         if key in lasting or key == keys.stragglers:
             continue
         if key.startswith(shards := keys.prefix + "shard:"):

@@ -55,9 +55,7 @@ def greeting(
 class SimClient:
     """As much of ``redis.asyncio.Redis`` as hubq uses."""
 
-    def __init__(
-        self, network: Network, process: Process, timeout: float, watch: PrimaryWatch | None = None
-    ) -> None:
+    def __init__(self, network: Network, process: Process, timeout: float, watch: PrimaryWatch | None = None) -> None:
         self._network, self._process, self._timeout, self._watch = network, process, timeout, watch
         self._lives = -1
         self.response_callbacks: dict[str, Any] = {}

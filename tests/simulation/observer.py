@@ -1,4 +1,5 @@
-"""An independent witness at Redis, for one group of the hub: it sees every write, keeps its own picture, and says which write broke a guarantee.
+"""An independent witness at Redis, for one group of the hub: it sees every write, keeps its own picture, and says which write broke a
+guarantee.
 
 It reads no hubq state and trusts no script's answer: only what was written, by which process, and what had been true.
 """

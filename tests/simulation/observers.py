@@ -69,13 +69,13 @@ class Observers:
         """The nodes that take shards in all groups."""
         return set.intersection(*(observer.up for observer in self.each))
 
-    def count(self, of: Callable[[Observer], int]) -> int:
-        """The sum over all groups."""
-        return sum(of(observer) for observer in self.each)
+    def count(self, what: str) -> int:
+        """The sum of what all have counted."""
+        return sum(int(getattr(observer, what)) for observer in self.each)
 
     def waiting(self) -> int:
         """Messages in all mailboxes."""
-        return self.count(Observer.waiting)
+        return sum(observer.waiting() for observer in self.each)
 
     def owner(self, shard: int) -> Process | None:
         """The process that owns a shard, if it has not crashed."""

@@ -85,7 +85,8 @@ class Primaries:
     def restart(self, seconds: float) -> bool:
         """One goes away (or all do), and comes back with its data. False: it is away already."""
         some = [self._rng.choice(self.networks)] if self._groups.any and self._rng.random() < 0.8 else self.networks
-        return all([self._go(network, seconds) for network in some])
+        gone = [self._go(network, seconds) for network in some]
+        return all(gone)
 
     def _go(self, network: Network, seconds: float) -> bool:
         if network.down:

@@ -42,7 +42,9 @@ Name = tuple[bytes, bytes]
 
 
 class ReminderWitness:
-    """Sees the writes of all scripts. ``keys``: those of a shard. ``owns`` says whether a process has the token of a shard, ``breach`` takes what is wrong."""
+    """Sees the writes of all scripts. ``keys``: those of a shard. ``owns`` says whether a process has the token of a shard, ``breach``
+    takes what is wrong.
+    """
 
     def __init__(
         self, keys: Callable[[int], Keys], shards: int, owns: Callable[[int, Process], bool],

@@ -81,9 +81,7 @@ def _owned(world: World) -> Iterator[None]:
         time.time, time.monotonic, time.process_time, secrets.token_hex = kept
 
 
-def run_schedule(
-    seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None, groups: int = 0
-) -> Result:
+def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None, groups: int = 0) -> Result:
     """Run one schedule from its seed. The same seed gives the same schedule, to the last message. ``groups``: the hub has so many,
     whatever the seed says.
     """
@@ -94,6 +92,7 @@ def run_schedule(
         except (Deadlock, Overrun, HubqError) as error:
             world.errors.append(f"{type(error).__name__}: {error}")
     observer, ledger = world.observer, world.ledger
+    count = observer.count
     breaches = [
         *observer.breaches,
         *world.blocks.breaches,
@@ -103,17 +102,17 @@ def run_schedule(
         *world.loop.complaints,
     ]
     counts = {
-        "messages": ledger.numbers + world.features.ledger.numbers, "commits": observer.count(lambda each: each.commits), "migrations": observer.count(lambda each: each.migrations),
-        "take-overs": observer.count(lambda each: each.claims), "evictions": observer.count(lambda each: each.evictions), "pins": observer.count(lambda each: each.pins),
-        "parkings": observer.count(lambda each: each.parkings), "dead letters": len(observer.letters), "moves by hand": observer.count(lambda each: each.moves),
+        "messages": ledger.numbers + world.features.ledger.numbers, "commits": count("commits"), "migrations": count("migrations"),
+        "take-overs": count("claims"), "evictions": count("evictions"), "pins": count("pins"),
+        "parkings": count("parkings"), "dead letters": len(observer.letters), "moves by hand": count("moves"),
         "reminders fired": 0 if world.witness is None else world.witness.fired.total(),
         "schedules with features": int(world.features.on),
         "schedules with blocked loops": int(world.blocks.any),
         "schedules with groups": int(world.groups.any),
         "times a group went back": sum(world.groups.went_back.values()),
-        "messages between groups": observer.count(lambda each: each.far),
+        "messages between groups": count("far"),
         "schedules with copies": int(isinstance(world.redundancy, Replication)),
-        "rests": observer.count(lambda each: each.rests), "wakes": observer.count(lambda each: each.wakes),
+        "rests": count("rests"), "wakes": count("wakes"),
         "commands": world.record.executed, "steps": world.loop.steps,
         "simulated seconds": round(world.loop.now),
     }  # fmt: skip

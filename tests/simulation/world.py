@@ -226,7 +226,13 @@ class World:
 
     def hub(self, process: Process) -> Hub:
         """The hub as a process sees it."""
-        hub = Hub("sim", redis=self.primaries.servers(process), migration=self.migration, redundancy=self.redundancy, **self.settings)
+        hub = Hub(
+            "sim",
+            redis=self.primaries.servers(process),
+            migration=self.migration,
+            redundancy=self.redundancy,
+            **self.settings,
+        )
         for kind in (*KINDS.values(), *(GADGETS.values() if self.features.on else ())):
             hub.child(kind)
         if self.groups.starts:

@@ -106,7 +106,6 @@ class Lane(Loop):
                 return moved
             after = int(page.last.partition("-")[0])
 
-
     async def _receive(
         self, shard: int, generation: str, messages: Sequence[FarMessage], full: Iterable[bytes]
     ) -> list[int]:

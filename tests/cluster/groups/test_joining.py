@@ -10,7 +10,6 @@ from hubq import Hub
 from hubq.store.connection import AsyncRedis
 from hubq.store.membership import join_node, wire_of
 from hubq.testing import Cluster, FakeServer
-
 from tests.cluster.groups.test_groups import a_hub
 
 pytestmark = pytest.mark.timeout(60)

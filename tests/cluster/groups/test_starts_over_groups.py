@@ -49,7 +49,9 @@ def test_a_decision_that_one_group_does_not_answer_is_taken_back_in_all(group: i
             await cluster.start("a")
             assert {hub.driver.context.group_of(child) for child in CHILDREN} == {0, 1}
             with replaced(Batch, "seal", unanswered(group)), pytest.raises(RedisUnavailable):
-                await hub.aio.start_children([ChildSpec(child, LedgerChild) for child in CHILDREN], on_failure="rollback")
+                await hub.aio.start_children(
+                    [ChildSpec(child, LedgerChild) for child in CHILDREN], on_failure="rollback"
+                )
             await nothing_stays(hub)
 
     asyncio.run(scenario())

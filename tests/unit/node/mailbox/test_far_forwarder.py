@@ -66,7 +66,14 @@ class Bench:
     async def waits(self, generation: str, *said: tuple[int, str, str]) -> None:
         """Messages wait: number, child, method."""
         for number, child, method in said:
-            fields = {"shard": 1, "generation": generation, "sender": "s", "child": child, "method": method, "payload": "p"}
+            fields = {
+                "shard": 1,
+                "generation": generation,
+                "sender": "s",
+                "child": child,
+                "method": method,
+                "payload": "p",
+            }
             words = [word for pair in {**fields, "spec": ""}.items() for word in pair]
             await self.raw("XADD", self.stream, f"{number}-0", *words)
             await self.raw("HSET", self.far.keys.children(1), child, SPEC)
