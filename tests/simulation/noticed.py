@@ -125,13 +125,13 @@ SCHEDULES: dict[str, Schedules] = {
     "cancelled-anyway": Schedules((1, 2, 3)),
     "retried-last": Schedules((15, 18, 29)),
     "dirty-read": Schedules((1, 10, 18)),
-    "undeclared": Schedules((GROUPED + 1,), first=GROUPED),
-    "shared-token": Schedules((GROUPED + 1,), first=GROUPED),
-    "number-again": Schedules((GROUPED + 1,), first=GROUPED),
-    "overtaken": Schedules((GROUPED + 1,), _full_far, first=GROUPED),
-    "forgotten-early": Schedules((GROUPED + 1,), first=GROUPED),
-    "unseen-far": Schedules((GROUPED + 1,), first=GROUPED),
-    "half-started": Schedules((GROUPED + 1,), _starts_bands, first=GROUPED),
+    "undeclared": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
+    "shared-token": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
+    "number-again": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
+    "overtaken": Schedules((GROUPED + 11, GROUPED + 15), _full_far, first=GROUPED),
+    "forgotten-early": Schedules((GROUPED + 6, GROUPED + 8), first=GROUPED),
+    "unseen-far": Schedules((GROUPED + 3, GROUPED + 6), first=GROUPED),
+    "half-started": Schedules((GROUPED + 18, GROUPED + 43), _starts_bands, first=GROUPED),
 }
 
 #: All of these: nothing is removed, and nothing is noticed.
