@@ -13,7 +13,8 @@ from hubq.cli.loading import App, AsJson, RedisUrl, load_hub
 from hubq.cli.output import print_json, say
 from hubq.client.operations.saved_states import Saved, SavedStates
 from hubq.core.wording import counted, names
-from hubq.errors import ConfigError, StartFailed
+from hubq.errors import ConfigError, HubqError, StartFailed
+from hubq.store.keys import Keys
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -35,7 +36,7 @@ def check_command(
     as_json: AsJson = False,
     redis: RedisUrl = None,
 ) -> None:
-    """Look whether the code here can run the children of a hub. Exit code 1 if it cannot run one.
+    """Look whether the code here can run the children of a hub. Exit code 1 if it cannot run one, or if there is no such hub.
 
     Nothing in Redis changes. It looks for the classes of all children. With `--states` it runs `__init__`, `upgrade_state` and
     `alter_handover_state` of each child, in this process.
@@ -43,11 +44,12 @@ def check_command(
     if sample is not None and sample < 1:
         raise ConfigError(f"--sample {sample}: give a number from 1 on")
     hub = load_hub(app, redis)
+    _refuse_none(hub)
     found = asyncio.run(_look(hub, states, sample))
     if as_json:
         print_json(asdict(found))
     else:
-        found.say(states)
+        found.say(states, sampled=sample is not None)
     if found.failed:
         raise typer.Exit(1)
 
@@ -90,12 +92,12 @@ class Found:
         if len(cause.children) < NAMED:
             cause.children.append(saved.child_id)
 
-    def say(self, states: bool) -> None:
+    def say(self, states: bool, *, sampled: bool = False) -> None:
         """Print it for people."""
         for cause in self.causes:
             number = counted(cause.count, f"child of class {cause.kind}", f"children of class {cause.kind}")
             say(f"{number} cannot run with this code: {names(cause.children)}: {cause.cause}")
-        looked = f"{counted(self.children, 'child', 'children')} looked at"
+        looked = f"{counted(self.children, 'child', 'children')} {'of a sample ' if sampled else ''}looked at"
         restored = counted(self.with_state, "saved state", "saved states")
         if self.failed:
             say(f"{looked}: {self.failed} cannot run with this code")
@@ -103,6 +105,27 @@ class Found:
             say(f"{looked}: all were built, {restored} restored")
         else:
             say(f"{looked}: the class of each is known (--states tries their states, too)")
+
+
+def _refuse_none(hub: Hub) -> None:
+    """Raise :class:`~hubq.errors.HubqError` if Redis knows no such hub: that all of none can run would tell nothing. (The first question
+    to a hub begins it in Redis, and here nothing is to change.)
+    """
+    from hubq.store.connection import SyncRedis
+    from hubq.store.membership import read_config
+    from hubq.store.server import of_hub
+
+    server = of_hub(hub.groups.given[0], hub.hub_id)
+    connection = SyncRedis(server)
+    try:
+        known = connection.run(read_config(Keys(hub.hub_id))) is not None
+    finally:
+        connection.close()
+    if not known:
+        raise HubqError(
+            f"no hub {hub.hub_id!r} in Redis at {server.address}: check the id and --redis. "
+            "Before its first worker there is nothing to check"
+        )
 
 
 async def _look(hub: Hub, states: bool, sample: int | None) -> Found:
@@ -117,11 +140,15 @@ async def _look(hub: Hub, states: bool, sample: int | None) -> Found:
                 if sample is None or found.children < sample:
                     found.add(saved, _why(hub, saved, limit) if states else _unknown_class(hub, saved))
             if sys.stderr.isatty():
-                print(f"\r{found.children:,} children, {reading.shards_read} shards", end="", file=sys.stderr)
+                shards = f"{reading.shards_read} of {hub.config.shards} shards"
+                print(f"\r{found.children:,} children, {shards}", end="", file=sys.stderr)
     finally:
         await hub.aio.close()
         if sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr)
+    found.causes.sort(key=lambda cause: -cause.count)
+    for cause in found.causes:
+        cause.children.sort()
     return found
 
 

@@ -49,15 +49,19 @@ _UNKNOWN = re.compile(r"No such (?:command '(?P<command>[^']*)'|option: (?P<opti
 
 
 def hinted(message: str) -> str:
-    """The message of a usage error; if it is about a habit of another system, with what to use instead.
+    """The message of a usage error, with what to give or to use instead: of a forgotten hub, or of a habit of another system.
 
     >>> hinted("No such option: -A")
     'No such option: -A: the hub is an argument: hubq worker app:hub'
     >>> hinted("No such option '--app'. Did you mean '--tag'?")
     'No such option: --app: the hub is an argument: hubq worker app:hub'
+    >>> hinted("Missing argument 'HUB'.")
+    "Missing argument 'HUB': give module:attribute, for example app:hub, or the id of a hub. `hubq hubs` lists them"
     >>> hinted("No such command 'nodez'. Did you mean 'nodes'?")
     "No such command 'nodez'. Did you mean 'nodes'?"
     """
+    if message.startswith("Missing argument 'HUB'"):
+        return f"{message.rstrip('.')}: give module:attribute, for example app:hub, or the id of a hub. `hubq hubs` lists them"
     found = _UNKNOWN.match(message)
     if found is None:
         return message

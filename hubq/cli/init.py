@@ -99,7 +99,8 @@ def init_command(
     """Write a new app of twenty lines, a test of it, and a compose file. Nothing that is there is overwritten."""
     there = [name for name in FILES if (directory / name).exists()]
     if there:
-        raise ConfigError(f"{', '.join(there)} is there already: give another directory (nothing was written)")
+        are = "are" if len(there) > 1 else "is"
+        raise ConfigError(f"{', '.join(there)} {are} there already: give another directory (nothing was written)")
     name = checked_name("hub id", hub) if hub is not None else hub_id_of(directory.resolve().name)
     try:
         directory.mkdir(parents=True, exist_ok=True)

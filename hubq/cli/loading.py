@@ -58,12 +58,14 @@ def load_hub(app: str, redis: str | None = None) -> Hub:
             raise ConfigError(f"module {module_name!r} has no attribute {attribute!r}: {hint}")
         found = getattr(found, part)
     if not isinstance(found, Hub):
-        raise ConfigError(
-            f"{app!r} is of type {type(found).__name__}, not a Hub: name the attribute to which `Hub(...)` is assigned"
-        )
+        raise ConfigError(f"{app!r} is {_what(found)}, not a Hub: name the attribute to which `Hub(...)` is assigned")
     if redis is not None:
         found.connect_to(redis)
     return found
+
+
+def _what(found: object) -> str:
+    return "a class" if isinstance(found, type) else f"of type {type(found).__name__}"
 
 
 def open_hub(hub: str, redis: str | None = None) -> Hub:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from rich.text import Text
 
-from hubq.cli.event_lines import for_people
+from hubq.cli.event_lines import for_people, spans
 from hubq.cli.output import duration
 from hubq.client.operations.overview import Glance, NodeGlance, NodeRates, rates
 from hubq.client.operations.troubles import troubles
@@ -249,7 +249,9 @@ class View:
             return Text()
         lines: list[Text] = []
         for event in for_people(self.after.events)[::-1][:most]:
-            said = " ".join(f"{name}={value}" for name, value in event.fields.items())
+            said = " ".join(
+                f"{name}={spans(value) if name == 'shards' else value}" for name, value in event.fields.items()
+            )
             at = datetime.fromtimestamp(event.at).strftime("%H:%M:%S")
             lines.append(Text.assemble((at, "dim"), " ", (shown(event.type), "bold"), " ", shown(said)))
         for line in lines:

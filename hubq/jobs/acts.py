@@ -8,9 +8,10 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 
+from hubq.core.job_names import clock_queue_name
 from hubq.errors import InvalidChildId, InvalidJob, NoSuchJob, UnknownChild
 from hubq.jobs.checks import translated
-from hubq.jobs.names import MARK, clock_queue_name
+from hubq.jobs.names import MARK
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hubq.core.facts import Finding
+from hubq.core.job_names import clock_queue_name, queue_name
 from hubq.errors import ConfigError, RedisRefused, UnknownChild
-from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
+from hubq.jobs.names import CLOCK
 from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
 

@@ -13,8 +13,9 @@ from rq.exceptions import DuplicateJobError, TimeoutFormatError
 
 from hubq import errors
 from hubq.core.hashing import checked_child_id
-from hubq.errors import InvalidChildId, InvalidJob, InvalidKey, NotImportable
-from hubq.store.connection import LOST, REFUSED, Server, refused, unavailable
+from hubq.core.job_names import id_prefix
+from hubq.errors import InvalidChildId, InvalidJob, InvalidKey, NotImportable, RedisRefused
+from hubq.store.connection import LOST, NOT_ALLOWED, REFUSED, Server, refused, unavailable
 
 #: The longest key of a job, in bytes of UTF-8: what is left of a child id after ``job:``, rounded down.
 MAX_KEY_BYTES = 500
@@ -129,8 +130,8 @@ def checked_time(when: object) -> datetime:
 
 
 @contextmanager
-def translated(server: Server) -> Iterator[None]:
-    """RQ's refusals and lost connections as hubq's errors."""
+def translated(server: Server, hub_id: str = "") -> Iterator[None]:
+    """RQ's refusals and lost connections as hubq's errors. ``hub_id``: the error says which ids its jobs have, if that can be why."""
     try:
         yield
     except DuplicateJobError as error:
@@ -138,7 +139,10 @@ def translated(server: Server) -> Iterator[None]:
     except LOST as error:
         raise unavailable(server, error) from error
     except REFUSED as error:
-        raise refused(server, error) from error
+        found = refused(server, error)
+        if hub_id and isinstance(error, NOT_ALLOWED):
+            found = RedisRefused(f"{found}; with a user of `hubq acl --jobs` job ids begin with {id_prefix(hub_id)!r}")
+        raise found from error
     except (ValueError, TypeError, AssertionError, TimeoutFormatError) as error:
         if isinstance(error, errors.HubqError):
             raise

@@ -27,10 +27,10 @@ from hubq.client.asking.forks import renewed_after_fork
 from hubq.client.current import current_hub
 from hubq.client.faces.jobs import CronLine
 from hubq.core.child import Child
-from hubq.core.job_ids import as_id
+from hubq.core.job_names import clock_queue_name, id_of_tick, name_in_rq
 from hubq.errors import AlreadyStarted
 from hubq.jobs.keyed_work import forget_executions
-from hubq.jobs.names import CLOCK, clock_queue_name
+from hubq.jobs.names import CLOCK
 from hubq.jobs.progress import QueuedJob
 from hubq.jobs.serializer import serializer_of
 from hubq.jobs.work import HubJob
@@ -106,7 +106,7 @@ class Wheels:
     """RQ's schedulers on the clock's node."""
 
     def __init__(self, hub: Hub, node_name: str, before: str, ticks: dict[str, float]) -> None:
-        self.name = f"{hub.hub_id}.{node_name}.clock-{time.time_ns()}"
+        self.name = name_in_rq(hub.hub_id, f"{node_name}.clock-{time.time_ns()}")
         for name in ("rq.cron", "rq.scheduler", "rq.worker"):  # a line for each tick, and for each start of a child
             logging.getLogger(name).setLevel(logging.WARNING)
         self.ticks = ticks
@@ -126,6 +126,7 @@ class Wheels:
         self._worker = ClockWorker([self._queue], name=worker_name, connection=self._connection, serializer=serializer)
         self._cron = CronScheduler(self._connection, logging_level="ERROR", name=self.name)
         self._hub_id, self._pickles = hub.hub_id, hub.config.codec == "pickle"
+        self._entries: dict[str, str] = {}  # the name that RQ knows -> the name of the entry
         for entry in hub.jobs.crons:
             self._register(entry)
         if self._cron.get_jobs():
@@ -133,7 +134,9 @@ class Wheels:
         self._recover()
 
     def _register(self, entry: CronLine) -> None:
-        job = entry.registered_with(self._cron)
+        name = name_in_rq(self._hub_id, entry.name)
+        job = entry.registered_with(self._cron, name)
+        self._entries[name] = entry.name
         last = self.ticks.setdefault(entry.name, time.time())
         job.latest_enqueue_time = datetime.fromtimestamp(last, UTC)
         job.next_enqueue_time = job.get_next_enqueue_time()  # in the past, if it fell between two nodes
@@ -200,14 +203,14 @@ class Wheels:
     def _tick(self, job: CronJob) -> None:
         assert job.next_enqueue_time is not None
         tick = int(job.next_enqueue_time.timestamp())
-        job.job_options |= {"job_id": f"cron-{as_id(self._hub_id)}-{as_id(job.name)}-{tick}", "unique": True}
+        job.job_options |= {"job_id": id_of_tick(self._hub_id, self._entries[job.name], tick), "unique": True}
         try:
             self._enqueue(job)
         except DuplicateJobError:
             log.info("cron %s: %d was enqueued before", job.name, tick)
         now = datetime.fromtimestamp(time.time(), UTC)
         job.set_enqueue_time(now)  # of several ticks that were missed, one is made up for
-        self.ticks[job.name] = now.timestamp()
+        self.ticks[self._entries[job.name]] = now.timestamp()
 
 
 class _Starting:

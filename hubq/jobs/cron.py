@@ -43,10 +43,10 @@ class CronEntry:
     kwargs: dict[str, Any]
     options: dict[str, Any]
 
-    def registered_with(self, scheduler: CronScheduler) -> CronJob:
-        """The entry as RQ's."""
+    def registered_with(self, scheduler: CronScheduler, name: str) -> CronJob:
+        """The entry as RQ's, under this name: RQ's lists have the entries of all hubs."""
         return scheduler.register(
-            self.function, self.queue_name, args=self.args, kwargs=self.kwargs, cron=self.cron, name=self.name,
+            self.function, self.queue_name, args=self.args, kwargs=self.kwargs, cron=self.cron, name=name,
             **self.options,
         )  # fmt: skip
 

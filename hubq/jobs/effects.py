@@ -23,16 +23,17 @@ from hubq.client.asking.over_groups import of_shard
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.faces.jobs import Prepared, Put
 from hubq.core.hashing import shard_of
+from hubq.core.job_names import id_prefix, put_mark
 from hubq.core.malformed import reason
 from hubq.core.spec import ChildSpec
-from hubq.errors import InvalidJob
+from hubq.errors import InvalidJob, RedisRefused
 from hubq.jobs import resumable
 from hubq.jobs.checks import checked_function, checked_key, checked_options, own_options, translated
 from hubq.jobs.keyed import CONTRADICT, HubqKeyedJobs
 from hubq.jobs.keyed_work import KeyedQueue
-from hubq.jobs.names import PREFIX, RUN_JOB, put_mark
+from hubq.jobs.names import PREFIX, RUN_JOB
 from hubq.jobs.serializer import checked_registered
-from hubq.store.connection import OVERTAKEN
+from hubq.store.connection import NOT_ALLOWED, OVERTAKEN
 from hubq.store.waiting_jobs import JobRecord, OutboxMessage, WaitingJob, read_jobs, read_waiting, take_jobs
 
 if TYPE_CHECKING:
@@ -124,7 +125,17 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
 
     Raises :class:`~hubq.errors.RedisUnavailable`, :class:`~hubq.errors.RedisRefused`: try again later.
     """
-    part = _Part(hub, queue, keyed, shard)
+    try:
+        return _put(hub, queue, _Part(hub, queue, keyed, shard), start_clock)
+    except RedisRefused as error:
+        if not isinstance(error.__cause__, NOT_ALLOWED):
+            raise
+        # Its user of Redis reaches the jobs of this hub alone. One of another name would be in the way of all that come after it.
+        return _put(hub, queue, _Part(hub, queue, keyed, shard, own_ids=True), start_clock)
+
+
+def _put(hub: Hub, queue: Queue, part: _Part, start_clock: Callable[[], None]) -> Put:
+    shard = part.shard
     mark = put_mark(hub.hub_id, shard)
     with translated(hub.jobs_server), _transaction(queue) as pipe:
         # Whoever puts jobs sets the mark. So if another one does meanwhile, nothing of this transaction happens.
@@ -150,7 +161,8 @@ def put(hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, start_clock: Call
 class _Part:
     """Jobs that one transaction puts into RQ."""
 
-    def __init__(self, hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int) -> None:
+    def __init__(self, hub: Hub, queue: Queue, keyed: KeyedQueue, shard: int, *, own_ids: bool = False) -> None:
+        """``own_ids``: a job whose id does not begin with the hub's name is not put into RQ, and is told of as malformed."""
         self.taken: dict[str, OutboxMessage | None] = {}
         self.malformed: list[tuple[str, str]] = []
         self.has_keyed = False
@@ -159,7 +171,8 @@ class _Part:
         self._hub = hub
         self._queue = queue
         self._keyed = keyed
-        self._shard = shard
+        self.shard = shard
+        self._prefix = id_prefix(hub.hub_id) if own_ids else ""
         self._place = hub.driver.context.of_shard(shard).keys.jobs(shard)
 
     def enqueue(
@@ -169,6 +182,11 @@ class _Part:
         try:
             waiting = read_waiting(fields)
             job = _restored(self._queue, waiting)
+            others = [name for name in (job.id, *job._dependency_ids) if not name.startswith(self._prefix)]
+            if others:
+                raise ValueError(
+                    f"this user of Redis reaches only jobs whose id begins with {self._prefix!r}, not {others[0]!r}"
+                )
         except Exception as error:
             self.malformed.append((f"entry {entry} of {self._place}", reason(error)))
             self.taken[entry] = None
@@ -192,7 +210,7 @@ class _Part:
             else:
                 self._queue.enqueue_job(job, pipeline=cast(Any, pipe), at_front=waiting.record.at_front)
             self.last = entry
-        self.taken[entry] = _message(self._hub, self._shard, waiting) if waiting.key else None
+        self.taken[entry] = _message(self._hub, self.shard, waiting) if waiting.key else None
         self.has_keyed |= bool(waiting.key)
         return known or not looks_up
 

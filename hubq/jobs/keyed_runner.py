@@ -16,6 +16,7 @@ import msgspec
 
 from hubq.client.current import current_hub
 from hubq.client.hub import Hub
+from hubq.core.job_names import name_in_rq
 from hubq.jobs.keyed_work import KeyedQueue, KeyedThread, KeyedWorker, fail, perform
 from hubq.jobs.processes import spawn
 from hubq.jobs.serializer import serializer_of
@@ -93,14 +94,14 @@ class Runner:
         if worker is None:
             connection = self._hub.jobs_server.sync_client(ANSWER_TIMEOUT)
             queue = KeyedQueue(self._hub.queue_name, connection=connection, serializer=serializer_of(self._hub))
-            name = f"{self._hub.hub_id}.{self._name}.thread-{os.getpid()}-{threading.get_ident()}"
+            name = name_in_rq(self._hub.hub_id, f"{self._name}.thread-{os.getpid()}-{threading.get_ident()}")
             worker = KeyedThread([queue], name=name, connection=connection, serializer=queue.serializer)
             self._own.keep(worker)
         return worker
 
     async def _new_slot(self) -> _Slot:
         self._started += 1
-        name = f"{self._hub.hub_id}.{self._name}.key-{os.getpid()}.{self._started}"
+        name = name_in_rq(self._hub.hub_id, f"{self._name}.key-{os.getpid()}.{self._started}")
         task = task_for(self._hub, "keys", name, app=self._hub.app, grace=0.0)
         slot = await _Slot.start(task)
         self._slots.add(slot)

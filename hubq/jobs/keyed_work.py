@@ -13,6 +13,7 @@ from rq.job import Job, JobStatus
 from rq.scripts import save_unique_job
 from rq.timeouts import TimerDeathPenalty
 
+from hubq.core.job_names import name_in_rq
 from hubq.jobs.serializer import serializer_of
 from hubq.jobs.work import HubJob, TellsOnce
 from hubq.store.connection import ANSWER_TIMEOUT
@@ -138,7 +139,7 @@ def condemn(hub: Hub, job_id: str, letter: str, why: str) -> bool:
         queue = KeyedQueue(hub.queue_name, connection=connection, serializer=serializer_of(hub))
         worker = KeyedThread(
             [queue],
-            name=f"{hub.hub_id}.letter-{letter.replace('/', '-')}",
+            name=name_in_rq(hub.hub_id, f"letter-{letter.replace('/', '-')}"),
             connection=connection,
             serializer=queue.serializer,
         )

@@ -14,6 +14,7 @@ from hubq.client import operations
 from hubq.client.asking.forks import renewed_after_fork
 from hubq.client.faces.jobs import Prepared, Put
 from hubq.client.faces.resumable_jobs import ResumableJob
+from hubq.core.job_names import checked_for_jobs, clock_queue_name, queue_name
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, NoClock, UnknownChild
 from hubq.jobs import effects, resumable
@@ -22,7 +23,7 @@ from hubq.jobs.clock import start_clock
 from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
 from hubq.jobs.keyed import enqueue_keyed
 from hubq.jobs.keyed_work import KeyedQueue
-from hubq.jobs.names import CLOCK, clock_queue_name, queue_name
+from hubq.jobs.names import CLOCK
 from hubq.jobs.progress import QueuedJob
 from hubq.jobs.serializer import checked_registered, path_of, serializer_of
 from hubq.store.connection import ANSWER_TIMEOUT
@@ -36,7 +37,7 @@ class JobsOfHub:
     """Enqueues to the hub's RQ queue. Safe under threads and after fork."""
 
     def __init__(self, hub: Hub) -> None:
-        self.queue_name = queue_name(hub.hub_id)
+        self.queue_name = queue_name(checked_for_jobs(hub.hub_id))
         self._hub = hub
         self.crons: list[CronEntry] = []
         self._clock_started = False
@@ -81,7 +82,7 @@ class JobsOfHub:
         checked_registered(self._hub, checked_function(function), kwargs)
         checked_options(kwargs)
         key = kwargs.pop("key", None)
-        with translated(self._hub.jobs_server):
+        with translated(self._hub.jobs_server, self._hub.hub_id):
             if _needs_clock(kwargs):
                 self.start_clock()
             if key is not None:
@@ -102,7 +103,7 @@ class JobsOfHub:
         checked_registered(self._hub, checked_function(function), kwargs)
         checked_options(kwargs)
         self.start_clock()
-        with translated(self._hub.jobs_server):
+        with translated(self._hub.jobs_server, self._hub.hub_id):
             return _as_made(self.rq_queue.enqueue_at(when, function, *args, **kwargs))
 
     def start_child_at(self, when: datetime, spec: ChildSpec) -> Job:

@@ -17,10 +17,11 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import added, of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus
+from hubq.core.job_names import clock_queue_name
 from hubq.core.progress import Progress, read_progress
 from hubq.errors import InvalidJob, NoClock
 from hubq.jobs.checks import translated
-from hubq.jobs.names import MARK, PREFIX, clock_queue_name
+from hubq.jobs.names import MARK, PREFIX
 from hubq.jobs.progress import QueuedJob
 from hubq.store.command import plain, text
 from hubq.store.progress import JOB_FIELD

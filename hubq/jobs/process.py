@@ -62,11 +62,11 @@ def main() -> None:
 def work_queue(hub: Hub, task: Task, told: BinaryIO) -> None:
     """Be an RQ worker of the hub's queue."""
     from hubq.jobs.serializer import serializer_of
-    from hubq.jobs.work import HubQueue, HubWorker
+    from hubq.jobs.work import HubJob, HubQueue, HubWorker
 
     connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     serializer = serializer_of(hub)
-    queue = HubQueue(hub.queue_name, connection=connection, serializer=serializer)
+    queue = HubQueue(hub.queue_name, connection=connection, job_class=HubJob, serializer=serializer)
     worker = HubWorker([queue], name=task.name, connection=connection, serializer=serializer, grace=task.grace)
 
     def watch_node() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from hubq.client.hub import Hub
+from hubq.core.job_names import name_in_rq
 from hubq.jobs.task import Task, task_for
 
 log = logging.getLogger("hubq.jobs")
@@ -57,7 +58,8 @@ class JobProcesses:
         grace = max(0.0, drain_timeout - min(RESERVE, RESERVED_PART * drain_timeout))
 
         def task(number: int, start: int) -> Task:
-            name = f"{hub.hub_id}.{node_name}.{number}-{os.getpid()}.{start}"  # RQ wants a new name for each start
+            # RQ wants a new name for each start.
+            name = name_in_rq(hub.hub_id, f"{node_name}.{number}-{os.getpid()}.{start}")
             return task_for(hub, "queue", name, app=app, grace=grace)
 
         self.restarts = 0

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
+from uuid import uuid4
 
-from rq.job import Job
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, validate_job_id
 
+from hubq.core.job_names import id_prefix_in
 from hubq.core.progress import Progress, progress_of, read_progress, written
-from hubq.store.connection import LOST
+from hubq.store.connection import LOST, NOT_ALLOWED
 from hubq.store.progress import JOB_FIELD
 from hubq.store.scripts import SCRIPTS
 
@@ -35,6 +38,29 @@ class QueuedJob(Job):
         super().__init__(*args, **kwargs)
         if isinstance(self.serializer, OfJobs):
             self.serializer = self.serializer.of_job(self)
+
+    @property
+    def id(self) -> str:
+        """RQ's. If nobody has given one, it begins with the name of the hub."""
+        if self._id is None:
+            self._id = f"{id_prefix_in(self.origin or '')}{uuid4()}"
+        return self._id
+
+    @id.setter
+    def id(self, value: str) -> None:
+        validate_job_id(value)
+        self._id = value
+
+    @classmethod
+    def fetch(cls, id: str, *args: Any, **kwargs: Any) -> Self:
+        """RQ's. A job that this user of Redis may not read is that of another hub, so there is none of this one."""
+        try:
+            job = super().fetch(id, *args, **kwargs)
+        except NOT_ALLOWED as error:
+            log.warning("job %s is not read: %s", id, error)
+            raise NoSuchJobError(f"no job {id!r} that this user of Redis may read: {error}") from error
+        assert isinstance(job, cls)
+        return job
 
     def progress(self) -> Progress | None:
         """What the job has told last; None: nothing yet. It asks Redis each time."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from rq import Queue, Worker
 from rq.job import Job
 
+from hubq.core.job_names import clock_queue_name, queue_name
 from hubq.errors import HubqError
 from hubq.jobs.checks import translated
-from hubq.jobs.names import clock_queue_name, queue_name
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub

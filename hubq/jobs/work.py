@@ -17,10 +17,12 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rq import Queue, Worker
+from rq import Queue, Worker, worker_registration
 from rq.exceptions import DequeueTimeout, StopRequested
 from rq.executions import Execution
 from rq.job import Job
+from rq.registry import clean_registries
+from rq.utils import now
 
 from hubq.client.asking.calling import Doing, handling, set_handling
 from hubq.client.current import current_hub, set_current_job
@@ -29,7 +31,7 @@ from hubq.errors import NotImportable
 from hubq.jobs.progress import JobProgress, QueuedJob
 from hubq.jobs.serializer import OWN, registered
 from hubq.node.runtime.raised import in_short
-from hubq.store.connection import LOST
+from hubq.store.connection import LOST, NOT_ALLOWED
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -229,6 +231,22 @@ class HubWorker(TellsOnce, Worker):
             if HubQueue.stopping.is_set():
                 raise StopRequested from error
             raise
+
+    def clean_registries(self) -> None:
+        """As RQ's, which also looks after the rate limits of all who share its keys: here only as far as they may be reached."""
+        for queue in self.queues:
+            if queue.acquire_maintenance_lock():
+                with contextlib.suppress(NOT_ALLOWED):
+                    clean_registries(queue, self._exc_handlers)
+                worker_registration.clean_worker_registry(queue)
+                queue.intermediate_queue.cleanup(self, queue)
+                queue.release_maintenance_lock()
+        self.last_cleaned_at = now()  # type: ignore[assignment]
+
+    def clean_group_registries(self) -> None:
+        """As RQ's, as far as the groups may be reached: they are of all who share RQ's keys."""
+        with contextlib.suppress(NOT_ALLOWED):
+            super().clean_group_registries()  # type: ignore[no-untyped-call]
 
     def teardown(self) -> None:
         """As RQ's, with a line instead of a traceback when Redis is away."""

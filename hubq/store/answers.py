@@ -53,6 +53,10 @@ KEY_ROUNDS = 8
 REFUSED = ResponseError
 
 
+#: What it looks like if the user of Redis has not got the right to it.
+NOT_ALLOWED = NoPermissionError
+
+
 def refused(server: Server, error: RedisError, command: Command[Any] | None = None) -> RedisUnavailable:
     """The error for a refusal. ``command`` is what Redis refused, if that is known."""
     said = str(error)

@@ -16,6 +16,7 @@ from hubq.errors import RedisUnavailable
 from hubq.store.answers import (
     KEY_ROUNDS,
     LOST,
+    NOT_ALLOWED,
     OVERTAKEN,
     REFUSED,
     NotPrimary,
@@ -39,6 +40,7 @@ from hubq.store.sync_redis import SyncRedis
 __all__ = [
     "ANSWER_TIMEOUT",
     "LOST",
+    "NOT_ALLOWED",
     "OVERTAKEN",
     "REFUSED",
     "AsyncRedis",

@@ -21,7 +21,9 @@ except ImportError:  # the extra `seal` is not installed
 #: Tags: encrypted and authenticated (AES-256-GCM), or authenticated alone (keyed BLAKE2b).
 ENCRYPTED, SIGNED = b"x", b"s"
 _SESSION, _COUNTER, _TAG = 12, 6, 16
-_ZEROS = bytes(12 - _COUNTER)
+#: The nonce stands in a frame as one piece: the end of the session, and the counter.
+_NONCE = 12
+_PERSON = b"hubq frame v2 "
 #: Subkeys of other processes that are remembered.
 MOST_SUBKEYS = 1_000
 
@@ -74,9 +76,8 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_begin_anew)
 
 
-#: Seals a value in a context; opens a frame in a context: whose key, and the value.
+#: Seals a value in a context.
 Seals = Callable[[bytes, str], bytes]
-Opens = Callable[[bytes, str], tuple[str, bytes]]
 
 
 class Sealers(dict[str, Seals]):
@@ -103,8 +104,8 @@ class Frames:
     def __init__(self, keys: Keyring, *, encrypts: bool | None = None) -> None:
         self._keys = keys
         self._tag = ENCRYPTED if (AESGCM is not None if encrypts is None else encrypts) else SIGNED
-        #: By the front of a frame.
-        self._openers: dict[bytes, Opens] = {}
+        #: By the front of a frame: whose key it is, and what opens with it.
+        self._openers: dict[bytes, tuple[str, _Act]] = {}
         self.begin()
         _all.add(self)
 
@@ -120,15 +121,14 @@ class Frames:
     def opened(self, blob: bytes, context: str) -> tuple[str, bytes]:
         """Whose key has sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
         try:
-            front = blob[: 3 + blob[2] + _SESSION]
-            opens = self._openers.get(front)
-            if opens is None:
-                name = front[3:-_SESSION].decode()
-                cipher = self._cipher(front[:1], front[1], name, front[-_SESSION:])
-                if len(self._openers) >= MOST_SUBKEYS:
-                    self._openers.clear()
-                opens = self._openers[front] = _opener(front, name, cipher.open)
-            return opens(blob, context)
+            end = 3 + blob[2] + _SESSION
+            front = blob[:end]
+            name, opens = self._openers.get(front) or self._opener(front)
+            body = end + _COUNTER
+            try:
+                return name, opens(blob[body - _NONCE : body], blob[body:], context.encode())
+            except UnicodeEncodeError:
+                return name, opens(blob[body - _NONCE : body], blob[body:], context.encode("utf-8", "surrogatepass"))
         except LookupError:
             raise Unsealed(f"it is sealed with a key that is not here ({described(blob)})") from None
         except Exception:
@@ -137,8 +137,17 @@ class Frames:
                 f"its seal is not that of this {what}: it was changed, or written for another place"
             ) from None
 
+    def _opener(self, front: bytes) -> tuple[str, _Act]:
+        name = front[3:-_SESSION].decode()
+        if len(self._openers) >= MOST_SUBKEYS:
+            self._openers.clear()
+        made = self._openers[front] = name, self._cipher(front[:1], front[1], name, front[-_SESSION:]).open
+        return made
+
     def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Encrypts | Signs:
-        subkey = blake2b(session, key=self._keys.secret(number, name), digest_size=KEY_BYTES).digest()
+        # The subkey is of the whole front: what is changed there is opened with another one.
+        secret = self._keys.secret(number, name)
+        subkey = blake2b(session, key=secret, digest_size=KEY_BYTES, person=_PERSON + tag).digest()
         if tag == SIGNED:
             return Signs(subkey)
         if AESGCM is None:
@@ -148,28 +157,16 @@ class Frames:
 
 def _sealer(front: bytes, number: Callable[[], int], seals: _Act) -> Seals:
     """What does not change from one value to the next is looked up once."""
+    front, beginning = front[: _COUNTER - _NONCE], front[_COUNTER - _NONCE :]
 
     def seal(plain: bytes, context: str) -> bytes:
-        nonce = number().to_bytes(12, "big")
+        nonce = beginning + number().to_bytes(_COUNTER, "big")
         try:
-            return front + nonce[6:] + seals(nonce, plain, front + context.encode())
+            return front + nonce + seals(nonce, plain, context.encode())
         except UnicodeEncodeError:  # texts of users may have lone surrogates
-            return front + nonce[6:] + seals(nonce, plain, front + context.encode("utf-8", "surrogatepass"))
+            return front + nonce + seals(nonce, plain, context.encode("utf-8", "surrogatepass"))
 
     return seal
-
-
-def _opener(front: bytes, name: str, opens: _Act) -> Opens:
-    end = len(front)
-    body = end + _COUNTER
-
-    def open_(blob: bytes, context: str) -> tuple[str, bytes]:
-        try:
-            return name, opens(_ZEROS + blob[end:body], blob[body:], front + context.encode())
-        except UnicodeEncodeError:
-            return name, opens(_ZEROS + blob[end:body], blob[body:], front + context.encode("utf-8", "surrogatepass"))
-
-    return open_
 
 
 def described(blob: bytes) -> str:

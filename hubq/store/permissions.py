@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
+from hubq.store.job_permissions import Jobs, job_rules, job_rules_of_redis6
 from hubq.store.keys import Keys
+from hubq.store.rules import allowed, selector
 from hubq.store.scripts import SCRIPTS
 
 ROLES = ("worker", "client", "inspector")
@@ -104,29 +106,6 @@ CLIENT_WRITES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 #: What a web app does without a key.
 CLIENT_PLAIN = ("time", "script|load", "wait")
 
-# -- jobs -----------------------------------------------------------------------------------------------------------
-
-#: RQ's keys, which all hubs and queues of this Redis share, and its channels.
-RQ_KEYS, RQ_CHANNELS = "rq:*", "&rq:pubsub:*"
-#: What looking at jobs takes.
-JOB_READS = (
-    "exists", "get", "hexists", "hget", "hgetall", "hmget", "llen", "lpos", "lrange", "scard", "sismember", "smembers",
-    "ttl", "xlen", "xrange", "xread", "xrevrange", "zcard", "zcount", "zrange", "zrangebyscore", "zrevrange", "zscore",
-)  # fmt: skip
-#: What enqueuing, waiting for and canceling jobs takes besides.
-JOB_WRITES = (
-    "del", "evalsha", "expire", "hdel", "hset", "hsetnx", "lpop", "lpush", "lrem", "persist", "rpush", "sadd", "set", "srem",
-    "unlink", "watch", "xadd", "zadd", "zpopmin", "zrem", "zremrangebyscore",
-)  # fmt: skip
-#: What running jobs takes besides.
-JOB_WORK = (
-    "blmove", "blpop", "hincrby", "hincrbyfloat", "lmove", "pexpire", "rename", "zremrangebyrank",
-)  # fmt: skip
-#: What each takes without a key.
-JOB_LOOK_PLAIN = ("multi", "exec", "discard", "unwatch")
-JOB_PLAIN = (*JOB_LOOK_PLAIN, "info", "time", "script|load", "script|exists")
-JOB_WORK_PLAIN = ("client|info", "client|setname", "publish", "subscribe", "unsubscribe")
-
 _CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
 
@@ -137,10 +116,10 @@ def script_commands() -> tuple[str, ...]:
 
 
 def acl_rules(
-    keys: Keys, role: str, *, read_only_keys: bool = True, jobs: bool = False, client: str = "", groups: int = 1
+    keys: Keys, role: str, *, read_only_keys: bool = True, jobs: Jobs = Jobs.NONE, client: str = "", groups: int = 1
 ) -> list[str]:
     """The rules of one role, without its password. ``read_only_keys``: with what Redis 7 has, selectors and ``%R~``;
-    ``jobs``: with what RQ's jobs take; ``client``: the name of the web app, which then can send under its name alone, and take its
+    ``jobs``: with what jobs take; ``client``: the name of the web app, which then can send under its name alone, and take its
     own answers alone; ``groups``: how many groups the hub has.
 
     >>> acl_rules(Keys("chat"), "inspector")[:5]
@@ -163,16 +142,26 @@ def _in_all_groups(keys: Keys, rule: str) -> list[str]:
     return [rule, rule.replace(keys.prefix, of_groups)] if keys.prefix in rule else [rule]
 
 
-def _rules(keys: Keys, role: str, read_only_keys: bool, jobs: bool, client: str) -> list[str]:
+def _rules(keys: Keys, role: str, read_only_keys: bool, jobs: Jobs, client: str) -> list[str]:
     rules = ["reset", "resetchannels", "-@all"]
     if not read_only_keys:
         return [*rules, *_rules_of_redis6(keys, role, jobs)]
     if role == "client":
-        return [*rules, *_allowed(CONNECTING, CLIENT_PLAIN), *_client_selectors(keys, client), *_jobs(role, jobs)]
+        return [
+            *rules,
+            *allowed(CONNECTING, CLIENT_PLAIN),
+            *_client_selectors(keys, client),
+            *job_rules(keys.hub_id, role, jobs),
+        ]
     everything = f"{keys.prefix}*"
     if role == "inspector":
-        return [*rules, f"%R~{everything}", *_allowed(CONNECTING, LOOKING), *_jobs(role, jobs)]
-    return [*rules, f"~{everything}", *_allowed(CONNECTING, WORKING, script_commands()), *_jobs(role, jobs)]
+        return [*rules, f"%R~{everything}", *allowed(CONNECTING, LOOKING), *job_rules(keys.hub_id, role, jobs)]
+    return [
+        *rules,
+        f"~{everything}",
+        *allowed(CONNECTING, WORKING, script_commands()),
+        *job_rules(keys.hub_id, role, jobs),
+    ]
 
 
 def _client_selectors(keys: Keys, client: str) -> list[str]:
@@ -182,40 +171,20 @@ def _client_selectors(keys: Keys, client: str) -> list[str]:
 
     declared = tuple(dict.fromkeys(kind for kinds in CLIENT_SCRIPTS.values() for kind in kinds))
     reading = [
-        _selector([f"%R~{of(kind)}" for kind in kinds], commands)
+        selector([f"%R~{of(kind)}" for kind in kinds], commands)
         for kinds, commands in ((CLIENT_READ_KEYS, CLIENT_READS), (CLIENT_DORMANT_KEYS, CLIENT_DORMANT_READS))
     ]
     writing = [
-        _selector([f"~{of(kind)}" for kind in kinds], commands)
+        selector([f"~{of(kind)}" for kind in kinds], commands)
         for commands, kinds in ((("evalsha",), declared), *CLIENT_WRITES)
     ]
     return [*reading, *writing]
 
 
-def _jobs(role: str, jobs: bool) -> list[str]:
-    if not jobs:
-        return []
-    if role == "inspector":
-        return [*_allowed(JOB_LOOK_PLAIN), _selector([f"%R~{RQ_KEYS}"], JOB_READS)]
-    if role == "client":
-        return [*_allowed(JOB_PLAIN), _selector([f"~{RQ_KEYS}"], (*JOB_READS, *JOB_WRITES))]
-    commands = (*JOB_READS, *JOB_WRITES, *JOB_WORK)
-    return [RQ_CHANNELS, *_allowed(JOB_PLAIN, JOB_WORK_PLAIN), _selector([f"~{RQ_KEYS}"], commands)]
-
-
-def _rules_of_redis6(keys: Keys, role: str, jobs: bool) -> list[str]:
+def _rules_of_redis6(keys: Keys, role: str, jobs: Jobs) -> list[str]:
     """Redis 6.2 has no selectors: whoever may send may do all that a worker may. An inspector has no command that writes."""
-    patterns = [f"~{keys.prefix}*", *([f"~{RQ_KEYS}"] if jobs else [])]
+    patterns, of_jobs = job_rules_of_redis6(keys.hub_id, role, jobs)
+    patterns = [f"~{keys.prefix}*", *patterns]
     if role == "inspector":
-        return [*patterns, *_allowed(CONNECTING, LOOKING, (*JOB_LOOK_PLAIN, *JOB_READS) if jobs else ())]
-    of_jobs = (*JOB_READS, *JOB_WRITES, *JOB_WORK, *JOB_PLAIN, *JOB_WORK_PLAIN) if jobs else ()
-    channels = [RQ_CHANNELS] if jobs else []
-    return [*patterns, *channels, *_allowed(CONNECTING, WORKING, script_commands(), of_jobs)]
-
-
-def _selector(patterns: list[str], commands: tuple[str, ...]) -> str:
-    return f"({' '.join([*patterns, *_allowed(commands)])})"
-
-
-def _allowed(*groups: tuple[str, ...]) -> list[str]:
-    return [f"+{command}" for command in sorted({command for group in groups for command in group})]
+        return [*patterns, *allowed(CONNECTING, LOOKING, of_jobs)]
+    return [*patterns, *allowed(CONNECTING, WORKING, script_commands(), of_jobs)]

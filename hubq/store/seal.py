@@ -13,7 +13,6 @@ from hubq.store.keyring import ALL, WORKERS, Keyring, client_of
 from hubq.store.mailbox import HEADED, MALFORMED, UNSEALED, Message
 from hubq.store.spec_record import SpecRecord
 
-SEPARATOR = "\0"
 _SEALED = frozenset((ENCRYPTED, SIGNED))
 #: Kinds that scripts write: hints, which change nothing by themselves.
 _HINTS = frozenset(("start", "remind", MALFORMED))
@@ -72,7 +71,7 @@ class Seal:
         try:
             context = f"{self._of_message}{kind}\0{message.child}\0{message.method}\0{sender}\0{number}"
             name, plain = self._frames.opened(payload, context)
-            if name and sender.rpartition(".")[0] != name and not sender.startswith("reminder "):
+            if name and client_of(sender) != name and not sender.startswith("reminder "):
                 raise Unsealed(f"{name} has sealed a message of {sender}")
             if kind == HEADED:
                 message.header, plain = Header.split(plain)
@@ -93,13 +92,12 @@ class Seal:
         if payload[:1] in _SEALED:
             return line
         name = client_of(sender) if self.keys.root else self._own
-        context = f"{self._of_reply}{sender}\0{head.decode().replace(' ', SEPARATOR)}"
-        return head + b"\n" + self._frames.sealers[name](payload, context)
+        return head + b"\n" + self._frames.sealers[name](payload, f"{self._of_reply}{sender}\0{head.decode()}")
 
     def opens_reply(self, sender: str, message_id: str, status: str, node: str, payload: bytes) -> bytes:
         """The payload of a reply. (What a script answers, ``poisoned``, is a text, and not sealed.)"""
         if payload[:1] in _SEALED:
-            return self._frames.opened(payload, f"{self._of_reply}{sender}\0{message_id}\0{status}\0{node}")[1]
+            return self._frames.opened(payload, f"{self._of_reply}{sender}\0{message_id} {status} {node}")[1]
         return payload if status == "poisoned" else self._plain(payload, "reply")
 
     def proof(self, *asked: str) -> str:

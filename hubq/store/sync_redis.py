@@ -130,6 +130,8 @@ class SyncRedis:
             try:
                 lane = self._idle.pop()  # one step: another thread may do the same
             except IndexError:
+                lane = None
+            if lane is None:  # out here: else each error of connecting would be told as one "during" an IndexError
                 return self._new_lane()
             if lane.pid != pid:
                 continue  # the parent uses it; the pool, which forgets it too, closes our copy of its socket

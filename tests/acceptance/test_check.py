@@ -67,12 +67,25 @@ def test_a_version_is_tried_before_it_is_deployed(shell: Shell, hub: Hub, hub_id
     assert (found["children"], found["with_state"], found["failed"]) == (3, 3, 1)
     assert found["causes"][0]["children"] == ["c-1"]
     assert json.loads(check(shell, tmp_path, "--states", "--json", "--sample", "1").stdout)["children"] == 1
+    assert check(shell, tmp_path, "--sample", "1").stdout.startswith("1 child of a sample looked at: ")
     assert hub.ref("c-1").call("total") == 204, "nothing was changed"
     app.write_text(NEXT.format(hub=hub_id).replace("class Counter", "class Sum"))
     (tmp_path / "basic.py").write_text("")
     done = check(shell, tmp_path)
     assert done.returncode == 1 and "cannot import 'Counter' from module 'basic'" in done.stdout
     worker.end()
+
+
+def test_a_hub_that_is_not_there_is_no_success_and_is_not_begun(
+    shell: Shell, hub: Hub, hub_id: str, tmp_path: Path
+) -> None:
+    (tmp_path / "following.py").write_text(NEXT.format(hub=hub_id))
+    done = check(shell, tmp_path, "--states")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"hubq: no hub {hub_id!r} in Redis at ") and len(done.stderr.splitlines()) == 1
+    redis = hub.jobs_server.sync_client(5.0)
+    assert redis.keys(f"hubq:{{{hub_id}}}:*") == []
+    redis.close()
 
 
 @pytest.mark.parametrize(

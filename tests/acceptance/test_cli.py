@@ -242,6 +242,7 @@ def test_several_processes_that_cannot_start_all_end(shell: Shell) -> None:
         ("absent:hub", "no module 'absent' here"),
         ("basic:nothing", "module 'basic' has no attribute 'nothing'"),
         ("basic:not_a_hub", "'basic:not_a_hub' is of type int, not a Hub"),
+        ("basic:Counter", "'basic:Counter' is a class, not a Hub"),
         ("broken:hub", "module 'broken' cannot be imported: ZeroDivisionError"),
     ],
 )

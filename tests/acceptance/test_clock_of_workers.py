@@ -11,6 +11,7 @@ import redis
 from rq.cron import get_cron_job_ids
 
 from hubq import Hub, NoClock
+from hubq.core.job_names import name_in_rq
 
 from .conftest import Shell
 from .waiting import soon
@@ -33,7 +34,8 @@ def test_the_clock_is_taken_over_and_no_tick_is_there_twice(shell: Shell, hub: H
         worker.wait_line(f"hubq worker {name}: ")
 
     def ticks() -> list[int]:
-        return [int(job_id.rpartition("-")[2]) for job_id in reversed(get_cron_job_ids(f"cron-{hub.hub_id}", client))]
+        ids = get_cron_job_ids(name_in_rq(hub.hub_id, f"cron-{hub.hub_id}"), client)
+        return [int(job_id.rpartition("-")[2]) for job_id in reversed(ids)]
 
     soon(lambda: len(ticks()) >= 2, "two ticks")
     leader = hub.clock()

@@ -76,7 +76,7 @@ def test_jobs_run_and_know_their_hub(shell: Shell, hub: Hub, monkeypatch: pytest
         assert f"this worker cannot import {job.func_name!r}" in finished(job)
     assert [finished(job) for job in around] == ["job jobs_app.what_is_around"] * 2
     names = [each.name for each in rq.Worker.all(queue=hub.rq_queue) if ".key-" not in each.name]
-    assert len(names) == 1 and names[0].startswith(f"{hub.hub_id}.a.1-")
+    assert len(names) == 1 and names[0].startswith(f"{hub.hub_id}:a.1-")
     info = [sys.executable, "-m", "rq.cli", "info", "--raw", "--url", shell.environment["HUBQ_REDIS_URL"]]
     told = subprocess.run(info, capture_output=True, text=True, timeout=30, check=True).stdout
     assert f"queue {hub.queue_name} 0" in told and f"worker {names[0]}" in told

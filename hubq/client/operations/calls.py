@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,9 @@ from hubq.store.codec import checked_size
 from hubq.store.header import Header
 from hubq.store.mailbox import HEADED, Outgoing
 from hubq.store.spec_record import SpecRecord
+
+#: A method was given what only the call itself takes.
+_OPTION_AS_ARGUMENT = re.compile(r"unexpected keyword argument '(timeout|key|keep|cancel_on_timeout|if_paused)'$")
 
 
 def checked_method(child_id: str, method: str) -> str:
@@ -230,8 +234,10 @@ def answer_of(
         raise CallTimeout(f"{what} was not run: {message}", may_run=False)
     if status in BY_WORD:
         raise BY_WORD[status](message)
+    option = _OPTION_AS_ARGUMENT.search(message)
+    hint = f"; an option of the call goes by ref.options({option[1]}=...)" if option is not None else ""
     raise CallFailed(
-        f"{what} raised {error.type} on node {node}: {message}",
+        f"{what} raised {error.type} on node {node}: {message}{hint}",
         remote_type=error.type,
         remote_traceback=error.traceback,
     )

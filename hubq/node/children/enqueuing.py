@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from hubq.client.faces.jobs import Prepared
-from hubq.core.job_ids import id_of_message, id_of_node
+from hubq.core.job_names import id_of_message, id_of_node
 from hubq.core.spec import ChildSpec
 from hubq.node.children.sayings import Sayings, check_may_say
 from hubq.node.held.holding import HostedChild

@@ -12,6 +12,7 @@ import rq
 from rq.job import Job, JobStatus
 
 from hubq import Child, ConfigError, Hub, InvalidJob, NoClock, current_hub
+from hubq.core.job_names import name_in_rq
 from hubq.testing import Cluster, eventually
 
 
@@ -35,7 +36,7 @@ def ticks_of(hub: Hub, name: str) -> list[Job]:
     """Every job a cron entry has enqueued, oldest first, and the second each was for."""
     from rq.cron import get_cron_job_ids
 
-    ids = get_cron_job_ids(name, hub.rq_queue.connection)
+    ids = get_cron_job_ids(name_in_rq(hub.hub_id, name), hub.rq_queue.connection)
     return [Job.fetch(job_id, hub.rq_queue.connection) for job_id in reversed(ids)]
 
 

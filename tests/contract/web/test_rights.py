@@ -12,6 +12,7 @@ from hubq import Child, Hub
 from hubq.store.command import plain
 from hubq.store.connection import RedisServer, SyncRedis
 from hubq.store.embedded import EmbeddedServer
+from hubq.store.job_permissions import Jobs
 from hubq.store.permissions import acl_rules
 from hubq.testing import Cluster
 from hubq.web import dashboard, open_to_all
@@ -31,7 +32,7 @@ def test_a_view_needs_no_more_rights_than_the_guide_says(role: str, acts: int) -
         hub.child(Room)
         admin = SyncRedis(RedisServer(url))
         version = admin.run(plain("INFO", "server", read=bytes)).split(b"redis_version:")[1]
-        rules = acl_rules(hub.keys, role, read_only_keys=int(version.split(b".")[0]) >= 7, jobs=True)
+        rules = acl_rules(hub.keys, role, read_only_keys=int(version.split(b".")[0]) >= 7, jobs=Jobs.OWN)
         admin.run(plain("ACL", "SETUSER", "viewer", *rules, "on", ">secret", read=bytes))
         admin.close()
         async with Cluster(hub) as cluster:

@@ -160,6 +160,12 @@ def test_everything_fits_into_80_columns() -> None:
     assert "node_joined node=a epoch=7" in text
 
 
+def test_shards_of_an_event_are_spans() -> None:
+    claimed = Event("2-0", 100.0, "shards_claimed", {"node": "a", "shards": "0,1,2,3,7"})
+    seen = view(dataclasses.replace(glance(a=node("a")), events=[claimed]))
+    assert seen.events(6).plain.endswith("shards_claimed node=a shards=0-3,7")
+
+
 def test_a_hub_without_workers() -> None:
     assert "0 nodes" in plain(view(glance()))
 

@@ -148,7 +148,8 @@ CASES: dict[str, list[str]] = {
     "every role reads Redis's password by CONFIG GET; the rules for jobs reach the server and other hubs": [
         "contract/store/test_permissions.py::test_no_role_reaches_the_server_itself",
         "contract/store/test_permissions.py::test_no_role_reaches_another_hub",
-        "contract/store/test_permissions.py::test_rqs_own_clients_and_workers_need_no_more_than_the_rules_for_jobs",
+        "contract/store/test_job_permissions.py::test_rqs_own_clients_and_workers_need_no_more_than_the_rules_for_jobs",
+        "contract/store/test_job_permissions.py::test_no_user_reaches_a_job_or_a_worker_of_another_hub",
         "acceptance/test_acl.py::test_what_an_inspector_may_not_do",
     ],
     "a client wipes the hub, reads states, takes the replies of others, answers for others": [

@@ -34,7 +34,7 @@ def test_the_ids_are_those_of_the_message_and_its_place() -> None:
             await home.handled(home.child(Order), call("pay", 2, entry="5-0"), call("fail", entry="6-0"))
             home.commit()
             shard = home.shard.shard
-            ids = [f"chat-{shard}-5-0-1", f"chat-{shard}-5-0-2"]
+            ids = [f"chat--{shard}-5-0-1", f"chat--{shard}-5-0-2"]
             assert [job.job_id for job in enqueued(home)] == ids and {job.sender for job in enqueued(home)} == {
                 "room-1"
             }
@@ -50,7 +50,7 @@ def test_a_copy_has_the_ids_and_enqueues_nothing() -> None:
             hosted.holding.is_copy = True
             hosted.offer(call("pay", 1, entry="5-0"))
             hosted.take_in_hand(None)
-            assert hosted.enqueues("app.mail", (), {}) == f"chat-{home.shard.shard}-5-0-1"
+            assert hosted.enqueues("app.mail", (), {}) == f"chat--{home.shard.shard}-5-0-1"
             assert hosted.said is None
 
     asyncio.run(scenario())
