@@ -5,16 +5,14 @@ All of it is drawn by a chance of its own, so that a schedule with one group is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import Any
 
 from hubq.core.hashing import shard_of
 from hubq.core.layout import group_of, primary_of
-from hubq.node.mailbox import far_forwarder
 from hubq.store import far
-from hubq.testing.patching import replaced
+from hubq.testing.moments import pages_between_groups
 from tests.simulation.faults import Plan
 
 #: In schedules with these seeds the hub has several groups.
@@ -80,12 +78,6 @@ class Groups:
         """Whether nothing of a child may be missing."""
         return not self.any or self.of_child(child) not in self.went_back
 
-    @contextmanager
-    def pages(self) -> Iterator[None]:
-        """Pages of messages between groups are small, and so is the window that they may be apart in."""
-        with ExitStack() as changed:
-            if self.any:
-                changed.enter_context(replaced(far, "AT_ONCE", lambda _: self.at_once))
-                changed.enter_context(replaced(far_forwarder, "AT_ONCE", lambda _: self.at_once))
-                changed.enter_context(replaced(far_forwarder, "AHEAD", lambda _: self.ahead))
-            yield
+    def pages(self) -> AbstractContextManager[None]:
+        """Pages of messages between groups are small, and so is the distance that they may be apart."""
+        return pages_between_groups(self.at_once, self.ahead) if self.any else nullcontext()

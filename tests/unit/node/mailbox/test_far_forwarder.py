@@ -10,17 +10,15 @@ from hubq.config import Config
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.far_outboxes import FarOutboxes
 from hubq.node.held.register import Register
-from hubq.node.mailbox import far_forwarder
 from hubq.node.mailbox.far_forwarder import FarForwarder
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.neighbours import Neighbours
-from hubq.store import far
 from hubq.store.command import Command, plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.keys import Keys
 from hubq.store.mailbox import read_range
 from hubq.testing import FakeServer, eventually
-from hubq.testing.patching import replaced
+from hubq.testing.moments import pages_between_groups
 from tests.unit.node.fakes import Clock, a_holding, a_standing
 
 #: Of each child that is there: a spec.
@@ -149,9 +147,5 @@ def test_what_is_too_far_ahead_is_not_overtaken_by_what_another_life_has_said_la
         finally:
             await bench.forwarder.stop()
 
-    with (
-        replaced(far_forwarder, "AHEAD", lambda _: 2),
-        replaced(far_forwarder, "AT_ONCE", lambda _: 3),
-        replaced(far, "AT_ONCE", lambda _: 3),
-    ):
+    with pages_between_groups(at_once=3, ahead=2):
         asyncio.run(scenario())
