@@ -28,12 +28,14 @@ def hashes(first: int, schedules: int) -> dict[int, int]:
     return {result["seed"]: result["hash"] for result in results}
 
 
-def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_other_schedules() -> None:
-    for first in (1, GROUPED):
-        once, again, later = hashes(first, 5), hashes(first, 5), hashes(first + 3, 2)
-        assert len(once) == 5 and len(set(once.values())) == 5
-        assert again == once
-        assert later == {seed: once[seed] for seed in (first + 3, first + 4)}
+@pytest.mark.parametrize(("start", "schedules"), [(1, 5), (GROUPED, 3)], ids=["usual", "groups"])
+def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_other_schedules(
+    start: int, schedules: int
+) -> None:
+    once, again, later = hashes(start, schedules), hashes(start, schedules), hashes(start + schedules - 2, 2)
+    assert len(once) == schedules and len(set(once.values())) == schedules
+    assert again == once
+    assert later == {seed: once[seed] for seed in range(start + schedules - 2, start + schedules)}
 
 
 @pytest.mark.parametrize(
