@@ -83,25 +83,35 @@ class Lane(Loop):
 
     async def _forward(self, shard: int) -> int:
         """Once through what waits of a shard: how many messages have arrived."""
-        group, shards, moved, after = self._group, self._neighbours.of(self._target).shards, 0, 0
+        group, target, moved, after = self._group, self._neighbours.of(self._target), 0, 0
         full: dict[bytes, None] = {}  # children of which a message had to stay: no later one overtakes it
         first: dict[str, int] = {}  # generation -> the first of its numbers that still waits
         while True:
-            page = await group.redis.run(read_far(group.keys, shard, self._target, shards, after))
-            messages, read, left = list(page.found.values()), len(page.found) + len(page.malformed), 1
+            here, there = group.redis.who, target.redis.who
+            page = await group.redis.run(read_far(group.keys, shard, self._target, target.shards, after))
+            messages, read = list(page.found.values()), len(page.found) + len(page.malformed)
             if page.malformed:
                 self._reports.report_all(page.malformed.values())
                 await group.redis.run(delete_malformed(group.keys.far_keys(shard, self._target)[0], page))
+            if messages and not await group.replicas.have_all_of(here):
+                return moved  # what a failover may take back must not arrive elsewhere
+            arrived: dict[str, list[int]] = {}
             for generation, run in by_generation(messages):
                 some = [each for each in run if each.number - first.get(generation, each.number) <= AHEAD]
-                arrived = await self._receive(shard, generation, some, full) if some else []
-                stays = [each for each in run if each.number not in arrived]
+                taken = await self._receive(shard, generation, some, full) if some else []
+                arrived.setdefault(generation, []).extend(taken)
+                stays = [each for each in run if each.number not in taken]
                 full |= dict.fromkeys(each.child for each in stays)
                 if stays:
                     first.setdefault(generation, stays[0].number)
-                if arrived:
-                    left = await group.redis.run(delete_far(group.keys, shard, self._target, generation, arrived))
-                moved += len(arrived)
+            left = 1
+            if any(arrived.values()):
+                if not (await target.replicas.have_all_of(there) and group.redis.who == here):
+                    return moved  # nor may it be forgotten here, and be taken back there: it is forwarded again
+                for generation, numbers in arrived.items():
+                    if numbers:
+                        left = await group.redis.run(delete_far(group.keys, shard, self._target, generation, numbers))
+                        moved += len(numbers)
             if read < AT_ONCE or not left:
                 return moved
             after = int(page.last.partition("-")[0])

@@ -1,151 +1,135 @@
-"""The loops that forward messages to other groups: what they delete has arrived, and nothing overtakes."""
+"""The loop that forwards messages to children of other groups: with ``wait_replicas`` a failover takes none back on one side only."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, cast
+
+import pytest
 
 from hubq.config import Config
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.far_outboxes import FarOutboxes
+from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.mailbox.far_forwarder import FarForwarder
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.neighbours import Neighbours
-from hubq.store.command import Command, plain
-from hubq.store.connection import AsyncRedis
+from hubq.store.command import Command
+from hubq.store.far import FarMessage
 from hubq.store.keys import Keys
-from hubq.store.mailbox import read_range
-from hubq.testing import FakeServer, eventually
-from hubq.testing.moments import pages_between_groups
-from tests.unit.node.fakes import Clock, a_holding, a_standing
-
-#: Of each child that is there: a spec.
-SPEC = b'{"name":"Room","module":"m","start_id":"s:1"}\n'
-
-
-class Slow(AsyncRedis):
-    """``meanwhile`` is done once, when the first messages have been taken and before that is answered."""
-
-    meanwhile: Callable[[], Awaitable[None]] | None = None
-
-    async def run(self, command: Command[Any], *, retry_for: float = 0.0) -> Any:
-        answer, meanwhile = await super().run(command, retry_for=retry_for), self.meanwhile
-        if meanwhile is not None and command.args[0] == "EVALSHA":
-            self.meanwhile = None
-            await meanwhile()
-        return answer
+from hubq.store.outbox_page import OutboxPage
+from tests.unit.node.fakes import Clock, FakeRedis, Seen, a_holding, a_standing, name_of
 
 
 class Bench:
-    """A node with shard 0, in group 0 of two, and the children of shard 1, in the other group."""
+    """Two messages wait in shard 0, for a child of the other group. ``confirmed``: replicas that have what was written; ``behind``: so
+    often they have not. ``fails_over``: with the answer to which command another Redis answers.
+    """
 
-    def __init__(self) -> None:
-        server, config = FakeServer(), Config(groups=2, shards=2, max_backlog=3)
-        self.source, self.target = AsyncRedis(server), Slow(server)
-        neighbours = Neighbours()
+    def __init__(self, confirmed: int, **settings: Any) -> None:
+        self.confirmed = confirmed
+        self.order: list[str] = []
+        self.waits: dict[str, list[int]] = {"here": [], "there": []}
+        self.behind = {"here": 0, "there": 0}
+        self.left = 2
+        self.fails_over: dict[str, str] = {}
+        self.deleted = Seen()
+        config, standing, neighbours = Config(groups=2, shards=4, **settings), a_standing(Clock()), Neighbours()
+        self.redises = {name: FakeRedis(partial(self.answer, name)) for name in ("here", "there")}
         groups = [
-            Group(redis, redis, Keys("h", number, 2), config, a_standing(Clock()), number=number)
-            for number, redis in enumerate((self.source, self.target))
+            Group(cast(Any, redis), cast(Any, redis), Keys("h", number, 2), config, standing, number=number)
+            for number, redis in enumerate(self.redises.values())
         ]
         for group in groups:
             neighbours.enter(group)
-        self.near, self.far = groups
-        self.outboxes = FarOutboxes(own=0, groups=2)
-        register = Register(Cursors(), self.outboxes)
+        register, outboxes = Register(Cursors(), Outboxes()), FarOutboxes(0, 2)
         register.hold(a_holding(0))
-        self.forwarder = FarForwarder(self.near, register, self.outboxes, neighbours, cast(Any, None))
-        self.stream = self.near.keys.far_keys(0, 1)[0]
+        outboxes.arrived(0)
+        self.forwarder = FarForwarder(groups[0], register, outboxes, neighbours, cast(Any, None))
 
-    async def raw(self, *args: Any) -> Any:
-        return await self.source.run(plain(*args, read=lambda answer: answer))
+    def answer(self, where: str, command: Command[Any]) -> Any:
+        what = name_of(command)
+        if what == "XLEN":
+            return self.left
+        if what == "TIME":
+            return None
+        self.order.append(f"{what} {where}")
+        if self.fails_over.get(where) == self.order[-1]:
+            del self.fails_over[where]
+            self.redises[where].who = "its replica"
+        match what:
+            case "XRANGE":
+                found = {f"{n}-0": FarMessage(n, 1, "x.1", b"a", b"b", b"post", b"", b"") for n in (1, 2)}
+                return OutboxPage(found, {}, "2-0")
+            case "WAIT":
+                self.waits[where].append(int(command.args[2]))
+                self.behind[where] -= 1
+                return 0 if self.behind[where] >= 0 else self.confirmed
+            case "receive_far":
+                return [True, True]
+        self.left = 0
+        self.deleted.again()
+        return 0
 
-    async def waits(self, generation: str, *said: tuple[int, str, str]) -> None:
-        """Messages wait: number, child, method."""
-        for number, child, method in said:
-            fields = {
-                "shard": 1,
-                "generation": generation,
-                "sender": "s",
-                "child": child,
-                "method": method,
-                "payload": "p",
-            }
-            words = [word for pair in {**fields, "spec": ""}.items() for word in pair]
-            await self.raw("XADD", self.stream, f"{number}-0", *words)
-            await self.raw("HSET", self.far.keys.children(1), child, SPEC)
-        self.outboxes.arrived(0)
-
-    async def mailbox(self, child: str) -> list[str]:
-        """What has arrived for a child."""
-        found: Sequence[Any] = await self.source.run(read_range(self.far.keys, 1, b"0", b"+", 100))
-        return [each.method for each in found if each.child == child]
-
-    async def arrive(self, child: str, methods: list[str]) -> None:
-        """Wait until these are in its mailbox."""
-
-        async def there() -> bool:
-            return len(await self.mailbox(child)) >= len(methods) and not await self.raw("XLEN", self.stream)
-
-        await eventually(there, 5, f"{methods} arrive")
-        assert await self.mailbox(child) == methods
-
-
-def test_a_number_that_was_given_again_is_not_deleted_for_the_one_that_has_arrived() -> None:
-    async def scenario() -> None:
-        bench = Bench()
-
-        async def goes_back() -> None:
-            await bench.raw("DEL", bench.stream)
-            await bench.waits("x.2", (1, "room", "new"))
-
-        await bench.waits("x.1", (1, "room", "old"), (2, "room", "older"))
-        bench.target.meanwhile = goes_back
-        bench.forwarder.start()
+    async def forwarded(self) -> list[str]:
+        """What was asked until they were forwarded."""
+        self.forwarder.start()
         try:
-            await bench.arrive("room", ["old", "older", "new"])
+            await self.deleted.until(1)
         finally:
-            await bench.forwarder.stop()
+            await self.forwarder.stop()
+        return self.order
+
+
+def test_what_a_failover_takes_back_has_not_left_and_what_it_must_not_take_back_is_kept() -> None:
+    async def scenario() -> None:
+        bench = Bench(1, wait_replicas=1, wait_timeout=0.5)
+        assert await bench.forwarded() == [
+            "XRANGE here",
+            "WAIT here",
+            "receive_far there",
+            "WAIT there",
+            "delete_far here",
+        ]
+        assert bench.waits == {"here": [500], "there": [500]}
 
     asyncio.run(scenario())
 
 
-def test_a_number_that_is_given_again_after_the_group_went_back_is_that_of_another_message() -> None:
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_while_replicas_are_behind_it_waits_and_is_done_again(where: str) -> None:
     async def scenario() -> None:
-        bench = Bench()
-        standing = bench.near.standing
-        await bench.waits(standing.generation, (1, "room", "old"))
-        bench.forwarder.start()
-        try:
-            await bench.arrive("room", ["old"])
-            standing.void([0])
-            standing.joined(incarnation=8, asked_at=0.0, redis_ms=0, lease_ms=5_000)
-            await bench.waits(standing.generation, (1, "room", "new"))
-            await bench.arrive("room", ["old", "new"])
-        finally:
-            await bench.forwarder.stop()
+        bench = Bench(1, wait_replicas=1, wait_timeout=0.4)
+        bench.behind[where] = 2
+        once = ["XRANGE here", "WAIT here"] + (["receive_far there", "WAIT there"] if where == "there" else [])
+        assert await bench.forwarded() == [
+            *once, *once, "XRANGE here", "WAIT here", "receive_far there", "WAIT there", "delete_far here",
+        ]  # fmt: skip
+        assert bench.waits[where] == [400, 100, 100], "Redis answers nothing else meanwhile"
 
     asyncio.run(scenario())
 
 
-def test_what_is_too_far_ahead_is_not_overtaken_by_what_another_life_has_said_later() -> None:
+@pytest.mark.parametrize("where", ["here", "there"])
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_what_another_redis_has_confirmed_says_nothing_of_what_was_read_or_written_before(
+    where: str, replicas: int
+) -> None:
     async def scenario() -> None:
-        bench = Bench()
-        await bench.raw("HSET", bench.far.keys.backlog(1), "full", 3)
-        await bench.waits("x.1", (1, "full", "one"), (2, "other", "two"), (3, "other", "three"), (4, "room", "four"))
-        await bench.waits("x.2", (5, "room", "five"), (6, "other", "six"))
-        bench.forwarder.start()
-        try:
+        bench = Bench(1, wait_replicas=replicas)
+        bench.fails_over[where] = "XRANGE here" if where == "here" else "receive_far there"
+        order = await bench.forwarded()
+        assert order.count("XRANGE here") == 2 and order.count("delete_far here") == 1
+        assert order.count("receive_far there") == (2 if where == "there" else 1)
 
-            async def passed() -> bool:
-                return await bench.mailbox("other") == ["two", "three", "six"]
+    asyncio.run(scenario())
 
-            await eventually(passed, 5, "what is for others passes it")
-            await bench.raw("HDEL", bench.far.keys.backlog(1), "full")
-            await bench.arrive("room", ["four", "five"])
-        finally:
-            await bench.forwarder.stop()
 
-    with pages_between_groups(at_once=3, ahead=2):
-        asyncio.run(scenario())
+@pytest.mark.parametrize("confirmed", [0, 1])
+def test_without_wait_replicas_nothing_is_asked_of_replicas(confirmed: int) -> None:
+    async def scenario() -> None:
+        assert await Bench(confirmed).forwarded() == ["XRANGE here", "receive_far there", "delete_far here"]
+
+    asyncio.run(scenario())
