@@ -34,7 +34,7 @@ from tests.unit.node.commits import test_committer, test_under_token
 from tests.unit.node.copies import test_recorder, test_standby
 from tests.unit.node.departures import test_departure, test_shard_handover
 from tests.unit.node.held import test_hosted_child
-from tests.unit.node.mailbox import test_far_forwarder, test_job_forwarder, test_reader, test_waking
+from tests.unit.node.mailbox import test_far_lanes, test_job_forwarder, test_reader, test_waking
 from tests.unit.node.membership import test_resuming, test_rounds
 from tests.unit.node.trials import test_marks, test_start_trials
 from tests.unit.store import test_malformed, test_seal
@@ -174,7 +174,7 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "frozen-stall": test_rounds.test_a_process_that_was_stopped_has_no_blocked_loop,
     "spared-culprit": test_start_trials.test_the_count_of_what_held_the_node_up_is_spared,
     "start-overtaken": test_reader.test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_has_begun,
-    "same-generation": test_far_forwarder.test_a_number_that_is_given_again_after_the_group_went_back_is_that_of_another_message,
+    "same-generation": test_far_lanes.test_a_number_that_is_given_again_after_the_group_went_back_is_that_of_another_message,
     "left-behind": test_waking.test_what_is_left_in_the_mailbox_comes_before_what_is_read_later,
     "unseen-errands": test_job_forwarder.test_jobs_of_a_shard_that_comes_are_put_into_rq,
     "put-again": partial(with_hub, test_jobs_of_children.test_interrupted_before_the_entry_was_deleted),
