@@ -12,6 +12,7 @@ from hubq.core.messages import ControlMessage
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.arrivals.shards import ShardArrivals
 from hubq.node.arrivals.wishes import Wishes
+from hubq.node.children import lives
 from hubq.node.commits.committer import Committer
 from hubq.node.departures.shard_handover import ShardHandover
 from hubq.node.mailbox import far_forwarder, reader
@@ -242,6 +243,13 @@ def pages_between_groups(at_once: int, ahead: int) -> Iterator[None]:
         replaced(far_forwarder, "AT_ONCE", lambda _: at_once),
         replaced(far_forwarder, "AHEAD", lambda _: ahead),
     ):
+        yield
+
+
+@contextmanager
+def patience_with_what_is_cancelled(seconds: float) -> Iterator[None]:
+    """A start that was ended, and does not heed it, is waited for so long."""
+    with replaced(lives, "LETTING_GO", lambda before: seconds):
         yield
 
 
