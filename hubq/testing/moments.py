@@ -15,11 +15,12 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children import lives
 from hubq.node.commits.committer import Committer
 from hubq.node.departures.shard_handover import ShardHandover
-from hubq.node.mailbox import reader
+from hubq.node.mailbox import far_forwarder, reader
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.planning.control import ControlLoop
 from hubq.node.runtime import hook_runner
+from hubq.store import far
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis
 from hubq.store.primary import PrimaryWatch
@@ -224,6 +225,17 @@ def confirmations_awaited() -> Iterator[list[HandoverSeen]]:
 def hooks_awaited_for(seconds: float) -> Iterator[None]:
     """Handlers of hooks that are waited for may take so long."""
     with replaced(hook_runner, "BEFORE", lambda _: seconds):
+        yield
+
+
+@contextmanager
+def pages_between_groups(at_once: int, ahead: int) -> Iterator[None]:
+    """So many messages are forwarded to another group at a time, and none is so many numbers ahead of the first that waits."""
+    with (
+        replaced(far, "AT_ONCE", lambda _: at_once),
+        replaced(far_forwarder, "AT_ONCE", lambda _: at_once),
+        replaced(far_forwarder, "AHEAD", lambda _: ahead),
+    ):
         yield
 
 
