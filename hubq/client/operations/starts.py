@@ -20,7 +20,8 @@ from hubq.core.spec import ChildSpec
 from hubq.core.wish import Wish
 from hubq.errors import AlreadyStarted, CallTimeout, ConfigError, HubqError, NoChildren, StartFailed
 from hubq.store.codec import checked_size
-from hubq.store.mailbox import StartOptions, read_started
+from hubq.store.outgoing import StartOptions
+from hubq.store.replies import read_started
 from hubq.store.spec_record import SpecRecord
 from hubq.store.values import Values
 

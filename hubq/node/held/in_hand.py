@@ -8,7 +8,7 @@ from typing import Any
 
 from hubq.node.held.open_drafts import DraftsInHand
 from hubq.store.header import Waiting
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 
 
 class InHand:

@@ -16,7 +16,9 @@ from hubq.node.held.in_hand import InHand
 from hubq.node.held.register import Register
 from hubq.node.held.strangers import Strangers
 from hubq.node.runtime.group import Group
-from hubq.store.mailbox import Message, read_back, reply_line
+from hubq.store.mailbox import read_back
+from hubq.store.message import Message
+from hubq.store.replies import reply_line
 from hubq.store.values import NOTHING
 
 #: Messages taken in one read of a mailbox.

@@ -13,6 +13,7 @@ from hubq.core.quorum import Roll
 from hubq.core.reminders import Timing
 from hubq.core.replication import LogPosition
 from hubq.core.wish import Wish
+from hubq.store.asks import intervene, withdraw_call
 from hubq.store.assignment import publish_assignment
 from hubq.store.batches import end_batch, forget_mark, open_batch
 from hubq.store.command import plain, run_script, text
@@ -35,18 +36,10 @@ from hubq.store.feeds import Published
 from hubq.store.history import Point, read_points, write_point
 from hubq.store.keeps import KeptReply
 from hubq.store.keys import Keys
-from hubq.store.mailbox import (
-    Outgoing,
-    StartOptions,
-    intervene,
-    read_range,
-    send_messages,
-    start_children,
-    void_numbers,
-    withdraw_call,
-)
+from hubq.store.mailbox import read_range
 from hubq.store.membership import check_config, drain_node, evict_node, join_node, leave_node, renew_lease
 from hubq.store.outbox import forward_outbox, read_outbox
+from hubq.store.outgoing import Outgoing, StartOptions, send_messages, start_children, void_numbers
 from hubq.store.owners import (
     Kept,
     Owner,
