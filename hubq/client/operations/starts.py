@@ -12,7 +12,7 @@ from hubq.client.asking.steps import Collect, Operation, Reply, Start
 from hubq.client.operations.batch import Batch
 from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import no_quorum
-from hubq.client.operations.registry import get_pids, homes_of_dormant
+from hubq.client.operations.pids import get_pids, homes_of_dormant
 from hubq.client.results import StartResult
 from hubq.core.classes import as_child_class, name_of
 from hubq.core.pid import Pid

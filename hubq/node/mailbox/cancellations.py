@@ -93,7 +93,7 @@ class Cancellations:
         left = "what it had changed stays (on_error='keep')" if kept else "nothing of it was applied"
         in_hand.kill(Cancelled(f"{what} was cancelled while it ran: {left}"))
         await hosted.at_boundary()
-        if not hasattr(in_hand, "word"):
+        if not in_hand.word:
             return ""  # it was put back, since its child moves
         return "cancelled" if in_hand.word == "cancelled" else "done"
 
