@@ -29,7 +29,8 @@ demo: $(STAMP) ## workers join, drain and die while words are counted; proves th
 	$(BIN)/hubq demo
 
 chaos: $(STAMP) ## throw faults at real workers and a real Redis: make chaos SECONDS=1800 SEED=7 (60 s, a new seed)
-	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(PRIMARIES),--primaries $(PRIMARIES)) $(if $(GROUPS),--groups $(GROUPS))
 
 # Most tests wait more than they work: four side by side keep two cores busy. One at a time is handed out, since some are
 # much longer than others.

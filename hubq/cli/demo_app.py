@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import os
 
-from hubq.cli.demo_child import HUB_ID, make_hub
+from hubq.cli.demo_child import GROUPS, HUB_ID, make_hub
 
-hub = make_hub(os.environ.get(HUB_ID, "demo"))
+hub = make_hub(os.environ.get(HUB_ID, "demo"), groups=int(os.environ.get(GROUPS, "1")))

@@ -8,6 +8,12 @@ from hubq.core.child import Child
 #: The environment variable that tells workers and feeders the hub's id: every run has a hub of its own.
 HUB_ID = "HUBQ_DEMO_HUB"
 
+#: The one that tells them how many groups it has.
+GROUPS = "HUBQ_DEMO_GROUPS"
+
+#: So many shards, or a few less: as many in each group.
+SHARDS = 64
+
 #: What a child has counted: the words, the messages applied (one bit each, by feeder), how many were applied again.
 Totals = tuple[dict[str, int], dict[int, int], int]
 
@@ -48,8 +54,12 @@ def child_of(bucket: int) -> str:
     return f"bucket-{bucket:03}"
 
 
-def make_hub(hub_id: str, redis: str | None = None) -> Hub:
-    """The demo's hub; ``redis`` as in :class:`hubq.Hub`."""
-    made = Hub(hub_id, redis=redis)
+def make_hub(hub_id: str, redis: str | None = None, groups: int = 1) -> Hub:
+    """The demo's hub; ``redis`` and ``groups`` as in :class:`hubq.Hub`.
+
+    >>> make_hub("demo", groups=6).config.shards
+    60
+    """
+    made = Hub(hub_id, redis=redis, groups=groups, shards=SHARDS // groups * groups)
     made.child(Bucket)
     return made

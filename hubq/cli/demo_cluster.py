@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hubq.cli.demo_play import DemoFailed, Step
 from hubq.store.embedded_cluster import EmbeddedCluster
-from hubq.store.slots import slot_of
+
+#: So many groups for each primary: then slots can move, and each primary still has a group.
+GROUPS_OF_EACH = 2
 
 
 class ClusterSteps:
-    """The slot of the hub moves twice, key by key, and then its primary fails over."""
+    """One group moves to another primary, then all groups of a primary move to the others, and then a primary fails over.
 
-    def __init__(self, cluster: EmbeddedCluster, hub_id: str) -> None:
+    ``slots``: those in which the groups of the hub are.
+    """
+
+    def __init__(self, cluster: EmbeddedCluster, slots: Sequence[int]) -> None:
         self._cluster = cluster
-        self._slot = slot_of(hub_id)
+        self._slots = slots
         self._work: threading.Thread | None = None
         self._error: Exception | None = None
-        self.keys = 0
 
     def steps(self) -> list[Step]:
         """They lie between those of the workers."""
-        moves = "the slot of the hub moves to another primary, key by key"
         return [
-            Step(0.10, lambda: self._begin(self._move), self._done, moves, "it has moved"),
-            Step(0.50, lambda: self._begin(self._move), self._done, moves, "it has moved again"),
-            Step(0.78, lambda: self._begin(self._fail_over), self._done, "its primary fails over to a replica",
-                 "the replica is primary"),
+            Step(0.10, lambda: self._begin(self._move_one), self._done,
+                 "the slot of a group moves to another primary, key by key", "it has moved"),
+            Step(0.50, lambda: self._begin(self._move_all), self._done,
+                 "a primary is emptied: the slots of its groups move to the others", "they have moved"),
+            Step(0.78, lambda: self._begin(self._fail_over), self._done,
+                 "a primary fails over to its replica", "the replica is primary"),
         ]  # fmt: skip
 
     def _begin(self, work: Callable[[], None]) -> None:
@@ -45,10 +50,20 @@ class ClusterSteps:
             raise DemoFailed(f"the Redis Cluster: {self._error}")
         return self._work is not None and not self._work.is_alive()
 
-    def _move(self) -> None:
-        homes = self._cluster.primaries
-        owner = self._cluster.owner(self._slot)
-        self.keys += self._cluster.move_slot(self._slot, homes[(homes.index(owner) + 1) % len(homes)])
+    def _on(self, port: int) -> list[int]:
+        return [slot for slot in self._slots if self._cluster.owner(slot) == port]
+
+    def _move_one(self) -> None:
+        self._move(self._slots[:1])
+
+    def _move_all(self) -> None:
+        self._move(self._on(self._cluster.owner(self._slots[1])))
+
+    def _move(self, slots: Sequence[int]) -> None:
+        for place, slot in enumerate(slots):
+            source = self._cluster.owner(slot)
+            others = [port for port in self._cluster.serving() if port != source]
+            self._cluster.move_slot(slot, others[place % len(others)])
 
     def _fail_over(self) -> None:
-        self._cluster.fail_over(self._cluster.owner(self._slot))
+        self._cluster.fail_over(self._cluster.owner(self._slots[0]))

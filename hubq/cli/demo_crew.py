@@ -14,7 +14,7 @@ from types import TracebackType
 
 import msgspec
 
-from hubq.cli.demo_child import HUB_ID
+from hubq.cli.demo_child import GROUPS, HUB_ID
 from hubq.cli.demo_feed import Ledger, Progress, Task
 
 _Lines = msgspec.json.Decoder(Progress | Ledger)
@@ -49,8 +49,9 @@ class Feed:
 class Crew:
     """All processes of one demo. Leaving the context ends every one of them."""
 
-    def __init__(self, hub_id: str, redis: str) -> None:
-        self._environment = {**os.environ, "HUBQ_REDIS_URL": redis, HUB_ID: hub_id, "PYTHONUNBUFFERED": "1"}
+    def __init__(self, hub_id: str, redis: str, groups: int) -> None:
+        told = {"HUBQ_REDIS_URL": redis, HUB_ID: hub_id, GROUPS: str(groups), "PYTHONUNBUFFERED": "1"}
+        self._environment = {**os.environ, **told}
         self._folder = tempfile.TemporaryDirectory(prefix="hubq-demo-")
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.feeds: list[Feed] = []

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hubq.cli.demo_child import Bucket, Totals, child_of, make_hub
+from hubq.cli.demo_child import Bucket, Totals, child_of
 from hubq.cli.demo_crew import Crew
 from hubq.cli.demo_feed import Ledger, Task
 from hubq.cli.demo_report import Event, Kill
 from hubq.cli.demo_view import View
+from hubq.client.hub import Hub
 from hubq.client.results import NodeStatus
 from hubq.core.spec import ChildSpec
 from hubq.store.connection import SyncRedis
@@ -49,11 +50,11 @@ class Play:
     """One run: workers, children, feeders, and the faults, each by how far the words are."""
 
     def __init__(
-        self, crew: Crew, view: View, hub_id: str, redis: str, buckets: int, limit: float, more: Sequence[Step] = ()
+        self, crew: Crew, view: View, hub: Hub, buckets: int, limit: float, more: Sequence[Step] = ()
     ) -> None:  # fmt: skip
-        self.crew, self.view, self.buckets, self.limit = crew, view, buckets, limit
-        self.hub = make_hub(hub_id, redis)
-        self._redis = SyncRedis(self.hub.server)
+        self.crew, self.view, self.hub, self.buckets, self.limit = crew, view, hub, buckets, limit
+        keys = [context.keys for context in hub.groups.contexts]
+        self._groups = [(of, SyncRedis(server)) for of, server in zip(keys, hub.groups.servers, strict=True)]
         self._more = more
         self._nodes: list[NodeStatus] = []
         self._gone: set[str] = set()
@@ -137,9 +138,13 @@ class Play:
     def _kill(self, name: str) -> None:
         self._gone.add(name)
         self._killed = name
-        at, owners = self._redis.run_many([redis_time_ms(), read_owners(self.hub.keys)])
+        owned: set[int] = set()
+        at = 0
+        for keys, redis in self._groups:
+            at, owners = redis.run_many([redis_time_ms(), read_owners(keys)])
+            owned |= {shard for shard, owner in owners.shards.items() if owner.node == name}
         self.crew.signal(name, signal.SIGKILL)
-        self.kill = Kill(at, frozenset(shard for shard, owner in owners.shards.items() if owner.node == name))
+        self.kill = Kill(at, frozenset(owned))
 
     def _taken_over(self) -> bool:
         return all(node.name != self._killed for node in self._nodes) and self._owned()
@@ -177,10 +182,11 @@ class Play:
         return {bucket: self.hub.ref(child_of(bucket)).call("totals", timeout=30.0) for bucket in range(self.buckets)}
 
     def events(self) -> list[Event]:
-        """Everything that happened in the hub."""
-        return self._redis.run(read_events(self.hub.keys, "0", 100_000))
+        """Everything that happened in the hub, group by group."""
+        return [event for keys, redis in self._groups for event in redis.run(read_events(keys, "0", 100_000))]
 
     def close(self) -> None:
         """Close the connections."""
-        self._redis.close()
+        for _, redis in self._groups:
+            redis.close()
         self.hub.close()

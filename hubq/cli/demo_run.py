@@ -13,12 +13,14 @@ from types import FrameType
 import msgspec
 from rich.console import Console
 
-from hubq.cli.demo_cluster import ClusterSteps
+from hubq.cli.demo_child import make_hub
+from hubq.cli.demo_cluster import GROUPS_OF_EACH, ClusterSteps
 from hubq.cli.demo_crew import Crew
 from hubq.cli.demo_play import DemoFailed, Play, Step
 from hubq.cli.demo_report import Report, make_report
 from hubq.cli.demo_view import View, show
 from hubq.cli.demo_words import count_words, source_files
+from hubq.core.layout import slot, tag_of
 from hubq.errors import HubqError
 from hubq.store.command import Command, plain, text
 from hubq.store.connection import RedisServer, SyncRedis
@@ -56,12 +58,15 @@ def _run(console: Console, redis: str | None, buckets: int, limit: float, primar
     hub_id = f"demo-{token_hex(4)}"
     with ExitStack() as stack:
         more: list[Step] = []
+        groups = primaries * GROUPS_OF_EACH if primaries > 1 else 1
         if primaries > 1:
             cluster = stack.enter_context(EmbeddedCluster(primaries, replicas=1))
-            redis, more = cluster.url, ClusterSteps(cluster, hub_id).steps()
+            slots = [slot(tag_of(hub_id, group, groups)) for group in range(groups)]
+            redis, more = cluster.url, ClusterSteps(cluster, slots).steps()
             console.print(
-                f"a Redis Cluster of the demo's own ({cluster.kind}, {primaries} primaries, each with a replica); two workers, "
-                f"{buckets} children"
+                f"a Redis Cluster of the demo's own ({cluster.kind}, {primaries} primaries, each with a replica); a hub of {groups} "
+                f"groups, {GROUPS_OF_EACH} on each primary; two workers, {buckets} children",
+                soft_wrap=True,
             )
         elif redis is None:
             server = stack.enter_context(EmbeddedServer())
@@ -70,9 +75,9 @@ def _run(console: Console, redis: str | None, buckets: int, limit: float, primar
         else:
             console.print(f"Redis at {RedisServer(redis).address}; two workers, {buckets} children")
             stack.callback(_forget, redis, hub_id)
-        crew = stack.enter_context(Crew(hub_id, redis))
+        crew = stack.enter_context(Crew(hub_id, redis, groups))
         view = stack.enter_context(View(console))
-        play = Play(crew, view, hub_id, redis, buckets, limit, more)
+        play = Play(crew, view, make_hub(hub_id, redis, groups), buckets, limit, more)
         stack.callback(play.close)
         try:
             play.set_up()

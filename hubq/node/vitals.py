@@ -128,7 +128,7 @@ class Pulse(Loop):
         """
         if unready == self._unready != self._told:
             self._told = unready
-            name = self._group.node_name
+            name = f"{self._group.node_name}{self._group.standing.place}"
             if not unready:
                 log.info("node %s is ready", name)
             elif unready != NOT_SERVING:

@@ -122,6 +122,11 @@ class NotPrimary(RedisConnectionError):
     """A replica has answered. During a failover that mends itself: look for the primary again."""
 
 
+def not_primary(on_cluster: bool, answer: ResponseError) -> RedisConnectionError:
+    """The error for a replica that has answered. On a cluster its nodes say who is primary: it is as a connection that was lost."""
+    return RedisConnectionError(str(answer)) if on_cluster else NotPrimary(str(answer))
+
+
 def of_replica(answer: Any) -> bool:
     # Redis 6 wraps the error of a command in a script: "Error running script ...: -READONLY You can't write...".
     return isinstance(answer, ResponseError) and (

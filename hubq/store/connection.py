@@ -19,7 +19,7 @@ from hubq.store.answers import (
     NOT_ALLOWED,
     OVERTAKEN,
     REFUSED,
-    NotPrimary,
+    not_primary,
     of_replica,
     read_answer,
     refused,
@@ -82,6 +82,11 @@ class AsyncRedis:
         self._connecting = asyncio.Lock()
         self._without_lanes = False
 
+    @property
+    def who(self) -> str:
+        """Which Redis answers, as the watch has seen last."""
+        return self._watch.known if self._watch is not None else ""
+
     async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
         """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
         result: T = (await self.run_many((command,), retry_for=retry_for))[0]
@@ -91,7 +96,7 @@ class AsyncRedis:
         """The answers to several commands in one round trip, in order."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
-        known = self._watch.known if self._watch is not None else ""
+        known = self.who
         while True:
             try:
                 answers = await self._attempt(commands)
@@ -104,7 +109,7 @@ class AsyncRedis:
             except RedisUnavailable:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
-                another = known and self._watch is not None and self._watch.known != known
+                another = known and self.who != known
                 if another or time.monotonic() + pause > give_up:
                     raise unavailable(self.server, error) from error
             self.repeated += 1
@@ -122,7 +127,7 @@ class AsyncRedis:
         for answer in answers:
             if isinstance(answer, ResponseError) and of_replica(answer):
                 self._hang_up()
-                raise NotPrimary(str(answer))
+                raise not_primary(self._slots is not None, answer)
         if rounds and (more := with_more_keys(commands, answers)):
             again = dict(zip(more, await self._attempt(list(more.values()), rounds - 1), strict=True))
             places = enumerate(zip(commands, answers, strict=True))
@@ -210,7 +215,7 @@ class AsyncRedis:
         return None
 
     async def _greet(self, watch: PrimaryWatch, connection: Any, blocking: bool) -> None:
-        await watch.greet(connection)
+        await watch.greet(connection, self._slots)
         if blocking:
             return
         # A request may still be on its way on the connection that was lost. It must not be run after what comes now: a

@@ -66,6 +66,10 @@ class EmbeddedCluster:
         """The ports of those that began as primaries."""
         return self.ports[: self._count]
 
+    def pids(self) -> list[int]:
+        """Its processes that run."""
+        return [process.pid for process in list(self._processes.values()) if process.poll() is None]
+
     def __enter__(self) -> EmbeddedCluster:
         try:
             for place in range(len(self.ports)):
@@ -115,9 +119,9 @@ class EmbeddedCluster:
         """The ports of the primaries that have slots, as a node sees them that is awake."""
         return list(dict.fromkeys(int(primary[1]) for _, _, primary, *_ in self.ask(self._awake()[0], "CLUSTER SLOTS")))
 
-    def slots_of(self, port: int) -> list[int]:
-        """The slots that a primary has."""
-        parts = self.ask(self._awake()[0], "CLUSTER SLOTS")
+    def slots_of(self, port: int, asked: int | None = None) -> list[int]:
+        """The slots that a primary has, as one node sees it."""
+        parts = self.ask(asked or self._awake()[0], "CLUSTER SLOTS")
         return [
             slot for first, last, primary, *_ in parts if int(primary[1]) == port for slot in range(first, last + 1)
         ]
@@ -152,19 +156,29 @@ class EmbeddedCluster:
             self.ask(source, "MIGRATE", "127.0.0.1", target, "", 0, 5000, "KEYS", *names)
             keys += 1
             moved(keys)
-        for port in (target, source):
-            self.ask(port, "CLUSTER SETSLOT", slot, "NODE", target_id)
+        self.ask(target, "CLUSTER SETSLOT", slot, "NODE", target_id)
+        with contextlib.suppress(redis.ResponseError):  # it has heard of it, and is a replica if that was its last slot
+            self.ask(source, "CLUSTER SETSLOT", slot, "NODE", target_id)
         _until(lambda: all(self.owner(slot, port) == target for port in self._awake()), "all nodes know of the slot")
         return keys
 
     def give_empty(self, slots: Iterable[int], source: int, target: int) -> None:
-        """Slots in which no keys are go to another primary."""
-        target_id, given = self._id(target), list(slots)
-        for port in (target, source):
-            with self._clients[port].pipeline(transaction=False) as pipe:
-                for slot in given:
-                    pipe.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target_id)
-                pipe.execute()
+        """Slots in which no keys are go to another primary; returns once all nodes know."""
+        target_id, source_id, given = self._id(target), self._id(source), list(slots)
+        # One that has imported a slot gets a newer epoch than all others, without which some never believe it.
+        self._set_slots(target, given, "IMPORTING", source_id)
+        for port in (target, *self.serving()):
+            if port != source:  # the others tell it; one that has no slot any more is a replica from then on
+                self._set_slots(port, given, "NODE", target_id)
+        self.wait(
+            lambda: all({*given} <= {*self.slots_of(target, port)} for port in self._awake()), "all know of the slots"
+        )
+
+    def _set_slots(self, port: int, slots: Iterable[int], what: str, node: str) -> None:
+        with self._clients[port].pipeline(transaction=False) as pipe:
+            for slot in slots:
+                pipe.execute_command("CLUSTER", "SETSLOT", slot, what, node)
+            pipe.execute()
 
     def wait(self, holds: Callable[[], bool], what: str) -> None:
         """Until it holds. Raises :class:`~hubq.errors.RedisUnavailable` if it does not for long."""

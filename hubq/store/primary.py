@@ -8,6 +8,8 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from hubq.store.slots import Node, SlotMap
+
 
 class PrimaryWatch:
     """Greets every new connection of a node by asking who answers.
@@ -22,6 +24,7 @@ class PrimaryWatch:
 
     def __init__(self) -> None:
         self.known = ""
+        self._at: Node = ("", 0)
         self._slot_moved = False
         self._subscribers: list[Callable[[str, str], None]] = []
 
@@ -35,14 +38,23 @@ class PrimaryWatch:
         """
         self._slot_moved = True
 
-    async def greet(self, connection: Any) -> None:
-        """Ask on a connection that redis-py has just made. Raises its ``ConnectionError`` if nothing may be sent."""
+    async def greet(self, connection: Any, slots: SlotMap | None = None) -> None:
+        """Ask on a connection that redis-py has just made. Raises its ``ConnectionError`` if nothing may be sent.
+
+        ``slots``: on a cluster. A primary that hands its last slot on becomes a replica, and breaks connections off: nobody hears from it
+        that the slot has moved. So it is asked whether it is still there.
+        """
         await connection.send_command("INFO")
         try:
             answer = await connection.read_response()
         except ResponseError:
             return
-        self.seen(answer if isinstance(answer, bytes) else str(answer).encode())
+        info = answer if isinstance(answer, bytes) else str(answer).encode()
+        former, node = self.known.partition(" ")[0].encode(), (connection.host, connection.port)
+        if slots is not None and former and node != self._at and await _runs(slots, self._at, former):
+            self.slot_moved()
+        self._at = node
+        self.seen(info)
 
     def seen(self, info: bytes) -> None:
         """Judge what INFO says.
@@ -61,8 +73,13 @@ class PrimaryWatch:
         >>> watch.slot_moved()
         >>> watch.seen(b"run_id:cc\\r\\nrole:master\\r\\nmaster_replid:33\\r\\nmaster_replid2:00\\r\\n"); watch.known
         'cc 33'
+        >>> watch.seen(b"run_id:cc\\r\\nrole:master\\r\\nmaster_replid:44\\r\\nmaster_replid2:00\\r\\n"); watch.known
+        'cc 44'
+        >>> watch.seen(b"run_id:cc\\r\\nrole:master\\r\\nmaster_replid:55\\r\\nmaster_replid2:66\\r\\n")
+        Traceback (most recent call last):
+        redis.exceptions.ConnectionError: another Redis answers now: it was restarted, or failed over
         """
-        fields = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
+        fields = _read(info)
         if fields.get(b"role") == b"slave":
             raise RedisConnectionError("a replica answers: waiting for a primary")
         now = f"{fields.get(b'run_id', b'').decode()} {fields.get(b'master_replid', b'').decode()}"
@@ -73,7 +90,18 @@ class PrimaryWatch:
             fields.get(b"master_replid2"),
         ):
             return
-        if was and was != now:
+        # One that gets its first replica, or has had none for an hour, counts its history anew, and names none before it. One that was
+        # a replica meanwhile names that of the primary it took over from.
+        same = was.partition(" ")[0] == now.partition(" ")[0] and not fields.get(b"master_replid2", b"-").strip(b"0")
+        if was and was != now and not same:
             for changed in self._subscribers:
                 changed(was, now)
             raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")
+
+
+def _read(info: bytes) -> dict[bytes, bytes]:
+    return dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
+
+
+async def _runs(slots: SlotMap, node: Node, run_id: bytes) -> bool:
+    return _read(await slots.ask_async(node, "INFO")).get(b"run_id") == run_id

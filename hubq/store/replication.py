@@ -11,20 +11,22 @@ from hubq.store.command import Command, plain
 from hubq.store.connection import AsyncRedis
 
 
-def with_wait(commands: Sequence[Command[Any]], config: Config) -> Sequence[Command[Any]]:
+def with_wait(commands: Sequence[Command[Any]], config: Config, timeout: float | None = None) -> Sequence[Command[Any]]:
     """The commands, and WAIT behind them in the same request (it counts what its own connection has written).
 
-    After a blocking read WAIT would count from before it blocked: a TIME in between brings it up to date.
+    After a blocking read WAIT would count from before it blocked: a TIME in between brings it up to date. ``timeout``: seconds, instead
+    of ``wait_timeout``.
     """
+    ms = max(1, int((config.wait_timeout if timeout is None else timeout) * 1000))
     now = [plain("TIME", read=lambda answer: None)] if commands[0].blocks else []
-    return [*commands, *now, plain("WAIT", config.wait_replicas, max(1, int(config.wait_timeout * 1000)), read=int)]
+    return [*commands, *now, plain("WAIT", config.wait_replicas, ms, read=int)]
 
 
-async def confirmed(redis: AsyncRedis, config: Config) -> int:
+async def confirmed(redis: AsyncRedis, config: Config, timeout: float | None = None) -> int:
     """How many replicas have all that this connection's Redis has written so far; 0 if it cannot be told."""
     now = plain("TIME", read=lambda answer: None)
     try:
-        _, count = await redis.run_many(with_wait([now], config))
+        _, count = await redis.run_many(with_wait([now], config, timeout))
     except RedisUnavailable:
         return 0
     return int(count)

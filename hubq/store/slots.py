@@ -180,6 +180,17 @@ class SlotMap:
             primary: Node = found.value
             return primary
 
+    async def ask_async(self, node: Node, command: str) -> bytes:
+        """What one node says to a command; empty if it does not answer."""
+        client = redis.asyncio.Redis(host=node[0], port=node[1], **self._options)
+        try:
+            said: bytes = await _raw(client).execute_command(command)
+        except (RedisError, OSError):
+            return b""
+        finally:
+            await client.aclose()
+        return said
+
     def primaries(self) -> list[int]:
         """One slot of each primary, by asking. Raises redis-py's ``ConnectionError`` if no node answers."""
         failed: Exception | None = None

@@ -11,7 +11,16 @@ import redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from hubq.errors import RedisUnavailable
-from hubq.store.answers import KEY_ROUNDS, LOST, NotPrimary, of_replica, read_answer, unavailable, waits, with_more_keys
+from hubq.store.answers import (
+    KEY_ROUNDS,
+    LOST,
+    not_primary,
+    of_replica,
+    read_answer,
+    unavailable,
+    waits,
+    with_more_keys,
+)
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import packed
 from hubq.store.scripts import SCRIPTS
@@ -80,7 +89,7 @@ class SyncRedis:
         for answer in answers:
             if isinstance(answer, ResponseError) and of_replica(answer):
                 self._hang_up()
-                raise NotPrimary(str(answer))
+                raise not_primary(self._slots is not None, answer)
         if rounds and (more := with_more_keys(commands, answers)):
             again = dict(zip(more, self._attempt(list(more.values()), rounds - 1), strict=True))
             places = enumerate(zip(commands, answers, strict=True))

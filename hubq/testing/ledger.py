@@ -7,7 +7,7 @@ from typing import Any
 
 from hubq.client.hub import Hub
 from hubq.core.child import Child
-from hubq.errors import CallTimeout, RedisUnavailable
+from hubq.errors import CallTimeout, NotReplicated, RedisUnavailable
 
 
 class LedgerChild(Child):
@@ -31,8 +31,8 @@ class LedgerChild(Child):
 class Ledger:
     """What was sent, by sender and child, to be compared with what the children say.
 
-    A message whose send returned must have been applied exactly once; one whose send raised a time-out or a lost
-    connection may have been applied once or not at all.
+    A message whose send returned must have been applied exactly once; one whose send raised a time-out, a lost
+    connection or ``NotReplicated`` may have been applied once or not at all.
     """
 
     hub: Hub
@@ -64,7 +64,7 @@ class Ledger:
                 await ref.cast("record", sender, number)
             else:
                 answer = await ref.call("record", sender, number, timeout=timeout)
-        except (CallTimeout, RedisUnavailable) as error:
+        except (CallTimeout, NotReplicated, RedisUnavailable) as error:
             self.failed.append(error)
             if not (isinstance(error, CallTimeout) and not error.may_run):
                 self.unsure.setdefault((sender, child), set()).add(number)

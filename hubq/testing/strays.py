@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from hubq.core.hashing import shard_of
+from hubq.core.layout import shards_of
 from hubq.store.command import pairs, plain, text
 from hubq.store.connection import SyncRedis
 from hubq.store.keys import Keys, split_owner_field
@@ -13,15 +14,17 @@ from hubq.store.keys import Keys, split_owner_field
 #: Keys that a hub has for as long as it exists (docs/keys.md).
 FIXED = {"config", "epoch", "owners", "events", "quorum", "partitioned", "pauses"}
 SHARD = re.compile(r"^shard:(\d+):(mailbox|children|msk|backlog|parked|dead)$")
+NUMBER = re.compile(r"^shard:(\d+):outbox:(\d+):number$")
 FEED = re.compile(r"^shard:(\d+):feed:(.+)$")
 
 
-def stray_keys(redis: SyncRedis, hub_id: str, shards: int) -> list[str]:
+def stray_keys(redis: SyncRedis, hub_id: str, shards: int, group: int = 0, groups: int = 1) -> list[str]:
     """One line for each key, or field of a key, that belongs to nothing alive and will not go by itself.
 
-    Call it when nothing is sent and no node is in the middle of something.
+    Call it when nothing is sent and no node is in the middle of something. Of a hub with several groups it reads one: ``redis`` is
+    where that group is.
     """
-    keys = Keys(hub_id)
+    keys, own = Keys(hub_id, group, groups), shards_of(group, groups, shards)
     found: list[str] = []
     for key in _scan(redis, keys.prefix.replace("[", "\\[") + "*"):
         name = key[len(keys.prefix) :]
@@ -31,14 +34,17 @@ def stray_keys(redis: SyncRedis, hub_id: str, shards: int) -> list[str]:
             continue  # compared below
         if (feed := FEED.match(name)) is not None and _run(redis, "HEXISTS", keys.children(int(feed[1])), feed[2]):
             continue
+        far = NUMBER.match(name)
+        if far is not None and int(far[1]) in own and int(far[2]) in range(groups) and int(far[2]) != group:
+            continue
         match = SHARD.match(name)
-        if match is None or int(match[1]) >= shards:
+        if match is None or int(match[1]) not in own:
             found.append(f"{name}: nothing that lives has such a key, and it has no TTL{_held(redis, key)}")
         elif match[2] == "backlog":
             found += _backlog(redis, keys, int(match[1]))
         elif match[2] in ("children", "msk", "parked"):
             found += _fields(redis, keys, int(match[1]), match[2], shards)
-    return found + _members(redis, keys, shards)
+    return found + _members(redis, keys, own)
 
 
 def _run(redis: SyncRedis, *args: Any) -> Any:
@@ -87,7 +93,7 @@ def _backlog(redis: SyncRedis, keys: Keys, shard: int) -> list[str]:
     return [] if said == waiting else [f"shard:{shard}:backlog says {said}, the mailbox has {waiting}"]
 
 
-def _members(redis: SyncRedis, keys: Keys, shards: int) -> list[str]:
+def _members(redis: SyncRedis, keys: Keys, own: range) -> list[str]:
     nodes = set(_names(redis, keys.nodes))
     leases = {text(name) for name in _run(redis, "ZRANGE", keys.leases, 0, -1)}
     found = [f"node {name!r} has no lease, or a lease has no node" for name in sorted(nodes ^ leases)]
@@ -96,6 +102,6 @@ def _members(redis: SyncRedis, keys: Keys, shards: int) -> list[str]:
         node = text(_run(redis, "HGET", keys.owners, field)).split(" ")[0]
         if child is not None and node not in nodes:
             found.append(f"owners: pin {field!r} belongs to {node!r}, who is gone")
-        if shard >= shards:
-            found.append(f"owners: {field!r} is no shard")
+        if shard not in own:
+            found.append(f"owners: {field!r} is no shard of these")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -17,6 +18,8 @@ class Alibi:
     who: str
     since: float
     until: float = inf
+    groups: frozenset[int] | None = None
+    """In these groups of the hub; None: in all."""
 
     def over(self) -> None:
         """It can renew its lease again."""
@@ -31,22 +34,32 @@ class Alibis:
     >>> frozen.over()
     >>> alibis.explain("w1", time.time() + 1), alibis.explain("w2", time.time()), alibis.explain("w1", time.time() + 9)
     (True, False, False)
+    >>> moved = alibis.begin(ALL, groups=[2, 5])
+    >>> alibis.explain("w2", time.time(), group=5), alibis.explain("w2", time.time(), group=3)
+    (True, False)
     """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._all: list[Alibi] = []
 
-    def begin(self, who: str) -> Alibi:
+    def begin(self, who: str, groups: Iterable[int] | None = None) -> Alibi:
         """From now on, until it is over (a killed worker's never is)."""
-        alibi = Alibi(who, time.time())
+        alibi = Alibi(who, time.time(), groups=None if groups is None else frozenset(groups))
         self._all.append(alibi)
         return alibi
 
-    def explain(self, who: str, at: float) -> bool:
-        """Whether the faults explain that this worker was evicted then."""
+    def had(self, who: str, since: float, until: float) -> None:
+        """As it turns out, from then until then (seconds since the epoch)."""
+        self._all.append(Alibi(who, since, until))
+
+    def explain(self, who: str, at: float, group: int = 0) -> bool:
+        """Whether the faults explain that this worker was evicted from this group then."""
         return any(
-            alibi.who in (who, ALL) and alibi.since <= at <= alibi.until + self._patience for alibi in list(self._all)
+            alibi.who in (who, ALL)
+            and alibi.since <= at <= alibi.until + self._patience
+            and (alibi.groups is None or group in alibi.groups)
+            for alibi in list(self._all)
         )
 
     def any_between(self, since: float, until: float) -> bool:

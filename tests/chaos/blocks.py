@@ -7,7 +7,7 @@ import time
 from random import Random
 
 from hubq import CallTimeout, Hub
-from hubq.errors import HubqError, RedisUnavailable
+from hubq.errors import HubqError, NotReplicated, RedisUnavailable
 
 from .alibis import Alibis
 from .clients import Book
@@ -76,6 +76,8 @@ class Blocks:
         try:
             self.hub.ref(other).call("ping", timeout=LONGEST)
             self.answered += 1
+        except NotReplicated:
+            pass  # its primary has just failed over
         except (CallTimeout, RedisUnavailable) as error:
             # It may have moved to the blocked node, or its own may have another fault: only peace says something.
             if not self._alibis.any_between(began - LONGEST, time.time()):

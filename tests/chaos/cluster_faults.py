@@ -9,7 +9,7 @@ from queue import Full, Queue
 
 from hubq.store.embedded_cluster import SLOTS, EmbeddedCluster
 
-from .alibis import ALL, Alibis
+from .alibis import ALL, Alibi, Alibis
 from .plan import Fault
 
 #: Faults that wait for the one that goes on.
@@ -17,8 +17,9 @@ MOST = 3
 
 
 class ClusterFaults:
-    """One fault after the other, in a thread. While ``MOST`` wait, no other is taken. ``slots``: those in which the hub lives.
+    """One fault after the other, in a thread. While ``MOST`` wait, no other is taken. ``slots``: in which each group of the hub lives.
 
+    A fault is of one primary, drawn among those of the groups. It explains evictions in the groups that are there.
     ``wrong``: what the cluster itself did not do as it should.
     """
 
@@ -29,12 +30,17 @@ class ClusterFaults:
         self._alibis = alibis
         self._waiting: Queue[Fault | None] = Queue(MOST)
         self._added: list[int] = []  # a primary and its replica
+        self._begun: list[Alibi] = []  # by the fault that goes on
         self._acts: dict[str, Callable[[Fault], None]] = {
             "reshard": self._reshard, "failover": self._fail_over, "primary_kill": self._kill, "primary_freeze": self._freeze,
             "script_flush": self._flush, "grow": self._grow, "shrink": self._shrink,
         }  # fmt: skip
         self._work = threading.Thread(target=self._run, name="chaos cluster")
         self._work.start()
+
+    def pids(self) -> list[int]:
+        """Those of all nodes."""
+        return self._cluster.pids()
 
     def takes(self, kind: str) -> bool:
         """Whether this is one of its faults."""
@@ -60,18 +66,18 @@ class ClusterFaults:
 
     def _run(self) -> None:
         while (fault := self._waiting.get()) is not None:
-            alibi = self._alibis.begin(ALL)
             try:
                 self._cluster.wait_until_up()  # from the fault before
                 self._acts[fault.kind](fault)
             except Exception as error:
                 self.wrong.append(f"{fault.kind}: the cluster did not do it: {error}")
             finally:
-                alibi.over()
+                while self._begun:
+                    self._begun.pop().over()
                 self._waiting.task_done()
         self._waiting.task_done()
 
-    # -- the faults ------------------------------------------------------------------------------------------------
+    # -- where the groups are --------------------------------------------------------------------------------------
 
     def _home(self, fault: Fault) -> int:
         return self._cluster.owner(self._slots[fault.pick % len(self._slots)])
@@ -79,21 +85,38 @@ class ClusterFaults:
     def _others(self, port: int) -> list[int]:
         return [other for other in self._cluster.serving() if other != port]
 
+    def _groups_of(self, port: int) -> list[int]:
+        return [group for group, slot in enumerate(self._slots) if self._cluster.owner(slot) == port]
+
+    def _hurts(self, groups: list[int]) -> list[int]:
+        """From now on, until the fault is over, it explains what happens in these groups."""
+        self._begun.append(self._alibis.begin(ALL, groups))
+        return groups
+
+    def _move(self, group: int, target: int) -> None:
+        """Key by key."""
+        self._hurts([group])
+        self._cluster.move_slot(self._slots[group], target)
+
+    # -- the faults ------------------------------------------------------------------------------------------------
+
     def _reshard(self, fault: Fault) -> None:
-        """Each slot of the hub that is there goes to another primary, key by key."""
+        """Each group that is there goes to another primary."""
         home = self._home(fault)
         targets = self._others(home)
-        for slot in self._slots:
-            if self._cluster.owner(slot) == home:
-                self._cluster.move_slot(slot, targets[fault.pick % len(targets)])
+        for number, group in enumerate(self._groups_of(home)):
+            self._move(group, targets[(fault.pick + number) % len(targets)])
 
     def _fail_over(self, fault: Fault) -> None:
-        self._cluster.fail_over(self._home(fault))
+        home = self._home(fault)
+        self._hurts(self._groups_of(home))
+        self._cluster.fail_over(home)
 
     def _kill(self, fault: Fault) -> None:
         """SIGKILL; its replica takes over. It comes again as a replica of that."""
         home = self._home(fault)
         self._cluster.wait_in_step(home)
+        self._hurts(self._groups_of(home))
         self._cluster.kill(home)
         self._until_taken_over(home)
         self._cluster.start_again(home)
@@ -103,6 +126,7 @@ class ClusterFaults:
         """SIGSTOP for longer than the lease; its replica takes over. It wakes and believes for a moment that it is primary."""
         home, until = self._home(fault), time.monotonic() + fault.lasting
         self._cluster.wait_in_step(home)
+        self._hurts(self._groups_of(home))
         self._cluster.freeze(home)
         try:
             self._until_taken_over(home)
@@ -112,11 +136,12 @@ class ClusterFaults:
         self._whole()
 
     def _flush(self, fault: Fault) -> None:
+        """It explains nothing."""
         for port in self._cluster.serving():
             self._cluster.ask(port, "SCRIPT FLUSH")
 
     def _grow(self, fault: Fault) -> None:
-        """A primary with a replica more, and an even part of the slots for it; the hub's slots go there, too. (There is one at most.)"""
+        """A primary with a replica more, and an even part of the slots for it, with its part of the groups. (There is one at most.)"""
         if self._added:
             return self._shrink(fault)
         primary = self._cluster.add()
@@ -128,9 +153,9 @@ class ClusterFaults:
             own = [slot for slot in self._cluster.slots_of(source) if slot not in self._slots]
             self._cluster.give_empty(own[:part], source, primary)
         self._cluster.wait_until_up()
-        for slot in self._slots[: max(1, len(self._slots) // (len(sources) + 1))]:
-            if self._cluster.owner(slot) != primary:
-                self._cluster.move_slot(slot, primary)
+        for _ in range(max(1, len(self._slots) // (len(sources) + 1))):
+            most = max(sources, key=lambda port: len(self._groups_of(port)))
+            self._move(self._groups_of(most)[0], primary)
 
     def _shrink(self, fault: Fault) -> None:
         """All slots of the one that was added go back, and it is removed, with its replica."""
@@ -140,12 +165,12 @@ class ClusterFaults:
         serving = self._cluster.serving()
         gone = next((port for port in pair if port in serving), pair[0])
         targets = [port for port in serving if port not in pair]
-        for slot in self._slots:
-            if self._cluster.owner(slot) == gone:
-                self._cluster.move_slot(slot, targets[fault.pick % len(targets)])
+        for group in self._groups_of(gone):
+            self._move(group, min(targets, key=lambda port: len(self._groups_of(port))))
         left = self._cluster.slots_of(gone)
+        part = -(-len(left) // len(targets))  # in one piece: each piece is a line of CLUSTER SLOTS
         for place, target in enumerate(targets):
-            self._cluster.give_empty(left[place :: len(targets)], gone, target)
+            self._cluster.give_empty(left[place * part : (place + 1) * part], gone, target)
         for port in sorted(pair, key=lambda port: port == gone):  # a replica does not forget its primary: it goes first
             self._cluster.remove(port)
 

@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from hubq.config import Config
 
 from .alibis import Alibis
 from .proxy import Links, Network, Proxy
@@ -34,12 +37,20 @@ class Worker:
         self.frozen = number is signal.SIGSTOP or (self.frozen and number is not signal.SIGCONT)
 
 
+def environment(hub_id: str, config: Config, children: Sequence[str]) -> dict[str, str]:
+    """What apps/chaos_app.py is told. ``children``: those who say something to one another."""
+    return {
+        "CHAOS_HUB": hub_id, "CHAOS_LEASE": str(config.lease), "CHAOS_REPLICAS": str(config.wait_replicas),
+        "CHAOS_GROUPS": str(config.groups), "CHAOS_SHARDS": str(config.shards), "CHAOS_CHILDREN": " ".join(children),
+    }  # fmt: skip
+
+
 class Crew:
     """All workers of the run: those that serve, those that are leaving, and what the ended ones said."""
 
     def __init__(
-        self, network: Network | Links, hub_id: str, lease: float, directory: Path, alibis: Alibis, replicas: int = 0
-    ) -> None:
+        self, network: Network | Links, config: Config, hub_id: str, children: Sequence[str], directory: Path, alibis: Alibis
+    ) -> None:  # fmt: skip
         self.serving: list[Worker] = []
         self.leaving: list[Worker] = []
         self.wrong: list[str] = []
@@ -49,10 +60,8 @@ class Crew:
         self._network = network
         self._directory = directory
         self._count = 0
-        self._environment = {
-            **os.environ, "CHAOS_HUB": hub_id, "CHAOS_LEASE": str(lease), "CHAOS_GAUGES": str(self.gauges),
-            "CHAOS_REPLICAS": str(replicas),
-        }  # fmt: skip
+        told = environment(hub_id, config, children)
+        self._environment = {**os.environ, **told, "CHAOS_GAUGES": str(self.gauges)}
 
     def start(self) -> Worker:
         """A new worker."""

@@ -14,7 +14,7 @@ from hubq.store.command import plain, text
 from hubq.store.connection import SyncRedis
 
 if TYPE_CHECKING:
-    from .play import Theatre
+    from .theatre import Theatre
 
 #: Seconds between two samples, and how much of the run counts as warming up.
 EVERY, WARM_UP = 2.0, 0.2

@@ -22,6 +22,10 @@ class OneRedis:
         self._back = 0.0
         self._away = Alibi(ALL, 0.0, 0.0)
 
+    def pids(self) -> list[int]:
+        """That of Redis, if it is there."""
+        return [self._server.pid] if self._server.pid else []
+
     def takes(self, kind: str) -> bool:
         """Whether this is one of its faults."""
         return kind.startswith("redis_")

@@ -15,8 +15,7 @@ def report(outcome: Outcome) -> str:
     """
     lines = [f"chaos, seed {outcome.seed}, {outcome.seconds:g} s", "", "thrown"]
     lines += [
-        f"  {kind:<28}{outcome.thrown.get(kind, 0):>8}"
-        for kind in (WEIGHTS if outcome.thrown.keys() <= WEIGHTS.keys() else ON_A_CLUSTER)
+        f"  {kind:<28}{outcome.thrown.get(kind, 0):>8}" for kind in (ON_A_CLUSTER if outcome.primaries else WEIGHTS)
     ]
     lines += ["", "measured"]
     lines += [f"  {name:<28}{value!s:>8}" for name, value in outcome.measured.items()]
@@ -26,5 +25,6 @@ def report(outcome: Outcome) -> str:
     lines += ["", f"{len(outcome.breaches)} breaches"]
     lines += [f"  {line}" for line in outcome.breaches[:50]]
     if outcome.breaches:
-        lines.append(f"again: make chaos SECONDS={outcome.seconds:g} SEED={outcome.seed}")
+        where = f" PRIMARIES={outcome.primaries} GROUPS={outcome.groups}" if outcome.primaries else ""
+        lines.append(f"again: make chaos SECONDS={outcome.seconds:g} SEED={outcome.seed}{where}")
     return "\n".join(lines)

@@ -27,14 +27,15 @@ def test_a_plan_for_a_cluster_throws_all_that_is_for_a_cluster() -> None:
 @pytest.mark.long
 @pytest.mark.acceptance
 @pytest.mark.timeout(420)
-def test_nothing_is_lost_in_chaos_on_a_redis_cluster() -> None:
+def test_nothing_is_lost_in_chaos_on_a_redis_cluster_with_groups() -> None:
     if find_server()[0] is None:
         no_real_redis()
-    outcome = play(SEED, SECONDS, say=print, primaries=3)
+    outcome = play(SEED, SECONDS, say=print, primaries=3, groups=6)
     print(report(outcome))
     assert outcome.breaches == []
     assert sum(outcome.thrown[kind] for kind in ON_A_CLUSTER if kind not in WEIGHTS) >= 5, outcome.thrown
     assert int(str(outcome.measured["calls answered"])) > 100
+    assert int(str(outcome.measured["said by children, each once"])) > 100
 
 
 @pytest.mark.alone

@@ -41,6 +41,21 @@ class Saver(Child):
         return self.said
 
 
+class Careless(Saver):
+    """Does not mind what ``commit()`` raises: its ``run()`` ends, and it is built anew."""
+
+    built = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        Careless.built += 1
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            await self.commit()
+
+
 @pytest.fixture
 def servers() -> Iterator[Failover]:
     if find_server()[0] is None:
@@ -76,6 +91,22 @@ def test_what_returns_is_on_the_replica_and_what_is_not_says_so(servers: Failove
             await eventually(told, 20, "commit() has told the child")
             await alone.aio.close()
             hub.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_child_whose_run_ends_for_want_of_replicas_is_built_anew_without_them(servers: Failover) -> None:
+    async def scenario() -> None:
+        hub = Hub("careless", redis=servers.url, shards=4, wait_replicas=1, wait_timeout=0.2)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await hub.aio.start_child("c", Careless)
+            built = Careless.built
+            await asyncio.to_thread(servers.stop_replication)
+            await eventually(lambda: Careless.built > built, 20, "it is built anew")
+            alone = Hub("careless", redis=servers.url, shards=4)
+            assert await alone.aio.ref("c").call("add") == 1
+            await alone.aio.close()
 
     asyncio.run(scenario())
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from hubq import Hub
 from hubq.errors import HubqError
-from hubq.store.command import plain
-from hubq.store.connection import SyncRedis
-from hubq.store.control import read_events
 from hubq.store.owners import read_owners
 from hubq.testing import stray_keys
 
 from .alibis import Alibis
 from .clients import Book
+from .parts import Part, Parts
 
 if TYPE_CHECKING:
-    from .play import Theatre
+    from .theatre import Theatre
 
 #: How long the last answers and the end of the workers may take, seconds.
 PATIENCE = 60.0
@@ -49,14 +47,16 @@ def wait_until_served(hub: Hub, within: float) -> float:
         time.sleep(0.05)
 
 
-def judge(theatre: Theatre, redis: SyncRedis, book: Book, children: list[str]) -> list[str]:
-    """Every breach, one line each."""
-    hub, crew = theatre.hub, theatre.crew
-    found = _ledger(hub, book, children, _condemned(redis, hub))
+def judge(theatre: Theatre, book: Book, children: list[str]) -> tuple[list[str], int]:
+    """Every breach, one line each, and how many messages of children to one another have arrived."""
+    hub, crew, parts = theatre.hub, theatre.crew, theatre.parts
+    found = _arrived(parts)
+    broken, said = _ledger(hub, book, children, _condemned(parts))
+    found += broken
     found += book.wrong
     found += theatre.blocks.late
-    found += _evictions(redis, hub, crew.alibis)
-    found += _settled(redis, hub)
+    found += _evictions(parts, crew.alibis)
+    found += _settled(parts)
     while crew.serving:
         crew.term(crew.serving[0])
     until = time.monotonic() + PATIENCE
@@ -66,20 +66,44 @@ def judge(theatre: Theatre, redis: SyncRedis, book: Book, children: list[str]) -
     found += [f"worker {worker.name} does not end" for worker in crew.leaving]
     found += crew.wrong
     found += [f"traceback in the log of {line}" for line in crew.tracebacks()]
-    found += stray_keys(redis, hub.hub_id, hub.config.shards)
-    owners = redis.run(read_owners(hub.keys))
-    found += [
-        f"shard {shard} is left with {owner.line!r}" for shard, owner in owners.shards.items() if owner.node != "-"
-    ]
+    for part in parts.all:
+        found += stray_keys(part.redis, hub.hub_id, hub.config.shards, part.group, part.groups)
+        owners = part.redis.run(read_owners(part.keys))
+        found += [
+            f"shard {shard} is left with {owner.line!r}" for shard, owner in owners.shards.items() if owner.node != "-"
+        ]
+    return found, said
+
+
+def _arrived(parts: Parts) -> list[str]:
+    """Wait until all that was said has arrived, as long as it gets on: when no message of a client waits any more, outboxes
+    get nothing more; when they are empty, mailboxes get nothing more.
+    """
+    found: list[str] = []
+    for place in ("mailbox", "outbox", "mailbox"):
+        fewest, until = None, time.monotonic() + PATIENCE
+        while left := [(part, waiting) for part in parts.all if (waiting := _waiting(part, place))]:
+            count = sum(sum(waiting.values()) for _, waiting in left)
+            if fewest is None or count < fewest:
+                fewest, until = count, time.monotonic() + PATIENCE
+            if time.monotonic() > until:
+                found += [f"group {part.group}: the {place} of its shards has {waiting}" for part, waiting in left]
+                break
+            time.sleep(0.1)
     return found
 
 
-def _ledger(hub: Hub, book: Book, children: list[str], condemned: set[str]) -> list[str]:
+def _waiting(part: Part, place: str) -> dict[int, int]:
+    return part.in_mailboxes() if place == "mailbox" else part.in_outboxes()
+
+
+def _ledger(hub: Hub, book: Book, children: list[str], condemned: set[str]) -> tuple[list[str], int]:
     found: list[str] = []
+    reports: dict[str, dict[str, Any]] = {}
     for child in children:
         _has_caught_up(hub, child)
         try:
-            report = hub.ref(child).call("report", timeout=PATIENCE)
+            report = reports[child] = hub.ref(child).call("report", timeout=PATIENCE)
         except HubqError as error:
             found.append(f"{child} does not answer: {error}")
             continue
@@ -92,7 +116,26 @@ def _ledger(hub: Hub, book: Book, children: list[str], condemned: set[str]) -> l
         versions = Counter(book.versions.get(child, ()))
         if not child.startswith("lazy"):  # its replies do not wait for its state
             found += [f"{child}: {n} calls were told version {v}" for v, n in versions.items() if n > 1]
+    return found + _between_children(reports), sum(sum(report["said"].values()) for report in reports.values())
+
+
+def _between_children(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a child has said to another is there once, as its state says (the order is among the things that were ``wrong``)."""
+    found: list[str] = []
+    for child, report in reports.items():
+        for sender in sorted({*report["heard"], *(one for one, of in reports.items() if child in of["said"])}):
+            if sender not in reports:
+                continue
+            heard = _numbers(report["heard"].get(sender, []))
+            said = set(range(1, reports[sender]["said"].get(child, 0) + 1))
+            name = f"{sender} -> {child}"
+            found += [f"{name}: {number} was said by a child and is lost" for number in sorted(said - heard)]
+            found += [f"{name}: {number} was heard, and no child has said it" for number in sorted(heard - said)]
     return found
+
+
+def _numbers(ranges: list[list[int]]) -> set[int]:
+    return {number for low, high in ranges for number in range(low, high + 1)}
 
 
 def _has_caught_up(hub: Hub, child: str) -> None:
@@ -106,12 +149,13 @@ def _has_caught_up(hub: Hub, child: str) -> None:
         time.sleep(0.1)
 
 
-def _evictions(redis: SyncRedis, hub: Hub, alibis: Alibis) -> list[str]:
-    """Only who was killed, frozen or cut off may be evicted: a blocked loop is no reason."""
+def _evictions(parts: Parts, alibis: Alibis) -> list[str]:
+    """Only who was killed, frozen or cut off from the group may be evicted: a blocked loop is no reason."""
     return [
-        f"{event['node']} was evicted at {at:.3f}, and no fault explains it"
-        for at, event in _timed_events(redis, hub)
-        if event["type"] == "node_evicted" and not alibis.explain(event["node"], at)
+        f"{event['node']} was evicted from group {part.group} at {at:.3f}, and no fault explains it"
+        for part in parts.all
+        for at, event in part.events()
+        if event["type"] == "node_evicted" and not alibis.explain(event["node"], at, part.group)
     ]
 
 
@@ -124,44 +168,30 @@ def _was_unsure(book: Book, child: str, line: str, condemned: set[str]) -> bool:
 
 
 def _compare(book: Book, sender: str, child: str, ranges: list[list[int]]) -> list[str]:
-    applied = {number for low, high in ranges for number in range(low, high + 1)}
+    applied = _numbers(ranges)
     sent, unsure = set(book.acknowledged.get((sender, child), ())), book.unsure.get((sender, child), set())
     name = f"{sender} -> {child}"
     found = [f"{name}: {number} was acknowledged and is lost" for number in sorted(sent - applied)]
     return found + [f"{name}: {number} was applied and never sent" for number in sorted(applied - sent - unsure)]
 
 
-def _settled(redis: SyncRedis, hub: Hub) -> list[str]:
-    """Nothing waits any more: every mailbox is empty, every backlog nothing."""
-    found: list[str] = []
+def _settled(parts: Parts) -> list[str]:
+    """Nothing waits any more: every mailbox is empty."""
     until = time.monotonic() + PATIENCE
-    for shard in range(hub.config.shards):
-        while (left := redis.run(plain("XLEN", hub.keys.mailbox(shard), read=int))) and time.monotonic() < until:
-            time.sleep(0.05)
-        if left:
-            found.append(f"shard {shard}: {left} messages are left in its mailbox")
-    return found
+    while (left := [waiting for part in parts.all if (waiting := part.in_mailboxes())]) and time.monotonic() < until:
+        time.sleep(0.05)
+    return [
+        f"shard {shard}: {count} messages are left in its mailbox"
+        for waiting in left
+        for shard, count in waiting.items()
+    ]
 
 
-def events_of(redis: SyncRedis, hub: Hub) -> Counter[str]:
-    """How many events of each type there are (the stream is capped)."""
-    return Counter(fields["type"] for fields in _events(redis, hub))
-
-
-def _condemned(redis: SyncRedis, hub: Hub) -> set[str]:
+def _condemned(parts: Parts) -> set[str]:
     """The children of which a message has been a dead letter."""
     return {
-        event["child"] for event in _events(redis, hub) if event["type"] == "poisoned" and event["what"] == "message"
+        event["child"]
+        for part in parts.all
+        for _, event in part.events()
+        if event["type"] == "poisoned" and event["what"] == "message"
     }
-
-
-def _events(redis: SyncRedis, hub: Hub) -> Iterator[dict[str, str]]:
-    return (fields for _, fields in _timed_events(redis, hub))
-
-
-def _timed_events(redis: SyncRedis, hub: Hub) -> Iterator[tuple[float, dict[str, str]]]:
-    """With when they were written, seconds since the epoch (Redis is on this machine)."""
-    after = "0"
-    while events := redis.run(read_events(hub.keys, after, 1000)):
-        yield from ((int(entry.partition("-")[0]) / 1000, fields) for entry, fields in events)
-        after = events[-1][0]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from inspect import isawaitable
 
 from hubq.config import Config
 from hubq.core.lifecycle import Life
-from hubq.errors import HubqError, OutsideHandler, StateNotSavable
+from hubq.errors import HubqError, NotReplicated, OutsideHandler, StateNotSavable
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.state import (
@@ -40,7 +41,11 @@ class Saver:
     # -- now -------------------------------------------------------------------------------------------------------
 
     async def committed(self, holding: Holding) -> None:
-        """Wait for the holding's next commit."""
+        """Wait for the holding's next commit. That replicas have it too (``wait_replicas``) is the concern of ``commit()`` alone."""
+        with suppress(NotReplicated):
+            await self._confirmed(holding)
+
+    async def _confirmed(self, holding: Holding) -> None:
         waiter = holding.next_commit()
         self._queue.changed()
         await waiter
@@ -54,7 +59,7 @@ class Saver:
             await hosted.at_boundary()
         await self._not_at_rest(hosted)
         self.save(hosted)
-        await self.committed(hosted.holding)
+        await self._confirmed(hosted.holding)
 
     async def _not_at_rest(self, hosted: HostedChild) -> None:
         """A task of a child may ask for a commit while the child goes to rest."""

@@ -87,11 +87,14 @@ class Lane(Loop):
         full: dict[bytes, None] = {}  # children that have no room: no later message overtakes one that had to stay
         first: dict[str, int] = {}  # generation -> the first of its numbers that still waits
         while True:
+            here, there = group.redis.who, target.redis.who
             page = await group.redis.run(read_far(group.keys, shard, self._target, target.shards, after))
             messages, arrived, read = list(page.found.values()), [], len(page.found) + len(page.malformed)
             if page.malformed:
                 self._reports.report_all(page.malformed.values())
                 await group.redis.run(delete_malformed(group.keys.far_keys(shard, self._target)[0], page))
+            if messages and not await group.replicas.have_all_of(here):
+                return moved  # what a failover may take back must not arrive elsewhere
             for generation, run in by_generation(messages):
                 some = [each for each in run if each.number - first.get(generation, each.number) <= AHEAD]
                 if not some:
@@ -105,6 +108,8 @@ class Lane(Loop):
                         first.setdefault(generation, each.number)
             left = 1
             if arrived:
+                if not (await target.replicas.have_all_of(there) and group.redis.who == here):
+                    return moved  # nor may it be forgotten here, and be taken back there: it is forwarded again
                 left = await group.redis.run(delete_far(group.keys, shard, self._target, arrived))
             moved += len(arrived)
             if read < AT_ONCE or not left:

@@ -92,7 +92,7 @@ class Member:
                 if answer.epoch_before < standing.epoch or 0 < answer.lease_before_ms < standing.granted_ms:
                     self._went_back(answer.epoch_before)
                 standing.joined(answer.incarnation, asked_at, answer.now_ms, lease_ms, answer.began_ms)
-                log.info("node %s joined hub %s (incarnation %d)", name, hub_id, answer.incarnation)
+                log.info("node %s%s joined hub %s (incarnation %d)", name, standing.place, hub_id, answer.incarnation)
                 self._hooks.fire("post_cluster_join", ClusterJoin(hub_id, name, name, answer.incarnation))
                 return
             if answer.status == "mismatch":
@@ -111,7 +111,7 @@ class Member:
             what = f"Redis has lost writes that it had confirmed (membership epoch {epoch}, it was {known} at least)"
         else:
             what = f"Redis has lost everything of hub {self._hooks.hub_id} (it was at membership epoch {known})"
-        log.error("%s: node %s goes on with what Redis has", what, self._group.node_name)
+        log.error("%s: node %s%s goes on with what Redis has", what, self._group.node_name, self._group.standing.place)
         self._events.add("redis_went_back", epoch=epoch, known=known)
 
     # -- losing the lease ------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class Member:
             if self._leaving:
                 await self.announce_drain()
         except HubqError as error:
-            log.error("node %s cannot join anew yet: %s", standing.node_name, error)
+            log.error("node %s%s cannot join anew yet: %s", standing.node_name, standing.place, error)
         self._plan_due.ring()
 
     def _absolve(self) -> None:
@@ -171,7 +171,7 @@ class Member:
             if await group.redis.run(command, retry_for=1.0) != "owner":
                 return True
         except HubqError as error:
-            log.warning("node %s could not write that it leaves: %s", group.node_name, error)
+            log.warning("node %s%s could not write that it leaves: %s", group.node_name, group.standing.place, error)
             return True
         self._emptied.clear()
         return False
@@ -183,4 +183,4 @@ class Member:
         try:
             await group.redis.run(command, retry_for=1.0)
         except Exception as error:
-            log.warning("node %s could not write that it leaves: %s", group.node_name, error)
+            log.warning("node %s%s could not write that it leaves: %s", group.node_name, group.standing.place, error)

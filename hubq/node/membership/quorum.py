@@ -116,10 +116,10 @@ class Quorum:
             return
         shards = self._register.shards()
         if closed:
-            log.error("node %s closes intake: no quorum %s", self._group.node_name, why)
+            log.error("node %s%s closes intake: no quorum %s", self._group.node_name, self._group.standing.place, why)
             self._lives.hold_back()
         else:
-            log.info("node %s: there is a quorum, intake is open", self._group.node_name)
+            log.info("node %s%s: there is a quorum, intake is open", self._group.node_name, self._group.standing.place)
             self._lives.go_on()
             self._resuming.resume_all()
         for shard in shards:

@@ -121,11 +121,13 @@ class Rounds:
         try:
             evicted = not (yield from self._renewed(term))
             if self._silent:
-                log.info("Redis answers %s again", standing.node_name)
+                log.info("Redis answers %s%s again", standing.node_name, standing.place)
             self._silent = False
         except UNANSWERED as error:
             if not self._silent:
-                log.warning("lease of %s not renewed: %s", standing.node_name, str(error) or "no answer")
+                log.warning(
+                    "lease of %s%s not renewed: %s", standing.node_name, standing.place, str(error) or "no answer"
+                )
             self._silent = True
         except Exception:
             log.exception("renewing the lease failed")
@@ -175,7 +177,7 @@ class Rounds:
             if name != group.node_name:
                 (word,) = yield [evict_node(group.keys, name, group.node_name, config.events_kept)]
                 if word == "evicted":
-                    log.warning("node %s is evicted: its lease ran out", name)
+                    log.warning("node %s%s is evicted: its lease ran out", name, group.standing.place)
         if answer.epoch != known or answer.expired:
             term.seen(answer.epoch)
             self._tells.changed()

@@ -42,7 +42,7 @@ class Voiding:
         if not standing.incarnation:
             return
         self._counters.lease_lost()
-        log.error("node %s: %s; its children stop here", standing.node_name, why)
+        log.error("node %s%s: %s; its children stop here", standing.node_name, standing.place, why)
         self._arrivals.forget_all()
         self._copies.forget_all()
         self._wishes.forget_put_offs()

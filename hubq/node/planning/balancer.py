@@ -156,7 +156,12 @@ class Balancer(Loop):
         if word != "ok":
             log.debug("assignment %d of %s was refused: %s", epoch, group.node_name, word)
         elif decision.moves:
-            log.info("node %s leads the load balancing: shards to move: %d", group.node_name, decision.moves)
+            log.info(
+                "node %s%s leads the load balancing: shards to move: %d",
+                group.node_name,
+                group.standing.place,
+                decision.moves,
+            )
             self._plan_due.ring()
 
     def _learn(self, owners: dict[int, str | None], reports: dict[str, LoadReport | None]) -> None:

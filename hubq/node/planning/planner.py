@@ -146,7 +146,7 @@ class Planner(Loop):
 
     def _draining_seen(self, me: NodeInfo) -> None:
         if not me.up and self._group.standing.drain():
-            log.info("node %s is draining", self._group.node_name)
+            log.info("node %s%s is draining", self._group.node_name, self._group.standing.place)
             self._serves_desired = False
 
     async def _members_seen(self, nodes: dict[str, NodeInfo]) -> None:

@@ -85,7 +85,7 @@ class Reconciler:
                 raise
             taken = await self._claimed_one_by_one(shards, dead)
         if taken:
-            log.info("node %s has claimed shards: %d", group.node_name, len(taken))
+            log.info("node %s%s has claimed shards: %d", group.node_name, standing.place, len(taken))
         for shard, token in taken.items():
             owner = Owner(group.node_name, standing.incarnation, token)
             work = self._arrivals.adopt_shard(shard, owner, claimed=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hubq.config import Config
 from hubq.core.layout import shards_of
 from hubq.core.messages import Wake
+from hubq.node.runtime.replicas_of_redis import ReplicasOfRedis
 from hubq.node.runtime.shared import Shared
 from hubq.node.runtime.standing import Standing
 from hubq.store.connection import AsyncRedis
@@ -38,6 +39,7 @@ class Group:
         """What its ``config`` says beside the number of shards."""
         self.redis = redis
         self.reading = reading
+        self.replicas = ReplicasOfRedis(redis, config)
         self.keys = keys
         self.config = config
         self.standing = standing

@@ -24,8 +24,12 @@ class Standing:
     (7, True, False, True)
     """
 
-    def __init__(self, node_name: str, lease: Lease, clock: RedisClock, now: Callable[[], float]) -> None:
+    def __init__(
+        self, node_name: str, lease: Lease, clock: RedisClock, now: Callable[[], float], place: str = ""
+    ) -> None:
         self.node_name = node_name
+        self.place = place
+        """For messages to people, behind the name: " in group 2", if the hub has several."""
         self._life = secrets.token_hex(8)
         self.lease = lease
         """That of the term; read with every message."""

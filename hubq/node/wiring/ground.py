@@ -93,7 +93,8 @@ class RuntimeStorey:
         config = hub.config
         self.counters = given.counters
         lease, now = Lease(config.lease, config.lease_margin), time.monotonic
-        self.standing = Standing(given.name, lease, RedisClock(), now)
+        place = f" in group {given.context.group}" if config.groups > 1 else ""
+        self.standing = Standing(given.name, lease, RedisClock(), now, place)
         self.group = Group(
             given.redis,
             given.reading,

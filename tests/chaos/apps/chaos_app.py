@@ -21,7 +21,25 @@ hub = Hub(
     heartbeat=0.2,
     migration=HotSwap(retention=3.0),
     wait_replicas=int(os.environ.get("CHAOS_REPLICAS", "0")),
+    groups=int(os.environ.get("CHAOS_GROUPS", "1")),
+    shards=int(os.environ.get("CHAOS_SHARDS", "64")),
 )
+#: Those who say something to one another.
+CHILDREN = os.environ.get("CHAOS_CHILDREN", "").split()
+
+
+def apply(ranges: list[list[int]], sender: str, number: int, wrong: list[str]) -> None:
+    """A message of a sender has come."""
+    if any(low <= number <= high for low, high in ranges):
+        wrong.append(f"{sender}: {number} applied twice")
+    elif ranges and number < ranges[-1][1]:
+        wrong.append(f"{sender}: {number} after {ranges[-1][1]}")
+        ranges.append([number, number])
+        ranges.sort()
+    elif ranges and number == ranges[-1][1] + 1:
+        ranges[-1][1] = number
+    else:
+        ranges.append([number, number])
 
 
 @hub.child
@@ -33,23 +51,27 @@ class Tally(Child):
         self.ranges: dict[str, list[list[int]]] = {}
         self.wrong: list[str] = []
         self.last: dict[str, tuple[int, int]] = {}  # sender -> number, and the nonce that its handling drew
+        self.said: dict[str, int] = {}  # another child -> how many messages it was sent
+        self.heard: dict[str, list[list[int]]] = {}  # what came from other children
 
     def note(self, sender: str, number: int) -> Told:
-        ranges = self.ranges.setdefault(sender, [])
-        if any(low <= number <= high for low, high in ranges):
-            self.wrong.append(f"{sender}: {number} applied twice")
-        elif ranges and number < ranges[-1][1]:
-            self.wrong.append(f"{sender}: {number} after {ranges[-1][1]}")
-            ranges.append([number, number])
-            ranges.sort()
-        elif ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
+        apply(self.ranges.setdefault(sender, []), sender, number, self.wrong)
+        self.tell_another()
         self.version += 1
         before, nonce = self.last.get(sender, (0, 0)), random.getrandbits(60)
         self.last[sender] = (number, nonce)
         return self.version, nonce, before
+
+    def tell_another(self) -> None:
+        """Send the next number to another child: with the state that knows of it, once, whichever group it is in."""
+        if CHILDREN:
+            other = random.choice(CHILDREN)
+            self.said[other] = self.said.get(other, 0) + 1
+            self.ref(other).cast("hear", self.child_id, self.said[other])
+
+    async def hear(self, sender: str, number: int) -> None:
+        """A number from another child."""
+        apply(self.heard.setdefault(sender, []), sender, number, self.wrong)
 
     async def record(self, sender: str, number: int) -> Told:
         """Apply a message: the version, which no other accepted answer has; a nonce; what the state knew before.
@@ -63,7 +85,7 @@ class Tally(Child):
         """Answer."""
 
     async def report(self) -> dict[str, Any]:
-        return {"ranges": self.ranges, "wrong": self.wrong, "last": self.last}
+        return {"ranges": self.ranges, "wrong": self.wrong, "last": self.last, "said": self.said, "heard": self.heard}
 
 
 @hub.child

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from hubq import Child, HubqError
+from hubq import Child, ChildSpec, Hub, HubqError
 from hubq.store.command import plain
 from hubq.store.connection import SyncRedis
-from hubq.testing import Cluster, LedgerChild, eventually, stray_keys
+from hubq.store.keys import Keys
+from hubq.testing import Cluster, FakeServer, LedgerChild, eventually, stray_keys
 
 
 class Broken(Child):
@@ -34,6 +35,23 @@ class Once(LedgerChild):
 
     async def end(self) -> None:
         self.stop()
+
+
+class Forwarding(Child):
+    """Says something to all others."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def greet_all(self) -> None:
+        for n in range(8):
+            self.ref(f"c{n}").cast("greet")
+
+    async def greet(self) -> None:
+        self.count += 1
+
+    async def greeted(self) -> int:
+        return self.count
 
 
 KINDS = {"plain": LedgerChild, "ticker": Ticker, "once": Once}
@@ -116,6 +134,39 @@ def test_the_walk_sees_what_should_not_be_there(make_hub: Any) -> None:
             for what in ("shard:1:msk: 'ghost'", "shard:2:backlog", "pin '1/ghost'", "forgotten", "node 'ghost'"):
                 assert what in found
             redis.run(plain("HDEL", hub.keys.nodes, "ghost", read=int))
+        redis.close()
+
+    asyncio.run(scenario())
+
+
+def test_each_group_is_walked_by_itself() -> None:
+    async def scenario() -> None:
+        hub = Hub("walked", redis=[FakeServer()], groups=2, shards=4)
+        redis, groups = SyncRedis(hub.server), [Keys("walked", group, 2) for group in (0, 1)]
+
+        def strays(group: int) -> list[str]:
+            return stray_keys(redis, hub.hub_id, 4, group, 2)
+
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await hub.aio.start_children([ChildSpec(f"c{n}", Forwarding) for n in range(8)])
+            for n in range(8):
+                await hub.aio.ref(f"c{n}").call("greet_all")
+
+            async def greeted() -> bool:
+                return [await hub.aio.ref(f"c{n}").call("greeted") for n in range(8)] == [8] * 8
+
+            await eventually(greeted, 20, "what was said to the other group has arrived")
+            await eventually(lambda: strays(0) == strays(1) == [], 10, "the numbers of outboxes may stay")
+            for args in (
+                ("HSET", groups[0].msk(1), "ghost", "state"),
+                ("XADD", groups[1].far_keys(3, 0)[0], "99-0", "field", "value"),
+                ("HSET", groups[1].owners, "2", "gone 7 9"),
+            ):
+                redis.run(plain(*args, read=lambda answer: answer))
+            assert "shard:1:msk: nothing that lives" in "; ".join(strays(0))
+            found = "; ".join(strays(1))
+            assert "shard:3:outbox:0: nothing that lives" in found and "owners: '2' is no shard" in found
         redis.close()
 
     asyncio.run(scenario())
