@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from hubq.core.pauses import Pause
+from hubq.core.regrouping import ASIDE
 from hubq.core.wish import Wish
 from hubq.store.asks import intervene
 from hubq.store.dead_letters import replay_dead
+from hubq.store.moves import mark_moving, put_back, set_aside
 from hubq.store.pauses import set_pause
 from hubq.store.places import want_place
 from hubq.store.sealed_fields import write_anew
@@ -60,3 +62,20 @@ def drive_intervene(world: World) -> None:
     assert world.run(intervene(world.keys, 3, "d", "s", "i2", "kill", "")) == "-"
     asleep(world, "e")
     assert world.run(intervene(world.keys, 0, "e", "s", "i3", "kill", "")) == "~"
+
+
+@drive
+def drive_mark_moving(world: World) -> None:
+    world.raw("ZADD", world.keys.leases, 1, "a")
+    assert world.run(mark_moving(world.keys, "1", "1 moving 1 4 ab")) == ["ok"]
+    assert world.run(mark_moving(world.keys, "1", "1 moving 1 4 cd")) == ["other", "1 moving 1 4 ab"]
+
+
+@drive
+def drive_rename_keys(world: World) -> None:
+    names = ["shard:0:mailbox", "shard:0:children", "events", "shard:3:mailbox"]
+    world.start(0, "moving")
+    assert world.run(set_aside(world.keys, names, "moved")) == 3
+    assert world.raw("GET", world.keys.children(0)) == b"moved"
+    assert world.run(set_aside(world.keys, names, "moved")) == 0
+    assert world.run(put_back(world.keys, names, ASIDE)) == 3
