@@ -13,7 +13,7 @@ from hubq.core.hashing import shard_of
 from hubq.errors import RedisRefused
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
-from hubq.store.mailbox import LAST_ID
+from hubq.store.message import LAST_ID
 from hubq.testing import Cluster, Ledger, LedgerChild, end_tasks, eventually
 from tests.simulation.faults import CONTROL, GARBAGE
 
