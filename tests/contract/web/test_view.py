@@ -132,7 +132,12 @@ def test_the_pages_show_the_hub_below_the_path_where_they_are_mounted(make_hub: 
         dead = await site.page("/dead?why=raised")
         assert "broken &lt;b&gt;" in dead and "ValueError" in dead and "Room.fail" in dead
         assert "None." in await site.page("/dead?why=dropped")
-        assert "node_joined" in await site.page("/events")
+        summary = dead[dead.index("<summary>") : dead.index("</summary>")]
+        assert "ValueError: broken" in summary, "why is seen before the letter is opened"
+        events = await site.page("/events")
+        assert "node_joined" in events and "0-63" in events
+        assert events.count('"type">shard_adopted') == 1, "events of many shards are one line"
+        assert (await site.page("/events?type=shard_adopted")).count('"type">shard_adopted') == 64
         assert "RQ workers" in await site.page("/jobs")
         assert "dead letter" in await site.page("/doctor?fresh=true")
         assert "no child" in await site.page("/child?id=nobody", 404)
