@@ -379,9 +379,10 @@ def drive_receive_far(world: World) -> None:
 def drive_delete_far(world: World) -> None:
     stream, _ = world.keys.far_keys(0, 1)
     for number in (1, 2):
-        world.raw("XADD", stream, f"{number}-0", "shard", "1")
-    assert world.run(delete_far(world.keys, 0, 1, [1])) == 1
-    assert world.run(delete_far(world.keys, 0, 1, [1, 2])) == 0
+        world.raw("XADD", stream, f"{number}-0", "shard", "1", "generation", "x.1")
+    assert world.run(delete_far(world.keys, 0, 1, "x.2", [1])) == 2
+    assert world.run(delete_far(world.keys, 0, 1, "x.1", [1])) == 1
+    assert world.run(delete_far(world.keys, 0, 1, "x.1", [1, 2])) == 0
     assert world.raw("EXISTS", stream) == 0
 
 
