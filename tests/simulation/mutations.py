@@ -33,7 +33,7 @@ from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.testing.patching import replaced
 from tests.simulation import mutations_effects, mutations_groups, mutations_membership, mutations_moves, mutations_trust
 from tests.simulation.mutation import Mutation, Target

@@ -23,8 +23,9 @@ from hubq.store.codec import decode, version_of
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
 from hubq.store.dormant import is_dormant, read_dormant_state
-from hubq.store.mailbox import Message, mailbox_length, read_range
+from hubq.store.mailbox import mailbox_length, read_range
 from hubq.store.membership import read_nodes, redis_time_ms
+from hubq.store.message import Message
 from hubq.store.registry import read_spec, read_state, read_texts
 from hubq.store.vitals import Vitals, read_vitals
 
@@ -270,4 +271,7 @@ def _next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Eve
 def fixed_settings(hub: HubContext) -> Operation[dict[str, str]]:
     """The settings fixed in Redis when the hub was first used."""
     (settings,) = yield Fetch([read_texts(hub.keys.config)])
-    return dict(settings)
+    if hub.config.groups == 1:
+        return dict(settings)
+    # (What a group says of itself is for those that look whether it is where it belongs.)
+    return {"groups": str(hub.config.groups), **settings, "wire": settings.get("wire", "").partition(" ")[0]}
