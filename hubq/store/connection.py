@@ -87,6 +87,10 @@ class AsyncRedis:
         """Which Redis answers, as the watch has seen last."""
         return self._watch.known if self._watch is not None else ""
 
+    @property
+    def _changes(self) -> int:
+        return self._watch.changes if self._watch is not None else 0
+
     async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
         """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
         result: T = (await self.run_many((command,), retry_for=retry_for))[0]
@@ -96,9 +100,11 @@ class AsyncRedis:
         """The answers to several commands in one round trip, in order."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
-        known = self.who
+        known, changes = self.who, self._changes
         while True:
             try:
+                if self._changes != changes:  # while it was waited for the next try
+                    raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")
                 answers = await self._attempt(commands)
                 if self._malformed is not None:
                     for answer in answers:
@@ -186,7 +192,10 @@ class AsyncRedis:
             return None
         if blocking:
             return await self._new_lane(blocking=True)
+        changes = self._changes
         async with self._connecting:
+            if self._changes != changes:  # who was here first has found it: this request was meant for the former one
+                raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")
             if self._lane is None or self._lane.lost:
                 self._lane = await self._new_lane(blocking=False)
             return self._lane
