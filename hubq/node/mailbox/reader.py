@@ -19,8 +19,8 @@ from hubq.node.runtime.tasks import end_tasks
 from hubq.store.answers import WRONG_TYPE
 from hubq.store.command import plain, text
 from hubq.store.connection import LOST
-from hubq.store.mailbox import position, read_mailboxes
-from hubq.store.message import LAST_ID
+from hubq.store.mailbox import read_mailboxes
+from hubq.store.message import LAST_ID, position
 from hubq.store.naming import Naming
 
 log = logging.getLogger("hubq.node")
