@@ -77,15 +77,16 @@ class AsyncRedis:
         self._slots = slots_of(server)
         self._client = raw(server.async_client(timeout))
         self._lane: Lane | None = None
+        self._connections = 0
         self._free: list[Lane] = []  # for blocking requests
         self._blocked: set[Lane] = set()
         self._connecting = asyncio.Lock()
         self._without_lanes = False
 
     @property
-    def who(self) -> str:
-        """Which Redis answers, as the watch has seen last."""
-        return self._watch.known if self._watch is not None else ""
+    def connection(self) -> int:
+        """The number of the connection that carries requests that do not block: what went by the same one went to the same Redis."""
+        return self._connections
 
     async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
         """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
@@ -96,7 +97,7 @@ class AsyncRedis:
         """The answers to several commands in one round trip, in order."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
-        known = self.who
+        known = self._watch.known if self._watch is not None else ""
         while True:
             try:
                 answers = await self._attempt(commands)
@@ -109,7 +110,7 @@ class AsyncRedis:
             except RedisUnavailable:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
-                another = known and self.who != known
+                another = known and self._watch is not None and self._watch.known != known
                 if another or time.monotonic() + pause > give_up:
                     raise unavailable(self.server, error) from error
             self.repeated += 1
@@ -188,6 +189,7 @@ class AsyncRedis:
             return await self._new_lane(blocking=True)
         async with self._connecting:
             if self._lane is None or self._lane.lost:
+                self._connections += 1
                 self._lane = await self._new_lane(blocking=False)
             return self._lane
 

@@ -14,6 +14,7 @@ from hubq.config import Config
 from hubq.core.lease import Lease, RedisClock
 from hubq.node.copies.recorder import ShardRecorder
 from hubq.node.copies.replicas import MANY
+from hubq.node.departures.moves import InMotion
 from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
@@ -61,6 +62,7 @@ class Common:
         self.elsewhere = Elsewhere()
         self.neighbours = Neighbours()
         self.closing = Turns(CLOSED_AT_ONCE)
+        self.in_motion = InMotion()
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class MovingStorey:
         )  # fmt: skip
         self.arrivals = Arrivals(group, held.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
         self.closing = given.common.closing
-        self.moves = Moves(background, runtime.plan_due)
+        self.moves = Moves(background, runtime.plan_due, given.common.in_motion)
         self.rebuilding = Rebuilding(
             runtime.standing, background, held.register, children.endings, commits.committer, self.arrivals
         )
