@@ -38,6 +38,7 @@ COMMANDS = (
     Listed("rollout", "rollout:rollout_command", _NODES, "Give a new version a share of the shards first."),
     Listed("hubs", "hubs:hubs_command", _NODES, "List the hubs of a Redis."),
     Listed("delete-hub", "hubs:delete_hub_command", _NODES, "Delete a hub with all that it has."),
+    Listed("regroup", "regroup:regroup_command", _NODES, "Move a hub to another number of groups."),
     Listed("ps", "listings:ps_command", _CHILDREN, "List the children of a hub."),
     Listed("move", "moving:move_command", _CHILDREN, "Move a running child to another worker."),
     Listed("where", "children:where_command", _CHILDREN, "Show the worker that has a child."),

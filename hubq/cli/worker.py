@@ -127,6 +127,7 @@ def worker_command(
             run_processes({each: [app, "--name", each, *options, *port] for each, port in workers.items()}, redis)
         )
     with uncollected():
+        from hubq.cli.worker_loop import run_to_end, worker_loop
         from hubq.jobs.condemned import watch_condemned
         from hubq.jobs.processes import JobProcesses
         from hubq.node.node import Node
@@ -134,10 +135,11 @@ def worker_command(
     hub = load_hub(app, redis)
     hub.loaded_from(app)
     set_up_logging(logs)
-    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+    with asyncio.Runner(loop_factory=worker_loop) as runner:
+        loop = runner.get_loop()
         job_processes = JobProcesses(hub, node_name, jobs, app=app, drain_timeout=drain_timeout)
         if jobs_only:
-            code = runner.run(serve_jobs(hub, node_name, job_processes, drain_timeout))
+            code = run_to_end(loop, serve_jobs(hub, node_name, job_processes, drain_timeout))
         else:
             watch_condemned(hub)
             measured = metrics_port is not None
@@ -146,7 +148,7 @@ def worker_command(
                 ready_failures=ready_failures, ends=os._exit,
             )  # fmt: skip
             pages = pages_of(node, metrics_host, metrics_port)  # before it joins: fails if the port is taken
-            code = runner.run(serve(node, drain_timeout, pages, job_processes))
+            code = run_to_end(loop, serve(node, drain_timeout, pages, job_processes))
         _do_not_linger(code)
     raise typer.Exit(code)
 
@@ -164,7 +166,7 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
     """Run a node until a signal comes or ``hubq drain`` has emptied it. Returns 1 if not all was handed over in time."""
     hub, name = node.hub, node.name
     asked = on_first_signal(name, "hands its children over")
-    stop = asyncio.create_task(asked.wait())
+    stop = asyncio.create_task(_until(asked))
     start = asyncio.create_task(node.start())
     await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not start.done():
@@ -203,6 +205,11 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
         task.cancel()
     log.info("worker %s has %s", name, "left" if done else "left before everything was handed over")
     return 0 if done and ended else 1
+
+
+async def _until(asked: asyncio.Event) -> None:
+    """(A task of asyncio's own code would be one of users' tasks: hubq.cli.worker_loop.)"""
+    await asked.wait()
 
 
 async def keep_heap(node: Node) -> None:

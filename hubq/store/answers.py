@@ -79,7 +79,8 @@ def refused(server: Server, error: RedisError, command: Command[Any] | None = No
         hint = "it is a node of a Redis Cluster: its URL begins with redis+cluster://"
     elif WRONG_TYPE in said:
         hint = (
-            f"{_keys_of(command)} is of another type than hubq writes: see TYPE in redis-cli, and rename or delete it"
+            f"{_keys_of(command)} is of another type than hubq writes: see TYPE and GET in redis-cli; the hub may have been moved "
+            "(docs/guide-cluster.md). If it was not, rename or delete the key"
         )
     else:
         hint = "see its log"

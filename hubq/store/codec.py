@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from hubq.core.shown import text_of
 from hubq.errors import NotSendable, PayloadTooLarge, StateNotSavable, StateTooLarge
 
 #: Tags of a line in front of a value: a trace (:mod:`hubq.tracing`), the version of a state, a header.
@@ -83,7 +84,7 @@ def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -
     try:
         return encode((args, kwargs))
     except BaseException as error:
-        raise NotSendable(f"the arguments of {what} cannot be pickled ({error}): send plain values") from error
+        raise NotSendable(f"the arguments of {what} cannot be pickled ({text_of(error)}): send plain values") from error
 
 
 def encode_value(value: object, what: str) -> bytes:
@@ -91,7 +92,7 @@ def encode_value(value: object, what: str) -> bytes:
     try:
         return encode(value)
     except BaseException as error:
-        raise NotSendable(f"{what} cannot be pickled ({error}): give plain values") from error
+        raise NotSendable(f"{what} cannot be pickled ({text_of(error)}): give plain values") from error
 
 
 def checked_size(payload: bytes, limit: int, what: str) -> bytes:
@@ -123,7 +124,7 @@ def encode_state(state: Any, limit: int, child: str, version: int = 1) -> bytes:
         culprit = _culprit(state)
         where = f"attribute {culprit!r}" if culprit else "what it returned"
         raise StateNotSavable(
-            f"the state of child {child!r} cannot be pickled: {where} ({error}); "
+            f"the state of child {child!r} cannot be pickled: {where} ({text_of(error)}); "
             "name such attributes in `transient` and make them in on_start()"
         ) from error
     if version != 1:
@@ -154,7 +155,7 @@ def _culprit(state: Any) -> str | None:
         for name, value in state.items():
             try:
                 encode(value)
-            except Exception:
+            except BaseException:
                 return str(name)
     return None
 

@@ -4,6 +4,7 @@
 key                                 type    what it holds
 ==================================  ======  ==================================================================
 ``hubq:{chat}:config``              hash    ``shards``, ``wire`` (and which group of how many), ``began``; written once
+``hubq:{chat}:regroup``             hash    the last move to another number of groups (hubq.store.moves; ``aside:``, ``coming:``)
 ``hubq:{chat}:nodes``               hash    node -> JSON: incarnation, host, pid, version, started_at, status
 ``hubq:{chat}:leases``              zset    node -> end of its lease, ms of Redis TIME
 ``hubq:{chat}:epoch``               string  membership epoch

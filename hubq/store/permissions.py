@@ -78,6 +78,9 @@ OPERATOR_SCRIPTS = frozenset(
     }
 )
 
+#: Scripts of ``hubq regroup``: it is for an administrator of Redis.
+ADMINISTRATOR_SCRIPTS = frozenset({"mark_moving", "rename_keys"})
+
 #: What a web app may read.
 CLIENT_READ_KEYS = (
     "config", "nodes", "leases", "epoch", "owners", "pins", "pins_epoch", "stragglers", "pauses", "partitioned", "quorum",
@@ -110,8 +113,9 @@ _CALL = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
 
 def script_commands() -> tuple[str, ...]:
-    """Every command that a script calls: Redis checks those, too, against the user's rules."""
-    found = {found.lower() for script in SCRIPTS.values() for found in _CALL.findall(script.text)}
+    """Every command that a script of a worker calls: Redis checks those, too, against the user's rules."""
+    run = [script for name, script in SCRIPTS.items() if name not in ADMINISTRATOR_SCRIPTS]
+    found = {found.lower() for script in run for found in _CALL.findall(script.text)}
     return tuple(sorted("memory|usage" if command == "memory" else command for command in found))
 
 

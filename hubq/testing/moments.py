@@ -12,6 +12,7 @@ from hubq.core.messages import ControlMessage
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.arrivals.shards import ShardArrivals
 from hubq.node.arrivals.wishes import Wishes
+from hubq.node.children import lives
 from hubq.node.commits.committer import Committer
 from hubq.node.departures.shard_handover import ShardHandover
 from hubq.node.mailbox import reader
@@ -230,6 +231,13 @@ def hooks_awaited_for(seconds: float) -> Iterator[None]:
 def wrong_mailboxes_looked_at_again_after(seconds: float) -> Iterator[None]:
     """A mailbox that was no stream is looked at again so soon."""
     with replaced(reader, "LOOK_AGAIN", lambda before: seconds):
+        yield
+
+
+@contextmanager
+def patience_with_what_is_cancelled(seconds: float) -> Iterator[None]:
+    """A start that was ended, and does not heed it, is waited for so long."""
+    with replaced(lives, "LETTING_GO", lambda before: seconds):
         yield
 
 

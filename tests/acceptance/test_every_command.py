@@ -30,6 +30,7 @@ APP = "basic:hub"
 CASES: dict[str, tuple[list[str], set[int]]] = {
     "hubs": ([], {0}),
     "delete-hub": (["{hub}", "--yes"], {1}),
+    "regroup": (["{hub}", "--groups", "4"], {1}),
     "init": (["."], {2}),
     "nodes": (["{hub}"], {0}),
     "ps": (["{hub}"], {0}),

@@ -12,6 +12,7 @@ from hubq.core.layout import group_of, shards_of
 from hubq.errors import ConfigError
 from hubq.store.keys import Keys
 from hubq.store.membership import groups_of_wire, wire_of
+from hubq.store.moves import why_nobody_begins
 from hubq.store.seal import Seal
 from hubq.store.values import Values
 from hubq.strategies.distribution import Distribution, DistributionTraits
@@ -77,6 +78,8 @@ class HubContext:
 def check_fixed(hub_id: str, config: Config, group: int, fixed: tuple[str, str], address: str) -> None:
     """:class:`~hubq.errors.ConfigError` if this group of the hub was created with other fixed settings."""
     shards, wire = fixed
+    if why := why_nobody_begins(hub_id, wire):
+        raise ConfigError(f"hub {hub_id!r} at {address}: {why}")
     groups = groups_of_wire(wire)
     if groups not in (0, config.groups):
         raise ConfigError(

@@ -296,8 +296,8 @@ def refusal(hub: HubContext, child_id: str, word: str) -> HubqError | None:
         shard, said = hub.shard_of(child_id), word.partition(" ")[2]
         keys = ", ".join(hub.keys.send_keys(shard))
         return RedisRefused(
-            f"message to {child_id!r} refused ({said}): one of {keys} is not what hubq writes there: see TYPE in redis-cli, and rename or "
-            "delete it"
+            f"message to {child_id!r} refused ({said}): one of {keys} is not what hubq writes there: see TYPE and GET in redis-cli; the "
+            "hub may have been moved (docs/guide-cluster.md). If it was not, rename or delete the key"
         )
     return HubqError(
         f"message to {child_id!r} refused ({word}): it was retried for longer than its sender is remembered"

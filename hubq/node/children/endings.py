@@ -21,7 +21,7 @@ from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
-from hubq.node.runtime.tasks import torn_down
+from hubq.node.runtime.tasks import LETTING_GO, torn_down
 from hubq.store.mailbox import Message, reply_line
 from hubq.store.spec_record import SpecRecord
 from hubq.store.values import TRUE
@@ -162,14 +162,29 @@ class Endings:
         if hosted.instance is None or not overrides(hosted.kind, "on_stop"):
             return
         await self._pieces.turn()
+        # A task of its own: whatever it does with its cancellation, it holds up neither the move of others nor the end of the node.
+        asked = self._background.run(self._asked_to_stop(hosted, reason), f"on_stop of child {hosted.child_id}")
         try:
-            async with asyncio.timeout(self._stop_timeout):
-                await hosted.instance.on_stop(reason)
-        except TimeoutError:
+            if not (await asyncio.wait([asked], timeout=self._stop_timeout))[1]:
+                return
             log.warning("on_stop of child %s took longer than %g s", hosted.child_id, self._stop_timeout)
+            asked.cancel()
+            if (await asyncio.wait([asked], timeout=LETTING_GO))[1]:
+                log.warning(
+                    "on_stop of child %s goes on though it was cancelled: let CancelledError through", hosted.child_id
+                )
         except asyncio.CancelledError:
+            asked.cancel()
             raise
+
+    async def _asked_to_stop(self, hosted: HostedChild, reason: str) -> None:
+        assert hosted.instance is not None
+        try:
+            await hosted.instance.on_stop(reason)
         except BaseException as error:
-            if torn_down(error):
+            task = asyncio.current_task()
+            if torn_down(error) or (
+                isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling()
+            ):
                 raise
             log.warning("on_stop of child %s raised", hosted.child_id, exc_info=error)

@@ -12,7 +12,7 @@ from typing import Protocol
 from hubq.client.asking.calling import set_handling
 from hubq.core.callable_methods import methods_of
 from hubq.core.lifecycle import Life, LifeEvent
-from hubq.errors import Cancelled, HubqError, NotSendable, PayloadTooLarge, UnknownMethod, word_for
+from hubq.errors import Cancelled, NotSendable, PayloadTooLarge, UnknownMethod, word_for
 from hubq.node.children.endings import Endings
 from hubq.node.children.failures import Failures, why_of
 from hubq.node.children.kept_replies import KeptReplies
@@ -215,7 +215,9 @@ class Handler:
         if eager:
             try:
                 state = take_state(hosted, self._sizes.state)
-            except HubqError as error:
+            except BaseException as error:
+                if torn_down(error):
+                    raise
                 hosted.holds_until(cursor)
                 self._raised(hosted, in_hand, error)
                 return
@@ -262,7 +264,9 @@ class Handler:
         if hosted.kind.on_error == "keep" and hosted.life is not Life.ENDED:
             try:
                 envelope = self._kept(hosted, message)
-            except HubqError as unsavable:
+            except BaseException as unsavable:
+                if torn_down(unsavable):
+                    raise
                 error = unsavable
         raised = Raised.of(error)
         trace = raised.trace + self._retries.given_up(hosted, message)

@@ -31,7 +31,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.raised import in_short
-from hubq.node.runtime.tasks import shaken_off, torn_down
+from hubq.node.runtime.tasks import LETTING_GO, shaken_off, torn_down
 from hubq.store.envelope import Envelope
 from hubq.store.registry import read_state
 
@@ -39,6 +39,8 @@ log = logging.getLogger("hubq.node")
 
 #: A message of an earlier owner may be this much later than Redis TIME as this node knows it, ms: more than clocks differ.
 CLOCKS_DIFFER = 1000
+#: How long on_start may take before the log says so, seconds.
+PATIENCE = 30.0
 
 
 class Lives:
@@ -67,6 +69,7 @@ class Lives:
         self._around = around
         self._idleness = idleness
         self._pausing = pausing
+        self._starting: dict[HostedChild, asyncio.Task[Any]] = {}  # whose on_start has not ended
         self._held_back: dict[HostedChild, None] = {}  # children whose run() waits for the gate
 
     # -- its begin -------------------------------------------------------------------------------------------------
@@ -88,9 +91,19 @@ class Lives:
             return
         hosted.moved(LifeEvent.RESTORED)
         if overrides(hosted.kind, "on_start") or self._signals.hears(hosted):
-            self._background.run(self._on_start(hosted), f"starting child {hosted.child_id}")
+            task = self._background.run(self._on_start(hosted), f"on_start of child {hosted.child_id}")
+            self._starting[hosted] = task
+            task.add_done_callback(lambda _: self._starting.pop(hosted, None))
         else:
             self._started(hosted)
+
+    async def end_start(self, hosted: HostedChild) -> None:
+        """End ``on_start`` of a child that has ended."""
+        task = self._starting.get(hosted)
+        if task is not None:
+            task.cancel()
+            if (await asyncio.wait([task], timeout=LETTING_GO))[1]:
+                log.warning("%s goes on though it was cancelled: let CancelledError through", task.get_name())
 
     def goes_on(self, hosted: HostedChild) -> None:
         """Another node had the child before. With ``durability="interval"``, messages that it has answered since its last save
@@ -102,6 +115,7 @@ class Lives:
 
     async def _on_start(self, hosted: HostedChild) -> None:
         assert hosted.instance is not None
+        patience = asyncio.get_running_loop().call_later(PATIENCE, _not_started, hosted.child_id)
         try:
             await self._pieces.turn()
             await self._around.on_start(hosted)
@@ -113,6 +127,8 @@ class Lives:
                 hosted.moved(LifeEvent.FAILED)
                 self._parking.park(hosted, f"on_start raised {in_short(error)}", error)
             return
+        finally:
+            patience.cancel()
         if hosted.life is Life.STARTING:
             self._started(hosted)
 
@@ -253,6 +269,13 @@ class Lives:
             self._cursors.again(hosted)
         self.begin(hosted, envelope)
         self._hooks.pids_updated(holding.shard, holding.owner, (child,), "restarted")
+
+
+def _not_started(child_id: str) -> None:
+    log.warning(
+        "on_start of child %s has not ended after %g s: its messages wait until it has. What has no end belongs into run()", child_id,
+        PATIENCE,
+    )  # fmt: skip
 
 
 def _still_restarting(hosted: HostedChild) -> bool:

@@ -165,6 +165,9 @@ class Saver:
             self._ending_runs.add(task)
             task.add_done_callback(self._ending_runs.discard)
             task.cancel()
-            await asyncio.wait([task], timeout=self._config.stop_timeout)
+            if (await asyncio.wait([task], timeout=self._config.stop_timeout))[1]:
+                log.warning(
+                    "run() of child %s goes on though it was cancelled: let CancelledError through", hosted.child_id
+                )
         if hosted.run_task is task and (task is None or task.done()):
             hosted.runs(None)

@@ -63,6 +63,9 @@ class Interventions:
         if hosted.life is Life.PARKED:
             self._endings.end(hosted)
             self._cursors.orphans(holding, hosted.child_id)
+        elif hosted.life is Life.STARTING:
+            self._endings.end(hosted)  # its on_start may never end
+            await self._lives.end_start(hosted)
         else:
             hosted.stop_after_message()
             self._end_hand(hosted, "stopped at once")

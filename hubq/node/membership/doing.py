@@ -166,7 +166,7 @@ KNOWN: dict[CodeType, Callable[[Locals], Doing]] = {
     Lives.begin.__code__: _starting("alter_handover_state"),
     Lives._on_start.__code__: _starting("on_start"),
     Lives._run.__code__: _starting("run"),
-    Endings.on_stop.__code__: _ending("on_stop"),
+    Endings._asked_to_stop.__code__: _ending("on_stop"),
     Saver.hand_over.__code__: _ending("prepare_handover_state"),
     HookRunner._call_all.__code__: _hook,
     HookRunner.altered.__code__: _hook,

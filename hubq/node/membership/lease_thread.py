@@ -14,6 +14,9 @@ from hubq.store.connection import Server, SyncRedis
 
 log = logging.getLogger("hubq.node")
 
+#: The pause after a round that has failed as none should, seconds.
+AGAIN = 0.2
+
 
 class Driver(Protocol):
     """Makes the rounds. ``start`` and ``stop`` may be called in any order, and more than once."""
@@ -85,11 +88,13 @@ class _Run:
         try:
             pause = 0.0
             while not self._stopping.wait(pause):
-                if self._rounds.new_term():
-                    redis.hang_up()  # what it was evicted from may be a Redis that is primary no more
-                pause = self._round(redis)
-        except Exception:
-            log.exception("the lease thread has ended")  # its lease runs out, and the others take over
+                try:
+                    if self._rounds.new_term():
+                        redis.hang_up()  # what it was evicted from may be a Redis that is primary no more
+                    pause = self._round(redis)
+                except Exception:
+                    log.exception("a round of the lease thread failed")  # (no memory, perhaps, for this moment)
+                    pause = AGAIN
         finally:
             redis.close()
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hubq import CallFailed, Child, ChildSpec, Hub, StartFailed
+from hubq import CallFailed, Child, ChildSpec, Hub, StartFailed, StateNotSavable
 from hubq.core.lifecycle import Life
 from hubq.node.node import Node
 from hubq.testing import Cluster, LedgerChild, eventually, probe
@@ -295,6 +295,16 @@ def test_children_that_move_oddly_harm_nobody(make_hub: Any) -> None:
 # -- states that do not come back ----------------------------------------------------------------------------------
 
 
+class Explosive:
+    """It pickles in no way, and says so as nothing should."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __reduce__(self) -> Any:
+        return raise_it(self.name)
+
+
 class Fickle:
     """It unpickles, or not, as it is told."""
 
@@ -326,6 +336,10 @@ class Holds(LedgerChild):
         self.n += 1
         self.kept = TwoArguments(1, "x")
 
+    async def keep_explosive(self, name: str) -> None:
+        self.n += 1
+        self.kept = Explosive(name)
+
     async def keep_fickle(self) -> int:
         self.n += 1
         self.kept = Fickle()
@@ -356,6 +370,20 @@ def test_a_state_that_does_not_come_back_is_refused_when_it_is_saved_first(make_
             await cluster.start("b")
             await cluster.drain(node.name)
             assert await hub.aio.ref("x").call("number") == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_state_that_cannot_be_taken_in_the_oddest_way_is_undone(make_hub: Any) -> None:
+    async def scenario() -> None:
+        hub = make_hub(shards=1)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await start(hub, Holds, ["x"])
+            for name in KINDS:
+                with pytest.raises(StateNotSavable, match="attribute 'kept'"):
+                    await hub.aio.ref("x").call("keep_explosive", name)
+                assert await hub.aio.ref("x").call("number") == 0, name
 
     asyncio.run(scenario())
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import pytest
 
 from hubq import CallTimeout, Child, ChildSpec, HandlerKilled, Hub, HubqError, MessageDropped, NotAlive, UnknownChild
-from hubq.testing import Cluster, eventually, probe
+from hubq.core.lifecycle import Life
+from hubq.testing import Cluster, end_tasks, eventually, moments, probe
 
 
 class Hangs(Child):
@@ -42,6 +44,23 @@ class Hangs(Child):
         self.n += 100
         assert self.gate.wait(20)
         self.n += 100
+
+
+class StartsNever(Child):
+    async def on_start(self) -> None:
+        await asyncio.Event().wait()
+
+    async def ping(self) -> None:
+        pass
+
+
+class StartsAndIsDeaf(StartsNever):
+    released: ClassVar[asyncio.Event]
+
+    async def on_start(self) -> None:
+        while not self.released.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.released.wait()
 
 
 class Unbuilt(Child):
@@ -111,6 +130,29 @@ def test_a_stop_that_does_not_wait(make_hub: Any) -> None:
             assert await hub.aio.children() == []
 
     asyncio.run(scenario())
+
+
+def test_a_child_that_never_starts_is_stopped(make_hub: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=1)
+        async with Cluster(hub) as cluster:
+            node, StartsAndIsDeaf.released = await cluster.start("a"), asyncio.Event()
+            try:
+                for kind in (StartsNever, StartsAndIsDeaf):
+                    start = asyncio.create_task(hub.aio.start_children([ChildSpec("c", kind)], timeout=30))
+                    await eventually(lambda: (c := probe(node).child("c")) is not None and c.life is Life.STARTING)
+                    behind = asyncio.create_task(hub.aio.ref("c").call("ping", timeout=30))
+                    assert await hub.aio.stop_child_now("c") == "a"
+                    with pytest.raises(UnknownChild):
+                        await behind
+                    assert await hub.aio.children() == []
+                    await end_tasks([start])
+            finally:
+                StartsAndIsDeaf.released.set()
+            assert "on_start of child c goes on though it was cancelled" in caplog.text
+
+    with moments.patience_with_what_is_cancelled(0.05):
+        asyncio.run(scenario())
 
 
 def test_a_message_that_waits_is_dropped_and_one_in_hand_is_not(make_hub: Any) -> None:

@@ -10,6 +10,7 @@ from hubq.core.balance import Decision
 from hubq.core.messages import HandoverConfirmed
 from hubq.core.pauses import Pause
 from hubq.core.quorum import Roll
+from hubq.core.regrouping import ASIDE
 from hubq.core.reminders import Timing
 from hubq.core.replication import LogPosition
 from hubq.core.wish import Wish
@@ -46,6 +47,7 @@ from hubq.store.mailbox import (
     withdraw_call,
 )
 from hubq.store.membership import check_config, drain_node, evict_node, join_node, leave_node, renew_lease
+from hubq.store.moves import mark_moving, put_back, set_aside
 from hubq.store.outbox import forward_outbox, read_outbox
 from hubq.store.owners import (
     Kept,
@@ -255,6 +257,23 @@ def drive_evict_node(world: World) -> None:
 def drive_delete_keys(world: World) -> None:
     world.raw("ZADD", world.keys.leases, 1, "a")
     assert world.run(delete_keys(world.keys, [world.keys.children(0), world.keys.leases])) == "deleted"
+
+
+@drive
+def drive_mark_moving(world: World) -> None:
+    world.raw("ZADD", world.keys.leases, 1, "a")
+    assert world.run(mark_moving(world.keys, "1", "1 moving 1 4 ab")) == ["ok"]
+    assert world.run(mark_moving(world.keys, "1", "1 moving 1 4 cd")) == ["other", "1 moving 1 4 ab"]
+
+
+@drive
+def drive_rename_keys(world: World) -> None:
+    names = ["shard:0:mailbox", "shard:0:children", "events", "shard:3:mailbox"]
+    world.start(0, "moving")
+    assert world.run(set_aside(world.keys, names, "moved")) == 3
+    assert world.raw("GET", world.keys.children(0)) == b"moved"
+    assert world.run(set_aside(world.keys, names, "moved")) == 0
+    assert world.run(put_back(world.keys, names, ASIDE)) == 3
 
 
 @drive

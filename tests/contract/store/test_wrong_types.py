@@ -23,7 +23,7 @@ BELL = b"remind"
 #: What is sent to a shard of which a key is of another type waits in the outbox. So that is not the same as at once.
 WAITS_IN_THE_OUTBOX = {("commit_shards", "shard:1:mailbox")}
 #: They write one key. (The first takes whatever is there for the result.)
-NEVER_REFUSED = {"keep_result", "intervene", "withdraw_call"}
+NEVER_REFUSED = {"keep_result", "intervene", "withdraw_call", "rename_keys"}
 
 
 class Hostile:

@@ -54,6 +54,35 @@ CASES: dict[str, list[str]] = {
         "cluster/children/test_odd_exceptions.py::test_a_state_that_does_not_come_back_is_refused_when_it_is_saved_first",
         "cluster/children/test_odd_exceptions.py::test_a_roll_back_that_fails_builds_the_child_anew",
     ],
+    "loop.stop(), or sys.exit() in a timer: the worker lives on with a lease and a dead loop": [
+        "unit/cli/test_worker_loop.py::test_what_a_child_does_to_the_loop_does_not_end_it",
+        "acceptance/test_harmful_code.py::test_a_handler_costs_its_child_and_nobody_else",
+    ],
+    "a handler cancels all tasks, as scripts do at their end: each worker that runs it dies": [
+        "unit/cli/test_worker_loop.py::test_tasks_of_hubq_are_not_among_all_tasks",
+        "acceptance/test_harmful_code.py::test_a_handler_costs_its_child_and_nobody_else",
+    ],
+    "a task group that a handler has left behind cancels the handler of another child": [
+        "acceptance/test_harmful_code.py::test_what_a_handler_has_left_behind_cancels_no_other_handler",
+    ],
+    "a library takes SIGTERM from a worker, which no drain reaches any more": [
+        "unit/cli/test_worker_loop.py::test_signals_that_were_taken_are_heard_again",
+    ],
+    "a handler that forks and returns: the fork goes on as the worker, with its connections": [
+        "acceptance/test_harmful_code.py::test_a_handler_costs_its_child_and_nobody_else",
+    ],
+    "an on_start, run() or on_stop that never ends cannot be ended, or holds up the end of its worker": [
+        "cluster/mailbox/test_interventions.py::test_a_child_that_never_starts_is_stopped",
+        "unit/node/children/test_endings.py::test_on_stop_that_does_not_heed_its_cancellation_holds_up_nobody",
+        "acceptance/test_harmful_code.py::test_what_has_no_end_costs_its_child",
+        "acceptance/test_harmful_code.py::test_a_drain_outlives_what_children_do_when_they_move",
+    ],
+    "a state whose pickling raises SystemExit: the changes of its message stay": [
+        "cluster/children/test_odd_exceptions.py::test_a_state_that_cannot_be_taken_in_the_oddest_way_is_undone",
+    ],
+    "an error in the lease thread ends it: its node lives on, and never joins again": [
+        "unit/node/membership/test_lease_thread.py::test_a_round_that_fails_as_none_should_is_told_and_not_the_last_one",
+    ],
     # -- what is lost or let fall
     "a cast to a method that does not exist, or that raises, is deleted without a trace": [
         "acceptance/test_dead_letters.py::test_casts_to_a_method_that_was_renamed_are_not_lost",

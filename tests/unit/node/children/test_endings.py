@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from hubq.core.child import Child
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.hooks.book import Hook
+from hubq.node.children import endings
 from hubq.node.held.holding import Holding
 from hubq.node.held.recorder import NoRecorder
 from hubq.store.owners import Owner
@@ -229,6 +231,32 @@ def test_on_stop_that_hangs_or_raises_stops_nobody(caplog: pytest.LogCaptureFixt
     asyncio.run(scenario())
     said = [record.getMessage() for record in caplog.records]
     assert said == ["on_stop of child room-2 raised", "on_stop of child room-1 took longer than 0 s"]
+
+
+def test_on_stop_that_does_not_heed_its_cancellation_holds_up_nobody(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "LETTING_GO", 0.01)
+    gone_on = asyncio.Event()
+
+    class Stubborn(Child):
+        async def on_stop(self, reason: str) -> None:
+            while not gone_on.is_set():
+                with suppress(asyncio.CancelledError):
+                    await gone_on.wait()
+
+    async def scenario() -> None:
+        async with Household(Stubborn, stop_timeout=0.0) as home:
+            async with asyncio.timeout(5):
+                await home.endings.dispose([home.child(Stubborn)], "migrated")
+            gone_on.set()
+
+    asyncio.run(scenario())
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "on_stop of child room-1 took longer than 0 s",
+        "on_stop of child room-1 goes on though it was cancelled: let CancelledError through",
+    ]
 
 
 def test_a_placeholder_has_nothing_to_let_go() -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from hubq.core.child import Child
 from hubq.core.lifecycle import Life, LifeEvent
+from hubq.node.children import lives
 from hubq.node.held.holding import HostedChild
 from hubq.store.codec import encode
 from hubq.store.envelope import Envelope
+from hubq.testing import eventually
 from tests.unit.node.children.test_outcomes import Witness
 from tests.unit.node.fakes import REDIS_MS
 from tests.unit.node.household import Household, call, replies
@@ -64,6 +66,22 @@ def test_a_child_begins_with_its_saved_state_and_handles_what_waits() -> None:
             assert hosted.life is Life.RUNNING and hosted.saved and hosted.cursor == "4-0"
             await home.handled(hosted)
             assert replies(home.shard.effects) == [("ok", 42)]
+
+    asyncio.run(scenario())
+
+
+def test_a_child_whose_start_has_no_end_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lives, "PATIENCE", 0.01)
+
+    async def scenario() -> None:
+        Slow.may_start = asyncio.Event()
+        async with Household(Slow) as home:
+            hosted = home.child(Slow)
+            await eventually(lambda: "on_start of child room-1 has not ended after 0.01 s" in caplog.text)
+            Slow.may_start.set()
+            await reaches(hosted, Life.RUNNING)
 
     asyncio.run(scenario())
 

@@ -275,7 +275,7 @@ def test_run_is_ended_before_the_state_is_taken() -> None:
     asyncio.run(scenario())
 
 
-def test_run_that_does_not_end_is_left_behind() -> None:
+def test_run_that_does_not_end_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
     class Stubborn(Room):
         async def run(self) -> None:
             may_end = asyncio.Event()
@@ -291,6 +291,7 @@ def test_run_that_does_not_end_is_left_behind() -> None:
             task = hosted.run_task
             await home.saver.end_run(hosted)
             assert task is not None and hosted.run_task is task  # a child never has two
+            assert "run() of child room-1 goes on though it was cancelled" in caplog.text
             Stubborn.may_end.set()  # type: ignore[attr-defined]
             await asyncio.wait([task])
             await home.saver.end_run(hosted)

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
+import pytest
+
 from hubq.node.membership import lease_thread
 from hubq.node.membership.lease_thread import LeaseThread
 from hubq.node.runtime.tasks import end_tasks
@@ -26,6 +28,7 @@ class Rounds:
         self.began = self.terms = 0
         self.answered: list[object] = []
         self.threads: set[int] = set()
+        self.failures: list[Exception] = []
         self._loop = asyncio.get_running_loop()
         self._seen = Seen()
 
@@ -38,6 +41,8 @@ class Rounds:
 
     def round(self) -> Generator[Sequence[Any], list[Any], float]:
         self.threads.add(threading.get_ident())
+        if self.failures:
+            raise self.failures.pop()
         try:
             answers = yield ["renew"]
             self.answered.append(answers)
@@ -127,6 +132,24 @@ def test_a_request_that_fails_is_thrown_into_the_round() -> None:
         await rounds.until(2)
         await thread.stop()
         assert all(isinstance(answer, ConnectionError) for answer in rounds.answered)
+
+    asyncio.run(scenario())
+
+
+def test_a_round_that_fails_as_none_should_is_told_and_not_the_last_one(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease thread that has ended could never be told from one that is cut off: its node would live on, and never join again."""
+    monkeypatch.setattr(lease_thread, "AGAIN", 0.001)
+
+    async def scenario() -> None:
+        rounds, _, thread = a_thread()
+        rounds.failures = [MemoryError(), RuntimeError("no time")]
+        thread.start()
+        await rounds.until(2)
+        await thread.stop()
+        assert rounds.answered[:2] == [["ok"]] * 2 and rounds.failures == []
+        assert caplog.text.count("a round of the lease thread failed") == 2
 
     asyncio.run(scenario())
 
