@@ -15,8 +15,7 @@ from hubq.cli import signals, worker_loop
 from hubq.cli.signals import on_first_signal
 from hubq.cli.worker_loop import run_to_end
 from hubq.client.asking.calling import Doing, set_handling
-from hubq.node.runtime.tasks import end_tasks
-from hubq.testing import eventually
+from hubq.testing import end_tasks, eventually
 
 Runs = Callable[[Coroutine[Any, Any, Any]], Any]
 
