@@ -89,7 +89,7 @@ async def main() -> None:
                 await hub.aio.ref(room).cast("rename", "redis")
             await hub.aio.ref("room-trains").cast("summarize")
             browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            page = await (await browser.new_context(viewport={"width": 1200, "height": 900})).new_page()
+            page = await (await browser.new_context(viewport={"width": 1200, "height": 1040})).new_page()
             await page.goto(f"http://127.0.0.1:{port}/")
             await page.wait_for_timeout(4_000)
             await cluster.start("web-3")  # shards are on their way while the picture is taken

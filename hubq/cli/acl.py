@@ -40,6 +40,9 @@ def acl_command(
     redis6: Annotated[
         bool, typer.Option("--redis6", help="For Redis 6.2, where a client can do all that a worker can.")
     ] = False,
+    groups: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many groups the hub has, if HUB is its id. Default: one.")
+    ] = 1,
     jobs: Annotated[
         bool, typer.Option("--jobs", help="Add what the jobs of this hub take: not those of other hubs on this Redis.")
     ] = False,
@@ -50,14 +53,14 @@ def acl_command(
 ) -> None:
     """Print ACL rules for Redis, a line for redis-cli for each user. Replace SHA256 by the hash of its password.
 
-    It does not connect to Redis: for a hub with several groups name the Hub as module:attribute.
+    It does not connect to Redis: for a hub with several groups name the Hub as module:attribute, or give --groups.
     `move`, `drain`, `dead replay` and `dead drop` need the rules of a worker.
     """
     if jobs and all_jobs:
         raise ConfigError("--jobs and --all-jobs contradict each other: leave one out")
     loaded = load_hub(hub) if ":" in hub else None
     hub_id = loaded.hub_id if loaded is not None else checked_name("hub id", hub)
-    groups = loaded.config.groups if loaded is not None else 1
+    groups = loaded.config.groups if loaded is not None else groups
     if client and (redis6 or role not in (None, Role.CLIENT)):
         raise ConfigError("--client is for the role client, on Redis 7: leave the other one out")
     reach = Jobs.ALL if all_jobs else Jobs.OWN if jobs else Jobs.NONE

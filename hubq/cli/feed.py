@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import Annotated
 
@@ -33,12 +34,17 @@ def feed_command(
 
     It ends when the child ends. `--after 0 --follow` prints all that is kept, and then what comes.
     """
+    any_item = False
     try:
         with open_hub(hub, redis).ref(child).feed(after, topics or None, follow=follow) as feed:
             for item in feed:
+                any_item = True
                 _print(item, as_json)
     except KeyboardInterrupt:
         return
+    if not any_item and not as_json:
+        which = "no such event" if after or topics else "no event"
+        say(f"{which} of {child} is kept; --follow waits for what comes", sys.stderr)
 
 
 def _print(item: Event | Gap, as_json: bool) -> None:

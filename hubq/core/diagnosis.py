@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from hubq.core.child_findings import children_that_cannot, messages_that_wait, pauses_that_are_old
 from hubq.core.cluster_findings import of_the_cluster
 from hubq.core.facts import Facts, Finding, NodeFacts
+from hubq.core.group_findings import of_groups
 from hubq.core.redis_findings import settings_of_redis
 from hubq.core.wording import counted, names
 
@@ -159,6 +160,7 @@ CHECKS: tuple[Callable[[Facts], Iterable[Finding]], ...] = (
     _leases,
     _shards,
     of_the_cluster,
+    of_groups,
     messages_that_wait,
     pauses_that_are_old,
     children_that_cannot,

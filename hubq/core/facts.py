@@ -88,3 +88,9 @@ class Facts:
     dormant: int = 0
     pauses: Sequence[tuple[str, float]] = ()
     cluster: ClusterFacts | None = None
+    misplaced: Sequence[str] = ()
+    """Keys of shards of another group, or of a group that the hub does not have, that never expire."""
+    far: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    """Shard and group -> messages of the shard's children that wait for that other group."""
+    moved: str = ""
+    """How far a move to another number of groups is: ``copying``, ``opening`` or ``opened``; empty: there is none, or it is forgotten."""

@@ -88,6 +88,14 @@ class AsyncRedis:
         """The number of the connection that carries requests that do not block: what went by the same one went to the same Redis."""
         return self._connections
 
+    @property
+    def _known(self) -> str:
+        return self._watch.known if self._watch is not None else ""
+
+    @property
+    def _changes(self) -> int:
+        return self._watch.changes if self._watch is not None else 0
+
     async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
         """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
         result: T = (await self.run_many((command,), retry_for=retry_for))[0]
@@ -97,9 +105,11 @@ class AsyncRedis:
         """The answers to several commands in one round trip, in order."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
-        known = self._watch.known if self._watch is not None else ""
+        known, changes = self._known, self._changes
         while True:
             try:
+                if self._changes != changes:  # while it was waited for the next try
+                    raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")
                 answers = await self._attempt(commands)
                 if self._malformed is not None:
                     for answer in answers:
@@ -187,7 +197,10 @@ class AsyncRedis:
             return None
         if blocking:
             return await self._new_lane(blocking=True)
+        changes = self._changes
         async with self._connecting:
+            if self._changes != changes:  # who was here first has found it: this request was meant for the former one
+                raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")
             if self._lane is None or self._lane.lost:
                 self._connections += 1
                 self._lane = await self._new_lane(blocking=False)

@@ -16,6 +16,8 @@ HEADED = "headed"
 MALFORMED = "malformed"
 #: The kind of a message whose seal is refused (``hubq.store.seal``); ``method`` says why.
 UNSEALED = "unsealed"
+#: The last id that an entry of a stream can have. Nothing can be put behind it.
+LAST_ID = b"18446744073709551615-18446744073709551615"
 #: Deadlines are before this, ms.
 FAR = 1 << 53
 
@@ -83,7 +85,7 @@ def message_of(entry: bytes, fields: Sequence[bytes]) -> Message:
         )
     except (LookupError, ValueError):
         return _message_by_names(entry, fields)
-    return message if message.deadline < FAR else _message_by_names(entry, fields)
+    return message if message.deadline < FAR and entry != LAST_ID else _message_by_names(entry, fields)
 
 
 _NAMES = ("kind", "child", "method", "id", "reply_to", "deadline", "payload")
@@ -96,6 +98,8 @@ def _message_by_names(entry: bytes, fields: Sequence[bytes]) -> Message:
     def malformed(why: str, message_id: str = "", reply_to: str = "") -> Message:
         return Message(entry, MALFORMED, "", why, message_id, reply_to, 0, b"")
 
+    if entry == LAST_ID:
+        return malformed("its id is the last one that there is: until it is gone, its mailbox takes nothing more")
     missing = [name for name in _NAMES if name not in flat]
     if missing:
         return malformed(f"no field {missing[0]}")

@@ -42,13 +42,14 @@ class Held:
     size: int
 
 
-def read_held(keys: Keys, shard: int, after: str, count: int) -> Command[list[Held]]:
-    """The next messages of a shard's outbox behind an entry (empty: from the first on)."""
+def read_held(keys: Keys, shard: int, after: str, count: int, far: int | None = None) -> Command[list[Held]]:
+    """The next messages of a shard's outbox behind an entry (empty: from the first on). ``far``: of its outbox to that group."""
 
     def read(answer: Any) -> list[Held]:
         return [_held(text(entry), pairs(fields)) for entry, fields in answer or ()]
 
-    return plain("XRANGE", keys.outbox(shard), f"({after}" if after else "-", "+", "COUNT", count, read=read)
+    stream = keys.outbox(shard) if far is None else keys.far_keys(shard, far)[0]
+    return plain("XRANGE", stream, f"({after}" if after else "-", "+", "COUNT", count, read=read)
 
 
 def _held(entry: str, said: Mapping[str, bytes]) -> Held:

@@ -21,11 +21,13 @@ CONNECTING = ("auth", "hello", "ping", "select", "client|setname", "cluster|slot
 # -- worker ---------------------------------------------------------------------------------------------------------
 
 #: What a worker does outside of scripts. It ends a connection that it has lost with CLIENT KILL: what is still on its way
-#: there must not arrive late. INFO says whether Redis is the one that it was. TYPE says which key is of another type.
+#: there must not arrive late. INFO says whether Redis is the one that it was. TYPE says which key is of another type. XSETID
+#: mends a mailbox that takes nothing more.
 WORKING = (
     "blpop", "client|id", "client|kill", "del", "evalsha", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hlen",
     "hmget", "hscan", "hset", "hsetnx", "hstrlen", "info", "lpop", "pexpire", "script|load", "set", "time", "unlink",
     "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore", "type",
+    "xsetid",
 )  # fmt: skip
 
 # -- inspector ------------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ class PrimaryWatch:
         self.known = ""
         self._at: Node = ("", 0)
         self._slot_moved = False
+        self.changes = 0
+        """How often another Redis has answered than before."""
         self._subscribers: list[Callable[[str, str], None]] = []
 
     def subscribe(self, changed: Callable[[str, str], None]) -> None:
@@ -94,6 +96,7 @@ class PrimaryWatch:
         # a replica meanwhile names that of the primary it took over from.
         same = was.partition(" ")[0] == now.partition(" ")[0] and not fields.get(b"master_replid2", b"-").strip(b"0")
         if was and was != now and not same:
+            self.changes += 1
             for changed in self._subscribers:
                 changed(was, now)
             raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Container
 from typing import Any
 
 from hubq.store.command import Command, plain, text
 from hubq.store.keys import Keys
+
+_OF_SHARD = re.compile(r"shard:(\d{1,6}):")
 
 
 def read_server_info(section: str) -> Command[dict[str, str]]:
@@ -20,8 +23,8 @@ def read_server_info(section: str) -> Command[dict[str, str]]:
 
 
 def scan_keys(keys: Keys, cursor: str) -> Command[tuple[str, list[str]]]:
-    """Some keys of the hub, without blocking Redis: (next cursor, keys); the cursor ``0`` begins and ends."""
-    pattern = _escaped(keys.prefix) + "*"
+    """Some keys of the hub, of whichever group, without blocking Redis: (next cursor, keys); the cursor ``0`` begins and ends."""
+    pattern = _escaped(f"hubq:{{{keys.hub_id}") + "[:}]*"
     return plain(
         "SCAN", cursor, "MATCH", pattern, "COUNT", 1000,
         read=lambda answer: (text(answer[0]), [text(key) for key in answer[1]]),
@@ -47,7 +50,25 @@ def is_known(keys: Keys, key: str, shards: int, nodes: Callable[[str], bool]) ->
         return number.isdigit() and int(number) < shards and bool(what)
     if family == "node":
         return nodes(named.rpartition(":")[0])
+    if family in ("aside", "coming", "regroup"):  # (see hubq.store.moves)
+        return True
     return family in ("batch", "result") or rest in keys.fixed  # (a result may be kept for ever: result_ttl=-1)
+
+
+def is_misplaced(keys: Keys, key: str, shards: range, tags: Container[str]) -> bool:
+    """Whether a key is of a shard that is in another group, or of a group that the hub does not have. ``shards``: those of the group;
+    ``tags``: those of all groups.
+
+    >>> keys, tags = Keys("chat", 1, 4), {"chat", "chat:1.25", "chat:2.8", "chat:3.65"}
+    >>> of_other, own, of_neighbour, of_none = ("{chat:1.25}:shard:2:msk", "{chat:1.25}:owners", "{chat:2.8}:owners", "{chat:1.7}:owners")
+    >>> [is_misplaced(keys, f"hubq:{key}", range(1, 64, 4), tags) for key in (of_other, own, of_neighbour, of_none)]
+    [True, False, False, True]
+    """
+    tag = key.removeprefix("hubq:{").partition("}")[0]
+    if tag != keys.tag:
+        return tag not in tags
+    found = _OF_SHARD.match(key.removeprefix(keys.prefix))
+    return found is not None and int(found[1]) not in shards
 
 
 def _escaped(literal: str) -> str:

@@ -229,13 +229,6 @@ def hooks_awaited_for(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def wrong_mailboxes_looked_at_again_after(seconds: float) -> Iterator[None]:
-    """A mailbox that was no stream is looked at again so soon."""
-    with replaced(reader, "LOOK_AGAIN", lambda before: seconds):
-        yield
-
-
-@contextmanager
 def pages_between_groups(at_once: int, ahead: int) -> Iterator[None]:
     """So many messages are forwarded to another group at a time, and none is so many numbers ahead of the first that waits."""
     with (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hubq.client.asking.context import HubContext
@@ -15,17 +15,20 @@ from hubq.client.operations.joining import joined_facts
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.troubles import busy_with, said_of
 from hubq.core.facts import ClusterFacts, Facts, NodeFacts
+from hubq.core.layout import tag_of
 from hubq.core.pauses import Pauses
 from hubq.core.readiness import NOT_SERVING
 from hubq.errors import RedisRefused
 from hubq.store.cluster_facts import read_cluster, read_full_coverage
 from hubq.store.dead_letters import count_dead
-from hubq.store.membership import living, read_members, redis_time_ms
+from hubq.store.far import far_length
+from hubq.store.membership import living, read_members
+from hubq.store.moves import read_record
 from hubq.store.owners import read_owners
 from hubq.store.pauses import read_pauses
 from hubq.store.quorum import read_partitioned
 from hubq.store.registry import count_children, read_texts
-from hubq.store.server_facts import is_known, read_server_info, read_ttl, scan_keys
+from hubq.store.server_facts import is_known, is_misplaced, read_server_info, read_ttl, scan_keys
 from hubq.store.slots import slot_of_keys
 
 #: Keys looked at when searching for strays; a hub has some hundred, and one per client that is waiting.
@@ -74,6 +77,10 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
     server = yield from _server()
     if open_to_all is not None:
         server["password"] = "no" if open_to_all else "yes"
+    try:
+        lost = yield from _lost(hub, set(members))
+    except RedisRefused:  # a worker's user, who may not see the names of all keys
+        lost = _Lost([], [], "")
     return Facts(
         shards=hub.config.shards,
         lease=leased,
@@ -90,7 +97,10 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         dead=sum(dead),
         letters=(yield from count_by_kind(hub)) if any(dead) else {},
         parked={child: reason for some in parked for child, reason in some.items()},
-        strays=(yield from _strays(hub, set(members))),
+        strays=lost.strays,
+        misplaced=lost.misplaced,
+        moved=lost.moved,
+        far=(yield from _waiting_for_others(hub)),
         redis=server,
         host=urlsplit(address).hostname or "",
         partitioned=partitioned,
@@ -125,18 +135,43 @@ def _cluster(hub: HubContext) -> Operation[ClusterFacts | None]:
     return replace(found, full_coverage=full)
 
 
-def _strays(hub: HubContext, members: set[str]) -> Operation[list[str]]:
+class _Lost(NamedTuple):
+    """Keys that never expire: those that belong to nothing, and those that are in the wrong place. ``moved``: how far a move is."""
+
+    strays: list[str]
+    misplaced: list[str]
+    moved: str
+
+
+def _lost(hub: HubContext, members: set[str]) -> Operation[_Lost]:
+    keys, groups = hub.keys, hub.config.groups
+    tags = {tag_of(keys.hub_id, group, groups) for group in range(groups)}
     unknown: list[str] = []
+    misplaced: set[str] = set()
     cursor, seen = "0", 0
     while seen < MOST_KEYS:
-        try:
-            answer: Any = yield Fetch([scan_keys(hub.keys, cursor)])
-        except RedisRefused:
-            return []  # a worker's user, who may not see the names of all keys
-        ((cursor, some),) = answer
+        ((cursor, some),) = yield Fetch([scan_keys(keys, cursor)])
         seen += len(some)
-        unknown += [key for key in some if not is_known(hub.keys, key, hub.config.shards, members.__contains__)]
+        wrong = {key for key in some if is_misplaced(keys, key, hub.shards, tags)}
+        misplaced |= wrong
+        unknown += [
+            key for key in some
+            if key in wrong
+            or (key.startswith(keys.prefix) and not is_known(keys, key, hub.config.shards, members.__contains__))
+        ]  # fmt: skip
         if cursor == "0":
             break
-    ttls = yield Fetch([read_ttl(key) for key in unknown]) if unknown else Fetch([redis_time_ms()])
-    return [key for key, ttl in zip(unknown, ttls, strict=False) if ttl == -1]
+    (record,) = yield Fetch([read_record(keys)])
+    ttls = (yield Fetch([read_ttl(key) for key in unknown])) if unknown else []
+    forever = [key for key, ttl in zip(unknown, ttls, strict=True) if ttl == -1]
+    phase = record.phase if record is not None else ""
+    # (What a move has kept it knows, and deletes if it is asked to.)
+    kept = [] if phase else [key for key in forever if key in misplaced]
+    return _Lost([key for key in forever if key not in misplaced], kept, phase)
+
+
+def _waiting_for_others(hub: HubContext) -> Operation[dict[tuple[int, int], int]]:
+    others = [group for group in range(hub.config.groups) if group != hub.group]
+    places = [(shard, group) for shard in hub.shards for group in others]
+    lengths = (yield Fetch([far_length(hub.keys, *place) for place in places])) if places else []
+    return {place: length for place, length in zip(places, lengths, strict=True) if length}

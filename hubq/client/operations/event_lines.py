@@ -15,12 +15,15 @@ PER_SHARD = frozenset({"shard_migrated", "shard_adopted", "shard_parked"})
 
 #: Events that come once per child, for one reason and all at once.
 PER_CHILD = frozenset({"child_parked", "child_start_failed"})
+#: Events that each group of a hub writes, at about the same time: so long they count as one, ms.
+PER_GROUP = frozenset({"node_joined", "node_draining", "node_left", "node_evicted", "paused", "resumed"})
+TOGETHER = 2_000
 
 
 def for_people(events: Iterable[Event]) -> list[Event]:
     """The events without ``DETAILS``. Events of many shards become one: the number of ``shards`` and ``children``, and the
-    longest pause. So do events of many children that have one reason. It stands at the place and the time of the first of them. (Else
-    a join would fill a terminal.)
+    longest pause. So do events of many children that have one reason, and what each group of the hub says of one node. It stands at the
+    place and the time of the first of them. (Else a join would fill a terminal.)
 
     >>> moved = [Event(f"{n}-0", n, "shard_migrated", {"node": "b", "source": "a", "shard": f"{n}", "children": "3",
     ...     "token": "2", "seconds": "0.0010", "pause_ms": f"{n}.50"}) for n in (8, 9)]
@@ -33,12 +36,20 @@ def for_people(events: Iterable[Event]) -> list[Event]:
     >>> for event in for_people(parked):
     ...     print(event.type, event.fields)
     child_parked {'node': 'b', 'child': 'c-0, c-1, c-2 and 2 more', 'reason': 'no database'}
+    >>> len(for_people([Event(f"7-{n}", 7, "node_joined", {"node": "b"}) for n in range(4)]))
+    1
     """
     lines: list[list[Event]] = []
     open_lines: dict[tuple[str, ...], list[Event]] = {}
+    said: dict[tuple[str, str], float] = {}
     for event in events:
         if event.type in DETAILS:
             continue
+        if event.type in PER_GROUP:
+            about = event.type, event.fields.get("node") or event.fields.get("what", "")
+            if event.at - said.get(about, -TOGETHER) < TOGETHER:
+                continue
+            said[about] = event.at
         if event.type not in PER_SHARD | PER_CHILD:
             open_lines.clear()  # events on both sides of another event are not joined
             lines.append([event])

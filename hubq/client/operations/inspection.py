@@ -271,4 +271,7 @@ def _next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Eve
 def fixed_settings(hub: HubContext) -> Operation[dict[str, str]]:
     """The settings fixed in Redis when the hub was first used."""
     (settings,) = yield Fetch([read_texts(hub.keys.config)])
-    return dict(settings)
+    if hub.config.groups == 1:
+        return dict(settings)
+    # (What a group says of itself is for those that look whether it is where it belongs.)
+    return {"groups": str(hub.config.groups), **settings, "wire": settings.get("wire", "").partition(" ")[0]}

@@ -106,6 +106,8 @@ def _merged(parts: Sequence[Mapping[N, str]]) -> dict[N, str]:
 def joined_facts(answers: Sequence[Facts]) -> Facts:
     """The facts of the hub. Those of Redis are those of the first group's."""
     names = {name: None for facts in answers for name in facts.nodes}
+    moved = next((facts.moved for facts in answers if facts.moved), "")  # (the first group knows)
+    lost = () if moved else [key for facts in answers for key in facts.misplaced]
     nodes = {name: _node_facts([facts.nodes[name] for facts in answers if name in facts.nodes]) for name in names}
     return replace(
         answers[0],
@@ -122,6 +124,9 @@ def joined_facts(answers: Sequence[Facts]) -> Facts:
         dead=sum(facts.dead for facts in answers),
         letters=joined_counts([dict(facts.letters) for facts in answers]),
         strays=[key for facts in answers for key in facts.strays],
+        misplaced=list(dict.fromkeys(lost)),
+        far={place: count for facts in answers for place, count in facts.far.items()},
+        moved=moved,
         partitioned=next((facts.partitioned for facts in answers if facts.partitioned), ""),
         dormant=sum(facts.dormant for facts in answers),
         pauses=list(dict(pause for facts in answers for pause in facts.pauses).items()),

@@ -13,9 +13,11 @@ from hubq.client.asking.over_groups import in_groups, of_child, united
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.core.hashing import checked_child_id
 from hubq.core.messages import entry_ms
+from hubq.store.command import Command
+from hubq.store.far import far_length
 from hubq.store.mailbox import read_range
 from hubq.store.membership import redis_time_ms
-from hubq.store.outbox import count_held_back, outbox_length, read_held
+from hubq.store.outbox import Held, count_held_back, outbox_length, read_held
 
 #: Messages of a shard that are read at a time, and at most.
 AT_ONCE, MOST_READ = 100, 2_000
@@ -24,19 +26,19 @@ AT_ONCE, MOST_READ = 100, 2_000
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message that a child has said, and that waits until the mailbox of ``child`` has room. ``method`` empty: it only starts that
-    child. ``age`` seconds since its commit; ``size`` of its arguments in bytes.
+    child. ``age`` seconds since its commit (None: it is for another group, and nobody knows); ``size`` of its arguments in bytes.
     """
 
     entry: str
     child: str
     method: str
-    age: float
+    age: float | None
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """What waits in the outbox of a shard (``messages``), and the first messages there that one child has said."""
+    """What waits in the outboxes of a shard (``messages``), and the first messages there that one child has said."""
 
     shard: int
     messages: int
@@ -80,26 +82,53 @@ def oldest_messages(
 
 @of_child
 def child_outbox(hub: HubContext, child_id: str, count: int, most_read: int = MOST_READ) -> Operation[Outbox]:
-    """The first ``count`` messages that a child has said and that wait: those among the first ``most_read`` of its shard's outbox."""
+    """The first ``count`` messages that a child has said and that wait: those among the first ``most_read`` of each outbox of its shard."""
     shard = hub.shard_of(checked_child_id(child_id))
-    length, now = yield Fetch([outbox_length(hub.keys, shard), redis_time_ms()])
+    others: list[int | None] = [group for group in range(hub.config.groups) if group != hub.group]
+    lengths = yield Fetch([_length(hub, shard, far) for far in (None, *others)])
+    (now,) = yield Fetch([redis_time_ms()])
     heads: list[Outgoing] = []
-    after, read = "", 0
-    while read < min(length, most_read) and len(heads) < count:
-        (page,) = yield Fetch([read_held(hub.keys, shard, after, AT_ONCE)])
-        heads += [
-            Outgoing(held.entry, held.child, held.method, (now - entry_ms(held.entry)) / 1000, held.size)
-            for held in page
-            if held.sender == child_id
-        ]
+    for far, length in zip((None, *others), lengths, strict=True):
+        for held in (yield from _held(hub, shard, far, min(length, most_read))) if len(heads) < count else ():
+            if held.sender == child_id:
+                age = (now - entry_ms(held.entry)) / 1000 if far is None else None
+                heads.append(Outgoing(held.entry, held.child, held.method, age, held.size))
+    return Outbox(shard, sum(lengths), tuple(heads[:count]))
+
+
+def _length(hub: HubContext, shard: int, far: int | None) -> Command[int]:
+    return outbox_length(hub.keys, shard) if far is None else far_length(hub.keys, shard, far)
+
+
+def _held(hub: HubContext, shard: int, far: int | None, most: int) -> Operation[list[Held]]:
+    """The first ``most`` messages of an outbox, or a few more."""
+    found: list[Held] = []
+    while len(found) < most:
+        (page,) = yield Fetch([read_held(hub.keys, shard, found[-1].entry if found else "", AT_ONCE, far)])
+        found += page
         if len(page) < AT_ONCE:
             break
-        after, read = page[-1].entry, read + len(page)
-    return Outbox(shard, length, tuple(heads[:count]))
+    return found
 
 
-@of_child
 def held_back(hub: HubContext, child_id: str) -> Operation[int]:
-    """How many messages for a child wait in the outboxes of all shards, because its mailbox was full."""
-    counts = yield Fetch([count_held_back(hub.keys, shard, child_id) for shard in hub.shards])
-    return sum(counts)
+    """How many messages for a child wait in the outboxes of all shards, because its mailbox was full, or its group is away. Of an outbox
+    to another group at most the first :data:`MOST_READ` messages are looked at.
+    """
+    group = hub.group_of(child_id)
+    if not hub.groups:
+        return (yield from _held_back(hub, child_id, group))
+    asked = {context.group: _held_back(context, child_id, group) for context in hub.groups}
+    return sum((yield from in_groups(asked)).values())
+
+
+def _held_back(hub: HubContext, child_id: str, group: int) -> Operation[int]:
+    if group == hub.group:
+        return sum((yield Fetch([count_held_back(hub.keys, shard, child_id) for shard in hub.shards])))
+    lengths = yield Fetch([far_length(hub.keys, shard, group) for shard in hub.shards])
+    found = 0
+    for shard, length in zip(hub.shards, lengths, strict=True):
+        if length:
+            said = yield from _held(hub, shard, group, min(length, MOST_READ))
+            found += sum(held.child == child_id for held in said)
+    return found

@@ -122,6 +122,8 @@ class Regroup:
         deleted = 0
         for group in self._source.groups:
             deleted += self._delete(group, ASIDE)
+            if group.number and self._wire(group) == record.moved:  # (that of the first group says where the hub is)
+                group.redis.run(plain("DEL", group.keys.config, read=int))
             standing = [group.keys.prefix + name for name in sorted(for_sending(group.shards))]
             for key, known in zip(standing, about(group.redis, standing), strict=True):
                 if known.type == "string":
@@ -174,7 +176,7 @@ class Regroup:
             word, *said = group.redis.run(mark_moving(group.keys, before, record.moving))
             if word == "served":
                 raise HubqError(
-                    f"hub {self._hub_id!r} is served by {', '.join(said[:5])}: hubq drain them first. (One that was killed "
+                    f"hub {self._hub_id!r} is served by {', '.join(sorted(said)[:5])}: hubq drain them first. (One that was killed "
                     "holds its lease for some seconds more.)"
                 )
             if word == "other":

@@ -12,6 +12,7 @@ from hubq.node.held.cursors import START, Cursors
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.shares import MOST, Shares
+from hubq.node.mailbox.spoilt import SpoiltMailboxes
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.tasks import end_tasks
@@ -19,14 +20,13 @@ from hubq.store.answers import WRONG_TYPE
 from hubq.store.command import plain, text
 from hubq.store.connection import LOST
 from hubq.store.mailbox import read_mailboxes
+from hubq.store.message import LAST_ID
 from hubq.store.naming import Naming
 
 log = logging.getLogger("hubq.node")
 
 #: Longest blocking read, seconds (well below the connection's time-out).
 BLOCK = 2.0
-#: After so many seconds a mailbox that was no stream is looked at again.
-LOOK_AGAIN = 10.0
 #: Messages delivered before the event loop turns.
 BREATH = 200
 #: Most messages of one read while few shards are far behind. (A message behind a flood waits until the flood is read.)
@@ -56,8 +56,9 @@ class Reader:
     """The loops that move the cursors of a node, and bring what they read to the children: one for each share of the shards."""
 
     def __init__(
-        self, group: Group, cursors: Cursors, delivery: Delivery, catching_up: CatchingUp, reports: MalformedReports
-    ) -> None:
+        self, group: Group, cursors: Cursors, delivery: Delivery, catching_up: CatchingUp, reports: MalformedReports,
+        spoilt: SpoiltMailboxes,
+    ) -> None:  # fmt: skip
         self._group = group
         self._cursors = cursors
         self._delivery = delivery
@@ -66,7 +67,7 @@ class Reader:
         self._queue_bytes = group.config.queue_bytes
         self._reports = reports
         self._shares = Shares()
-        self._wrong: dict[int, float] = {}  # shard -> until when it is not read: its mailbox is no stream
+        self._spoilt = spoilt
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -79,6 +80,7 @@ class Reader:
         """Read no more."""
         await end_tasks(self._tasks)
         await self._catching_up.stop()
+        await self._spoilt.stop()
         self._tasks = []
 
     async def _pass_over(self, error: RedisRefused) -> None:
@@ -100,9 +102,7 @@ class Reader:
         except (*LOST, RedisUnavailable):
             types = []
         found = {n: name for n, name in zip(shards, types, strict=False) if name not in ("stream", "none")}
-        for shard, name in found.items():
-            self._reports.report(Malformed(group.keys.mailbox(shard), f"a {name}, no stream: rename or delete it"))
-            self._wrong[shard] = group.standing.now() + LOOK_AGAIN
+        self._spoilt.found(found)
         if not found:
             log.error("mailboxes are not read: %s", error)
             await asyncio.sleep(0.5)
@@ -113,10 +113,8 @@ class Reader:
         if shares.divide(cursors.by_shard.keys()):
             await self._group.wake()
         await shares.due(share)
-        if self._wrong:
-            now = self._group.standing.now()
-            self._wrong = {shard: until for shard, until in self._wrong.items() if until > now}
-        return cursors.begin_read(shard for shard in shares.of(share) if shard not in self._wrong)
+        wrong = self._spoilt.wrong
+        return cursors.begin_read(shard for shard in shares.of(share) if shard not in wrong)
 
     async def _work(self, share: int) -> None:
         group, cursors = self._group, self._cursors
@@ -136,6 +134,8 @@ class Reader:
                     # (The read of another share may have named it, too, and have come first.)
                     if messages and cursors.by_shard.get(shard) == asked[shard]:
                         cursors.by_shard[shard] = messages[-1].entry
+                        if messages[-1].entry == LAST_ID:
+                            self._spoilt.exhausted(shard)
                         if cursors.dropped:
                             messages = cursors.kept(shard, messages)
                         for holding in list(cursors.holdings.get(shard, ())):

@@ -12,6 +12,7 @@ from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.job_forwarder import JobForwarder
 from hubq.node.mailbox.reader import Reader
 from hubq.node.mailbox.reminding import Reminding
+from hubq.node.mailbox.spoilt import SpoiltMailboxes
 from hubq.node.mailbox.starts import Starts
 from hubq.node.mailbox.waking import Waking
 from hubq.node.mailbox.withdrawals import Withdrawals
@@ -107,7 +108,8 @@ class MailboxStorey:
             held.strangers,
         )
         self.catching_up = CatchingUp(group, held.cursors, children.pumps, children.outcomes, self.delivery)
-        self.reader = Reader(group, held.cursors, self.delivery, self.catching_up, runtime.reports)
+        spoilt = SpoiltMailboxes(group, held.cursors, runtime.reports)
+        self.reader = Reader(group, held.cursors, self.delivery, self.catching_up, runtime.reports, spoilt)
         self.waking = Waking(
             group, background, runtime.gate, held.cursors, runtime.plan_due, commits.under_token, held.strangers,
             self.delivery, moving.entrance, moving.wishes, children.outcomes, runtime.counters, runtime.pieces,

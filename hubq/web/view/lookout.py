@@ -159,7 +159,7 @@ class Lookout:
         view = await self.hub()
         busy = next((doing for doing in view.busy if doing.child == child_id), None)
         later = await self._ask(reminders(context, child_id))
-        full = box.messages >= context.config.max_backlog
+        full = box.messages >= context.config.max_backlog or context.config.groups > 1
         return records.ChildView(
             status, busy, await self.state(child_id), box, await self._ask(held_back(context, child_id)) if full else 0,
             await self.outbox(child_id, HEADS), later, self._methods(status.kind),

@@ -84,6 +84,9 @@ def test_a_hub_that_is_well_has_no_findings() -> None:
         ({"redis": redis(used_memory="900")}, "Redis is nearly full"),
         ({"redis": redis(password="no"), "host": "8.8.8.8"}, "Redis without a password"),
         ({"strays": ["hubq:{chat}:x"]}, "stray keys"),
+        ({"misplaced": ["hubq:{chat}:shard:1:msk"]}, "keys of another group"),
+        ({"far": {(3, 1): 100, (4, 1): 99}}, "messages to another group wait"),
+        ({"moved": "opened"}, "former keys are kept"),
     ],
 )
 def test_what_is_wrong_is_found(changes: dict[str, object], topic: str) -> None:

@@ -114,6 +114,9 @@ CASES: dict[str, list[str]] = {
         "contract/store/test_large_values.py::test_a_payload_with_many_traces_is_an_error_of_its_message",
         "cluster/mailbox/test_backpressure.py::test_large_messages_in_memory_are_bounded_by_their_size",
     ],
+    "251 casts of 1 MB to one child fill Redis": [
+        "cluster/mailbox/test_mailbox_bytes.py::*",
+    ],
     # -- garbage
     "a malformed entry in a mailbox stops the read of the whole node": [
         "cluster/mailbox/test_malformed.py::test_malformed_entries_between_good_ones_are_dead_letters_and_the_others_keep_their_order",
@@ -150,6 +153,9 @@ CASES: dict[str, list[str]] = {
     ],
     "garbage in tries, pauses, a backlog or a feed: a script ends with an error of Lua, each time": [
         "contract/store/test_wrong_types.py::test_garbage_in_a_key_does_not_stop_a_script",
+    ],
+    "an entry with the last possible id: its mailbox takes nothing more, for ever": [
+        "cluster/mailbox/test_malformed.py::test_a_mailbox_that_takes_nothing_more_is_mended_and_costs_its_own_senders_only",
     ],
     "a malformed reply fails the call of somebody else": [
         "cluster/mailbox/test_malformed.py::test_a_malformed_reply_fails_nobodys_call"
@@ -220,7 +226,32 @@ CASES: dict[str, list[str]] = {
         "acceptance/test_deploy.py::test_a_pod_has_no_right_that_it_does_not_need",
         "unit/repository/test_deploy_files.py::test_the_unit_has_no_right_that_it_does_not_need",
     ],
+    "with codec=data, options of RQ in a user's JSON name a function that runs": [
+        "contract/jobs/test_data_jobs.py::*",
+    ],
     # -- around it
+    "the default lease and the default time-out of a call leave 0.1 s for a take-over": [
+        "cluster/membership/test_take_over.py::test_a_call_with_the_default_time_out_is_answered_after_a_crash_with_the_default_lease",
+    ],
+    "parked children, failures and backlog are not counted in top, nodes and doctor": [
+        "unit/cli/test_top_view.py::test_what_is_wrong_is_counted_and_named",
+        "unit/cli/test_diagnosis.py::test_what_is_wrong_is_found",
+        "acceptance/test_readiness.py::test_so_many_children_may_be_unable_to_start",
+    ],
+    "one parked child is eleven lines of hubq ps, and 50 of one cause are 50 lines of the log": [
+        "unit/cli/test_listings.py::test_a_parked_child_is_two_lines_at_most",
+        "unit/cli/test_listings.py::test_children_with_one_reason_are_one_row",
+        "unit/node/runtime/test_gathered_log.py::*",
+    ],
+    "job processes log nothing when a job runs": ["cluster/jobs/test_job_logs.py::*"],
+    "a class in __main__ is answered with: deploy the code": [
+        "unit/core/test_main_module.py::test_a_class_of_main_is_refused_and_it_is_said_what_to_do",
+    ],
+    "under Django, a worker ends with ImproperlyConfigured": ["acceptance/test_django.py::*"],
+    "one child blocks its loop for 12 s, again and again: calls fail, and nothing names it": [
+        "acceptance/test_benchmarks.py::test_a_child_that_blocks_its_loop_costs_nobody_a_call_or_the_lease_and_is_named",
+    ],
+    "what is sent to a child that has a dash in front is help": ["acceptance/test_cli.py::*"],
     "pip install hubq breaks every pytest": [
         "acceptance/test_in_other_peoples_tests.py::test_pip_install_hubq_breaks_nobodys_pytest",
         "unit/testing/test_plugin.py::test_pytest_runs_where_fakeredis_is_not_installed_and_says_what_a_test_lacks",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import hiredis
 import pytest
 
+from hubq.store.command import plain
+from hubq.store.connection import AsyncRedis
+from hubq.store.primary import PrimaryWatch
 from hubq.store.server import RedisServer
 
 
@@ -61,3 +65,66 @@ def test_an_awaiting_client_sends_nothing_but_what_it_is_told_to(listener: Liste
 
     asyncio.run(scenario(RedisServer(listener.url).async_client(5.0)))
     assert listener.commands == [[b"PING"]], "a restricted user may not send more"
+
+
+class FailsOver(Listener):
+    """Its first connection leads to a Redis that is lost with it, each later one to another Redis. ``there``: what that one was sent."""
+
+    def __init__(self) -> None:
+        self.there: list[bytes] = []
+        self._connections = 0
+        self._first: socket.socket | None = None
+        super().__init__()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return  # closed
+            self._connections += 1
+            self._first = self._first or connection
+            threading.Thread(target=self._answer, args=(connection, self._connections > 1), daemon=True).start()
+
+    def _answer(self, connection: socket.socket, later: bool) -> None:
+        reader, info = (
+            hiredis.Reader(),
+            b"role:master\r\nrun_id:%s\r\nmaster_replid:%d\r\n" % (b"ab"[later:][:1], later),
+        )
+        with connection, contextlib.suppress(ConnectionError):
+            while data := connection.recv(4096):
+                reader.feed(data)
+                while (command := reader.gets()) is not False:
+                    if later and command[0] == b"SET":
+                        self.there.append(command[1])
+                    connection.sendall(b"$%d\r\n%s\r\n" % (len(info), info) if command[0] == b"INFO" else b"+OK\r\n")
+
+    def fail_over(self) -> None:
+        """The first Redis is gone."""
+        assert self._first is not None
+        self._first.shutdown(socket.SHUT_RDWR)
+
+
+def test_what_waits_for_a_connection_is_not_sent_to_another_redis_than_it_was_meant_for() -> None:
+    async def scenario(server: FailsOver) -> None:
+        watch, changes = PrimaryWatch(), list[str]()
+        watch.subscribe(lambda was, now: changes.append(now))
+        redis = AsyncRedis(RedisServer(server.url), watch=watch)
+
+        def put(key: str) -> Awaitable[object]:
+            return redis.run(plain("SET", key, "1", read=bool))
+
+        await put("before")
+        server.fail_over()
+        await asyncio.gather(*(put(f"meanwhile-{n}") for n in range(3)), return_exceptions=True)
+        await asyncio.gather(*(put(f"waiting-{n}") for n in range(3)), return_exceptions=True)
+        assert len(changes) == 1
+        await put("after")
+        assert server.there == [b"after"]
+        await redis.close()
+
+    listening = FailsOver()
+    try:
+        asyncio.run(scenario(listening))
+    finally:
+        listening.close()
