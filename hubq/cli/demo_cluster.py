@@ -28,9 +28,9 @@ class ClusterSteps:
         """They lie between those of the workers."""
         return [
             Step(0.10, lambda: self._begin(self._move_one), self._done,
-                 "the slot of a group moves to another primary, key by key", "it has moved"),
+                 "the slot of a group moves to another primary, key by key", lambda: f"it has moved: {self._placed()}"),
             Step(0.50, lambda: self._begin(self._move_all), self._done,
-                 "a primary is emptied: the slots of its groups move to the others", "they have moved"),
+                 "a primary is emptied: the slots of its groups move to the others", lambda: f"they have moved: {self._placed()}"),
             Step(0.78, lambda: self._begin(self._fail_over), self._done,
                  "a primary fails over to its replica", "the replica is primary"),
         ]  # fmt: skip
@@ -49,6 +49,11 @@ class ClusterSteps:
         if self._error is not None:
             raise DemoFailed(f"the Redis Cluster: {self._error}")
         return self._work is not None and not self._work.is_alive()
+
+    def _placed(self) -> str:
+        """How many groups each primary has, for people."""
+        counts = [len(self._on(port)) for port in self._cluster.serving()]
+        return f"the primaries have {' + '.join(map(str, sorted(counts, reverse=True)))} groups"
 
     def _on(self, port: int) -> list[int]:
         return [slot for slot in self._slots if self._cluster.owner(slot) == port]

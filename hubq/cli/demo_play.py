@@ -43,7 +43,7 @@ class Step:
     begin: Callable[[], None]
     settled: Callable[[], bool]
     story: str
-    outcome: str
+    outcome: str | Callable[[], str]
 
 
 class Play:
@@ -90,7 +90,7 @@ class Play:
             self.view.update(done, of, self._nodes, self._killed)
             if current is not None:
                 if current.settled():
-                    self.view.say(current.outcome)
+                    self.view.say(current.outcome if isinstance(current.outcome, str) else current.outcome())
                     current = None
                 elif time.monotonic() - since > STEP_SECONDS:
                     raise DemoFailed(f"{current.story}: not done after {STEP_SECONDS:g} s")
@@ -101,7 +101,7 @@ class Play:
             time.sleep(0.05)
         if steps or current is not None:
             raise DemoFailed("the words were through before everything had happened")
-        self.view.say("all words sent")
+        self.view.say("all words sent; each child is asked what it has counted")
         return [feed.ledger for feed in self.crew.feeds if feed.ledger is not None]
 
     def _steps(self) -> list[Step]:

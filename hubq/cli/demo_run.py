@@ -64,9 +64,10 @@ def _run(console: Console, redis: str | None, buckets: int, limit: float, primar
             slots = [slot(tag_of(hub_id, group, groups)) for group in range(groups)]
             redis, more = cluster.url, ClusterSteps(cluster, slots).steps()
             console.print(
-                f"a Redis Cluster of the demo's own ({cluster.kind}, {primaries} primaries, each with a replica); a hub of {groups} "
-                f"groups, {GROUPS_OF_EACH} on each primary; two workers, {buckets} children",
-                soft_wrap=True,
+                f"a Redis Cluster of the demo's own ({cluster.kind}): {primaries} primaries, each with a replica"
+            )
+            console.print(
+                f"a hub of {groups} groups, {GROUPS_OF_EACH} on each primary; two workers, {buckets} children"
             )
         elif redis is None:
             server = stack.enter_context(EmbeddedServer())

@@ -77,14 +77,19 @@ class AsyncRedis:
         self._slots = slots_of(server)
         self._client = raw(server.async_client(timeout))
         self._lane: Lane | None = None
+        self._connections = 0
         self._free: list[Lane] = []  # for blocking requests
         self._blocked: set[Lane] = set()
         self._connecting = asyncio.Lock()
         self._without_lanes = False
 
     @property
-    def who(self) -> str:
-        """Which Redis answers, as the watch has seen last."""
+    def connection(self) -> int:
+        """The number of the connection that carries requests that do not block: what went by the same one went to the same Redis."""
+        return self._connections
+
+    @property
+    def _known(self) -> str:
         return self._watch.known if self._watch is not None else ""
 
     @property
@@ -100,7 +105,7 @@ class AsyncRedis:
         """The answers to several commands in one round trip, in order."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
-        known, changes = self.who, self._changes
+        known, changes = self._known, self._changes
         while True:
             try:
                 if self._changes != changes:  # while it was waited for the next try
@@ -115,7 +120,7 @@ class AsyncRedis:
             except RedisUnavailable:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
-                another = known and self.who != known
+                another = known and self._watch is not None and self._watch.known != known
                 if another or time.monotonic() + pause > give_up:
                     raise unavailable(self.server, error) from error
             self.repeated += 1
@@ -197,6 +202,7 @@ class AsyncRedis:
             if self._changes != changes:  # who was here first has found it: this request was meant for the former one
                 raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")
             if self._lane is None or self._lane.lost:
+                self._connections += 1
                 self._lane = await self._new_lane(blocking=False)
             return self._lane
 

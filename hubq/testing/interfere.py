@@ -155,6 +155,11 @@ async def no_shard_closes(node: Node) -> AsyncIterator[None]:
                 node.wiring.moving.closing.give()
 
 
+def closed_at_once(node: Node) -> int:
+    """So many shards of the node, of whatever groups, may be closed for moves at the same time."""
+    return len({id(part.wiring.moving.closing) for part in node.parts}) * CLOSED_AT_ONCE
+
+
 @contextmanager
 def first_adoption_of_each_shard_fails(node: Node, step: str) -> Iterator[list[int]]:
     """Each shard that comes here fails once, in ``"reading"`` its states or in ``"starting"`` its children. The answer:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-#: Shards of a node that may be closed for a move at the same time. Their children pause until all of them have moved, and
-#: two at a time take no less time than one after the other (docs/performance.md).
+#: Shards of a node, of whatever groups, that may be closed for a move at the same time. Their children pause until all of them have
+#: moved, and two at a time take no less time than one after the other (docs/performance.md).
 CLOSED_AT_ONCE = 1
 
 

@@ -87,7 +87,7 @@ class Lane(Loop):
         full: dict[bytes, None] = {}  # children of which a message had to stay: no later one overtakes it
         first: dict[str, int] = {}  # generation -> the first of its numbers that still waits
         while True:
-            here, there = group.redis.who, target.redis.who
+            here, there = group.redis.connection, target.redis.connection
             page = await group.redis.run(read_far(group.keys, shard, self._target, target.shards, after))
             messages, read = list(page.found.values()), len(page.found) + len(page.malformed)
             if page.malformed:
@@ -106,7 +106,7 @@ class Lane(Loop):
                     first.setdefault(generation, stays[0].number)
             left = 1
             if any(arrived.values()):
-                if not (await target.replicas.have_all_of(there) and group.redis.who == here):
+                if not (await target.replicas.have_all_of(there) and group.redis.connection == here):
                     return moved  # nor may it be forgotten here, and be taken back there: it is forwarded again
                 for generation, numbers in arrived.items():
                     if numbers:

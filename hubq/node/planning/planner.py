@@ -190,7 +190,7 @@ class Planner(Loop):
         ownerless = [shard for shard in group.shards if current.get(shard) is None]
         mine = [shard for shard in ownerless if desired.get(shard) == group.node_name]
         here = {shard: node for shard, node in current.items() if node == group.node_name}
-        moves = plan(here, desired, self._moves.moving, group.config.moves_at_once)
+        moves = plan(here, desired, self._moves.moving, self._moves.limit(group.config.moves_at_once))
         if await self._view_hooks.planned(ups, {move.shard: move.target for move in moves}, mine):
             self._plan_due.ring()
             return

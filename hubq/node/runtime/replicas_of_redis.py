@@ -18,12 +18,12 @@ class ReplicasOfRedis:
         self._config = config
         self._keep_up = True
 
-    async def have_all_of(self, who: str) -> bool:
-        """Whether it is still this Redis that answers, and enough replicas have all that was written there so far, within ``wait_timeout``.
-        (Without ``wait_replicas`` nothing is asked.)
+    async def have_all_of(self, connection: int) -> bool:
+        """Whether enough replicas have all that was read or written by this connection, within ``wait_timeout``. False, if it is lost:
+        another Redis may answer now. (Without ``wait_replicas`` nothing is asked.)
         """
         config = self._config
         if config.wait_replicas:
             timeout = config.wait_timeout / (1 if self._keep_up else SHORTER)
             self._keep_up = await confirmed(self._redis, config, timeout) >= config.wait_replicas
-        return self._keep_up and self._redis.who == who
+        return self._keep_up and self._redis.connection == connection

@@ -14,6 +14,8 @@ from hubq.config import Config
 from hubq.core.lease import Lease, RedisClock
 from hubq.node.copies.recorder import ShardRecorder
 from hubq.node.copies.replicas import MANY
+from hubq.node.departures.moves import InMotion
+from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.due_times import DueTimes
@@ -59,6 +61,8 @@ class Common:
         self.threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
         self.elsewhere = Elsewhere()
         self.neighbours = Neighbours()
+        self.closing = Turns(CLOSED_AT_ONCE)
+        self.in_motion = InMotion()
 
 
 @dataclass(frozen=True)

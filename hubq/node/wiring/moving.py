@@ -23,7 +23,6 @@ from hubq.node.departures.rebuilding import Rebuilding
 from hubq.node.departures.resting import Resting
 from hubq.node.departures.shard_handovers import ShardHandovers
 from hubq.node.departures.stragglers import Stragglers
-from hubq.node.departures.turns import CLOSED_AT_ONCE, Turns
 from hubq.node.runtime.bell import News
 from hubq.node.wiring.children import ChildrenStorey
 from hubq.node.wiring.commits import CommitsStorey, CopiesStorey
@@ -79,8 +78,8 @@ class MovingStorey:
             self.under_way, self.ahead, self.wishes, self.entrance, account, runtime.pieces, children.pausing,
         )  # fmt: skip
         self.arrivals = Arrivals(group, held.register, self.under_way, self.ahead, self.shard_arrivals, pins, returns)
-        self.closing = Turns(CLOSED_AT_ONCE)
-        self.moves = Moves(background, runtime.plan_due)
+        self.closing = given.common.closing
+        self.moves = Moves(background, runtime.plan_due, given.common.in_motion)
         self.rebuilding = Rebuilding(
             runtime.standing, background, held.register, children.endings, commits.committer, self.arrivals
         )

@@ -70,7 +70,20 @@ async def all_is_there_once(hub: Hub) -> None:
 
     await eventually(arrived, 30, "all that was said has arrived")
     for child in RECEIVERS:
-        assert await hub.aio.ref(child).call("entries", timeout=20) == expected
+        found = await hub.aio.ref(child).call("entries", timeout=20)
+        assert {
+            sender: wrong for sender in expected if (wrong := unlike(found.get(sender, []), expected[sender]))
+        } == {}, child
+
+
+def unlike(found: list[int], expected: list[int]) -> list[str]:
+    """What is missing, there twice, or nobody has said; ``["order"]`` if it is only that."""
+    wrong = [f"{number} is missing" for number in expected if number not in found]
+    wrong += [
+        f"{number} is there {found.count(number)} times" for number in sorted(set(found)) if found.count(number) > 1
+    ]
+    wrong += [f"{number} was never said" for number in sorted(set(found) - set(expected))]
+    return wrong or ([] if found == expected else ["order"])
 
 
 def groups_of(hub: Hub, children: list[str]) -> set[int]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hubq import Child, ChildSpec, Hub, MailboxFull, UnknownChild
-from hubq.testing import Cluster, FakeServer, Ledger, LedgerChild, eventually
+from hubq.testing import Cluster, FakeServer, Ledger, LedgerChild, eventually, interfere
 
 _numbers = itertools.count()
 
@@ -86,6 +86,17 @@ def test_shards_of_all_groups_lie_evenly(primaries: int) -> None:
             assert sum((await cluster.settled()).values()) == 32
             await cluster.kill("c")
             assert await cluster.settled() == {"a": 32}
+
+    asyncio.run(scenario())
+
+
+def test_a_shard_that_is_closed_for_a_move_is_the_only_one_of_its_node_whatever_its_group() -> None:
+    async def scenario() -> None:
+        async with Cluster(a_hub()) as cluster:
+            await cluster.start("a")
+            assert interfere.closed_at_once(cluster.nodes["a"]) == 1, (
+                "else each pause is as long as those of all groups together"
+            )
 
     asyncio.run(scenario())
 

@@ -105,7 +105,7 @@ class FakeRedis:
     def __init__(self, answer: Callable[[Command[Any]], Any] = lambda command: "ok") -> None:
         self.answer = answer
         self.asked: list[list[Command[Any]]] = []
-        self.who = "a Redis"
+        self.connection = 1
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self._requests = Seen()

@@ -25,7 +25,7 @@ from tests.unit.node.fakes import Clock, FakeRedis, Seen, a_holding, a_standing,
 
 class Bench:
     """Two messages wait in shard 0, for a child of the other group. ``confirmed``: replicas that have what was written; ``behind``: so
-    often they have not. ``fails_over``: with the answer to which command another Redis answers.
+    often they have not. ``fails_over``: with the answer to which command the connection is lost.
     """
 
     def __init__(self, confirmed: int, **settings: Any) -> None:
@@ -58,7 +58,7 @@ class Bench:
         self.order.append(f"{what} {where}")
         if self.fails_over.get(where) == self.order[-1]:
             del self.fails_over[where]
-            self.redises[where].who = "its replica"
+            self.redises[where].connection += 1
         match what:
             case "XRANGE":
                 found = {f"{n}-0": FarMessage(n, 1, "x.1", b"a", b"b", b"post", b"", b"") for n in (1, 2)}
