@@ -48,7 +48,7 @@ test-server: $(STAMP) ## all tests that depend on the Redis server, to run them 
 
 SCHEDULES ?= 5000
 SEED      ?= 1
-sim: $(STAMP) ## thousands of simulated schedules of faults; SCHEDULES=5000 SEED=1 (the first one's; from 1000000 on children rest)
+sim: $(STAMP) ## thousands of simulated schedules of faults; SCHEDULES=5000 SEED=1 (the first one's; from 1000000 on children rest, from 2000000 on there are groups)
 	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: $(STAMP) ## style, types, and which layer imports which

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 
 from hubq.store.keyring import Keyring, new_keys
-from hubq.store.mailbox import Message, read_reply, reply_line
+from hubq.store.message import Message
+from hubq.store.replies import read_reply, reply_line
 from hubq.store.seal import Seal
 
 ROOTS = Keyring.read(new_keys())

@@ -19,7 +19,7 @@ from hubq import Child, Hub
 from hubq.store.data_values import DataValues
 from hubq.store.embedded import EmbeddedServer
 from hubq.store.keyring import Keyring, new_keys
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.pickled_values import PickledValues
 from hubq.store.seal import Seal
 from hubq.testing import Cluster

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from hubq import Hub
 from hubq.web import User, dashboard
 
-#: The shortest password, characters: whoever reaches the port may try as many as they like.
+#: The shortest password, characters: a visitor who reaches the port may try as many as they like.
 SHORTEST = 16
 
 password = os.environ["HUBQ_VIEW_PASSWORD"]

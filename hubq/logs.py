@@ -88,6 +88,8 @@ class _Knowing:
     def __call__(self, *args: object, **kwargs: object) -> logging.LogRecord:
         record = self._before(*args, **kwargs)
         record.__dict__.update(NOBODY if _is_own(record.name) else _fields())
+        if record.name.startswith("hubq.jobs"):
+            record.__dict__["hubq"] = ""  # the line names its job itself
         return record
 
 

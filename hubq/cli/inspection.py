@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from hubq.cli.event_lines import for_people, spans
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, json_line, print_json, print_table, say
+from hubq.client.operations.event_lines import for_people, spans
 from hubq.client.operations.happened import Event
 from hubq.client.operations.inspection import Mailbox, Waiting
 from hubq.client.operations.waiting_times import child_outbox, held_back

@@ -16,7 +16,7 @@ from hubq.cli.children import tag
 from hubq.cli.fitting import fitted, grouped, left_out, told_once, width_of
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_records, print_table, say
-from hubq.client.operations.registry import Progress
+from hubq.client.operations.listing import Progress
 from hubq.client.results import ChildStatus, NodeStatus
 from hubq.core.readiness import NOT_SERVING
 from hubq.core.shown import shown

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from rich.text import Text
 
-from hubq.cli.event_lines import for_people, spans
 from hubq.cli.output import duration
+from hubq.client.operations.event_lines import for_people, spans
 from hubq.client.operations.overview import Glance, NodeGlance, NodeRates, rates
 from hubq.client.operations.troubles import troubles
 from hubq.core.shown import shown

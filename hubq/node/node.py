@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextvars import copy_context
 from typing import Protocol
 
@@ -38,6 +38,13 @@ class Connect(Protocol):
 
 def stays(code: int) -> None:
     """The process of a node that is not ``hubq worker``'s own goes on."""
+
+
+async def _each(work: Sequence[Awaitable[None]]) -> None:
+    """Wait until all have ended, then raise what the first that failed has raised."""
+    for failed in await asyncio.gather(*work, return_exceptions=True):
+        if failed is not None:
+            raise failed
 
 
 class Node:
@@ -96,15 +103,14 @@ class Node:
         hub.partition_tolerance.init(hub.hub_id)
         common = Common(hub.config, self.name)
         parts = [self._part(common, *place) for place in zip(hub.groups.contexts, hub.groups.servers, strict=True)]
-        joins = await asyncio.gather(*(part.check() for part in parts), return_exceptions=True)
-        if not any(joins):
-            joins = await asyncio.gather(*(part.join() for part in parts), return_exceptions=True)
-        for failed in joins:
-            if failed is not None:
-                self._ended.set()
-                for part in parts:
-                    await part.give_up()
-                raise failed
+        try:
+            await _each([part.check() for part in parts])
+            await _each([part.join() for part in parts])
+        except BaseException:
+            self._ended.set()
+            for part in parts:
+                await part.give_up()
+            raise
         self._parts = parts
         hub.local_nodes.add(self.name)
         # current_hub() works in its tasks, and in all tasks and handlers that they begin; not in the code that called start().

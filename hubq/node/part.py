@@ -49,6 +49,9 @@ class NodePart:
         Raises :class:`~hubq.errors.NameTaken`, :class:`~hubq.errors.ConfigError`, :class:`~hubq.errors.RedisUnavailable`.
         """
         await self.wiring.membership.member.join(wait=self._hub.config.lease + 1.0)
+        if self._hub.config.groups > 1:
+            # Another group may keep the node waiting, for the lease of a predecessor. This one must not be over meanwhile.
+            self.wiring.lease.keeper.start()
 
     def start(self) -> None:
         """Begin to serve."""
@@ -61,6 +64,7 @@ class NodePart:
 
     async def give_up(self) -> None:
         """The node could not join this or another group: it serves in none."""
+        await self.wiring.lease.keeper.stop()
         incarnation = self.wiring.runtime.standing.incarnation
         if incarnation:
             await self.wiring.membership.member.say_goodbye(incarnation)

@@ -11,7 +11,7 @@ from hubq.core.messages import entry_ms
 from hubq.store.codec import sendable
 from hubq.store.command import Command, plain, run_script, text
 from hubq.store.keys import Keys
-from hubq.store.mailbox import sender_of
+from hubq.store.message import sender_of
 
 #: Why a message is a dead letter. (A newer hubq may write others.)
 Why = Literal[

@@ -104,6 +104,7 @@ def receive_far(
     return run_script("receive_far", names, args, lambda answer: [taken == 1 for taken in answer])
 
 
-def delete_far(keys: Keys, shard: int, group: int, numbers: Sequence[int]) -> Command[int]:
-    """Forget messages that have arrived; how many are left."""
-    return run_script("delete_far", keys.far_keys(shard, group)[:1], [f"{number}-0" for number in numbers], int)
+def delete_far(keys: Keys, shard: int, group: int, generation: str, numbers: Sequence[int]) -> Command[int]:
+    """Forget messages of this generation that have arrived; how many are left."""
+    args = [generation, *(f"{number}-0" for number in numbers)]
+    return run_script("delete_far", keys.far_keys(shard, group)[:1], args, int)

@@ -7,16 +7,16 @@ import itertools
 import os
 import secrets
 from collections.abc import Callable
+from functools import cache
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from hubq.errors import Unsealed
 from hubq.store.keyring import ALL, KEY_BYTES, WORKERS, Keyring
 
-try:
+if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-except ImportError:  # the extra `seal` is not installed
-    AESGCM = None  # type: ignore[assignment, misc]
 
 #: Tags: encrypted and authenticated (AES-256-GCM), or authenticated alone (keyed BLAKE2b).
 ENCRYPTED, SIGNED = b"x", b"s"
@@ -31,11 +31,21 @@ MOST_SUBKEYS = 1_000
 _Act = Callable[[bytes, bytes, bytes], bytes]
 
 
+@cache
+def _aes_gcm() -> type[AESGCM] | None:
+    """None: the extra `seal` is not installed. (It is imported when there are keys: a process without keys does without.)"""
+    try:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    except ImportError:
+        return None
+    return AESGCM
+
+
 class Encrypts:
     """AES-256-GCM. ``seal``: the plain bytes, encrypted, and their tag; ``open`` raises if anything of it was changed."""
 
-    def __init__(self, subkey: bytes) -> None:
-        cipher = AESGCM(subkey)
+    def __init__(self, subkey: bytes, aes_gcm: type[AESGCM]) -> None:
+        cipher = aes_gcm(subkey)
         self.seal: _Act = cipher.encrypt
         self.open: _Act = cipher.decrypt
 
@@ -103,7 +113,7 @@ class Frames:
 
     def __init__(self, keys: Keyring, *, encrypts: bool | None = None) -> None:
         self._keys = keys
-        self._tag = ENCRYPTED if (AESGCM is not None if encrypts is None else encrypts) else SIGNED
+        self._tag = ENCRYPTED if (_aes_gcm() is not None if encrypts is None else encrypts) else SIGNED
         #: By the front of a frame: whose key it is, and what opens with it.
         self._openers: dict[bytes, tuple[str, _Act]] = {}
         self.begin()
@@ -150,9 +160,10 @@ class Frames:
         subkey = blake2b(session, key=secret, digest_size=KEY_BYTES, person=_PERSON + tag).digest()
         if tag == SIGNED:
             return Signs(subkey)
-        if AESGCM is None:
+        aes_gcm = _aes_gcm()
+        if aes_gcm is None:
             raise LookupError("cryptography")
-        return Encrypts(subkey)
+        return Encrypts(subkey, aes_gcm)
 
 
 def _sealer(front: bytes, number: Callable[[], int], seals: _Act) -> Seals:

@@ -10,7 +10,7 @@ from hubq.errors import ConfigError, Unsealed
 from hubq.store.frames import ENCRYPTED, SIGNED, Frames
 from hubq.store.header import Header
 from hubq.store.keyring import ALL, WORKERS, Keyring, client_of
-from hubq.store.mailbox import HEADED, MALFORMED, UNSEALED, Message
+from hubq.store.message import HEADED, MALFORMED, UNSEALED, Message
 from hubq.store.spec_record import SpecRecord
 
 _SEALED = frozenset((ENCRYPTED, SIGNED))
@@ -85,7 +85,7 @@ class Seal:
         return Message(message.entry, UNSEALED, message.child, why, message.id, message.reply_to, 0, b"")
 
     def reply(self, sender: str, line: bytes) -> bytes:
-        """The line of a reply (``hubq.store.mailbox.reply_line``), for its receiver. One that is sealed stays as it is."""
+        """The line of a reply (``hubq.store.replies.reply_line``), for its receiver. One that is sealed stays as it is."""
         if not self.writes:
             return line
         head, _, payload = line.partition(b"\n")

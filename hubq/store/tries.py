@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hubq.store.command import Arg, Command, one_of, pairs, plain, run_script, text
 from hubq.store.keys import Keys, owner_field
-from hubq.store.mailbox import position
+from hubq.store.message import position
 from hubq.store.owners import Kept, Owner
 
 #: At so many crashes what was in hand at all of them is set aside (``MOST_TRIES`` in ``lua/_crash.lua``).

@@ -15,11 +15,12 @@ from hubq.node.arrivals.wishes import Wishes
 from hubq.node.children import lives
 from hubq.node.commits.committer import Committer
 from hubq.node.departures.shard_handover import ShardHandover
-from hubq.node.mailbox import reader
+from hubq.node.mailbox import far_forwarder, reader
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.planning.control import ControlLoop
 from hubq.node.runtime import hook_runner
+from hubq.store import far
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis
 from hubq.store.primary import PrimaryWatch
@@ -231,6 +232,17 @@ def hooks_awaited_for(seconds: float) -> Iterator[None]:
 def wrong_mailboxes_looked_at_again_after(seconds: float) -> Iterator[None]:
     """A mailbox that was no stream is looked at again so soon."""
     with replaced(reader, "LOOK_AGAIN", lambda before: seconds):
+        yield
+
+
+@contextmanager
+def pages_between_groups(at_once: int, ahead: int) -> Iterator[None]:
+    """So many messages are forwarded to another group at a time, and none is so many numbers ahead of the first that waits."""
+    with (
+        replaced(far, "AT_ONCE", lambda _: at_once),
+        replaced(far_forwarder, "AT_ONCE", lambda _: at_once),
+        replaced(far_forwarder, "AHEAD", lambda _: ahead),
+    ):
         yield
 
 

@@ -245,6 +245,8 @@ def test_a_child_that_hangs_is_found_looked_into_moved_and_its_dead_letter_sent_
         await page.locator("#busy-h + .scroll a", has_text="room-3").click()
         await says(page, ".alarm", "hang")
         await says(page, "#mailbox-h", "3 waiting")
+        await says(page, "#mailbox-h + .scroll tr", "in hand")
+        assert await page.locator("tr", has_text="in hand").get_by_role("button", name="Drop").count() == 0
         row = page.locator("tr", has_text="post").first
         await row.get_by_role("button", name="Drop").click()
         await confirm(page)
@@ -309,7 +311,7 @@ def test_the_other_actions(run: Callable[..., None]) -> None:
         await confirm(page)
         await says(page, "#said", "1 dropped")
         await world.hub.aio.ref("room-9").call("mend")
-        await page.get_by_role("button", name="Send again all").click()
+        await page.get_by_role("button", name="Send all again").click()
         await confirm(page)
         await says(page, "#said", "1 sent again")
 

@@ -20,25 +20,25 @@ def main() -> int:
     if options.part:
         n, of = map(int, options.part.split("/"))
         seeds = range(options.seed + n, options.seed + options.schedules, of)
-        run_part(seeds, time.monotonic() + options.seconds, options.mutate, sys.stdout)
+        run_part(seeds, time.monotonic() + options.seconds, options.mutate, sys.stdout, options.groups)
         return 0
     if options.trace:
         return _trace(options)
     began = time.monotonic()
     total = run_many(
         options.seed, options.schedules, options.processes, options.seconds, options.mutate,
-        stop_at_breach=bool(options.mutate), progress=_Progress(options.schedules),
+        groups=options.groups, stop_at_breach=bool(options.mutate), progress=_Progress(options.schedules),
     )  # fmt: skip
     print(f"\r{' ' * 60}\r{total.table(time.monotonic() - began)}")
     for seed, breaches in sorted(total.breaches.items())[:10]:
         print(f"\nseed {seed}: {len(breaches)} breaches, the first: {breaches[0]}")
-        print(f"  replay: {replay_command(seed, options.mutate)}")
+        print(f"  replay: {replay_command(seed, options.mutate, options.groups)}")
     return 1 if total.breaches else 0
 
 
 def _trace(options: argparse.Namespace) -> int:
     with mutated(options.mutate) as change:
-        result = run_schedule(options.seed, print, change)
+        result = run_schedule(options.seed, print, change, options.groups)
     print(f"\nseed {result.seed}, trace {result.hash:08x}, faults {result.thrown}, {result.counts}")
     for breach in result.breaches:
         print(f"BREACH {breach}")
@@ -68,6 +68,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--trace", action="store_true", help="run only the first one and show every step")
     parser.add_argument(
         "--mutate", default="", choices=["", *MUTATIONS], help="break hubq on purpose; stop when noticed"
+    )
+    parser.add_argument(
+        "--groups", type=int, default=0, help="so many groups in each (default: 1; from seed 2000000 on 2 to 4)"
     )
     parser.add_argument("--part", default="", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -36,21 +36,24 @@ PATIENCE = 120.0
 class Blocks:
     """What blocks in one schedule, and who was disturbed by something else."""
 
-    def __init__(self, seed: int, loop: Loop, lease: float, heartbeat: float) -> None:
+    def __init__(self, seed: int, loop: Loop, lease: float, heartbeat: float, *, off: bool = False) -> None:
         rng = self.rng = Random(f"blocks of {seed}")
         self._loop = loop
         self._lease = lease
         self._grace = lease + 2 * heartbeat + 1.0
         dice = rng.random()
-        self.any = dice < 0.35
-        self.quiet = dice < 0.12
+        self.any = dice < 0.35 and not off
+        self.quiet = dice < 0.12 and not off
+        self.every_eviction = False
+        """Each eviction must be explained, also if nothing blocks here."""
         self.stall_limit = rng.choice([4.0, 8.0, 60.0])
         self.hangs = self.any and self.stall_limit < 60.0 and rng.random() < 0.4
         self.holds = self.any and rng.random() < 0.3
         self.slow_builds = self.any and rng.random() < 0.5
         self.left = rng.randint(1, 4) if self.any else 0
         self.breaches: list[str] = []
-        self._disturbed: dict[Process, float] = {}  # until when
+        self._disturbed: dict[Process, dict[int | None, float]] = {}
+        """Until when; by primary, if it is one that cannot be reached."""
         self._in_hand: dict[Process, tuple[str, str, int]] = {}  # what blocks it
         self._stalls: dict[tuple[str, str, int], int] = {}
         self._holds: dict[tuple[str, str, int], int] = {}
@@ -91,18 +94,23 @@ class Blocks:
 
     # -- what must hold --------------------------------------------------------------------------------------------
 
-    def disturb(self, process: Process, seconds: float) -> None:
-        """Something keeps this process from Redis, or from running, for so long."""
-        self._disturbed[process] = max(self._disturbed.get(process, 0.0), self._loop.now + seconds)
+    def disturb(self, process: Process, seconds: float, primary: int | None = None) -> None:
+        """Something keeps this process from a primary (None: from all), or from running, for so long."""
+        until = self._disturbed.setdefault(process, {})
+        until[primary] = max(until.get(primary, 0.0), self._loop.now + seconds)
 
-    def _undisturbed_since(self, process: Process, then: float) -> bool:
-        return process.alive and self._disturbed.get(process, -1.0) < then
+    def _undisturbed_since(self, process: Process, then: float, primary: int | None = None) -> bool:
+        """``primary``: what keeps it from others does not count (None: all counts)."""
+        until = self._disturbed.get(process, {})
+        counts = until.values() if primary is None else [until[of] for of in (None, primary) if of in until]
+        return process.alive and max(counts, default=-1.0) < then
 
-    def evicted(self, process: Process, now: float, lease_end: float) -> None:
-        """Redis has written that this process is no member any more. Its lease has ended before: perhaps long before, if nobody
-        was there to evict it.
+    def evicted(self, process: Process, now: float, lease_end: float, primary: int = 0) -> None:
+        """This primary has written that the process is no member any more. Its lease has ended before: perhaps long before, if
+        nobody was there to evict it.
         """
-        if self.any and self._undisturbed_since(process, lease_end - self._grace):
+        explained = not self._undisturbed_since(process, lease_end - self._grace, primary)
+        if (self.any or self.every_eviction) and not explained:
             self.breaches.append(
                 f"at {now:.3f}, {process.name} was evicted, and nothing kept it from renewing its lease"
             )

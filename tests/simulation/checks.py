@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hubq import Event, Hub
+from hubq.core.layout import group_of
 from hubq.errors import HubqError, UnknownChild
 from hubq.store.codec import decode
 from hubq.store.dormant import parted
 from hubq.store.envelope import Envelope
+from hubq.store.keys import Keys
 from hubq.testing import ChildHere, probe
 
 if TYPE_CHECKING:
+    from tests.simulation.groups import Groups
+    from tests.simulation.network import Network
+    from tests.simulation.store import Store
     from tests.simulation.world import World
 
 #: After the faults stop: every shard has a live owner within this many simulated seconds,
@@ -35,7 +41,7 @@ async def wait_for_calm(world: World) -> list[str]:
         left = observer.unserved(shards, world.loop.now)
         owned = owned or not any(line.startswith("shard") for line in left)
         waiting = observer.waiting() + sum(
-            world.store.look("XLEN", observer.keys.outbox(shard)) for shard in range(shards)
+            world.primaries.look(shard, "XLEN", key) for shard in range(shards) for key in _outboxes(world, shard)
         )
         if not left and not waiting:
             return []
@@ -46,6 +52,13 @@ async def wait_for_calm(world: World) -> list[str]:
         await asyncio.sleep(0.25)
 
 
+def _outboxes(world: World, shard: int) -> list[str]:
+    """Where messages of the children of a shard to others may wait."""
+    keys, own = world.observer.of_shard(shard).keys, group_of(shard, world.groups.number)
+    far = [keys.far_keys(shard, group)[0] for group in range(world.groups.number) if group != own]
+    return [keys.outbox(shard), *far]
+
+
 async def check_states(world: World, hub: Hub, children: list[str]) -> list[str]:
     """Ask every child what it has applied, and what it has heard of others."""
     found: list[str] = []
@@ -54,11 +67,11 @@ async def check_states(world: World, hub: Hub, children: list[str]) -> list[str]
     for child in sorted({*children, *world.ledger.children()}):
         try:
             applied = await hub.aio.ref(child).call("entries", timeout=10.0)
-            found += world.ledger.compare(child, applied)
+            found += world.ledger.compare(child, applied, exact=world.groups.exact(child))
             if child in children:
                 # What run() has said leaves with the next save: this message is one.
                 told[child], _ = await hub.aio.ref(child).call("talk", timeout=10.0)
-            if child.startswith("running"):
+            if child.startswith("running") and world.groups.exact(child):
                 ticks = await hub.aio.ref(child).call("ticked", timeout=10.0)
                 if ticks < world.ledger.saved.get(child, 0):
                     found.append(
@@ -93,9 +106,22 @@ def _compare_talk(world: World, told: dict[str, int], heard: dict[str, dict[str,
     for teller, count in told.items():
         listener = world.listeners.get(teller, "")
         got = heard.get(listener, {}).get(teller, [])
-        if (sorted(got) if listener in died else got) != list(range(1, count + 1)) and listener in heard:
+        got = sorted(got) if listener in died else got
+        if listener in heard and not _all_heard(world.groups, teller, listener, count, got):
             found.append(f"{teller} has told {listener} {count} times, which heard {got}")
     return found
+
+
+def _all_heard(groups: Groups, teller: str, listener: str, count: int, got: list[int]) -> bool:
+    """Whether this can be what the listener has heard of so many messages. What a primary loses, it loses of all its groups."""
+    there = groups.primary_of_child(teller) == groups.primary_of_child(listener)
+    if there or (groups.exact(teller) and groups.exact(listener)):
+        return got == list(range(1, count + 1))
+    if not groups.exact(listener):
+        return len(set(got)) == len(got) or not groups.exact(teller)
+    times = groups.went_back[groups.of_child(teller)]
+    again = sum(later <= sooner for sooner, later in pairwise(got))
+    return set(got) >= set(range(1, count + 1)) and again <= times
 
 
 def _dormant(fields: list[bytes]) -> Iterator[tuple[str, bytes]]:
@@ -149,9 +175,9 @@ def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
     ``gone`` are the workers that left last. (One that crashed shortly before is still a member: nobody was left to see
     its lease end.)
     """
-    store, keys = world.store, world.observer.keys
-    found: list[str] = []
+    found, compare = list[str](), world.ledger.compare
     for shard in range(world.settings["shards"]):
+        store, keys = world.primaries.of_shard(shard).store, world.observer.of_shard(shard).keys
         specs = store.look("HKEYS", keys.children(shard))
         states = store.look("HGETALL", keys.msk(shard))
         saved = {states[n].decode(): states[n + 1] for n in range(0, len(states), 2)}
@@ -164,7 +190,13 @@ def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
                 found.append(f"{child} was stopped, and is there")
             state = decode(Envelope.read(saved[child]).data) if child in saved else {}
             if child in children or child in world.ledger.children():
-                found += [f"saved: {wrong}" for wrong in world.ledger.compare(child, state.get("applied", {}))]
+                found += [
+                    f"saved: {wrong}"
+                    for wrong in compare(child, state.get("applied", {}), exact=world.groups.exact(child))
+                ]
+        for what in _outboxes(world, shard):
+            if left := store.look("XRANGE", what, "-", "+"):
+                found.append(f"{what} is left: {left}")
         for what in (keys.backlog(shard), keys.parked(shard)):
             left = store.look("HGETALL", what)
             if left:
@@ -176,13 +208,48 @@ def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
         owner = world.observer.owner(shard)
         if owner is not None and owner.name in gone:
             found.append(f"shard {shard} is still owned by {owner.name}, which has left")
-    found += [f"{name} has left and is a member still" for name in gone if store.look("HEXISTS", keys.nodes, name)]
-    found += [f"the lease of {name} is left" for name in gone if store.look("ZSCORE", keys.leases, name) is not None]
-    lasting = {keys.config, keys.owners, keys.epoch, keys.events, keys.nodes, keys.leases, keys.pins, keys.pins_epoch}
-    lasting.add(keys.stragglers)
-    for key in sorted(name.decode() for name in store.look("KEYS", "*")):
-        if key in lasting or key.startswith(keys.prefix + "shard:"):
+    for group, observer in enumerate(world.observer.each):
+        found += _members(world.primaries.of_shard(group).store, observer.keys, gone)
+    for network in world.primaries.networks:
+        found += _strays(world, network)
+    return found
+
+
+def _members(store: Store, keys: Keys, gone: list[str]) -> list[str]:
+    """Those that have left a group are no members of it."""
+    found = [f"{name} has left and is a member still" for name in gone if store.look("HEXISTS", keys.nodes, name)]
+    return found + [
+        f"the lease of {name} is left" for name in gone if store.look("ZSCORE", keys.leases, name) is not None
+    ]
+
+
+def _strays(world: World, network: Network) -> list[str]:
+    """The keys of a primary that are of no group there, or have neither an owner nor a TTL."""
+    found, groups = list[str](), world.groups.number
+    of_groups = [
+        world.observer.each[group].keys for group in range(groups) if world.primaries.of_shard(group) is network
+    ]
+    for key in sorted(name.decode() for name in network.store.look("KEYS", "*")):
+        keys = next((own for own in of_groups if key.startswith(own.prefix)), None)
+        if keys is None:
+            found.append(f"{key} is at{network.name and ' '}{network.name} Redis, and of no group that is there")
             continue
-        if store.look("PTTL", key) < 0:
+        lasting = {
+            keys.config,
+            keys.owners,
+            keys.epoch,
+            keys.events,
+            keys.nodes,
+            keys.leases,
+            keys.pins,
+            keys.pins_epoch,
+        }
+        if key in lasting or key == keys.stragglers:
+            continue
+        if key.startswith(shards := keys.prefix + "shard:"):
+            shard = int(key[len(shards) :].split(":")[0])
+            if world.observer.of_shard(shard).keys is not keys:
+                found.append(f"{key} is of a shard of another group")
+        elif network.store.look("PTTL", key) < 0:
             found.append(f"{key} has neither owner nor TTL")
     return found

@@ -59,9 +59,9 @@ class Client:
         world, rng = self.world, self.world.rng
         pace = rng.choice([0.02, 0.1, 0.4])
         count = 0
-        while not world.calm and count < 40:
+        while not world.calm and count < world.groups.most_sent:
             count += 1
-            if rng.random() < 0.05:
+            if rng.random() < 0.05 and not world.groups.loses:
                 await self._guest(sender, f"guest-{sender}-{rng.randint(1, 2)}")
             else:
                 await self._one(sender, rng.choice(self.children))

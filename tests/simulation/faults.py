@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from tests.simulation.loop import Process
-
 #: Faults that come at a time of their own.
 TIMED = ("crash", "freeze", "cut", "black hole", "redis restart", "join", "drain", "replace", "client crash")
 #: Faults of one request.
@@ -61,7 +59,6 @@ class Plan:
         self.rng = rng
         self.lease = lease
         self.active = True
-        self.cut: dict[Process, bool] = {}  # True: a black hole
         self.latency = rng.choice([0.0005, 0.001, 0.003, 0.02])
         self.seconds = rng.uniform(4.0, 9.0)
         some = rng.sample(TIMED, rng.randint(1, 4))

@@ -17,7 +17,8 @@ from hubq.store.dormant import parted
 from hubq.store.envelope import Envelope
 from hubq.store.feeds import read_item
 from hubq.store.keyring import Keyring, new_keys
-from hubq.store.mailbox import message_of, read_reply, read_started
+from hubq.store.message import message_of
+from hubq.store.replies import read_reply, read_started
 from hubq.store.seal import Seal
 from hubq.store.spec_record import SpecRecord
 

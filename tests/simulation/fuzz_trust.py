@@ -17,7 +17,8 @@ from hubq.errors import Unsealed
 from hubq.store.data_values import DataValues
 from hubq.store.envelope import Envelope
 from hubq.store.keyring import Keyring, new_keys
-from hubq.store.mailbox import MALFORMED, UNSEALED, message_of, read_reply, reply_line
+from hubq.store.message import MALFORMED, UNSEALED, message_of
+from hubq.store.replies import read_reply, reply_line
 from hubq.store.seal import Seal
 from hubq.store.spec_record import SpecRecord
 

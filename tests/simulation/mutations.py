@@ -33,9 +33,9 @@ from hubq.node.mailbox.withdrawals import Withdrawals
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.effects import Effects
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.testing.patching import replaced
-from tests.simulation import mutations_effects, mutations_membership, mutations_moves, mutations_trust
+from tests.simulation import mutations_effects, mutations_groups, mutations_membership, mutations_moves, mutations_trust
 from tests.simulation.mutation import Mutation, Target
 
 #: mutation -> what it replaces.
@@ -43,6 +43,7 @@ TARGETS: dict[str, Target] = {
     **mutations_moves.TARGETS,
     **mutations_membership.TARGETS,
     **mutations_effects.TARGETS,
+    **mutations_groups.TARGETS,
     **mutations_trust.TARGETS,
     "early-reply": Target(Committer, "_commit", "self"),
     "stale-read": Target(Cursors, "fresh", "self shard"),
@@ -69,6 +70,7 @@ TARGETS: dict[str, Target] = {
 
 #: mutation of a script -> the scripts whose text it changes.
 SCRIPT_TARGETS: dict[str, set[str]] = {
+    **mutations_groups.SCRIPT_TARGETS,
     "token": {"commit_shards"},
     "duplicate": {"receive_far", "send_messages", "send_reminders", "start_children", "void_numbers"},
     "lease": {"pass_token", "pass_children"},
@@ -331,6 +333,7 @@ MUTATIONS: dict[str, Mutation] = {
     **mutations_moves.MUTATIONS,
     **mutations_membership.MUTATIONS,
     **mutations_effects.MUTATIONS,
+    **mutations_groups.MUTATIONS,
     **mutations_trust.MUTATIONS,
     "said-anyway": Mutation("that what is said to others is undone with the state", broken=_said_anyway),
     "said-twice": Mutation("the number of a commit that says something", broken=_said_twice),

@@ -1,6 +1,6 @@
-"""What lies between a process and Redis: delays, lost connections, a Redis that restarts, packets that come too late.
+"""What lies between processes and one Redis: delays, lost connections, a Redis that restarts, packets that come too late.
 
-:class:`SimServer` is a ``hubq.store.connection.Server``: hubq's own executor (retries, NOSCRIPT, pipelines) runs on top.
+:mod:`tests.simulation.connecting` is what a process sees of it. A hub with several groups may have several of these.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -16,11 +16,18 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from hubq.store.scripts import SCRIPTS
 from tests.simulation.loop import Loop, Process
-from tests.simulation.observer import Observer
-from tests.simulation.store import Store
+from tests.simulation.store import Store, Write
 
 if TYPE_CHECKING:
     from tests.simulation.faults import Plan
+
+
+class Sees(Protocol):
+    """Sees every write."""
+
+    def saw(self, process: Process, name: str, args: Sequence[Any], writes: list[Write], now: float) -> None:
+        """Some command of a process has written this."""
+
 
 NAMES = {script.sha: script.name for script in SCRIPTS.values()}
 
@@ -46,22 +53,14 @@ class Request:
         self.timer: Any = None
 
 
-class Network:
-    """All connections, and the one Redis at their other end."""
+class Record:
+    """What is told of a schedule, whatever Redis it happens at: its steps, and how many faults of which kind there were."""
 
-    def __init__(self, loop: Loop, rng: Random, store: Store, observer: Observer, plan: Plan) -> None:
-        self.loop, self.rng, self.store, self.observer, self.plan = loop, rng, store, observer, plan
-        self.down = False
-        self.lives = 0
+    def __init__(self, loop: Loop, trace: Callable[[str], None] | None = None) -> None:
+        self.loop, self.trace = loop, trace
         self.thrown: dict[str, int] = {}
         self.executed = 0
         self.hash = 0
-        self.trace: Callable[[str], None] | None = None
-        self.about_to_send: Callable[[Request], None] = lambda request: None
-        self.executed_for: Callable[[Request], None] = lambda request: None
-        self.disturbed: Callable[[Process, float], None] = lambda process, seconds: None
-        self._open: dict[Request, None] = {}
-        self._blocked: dict[bytes, dict[Request, None]] = {}
 
     def threw(self, kind: str) -> None:
         """Count a fault."""
@@ -72,6 +71,29 @@ class Network:
         self.hash = crc32(f"{self.loop.now:.6f} {what}".encode(), self.hash)
         if self.trace is not None:
             self.trace(f"{self.loop.now:10.4f} {what}")
+
+
+class Network:
+    """All connections to one Redis, and that Redis. ``name``: what it is called, if there are several."""
+
+    def __init__(
+        self, loop: Loop, rng: Random, store: Store, observer: Sees, plan: Plan, record: Record, name: str = ""
+    ) -> None:
+        self.loop, self.rng, self.store, self.observer, self.plan = loop, rng, store, observer, plan
+        self.record, self.name = record, name
+        self.cut: dict[Process, bool] = {}
+        """Who does not reach it. True: nothing comes back, as from a black hole."""
+        self.down = False
+        self.lives = 0
+        self.slower = 0.0
+        """Up to so many seconds are added to each way."""
+        self.frozen_until = 0.0
+        self._called = f" {name}" if name else ""
+        self.about_to_send: Callable[[Request], None] = lambda request: None
+        self.executed_for: Callable[[Request], None] = lambda request: None
+        self.disturbed: Callable[[Process, float], None] = lambda process, seconds: None
+        self._open: dict[Request, None] = {}
+        self._blocked: dict[bytes, dict[Request, None]] = {}
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -95,16 +117,16 @@ class Network:
                 request.future.exception()  # heard, even if the task was cancelled in the same moment
 
     def _send(self, request: Request) -> None:
-        if self.down or request.process in self.plan.cut:
-            if not self.plan.cut.get(request.process):
+        if self.down or request.process in self.cut:
+            if not self.cut.get(request.process):
                 self.loop.after(self.delay(), self._lose, request)
             return  # a black hole: nothing comes back until the time-out
         request.lives = self.lives
         delay = self.delay()
         request.fate = fate = self.plan.fate(request.names)
         if fate:
-            self.threw(fate)
-            self.say(f"{request.process.name} {fate}: {' '.join(request.names)}")
+            self.record.threw(fate)
+            self.record.say(f"{request.process.name} {fate}{self._called}: {' '.join(request.names)}")
             self.disturbed(request.process, 1.0)
         if fate == "late packet":
             # The connection breaks for the sender; what it had sent arrives all the same, later.
@@ -118,7 +140,8 @@ class Network:
     def delay(self) -> float:
         """How long one way takes, seconds."""
         rng, mean = self.rng, self.plan.latency
-        return mean * (0.5 + rng.random()) if rng.random() < 0.97 else mean * rng.uniform(1, 40)
+        slower = self.slower and rng.uniform(0.0, self.slower)
+        return slower + (mean * (0.5 + rng.random()) if rng.random() < 0.97 else mean * rng.uniform(1, 40))
 
     def _give_up(self, request: Request) -> None:
         if not request.future.done():
@@ -136,9 +159,12 @@ class Network:
     # -- at Redis --------------------------------------------------------------------------------------------------
 
     def _arrive(self, request: Request) -> None:
-        if self.down or request.lives != self.lives or (request.process in self.plan.cut and self.rng.random() < 0.5):
-            if request.process not in self.plan.cut:
+        if self.down or request.lives != self.lives or (request.process in self.cut and self.rng.random() < 0.5):
+            if request.process not in self.cut:
                 self._lose(request)
+            return
+        if self.frozen_until > self.loop.now:
+            self.loop.at(self.frozen_until + self.delay() / 10, self._arrive, request)
             return
         place = len(request.answers)
         while place < len(request.commands):
@@ -166,8 +192,8 @@ class Network:
     def _answered(self, request: Request) -> None:
         if request.done or request.future.done():
             return
-        if request.lives != self.lives or request.process in self.plan.cut:
-            if not self.plan.cut.get(request.process):
+        if request.lives != self.lives or request.process in self.cut:
+            if not self.cut.get(request.process):
                 self._lose(request)
             return
         request.future.set_result(request.answers)
@@ -184,12 +210,12 @@ class Network:
                 answer = answer or None
         else:
             answer, writes = self.store.execute(args)
-        self.executed += 1
-        if self.trace is not None or writes:
+        self.record.executed += 1
+        if self.record.trace is not None or writes:
             shown = answer if len(repr(answer)) < 90 else f"{repr(answer)[:90]}..."
             # (A point of a node's history has what the process really takes.)
             told = args[3:6] if name == "note_point" else args[3:9]
-            self.say(f"{process.name} {name} {' '.join(map(_shown, told))} -> {shown}")
+            self.record.say(f"{process.name} {name}{self._called} {' '.join(map(_shown, told))} -> {shown}")
         if writes:
             self.observer.saw(process, name, args, writes, self.loop.now)
             for _, written, _ in writes:
@@ -253,6 +279,7 @@ class Network:
     def restart(self, seconds: float) -> None:
         """Redis goes away and comes back with its data (AOF), but without scripts and connections."""
         self.down = True
+        self.frozen_until = 0.0
         self.lives += 1
         self.store.flush_scripts()
         for request in list(self._open):
@@ -262,13 +289,13 @@ class Network:
 
     def _up(self) -> None:
         self.down = False
-        self.say("Redis is back")
+        self.record.say(f"Redis{self._called} is back")
 
     def cut_off(self, process: Process) -> None:
         """What is open to a process is lost (it is up to ``plan.cut`` what becomes of what it opens next)."""
         for request in [r for r in self._open if r.process is process]:
             self._unblock(request)
-            if not self.plan.cut.get(process):
+            if not self.cut.get(process):
                 self.loop.after(self.delay(), self._lose, request)
 
     def died(self, process: Process) -> None:
@@ -282,55 +309,3 @@ class Network:
 def _shown(value: Any) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return text if text.isprintable() and len(text) < 60 else f"<{len(text)}>"
-
-
-class SimServer:
-    """Redis as one process sees it: a ``hubq.store.connection.Server``."""
-
-    address = "simulated"
-
-    def __init__(self, network: Network, process: Process) -> None:
-        self._network, self._process = network, process
-
-    def sync_client(self, timeout: float) -> Any:
-        raise NotImplementedError("waiting clients cannot be simulated: use hub.aio")
-
-    def async_client(self, timeout: float) -> Any:
-        return SimClient(self._network, self._process, timeout)
-
-
-class SimClient:
-    """As much of ``redis.asyncio.Redis`` as hubq uses."""
-
-    def __init__(self, network: Network, process: Process, timeout: float) -> None:
-        self._network, self._process, self._timeout = network, process, timeout
-        self.response_callbacks: dict[str, Any] = {}
-
-    async def execute_command(self, *args: Any) -> Any:
-        (answer,) = await self._network.request(self._process, [args], self._timeout)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def script_load(self, text: str) -> Any:
-        return await self.execute_command("SCRIPT", "LOAD", text)
-
-    def pipeline(self, transaction: bool) -> SimPipeline:
-        return SimPipeline(self._network, self._process, self._timeout)
-
-    async def aclose(self) -> None:
-        pass
-
-
-class SimPipeline:
-    """Commands that go out together."""
-
-    def __init__(self, network: Network, process: Process, timeout: float) -> None:
-        self._network, self._process, self._timeout = network, process, timeout
-        self._commands: list[Sequence[Any]] = []
-
-    def execute_command(self, *args: Any) -> None:
-        self._commands.append(args)
-
-    async def execute(self, raise_on_error: bool) -> list[Any]:
-        return await self._network.request(self._process, self._commands, self._timeout)

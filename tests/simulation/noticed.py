@@ -23,6 +23,7 @@ from pathlib import Path
 from hubq import Hub
 from hubq.testing import FakeServer
 from tests.contract.jobs import test_jobs_of_children
+from tests.simulation.groups import GROUPED
 from tests.simulation.mutations import mutated
 from tests.simulation.runner import HASH_SEED
 from tests.simulation.schedule import run_schedule
@@ -33,7 +34,7 @@ from tests.unit.node.commits import test_committer, test_under_token
 from tests.unit.node.copies import test_recorder, test_standby
 from tests.unit.node.departures import test_departure, test_shard_handover
 from tests.unit.node.held import test_hosted_child
-from tests.unit.node.mailbox import test_job_forwarder, test_reader, test_waking
+from tests.unit.node.mailbox import test_far_lanes, test_job_forwarder, test_reader, test_waking
 from tests.unit.node.membership import test_resuming, test_rounds
 from tests.unit.node.trials import test_marks, test_start_trials
 from tests.unit.store import test_malformed, test_seal
@@ -91,6 +92,14 @@ def _hangs(world: World) -> bool:
     return world.blocks.hangs and world.blocks.quiet
 
 
+def _full_far(world: World) -> bool:
+    return world.settings["max_backlog"] < 10 and world.groups.any
+
+
+def _starts_bands(world: World) -> bool:
+    return world.groups.starts
+
+
 #: mutation -> the schedules that notice it.
 SCHEDULES: dict[str, Schedules] = {
     "token": Schedules((33, 194, 307, 113), _late_commits),
@@ -116,6 +125,13 @@ SCHEDULES: dict[str, Schedules] = {
     "cancelled-anyway": Schedules((1, 2, 3)),
     "retried-last": Schedules((15, 18, 29)),
     "dirty-read": Schedules((1, 10, 18)),
+    "undeclared": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
+    "shared-token": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
+    "number-again": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
+    "overtaken": Schedules((GROUPED + 11, GROUPED + 15), _full_far, first=GROUPED),
+    "forgotten-early": Schedules((GROUPED + 6, GROUPED + 8), first=GROUPED),
+    "unseen-far": Schedules((GROUPED + 3, GROUPED + 6), first=GROUPED),
+    "half-started": Schedules((GROUPED + 18, GROUPED + 43), _starts_bands, first=GROUPED),
 }
 
 #: All of these: nothing is removed, and nothing is noticed.
@@ -158,6 +174,7 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "frozen-stall": test_rounds.test_a_process_that_was_stopped_has_no_blocked_loop,
     "spared-culprit": test_start_trials.test_the_count_of_what_held_the_node_up_is_spared,
     "start-overtaken": test_reader.test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_has_begun,
+    "same-generation": test_far_lanes.test_a_number_that_is_given_again_after_the_group_went_back_is_that_of_another_message,
     "left-behind": test_waking.test_what_is_left_in_the_mailbox_comes_before_what_is_read_later,
     "unseen-errands": test_job_forwarder.test_jobs_of_a_shard_that_comes_are_put_into_rq,
     "put-again": partial(with_hub, test_jobs_of_children.test_interrupted_before_the_entry_was_deleted),

@@ -1,10 +1,12 @@
-"""An independent witness at Redis: it sees every write, keeps its own picture, and says which write broke a guarantee.
+"""An independent witness at Redis, for one group of the hub: it sees every write, keeps its own picture, and says which write broke a
+guarantee.
 
 It reads no hubq state and trusts no script's answer: only what was written, by which process, and what had been true.
 """
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +27,11 @@ STARTING = ("start_children", "send_messages", "commit_shards", "forward_outbox"
 
 Line = tuple[bytes, int, int]
 
+#: What an observer has of what is in Redis. (Processes are no data.)
+PICTURE = (
+    "owners", "wishes", "nodes", "up", "leases", "mailboxes", "sent", "_specs", "letters", "_lease_ends",
+)  # fmt: skip
+
 
 def _line(text: bytes) -> Line:
     node, incarnation, token = text.split(b" ")
@@ -41,7 +48,7 @@ class Observer:
     def __init__(self, keys: Keys) -> None:
         self.breaches: list[str] = []
         self.migrations = self.claims = self.evictions = self.pins = self.parkings = self.commits = self.moves = 0
-        self.rests = self.wakes = 0
+        self.rests = self.wakes = self.far = 0
         self.refused = 0  # acts of a process that had lost the token meanwhile, and changed nothing
         self.owners: dict[bytes, Line] = {}
         self.wishes: dict[bytes, bytes] = {}  # child -> the node it was moved to by hand
@@ -60,21 +67,18 @@ class Observer:
         ] = {}  # field of "tries", entry, node#incarnation -> when it was marked
         self._processes: dict[tuple[bytes, int], Process] = {}
         self.keys = keys
-        self._reminders: ReminderWitness | None = None
+        self.reminders: ReminderWitness | None = None
         self._owners, self._nodes, self._leases = (k.encode() for k in (keys.owners, keys.nodes, keys.leases))
         self._wishes = keys.pins.encode()
         self._shard = (keys.prefix + "shard:").encode()
         self._reply = (keys.prefix + "reply:").encode()
 
-    def watch_reminders(self, shards: int) -> ReminderWitness:
-        """Look at the reminders, too."""
-        self._reminders = ReminderWitness(self.keys, shards, self._owns, self._breach_now)
-        return self._reminders
-
-    def _owns(self, shard: int, process: Process) -> bool:
+    def owns(self, shard: int, process: Process) -> bool:
+        """Whether a process has the token of a shard."""
         return self._processes.get(self.owners.get(b"%d" % shard, NOBODY)[:2]) is process
 
-    def _breach_now(self, process: Process, name: str, what: str) -> None:
+    def breach_now(self, process: Process, name: str, what: str) -> None:
+        """Write down what no guarantee allows."""
         self.breach(process.loop.now, process, name, what)
 
     def saw(self, process: Process, name: str, args: Sequence[Any], writes: list[Write], now: float) -> None:
@@ -103,8 +107,8 @@ class Observer:
             elif key.startswith(self._reply) and command == b"RPUSH":
                 client = key[len(self._reply) :]
                 answered += [(client, payload.split(b" ", 1)[0]) for payload in words[1:]]
-        if self._reminders is not None:
-            self._reminders.saw(process, name, writes, int(self.clock(now)))
+        if self.reminders is not None:
+            self.reminders.saw(process, name, writes, int(self.clock(now)))
         for client, message in answered:
             mailbox, entry = self.sent.get((client, message), (b"", b""))
             for (of, child), entries in self.mailboxes.items():
@@ -125,6 +129,9 @@ class Observer:
         if what.startswith(b"feed:"):
             return  # its entries have ids of their own; they are compared with what the child has told (checks.py)
         if command == b"XADD":
+            self.far += what.startswith(b"outbox:")
+            if what not in (b"dead", b"mailbox"):
+                return
             fields = words[words.index(b"*") + 1 :]
             entry = dict(zip(fields[::2], fields[1::2], strict=True))
             if what == b"dead":
@@ -247,6 +254,20 @@ class Observer:
         name, _, incarnation = node.rpartition(b"#")
         return self._processes.get((name, int(incarnation))), self._trials.get((field, letter[b"entry"], node), [])
 
+    # -- a Redis that goes back ------------------------------------------------------------------------------------
+
+    def remembered(self) -> Callable[[], None]:
+        """What puts this picture back: Redis has lost all that was written since."""
+        kept = {name: copy.deepcopy(getattr(self, name)) for name in PICTURE}
+        processes, trials = dict(self._processes), copy.deepcopy(self._trials)
+
+        def put_back() -> None:
+            for name, picture in kept.items():
+                setattr(self, name, copy.deepcopy(picture))
+            self._processes, self._trials = dict(processes), copy.deepcopy(trials)
+
+        return put_back
+
     # -- what the end looks like -----------------------------------------------------------------------------------
 
     def owner(self, shard: int) -> Process | None:
@@ -258,10 +279,10 @@ class Observer:
         """Messages in all mailboxes."""
         return sum(len(entries) for entries in self.mailboxes.values())
 
-    def unserved(self, shards: int, now: float) -> list[str]:
-        """Shards without a live owner, pins that are left though nobody wants them, and wishes that are not fulfilled."""
+    def unserved(self, own: range, shards: int, now: float) -> list[str]:
+        """Its ``own`` shards without a live owner, pins that are left though nobody wants them, and wishes that are not fulfilled."""
         found = []
-        for shard in range(shards):
+        for shard in own:
             line = self.owners.get(b"%d" % shard, NOBODY)
             if self.nodes.get(line[0]) != line[1] or self.leases.get(line[0], 0.0) <= self.clock(now):
                 found.append(f"shard {shard}: {line}")

@@ -42,10 +42,12 @@ Name = tuple[bytes, bytes]
 
 
 class ReminderWitness:
-    """Sees the writes of all scripts. ``owns`` says whether a process has the token of a shard, ``breach`` takes what is wrong."""
+    """Sees the writes of all scripts. ``keys``: those of a shard. ``owns`` says whether a process has the token of a shard, ``breach``
+    takes what is wrong.
+    """
 
     def __init__(
-        self, keys: Keys, shards: int, owns: Callable[[int, Process], bool],
+        self, keys: Callable[[int], Keys], shards: int, owns: Callable[[int, Process], bool],
         breach: Callable[[Process, str, str], None],
     ) -> None:  # fmt: skip
         self.waiting: dict[Name, Record] = {}
@@ -56,7 +58,11 @@ class ReminderWitness:
         self._shards, self._owns, self._breach = shards, owns, breach
         self._what, self._mailbox, self._children = (
             {of(shard).encode(): shard for shard in range(shards)}
-            for of in (lambda shard: keys.reminder_keys(shard)[1], keys.mailbox, keys.children)
+            for of in (
+                lambda shard: keys(shard).reminder_keys(shard)[1],
+                lambda shard: keys(shard).mailbox(shard),
+                lambda shard: keys(shard).children(shard),
+            )
         )
 
     def saw(self, process: Process, name: str, writes: list[Write], now_ms: int) -> None:

@@ -47,13 +47,13 @@ class Total:
         return "\n".join([*lines, f"{'seconds':<{width}}  {seconds:>12.1f}"])
 
 
-def replay_command(seed: int, mutation: str = "") -> str:
+def replay_command(seed: int, mutation: str = "", groups: int = 0) -> str:
     """What shows a schedule again, step by step."""
-    more = f" --mutate {mutation}" if mutation else ""
+    more = (f" --mutate {mutation}" if mutation else "") + (f" --groups {groups}" if groups else "")
     return f"python -m tests.simulation --seed {seed} --schedules 1 --trace{more}"
 
 
-def run_part(seeds: range, until: float, mutation: str, out: IO[str]) -> None:
+def run_part(seeds: range, until: float, mutation: str, out: IO[str], groups: int = 0) -> None:
     """Run some schedules in this process, a line of JSON for each."""
     gc.collect()
     gc.freeze()  # the modules: nobody needs to look through them after each schedule
@@ -61,7 +61,7 @@ def run_part(seeds: range, until: float, mutation: str, out: IO[str]) -> None:
         for n, seed in enumerate(seeds):
             if time.monotonic() > until:
                 return
-            result = run_schedule(seed, mutate=change)
+            result = run_schedule(seed, mutate=change, groups=groups)
             print(json.dumps(asdict(result)), file=out, flush=True)
             if n % 20 == 19:
                 gc.collect()
@@ -74,6 +74,7 @@ def run_many(
     seconds: float,
     mutation: str = "",
     *,
+    groups: int = 0,
     stop_at_breach: bool = False,
     progress: Callable[[Total], None] = lambda total: None,
 ) -> Total:
@@ -82,6 +83,7 @@ def run_many(
     for n in range(processes):
         words = ["--part", f"{n}/{processes}", "--seed", first, "--schedules", schedules, "--seconds", seconds]
         words += ["--mutate", mutation] if mutation else []
+        words += ["--groups", groups] if groups else []
         command = [sys.executable, "-W", "ignore", "-m", "tests.simulation", *map(str, words)]
         environment = {**os.environ, "PYTHONHASHSEED": HASH_SEED}
         parts.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))

@@ -67,7 +67,7 @@ def _owned(world: World) -> Iterator[None]:
     time.process_time = world.process_time
     secrets.token_hex = lambda n=8: f"{world.rng.getrandbits(8 * n):0{2 * n}x}"
     log.addHandler(ears)
-    log.setLevel(logging.ERROR if world.network.trace is None else logging.DEBUG)
+    log.setLevel(logging.ERROR if world.record.trace is None else logging.DEBUG)
     log.propagate = False
     gc.disable()
     try:
@@ -81,15 +81,18 @@ def _owned(world: World) -> Iterator[None]:
         time.time, time.monotonic, time.process_time, secrets.token_hex = kept
 
 
-def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None) -> Result:
-    """Run one schedule from its seed. The same seed gives the same schedule, to the last message."""
-    world = World(seed, trace, mutate)
-    with _owned(world):
+def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None, groups: int = 0) -> Result:
+    """Run one schedule from its seed. The same seed gives the same schedule, to the last message. ``groups``: the hub has so many,
+    whatever the seed says.
+    """
+    world = World(seed, trace, mutate, groups)
+    with _owned(world), world.groups.pages():
         try:
             world.loop.run(world.main())
         except (Deadlock, Overrun, HubqError) as error:
             world.errors.append(f"{type(error).__name__}: {error}")
     observer, ledger = world.observer, world.ledger
+    count = observer.count
     breaches = [
         *observer.breaches,
         *world.blocks.breaches,
@@ -99,15 +102,18 @@ def run_schedule(seed: int, trace: Callable[[str], None] | None = None, mutate: 
         *world.loop.complaints,
     ]
     counts = {
-        "messages": ledger.numbers + world.features.ledger.numbers, "commits": observer.commits, "migrations": observer.migrations,
-        "take-overs": observer.claims, "evictions": observer.evictions, "pins": observer.pins,
-        "parkings": observer.parkings, "dead letters": len(observer.letters), "moves by hand": observer.moves,
+        "messages": ledger.numbers + world.features.ledger.numbers, "commits": count("commits"), "migrations": count("migrations"),
+        "take-overs": count("claims"), "evictions": count("evictions"), "pins": count("pins"),
+        "parkings": count("parkings"), "dead letters": len(observer.letters), "moves by hand": count("moves"),
         "reminders fired": 0 if world.witness is None else world.witness.fired.total(),
         "schedules with features": int(world.features.on),
         "schedules with blocked loops": int(world.blocks.any),
+        "schedules with groups": int(world.groups.any),
+        "times a group went back": sum(world.groups.went_back.values()),
+        "messages between groups": count("far"),
         "schedules with copies": int(isinstance(world.redundancy, Replication)),
-        "rests": observer.rests, "wakes": observer.wakes,
-        "commands": world.network.executed, "steps": world.loop.steps,
+        "rests": count("rests"), "wakes": count("wakes"),
+        "commands": world.record.executed, "steps": world.loop.steps,
         "simulated seconds": round(world.loop.now),
     }  # fmt: skip
-    return Result(seed, breaches, world.network.thrown, counts, world.network.hash)
+    return Result(seed, breaches, world.record.thrown, counts, world.record.hash)

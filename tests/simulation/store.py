@@ -7,6 +7,7 @@ Every write is reported to the observer.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -28,6 +29,11 @@ READS = frozenset(
 
 #: One write: the command, its arguments, what it answered.
 Write = tuple[bytes, Sequence[bytes], Any]
+
+
+def tag_of(key: bytes) -> bytes:
+    """What decides about the slot of a key."""
+    return key.partition(b"{")[2].partition(b"}")[0]
 
 
 class Lua:
@@ -115,11 +121,20 @@ class Store:
         self._server.lock.acquire()  # fakeredis wants it held while a command runs; nobody else is here
         self._scripts: dict[bytes, str] = {}
         self._declared: frozenset[bytes] = frozenset()  # KEYS of the script that runs
+        self._tags: set[bytes] = set()  # of these
         self._commands: dict[tuple[bytes, int], Command] = {}
 
     def flush_scripts(self) -> None:
         """As a restart does."""
         self._scripts.clear()
+
+    def copied(self) -> dict[bytes, Any]:
+        """All data, as it is now: what a replica has that is behind."""
+        return copy.deepcopy(self._socket._db._dict)  # type: ignore[no-any-return]
+
+    def put_back(self, data: dict[bytes, Any]) -> None:
+        """The data is this again: a replica has taken over that did not have all writes."""
+        self._socket._db._dict = copy.deepcopy(data)
 
     def execute(self, args: Sequence[Any]) -> tuple[Any, list[Write]]:
         """Run one command (never blocking): the answer, or the error as a value; and what it wrote."""
@@ -206,6 +221,9 @@ class Store:
         state, n = lua(), int(fields[2])
         state.call = self._from_lua
         self._declared = frozenset(fields[3 : 3 + n])
+        self._tags = {tag_of(key) for key in self._declared}
+        if len(self._tags) > 1:
+            return ResponseError("CROSSSLOT Keys in request don't hash to the same slot")
         table = state.runtime.table_from
         try:
             answer = state.function(text)(table(fields[3 : 3 + n]), table(fields[3 + n :]))
@@ -217,6 +235,8 @@ class Store:
         words = [_bytes(arg) for arg in args]
         if name not in READS:
             assert words[0] in self._declared, f"a script writes {words[0]!r}, which is none of its KEYS"
+        elif words and name != b"TIME":
+            self._check_slot(words[0])
         answer = self._run(name, words)
         kind = type(answer)
         if kind is bytes or kind is int:
@@ -228,6 +248,11 @@ class Store:
         if isinstance(answer, SimpleString):
             return lua().runtime.table_from({b"ok": answer.value})
         return self._socket._convert_redis_result(lua().runtime, answer)
+
+    def _check_slot(self, key: bytes) -> None:
+        """A cluster refuses a script that reads keys of another slot. (It is run where the slot of its ``KEYS`` is.)"""
+        if key not in self._declared and b"{" in key and tag_of(key) not in self._tags:
+            raise AssertionError(f"a script reads {key!r}, which is in another slot than its KEYS")
 
     # -- for the checks: looking without being seen ----------------------------------------------------------------
 

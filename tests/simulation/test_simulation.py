@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.groups import GROUPED
 from tests.simulation.runner import HASH_SEED, replay_command, run_many
 from tests.simulation.world import RESTING
 
@@ -27,14 +28,19 @@ def hashes(first: int, schedules: int) -> dict[int, int]:
     return {result["seed"]: result["hash"] for result in results}
 
 
-def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_other_schedules() -> None:
-    once, again, later = hashes(1, 5), hashes(1, 5), hashes(4, 2)
-    assert len(once) == 5 and len(set(once.values())) == 5
+@pytest.mark.parametrize(("start", "schedules"), [(1, 5), (GROUPED, 3)], ids=["usual", "groups"])
+def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_other_schedules(
+    start: int, schedules: int
+) -> None:
+    once, again, later = hashes(start, schedules), hashes(start, schedules), hashes(start + schedules - 2, 2)
+    assert len(once) == schedules and len(set(once.values())) == schedules
     assert again == once
-    assert later == {seed: once[seed] for seed in (4, 5)}
+    assert later == {seed: once[seed] for seed in range(start + schedules - 2, start + schedules)}
 
 
-@pytest.mark.parametrize(("first", "seconds"), [(1, 17.0), (RESTING, 8.0)], ids=["usual", "children rest"])
+@pytest.mark.parametrize(
+    ("first", "seconds"), [(1, 13.0), (RESTING, 6.0), (GROUPED, 8.0)], ids=["usual", "children rest", "groups"]
+)
 def test_no_guarantee_breaks_under_faults(first: int, seconds: float) -> None:
     """As many schedules as fit; ``make sim``, which CI runs too, has thousands."""
     total = run_many(first, 100_000, 1, seconds)

@@ -8,23 +8,31 @@ from random import Random
 from typing import Any
 
 from hubq import ChildSpec, ColdSwap, HotSwap, Hub, Replication, Singularity
+from hubq.core.layout import primary_of
 from hubq.errors import HubqError
 from hubq.node.node import Node
 from hubq.store.codec import decode
+from hubq.store.connection import AsyncRedis
+from hubq.store.keys import Keys
 from hubq.testing.simulated import lease_kept_in
+from tests.simulation.bands import BandClient, Refused, check_once
 from tests.simulation.blocks import Blocks
 from tests.simulation.checks import END_BOUND, check_copies, check_end, check_states, wait_for_calm
 from tests.simulation.children import KINDS, Picky, let_rest
 from tests.simulation.clients import Client
+from tests.simulation.connecting import greeting
 from tests.simulation.faults import CONTROL, GARBAGE, Plan
 from tests.simulation.feature_checks import check_features, take_letters, wait_for_reminders
 from tests.simulation.feature_clients import FeatureClient
 from tests.simulation.features import Features
 from tests.simulation.gadgets import GADGETS
+from tests.simulation.groups import GROUPED, OF_PRIMARIES, WENT_BACK, Groups
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Loop, Process
-from tests.simulation.network import Network, Request, SimServer
-from tests.simulation.observer import EPOCH, LITTERER, Observer
+from tests.simulation.network import Record, Request
+from tests.simulation.observer import EPOCH, LITTERER
+from tests.simulation.observers import Observers
+from tests.simulation.primaries import AWAY, Primaries
 from tests.simulation.store import Store
 
 MOST_SECONDS = 400.0
@@ -47,7 +55,10 @@ class Worker:
         self.process.spawn(self._serve())
 
     async def _serve(self) -> None:
-        node = self.node = Node(self.hub, self.name, drive=lease_kept_in(self.process.spawn_apart), ends=self._stalled)
+        # (With one group Redis only restarts with all its data: nobody asks who answers, and the schedules are what they were.)
+        connect = greeting if self.world.groups.any else AsyncRedis
+        drive = lease_kept_in(self.process.spawn_apart)
+        node = self.node = Node(self.hub, self.name, connect=connect, drive=drive, ends=self._stalled)
         try:
             await node.start()
             self.started = True
@@ -72,7 +83,9 @@ class Worker:
 class World:
     """Everything of one schedule."""
 
-    def __init__(self, seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None) -> None:
+    def __init__(
+        self, seed: int, trace: Callable[[str], None] | None = None, mutate: Any = None, groups: int = 0
+    ) -> None:
         self.rng = Random(seed)
         self.loop = Loop(MOST_SECONDS, MOST_STEPS)
         self.loop.thread_seconds = lambda: self.rng.uniform(0.0, 0.3)
@@ -92,13 +105,19 @@ class World:
         }
         self._broken = mutate is not None
         self._talk = Random(f"talk {seed}")  # of its own, so that the schedules that notice mutations stay as they are
-        if self._talk.random() < 0.3 and not self._broken:
+        self.groups = Groups(seed, groups)
+        if self._talk.random() < 0.3 and (self.groups.any or not self._broken):
             self.settings["max_backlog"] = 4
-        self.features = Features(seed, None if mutate is None else mutate.features)
-        self.blocks = Blocks(seed, self.loop, self.lease, self.settings["heartbeat"])
+        loses = self.groups.loses
+        self.features = Features(seed, False if loses else None if mutate is None else mutate.features)
+        self.blocks = Blocks(seed, self.loop, self.lease, self.settings["heartbeat"], off=loses)
         self.blocks.change(self.plan)
+        self.blocks.every_eviction = self.groups.any
+        self.groups.lay(self.settings)
+        if not self.blocks.quiet:
+            self.groups.change(self.plan)
         self.settings["stall_limit"] = self.blocks.stall_limit
-        self.rests = seed >= RESTING
+        self.rests = self.groups.rests or RESTING <= seed < GROUPED
         let_rest([*KINDS.values(), *GADGETS.values()], self._talk.choice([0.05, 0.2, 0.6]) if self.rests else None)
         if self.rests:
             self.plan.sore += ["rest_children", "wake_children"]
@@ -108,16 +127,18 @@ class World:
             self.redundancy.replication_model == "active_active"
         )
         self.features.copies_handle = self._copies_handle
-        self.store = Store(lambda: EPOCH + self.loop.now, None if mutate is None else mutate.script)
-        self.observer = Observer(Hub("sim", redis=NOWHERE).keys)
+        number = self.groups.number
+        self.observer = Observers([Keys("sim", group, number) for group in range(number)])
         self.witness = self.observer.watch_reminders(self.settings["shards"]) if self.features.on else None
-        self.network = Network(self.loop, self.rng, self.store, self.observer, self.plan)
-        self.network.trace = trace
-        self.network.about_to_send = self._about_to_send
-        self.network.executed_for = self._executed_for
-        self.network.disturbed = self.blocks.disturb
-        self.observer.evicted = self.blocks.evicted
-        self.observer.absolved = self.blocks.absolved
+        self.record = Record(self.loop, trace)
+        script = None if mutate is None else mutate.script
+        self.primaries = Primaries(
+            self.loop, self.rng, self.plan, self.groups, self.observer, self.record,
+            lambda: Store(lambda: EPOCH + self.loop.now, script), self.blocks.disturb,
+        )  # fmt: skip
+        for network in self.primaries.networks:
+            network.about_to_send, network.executed_for = self._about_to_send, self._executed_for
+        self.observer.tell(self._evicted, self.blocks.absolved)
         self.workers: dict[str, Worker] = {}
         self.clients: list[Client] = []
         self.listeners: dict[str, str] = {}  # whom each child tells of what it applies
@@ -137,7 +158,7 @@ class World:
 
     def _redundancy(self) -> Any:
         rng = self.rng
-        if rng.random() < 0.6 or self.rests:
+        if rng.random() < 0.6 or self.rests or self.groups.loses:
             return Singularity()
         factor: Any = rng.choice([2, 2, "cluster_size"])
         return Replication(factor, rng.choice(["active_active", "active_passive"]))
@@ -171,7 +192,7 @@ class World:
         self.say(f"{process.name} is {'held' if held else 'blocked'} for {seconds:.3f} by message {number} of {sender}")
         if not self._copies_handle:
             self.blocks.begins(child, sender, number)
-        self.network.threw("held process" if held else "blocked loop")
+        self.record.threw("held process" if held else "blocked loop")
         if held:
             process.worked += seconds
             self.freeze(process, seconds)
@@ -191,10 +212,13 @@ class World:
         """The processor time of the process that runs: only code that holds the interpreter takes any."""
         return self.loop.process.worked if self.loop.process is not None else 0.0
 
+    def _evicted(self, group: int, process: Process, now: float, lease_end: float) -> None:
+        self.blocks.evicted(process, now, lease_end, primary_of(group, self.groups.primaries))
+
     # -- processes -------------------------------------------------------------------------------------------------
 
     def say(self, what: str) -> None:
-        self.network.say(what)
+        self.record.say(what)
 
     def process(self, name: str) -> Process:
         """A new process on a machine with a clock of its own."""
@@ -202,10 +226,17 @@ class World:
 
     def hub(self, process: Process) -> Hub:
         """The hub as a process sees it."""
-        server = SimServer(self.network, process)
-        hub = Hub("sim", redis=server, migration=self.migration, redundancy=self.redundancy, **self.settings)
+        hub = Hub(
+            "sim",
+            redis=self.primaries.servers(process),
+            migration=self.migration,
+            redundancy=self.redundancy,
+            **self.settings,
+        )
         for kind in (*KINDS.values(), *(GADGETS.values() if self.features.on else ())):
             hub.child(kind)
+        if self.groups.starts:
+            hub.child(Refused)
         return hub
 
     def join(self, name: str = "") -> Worker:
@@ -226,7 +257,7 @@ class World:
         """A worker's process ends, by itself or not."""
         self.say(f"{worker.name} ends")
         worker.process.end()
-        self.network.died(worker.process)
+        self.primaries.died(worker.process)
         if self.workers.get(worker.name) is worker:
             del self.workers[worker.name]
 
@@ -256,7 +287,7 @@ class World:
         worker = self._worker_of(request.process)
         if not kind or worker is None:
             return
-        self.network.threw(kind)
+        self.record.threw(kind)
         self.say(f"{worker.name}: {kind} {' '.join(request.names)}")
         if kind == "crash before":
             self.crash(worker)
@@ -279,7 +310,7 @@ class World:
         worker = self._worker_of(request.process)
         if not kind or worker is None:
             return
-        self.network.threw(kind)
+        self.record.threw(kind)
         self.say(f"{worker.name}: {kind} {' '.join(request.names)}")
         if kind == "crash after":
             self.crash(worker)
@@ -314,20 +345,18 @@ class World:
                 return
             self.join()
         elif kind == "redis restart":
-            if self.network.down:
+            if self.primaries.down or not self.primaries.restart(rng.choice(AWAY)):
                 return
-            self.say("Redis goes away")
-            seconds = rng.choice([0.05, 0.5, 1.5, 3.0])
-            self.network.restart(seconds)
-            for process in self.loop.processes:
-                self.blocks.disturb(process, seconds)
+        elif kind in OF_PRIMARIES or kind == WENT_BACK:
+            if not self.primaries.hit(kind):
+                return
         elif kind == "client crash":
             alive = [client for client in self.clients if client.process.alive]
             if len(alive) < 2:
                 return
             client = rng.choice(alive)
             client.process.crash()
-            self.network.died(client.process)
+            self.primaries.died(client.process)
         elif not everybody:
             return
         else:
@@ -339,40 +368,39 @@ class World:
             elif kind == "freeze":
                 self.freeze(worker.process, plan.sleep())
             elif kind in ("cut", "black hole"):
-                plan.cut[worker.process] = kind == "black hole"
-                self.network.cut_off(worker.process)
-                seconds = plan.sleep()
-                self.blocks.disturb(worker.process, seconds)
-                self.loop.after(seconds, plan.cut.pop, worker.process, None)
+                self.primaries.cut_off(worker.process, kind == "black hole")
             else:
                 if len(everybody) == 1 and rng.random() < 0.7:
                     return
                 worker.asked.set()
                 if kind == "replace":
                     self._maybe_again(worker.name)
-        self.network.threw(kind)
+        self.record.threw(kind)
 
     async def litter(self) -> None:
         """Somebody writes garbage into mailboxes and control mailboxes, until the schedule calms down."""
         plan, chance, process = self.plan, self.plan.chance, Process(self.loop, LITTERER, 0.0, 1.0)
         while plan.active:
             await asyncio.sleep(chance.expovariate(1 / plan.garbage))
-            if not plan.active or self.network.down:
+            if not plan.active or self.primaries.down:
                 continue
             if chance.random() < 0.7:
-                key, entries = self.observer.keys.mailbox(chance.randrange(self.settings["shards"])), GARBAGE
+                shard = chance.randrange(self.settings["shards"])
+                key, entries = self.observer.of_shard(shard).keys.mailbox(shard), GARBAGE
             else:
-                key, entries = self.observer.keys.control(f"w{chance.randint(1, 4)}"), CONTROL
-            self.network.inject(process, "XADD", key, "*", *chance.choice(entries))
+                node, shard = f"w{chance.randint(1, 4)}", self.groups.any_shard()
+                key, entries = self.observer.of_shard(shard).keys.control(node), CONTROL
+            inject = self.primaries.of_shard(shard).inject
+            inject(process, "XADD", key, "*", *chance.choice(entries))
             if entries is CONTROL:  # what is left of a node that has gone is looked at in the end
-                self.network.inject(process, "PEXPIRE", key, "60000")
-            self.network.threw("garbage")
+                inject(process, "PEXPIRE", key, "60000")
+            self.record.threw("garbage")
 
     def heal(self) -> None:
         """No fault any more."""
         self.say("the faults stop")
         self.plan.active = False
-        self.plan.cut.clear()
+        self.primaries.heal()
         self.calm = self.features.calm = True
         for worker in list(self.workers.values()):
             self._thaw(worker.process)
@@ -402,8 +430,8 @@ class World:
         first = Client(self, "c0", children)
         await first.process.spawn(first.start_all())
         # (Not before all are there: what is told to a child that is not is a dead letter.)
-        if self._talk.random() < 0.6 and not self._broken:
-            self.listeners = {child: self._talk.choice(children) for child in children}
+        if self.groups.any or (self._talk.random() < 0.6 and not self._broken):
+            self.listeners = {child: self._talk.choice(self._may_hear(child, children)) for child in children}
         if self.plan.picky and first.all_started:  # (a child whose very first start fails is no more)
             Picky.refused_by.update(f"w{n}" for n in range(1, 8) if rng.random() < 0.4)
         self.clients = [first, *(Client(self, f"c{n}", children) for n in range(1, rng.randint(2, 4)))]
@@ -412,6 +440,8 @@ class World:
         if feature_client is not None:
             await feature_client.process.spawn(feature_client.start_all())
             using = feature_client.process.spawn(feature_client.work())
+        bands = BandClient(self, self.groups.rng) if self.groups.starts else None
+        banding = bands.process.spawn(bands.work()) if bands is not None else None
         operator = Client(self, "operator", [*children, *self.features.gadgets])
         moving = operator.process.spawn(operator.move_about()) if self.plan.moves else None
         throwing = asyncio.create_task(self.throw())
@@ -421,7 +451,7 @@ class World:
         throwing.cancel()
         if littering is not None:
             littering.cancel()
-        await self._until(lambda: not self.network.down, 10)
+        await self._until(lambda: not self.primaries.down, 10)
         await self._until(
             lambda: all(t.done() or not c.process.alive for t, c in zip(sending, self.clients, strict=True)), 60
         )
@@ -429,6 +459,8 @@ class World:
             await self._until(using.done, 60)
         if moving is not None:
             await moving
+        if banding is not None:
+            await self._until(banding.done, 60)
         replaying = operator.process.spawn(operator.keep_replaying())
         if feature_client is not None:
             await feature_client.process.spawn(feature_client.quieten())
@@ -443,15 +475,26 @@ class World:
             await operator.process.spawn(operator.take_back())
             self.errors += await wait_for_calm(self)
         self._letters()
-        self.blocks.condemned(self.observer)
+        for observer in self.observer.each:
+            self.blocks.condemned(observer)
         self.errors += await operator.process.spawn(check_states(self, operator.hub, children))
         if feature_client is not None:
             take_letters(self)
             self.errors += await operator.process.spawn(check_features(self, operator.hub, feature_client))
+        if bands is not None and not self.errors:
+            self.errors += await bands.check()
+        if self.groups.any:
+            self.errors += check_once(self)
         if isinstance(self.redundancy, Replication):
             self.errors += await check_copies(self, [*children, *self.features.gadgets])
         if rng.random() < 0.5:
             self.errors += check_end(self, children, await self._stop_everything())
+
+    def _may_hear(self, teller: str, children: list[str]) -> list[str]:
+        """Whom a child may tell: mostly those of other groups, if there are any."""
+        group = self.groups.of_child(teller)
+        far = [child for child in children if self.groups.of_child(child) != group]
+        return far if far and self._talk.random() < 0.8 else children
 
     def _letters(self) -> None:
         for letter in self.observer.letters:
@@ -482,24 +525,12 @@ class World:
 
     def now_ms(self) -> int:
         """Redis TIME."""
-        return int(self.observer.clock(self.loop.now))
+        return int(self.observer.each[0].clock(self.loop.now))
 
     async def _until(self, condition: Callable[[], bool], within: float) -> None:
         until = self.loop.now + within
         while not condition() and self.loop.now < until:  # noqa: ASYNC110  (simulated time costs nothing)
             await asyncio.sleep(0.1)
-
-
-class _Nowhere:
-    address = "nowhere"
-
-    def sync_client(self, timeout: float) -> Any:
-        raise NotImplementedError
-
-    async_client = sync_client
-
-
-NOWHERE = _Nowhere()
 
 
 def specs(children: list[str]) -> list[ChildSpec]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from hubq.client.asking.context import HubContext
 from hubq.store.command import Command
-from hubq.store.mailbox import void_numbers
+from hubq.store.outgoing import void_numbers
 
 #: Words of messages whose number counts as seen.
 SEEN = ("ok", "duplicate")

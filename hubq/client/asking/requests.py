@@ -12,8 +12,9 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Start
 from hubq.errors import Unsealed
 from hubq.store.command import Command
-from hubq.store.mailbox import Outgoing, read_reply, send_messages, start_children
+from hubq.store.outgoing import Outgoing, send_messages, start_children
 from hubq.store.reminders import Later, send_reminders
+from hubq.store.replies import read_reply
 from hubq.store.spec_record import SpecRecord
 
 log = logging.getLogger("hubq.client")

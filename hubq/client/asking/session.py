@@ -43,11 +43,13 @@ from hubq.client.asking.steps import (
 )
 from hubq.core.send_window import SendWindow
 from hubq.errors import NotReplicated
+from hubq.store.asks import Asks, intervene, withdraw_call
 from hubq.store.command import Command
 from hubq.store.connection import LOST, SyncRedis, unavailable
-from hubq.store.mailbox import Asks, Outgoing, await_reply, intervene, more_replies, withdraw_call
+from hubq.store.outgoing import Outgoing
 from hubq.store.reminders import Later
 from hubq.store.replication import shortfall, with_wait
+from hubq.store.replies import await_reply, more_replies
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hubq.store.command import Command
-from hubq.store.mailbox import PLAIN, Outgoing, StartOptions
+from hubq.store.outgoing import PLAIN, Outgoing, StartOptions
 from hubq.store.reminders import Later
 from hubq.store.spec_record import SpecRecord
 

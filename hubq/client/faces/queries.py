@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Set
 from typing import Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
-from hubq.client.operations import paging, partition, registry
+from hubq.client.operations import listing, paging, partition, pids, registry
+from hubq.client.operations.listing import Listing, Progress, Query
 from hubq.client.operations.paging import ChildrenPage
-from hubq.client.operations.registry import Listing, Progress, Query
 from hubq.client.results import ChildStatus, Place
 from hubq.core.pid import Pid
 from hubq.errors import ConfigError
@@ -30,7 +30,7 @@ class Queries:
         Read in pages, so that Redis goes on serving others. ``progress(shards read, shards, children found)`` is called
         after each.
         """
-        return self.driver.drive(registry.children(self.driver.context, query_of(query), progress))
+        return self.driver.drive(listing.children(self.driver.context, query_of(query), progress))
 
     def iter_children(self, *, progress: Progress | None = None, **query: Any) -> Iterator[ChildStatus]:
         """The same, one by one as they are read, shard by shard: for more children than one wants in memory."""
@@ -65,7 +65,7 @@ class Queries:
 
     def pids_of(self, child_ids: Iterable[str]) -> dict[str, list[Pid]]:
         """The pids of many children at once; those that do not exist are left out."""
-        return self.driver.drive(registry.get_pids(self.driver.context, child_ids))
+        return self.driver.drive(pids.get_pids(self.driver.context, child_ids))
 
     def process_list(self, scope: str = "global") -> dict[str, list[Pid]]:
         """Every child that runs, and where (copies behind the original): in the whole hub, or on the nodes of this process
@@ -73,7 +73,7 @@ class Queries:
 
         Raises :class:`~hubq.errors.NotAlive` for ``"local"`` in a process without a node.
         """
-        return self.driver.drive(registry.process_list(self.driver.context, scope, frozenset(self.local_nodes)))
+        return self.driver.drive(pids.process_list(self.driver.context, scope, frozenset(self.local_nodes)))
 
     def registry_dump(self) -> dict[str, ChildStatus]:
         """Everything the registry knows, by child."""
@@ -115,7 +115,7 @@ class AsyncQueries:
 
     async def children(self, *, progress: Progress | None = None, **query: Any) -> list[ChildStatus]:
         """See :meth:`Queries.children`."""
-        return await self.driver.drive(registry.children(self.driver.context, query_of(query), progress))
+        return await self.driver.drive(listing.children(self.driver.context, query_of(query), progress))
 
     async def iter_children(self, *, progress: Progress | None = None, **query: Any) -> AsyncIterator[ChildStatus]:
         """See :meth:`Queries.iter_children`."""
@@ -146,11 +146,11 @@ class AsyncQueries:
 
     async def pids_of(self, child_ids: Iterable[str]) -> dict[str, list[Pid]]:
         """See :meth:`Queries.pids_of`."""
-        return await self.driver.drive(registry.get_pids(self.driver.context, child_ids))
+        return await self.driver.drive(pids.get_pids(self.driver.context, child_ids))
 
     async def process_list(self, scope: str = "global") -> dict[str, list[Pid]]:
         """See :meth:`Queries.process_list`."""
-        return await self.driver.drive(registry.process_list(self.driver.context, scope, frozenset(self.local_nodes)))
+        return await self.driver.drive(pids.process_list(self.driver.context, scope, frozenset(self.local_nodes)))
 
     async def registry_dump(self) -> dict[str, ChildStatus]:
         """See :meth:`Queries.registry_dump`."""

@@ -33,7 +33,8 @@ from hubq.errors import (
 )
 from hubq.store.codec import checked_size
 from hubq.store.header import Header
-from hubq.store.mailbox import HEADED, Outgoing
+from hubq.store.message import HEADED
+from hubq.store.outgoing import Outgoing
 from hubq.store.spec_record import SpecRecord
 
 #: A method was given what only the call itself takes.

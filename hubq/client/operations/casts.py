@@ -13,7 +13,7 @@ from hubq.core.hashing import checked_child_id
 from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import checked_size
-from hubq.store.mailbox import Outgoing
+from hubq.store.outgoing import Outgoing
 from hubq.store.spec_record import SpecRecord
 
 #: Child id (or a reference, ``hub.ref(Room, "room-1", "redis")``), method, and the method's arguments.

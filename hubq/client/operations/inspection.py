@@ -23,8 +23,9 @@ from hubq.store.codec import decode, version_of
 from hubq.store.command import plain
 from hubq.store.control import last_event_id, read_events, read_events_back
 from hubq.store.dormant import is_dormant, read_dormant_state
-from hubq.store.mailbox import Message, mailbox_length, read_range
+from hubq.store.mailbox import mailbox_length, read_range
 from hubq.store.membership import read_nodes, redis_time_ms
+from hubq.store.message import Message
 from hubq.store.registry import read_spec, read_state, read_texts
 from hubq.store.vitals import Vitals, read_vitals
 

@@ -14,7 +14,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import fetch_of_shards, in_groups
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.happened import Event, event_of, merged_events, places_of
-from hubq.client.operations.registry import CHILDREN_AT_ONCE, Listing, Query
+from hubq.client.operations.listing import CHILDREN_AT_ONCE, Listing, Query
 from hubq.client.results import ChildStatus
 from hubq.errors import ConfigError
 from hubq.store.control import read_events_back

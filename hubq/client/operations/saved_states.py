@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import fetch_of_shards
 from hubq.client.asking.steps import Operation
-from hubq.client.operations.registry import CHILDREN_AT_ONCE, SHARDS_AT_ONCE
+from hubq.client.operations.listing import CHILDREN_AT_ONCE, SHARDS_AT_ONCE
 from hubq.core.malformed import Table
 from hubq.store.command import Command
 from hubq.store.dormant import scan_dormant_states

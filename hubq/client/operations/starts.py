@@ -12,7 +12,7 @@ from hubq.client.asking.steps import Collect, Operation, Reply, Start
 from hubq.client.operations.batch import Batch
 from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.calls import no_quorum
-from hubq.client.operations.registry import get_pids, homes_of_dormant
+from hubq.client.operations.pids import get_pids, homes_of_dormant
 from hubq.client.results import StartResult
 from hubq.core.classes import as_child_class, name_of
 from hubq.core.pid import Pid
@@ -20,7 +20,8 @@ from hubq.core.spec import ChildSpec
 from hubq.core.wish import Wish
 from hubq.errors import AlreadyStarted, CallTimeout, ConfigError, HubqError, NoChildren, StartFailed
 from hubq.store.codec import checked_size
-from hubq.store.mailbox import StartOptions, read_started
+from hubq.store.outgoing import StartOptions
+from hubq.store.replies import read_started
 from hubq.store.spec_record import SpecRecord
 from hubq.store.values import Values
 

@@ -1,7 +1,7 @@
 """Starting children of several groups together. Each group has its own part of the start, and its own record of it.
 
 All or nothing: every part is undecided until the nodes of all groups have answered. Then all are sealed. If one part cannot be, all
-are taken back: those that are sealed already by stopping their children.
+are taken back: those that are sealed already, or may be, by stopping their children.
 """
 
 from __future__ import annotations
@@ -91,16 +91,18 @@ def collect_in_groups(hub: HubContext, ticket: StartTicket, timeout: float) -> O
     together = _joined(ticket, list(answers.values()))
     if failed is None and not together.errors:
         sealed = yield Each({group: _sealing(hub, group, part) for group, part in ticket.parts.items()})
-        refused = [group for group, outcome in sealed.items() if outcome.error is not None or not outcome.value]
-        if not refused:
+        if all(outcome.error is None and outcome.value for outcome in sealed.values()):
             present = yield from in_groups(
                 {g: with_present(hub.groups[g], part, answers[g]) for g, part in ticket.parts.items()}
             )
             return _joined(ticket, list(present.values()))
-        kept = [group for group in ticket.parts if group not in refused]
-        yield Each({group: _stopping(hub, group, ticket.parts[group]) for group in kept}, timeout)
         failed = next((outcome.error for outcome in sealed.values() if outcome.error is not None), None)
+        # (A group that has not answered may have sealed its part.)
+        kept = [group for group, outcome in sealed.items() if outcome.error is not None or outcome.value]
+    else:
+        kept = []
     yield Each({group: _undoing(hub, group, part) for group, part in ticket.parts.items()}, timeout)
+    yield Each({group: _stopping(hub, group, ticket.parts[group]) for group in kept}, timeout)
     if failed is not None:
         raise failed
     return undone(hub, together)

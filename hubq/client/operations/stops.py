@@ -12,7 +12,7 @@ from hubq.client.operations.calls import error_of, refusal
 from hubq.client.results import StopResult
 from hubq.core.hashing import checked_child_id
 from hubq.errors import BY_WORD, CallTimeout, HubqError, NoChildren
-from hubq.store.mailbox import Outgoing, StartOptions
+from hubq.store.outgoing import Outgoing, StartOptions
 
 
 def stop_children(

@@ -58,7 +58,7 @@ class Batches:
                 try:
                     states = await self._states(batches)
                     for (shard, start_id), batch in list(self._undecided.items()):
-                        if states[batch] != "open":
+                        if states.get(batch, "open") != "open":  # (one that was seen meanwhile is looked at next time)
                             await self._settle(shard, start_id, batch, sealed=bool(states[batch]))
                 except (*LOST, RedisUnavailable) as error:
                     log.debug("batches wait: %s", error)

@@ -9,7 +9,7 @@ from hubq.client.asking.calling import Doing, set_handling
 from hubq.core.middleware import Layers, Work
 from hubq.node.children.methods import Finds, Found
 from hubq.node.held.holding import HostedChild
-from hubq.store.mailbox import Message, sender_of
+from hubq.store.message import Message, sender_of
 
 
 class Around:

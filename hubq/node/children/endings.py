@@ -22,7 +22,8 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.tasks import LETTING_GO, torn_down
-from hubq.store.mailbox import Message, reply_line
+from hubq.store.message import Message
+from hubq.store.replies import reply_line
 from hubq.store.spec_record import SpecRecord
 from hubq.store.values import TRUE
 

@@ -16,7 +16,7 @@ from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.event_log import EventLog
 from hubq.store.codec import decode, sendable
 from hubq.store.dead_letters import NewLetter, Why
-from hubq.store.mailbox import Message, sender_of
+from hubq.store.message import Message, sender_of
 
 log = logging.getLogger("hubq.node")
 

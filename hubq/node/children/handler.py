@@ -30,7 +30,7 @@ from hubq.node.runtime.standing import Standing
 from hubq.node.runtime.tasks import torn_down
 from hubq.store.codec import checked_size
 from hubq.store.envelope import Envelope
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.values import TRUE
 
 log = logging.getLogger("hubq.node")

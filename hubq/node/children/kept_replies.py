@@ -16,7 +16,7 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.runtime.group import Group
 from hubq.store.keeps import KeptReply, read_kept
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.values import NOTHING
 
 log = logging.getLogger("hubq.node")

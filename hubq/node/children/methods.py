@@ -11,7 +11,7 @@ from hubq.core.child import Child
 from hubq.core.method_marks import is_read
 from hubq.node.children.timed_out import within
 from hubq.node.held.holding import HostedChild
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.tracing import Tracing
 
 #: A method, and whether it is ``async def``.

@@ -12,7 +12,8 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.runtime.raised import in_short
-from hubq.store.mailbox import Message, reply_line
+from hubq.store.message import Message
+from hubq.store.replies import reply_line
 
 #: Words of messages that were never begun. They change no state, whatever ``on_error`` is.
 UNBEGUN = frozenset({"overdue", "unknown_method", "unknown_child", "start_failed", "message_dropped"})

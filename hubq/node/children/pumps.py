@@ -20,7 +20,7 @@ from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.raised import Raised
 from hubq.node.runtime.tasks import shaken_off, torn_down
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 
 log = logging.getLogger("hubq.node")
 

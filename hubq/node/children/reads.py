@@ -28,7 +28,7 @@ from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
 from hubq.node.runtime.tasks import torn_down
 from hubq.store.codec import checked_size
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 
 #: Most reads at the same time on one node. Those that come then wait for their turn among the other messages.
 MOST_READS = 1_000

@@ -16,7 +16,7 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.raised import in_short
 from hubq.node.runtime.standing import Standing
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 
 log = logging.getLogger("hubq.node")
 

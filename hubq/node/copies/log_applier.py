@@ -22,7 +22,7 @@ from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.pieces import Pieces
 from hubq.store.connection import LOST
 from hubq.store.envelope import Envelope
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.registry import read_some_specs, read_some_states
 from hubq.store.replica_log import MALFORMED, LogEntry, LogItem
 from hubq.store.spec_record import SpecRecord

@@ -10,7 +10,7 @@ from hubq.node.children.outcomes import UNBEGUN
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.state import envelope_of, overrides, save_boundary, take_state
 from hubq.node.runtime.sizes import Sizes
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.replica_log import LogItem
 
 log = logging.getLogger("hubq.node")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.runtime.bell import Bell
-from hubq.store.mailbox import Message, position
+from hubq.store.message import Message, position
 
 #: Before the first entry of a stream.
 START = b"0"

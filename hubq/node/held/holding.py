@@ -21,7 +21,7 @@ from hubq.node.held.known_children import KnownChildren
 from hubq.node.held.queued import Queued
 from hubq.node.held.services import Services
 from hubq.node.held.uncommitted import Uncommitted
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import Watch

@@ -8,7 +8,7 @@ from typing import Any
 
 from hubq.node.held.open_drafts import DraftsInHand
 from hubq.store.header import Waiting
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 
 
 class InHand:
@@ -37,8 +37,6 @@ class InHand:
         "word",
     )
 
-    word: str
-    """How it ended, once it has: ``ok``, or the word of an error."""
     payload: bytes
     """The encoded reply."""
     state: bytes | None
@@ -59,6 +57,8 @@ class InHand:
         self.in_thread = False
         self.undone = False
         self.stops = False
+        self.word = ""
+        """How it ended: ``ok``, or the word of an error; empty: it has not ended."""
         self.killed: Exception | None = None
         self.drafts: DraftsInHand | None = None
         """What its handler publishes while it runs; None: nothing."""
@@ -130,7 +130,7 @@ class InHand:
     @property
     def over(self) -> bool:
         """It has been settled, or undone."""
-        return self.undone or hasattr(self, "word")
+        return self.undone or bool(self.word)
 
     # -- its end -----------------------------------------------------------------------------------------------------
 

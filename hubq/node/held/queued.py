@@ -7,7 +7,7 @@ from collections import deque
 from hubq.node.held.held_back import RESTS, AnotherTry, HeldBack, Tried
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 
 
 class Queued(KeptState):

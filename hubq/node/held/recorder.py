@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 
 
 class NoRecorder:

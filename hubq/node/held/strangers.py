@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubq.node.held.holding import Holding
 from hubq.node.runtime.bell import Bell
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 
 
 class Stranger:

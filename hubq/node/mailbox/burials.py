@@ -9,7 +9,8 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding
 from hubq.node.runtime.malformed import MalformedReports
 from hubq.store.dead_letters import NewLetter, Why
-from hubq.store.mailbox import Message, reply_line
+from hubq.store.message import Message
+from hubq.store.replies import reply_line
 
 
 class Burials:

@@ -16,7 +16,9 @@ from hubq.node.held.in_hand import InHand
 from hubq.node.held.register import Register
 from hubq.node.held.strangers import Strangers
 from hubq.node.runtime.group import Group
-from hubq.store.mailbox import Message, read_back, reply_line
+from hubq.store.mailbox import read_back
+from hubq.store.message import Message
+from hubq.store.replies import reply_line
 from hubq.store.values import NOTHING
 
 #: Messages taken in one read of a mailbox.
@@ -91,7 +93,7 @@ class Cancellations:
         left = "what it had changed stays (on_error='keep')" if kept else "nothing of it was applied"
         in_hand.kill(Cancelled(f"{what} was cancelled while it ran: {left}"))
         await hosted.at_boundary()
-        if not hasattr(in_hand, "word"):
+        if not in_hand.word:
             return ""  # it was put back, since its child moves
         return "cancelled" if in_hand.word == "cancelled" else "done"
 

@@ -17,7 +17,8 @@ from hubq.node.mailbox.delivery import Delivery
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.tasks import end_tasks
 from hubq.store.connection import LOST
-from hubq.store.mailbox import UNSEALED, Message, position, read_range
+from hubq.store.mailbox import read_range
+from hubq.store.message import UNSEALED, Message, position
 
 log = logging.getLogger("hubq.node")
 

@@ -16,7 +16,7 @@ from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import Starts
-from hubq.store.mailbox import HEADED, MALFORMED, UNSEALED, Message
+from hubq.store.message import HEADED, MALFORMED, UNSEALED, Message
 
 
 class Delivery:

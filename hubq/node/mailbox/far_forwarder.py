@@ -84,37 +84,46 @@ class Lane(Loop):
     async def _forward(self, shard: int) -> int:
         """Once through what waits of a shard: how many messages have arrived."""
         group, target, moved, after = self._group, self._neighbours.of(self._target), 0, 0
-        full: dict[bytes, None] = {}  # children that have no room: no later message overtakes one that had to stay
+        full: dict[bytes, None] = {}  # children of which a message had to stay: no later one overtakes it
         first: dict[str, int] = {}  # generation -> the first of its numbers that still waits
         while True:
             here, there = group.redis.who, target.redis.who
             page = await group.redis.run(read_far(group.keys, shard, self._target, target.shards, after))
-            messages, arrived, read = list(page.found.values()), [], len(page.found) + len(page.malformed)
+            messages, read = list(page.found.values()), len(page.found) + len(page.malformed)
             if page.malformed:
                 self._reports.report_all(page.malformed.values())
                 await group.redis.run(delete_malformed(group.keys.far_keys(shard, self._target)[0], page))
             if messages and not await group.replicas.have_all_of(here):
                 return moved  # what a failover may take back must not arrive elsewhere
+            arrived: dict[str, list[int]] = {}
             for generation, run in by_generation(messages):
                 some = [each for each in run if each.number - first.get(generation, each.number) <= AHEAD]
-                if not some:
-                    continue
-                command = receive_far(target.keys, shard, generation, some, self._limits, list(full))
-                for each, taken in zip(some, await target.redis.run(command), strict=True):
-                    if taken:
-                        arrived.append(each.number)
-                    else:
-                        full[each.child] = None
-                        first.setdefault(generation, each.number)
+                taken = await self._receive(shard, generation, some, full) if some else []
+                arrived.setdefault(generation, []).extend(taken)
+                stays = [each for each in run if each.number not in taken]
+                full |= dict.fromkeys(each.child for each in stays)
+                if stays:
+                    first.setdefault(generation, stays[0].number)
             left = 1
-            if arrived:
+            if any(arrived.values()):
                 if not (await target.replicas.have_all_of(there) and group.redis.who == here):
                     return moved  # nor may it be forgotten here, and be taken back there: it is forwarded again
-                left = await group.redis.run(delete_far(group.keys, shard, self._target, arrived))
-            moved += len(arrived)
+                for generation, numbers in arrived.items():
+                    if numbers:
+                        left = await group.redis.run(delete_far(group.keys, shard, self._target, generation, numbers))
+                        moved += len(numbers)
             if read < AT_ONCE or not left:
                 return moved
             after = int(page.last.partition("-")[0])
+
+    async def _receive(
+        self, shard: int, generation: str, messages: Sequence[FarMessage], full: Iterable[bytes]
+    ) -> list[int]:
+        """The numbers of those that the other group has taken."""
+        target = self._neighbours.of(self._target)
+        command = receive_far(target.keys, shard, generation, messages, self._limits, list(full))
+        answers = await target.redis.run(command)
+        return [each.number for each, taken in zip(messages, answers, strict=True) if taken]
 
 
 def by_generation(messages: Sequence[FarMessage]) -> Iterator[tuple[str, list[FarMessage]]]:

@@ -19,7 +19,9 @@ from hubq.node.runtime.background import Background
 from hubq.node.runtime.event_log import EventLog
 from hubq.node.runtime.group import Group
 from hubq.store.dead_letters import NewLetter
-from hubq.store.mailbox import Message, read_back, reply_line
+from hubq.store.mailbox import read_back
+from hubq.store.message import Message
+from hubq.store.replies import reply_line
 from hubq.store.values import TRUE
 
 

@@ -34,8 +34,11 @@ from hubq.node.runtime.pieces import Pieces
 from hubq.store.batches import read_batch
 from hubq.store.codec import sendable
 from hubq.store.command import Command
-from hubq.store.mailbox import PLAIN, Message, StartOptions, position, read_range, reply_line, started_payload
+from hubq.store.mailbox import read_range
+from hubq.store.message import Message, position
+from hubq.store.outgoing import PLAIN, StartOptions
 from hubq.store.registry import read_some_specs, read_texts
+from hubq.store.replies import reply_line, started_payload
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import TOOK_DOWN
 

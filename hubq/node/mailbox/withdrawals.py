@@ -12,7 +12,8 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
-from hubq.store.mailbox import Message, read_back
+from hubq.store.mailbox import read_back
+from hubq.store.message import Message
 
 #: Messages taken in one read of a parked child's mailbox.
 COUNT = 500

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from hubq.client.operations.listing import Query
 from hubq.client.operations.paging import EventFilter, LetterFilter
-from hubq.client.operations.registry import Query
 from hubq.config import CALL_TIMEOUT, CHANGE_TIMEOUT
 
 Text = Annotated[str, Meta(max_length=1_000)]

@@ -13,12 +13,12 @@ from hubq.client.asking.over_groups import of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.hub import Hub
 from hubq.client.operations import inspection, paging, registry
+from hubq.client.operations.listing import Query, by_shard
 from hubq.client.operations.members import nodes
 from hubq.client.operations.overview import Glance, NodeRates, glance, rates
 from hubq.client.operations.paging import EventFilter, LetterFilter, LettersPage
 from hubq.client.operations.partition import partitioned
 from hubq.client.operations.pausing import pauses
-from hubq.client.operations.registry import Query, by_shard
 from hubq.client.operations.reminders import reminders
 from hubq.client.operations.waiting_times import Outbox, child_outbox, held_back, oldest_messages
 from hubq.client.results import NodeStatus

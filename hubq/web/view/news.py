@@ -60,7 +60,7 @@ class News:
 
     async def changed(self, last: str, away: str) -> None:
         """Wait until there is something behind ``last``, or Redis is away or back."""
-        if _key(self._last) > _key(last) or self.away != away:
+        if self.away != away or (not away and _key(self._last) > _key(last)):
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(waiter)
@@ -121,7 +121,12 @@ class Reader:
         self._away = self._news.away
         if self._away:
             return [], self._away
-        found = await self._news.behind(self.last)
+        try:
+            found = await self._news.behind(self.last)
+        except HubqError as error:  # what reads for all has not seen yet that Redis is away
+            self._away = str(error)
+            await asyncio.sleep(FIRST_PAUSE)
+            return [], self._away
         if found:
             self.last = found[-1].id
         return found, ""

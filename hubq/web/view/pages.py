@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from hubq.client.operations.event_lines import for_people, spans
 from hubq.core.event_types import EVENT_TYPES
 from hubq.jobs.overview import ALL_STATES
 from hubq.web.users import User
@@ -37,6 +38,18 @@ VERSION = hashlib.sha256(b"".join(STATIC[name][0] for name in sorted(STATIC))).h
 
 #: How long the oldest message of a child may be asked to have waited, seconds.
 AGES = (10.0, 60.0, 600.0, 3_600.0, 86_400.0)
+
+#: What the doctor finds -> the page on which an operator sees what it is about.
+FOUND_AT = {
+    "dead letters": "/dead",
+    "messages wait long": "/children?oldest=10.0",
+    "mailbox filling": "/children?oldest=10.0",
+    "handlers raise": "/dead?why=raised",
+    "jobs wait": "/jobs",
+    "no job worker": "/jobs",
+    "paused for long": "/",
+    "worker not ready": "/children?status=parked",
+}
 
 #: What a page shows, from what was asked, and the part that is wanted (empty: all of it).
 Gather = Callable[[Lookout, Any, str], Awaitable[Mapping[str, object]]]
@@ -92,7 +105,9 @@ async def _dead(look: Lookout, ask: asked.Letters, part: str) -> Mapping[str, ob
 
 async def _events(look: Lookout, ask: asked.Events, part: str) -> Mapping[str, object]:
     view = await look.events(ask.wanted, ask.before, ask.limit)
-    return {"view": view, "types": sorted(EVENT_TYPES), "said": EVENT_TYPES, "more": more(ask, before=view.next)}
+    lines = view.events if ask.type else for_people(view.events[::-1])[::-1]
+    said = {"types": sorted(EVENT_TYPES), "said": EVENT_TYPES}
+    return {"view": view, "lines": lines, **said, "more": more(ask, before=view.next)}
 
 
 async def _jobs(look: Lookout, ask: asked.Jobs, part: str) -> Mapping[str, object]:
@@ -107,7 +122,7 @@ async def _metrics(look: Lookout, ask: asked.Nothing, part: str) -> Mapping[str,
 
 
 async def _doctor(look: Lookout, ask: asked.Doctor, part: str) -> Mapping[str, object]:
-    return {"view": await look.doctor(fresh=ask.fresh)}
+    return {"view": await look.doctor(fresh=ask.fresh), "where": FOUND_AT}
 
 
 PAGES: tuple[Page, ...] = (
@@ -142,7 +157,7 @@ class Printer:
             loader=PackageLoader("hubq.web.view"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,
         )  # fmt: skip
-        self._templates.filters.update(FILTERS)
+        self._templates.filters.update(FILTERS, spans=spans)
 
     async def page(self, page: Page, request: Request, look: Lookout, user: User) -> Response:
         """A page, or the part of it that was asked for."""

@@ -13,7 +13,7 @@ from hubq.errors import AlreadyStarted, RedisUnavailable, UnknownChild
 from hubq.store.codec import encode
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis, SyncRedis
-from hubq.store.mailbox import Outgoing, send_messages, start_children, void_numbers
+from hubq.store.outgoing import Outgoing, send_messages, start_children, void_numbers
 from hubq.testing import Cluster, LedgerChild, connections
 
 

@@ -19,7 +19,7 @@ from hubq.store.connection import AsyncRedis
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
 from hubq.testing.load import Load, start_children
 
-OLD, NEW = ("old-1", "old-2", "old-3"), ("new-1", "new-2", "new-3")
+OLD, NEW = [f"old-{number}" for number in range(1, 6)], [f"new-{number}" for number in range(1, 6)]
 
 
 async def moves(cluster: Cluster, kind: str) -> Counter[str]:

@@ -19,11 +19,11 @@ import msgspec
 import pytest
 
 from hubq.errors import RedisUnavailable
+from hubq.store.asks import withdraw_call
 from hubq.store.command import Command, plain, text
 from hubq.store.connection import AsyncRedis, SyncRedis
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
-from hubq.store.mailbox import withdraw_call
 from hubq.store.owners import release_pin
 from hubq.store.scripts import SCRIPTS, Script
 

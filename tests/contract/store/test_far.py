@@ -44,7 +44,8 @@ class Sides:
         return list(taken)
 
     def forget(self, messages: Sequence[FarMessage]) -> int:
-        return int(self.source.run(delete_far(self.source.keys, 0, 1, [each.number for each in messages])))
+        numbers, keys = [each.number for each in messages], self.source.keys
+        return int(self.source.run(delete_far(keys, 0, 1, messages[0].generation, numbers)))
 
     def mailbox(self) -> list[str]:
         return [message.method for message in self.source.run(read_range(self.target, 1, b"0", b"+", 100))]

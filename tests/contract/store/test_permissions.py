@@ -19,7 +19,6 @@ from hubq.store.command import Command, plain, text
 from hubq.store.connection import AsyncRedis, RedisServer, SyncRedis
 from hubq.store.job_permissions import Jobs
 from hubq.store.keys import Keys
-from hubq.store.mailbox import await_reply, more_replies
 from hubq.store.permissions import (
     ADMINISTRATOR_SCRIPTS,
     CLIENT_READ_KEYS,
@@ -29,6 +28,7 @@ from hubq.store.permissions import (
     ROLES,
     acl_rules,
 )
+from hubq.store.replies import await_reply, more_replies
 from hubq.store.results import forget_result
 
 from .acl_users import Users, refused

@@ -13,10 +13,12 @@ from hubq.store.connection import SyncRedis
 from hubq.store.dead_letters import drop_dead, read_dead, replay_dead
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
-from hubq.store.mailbox import Outgoing, read_range, read_reply, send_messages, start_children
+from hubq.store.mailbox import read_range
 from hubq.store.membership import join_node, leave_node
+from hubq.store.outgoing import Outgoing, send_messages, start_children
 from hubq.store.owners import Kept, Owner, claim_shards, commit_shard, dissolve_pins, read_owners
 from hubq.store.registry import read_texts
+from hubq.store.replies import read_reply
 from hubq.store.tries import (
     Mark,
     Suspect,

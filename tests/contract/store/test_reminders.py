@@ -11,8 +11,9 @@ from hubq.core.reminders import Fired, Reminder, Timing, fire
 from hubq.store.connection import SyncRedis
 from hubq.store.effects import Effects, Numbered
 from hubq.store.keys import Keys
-from hubq.store.mailbox import read_range, sender_of
+from hubq.store.mailbox import read_range
 from hubq.store.membership import redis_time_ms
+from hubq.store.message import sender_of
 from hubq.store.owners import Owner, commit_shard, pass_token
 from hubq.store.reminders import (
     AT_ONCE,

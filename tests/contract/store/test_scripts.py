@@ -14,8 +14,10 @@ from hubq.store.command import plain, run_script, text
 from hubq.store.connection import SyncRedis
 from hubq.store.effects import Effects
 from hubq.store.keys import Keys
-from hubq.store.mailbox import Outgoing, message_of, read_range, send_messages, start_children
+from hubq.store.mailbox import read_range
 from hubq.store.membership import drain_node, evict_node, join_node, leave_node, read_nodes, renew_lease
+from hubq.store.message import message_of
+from hubq.store.outgoing import Outgoing, send_messages, start_children
 from hubq.store.owners import (
     Kept,
     Owner,

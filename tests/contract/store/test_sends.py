@@ -13,7 +13,8 @@ from hubq.store.connection import SyncRedis
 from hubq.store.dead_letters import read_dead, replay_dead
 from hubq.store.effects import Effects, Numbered
 from hubq.store.keys import Keys
-from hubq.store.mailbox import read_range, sender_of
+from hubq.store.mailbox import read_range
+from hubq.store.message import sender_of
 from hubq.store.outbox import forward_outbox, outbox_length, read_outbox
 from hubq.store.owners import Kept, Owner, claim_shards, commit_shard, pass_token
 from hubq.store.registry import read_specs, read_texts

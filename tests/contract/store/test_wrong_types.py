@@ -113,7 +113,8 @@ class Hostile:
             flat = raw("HGETALL", key)
             return repr(sorted(flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)))
         if kind == "zset":
-            return repr(raw("ZRANGE", key, 0, -1, "WITHSCORES"))
+            flat = raw("ZRANGE", key, 0, -1, "WITHSCORES")  # (in the order of times, which are not looked at)
+            return repr(sorted(zip(flat[::2], flat[1::2], strict=True)))
         found = raw("LRANGE", key, 0, -1) if kind == "list" else [entry[1] for entry in raw("XRANGE", key, "-", "+")]
         values = [repr(value) for value in found if BELL not in value]
         if READ_ONCE.match(self._short(text(key))):

@@ -98,6 +98,14 @@ def test_hubqs_own_lines_name_their_child_themselves(knowing: None, at_post: Non
     assert "child" not in lines.last
 
 
+def test_a_line_about_a_job_names_it_once(knowing: None, at_post: None) -> None:
+    people, programs = Lines(TextFormatter(), "hubq.jobs"), Lines(JsonFormatter(), "hubq.jobs")
+    for lines in (people, programs):
+        lines.logger.info("job 3f0c shop.send: received")
+    assert people.written.endswith(" INFO job 3f0c shop.send: received\n")
+    assert json.loads(programs.written)["child"] == "room-1"
+
+
 def test_without_the_context_a_line_is_written_all_the_same(at_post: None) -> None:
     for formatter in (TextFormatter(), JsonFormatter()):
         lines = Lines(formatter)

@@ -20,7 +20,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.standing import Standing
 from hubq.store.command import Command
 from hubq.store.keys import Keys
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.owners import Owner
 from hubq.store.pickled_values import PickledValues
 from hubq.store.spec_record import SpecRecord

@@ -57,9 +57,10 @@ from hubq.store.codec import decode, encode
 from hubq.store.data_values import DataValues
 from hubq.store.effects import Effects
 from hubq.store.envelope import Envelope
-from hubq.store.mailbox import Message, read_reply
+from hubq.store.message import Message
 from hubq.store.owners import Owner
 from hubq.store.pickled_values import PickledValues
+from hubq.store.replies import read_reply
 from hubq.store.saying import SayingLimits
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import Clock, FakeEvents, FakeRedis, a_group

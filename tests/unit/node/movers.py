@@ -33,8 +33,8 @@ from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.command import Command
 from hubq.store.envelope import Envelope
-from hubq.store.mailbox import Message
 from hubq.store.membership import NodeInfo
+from hubq.store.message import Message
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import (
     Clock,

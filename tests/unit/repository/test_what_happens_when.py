@@ -26,7 +26,7 @@ PAUSES = "cluster/children/test_pauses.py::"
 SENDS = "contract/store/test_sends.py::"
 RINGS = "contract/store/test_reminders.py::"
 STREAMS = "contract/store/test_feeds.py::"
-SCRIPTS = "contract/store/script_drives.py::"
+SCRIPTS = "contract/store/script_drives/"
 JOBS = "contract/jobs/test_jobs_of_children.py::"
 ENQUEUED = "cluster/jobs/test_enqueued_by_children.py::"
 
@@ -78,7 +78,9 @@ ROWS: dict[str, dict[str, list[str]]] = {
         "two owners of one shard (a node that was frozen)": [
             FAULTS + "test_a_frozen_owner_puts_nobody_to_rest_and_wakes_nobody"
         ],
-        "Redis loses the last writes": [SCRIPTS + "drive_rest_children", SCRIPTS + "drive_wake_children", WENT_BACK],
+        "Redis loses the last writes": [
+            SCRIPTS + "dormancy.py::drive_rest_children", SCRIPTS + "dormancy.py::drive_wake_children", WENT_BACK,
+        ],
     },
     "effects.md": {
         "the node dies before the commit": [
@@ -116,10 +118,10 @@ ROWS: dict[str, dict[str, list[str]]] = {
             "unit/node/children/test_drafting.py::"
             "test_the_drafts_that_a_former_owner_has_left_are_retracted_and_those_in_hand_stay",
         ],
-        "the message is handled again before the old handling is retracted": [SCRIPTS + "drive_publish_drafts"],
-        "the node is frozen, and wakes": [SCRIPTS + "drive_publish_drafts", SCRIPTS + "drive_retract_drafts"],
-        "the answer to `publish_drafts` is lost": [SCRIPTS + "drive_publish_drafts"],
-        "the child ends with its handler undone": [SCRIPTS + "drive_publish_drafts"],
+        "the message is handled again before the old handling is retracted": [SCRIPTS + "sayings.py::drive_publish_drafts"],
+        "the node is frozen, and wakes": [SCRIPTS + "sayings.py::drive_publish_drafts", SCRIPTS + "sayings.py::drive_retract_drafts"],
+        "the answer to `publish_drafts` is lost": [SCRIPTS + "sayings.py::drive_publish_drafts"],
+        "the child ends with its handler undone": [SCRIPTS + "sayings.py::drive_publish_drafts"],
         "the node dies before the commit": [FEEDS + "test_each_event_comes_once_in_order_through_a_move_and_a_kill"],
         "the answer to the commit is lost": [STREAMS + "test_a_commit_that_is_repeated_publishes_nothing_again"],
         "the connection of a reader is lost": [ANY_FAULT],
@@ -150,7 +152,7 @@ ROWS: dict[str, dict[str, list[str]]] = {
             REMINDERS + "test_each_rings_once_whatever_happens_to_the_nodes",
         ],
         "the shard moves while a reminder is due": [
-            REMINDERS + "test_each_rings_once_whatever_happens_to_the_nodes", SCRIPTS + "drive_fire_reminders",
+            REMINDERS + "test_each_rings_once_whatever_happens_to_the_nodes", SCRIPTS + "dormancy.py::drive_fire_reminders",
         ],
         "the script's answer is lost": ["unit/node/mailbox/test_reminding.py::test_a_redis_that_is_away_is_asked_again"],
         "the child's mailbox is full (`max_backlog`)": [REMINDERS + "test_a_full_mailbox_makes_reminders_wait"],

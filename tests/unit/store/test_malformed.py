@@ -15,14 +15,16 @@ from hubq.store.control import Places, read_control, read_events
 from hubq.store.dead_letters import read_dead
 from hubq.store.envelope import Envelope
 from hubq.store.keys import Keys
-from hubq.store.mailbox import MALFORMED, message_of, read_mailboxes, read_reply
+from hubq.store.mailbox import read_mailboxes
 from hubq.store.membership import read_leases, read_nodes
+from hubq.store.message import MALFORMED, message_of
 from hubq.store.naming import Naming
 from hubq.store.owners import read_owners
 from hubq.store.places import read_pins_epoch, read_wish, read_wishes
 from hubq.store.quorum import roll_of
 from hubq.store.registry import read_specs, read_states, read_texts, scan_specs
 from hubq.store.replica_log import read_followers, read_log
+from hubq.store.replies import read_reply
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import read_tries
 from hubq.store.vitals import read_vitals

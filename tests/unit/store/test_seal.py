@@ -19,7 +19,8 @@ from hubq.jobs.serializer import JobSerializer, as_data
 from hubq.store.frames import described
 from hubq.store.header import Header
 from hubq.store.keyring import ALL, Keyring, client_of, new_keys
-from hubq.store.mailbox import UNSEALED, Message, message_of, read_reply, reply_line
+from hubq.store.message import UNSEALED, Message, message_of
+from hubq.store.replies import read_reply, reply_line
 from hubq.store.seal import Seal, seal_of
 from hubq.store.spec_record import SpecRecord
 

@@ -24,8 +24,8 @@ from hubq.core.messages import (
     to_fields,
 )
 from hubq.store.envelope import Envelope
-from hubq.store.mailbox import read_reply, reply_line
 from hubq.store.owners import Owner
+from hubq.store.replies import read_reply, reply_line
 from hubq.store.spec_record import SpecRecord
 
 CONTROL: list[tuple[ControlMessage, str]] = [

@@ -157,8 +157,8 @@ class Part {
 }
 
 function passes(log, { type, fields }) {
-  if (log.dataset.log === "all") return type !== "token_passed";
   const { type: kind, child, node } = log.dataset;
+  if (type === "token_passed" && kind !== type) return false; // its outcome is an event of its own
   return (
     (!kind || kind === type) &&
     (!child || fields.child === child || (fields.children || "").includes(`"${child}"`)) &&
@@ -175,13 +175,23 @@ function add(log, event) {
   for (const [name, value] of Object.entries(event.fields)) {
     if (!value) continue;
     const field = span("field", "");
-    field.append(span("name", name), " ", name === "child" ? childLink(value) : span("value", value));
+    field.append(span("name", name), " ", name === "child" ? childLink(value) : span("value", name === "shards" ? spans(value) : value));
     line.append(field, " ");
   }
   log.prepend(line);
   showTimes(line);
   while (log.children.length > LONGEST_LOG) log.lastChild.remove();
   document.getElementById("log-empty")?.remove();
+}
+
+function spans(numbers) { // neighbours joined: 0,1,2,5 is 0-2,5
+  const joined = [];
+  for (const part of numbers.split(",")) {
+    const last = joined.at(-1);
+    if (last && Number(part) === last[1] + 1) last[1] = Number(part);
+    else joined.push([part, Number(part)]);
+  }
+  return joined.map(([first, last]) => (Number(first) === last || Number.isNaN(last) ? first : `${first}-${last}`)).join(",");
 }
 
 function span(kind, text) {

@@ -72,6 +72,25 @@ def test_a_batch_that_cannot_be_read_is_told_and_holds_up_no_other() -> None:
     asyncio.run(scenario())
 
 
+def test_a_batch_that_is_seen_while_others_are_looked_at_is_looked_at_next() -> None:
+    async def scenario() -> None:
+        stage = Undecided()
+        stage.child("here")
+
+        def state_of(command: Any) -> str:
+            stage.batches.seen(0, {"s:2": "b2"})
+            return "open" if command.args[1] == stage.keys.batch("b1") else "sealed 1"
+
+        stage.replies["GET"] = state_of
+        stage.batches.seen(0, {"s:1": "b1"})
+        await until(lambda: bool(stage.replies.of("forget_mark")))
+        stage.replies["GET"] = lambda _: "sealed 1"
+        await stage.idle()
+        assert not stage.batches.undecided(0)
+
+    asyncio.run(scenario())
+
+
 def test_a_sealed_batch_is_forgotten() -> None:
     async def scenario() -> None:
         stage = Undecided()

@@ -12,7 +12,7 @@ from hubq.node.children import failures
 from hubq.node.held.holding import Holding
 from hubq.store.dead_letters import NewLetter
 from hubq.store.effects import Effects
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.owners import Owner
 from tests.unit.node.fakes import FakeEvents
 from tests.unit.node.household import Household, call, cast_of, state_in

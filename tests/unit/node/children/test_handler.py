@@ -16,7 +16,7 @@ from hubq.node.children.methods import TracedMethods
 from hubq.node.held.holding import HostedChild
 from hubq.store.codec import encode
 from hubq.store.envelope import Envelope
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from tests.unit.node.children.test_outcomes import Witness
 from tests.unit.node.fakes import REDIS_MS, Seen
 from tests.unit.node.household import LATE, Household, call, cast_of, replies, state_in

@@ -16,7 +16,7 @@ from hubq.node.held.recorder import NoRecorder
 from hubq.store.codec import decode, encode
 from hubq.store.header import Header
 from hubq.store.keeps import KeptReply
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.owners import Owner
 from tests.unit.node.household import Household, call, cast_of, replies
 

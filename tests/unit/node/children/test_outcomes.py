@@ -14,7 +14,7 @@ from hubq.node.children.outcomes import UNBEGUN, error_payload, leaves_no_trace,
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.store.codec import encode
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.owners import Owner
 from tests.unit.node.household import Household, call, cast_of, replies
 

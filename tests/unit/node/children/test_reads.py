@@ -18,7 +18,7 @@ from hubq.node.children import read_copies
 from hubq.node.children.read_copies import MOST_COPIES, ReadCopies
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.sizes import Sizes
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.tries import Watch
 from tests.unit.node.fakes import REDIS_MS, Seen
 from tests.unit.node.household import Household, call, replies

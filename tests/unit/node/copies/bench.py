@@ -31,7 +31,7 @@ from hubq.store.codec import encode_state
 from hubq.store.command import Command
 from hubq.store.effects import Effects
 from hubq.store.envelope import Envelope
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.replica_log import LogEntry, LogItem
 from hubq.store.spec_record import SpecRecord
 from hubq.strategies.redundancy import Replication

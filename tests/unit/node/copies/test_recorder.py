@@ -14,7 +14,7 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import take_state
 from hubq.node.runtime.sizes import Sizes
 from hubq.store.envelope import Envelope
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from tests.unit.node.fakes import a_child, a_holding
 
 LIMIT = 1_000_000

@@ -12,7 +12,7 @@ from hubq.node.copies.replica import REPORT, REPORT_NEWS, Replica
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.state import take_state
 from hubq.store.envelope import Envelope
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import Here, a_child
 

@@ -14,7 +14,7 @@ from hubq.errors import RedisUnavailable
 from hubq.node.copies import standby
 from hubq.node.held.state import take_state
 from hubq.store.command import Command
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.replica_log import LogEntry
 from tests.unit.node.copies.bench import Account, Bench, Diary, Room, a_state, entry
 from tests.unit.node.fakes import a_holding, in_hand_of

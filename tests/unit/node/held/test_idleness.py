@@ -8,7 +8,7 @@ from hubq import Child
 from hubq.core.lifecycle import LifeEvent
 from hubq.node.held.idleness import Idleness
 from hubq.node.held.strangers import Strangers
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 
 from ..household import Household
 

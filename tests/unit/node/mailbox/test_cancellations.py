@@ -17,7 +17,8 @@ from hubq.core.method_marks import read
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.cancellations import COUNT, PATIENCE, Cancellations
-from hubq.store.mailbox import Message, read_reply
+from hubq.store.message import Message
+from hubq.store.replies import read_reply
 from tests.unit.node.fakes import REDIS_MS, Seen
 from tests.unit.node.household import Household, call
 from tests.unit.node.movers import until

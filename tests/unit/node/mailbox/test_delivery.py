@@ -11,7 +11,7 @@ from hubq.node.held.due_times import DueTimes
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.strangers import Strangers
 from hubq.node.mailbox.delivery import Delivery
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from tests.unit.node.fakes import a_holding
 from tests.unit.node.movers import Stage
 

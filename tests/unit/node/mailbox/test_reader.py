@@ -18,7 +18,7 @@ from hubq.node.held.register import Register
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.reader import next_count
 from hubq.store.command import Command
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import Clock, FakeRedis, Here, a_group

@@ -19,8 +19,10 @@ from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import UNDONE, Starts
 from hubq.node.runtime.bell import News
 from hubq.store.command import Command
-from hubq.store.mailbox import Message, StartOptions, position, read_reply, read_started
 from hubq.store.membership import NodeInfo
+from hubq.store.message import Message, position
+from hubq.store.outgoing import StartOptions
+from hubq.store.replies import read_reply, read_started
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.fakes import FakeReports, name_of
 from tests.unit.node.household import Household

@@ -17,7 +17,7 @@ from hubq.node.mailbox.waking import Waking
 from hubq.node.runtime.bell import News
 from hubq.store.command import Command
 from hubq.store.dormant import Found
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.spec_record import SpecRecord
 from tests.unit.node.household import Household, cast_of
 from tests.unit.node.movers import until

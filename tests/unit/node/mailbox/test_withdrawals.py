@@ -13,7 +13,7 @@ from hubq.core.messages import Withdraw
 from hubq.node.held.held_back import AnotherTry
 from hubq.node.held.holding import HostedChild
 from hubq.node.mailbox.withdrawals import COUNT, Withdrawals
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from tests.unit.node.fakes import a_child
 from tests.unit.node.movers import Stage, busy
 

@@ -12,7 +12,7 @@ from hubq.node.held.in_hand import InHand
 from hubq.node.runtime.background import Background
 from hubq.node.trials.marks import Marks
 from hubq.node.trials.messages import MessageTrials
-from hubq.store.mailbox import Message
+from hubq.store.message import Message
 from hubq.store.tries import Mark, Watch
 from tests.unit.node.fakes import FakeRedis, Seen, a_child, a_group, a_holding
 

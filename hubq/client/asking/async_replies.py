@@ -1,0 +1,130 @@
+"""Replies of one event loop: who waits for them, and the one task that takes them out of Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from hubq.client.asking.context import HubContext
+from hubq.client.asking.requests import WAIT_SLICE, reply_of
+from hubq.client.asking.steps import Reply
+from hubq.errors import NotReplicated
+from hubq.store.connection import LOST, AsyncRedis
+from hubq.store.replication import shortfall, with_wait
+from hubq.store.replies import await_reply, more_replies
+
+log = logging.getLogger("hubq.client")
+
+
+class AsyncReplies:
+    """``expect`` a reply, then ``listen_soon``, then ``collect`` it, or ``forget`` it. The task runs while a reply is expected."""
+
+    def __init__(self, hub: HubContext, redis: AsyncRedis, sender: str) -> None:
+        self._hub = hub
+        self._redis = redis
+        self._sender = sender
+        self._loop = asyncio.get_running_loop()
+        self._listener: asyncio.Task[None] | None = None
+        self._waiting: dict[str, asyncio.Future[Reply | None]] = {}  # by message id
+        self._due: set[str] = set()  # message ids whose reply has not come yet
+
+    def expect(self, message_id: str) -> None:
+        """A reply to this message will come. Again: nothing happens."""
+        if message_id not in self._waiting:
+            self._waiting[message_id] = self._loop.create_future()
+            self._due.add(message_id)
+
+    def forget(self, message_id: str) -> None:
+        """Nobody waits for this reply any more."""
+        self._waiting.pop(message_id, None)
+        self._due.discard(message_id)
+
+    def listen_soon(self) -> None:
+        """Take replies out of Redis from now on, if some are expected."""
+        if self._listener is None and self._due:
+            self._listener = self._loop.create_task(self._listen())
+
+    async def close(self) -> None:
+        """End the task. Again: nothing happens."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+
+    async def collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:
+        """The replies to these messages that come within ``timeout`` seconds. None of them is expected any more afterwards."""
+        for message_id in ids:
+            self.expect(message_id)
+        self.listen_soon()
+        futures = [self._waiting[message_id] for message_id in ids]
+        try:
+            if len(futures) == 1:
+                await self._one(futures[0], timeout)
+            elif futures:
+                await asyncio.wait(futures, timeout=timeout)
+        finally:
+            for message_id in ids:
+                self.forget(message_id)
+        return {
+            message_id: reply
+            for message_id, future in zip(ids, futures, strict=True)
+            if future.done() and not future.cancelled() and (reply := future.result()) is not None
+        }
+
+    async def _one(self, future: asyncio.Future[Reply | None], timeout: float) -> None:
+        timer = self._loop.call_later(timeout, _give_up, future)
+        try:
+            await future
+        finally:
+            timer.cancel()
+
+    async def _listen(self) -> None:
+        # A popped reply is gone from Redis, so this task is never cancelled by a caller's time-out.
+        pause, config = 0.02, self._hub.config
+        try:
+            while self._due:
+                try:
+                    if config.wait_replicas:
+                        await self._listen_with_wait()
+                        continue
+                    first = await self._redis.run(await_reply(self._hub.keys, self._sender, WAIT_SLICE))
+                    self._deliver(first)
+                    while first is not None and self._due:
+                        batch = await self._redis.run(more_replies(self._hub.keys, self._sender, 1000))
+                        for data in batch:
+                            self._deliver(data)
+                        if len(batch) < 1000:
+                            break
+                    pause = 0.02
+                except LOST:
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 0.5)
+                except Exception:
+                    log.exception("waiting for replies failed")
+                    await asyncio.sleep(0.5)
+        finally:
+            self._listener = None
+
+    async def _listen_with_wait(self) -> None:
+        command, config = await_reply(self._hub.keys, self._sender, WAIT_SLICE), self._hub.config
+        first, _, confirmed = await self._redis.run_many(with_wait([command], config))
+        self._deliver(first, shortfall(confirmed, config, "done and answered"))
+
+    def _deliver(self, data: bytes | None, error: NotReplicated | None = None) -> None:
+        if data is not None:
+            reply = reply_of(self._hub, self._sender, data)
+            if reply is None:  # it answers nobody's call
+                return
+            message_id, status, node, payload = reply
+            future = self._waiting.get(message_id)
+            self._due.discard(message_id)
+            if future is not None and not future.done():
+                if error is not None:
+                    future.set_exception(error)
+                else:
+                    future.set_result((status, node, payload))
+
+
+def _give_up(future: asyncio.Future[Reply | None]) -> None:
+    if not future.done():
+        future.set_result(None)
