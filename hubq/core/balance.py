@@ -6,7 +6,7 @@ moment moves nothing. Moves are few: none while the nodes are about even, and no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hubq.core.placement import place
@@ -38,6 +38,21 @@ class Load:
     queued: float = 0
     children: float = 0
     state_bytes: float = 0
+
+
+def summed(loads: Iterable[Load]) -> Load:
+    """What all of them bear together.
+
+    >>> summed([Load(messages=1.0, children=2), Load(messages=3.0)])
+    Load(messages=4.0, seconds=0.0, queued=0, children=2, state_bytes=0)
+    """
+    total = Load()
+    for load in loads:
+        total = Load(
+            total.messages + load.messages, total.seconds + load.seconds, total.queued + load.queued,
+            total.children + load.children, total.state_bytes + load.state_bytes,
+        )  # fmt: skip
+    return total
 
 
 def weigh(loads: Mapping[Bearer, Load]) -> dict[Bearer, float]:
@@ -258,19 +273,23 @@ def decide(
     now: float,
     rest: float,
     limit: int | None = None,
+    others: Collection[int] = (),
 ) -> Decision:
     """The next assignment, from the last one. A shard that was moved within ``rest`` stays, unless its node is gone.
-    At most ``limit`` moves.
+    At most ``limit`` moves. ``others``: shards of other groups. They are moved in thought, as whoever decides about them does who knows the
+    same; nothing of that is in the answer, and they count where they are, not where they were thought to go before.
 
     >>> decide({}, {0: "a", 1: "a"}, ["a", "b"], 2, {0: 1.0, 1: 1.0}, {}, now=100.0, rest=60.0)
     Decision(shards={0: 'b', 1: 'a'}, moved={}, moves=0)
     >>> decide({0: "a", 1: "a"}, {}, ["a", "b"], 2, {0: 1.0, 1: 1.0}, {0: 99.0}, now=100.0, rest=60.0)
     Decision(shards={0: 'a', 1: 'b'}, moved={0: 99.0, 1: 100.0}, moves=1)
+    >>> decide({0: "a", 2: "a"}, {1: "a"}, ["a", "b"], 3, {0: 1.0, 1: 8.0, 2: 1.0}, {}, now=9.0, rest=6.0, others={1})
+    Decision(shards={0: 'b', 2: 'b'}, moved={0: 9.0, 2: 9.0}, moves=2)
     """
     names = set(nodes)
-    base = follow(published, owners, names, shards)
+    base = follow({s: node for s, node in published.items() if s not in others}, owners, names, shards)
     resting = {s: at for s, at in moved.items() if now - at < rest and published.get(s) in names}
     even: dict[Bearer, float] = dict.fromkeys(range(shards), 1.0 / shards)
     found = rebalance(base, names, {**even, **loads}, resting, limit)
-    fresh = {shard: now for shard, node in found.items() if node != base[shard]}
-    return Decision(found, resting | fresh, len(fresh))
+    fresh = {shard: now for shard, node in found.items() if node != base[shard] and shard not in others}
+    return Decision({s: node for s, node in found.items() if s not in others}, resting | fresh, len(fresh))

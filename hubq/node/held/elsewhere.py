@@ -1,8 +1,10 @@
-"""Who owns the shards of the hub's other groups, as the parts of this node in those groups have seen last."""
+"""The hub's other groups, as the parts of this node in those groups have seen them last: who owns the shards, and what they bear."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from hubq.core.balance import Load, summed
 
 
 class Elsewhere:
@@ -17,6 +19,7 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self._owners: dict[int, Mapping[int, str | None]] = {}
+        self._loads: dict[int, tuple[Mapping[int, Load], Load]] = {}
 
     def seen(self, group: int, owners: Mapping[int, str | None]) -> None:
         """The owners of a group's shards are these now."""
@@ -30,3 +33,9 @@ class Elsewhere:
                 found.update(known)
         found.update(owners)
         return found
+
+    def measured(self, group: int, shards: Mapping[int, Load], pins: Load) -> tuple[dict[int, Load], Load]:
+        """What this node's shards and pins of a group bear now -> what those of all groups do."""
+        self._loads[group] = shards, pins
+        found = {shard: load for loads, _ in self._loads.values() for shard, load in loads.items()}
+        return found, summed(of_pins for _, of_pins in self._loads.values())

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Protocol
 
-from hubq.core.balance import Bearer, Decision, History, Load, decide, leader_of
+from hubq.core.balance import Bearer, Decision, History, Load, decide, leader_of, summed
+from hubq.core.layout import shards_of
 from hubq.node.held.elsewhere import Elsewhere
 from hubq.node.held.holding import Holding
 from hubq.node.held.register import Register
@@ -139,10 +140,13 @@ class Balancer(Loop):
             if len(self._history) < min(ENOUGH, self._strategy.max_history_size):
                 return
 
+        own = shards_of(group.number, group.config.groups, group.config.shards)
+        others = set(range(group.config.shards)) - set(own)
+
         def decided() -> Decision:
             return decide(
                 published.valid(nodes), current, up, group.config.shards, self._history.loads(), published.moved, now,
-                self._strategy.rest * 1000, None if joined else max(1, group.config.shards // AT_ONCE),
+                self._strategy.rest * 1000, None if joined else max(1, group.config.shards // AT_ONCE), others,
             )  # fmt: skip
 
         decision = await asyncio.to_thread(
@@ -192,7 +196,7 @@ class Balancer(Loop):
             if holding.pinned is None:
                 loads[holding.shard] = load
             else:
-                pins = _sum(pins, load)
+                pins = summed((pins, load))
         shards = sorted(loads)
         nodes, *lengths = await group.redis.run_many(
             [read_nodes(keys), *(mailbox_length(keys, shard) for shard in shards)]
@@ -200,7 +204,8 @@ class Balancer(Loop):
         for shard, length in zip(shards, lengths, strict=True):
             load = loads[shard]
             loads[shard] = Load(load.messages, load.seconds, length, load.children, load.state_bytes)
-        report = LoadReport(standing.incarnation, loads, pins)
+        # (Who leads in a group balances the nodes as a whole: it is told of all their shards.)
+        report = LoadReport(standing.incarnation, *self._elsewhere.measured(group.number, loads, pins))
         await group.redis.run(write_load(keys, group.node_name, report, 3 * self._strategy.push_interval + 1.0))
         found: dict[str, NodeInfo] = nodes
         return found
@@ -216,11 +221,4 @@ def _measured(holding: Holding, before: tuple[int, float, float], now: float, sa
     return Load(
         round((holding.handled - handled) / seconds, 2), round((holding.spent - spent) / seconds, 5), 0,
         len(holding.children), state_bytes,
-    )  # fmt: skip
-
-
-def _sum(one: Load, other: Load) -> Load:
-    return Load(
-        one.messages + other.messages, one.seconds + other.seconds, one.queued + other.queued,
-        one.children + other.children, one.state_bytes + other.state_bytes,
     )  # fmt: skip
