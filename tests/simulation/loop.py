@@ -182,6 +182,7 @@ class SimTask(asyncio.Task):  # type: ignore[type-arg]
 
     def __init__(self, number: int, *args: Any, **options: Any) -> None:
         self.number = number
+        self.owner: Process | None = None
         super().__init__(*args, **options)
 
     def __hash__(self) -> int:
@@ -274,7 +275,7 @@ class Loop(asyncio.AbstractEventLoop):
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> asyncio.Task[Any]:
         task = SimTask(self.number(), coro, loop=self, name=name or "task", context=context)
         task._log_destroy_pending = False
-        owner = (context or copy_context()).get(PROCESS)
+        owner = task.owner = (context or copy_context()).get(PROCESS)
         tasks = self._loose if owner is None else owner.tasks
         tasks[task] = None
         task.add_done_callback(lambda done: tasks.pop(done, None))
@@ -309,7 +310,9 @@ class Loop(asyncio.AbstractEventLoop):
         return self._closed
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        error = context.get("exception")
+        error, task = context.get("exception"), context.get("future")
+        if isinstance(task, SimTask) and task.owner is not None and not task.owner.alive:
+            return  # its process has died before anybody there could hear of it
         self.complaints.append(f"{context.get('message')}: {error!r}")
 
     # -- running ---------------------------------------------------------------------------------------------------

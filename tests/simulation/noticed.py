@@ -128,9 +128,9 @@ SCHEDULES: dict[str, Schedules] = {
     "undeclared": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
     "shared-token": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
     "number-again": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
-    "overtaken": Schedules((GROUPED + 11, GROUPED + 15), _full_far, first=GROUPED),
+    "overtaken": Schedules((GROUPED + 66, GROUPED + 11), _full_far, first=GROUPED),
     "forgotten-early": Schedules((GROUPED + 6, GROUPED + 8), first=GROUPED),
-    "unseen-far": Schedules((GROUPED + 3, GROUPED + 6), first=GROUPED),
+    "unseen-far": Schedules((GROUPED + 4, GROUPED + 3), first=GROUPED),
     "half-started": Schedules((GROUPED + 18, GROUPED + 43), _starts_bands, first=GROUPED),
 }
 
