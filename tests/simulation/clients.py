@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 from hubq import ChildSpec
@@ -148,13 +147,19 @@ class Client:
 
     async def replay(self) -> bool:
         """The operator sends again what took workers down; False: there was nothing. (What is for guests who are no more is
-        left. So is what a handler raised for: it would raise again.)
+        left. So is what a handler raised for: it would raise again. A letter that is gone was sent again by a replay that was cancelled
+        when its request had left.)
         """
         again = False
         for letter in await self.hub.aio.dead_letters():
             if letter.why == "took-down":
-                with contextlib.suppress(UnknownChild):
+                try:
                     again = bool(await self.hub.aio.replay_dead([letter.letter])) or again
+                except UnknownChild:
+                    continue
+                except HubqError as error:
+                    if not str(error).startswith("no dead letter"):
+                        raise
         return again
 
     async def keep_replaying(self) -> None:

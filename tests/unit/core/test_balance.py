@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from hubq import CentralizedLoadBalancer, ConfigError
 from hubq.core.balance import BEGIN, History, Load, decide, follow, per_node, rebalance, weigh
-from hubq.node.held.elsewhere import Elsewhere
 
 NODES = ["a", "b", "c", "d", "e"]
 NAMES = st.sets(st.sampled_from(NODES), min_size=1)
@@ -202,11 +201,3 @@ def test_who_decides_about_one_group_knows_the_loads_of_all() -> None:
     assert sorted(of_group_1.shards.values()) == ["a", "b"] and of_group_1.moves == 1
     stale = decide({0: "b", 2: "a", 1: "a", 3: "a"}, owners, ["a", "b"], 4, loads, {}, 9.0, 1.0, others={0, 2})
     assert set(stale.shards) == {1, 3}
-
-
-def test_a_leader_is_told_of_all_groups_of_a_node() -> None:
-    elsewhere = Elsewhere()
-    elsewhere.measured(0, {0: Load(messages=2.0)}, Load(children=1))
-    assert elsewhere.measured(1, {1: Load(messages=3.0)}, Load(children=2)) == (
-        {0: Load(messages=2.0), 1: Load(messages=3.0)}, Load(children=3),
-    )  # fmt: skip
