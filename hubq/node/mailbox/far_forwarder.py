@@ -8,17 +8,14 @@ from itertools import groupby
 from hubq.node.held.far_outboxes import FarOutboxes
 from hubq.node.held.marked_shards import MarkedShards
 from hubq.node.held.register import Register
+from hubq.node.mailbox.emptying import Emptying
 from hubq.node.runtime.group import Group
-from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.neighbours import Neighbours
+from hubq.store.command import Command
 from hubq.store.far import AHEAD, AT_ONCE, FarMessage, delete_far, far_length, read_far, receive_far
 from hubq.store.outbox_page import delete_malformed
 from hubq.store.saying import SayingLimits
-
-#: How soon it is tried again while a mailbox is full or a primary away, seconds; it doubles up to LONGEST_PAUSE.
-PAUSE = 0.05
-LONGEST_PAUSE = 1.0
 
 
 class FarForwarder:
@@ -45,44 +42,24 @@ class FarForwarder:
             await lane.stop()
 
 
-class Lane(Loop):
+class Lane(Emptying):
     """From the shards of one group to the children of another."""
 
     def __init__(
         self, group: Group, register: Register, marks: MarkedShards, neighbours: Neighbours, target: int,
         reports: MalformedReports,
     ) -> None:  # fmt: skip
-        super().__init__(f"forwarding messages from group {group.number} to group {target}")
-        self._group = group
-        self._register = register
-        self._marks = marks
+        what = f"forwarding messages from group {group.number} to group {target}"
+        super().__init__(what, group, register, marks)
         self._neighbours = neighbours
         self._target = target
         self._reports = reports
         self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
-        self._waiting: list[int] = []  # shards of which something waits
-        self._pause = PAUSE
 
-    async def _turn(self) -> None:
-        news, moved = await self._marks.marked(self._pause if self._waiting else None), 0
-        self._waiting += self._marks.take()
-        try:
-            self._waiting = await self._not_empty(self._waiting)
-            for shard in self._waiting:
-                moved += await self._forward(shard)
-        finally:
-            self._pause = PAUSE if moved or news else min(self._pause * 2, LONGEST_PAUSE)
-
-    async def _not_empty(self, shards: Iterable[int]) -> list[int]:
-        """Those of these shards that are here, and have messages for the group. (The next owner of a shard looks, too.)"""
-        group = self._group
-        here = [shard for shard in dict.fromkeys(shards) if self._register.of_shard(shard)]
-        asked = [far_length(group.keys, shard, self._target) for shard in here]
-        lengths = await group.redis.run_many(asked) if here else []
-        return [shard for shard, length in zip(here, lengths, strict=True) if length]
+    def _length(self, shard: int) -> Command[int]:
+        return far_length(self._group.keys, shard, self._target)
 
     async def _forward(self, shard: int) -> int:
-        """Once through what waits of a shard: how many messages have arrived."""
         group, target, moved, after = self._group, self._neighbours.of(self._target), 0, 0
         full: dict[bytes, None] = {}  # children of which a message had to stay: no later one overtakes it
         first: dict[str, int] = {}  # generation -> the first of its numbers that still waits
