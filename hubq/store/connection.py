@@ -30,7 +30,7 @@ from hubq.store.answers import (
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import Lane, packed
 from hubq.store.malformed import TELLS, MalformedWatch
-from hubq.store.primary import PrimaryWatch
+from hubq.store.primary import PrimaryWatch, another_redis
 from hubq.store.scripts import SCRIPTS
 from hubq.store.sentinel import sentinels_of
 from hubq.store.server import ANSWER_TIMEOUT, RedisServer, Server, raw, slots_of
@@ -109,7 +109,7 @@ class AsyncRedis:
         while True:
             try:
                 if self._changes != changes:  # while it was waited for the next try
-                    raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")
+                    raise another_redis()
                 answers = await self._attempt(commands)
                 if self._malformed is not None:
                     for answer in answers:
@@ -174,16 +174,21 @@ class AsyncRedis:
             return []
         blocking = commands[0].blocks
         lane = (self._free.pop() if self._free else None) if blocking else self._lane
-        if lane is None or lane.lost:
+        if lane is None or lane.lost or self._of_former(lane):
             lane = await self._connect(blocking)
             if lane is None:
                 return await self._send_by_client(commands)
         data = _packed(commands[0]) if len(commands) == 1 else b"".join([_packed(command) for command in commands])
         if not blocking:
-            return await lane.request(data, len(commands))
+            answers = await lane.request(data, len(commands))
+            if self._of_former(lane):
+                raise another_redis()
+            return answers
         self._blocked.add(lane)
         try:
             answers = await lane.request(data, len(commands))
+            if self._of_former(lane):
+                raise another_redis()
         except BaseException:
             lane.close()  # if we were cancelled, the answer is still to come: nobody may wait behind it
             raise
@@ -191,6 +196,15 @@ class AsyncRedis:
             self._blocked.discard(lane)
         self._free.append(lane)
         return answers
+
+    def _of_former(self, lane: Lane) -> bool:
+        """Whether another Redis has answered since this connection was made, on any connection that has the same watch. Then it is closed:
+        a primary that was frozen believes for a moment that it is primary still, and what it says is not so.
+        """
+        if self._watch is None or lane.era == self._watch.changes:
+            return False
+        lane.close()
+        return True
 
     async def _connect(self, blocking: bool) -> Lane | None:
         if self._without_lanes:
@@ -200,8 +214,8 @@ class AsyncRedis:
         changes = self._changes
         async with self._connecting:
             if self._changes != changes:  # who was here first has found it: this request was meant for the former one
-                raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")
-            if self._lane is None or self._lane.lost:
+                raise another_redis()
+            if self._lane is None or self._lane.lost or self._of_former(self._lane):
                 self._connections += 1
                 self._lane = await self._new_lane(blocking=False)
             return self._lane
@@ -218,26 +232,29 @@ class AsyncRedis:
                     raise
                 raise RedisConnectionError(str(error)) from error
             if isinstance(getattr(connection, "_writer", None), asyncio.StreamWriter):
+                era = 0
                 if self._watch is not None:
                     try:
-                        await self._greet(self._watch, connection, blocking)
+                        era = await self._greet(self._watch, connection, blocking)
                     except BaseException:
                         await connection.disconnect(nowait=True)
                         raise
-                return Lane(connection, self._timeout)
+                return Lane(connection, self._timeout, era)
             await connection.disconnect()
         self._without_lanes = True  # fakeredis, or a client of a test: no socket
         return None
 
-    async def _greet(self, watch: PrimaryWatch, connection: Any, blocking: bool) -> None:
+    async def _greet(self, watch: PrimaryWatch, connection: Any, blocking: bool) -> int:
         await watch.greet(connection, self._slots)
+        era = watch.changes
         if blocking:
-            return
+            return era
         # A request may still be on its way on the connection that was lost. It must not be run after what comes now: a
         # commit that arrives late would put an old state over a newer one.
         was, self._client_id = self._client_id, (watch.known, await _asked(connection, "CLIENT", "ID"))
         if was[0] == watch.known and was[1] is not None:
             await _asked(connection, "CLIENT", "KILL", "ID", was[1])
+        return era
 
     async def _send_by_client(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if len(commands) == 1:

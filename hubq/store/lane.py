@@ -34,10 +34,11 @@ def packed(args: Sequence[Arg]) -> bytes:
 
 
 class Lane(asyncio.Protocol):
-    """One connection. ``lost`` once it is of no more use."""
+    """One connection. ``lost`` once it is of no more use. ``era``: how often another Redis had answered when it was made."""
 
-    def __init__(self, connection: Any, answer_timeout: float) -> None:
+    def __init__(self, connection: Any, answer_timeout: float, era: int = 0) -> None:
         self.lost = False
+        self.era = era
         # redis-py must think that it has no stream any more, else it would close or read it; but the writer must live,
         # since it closes its transport when it is collected.
         self._streams = connection._writer, connection._reader

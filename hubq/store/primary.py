@@ -99,7 +99,12 @@ class PrimaryWatch:
             self.changes += 1
             for changed in self._subscribers:
                 changed(was, now)
-            raise RedisConnectionError("another Redis answers now: it was restarted, or failed over")
+            raise another_redis()
+
+
+def another_redis() -> RedisConnectionError:
+    """The error of a request that was meant for the Redis before."""
+    return RedisConnectionError("another Redis answers now: it was restarted, or failed over")
 
 
 def _read(info: bytes) -> dict[bytes, bytes]:

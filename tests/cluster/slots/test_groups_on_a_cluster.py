@@ -1,5 +1,5 @@
 """A hub of several groups on a Redis Cluster: its groups are on all primaries, and nothing is lost or done twice while slots move and
-primaries fail over, die, come and go. (One that freezes under load: tests/chaos.)
+primaries fail over, die, freeze, come and go.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def test_scripts_are_forgotten_and_nobody_notices(three: EmbeddedCluster) -> Non
         assert not asyncio.run(under_load(hub, flush)).failed
 
 
-@pytest.mark.parametrize("how", ["by command", "killed"])
+@pytest.mark.parametrize("how", ["by command", "killed", "frozen"])
 def test_a_primary_fails_over_and_only_its_groups_feel_it(with_replicas: EmbeddedCluster, how: str) -> None:
     hub = hub_on(with_replicas, "failing", wait_replicas=1)
     groups = Groups(hub, with_replicas)
@@ -187,9 +187,9 @@ def test_a_primary_fails_over_and_only_its_groups_feel_it(with_replicas: Embedde
             cluster.fail_over(primary)
             return
         cluster.wait_in_step(primary)
-        cluster.kill(primary)
+        (cluster.kill if how == "killed" else cluster.freeze)(primary)
         cluster.wait(lambda: primary not in cluster.serving(), "the replica takes over")
-        cluster.start_again(primary)
+        (cluster.start_again if how == "killed" else cluster.thaw)(primary)
         for port in cluster.serving():
             cluster.wait_in_step(port)
 

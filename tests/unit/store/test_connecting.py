@@ -12,7 +12,8 @@ from typing import Any
 import hiredis
 import pytest
 
-from hubq.store.command import plain
+from hubq.errors import RedisUnavailable
+from hubq.store.command import Command, plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.primary import PrimaryWatch
 from hubq.store.server import RedisServer
@@ -68,11 +69,15 @@ def test_an_awaiting_client_sends_nothing_but_what_it_is_told_to(listener: Liste
 
 
 class FailsOver(Listener):
-    """Its first connection leads to a Redis that is lost with it, each later one to another Redis. ``there``: what that one was sent."""
+    """Its first connections lead to one Redis, the very first of which is lost, each later one to another Redis. ``there``: what that one
+    was sent. The first Redis answers to XREAD when it ``answers``.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 1) -> None:
         self.there: list[bytes] = []
+        self.asked, self.answers = threading.Event(), threading.Event()
         self._connections = 0
+        self._first_ones = first
         self._first: socket.socket | None = None
         super().__init__()
 
@@ -84,7 +89,9 @@ class FailsOver(Listener):
                 return  # closed
             self._connections += 1
             self._first = self._first or connection
-            threading.Thread(target=self._answer, args=(connection, self._connections > 1), daemon=True).start()
+            threading.Thread(
+                target=self._answer, args=(connection, self._connections > self._first_ones), daemon=True
+            ).start()
 
     def _answer(self, connection: socket.socket, later: bool) -> None:
         reader, info = (
@@ -95,8 +102,11 @@ class FailsOver(Listener):
             while data := connection.recv(4096):
                 reader.feed(data)
                 while (command := reader.gets()) is not False:
-                    if later and command[0] == b"SET":
+                    if later and command[0] in (b"SET", b"XREAD"):
                         self.there.append(command[1])
+                    elif command[0] == b"XREAD":
+                        self.asked.set()
+                        self.answers.wait(10)
                     connection.sendall(b"$%d\r\n%s\r\n" % (len(info), info) if command[0] == b"INFO" else b"+OK\r\n")
 
     def fail_over(self) -> None:
@@ -124,6 +134,63 @@ def test_what_waits_for_a_connection_is_not_sent_to_another_redis_than_it_was_me
         await redis.close()
 
     listening = FailsOver()
+    try:
+        asyncio.run(scenario(listening))
+    finally:
+        listening.close()
+
+
+async def another_answers(redis: AsyncRedis) -> None:
+    """The connection is lost, then another Redis is found, then that one is asked."""
+    for _ in range(2):
+        with pytest.raises(RedisUnavailable):
+            await redis.run(plain("SET", "lost", "1", read=bool))
+    await redis.run(plain("SET", "here", "1", read=bool))
+
+
+def test_what_the_former_redis_answers_when_another_has_answered_is_not_taken() -> None:
+    """A primary that was frozen, and is not any more, answers for a moment as if it were one still."""
+
+    async def scenario(server: FailsOver) -> None:
+        watch = PrimaryWatch()
+        redis, reading = (AsyncRedis(RedisServer(server.url), watch=watch) for _ in range(2))
+        read = Command(("XREAD", "BLOCK"), bool, None, blocks=True)
+        await redis.run(plain("SET", "before", "1", read=bool))
+        under_way = asyncio.create_task(reading.run(read))
+        await asyncio.to_thread(server.asked.wait, 10)
+        server.fail_over()
+        await another_answers(redis)
+        server.answers.set()
+        with pytest.raises(RedisUnavailable, match="another Redis"):
+            await under_way
+        await reading.run(read)
+        assert server.there == [b"here", b"BLOCK"], "it is read from the one that answers now"
+        await redis.close()
+        await reading.close()
+
+    listening = FailsOver(first=2)
+    try:
+        asyncio.run(scenario(listening))
+    finally:
+        listening.close()
+
+
+def test_a_connection_that_waits_for_use_is_not_used_when_another_redis_has_answered() -> None:
+    async def scenario(server: FailsOver) -> None:
+        watch = PrimaryWatch()
+        redis, reading = (AsyncRedis(RedisServer(server.url), watch=watch) for _ in range(2))
+        read = Command(("XREAD", "BLOCK"), bool, None, blocks=True)
+        server.answers.set()
+        await redis.run(plain("SET", "before", "1", read=bool))
+        await reading.run(read)
+        server.fail_over()
+        await another_answers(redis)
+        await reading.run(read)
+        assert server.there == [b"here", b"BLOCK"]
+        await redis.close()
+        await reading.close()
+
+    listening = FailsOver(first=2)
     try:
         asyncio.run(scenario(listening))
     finally:
