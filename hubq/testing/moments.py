@@ -250,7 +250,7 @@ def patience_with_what_is_cancelled(seconds: float) -> Iterator[None]:
 def nobody_asks_who_answers() -> Iterator[None]:
     """A new connection does not ask which Redis it leads to (as if INFO were forbidden)."""
 
-    async def greet(self: PrimaryWatch, connection: Any) -> None:
+    async def greet(self: PrimaryWatch, connection: Any, slots: Any = None) -> None:
         pass
 
     with replaced(PrimaryWatch, "greet", lambda _: greet):

@@ -52,6 +52,7 @@ class Attack(NamedTuple):
 
 ATTACKS = {
     "config": Attack("hash", ("shards", "wire", "began"), trusted=True),
+    "regroup": Attack("hash", ("move", "before", "groups", "address", "phase"), trusted=True),
     "nodes": Attack("hash", ("a", "z"), (*BLOBS, b'{"incarnation":99,"status":"up"}'), trusted=True),
     "leases": Attack("zset", ("a", "z"), trusted=True),
     "epoch": Attack("string", trusted=True),
