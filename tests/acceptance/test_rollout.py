@@ -22,7 +22,7 @@ SHARDS, CHILDREN = 16, [f"c-{number}" for number in range(40)]
 
 
 class Counter(Child):
-    """Workers know by this name the one in ``apps/versions.py``."""
+    """Workers know by this name the one in ``apps/state_versions.py``."""
 
 
 class Sender(threading.Thread):
@@ -51,7 +51,7 @@ class Sender(threading.Thread):
 def test_a_bad_version_is_given_back_with_nothing_lost_and_no_step_by_hand(shell: Shell, hub_id: str) -> None:
     assert {shard_of(child, SHARDS) for child in CHILDREN} == set(range(SHARDS)), "a child in each shard"
     for name in ("old-1", "old-2"):
-        shell.spawn("versions:hub", "--name", name, "--app-version", "v1").wait_line(f"hubq worker {name}: ")
+        shell.spawn("state_versions:hub", "--name", name, "--app-version", "v1").wait_line(f"hubq worker {name}: ")
     hub = Hub(hub_id, redis=shell.environment["HUBQ_REDIS_URL"], shards=SHARDS)
     started = hub.start_children([ChildSpec(child, Counter) for child in CHILDREN]).result(30)
     assert len(started.started) == len(CHILDREN)
@@ -60,7 +60,7 @@ def test_a_bad_version_is_given_back_with_nothing_lost_and_no_step_by_hand(shell
     sender = Sender(hub)
     sender.start()
     shell.environment["HUBQ_TEST_VERSION"] = "bad"
-    shell.spawn("versions:hub", "--name", "new-1", "--app-version", "v2").wait_line("hubq worker new-1: ")
+    shell.spawn("state_versions:hub", "--name", "new-1", "--app-version", "v2").wait_line("hubq worker new-1: ")
     done = shell.run("rollout", hub_id, "v2", "--ramp", "25%,100%", "--watch", "30")
     assert done.returncode == 1 and done.stderr.startswith("hubq: the shards go back to the other versions: "), done
     assert done.stdout.splitlines() == ["25% of the shards go to version v2", "0% of the shards go to version v2"]

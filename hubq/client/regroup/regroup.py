@@ -176,8 +176,7 @@ class Regroup:
             word, *said = group.redis.run(mark_moving(group.keys, before, record.moving))
             if word == "served":
                 raise HubqError(
-                    f"hub {self._hub_id!r} is served by {', '.join(sorted(said)[:5])}: hubq drain them first. (One that was killed "
-                    "holds its lease for some seconds more.)"
+                    f"hub {self._hub_id!r} is served by {', '.join(sorted(said)[:5])}: hubq drain them first"
                 )
             if word == "other":
                 raise HubqError(

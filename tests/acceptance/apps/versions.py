@@ -1,27 +1,33 @@
-"""An app of which there are a good version and a bad one: HUBQ_TEST_VERSION says which this is."""
+"""Versions of one app, as a deploy brings them: HUBQ_TEST_VERSION names one."""
 
 import os
-from typing import Any
 
 from hubq import Child, Hub
 
-hub = Hub(os.environ["HUBQ_TEST_HUB"], shards=16, lease=2.0, lease_margin=0.5)
+hub = Hub(os.environ["HUBQ_TEST_HUB"], lease=2.0, lease_margin=0.5)
+VERSION = os.environ.get("HUBQ_TEST_VERSION", "good")
 
+if VERSION == "renamed":
 
-@hub.child
-class Counter(Child):
-    state_version = 2 if os.environ.get("HUBQ_TEST_VERSION") else 1
+    @hub.child
+    class Chamber(Child):
+        """It was called Room."""
 
-    def __init__(self) -> None:
-        self.value = 0
+else:
 
-    def upgrade_state(self, state: Any, version: int) -> Any:
-        if os.environ["HUBQ_TEST_VERSION"] == "bad":
-            raise KeyError("prices")
-        return state
+    @hub.child
+    class Room(Child):
+        """Counts."""
 
-    async def add(self, n: int) -> None:
-        self.value += n
+        def __init__(self) -> None:
+            if VERSION == "raises":
+                raise RuntimeError("NO_SUCH_SETTING is not set")
+            self.value = 0
 
-    async def total(self) -> int:
-        return self.value
+        async def add(self) -> int:
+            self.value += 1
+            return self.value
+
+        async def on_start(self) -> None:
+            if VERSION == "cannot_begin":
+                raise RuntimeError("the database has no such table")
