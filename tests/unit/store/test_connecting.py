@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import hiredis
@@ -140,6 +140,27 @@ def test_what_waits_for_a_connection_is_not_sent_to_another_redis_than_it_was_me
         listening.close()
 
 
+READ = Command(("XREAD", "BLOCK"), bool, None, blocks=True)
+
+
+def with_two_clients(scenario: Callable[[FailsOver, AsyncRedis, AsyncRedis], Awaitable[None]]) -> None:
+    """Both are connected to the first Redis, and have one watch, as the two of a node. The first has sent something."""
+
+    async def run(server: FailsOver) -> None:
+        watch = PrimaryWatch()
+        redis, reading = (AsyncRedis(RedisServer(server.url), watch=watch) for _ in range(2))
+        await redis.run(plain("SET", "before", "1", read=bool))
+        await scenario(server, redis, reading)
+        await redis.close()
+        await reading.close()
+
+    listening = FailsOver(first=2)
+    try:
+        asyncio.run(run(listening))
+    finally:
+        listening.close()
+
+
 async def another_answers(redis: AsyncRedis) -> None:
     """The connection is lost, then another Redis is found, then that one is asked."""
     for _ in range(2):
@@ -151,47 +172,27 @@ async def another_answers(redis: AsyncRedis) -> None:
 def test_what_the_former_redis_answers_when_another_has_answered_is_not_taken() -> None:
     """A primary that was frozen, and is not any more, answers for a moment as if it were one still."""
 
-    async def scenario(server: FailsOver) -> None:
-        watch = PrimaryWatch()
-        redis, reading = (AsyncRedis(RedisServer(server.url), watch=watch) for _ in range(2))
-        read = Command(("XREAD", "BLOCK"), bool, None, blocks=True)
-        await redis.run(plain("SET", "before", "1", read=bool))
-        under_way = asyncio.create_task(reading.run(read))
+    async def scenario(server: FailsOver, redis: AsyncRedis, reading: AsyncRedis) -> None:
+        under_way = asyncio.create_task(reading.run(READ))
         await asyncio.to_thread(server.asked.wait, 10)
         server.fail_over()
         await another_answers(redis)
         server.answers.set()
         with pytest.raises(RedisUnavailable, match="another Redis"):
             await under_way
-        await reading.run(read)
+        await reading.run(READ)
         assert server.there == [b"here", b"BLOCK"], "it is read from the one that answers now"
-        await redis.close()
-        await reading.close()
 
-    listening = FailsOver(first=2)
-    try:
-        asyncio.run(scenario(listening))
-    finally:
-        listening.close()
+    with_two_clients(scenario)
 
 
 def test_a_connection_that_waits_for_use_is_not_used_when_another_redis_has_answered() -> None:
-    async def scenario(server: FailsOver) -> None:
-        watch = PrimaryWatch()
-        redis, reading = (AsyncRedis(RedisServer(server.url), watch=watch) for _ in range(2))
-        read = Command(("XREAD", "BLOCK"), bool, None, blocks=True)
+    async def scenario(server: FailsOver, redis: AsyncRedis, reading: AsyncRedis) -> None:
         server.answers.set()
-        await redis.run(plain("SET", "before", "1", read=bool))
-        await reading.run(read)
+        await reading.run(READ)
         server.fail_over()
         await another_answers(redis)
-        await reading.run(read)
+        await reading.run(READ)
         assert server.there == [b"here", b"BLOCK"]
-        await redis.close()
-        await reading.close()
 
-    listening = FailsOver(first=2)
-    try:
-        asyncio.run(scenario(listening))
-    finally:
-        listening.close()
+    with_two_clients(scenario)
