@@ -142,11 +142,8 @@ class EmbeddedServer:
         )  # fmt: skip
         give_up = time.monotonic() + START_TIMEOUT
         while self._process.poll() is None and time.monotonic() < give_up:
-            if answers_ping(self.port):
-                # Somebody else's Redis may have taken the port: then ours has just ended, or is about to.
-                if self._process.poll() is None:
-                    return True
-                break
+            if is_served_by(self.port, self._process.pid):
+                return True
             time.sleep(0.01)
         process, self._process = self._process, None
         process.kill()
@@ -211,7 +208,24 @@ def is_free(port: int) -> bool:
 
 def answers_ping(port: int) -> bool:
     """Whether a Redis on this port of 127.0.0.1 serves."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
-        connection.sendall(b"PING\r\n")
-        return connection.recv(16).startswith(b"+PONG")
-    return False
+    return _served(port) is not None
+
+
+def is_served_by(port: int, process: int) -> bool:
+    """Whether the Redis on this port of 127.0.0.1 serves, and is this process (its id): not one that has taken the port
+    before it.
+    """
+    return f"process_id:{process}".encode() in (_served(port) or b"").split()
+
+
+def _served(port: int) -> bytes | None:
+    """What the Redis on this port says of itself; ``None`` if none serves there."""
+    with (
+        contextlib.suppress(OSError, ValueError),  # ValueError: it answers with something else than a text of a length
+        socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection,
+        connection.makefile("rb") as answers,
+    ):
+        connection.sendall(b"PING\r\nINFO server\r\n")
+        if answers.readline() == b"+PONG\r\n":  # one that still loads its data says so
+            return answers.read(int(answers.readline().removeprefix(b"$")))
+    return None

@@ -19,7 +19,7 @@ from typing import Any
 import redis
 
 from hubq.errors import RedisUnavailable
-from hubq.store.embedded import answers_ping, find_server
+from hubq.store.embedded import find_server, is_served_by
 from hubq.store.slots import slot_of
 
 #: How long a node may be silent before the others call it down, ms.
@@ -273,7 +273,9 @@ class EmbeddedCluster:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         process = self._processes[port]
-        _until(lambda: process.poll() is not None or answers_ping(port), f"{self._binary} answers on port {port}")
+        _until(
+            lambda: process.poll() is not None or is_served_by(port, process.pid), f"{self._binary} answers on port {port}"
+        )
         return process.poll() is None
 
     def _join(self) -> None:

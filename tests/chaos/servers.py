@@ -13,18 +13,21 @@ from types import TracebackType
 
 import redis
 
-from hubq.store.embedded import answers_ping, find_server, free_port
+from hubq.store.embedded import find_server, free_port, is_served_by
 
 SERVICE = "main"
 #: How long the primary may be silent before Sentinel calls it down, ms.
 DOWN_AFTER = 600
+#: How many ports are tried for one of them: somebody else may take one between its choice and its use.
+TRIES = 5
 
 
 class Failover:
     """``with Failover() as servers``: a primary with one replica in step, watched by one Sentinel."""
 
     def __init__(self) -> None:
-        self.primary_port, self.replica_port, self.sentinel_port = free_port(), free_port(), free_port()
+        #: Known once they run.
+        self.primary_port = self.replica_port = self.sentinel_port = 0
         self._directory = tempfile.TemporaryDirectory(prefix="hubq-failover-")
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -35,10 +38,10 @@ class Failover:
 
     def __enter__(self) -> Failover:
         try:
-            self.start(self.primary_port)
-            self.start(self.replica_port, "--replicaof", "127.0.0.1", str(self.primary_port))
+            self.primary_port = self.start()
+            self.replica_port = self.start("--replicaof", "127.0.0.1", str(self.primary_port))
             until(lambda: self.info(self.replica_port)["master_link_status"] == "up", "the replica is in step")
-            self._start_sentinel()
+            self.sentinel_port = self._somewhere(self._start_sentinel)
             until(self._sentinel_knows, "the Sentinel knows the replica")
         except BaseException:
             self.end()
@@ -84,37 +87,46 @@ class Failover:
         """Whether the replica is the primary now."""
         return self.info(self.replica_port)["role"] == "master"
 
-    def start(self, port: int, *options: str) -> None:
-        """Start one more server; returns once it answers."""
-        binary, _ = find_server()
-        assert binary is not None
-        directory = Path(self._directory.name, str(port))
-        directory.mkdir()
-        common = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
-        self._run(port, [binary, *common, "--repl-diskless-sync-delay", "0", *options])
+    def start(self, *options: str) -> int:
+        """Start one more server; returns its port, once it answers there."""
+        return self._somewhere(lambda port: self._start_server(port, options))
 
-    def _start_sentinel(self) -> None:
-        binary, _ = find_server()
-        assert binary is not None
+    def _start_server(self, port: int, options: tuple[str, ...]) -> bool:
+        directory = Path(self._directory.name, str(port))
+        directory.mkdir(exist_ok=True)
+        common = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
+        return self._run(port, [*common, "--repl-diskless-sync-delay", "0", *options])
+
+    def _start_sentinel(self, port: int) -> bool:
         config = Path(self._directory.name, "sentinel.conf")
         config.write_text(
-            f"port {self.sentinel_port}\nbind 127.0.0.1\ndir {self._directory.name}\n"
+            f"port {port}\nbind 127.0.0.1\ndir {self._directory.name}\n"
             f"sentinel monitor {SERVICE} 127.0.0.1 {self.primary_port} 1\n"
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER}\nsentinel failover-timeout {SERVICE} 3000\n"
         )
-        self._run(self.sentinel_port, [binary, str(config), "--sentinel"])
+        return self._run(port, [str(config), "--sentinel"])
 
-    def _run(self, port: int, arguments: list[str]) -> None:
+    def _somewhere(self, start: Callable[[int], bool]) -> int:
+        for _ in range(TRIES):
+            port = free_port()
+            if start(port):
+                return port
+        raise AssertionError(f"{TRIES} ports were taken by somebody else, one after another")
+
+    def _run(self, port: int, arguments: list[str]) -> bool:
+        """Whether it serves; ``False`` if somebody else has its port."""
+        binary, _ = find_server()
+        assert binary is not None
         log = Path(self._directory.name, f"{port}.log")
         with log.open("wb") as out:
-            process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            process = subprocess.Popen([binary, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self._processes[port] = process
-
-        def answers() -> bool:
-            assert process.poll() is None, f"{' '.join(arguments)} ended with {process.returncode}: {log.read_text()}"
-            return answers_ping(port)
-
-        until(answers, f"{arguments[0]} answers on port {port}")
+        until(lambda: process.poll() is not None or is_served_by(port, process.pid), f"{binary} answers on port {port}")
+        if process.poll() is None:
+            return True
+        said = log.read_text()
+        assert "in use" in said, f"{binary} {' '.join(arguments)} ended with {process.returncode}: {said}"
+        return False
 
     def _sentinel_knows(self) -> bool:
         with self.client(self.sentinel_port) as client:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from inspect import isawaitable
 
 from hubq.config import Config
+from hubq.core.lifecycle import Life
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import overrides
 from hubq.node.runtime.pieces import Pieces
@@ -57,6 +58,8 @@ class Signals:
     async def _signal(self, hosted: HostedChild, mode: str) -> None:
         assert hosted.instance is not None
         await self._pieces.turn()
+        if hosted.life is Life.ENDED:  # meanwhile; another copy of the child may have heard something else since
+            return
         try:
             async with asyncio.timeout(self._config.stop_timeout):
                 answer = hosted.instance.on_redundancy_signal(mode)

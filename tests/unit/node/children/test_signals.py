@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-from hubq.core.lifecycle import Life
+from hubq.core.lifecycle import Life, LifeEvent
 from hubq.node.children.activity import Activity
 from hubq.node.held.holding import Holding
 from tests.unit.node.children.test_lives import Room
@@ -54,6 +54,23 @@ def test_only_what_the_hub_asks_for_is_announced_and_a_signal_that_raises_harms_
             await home.signals.announce(hosteds, "active")
             assert kind.heard == []
             await home.signals.announce(hosteds, "passive")
+            assert kind.heard == [("room-2", "passive")]
+
+    asyncio.run(scenario())
+
+
+def test_a_copy_that_ends_while_it_waits_for_its_turn_hears_nothing_more() -> None:
+    async def scenario() -> None:
+        kind = signalled()
+        async with Household(kind, heard=BOTH) as home:
+            dropped, kept = home.build(kind), home.build(kind, child="room-2")
+            await home.pieces.turn()
+            home.clock.now += 1.0  # the piece of this turn of the loop is used up
+            told = asyncio.ensure_future(home.signals.announce([dropped, kept], "passive"))
+            await asyncio.sleep(0)
+            assert kind.heard == [], "both wait"
+            dropped.moved(LifeEvent.END)
+            await told
             assert kind.heard == [("room-2", "passive")]
 
     asyncio.run(scenario())
