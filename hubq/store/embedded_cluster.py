@@ -274,7 +274,8 @@ class EmbeddedCluster:
         )  # fmt: skip
         process = self._processes[port]
         _until(
-            lambda: process.poll() is not None or is_served_by(port, process.pid), f"{self._binary} answers on port {port}"
+            lambda: process.poll() is not None or is_served_by(port, process.pid),
+            f"{self._binary} answers on port {port}",
         )
         return process.poll() is None
 
