@@ -135,7 +135,7 @@ def test_a_child_that_was_there_before_the_first_worker_is_taken_in(
             await eventually(lambda: any("room" in line for line in heard.messages), 10, "a tells")
 
     hubq_run(scenario())
-    assert [line for line in heard.messages if "room" in line][0] == "child room taken in: no worker had its shard"
+    assert next(line for line in heard.messages if "room" in line) == "child room taken in: no worker had its shard"
 
 
 def test_failures_have_their_traceback(make_hub: Any, hubq_run: Any, heard: pytest.LogCaptureFixture) -> None:
