@@ -4,6 +4,7 @@ The payloads and the book of handlers are pure; nodes call the handlers (``hubq.
 name is first used: a process that only calls has no hooks.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hubq.hooks.book import DATA, Hook, HookBook
@@ -29,11 +30,9 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        from hubq.hooks import payloads
-
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(payloads, name)
+        return getattr(import_module("hubq.hooks.payloads"), name)
 
 
 __all__ = [
