@@ -5,10 +5,12 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import yaml
 
 from hubq import Hub
 from hubq.cli.deploy import kubernetes, systemd
+from hubq.cli.init import COMPOSE
 from hubq.cli.metrics import Pages
 from hubq.node.node import Node
 
@@ -145,6 +148,55 @@ def test_redis_keeps_what_it_is_given() -> None:
     for worker in workers():
         assert worker["depends_on"] == {"redis": {"condition": "service_healthy"}}
         assert worker["stop_grace_period"] == "45s", "longer than a drain"
+
+
+def tool(name: str) -> Path:
+    """A program that pip has put beside this Python. (A laptop whose environment is older does without.)"""
+    path = Path(sys.executable).parent / name
+    if not path.exists() and not os.environ.get("CI"):
+        pytest.skip(f"not installed: {name}")
+    return path
+
+
+def said(*command: str | Path) -> tuple[int, str]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_compose_files_are_as_compose_wants_them(tmp_path: Path) -> None:
+    """Checked with the schema of the Compose specification, which check-jsonschema brings."""
+    files = {name: tmp_path / name for name in ("ours.yaml", "new.yaml", "wrong.yaml")}
+    ours = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
+    files["ours.yaml"].write_text(ours)
+    files["new.yaml"].write_text(COMPOSE)
+    files["wrong.yaml"].write_text(ours.replace("stop_grace_period: 45s", "stop_grace_periods: 45s"))
+    check = (tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec")
+    for name in ("ours.yaml", "new.yaml"):
+        code, text = said(*check, files[name])
+        assert code == 0, text
+    code, text = said(*check, files["wrong.yaml"])
+    assert code == 1 and "stop_grace_periods" in text, text
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="hadolint is installed there only"
+)
+def test_hadolint_finds_nothing(tmp_path: Path) -> None:
+    hadolint = tool("hadolint")
+    assert said(hadolint, "--no-color", ROOT / "docker" / "Dockerfile") == (0, "")
+    worse = tmp_path / "Dockerfile"
+    worse.write_text(DOCKERFILE.replace("USER 10001:10001", "USER root"))
+    code, text = said(hadolint, "--no-color", worse)
+    assert code == 1 and "DL3002" in text, text
+
+
+def test_all_that_is_copied_is_there() -> None:
+    copied = [each.split()[:-1] for each in instructions()["COPY"] if "--from" not in each]
+    assert [source for sources in copied for source in sources if not (ROOT / source).exists()] == []
+    (extras,) = re.findall(r"\.\[([\w,]+)\]", DOCKERFILE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {*extras.split(",")} <= {*project["optional-dependencies"]}
+    assert project["readme"] in copied[0], "the build reads it"
 
 
 # -- hubq deploy -----------------------------------------------------------------------------------------------------
