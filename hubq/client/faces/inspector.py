@@ -13,13 +13,13 @@ from hubq.client.operations.inspection import Mailbox, SavedState
 from hubq.client.operations.partition import partitioned
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.reminders import reminders
-from hubq.core.facts import Finding
 from hubq.core.reminders import Reminder
 from hubq.store.strangers import lets_strangers_in
 from hubq.store.vitals import Vitals
 
 if TYPE_CHECKING:
     from hubq.client.operations.overview import Glance
+    from hubq.core.facts import Finding
 
 
 class Inspector:

@@ -11,7 +11,7 @@ from hubq.client.asking.over_groups import of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.dead_letters import count_by_kind
 from hubq.client.operations.inspection import mailboxes, node_vitals
-from hubq.client.operations.joining import joined_facts
+from hubq.client.operations.joined_facts import joined_facts
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.troubles import busy_with, said_of
 from hubq.core.facts import ClusterFacts, Facts, NodeFacts

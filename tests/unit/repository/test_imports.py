@@ -1,8 +1,9 @@
-"""What is imported when: modules are counted, since times depend on the machine."""
+"""What is imported when: modules are counted, and CPU is compared with that of ``import redis``, since times depend on the machine."""
 
 from __future__ import annotations
 
 import ast
+import resource
 import subprocess
 import sys
 from importlib import import_module
@@ -17,6 +18,7 @@ from hubq.cli.commands import COMMANDS, every_command
 NOT_FOR_CALLERS = {
     "rq", "typer", "click", "rich", "textual", "cloudpickle", "starlette", "fastapi", "flask", "django", "fakeredis", "pytest",
     "prometheus_client", "watchfiles", "hubq.node", "hubq.jobs", "hubq.cli", "hubq.testing", "hubq.contrib", "hubq.web",
+    "hubq.core.messages", "hubq.core.facts", "hubq.hooks.payloads",
 }  # fmt: skip
 #: hubq's own modules that a caller needs, and what these import beyond redis: about 175. A few more are no fault.
 MOST_FOR_CALLERS = 230
@@ -63,7 +65,10 @@ def test_who_only_calls_imports_neither_a_worker_nor_a_command_line() -> None:
     ("arguments", "not_needed"),
     [
         (["--version"], {"redis", "rich", "asyncio", "hubq.client.hub"}),
-        (["ps", "chat", "--redis", "redis://127.0.0.1:1/0"], {"rq", "rich", "textual", "hubq.node", "hubq.cli.worker"}),
+        (
+            ["ps", "chat", "--redis", "redis://127.0.0.1:1/0"],
+            {"rq", "rich", "textual", "hubq.node", "hubq.cli.worker", "hubq.core.facts"},
+        ),
         (["top", "chat", "--redis", "redis://127.0.0.1:1/0"], {"rq", "textual", "hubq.node"}),
         (["--help"], {"redis", "hubq.cli.worker", "hubq.client.hub"}),
         (["events", "--type"], {"redis", "rich", "hubq.client.hub"}),
@@ -75,6 +80,29 @@ def test_a_command_imports_its_own_module_only(arguments: list[str], not_needed:
     found = modules(code, *arguments)
     assert "hubq.cli.main" in found
     assert found & not_needed == set()
+
+
+def cpu(*arguments: str) -> float:
+    """The least CPU of a process in five, seconds: what it takes on a machine that nobody else uses."""
+    taken: list[float] = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], capture_output=True, timeout=60, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(taken)
+
+
+@pytest.mark.alone
+@pytest.mark.long
+def test_an_import_and_a_command_are_quick() -> None:
+    """``import redis`` takes 0.1 to 0.17 s on machines of today. So a caller is ready within 0.2 s of that, and a command has ended
+    after 0.4 s: they were 2.1 and 2.9 times as much when this was written."""
+    redis = cpu("-c", "import redis")
+    assert cpu("-c", "import hubq") < 0.5 * redis
+    assert cpu("-c", "from hubq import Hub; Hub('chat')") < 2.7 * redis
+    assert cpu("-m", "hubq", "ps", "chat", "--redis", "redis://127.0.0.1:1/0") < 3.8 * redis
+    assert cpu("-m", "hubq", "--version") < 1.2 * redis
 
 
 def test_the_options_of_a_command_are_told_without_redis() -> None:
