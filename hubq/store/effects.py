@@ -184,10 +184,10 @@ class Effects:
         parts = sections(keys, shard, self.said, self.limits)
         args.append(len(parts))
         if self.numbered is None:
-            args += ("", "")
+            args += ("", "", "")
         else:
-            names.append(keys.said(self.numbered.node, self.numbered.field))
-            args += (self.numbered.number, self.numbered.incarnation)
+            names.append(keys.said(self.numbered.node))
+            args += (self.numbered.number, self.numbered.incarnation, self.numbered.field)
         for kind, of_kind, its_args in parts:
             names += of_kind
             args += (kind, len(of_kind), len(its_args), *its_args)

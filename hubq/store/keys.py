@@ -24,7 +24,7 @@ key                                 type    what it holds
 ``hubq:{chat}:node:<node>:history`` stream  figures of the node, every 10 s, of the last hour; TTL
 ``hubq:{chat}:node:<node>:left``    string  which life of the node has left last: it joins no more; TTL
 ``hubq:{chat}:node:<node>:heeded``  string  its incarnation, and up to which change it heeds the pauses; TTL
-``hubq:{chat}:node:<node>:said:<f>``  string  for a shard or pin: its incarnation, the number of its last commit that said something; TTL
+``hubq:{chat}:node:<node>:said``    hash    shard or pin -> its incarnation, the number of its last commit that said something
 ``hubq:{chat}:node:<node>:load``    string  load balancing: what the node has measured of its shards, JSON; TTL
 ``hubq:{chat}:shard:<n>:mailbox``   stream  messages for the children of the shard
 ``hubq:{chat}:shard:<n>:children``  hash    active child -> spec
@@ -125,9 +125,9 @@ class Keys:
         """A node's figures of the last hour."""
         return f"{self.prefix}node:{node}:history"
 
-    def said(self, node: str, field: str) -> str:
-        """The number of a node's last commit of a shard or pin in which children said something."""
-        return f"{self.prefix}node:{node}:said:{field}"
+    def said(self, node: str) -> str:
+        """The numbers of a node's last commits in which children said something, by shard or pin."""
+        return f"{self.prefix}node:{node}:said"
 
     def heeded(self, node: str) -> str:
         """Up to which change a node heeds the pauses."""

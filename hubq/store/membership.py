@@ -119,7 +119,7 @@ def join_node(
     inner = msgspec.json.encode(info).decode()[1:-1]
     return run_script(
         "join_node",
-        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.config, keys.left(node)],
+        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.config, keys.left(node), keys.said(node)],
         [node, inner, lease_ms, events_kept, shards, wire, previous, known_epoch],
         read,
     )
@@ -165,7 +165,7 @@ def evict_node(keys: Keys, node: str, by: str, events_kept: int) -> Command[str]
     """Remove a member whose lease is over."""
     return run_script(
         "evict_node",
-        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node), keys.asks(node)],
+        [keys.nodes, keys.leases, keys.epoch, keys.events, keys.control(node), keys.asks(node), keys.said(node)],
         [node, by, events_kept],
         text,
     )
@@ -181,7 +181,7 @@ def leave_node(keys: Keys, node: str, incarnation: int, events_kept: int, *, for
     hub = keys.nodes, keys.leases, keys.epoch, keys.events
     return run_script(
         "leave_node",
-        [*hub, keys.control(node), keys.owners, keys.left(node), keys.asks(node)],
+        [*hub, keys.control(node), keys.owners, keys.left(node), keys.asks(node), keys.said(node)],
         [node, incarnation, events_kept, 1 if force else 0],
         text,
     )

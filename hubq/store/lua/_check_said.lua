@@ -20,10 +20,10 @@ local function check_said(keys, k, args, i, last)
   local kinds = tonumber(args[i])
   if kinds > 0 then
     if args[i + 1] ~= '' then
-      texts(keys[k])
+      hashes(keys[k])
       k = k + 1
     end
-    i = i + 2
+    i = i + 3
   end
   i = i + 1
   for _ = 1, kinds do

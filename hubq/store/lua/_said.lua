@@ -1,9 +1,9 @@
 -- put_said(keys, k, args, i, last): what children of this shard say beyond states and replies, kind by kind. -> i, k, held
 -- Takes from keys[k] on:
---   the node's number of its last commit of this shard or pin that said something   only if something is said and the commit has a number
+--   the numbers of the node's last commits that said something, by shard or pin   only if something is said and the commit has a number
 --   those of each kind
 -- Reads from args[i] on:
---   how many kinds (0: nothing else follows), number of the commit ('' = its script has effect once anyway), life of the node,
+--   how many kinds (0: nothing else follows), number of the commit ('' = its script has effect once anyway), life of the node, its shard or pin,
 --   then per kind: its name, how many keys, how many arguments, then these (a routine gets 0 as the last one of them if the
 --   commit is repeated: all of it is said already)
 -- held: something waits in the outbox.
@@ -21,12 +21,12 @@ local function put_said(keys, k, args, i, last)
   local kinds = tonumber(args[i])
   if kinds == 0 then return i + 1, k, false end
   check_said(keys, k, args, i, last)
-  local number, life, again, held = args[i + 1], args[i + 2], false, false
-  i = i + 3
+  local number, life, field, again, held = args[i + 1], args[i + 2], args[i + 3], false, false
+  i = i + 4
   if number ~= '' then
-    local of, last = string.match(redis.call('GET', keys[k]) or '', '^(%d+) (%d+)$')
+    local of, last = string.match(redis.call('HGET', keys[k], field) or '', '^(%d+) (%d+)$')
     again = of == life and tonumber(last) >= tonumber(number)
-    if not again then redis.call('SET', keys[k], life .. ' ' .. number, 'PX', 3600000) end
+    if not again then redis.call('HSET', keys[k], field, life .. ' ' .. number) end
     k = k + 1
   end
   for _ = 1, kinds do

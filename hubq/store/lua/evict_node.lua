@@ -1,5 +1,5 @@
 -- Removes a node whose lease is over, by Redis TIME. Its shards are free to be claimed then.
--- KEYS: nodes, leases, epoch, events, the node's control mailbox, what clients asked of it
+-- KEYS: nodes, leases, epoch, events, the node's control mailbox, what clients asked of it, the numbers of what its children said
 -- ARGV: node, by whom, kept events
 -- Returns: "evicted" | "alive" | "gone"
 -- include: _tell
@@ -13,6 +13,7 @@ texts(KEYS[3])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[5], KEYS[6])
+redis.call('PEXPIRE', KEYS[7], 60000)  -- a commit of it may still be on its way
 local epoch = integer(told_epoch(KEYS[3], KEYS[4]) + 1)
 redis.call('SET', KEYS[3], epoch)
 tell(KEYS[4], ARGV[3], 'type', 'node_evicted', 'node', ARGV[1], 'by', ARGV[2],

@@ -1,5 +1,5 @@
 -- A node becomes a member; its incarnation is the new epoch.
--- KEYS: nodes, leases, epoch, events, config, the life of this name that has left last
+-- KEYS: nodes, leases, epoch, events, config, the life of this name that has left last, the numbers of what its children said
 -- ARGV: node, info as JSON text without its outer braces, lease ms, kept events, shards, wire version, incarnation it had before (0: none), highest epoch
 --       it knows
 -- A join of a life that has left again (a late packet) is refused: nobody would be there.
@@ -27,6 +27,7 @@ local before = told_epoch(KEYS[3], KEYS[4])
 local epoch = integer(math.max(before, tonumber(ARGV[8])) + 1)
 redis.call('SET', KEYS[3], epoch)
 if before == 0 then redis.call('HSETNX', KEYS[5], 'began', integer(now)) end
+redis.call('PERSIST', KEYS[7])
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1],
   '{"incarnation":' .. epoch .. ',"status":"up","joined_at":' .. integer(now) .. ',' .. ARGV[2] .. '}')

@@ -1,7 +1,7 @@
 -- A node that owns nothing any more leaves. (With force it leaves anyhow, and gives up what it
 -- owns: others may claim it, and do not take it for a crash.)
 -- KEYS: nodes, leases, epoch, events, the node's control mailbox, owners, the life of this name that has left last,
---       what clients asked of the node
+--       what clients asked of the node, the numbers of what its children said
 -- ARGV: node, incarnation, kept events, force (1|0)
 -- Returns: "left" | "owner" | "gone"
 -- include: _tell
@@ -29,7 +29,7 @@ local life = string.match(redis.call('HGET', KEYS[1], ARGV[1]), '"life":"(%x+)"'
 if life then redis.call('SET', KEYS[7], life, 'PX', 60000) end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('DEL', KEYS[5], KEYS[8])
+redis.call('DEL', KEYS[5], KEYS[8], KEYS[9])
 local epoch = integer(told_epoch(KEYS[3], KEYS[4]) + 1)
 redis.call('SET', KEYS[3], epoch)
 tell(KEYS[4], ARGV[3], 'type', 'node_left', 'node', ARGV[1], 'epoch', epoch)

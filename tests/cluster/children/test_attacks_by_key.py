@@ -73,7 +73,7 @@ ATTACKS = {
     "node:<node>:vitals": Attack("string", values=(*BLOBS, b'{"ready":1}')),
     "node:<node>:load": Attack("string"),
     "node:<node>:heeded": Attack("string"),
-    "node:<node>:said:<f>": Attack("string", values=(*BLOBS, b"99 99")),
+    "node:<node>:said": Attack("hash", ("0", "f"), (*BLOBS, b"99 99")),
     "shard:<n>:mailbox": Attack("stream", ("kind", "child", "method", "id", "reply_to", "deadline", "payload")),
     "shard:<n>:children": Attack("hash", ("mine", "one\n"), SPECS),
     "shard:<n>:dormant": Attack("hash", ("mine",), RESTING),

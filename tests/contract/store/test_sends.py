@@ -14,6 +14,7 @@ from hubq.store.dead_letters import read_dead, replay_dead
 from hubq.store.effects import Effects, Numbered
 from hubq.store.keys import Keys
 from hubq.store.mailbox import read_range
+from hubq.store.membership import evict_node, join_node, leave_node
 from hubq.store.message import sender_of
 from hubq.store.outbox import forward_outbox, outbox_length, read_outbox
 from hubq.store.owners import Kept, Owner, claim_shards, commit_shard, pass_token
@@ -130,22 +131,42 @@ def test_a_commit_that_is_refused_for_one_key_has_said_nothing_yet(post: Post) -
     for _ in range(2):
         with pytest.raises(RedisRefused, match="WRONGTYPE"):
             post.run(command)
-    assert post.mailbox() == [] and post.raw("EXISTS", post.keys.said("a", "0")) == 0
+    assert post.mailbox() == [] and post.raw("EXISTS", post.keys.said("a")) == 0
     post.raw("DEL", post.keys.jobs(0))
     assert post.run(command) == "ok"
     assert post.mailbox() == [("cast", "x", "one")] and post.raw("XLEN", post.keys.jobs(0)) == 1
 
 
 def test_the_numbers_of_another_life_of_the_node_are_others(post: Post) -> None:
-    post.raw("SET", post.keys.said("a", "0"), f"{post.a - 1} 99")
+    post.raw("HSET", post.keys.said("a"), "0", f"{post.a - 1} 99")
     assert post.commit([cast("x", "one")], number=1) == "ok"
     assert post.mailbox() == [("cast", "x", "one")]
+
+
+def test_the_numbers_go_with_their_node_and_outlive_its_eviction_by_a_minute(post: Post) -> None:
+    said = post.keys.said("a")
+
+    def commit() -> None:
+        effects = Effects(said=[cast("x", "one")], numbered=Numbered("a", post.a, 1, "0"))
+        assert post.run(commit_shard(post.keys, 0, None, post.owner, effects)) == "ok"
+        post.raw("ZADD", post.keys.leases, 1, "a")
+
+    commit()
+    assert post.raw("PTTL", said) == -1, "a node that Redis did not hear for hours may repeat its commit"
+    assert post.run(evict_node(post.keys, "a", "b", 10)) == "evicted"
+    assert 0 < post.raw("PTTL", said) <= 60_000
+    commit()  # it was on its way
+    assert len(post.mailbox()) == 1
+    joined = post.run(join_node(post.keys, "a", {}, 1000, 10, 4))
+    assert joined.status == "ok" and post.raw("PTTL", said) == -1
+    assert post.run(leave_node(post.keys, "a", joined.incarnation, 10)) == "left"
+    assert post.raw("EXISTS", said) == 0
 
 
 def test_a_fenced_commit_sends_nothing(post: Post) -> None:
     effects = Effects(said=[cast("x", "one")], numbered=Numbered("a", post.a, 1, "0"))
     assert post.run(commit_shard(post.keys, 0, None, Owner("b", 9, 9), effects)) == "fenced"
-    assert post.mailbox() == [] and post.raw("EXISTS", post.keys.said("a", "0")) == 0
+    assert post.mailbox() == [] and post.raw("EXISTS", post.keys.said("a")) == 0
 
 
 def test_a_handover_sends_as_well(post: Post) -> None:
