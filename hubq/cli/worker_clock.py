@@ -1,4 +1,4 @@
-"""The clock of a worker. What children's code does to it would be done to all children: leases, time-outs, the log and Redis' client ask it.
+"""The clock of a worker. What code of a child did to it would be done to all children: leases, time-outs and Redis' client ask it.
 
 Only ``hubq worker`` keeps it: its process is hubq's.
 """
@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 #: What hubq, asyncio, logging and Redis' client ask. (``sleep`` is not among them: gevent and its like replace it.)
-ASKED = frozenset(
-    {"gmtime", "localtime", "monotonic", "perf_counter", "process_time", "strftime", "time", "time_ns"}
-)
+ASKED = frozenset({"gmtime", "localtime", "monotonic", "perf_counter", "process_time", "strftime", "time", "time_ns"})
 
 
 class _Kept(ModuleType):

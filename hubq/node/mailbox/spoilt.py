@@ -48,7 +48,9 @@ class SpoiltMailboxes:
         """An entry has the last id that there is. (It is buried with the next commit of the shard.)"""
         place = self._group.keys.mailbox(shard)
         self._reports.report(
-            Malformed(place, f"an entry has the last id that there is, and shard {shard} takes no message until it is mended")
+            Malformed(
+                place, f"an entry has the last id that there is, and shard {shard} takes no message until it is mended"
+            )
         )
         self._exhausted.add(shard)
         self._look()

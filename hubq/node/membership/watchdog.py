@@ -68,7 +68,14 @@ class Watchdog:
     """Looks at the loop's beat once per round. ``speaker``: that of the whole node."""
 
     def __init__(
-        self, group: Group, counters: Counters, beat: Beat, looks: Looks, accounts: Accounts, ends: Ends, speaker: Speaker
+        self,
+        group: Group,
+        counters: Counters,
+        beat: Beat,
+        looks: Looks,
+        accounts: Accounts,
+        ends: Ends,
+        speaker: Speaker,
     ) -> None:
         self._group = group
         self._counters = counters

@@ -60,7 +60,7 @@ class Common:
     def __init__(self, config: Config, name: str) -> None:
         self.pieces = Pieces(time.monotonic)
         self.threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
-        self.elsewhere = Elsewhere()
+        self.elsewhere = Elsewhere(config.groups, config.shards)
         self.neighbours = Neighbours()
         self.closing = Turns(CLOSED_AT_ONCE)
         self.in_motion = InMotion()

@@ -358,7 +358,10 @@ def test_a_blocked_loop_is_told_of_once(primaries: int, caplog: pytest.LogCaptur
 
             await eventually(told, 5, "one event each")
             lines = [record.getMessage() for record in caplog.records if "the event loop of a" in record.getMessage()]
-            assert sum("has stood still" in line for line in lines) == 1 and sum("turns again" in line for line in lines) == 1
+            assert (
+                sum("has stood still" in line for line in lines) == 1
+                and sum("turns again" in line for line in lines) == 1
+            )
             assert node.counters.loops_blocked == 1
             await cluster.settled()
             assert not await asyncio.to_thread(lambda: hub.inspect.events(1000, ["loop_blocked"])[1][1:])
