@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import asdict, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,14 +16,11 @@ from hubq.cli.output import duration, json_line, print_json, print_table, say
 from hubq.client.operations.event_lines import for_people, spans
 from hubq.client.operations.happened import Event
 from hubq.client.operations.inspection import Mailbox, Waiting
-from hubq.client.operations.waiting_times import child_outbox, held_back
+from hubq.client.operations.waiting_times import InOutboxes, in_outboxes
 from hubq.config import Config
 from hubq.core.event_types import unknown_type
 from hubq.errors import ConfigError, HubqError, RedisUnavailable
 from hubq.store.viewer import fields_of, look, plain, words
-
-if TYPE_CHECKING:
-    from hubq.client.hub import Hub
 
 #: Pause before Redis is asked again after it could not be reached, seconds.
 AGAIN = 1.0
@@ -120,12 +117,13 @@ def mailbox_command(
     opened = open_hub(hub, redis)
     if child is not None:
         box = opened.inspect.mailbox(child, count)
+        elsewhere = opened.driver.drive(in_outboxes(opened.driver.context, child, count))
         if as_json:
-            print_json(asdict(box))
+            print_json({**asdict(box), **asdict(elsewhere)})
             return
         say(f"{box.messages} messages wait for {child} (shard {box.shard})", sys.stderr)
         _print_waiting(box.heads)
-        _print_outboxes(opened, child, count)
+        _print_outboxes(child, elsewhere)
         return
     boxes = opened.inspect.mailboxes(count)
     if as_json:
@@ -138,15 +136,12 @@ def mailbox_command(
     print_table(("shard", "messages", "oldest", "for"), rows)
 
 
-def _print_outboxes(hub: Hub, child: str, count: int) -> None:
+def _print_outboxes(child: str, elsewhere: InOutboxes) -> None:
     """What waits for the child elsewhere, and what it has said itself; nothing, if there is nothing."""
-    drive, context = hub.driver.drive, hub.driver.context
-    if held := drive(held_back(context, child)):
-        say(
-            f"{held:,} more wait for it in the outboxes of other children: its mailbox is full, or they come from another group",
-            sys.stderr,
-        )
-    if count and (said := drive(child_outbox(context, child, count)).heads):
+    if elsewhere.held_back:
+        why = "its mailbox is full, or they come from another group"
+        say(f"{elsewhere.held_back:,} more wait for it in the outboxes of other children: {why}", sys.stderr)
+    if said := elsewhere.outbox.heads:
         say(f"{child} has said, and it waits in its outboxes:", sys.stderr)
         rows = [
             (

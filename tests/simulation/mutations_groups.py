@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from hubq.client.asking.steps import Each, Pause
 from hubq.client.operations import starts_over_groups
 from hubq.client.operations.starts import collect_start
+from hubq.client.results import StartResult
 from hubq.node.held.far_outboxes import FarOutboxes
 from hubq.node.mailbox.far_forwarder import Lane, by_generation
 from hubq.node.runtime.standing import Standing
@@ -19,7 +21,8 @@ TARGETS: dict[str, Target] = {
     "same-generation": Target(Standing, "generation", None),
     "forgotten-early": Target(Lane, "_forward", "self shard"),
     "unseen-far": Target(FarOutboxes, "arrived", "self shard"),
-    "half-started": Target(starts_over_groups, "_gathering", "hub group part"),
+    "half-started": Target(starts_over_groups, "_all_or_nothing", "hub ticket timeout"),
+    "unrenewed-part": Target(starts_over_groups, "_listening", "hub group part found again"),
 }
 
 SAYING = {"commit_shards", "pass_token", "pass_children", "park_shard", "release_pin", "take_jobs"}
@@ -97,9 +100,37 @@ def _unseen_far(arrived: Any) -> Any:
     return lambda self, shard: None
 
 
-def _half_started(gathering: Any) -> Any:
+def _half_started(all_or_nothing: Any) -> Any:
     """Each group decides its part of a start, whatever the others say."""
-    return lambda hub, group, part: lambda left: collect_start(hub.groups[group], part, left)
+
+    def deciding(hub: Any, group: int, part: Any) -> Any:
+        return lambda left: collect_start(hub.groups[group], part, left)
+
+    def broken(hub: Any, ticket: Any, timeout: float) -> Any:
+        parts = {group: deciding(hub, group, part) for group, part in ticket.parts.items()}
+        answers = [outcome.result() for outcome in (yield Each(parts, timeout)).values()]
+        started, errors = {}, dict(ticket.errors)
+        for answer in answers:
+            started |= answer.started
+            errors |= answer.errors
+        return StartResult(started, errors)
+
+    return broken
+
+
+def _unrenewed_part(listening: Any) -> Any:
+    """The part of a group that has answered is not renewed while the others are waited for."""
+
+    def nothing() -> Any:
+        yield Pause(0.0)
+        return {}
+
+    def broken(hub: Any, group: int, part: Any, found: Any, again: bool) -> Any:
+        if len(found) < len(part.awaited):
+            return listening(hub, group, part, found, again)
+        return lambda left: nothing()
+
+    return broken
 
 
 MUTATIONS: dict[str, Mutation] = {
@@ -111,4 +142,7 @@ MUTATIONS: dict[str, Mutation] = {
     "forgotten-early": Mutation("that a message is deleted when the other group has it", broken=_forgotten_early),
     "unseen-far": Mutation("that messages to other groups of a shard that comes are seen", broken=_unseen_far),
     "half-started": Mutation("that a start over groups is decided when all have answered", broken=_half_started),
+    "unrenewed-part": Mutation(
+        "that a part of a start is renewed until all groups have answered", broken=_unrenewed_part
+    ),
 }

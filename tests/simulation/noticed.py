@@ -22,6 +22,7 @@ from pathlib import Path
 
 from hubq import Hub
 from hubq.testing import FakeServer
+from tests.cluster.groups import test_starts_over_groups
 from tests.contract.jobs import test_jobs_of_children
 from tests.simulation.groups import GROUPED
 from tests.simulation.mutations import mutated
@@ -175,6 +176,9 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "spared-culprit": test_start_trials.test_the_count_of_what_held_the_node_up_is_spared,
     "start-overtaken": test_reader.test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_has_begun,
     "same-generation": test_far_lanes.test_a_number_that_is_given_again_after_the_group_went_back_is_that_of_another_message,
+    "unrenewed-part": partial(
+        test_starts_over_groups.test_the_slowest_group_may_take_longer_than_the_lease_of_a_start, 1, False, False
+    ),
     "left-behind": test_waking.test_what_is_left_in_the_mailbox_comes_before_what_is_read_later,
     "unseen-errands": test_job_forwarder.test_jobs_of_a_shard_that_comes_are_put_into_rq,
     "put-again": partial(with_hub, test_jobs_of_children.test_interrupted_before_the_entry_was_deleted),

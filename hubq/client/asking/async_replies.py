@@ -31,8 +31,11 @@ class AsyncReplies:
 
     def expect(self, message_id: str) -> None:
         """A reply to this message will come. Again: nothing happens."""
-        if message_id not in self._waiting:
+        future = self._waiting.get(message_id)
+        if future is None:
             self._waiting[message_id] = self._loop.create_future()
+            self._due.add(message_id)
+        elif not future.done():
             self._due.add(message_id)
 
     def forget(self, message_id: str) -> None:
@@ -51,20 +54,27 @@ class AsyncReplies:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
 
-    async def collect(self, ids: Sequence[str], timeout: float) -> dict[str, Reply]:
-        """The replies to these messages that come within ``timeout`` seconds. None of them is expected any more afterwards."""
+    async def collect(self, ids: Sequence[str], timeout: float, again: bool = False) -> dict[str, Reply]:
+        """The replies to these messages that come within ``timeout`` seconds. None of them is expected any more afterwards, but with
+        ``again`` those that did not come.
+        """
         for message_id in ids:
             self.expect(message_id)
         self.listen_soon()
         futures = [self._waiting[message_id] for message_id in ids]
+        ended = False
         try:
-            if len(futures) == 1:
+            if len(futures) == 1 and not again:
                 await self._one(futures[0], timeout)
             elif futures:
                 await asyncio.wait(futures, timeout=timeout)
+            ended = True
         finally:
-            for message_id in ids:
-                self.forget(message_id)
+            for message_id, future in zip(ids, futures, strict=True):
+                if again and ended and not future.done():
+                    self._due.discard(message_id)  # (it is taken if it comes before it is asked for)
+                else:
+                    self.forget(message_id)
         return {
             message_id: reply
             for message_id, future in zip(ids, futures, strict=True)

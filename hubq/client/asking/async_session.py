@@ -91,8 +91,8 @@ class AsyncSession:
                 return await self._cancel(step)
             case Intervene():
                 return await self._intervene(step)
-            case Collect(ids, timeout):
-                return await self._replies.collect(ids, timeout)
+            case Collect(ids, timeout, again):
+                return await self._replies.collect(ids, timeout, again)
             case Fetch(commands):
                 return await self.redis.run_many(commands)
             case Each():

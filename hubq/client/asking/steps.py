@@ -54,7 +54,7 @@ class Pause:
 
 class Collect(msgspec.Struct, frozen=True):
     """Wait for replies. The answer: id -> (status, node, payload) for those that came within ``timeout`` seconds. ``again``: those
-    that did not come are asked for again later (of a waiting session only).
+    that did not come are asked for again later.
     """
 
     ids: Sequence[str]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Collect, Fetch, Operation, Pause, Reply
+from hubq.errors import HubqError
 from hubq.store.batches import end_batch, open_batch, renew_batch
 from hubq.store.registry import read_texts
 
@@ -33,17 +34,29 @@ class Batch:
     def _lease_ms(self) -> int:
         return int(self.hub.config.batch_lease * 1000)
 
+    @property
+    def slice(self) -> float:
+        """A batch is renewed so often while its caller waits, seconds."""
+        return self.hub.config.batch_lease / 3
+
     def collect(self, ids: Sequence[str], timeout: float) -> Operation[dict[str, Reply]]:
         """Wait for the nodes' answers, and keep the batch undecided meanwhile."""
         replies: dict[str, Reply] = {}
-        slice_, left = self.hub.config.batch_lease / 3, timeout
-        while left > 0:
-            yield Fetch([renew_batch(self.hub.keys, self.name, self._lease_ms)])
-            waiting = [message_id for message_id in ids if message_id not in replies]
-            replies |= yield Collect(waiting, min(slice_, left))
-            if len(replies) == len(ids):
-                break
-            left -= slice_
+        left = timeout
+        try:
+            while left > 0 and len(replies) < len(ids):
+                waiting = [message_id for message_id in ids if message_id not in replies]
+                replies |= yield from self.listen(waiting, min(self.slice, left), again=left > self.slice)
+                left -= self.slice
+        except HubqError:
+            yield Collect(ids, 0)  # nobody waits for them any more
+            raise
+        return replies
+
+    def listen(self, ids: Sequence[str], seconds: float, again: bool) -> Operation[dict[str, Reply]]:
+        """Renew the batch, and wait so long for answers. ``again``: those that do not come are asked for again."""
+        yield Fetch([renew_batch(self.hub.keys, self.name, self._lease_ms)])
+        replies: dict[str, Reply] = yield Collect(ids, seconds, again)
         return replies
 
     def seal(self, shards: int) -> Operation[bool]:

@@ -148,7 +148,7 @@ def _place_line(hub: HubContext, node: str | None) -> str:
 def collect_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
     """Wait for the nodes' answers to a start, and decide it if it is all or nothing."""
     batch, written = ticket.batch, written_of(ticket)
-    answered = yield from gather_start(hub, ticket, timeout)
+    answered = yield from _gathered(hub, ticket, timeout)
     if batch is not None and (answered.errors or not (yield from batch.seal(len(ticket.awaited)))):
         yield from batch.undo(written, timeout)
         return undone(hub, answered)
@@ -160,27 +160,41 @@ def written_of(ticket: StartTicket) -> list[str]:
     return [child for children in ticket.awaited.values() for child in children]
 
 
-def gather_start(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
+def _gathered(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
     """The nodes' answers to a start, which is not decided yet if it is all or nothing."""
     checked_timeout(timeout)
     batch, written = ticket.batch, written_of(ticket)
+    ids = list(ticket.awaited)
+    if batch is not None and ticket.errors:
+        yield Collect(ids, 0)
+        return StartResult({}, dict(ticket.errors))
+    replies = yield from batch.collect(ids, timeout) if batch is not None else _collected(ids, timeout)
+    if late := late_of(ticket, replies):
+        undone = (yield from batch.undo(written, 2.0)) if batch is not None else None
+        raise too_late(late, timeout, len(written), undone)
+    return read_answers(ticket, replies)
+
+
+def late_of(ticket: StartTicket, replies: Mapping[str, Reply]) -> list[str]:
+    """The children of whose start no node has told."""
+    return [child for message_id, them in ticket.awaited.items() if message_id not in replies for child in them]
+
+
+def too_late(late: Sequence[str], timeout: float, written: int, undone: bool | None) -> CallTimeout:
+    """The error of a start that was not answered in time. ``undone``: whether the nodes have undone it; None: it is not undone."""
+    outcome = "they start when a node serves them"
+    if undone is not None:
+        outcome = f"all {written} {'are' if undone else 'will be'} undone"
+    return CallTimeout(
+        f"{len(late)} of the children (first: {late[0]!r}) did not start within {timeout:g} s; {outcome}"
+    )
+
+
+def read_answers(ticket: StartTicket, replies: Mapping[str, Reply]) -> StartResult:
+    """What the nodes have answered, if all have."""
     started: dict[str, str] = {}
     pids: dict[str, Pid] = {}
     errors = dict(ticket.errors)
-    ids = list(ticket.awaited)
-    if batch is not None and errors:
-        yield Collect(ids, 0)
-        return StartResult({}, errors)
-    replies = yield from batch.collect(ids, timeout) if batch is not None else _collected(ids, timeout)
-    late = [child for message_id, them in ticket.awaited.items() if message_id not in replies for child in them]
-    if late:
-        outcome = "they start when a node serves them"
-        if batch is not None:
-            undone = yield from batch.undo(written, 2.0)
-            outcome = f"all {len(written)} {'are' if undone else 'will be'} undone"
-        raise CallTimeout(
-            f"{len(late)} of the children (first: {late[0]!r}) did not start within {timeout:g} s; {outcome}"
-        )
     for message_id, children in ticket.awaited.items():
         _status, node, payload = replies[message_id]
         try:

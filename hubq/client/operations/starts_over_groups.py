@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import by_group, in_groups
-from hubq.client.asking.steps import Each, Operation, Outcome
+from hubq.client.asking.steps import Collect, Each, Operation, Outcome, Reply
+from hubq.client.operations.call_options import checked_timeout
 from hubq.client.operations.starts import (
     StartTicket,
     collect_start,
-    gather_start,
+    late_of,
+    read_answers,
     start_children,
+    too_late,
     undone,
     with_present,
     written_of,
@@ -82,38 +85,76 @@ def collect_in_groups(hub: HubContext, ticket: StartTicket, timeout: float) -> O
     """Wait for the nodes' answers in all groups, and decide the start if it is all or nothing."""
     if not hub.groups:
         return (yield from collect_start(hub, ticket, timeout))
-    if not ticket.rollback:
-        outcomes = yield Each({group: _collecting(hub, group, part) for group, part in ticket.parts.items()}, timeout)
-        return _joined(ticket, [outcome.result() for outcome in outcomes.values()])
-    outcomes = yield Each({group: _gathering(hub, group, part) for group, part in ticket.parts.items()}, timeout)
-    answers = {group: outcome.value for group, outcome in outcomes.items() if outcome.error is None}
-    failed = next((outcome.error for outcome in outcomes.values() if outcome.error is not None), None)
-    together = _joined(ticket, list(answers.values()))
-    if failed is None and not together.errors:
-        sealed = yield Each({group: _sealing(hub, group, part) for group, part in ticket.parts.items()})
-        if all(outcome.error is None and outcome.value for outcome in sealed.values()):
-            present = yield from in_groups(
-                {g: with_present(hub.groups[g], part, answers[g]) for g, part in ticket.parts.items()}
-            )
-            return _joined(ticket, list(present.values()))
-        failed = next((outcome.error for outcome in sealed.values() if outcome.error is not None), None)
-        # (A group that has not answered may have sealed its part.)
-        kept = [group for group, outcome in sealed.items() if outcome.error is not None or outcome.value]
-    else:
-        kept = []
-    yield Each({group: _undoing(hub, group, part) for group, part in ticket.parts.items()}, timeout)
+    if ticket.rollback:
+        return (yield from _all_or_nothing(hub, ticket, timeout))
+    outcomes = yield Each({group: _collecting(hub, group, part) for group, part in ticket.parts.items()}, timeout)
+    return _joined(ticket, [outcome.result() for outcome in outcomes.values()])
+
+
+def _all_or_nothing(hub: HubContext, ticket: StartTicket, timeout: float) -> Operation[StartResult]:
+    checked_timeout(timeout)
+    failed: Exception | None = None
+    replies: dict[int, dict[str, Reply]] = {}
+    kept: list[int] = []
+    late: list[str] = []
+    together = StartResult({}, dict(ticket.errors))
+    if not ticket.errors:
+        replies, failed = yield from _listened(hub, ticket, timeout)
+        late = [child for group, part in ticket.parts.items() for child in late_of(part, replies[group])]
+    if not ticket.errors and failed is None and not late:
+        answers = {group: read_answers(part, replies[group]) for group, part in ticket.parts.items()}
+        together = _joined(ticket, list(answers.values()))
+        if not together.errors:
+            sealed = yield Each({group: _sealing(hub, group, part) for group, part in ticket.parts.items()})
+            if all(outcome.error is None and outcome.value for outcome in sealed.values()):
+                present = yield from in_groups(
+                    {g: with_present(hub.groups[g], part, answers[g]) for g, part in ticket.parts.items()}
+                )
+                return _joined(ticket, list(present.values()))
+            failed = next((outcome.error for outcome in sealed.values() if outcome.error is not None), None)
+            # (A group that has not answered may have sealed its part.)
+            kept = [group for group, outcome in sealed.items() if outcome.error is not None or outcome.value]
+    undoing = {group: _undoing(hub, group, part) for group, part in ticket.parts.items()}
+    outcomes = yield Each(undoing, 0.0 if late else timeout)
     yield Each({group: _stopping(hub, group, ticket.parts[group]) for group in kept}, timeout)
     if failed is not None:
         raise failed
+    if late:
+        count = sum(len(written_of(part)) for part in ticket.parts.values())
+        raise too_late(late, timeout, count, all(outcome.value is True for outcome in outcomes.values()))
     return undone(hub, together)
+
+
+def _listened(
+    hub: HubContext, ticket: StartTicket, timeout: float
+) -> Operation[tuple[dict[int, dict[str, Reply]], Exception | None]]:
+    """What the nodes of each group have answered, and what went wrong in a group. Every part is renewed until the last group has
+    answered: else nodes undo those that were quick, and the start can never be all of it.
+    """
+    found: dict[int, dict[str, Reply]] = {group: {} for group in ticket.parts}
+    left, slice_ = timeout, hub.config.batch_lease / 3
+    while left > 0 and any(len(found[group]) < len(part.awaited) for group, part in ticket.parts.items()):
+        again = left > slice_
+        parts = {g: _listening(hub, g, part, found[g], again) for g, part in ticket.parts.items()}
+        outcomes: dict[int, Outcome] = yield Each(parts, min(slice_, left))
+        for group, outcome in outcomes.items():
+            if outcome.error is not None:
+                return found, outcome.error
+            found[group] |= outcome.value
+        left -= slice_
+    return found, None
+
+
+def _listening(
+    hub: HubContext, group: int, part: StartTicket, found: Mapping[str, Reply], again: bool
+) -> Callable[[float], Operation[dict[str, Reply]]]:
+    assert part.batch is not None
+    batch, waiting = part.batch, [message_id for message_id in part.awaited if message_id not in found]
+    return lambda left: batch.listen(waiting, left, again)
 
 
 def _collecting(hub: HubContext, group: int, part: StartTicket) -> Callable[[float], Operation[StartResult]]:
     return lambda left: collect_start(hub.groups[group], part, left)
-
-
-def _gathering(hub: HubContext, group: int, part: StartTicket) -> Callable[[float], Operation[StartResult]]:
-    return lambda left: gather_start(hub.groups[group], part, left)
 
 
 def _sealing(hub: HubContext, group: int, part: StartTicket) -> Callable[[float], Operation[bool]]:
@@ -123,9 +164,13 @@ def _sealing(hub: HubContext, group: int, part: StartTicket) -> Callable[[float]
 
 
 def _undoing(hub: HubContext, group: int, part: StartTicket) -> Callable[[float], Operation[bool]]:
+    return lambda left: _undone(part, max(left, 2.0))
+
+
+def _undone(part: StartTicket, seconds: float) -> Operation[bool]:
     assert part.batch is not None
-    batch = part.batch
-    return lambda left: batch.undo(written_of(part), max(left, 2.0))
+    yield Collect(list(part.awaited), 0)  # nobody waits for these answers any more
+    return (yield from part.batch.undo(written_of(part), seconds))
 
 
 def _stopping(hub: HubContext, group: int, part: StartTicket) -> Callable[[float], Operation[object]]:

@@ -45,6 +45,14 @@ class Outbox:
     heads: tuple[Outgoing, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class InOutboxes:
+    """What waits in outboxes and concerns one child: how many messages for it, and what it has said itself."""
+
+    held_back: int
+    outbox: Outbox
+
+
 def oldest_messages(
     hub: HubContext, children: Mapping[int, Collection[str]], at_least: float = 0.0, most_read: int = MOST_READ
 ) -> Operation[dict[str, float]]:
@@ -109,6 +117,12 @@ def _held(hub: HubContext, shard: int, far: int | None, most: int) -> Operation[
         if len(page) < AT_ONCE:
             break
     return found
+
+
+def in_outboxes(hub: HubContext, child_id: str, count: int) -> Operation[InOutboxes]:
+    """How much waits in outboxes for a child, and the first ``count`` messages there that it has said."""
+    held = yield from held_back(hub, child_id)
+    return InOutboxes(held, (yield from child_outbox(hub, child_id, count)))
 
 
 def held_back(hub: HubContext, child_id: str) -> Operation[int]:

@@ -10,10 +10,12 @@ import pytest
 
 from hubq import AlreadyStarted, CallTimeout, Child, ChildSpec, Hub, NoChildren, StartFailed, StartResult, StopResult
 from hubq.client import operations
+from hubq.client.operations import batch
 from hubq.store.batches import end_batch, forget_mark, open_batch, read_batch, renew_batch
 from hubq.store.command import plain, text
 from hubq.store.connection import SyncRedis
 from hubq.testing import Cluster, LedgerChild, connections, eventually, probe
+from hubq.testing.patching import replaced
 
 
 class Picky(Child):
@@ -80,6 +82,51 @@ def test_ten_thousand_in_one_call_or_none(make_hub: Any) -> None:
             await cluster.drain("b")
             await cluster.settled()
             assert len(probe(cluster.nodes["a"]).children()) == 10_000, "a batch that is sealed is never undone"
+
+    asyncio.run(scenario())
+
+
+class Gate(Child):
+    """Starts when its test lets it."""
+
+    open: asyncio.Event
+
+    async def on_start(self) -> None:
+        await Gate.open.wait()
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["hub", "hub.aio"])
+def test_a_start_may_take_longer_than_the_lease_of_its_batch(make_hub: Any, waits: bool) -> None:
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=4, batch_lease=0.5)
+        Gate.open = asyncio.Event()
+        renewed = 0
+
+        def counted(renew: Any) -> Any:
+            def run(*args: Any) -> Any:
+                nonlocal renewed
+                renewed += 1
+                return renew(*args)
+
+            return run
+
+        def start() -> StartResult:
+            return hub.start_children([*specs(9), ChildSpec("slow", Gate)], on_failure="rollback").result(30)
+
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await cluster.settled()
+            with replaced(batch, "renew_batch", counted):
+                started = asyncio.create_task(
+                    asyncio.to_thread(start) if waits
+                    else hub.aio.start_children([*specs(9), ChildSpec("slow", Gate)], on_failure="rollback")
+                )  # fmt: skip
+                await eventually(lambda: renewed >= 7, what="it has waited for two leases of a batch")
+                Gate.open.set()
+                result = await started
+            assert result.status == "ok" and len(result.started) == 10
+            await hub.aio.stop_children([*result.started])
+            assert await hub.aio.children() == []
 
     asyncio.run(scenario())
 

@@ -21,6 +21,7 @@ from hubq.client.discovery import HubInfo
 from hubq.client.operations.happened import Event
 from hubq.client.operations.inspection import Mailbox, SavedState, Waiting
 from hubq.client.operations.seals import SealCount
+from hubq.client.operations.waiting_times import InOutboxes, Outbox, Outgoing
 from hubq.client.results import ChildStatus, NodeStatus, Place
 from hubq.core.facts import Finding
 from hubq.core.pauses import Pause
@@ -37,7 +38,7 @@ PRINTED: dict[str, list[type]] = {
     "nodes": [NodeStatus],
     "where": [Place],
     "pauses": [Pause],
-    "mailbox show": [Mailbox, Waiting],
+    "mailbox show": [Mailbox, Waiting, InOutboxes, Outbox, Outgoing],
     "events": [Event],
     "doctor": [Finding],
     "reminders": [Reminder],
@@ -49,7 +50,7 @@ PRINTED: dict[str, list[type]] = {
 }
 JSON = {
     str: "string", bytes: "", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array", tuple: "array",
-    types.NoneType: "null", Progress: "object",
+    types.NoneType: "null", Progress: "object", Outbox: "object",
 }  # fmt: skip
 
 
