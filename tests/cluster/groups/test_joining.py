@@ -8,11 +8,9 @@ import logging
 import pytest
 
 from hubq import ChildSpec, Hub, RedisUnavailable
-from hubq.node.part import NodePart
 from hubq.store.connection import AsyncRedis
 from hubq.store.membership import join_node, wire_of
-from hubq.testing import Cluster, FakeServer, Ledger, LedgerChild, eventually
-from hubq.testing.patching import replaced
+from hubq.testing import Cluster, FakeServer, Ledger, LedgerChild, eventually, interfere
 from tests.cluster.groups.test_groups import a_hub
 
 pytestmark = pytest.mark.timeout(60)
@@ -81,9 +79,8 @@ def test_a_group_whose_primary_is_away_is_joined_when_it_is_back(caplog: pytest.
             why = node.pulse.why_unready()
             assert why.startswith("group 1 is not joined: ") and node.pulse.vitals.unready == why
             assert not node.ready and not node.pulse.vitals.ready
-            tries = asyncio.Event()
-            with replaced(NodePart, "check", lambda check: lambda part: (tries.set(), check(part))[1]):
-                await tries.wait()
+            with interfere.tries_to_join(node) as tried:
+                await tried.wait()
             servers[AWAY].connected = True
             await open_shards(cluster, 16)
             await ledger.call("app", away)
@@ -114,8 +111,7 @@ def test_a_node_that_has_not_joined_a_group_ends_without_it(way: str) -> None:
                 await cluster.kill("a")
             else:
                 if way == "told":
-                    joined = node.parts[0].wiring.membership.member
-                    await joined.announce_drain()
+                    await interfere.drain_where_joined(node)
                     async with asyncio.timeout(10):
                         await node.drained()
                 assert await cluster.drain("a", timeout=10.0)
