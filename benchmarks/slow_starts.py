@@ -15,8 +15,8 @@ import time
 from benchmarks.processes import ended, start, wait_for_node
 from hubq import Child, ChildSpec, Hub
 from hubq.store.connection import AsyncRedis
-from hubq.store.control import read_events
 from hubq.store.embedded import EmbeddedServer
+from hubq.store.events import read_events
 from hubq.store.membership import read_leases, redis_time_ms
 
 CHILDREN, MILLISECONDS = 5_000, 5.0

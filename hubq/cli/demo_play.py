@@ -16,7 +16,7 @@ from hubq.client.hub import Hub
 from hubq.client.results import NodeStatus
 from hubq.core.spec import ChildSpec
 from hubq.store.connection import SyncRedis
-from hubq.store.control import read_events
+from hubq.store.events import read_events
 from hubq.store.membership import redis_time_ms
 from hubq.store.owners import read_owners
 

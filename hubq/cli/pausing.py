@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import Annotated
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +14,15 @@ from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_records, print_table, say
 from hubq.client.operations import pausing
 from hubq.config import CHANGE_TIMEOUT
+from hubq.core.classes import OWN
 from hubq.core.pauses import Pause
 from hubq.errors import ConfigError, HubqError
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+
+#: So many children are looked at for one of a class. (In a larger hub a name that is mistyped may go unnoticed.)
+MOST_LOOKED_AT = 20_000
 
 Kind = Annotated[str | None, typer.Option("--class", metavar="CLASS", help="Only children of this class.")]
 Child = Annotated[str | None, typer.Option("--child", metavar="CHILD", help="Only this child.")]
@@ -35,6 +43,8 @@ def pause_command(
     opened = open_hub(hub, redis)
     begun = opened.driver.drive(pausing.pause(opened.driver.context, meant, timeout))
     say(str(meant) if begun else f"{replace(meant, why='')} already")
+    if kind is not None and (doubt := _doubt(opened, kind, hub)):
+        say(doubt, sys.stderr)
 
 
 def resume_command(hub: HubName, kind: Kind = None, child: Child = None, redis: RedisUrl = None) -> None:
@@ -70,6 +80,24 @@ def _meant(kind: str | None, child: str | None, why: str = "") -> Pause:
         raise ConfigError("--class is empty: give the name of a class, as `hubq ps` shows it")
     meant = pausing.pause_of(None, child, why)
     return meant if kind is None else Pause("class", kind, why=why)
+
+
+def _doubt(opened: Hub, kind: str, hub: str) -> str:
+    """What to say of a class that nobody here knows; empty: it is known. The pause stands: a class may have no child yet."""
+    known = {*opened.classes.registered, *(name for name, _ in OWN)}
+    if kind in known:
+        return ""
+    for status in (None, "dormant"):
+        for number, child in enumerate(opened.iter_children(status=status), 1):
+            known.add(child.kind)
+            if kind in known or number >= MOST_LOOKED_AT:
+                return ""
+    near = get_close_matches(kind, known, 1)
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    return (
+        f"no child of class {kind} is there now{meant}: the pause is for those that start later; "
+        f"`hubq resume {hub} --class {kind}` ends it"
+    )
 
 
 def _who(meant: Pause) -> str:

@@ -150,6 +150,11 @@ class Withdraw:
         """What its proof says."""
         return ("withdraw", self.child, self.sender, self.message_id)
 
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """In whose name it asks."""
+        return (self.sender,)
+
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
@@ -173,6 +178,11 @@ class Cancel:
         """What its proof says."""
         return ("cancel", self.child, self.sender, self.caller, self.message_id, self.answer_id)
 
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """In whose name it asks."""
+        return (self.sender, self.caller)
+
 
 @dataclass(frozen=True, slots=True)
 class Intervene:
@@ -194,6 +204,11 @@ class Intervene:
     def asked(self) -> tuple[str, ...]:
         """What its proof says."""
         return (self.what, self.child, self.sender, self.message_id, self.entry)
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """In whose name it asks."""
+        return (self.sender,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,13 +309,3 @@ def from_fields(flat: Mapping[str, str]) -> ControlMessage | None:
             raise ValueError(f"a message {flat['kind']!r} without {name}")
     made: ControlMessage = kind(**values)  # type: ignore[arg-type]
     return made
-
-
-def entry_ms(entry: str) -> int:
-    """When a stream entry was written, ms of Redis TIME: the first part of its id. 0 for none (``"0"``, ``""``, ``"-"``).
-
-    >>> entry_ms("1795433907312-0"), entry_ms("0")
-    (1795433907312, 0)
-    """
-    first = entry.partition("-")[0]
-    return int(first) if first.isdecimal() and len(first) <= 20 else 0

@@ -9,7 +9,6 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from hubq.errors import ConfigError
-from hubq.hooks.payloads import PAYLOADS
 
 #: The hook that changes what it is given.
 ALTER = "child_data_alter"
@@ -66,6 +65,8 @@ def checked_hook_id(hook_id: str) -> str:
     Traceback (most recent call last):
     hubq.errors.ConfigError: no hook 'children_migratet': did you mean 'children_migrated'?
     """
+    from hubq.hooks.payloads import PAYLOADS  # a process without hooks does without
+
     if hook_id not in PAYLOADS:
         near = get_close_matches(str(hook_id), PAYLOADS, 1)
         raise ConfigError(f"no hook {hook_id!r}: " + (f"did you mean {near[0]!r}?" if near else "see docs/hooks.md"))
@@ -98,4 +99,6 @@ class HookBook:
         """All handlers (of one hook), those that are called first standing first."""
         if hook_id is not None:
             return list(self.heard.get(checked_hook_id(hook_id), ()))
+        from hubq.hooks.payloads import PAYLOADS
+
         return [hook for name in PAYLOADS for hook in self.heard.get(name, ())]

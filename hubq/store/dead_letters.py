@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hubq.core.entry_ids import entry_ms
 from hubq.core.malformed import whole_number
-from hubq.core.messages import entry_ms
 from hubq.store.codec import sendable
 from hubq.store.command import Command, plain, run_script, text
 from hubq.store.keys import Keys

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from hubq.core.messages import entry_ms
+from hubq.core.entry_ids import entry_ms
 from hubq.store.command import Command, plain, run_script, text
 from hubq.store.keys import Keys
 

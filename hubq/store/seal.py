@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from hubq.config import Config
-from hubq.core.messages import Cancel, Intervene, Withdraw
 from hubq.errors import ConfigError, Unsealed
 from hubq.store.frames import ENCRYPTED, SIGNED, Frames
 from hubq.store.header import Header
 from hubq.store.keyring import ALL, WORKERS, Keyring, client_of
 from hubq.store.message import HEADED, MALFORMED, UNSEALED, Message
 from hubq.store.spec_record import SpecRecord
+
+if TYPE_CHECKING:
+    from hubq.core.messages import Cancel, Intervene, Withdraw
 
 _SEALED = frozenset((ENCRYPTED, SIGNED))
 #: Kinds that scripts write: hints, which change nothing by themselves.
@@ -109,7 +112,7 @@ class Seal:
         proof = ask.proof or ""
         blob = bytes.fromhex(proof) if _HEXADECIMAL.fullmatch(proof) else b""
         name, _ = self.opens_any(blob, "ask", *ask.asked)
-        for client in (ask.sender, ask.caller) if isinstance(ask, Cancel) else (ask.sender,):
+        for client in ask.clients:
             if name not in (WORKERS, client_of(client)):
                 raise Unsealed(f"{name} asks in the name of {client}")
 

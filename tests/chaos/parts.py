@@ -10,7 +10,7 @@ from hubq import Hub
 from hubq.core.layout import shards_of
 from hubq.store.command import Command, plain
 from hubq.store.connection import SyncRedis
-from hubq.store.control import read_events
+from hubq.store.events import read_events
 from hubq.store.keys import Keys
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.store.command import Command
-from hubq.store.control import last_event_id, read_events
+from hubq.store.events import last_event_id, read_events
 from hubq.store.keys import Keys
 from hubq.store.owners import Owners, read_owners
 from hubq.strategies.synchronization import Synchronization

@@ -5,7 +5,6 @@ session that waits (``hub``) or awaits (``hub.aio``): each is written once.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +14,7 @@ from hubq.store.outgoing import PLAIN, Outgoing, StartOptions
 from hubq.store.reminders import Later
 from hubq.store.spec_record import SpecRecord
 
-# (Those that each call takes are structs of msgspec: a frozen dataclass takes twenty times as long to be made.)
+# (They are structs of msgspec: a frozen dataclass takes twenty times as long to be made, and its class longer to be imported.)
 
 T = TypeVar("T")
 
@@ -29,15 +28,13 @@ class Send(msgspec.Struct, frozen=True):
     messages: Sequence[Outgoing]
 
 
-@dataclass(frozen=True, slots=True)
-class Remind:
+class Remind(msgspec.Struct, frozen=True):
     """Have a message sent later, or take one back that was to be sent. The answer: a status word."""
 
     later: Later
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Write specs (child -> spec without its start id) by shard. The answer: shard -> (message id, word per child)."""
 
     shards: Mapping[int, Mapping[str, SpecRecord]]
@@ -45,8 +42,7 @@ class Start:
     options: StartOptions = PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True):
     """Let some seconds pass. No answer."""
 
     seconds: float
@@ -62,8 +58,7 @@ class Collect(msgspec.Struct, frozen=True):
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(msgspec.Struct, frozen=True):
     """Withdraw a call that has timed out. The answer: (the child's node, "-" for none now, "" for none ever; its reply, if
     one came meanwhile: its result, or that it was not run).
     """
@@ -73,8 +68,7 @@ class Withdraw:
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(msgspec.Struct, frozen=True):
     """Ask the owner of a child to cancel a call of ``caller`` (empty: of this session). The answer: (its node, "-" for none now, ""
     for none ever; the node's word, None if there was none within ``timeout`` seconds). The call's own reply is never behind it.
     """
@@ -86,8 +80,7 @@ class Cancel:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Intervene:
+class Intervene(msgspec.Struct, frozen=True):
     """Ask the owner of a child to kill it, to stop it now, or to drop a message of it. The answer: (its node, "-" for none now, ""
     if there is no such child; the node's reply, None if there was none within ``timeout`` seconds).
     """
@@ -105,8 +98,7 @@ class Fetch(msgspec.Struct, frozen=True):
     commands: Sequence[Command[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
+class Each(msgspec.Struct, frozen=True):
     """Run an operation in each of these groups of the hub: side by side if the session awaits, else one after the other. Each is made
     with the seconds that are left of ``timeout``. The answer: group -> :class:`Outcome`.
     """
@@ -115,8 +107,7 @@ class Each:
     timeout: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What an operation in a group has come to."""
 
     value: Any = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hubq.core.messages import entry_ms
+from hubq.core.entry_ids import entry_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Nothing here consumes or changes anything, and nothing asks the children themsel
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -15,14 +15,14 @@ from hubq.client.asking.over_groups import in_groups, of_all, of_child, united
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.happened import Event, event_of, merged_events, places_of
 from hubq.client.operations.joining import joined_vitals
+from hubq.core.entry_ids import entry_ms
 from hubq.core.hashing import checked_child_id
 from hubq.core.malformed import whole_number
-from hubq.core.messages import entry_ms
 from hubq.errors import HubqError, UnknownChild, Unreadable, Unsealed
 from hubq.store.codec import decode, version_of
 from hubq.store.command import plain
-from hubq.store.control import last_event_id, read_events, read_events_back
 from hubq.store.dormant import is_dormant, read_dormant_state
+from hubq.store.events import last_event_id, read_events, read_events_back
 from hubq.store.mailbox import mailbox_length, read_range
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.message import Message
@@ -125,7 +125,7 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     if hub.seal is not None and spec is not None:
         start_id, place = spec.start_id, (envelope.form, envelope.cursor)
         try:
-            envelope = replace(envelope, data=hub.seal.opens_state(child_id, start_id, *place, envelope.data))
+            envelope = envelope.with_data(hub.seal.opens_state(child_id, start_id, *place, envelope.data))
         except LookupError:
             pass  # it has no key of workers
         except Unsealed as error:

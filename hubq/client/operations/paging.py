@@ -17,8 +17,8 @@ from hubq.client.operations.happened import Event, event_of, merged_events, plac
 from hubq.client.operations.listing import CHILDREN_AT_ONCE, Listing, Query
 from hubq.client.results import ChildStatus
 from hubq.errors import ConfigError
-from hubq.store.control import read_events_back
 from hubq.store.dead_letters import DeadLetter, count_dead, read_dead_before
+from hubq.store.events import read_events_back
 
 #: Shards that a page of children reads side by side, and how often it reads before it ends, however little it has found.
 SHARDS_AT_ONCE, MOST_READS = 4, 40

@@ -18,7 +18,7 @@ from hubq.core.pid import Pid
 from hubq.core.spec import ChildSpec
 from hubq.core.wish import Wish
 from hubq.errors import CallTimeout, ConfigError, HubqError, NotAlive, UnknownChild
-from hubq.store.control import last_event_id, read_events
+from hubq.store.events import last_event_id, read_events
 from hubq.store.membership import read_nodes, redis_time_ms
 from hubq.store.owners import Owner
 from hubq.store.places import read_pin_owners, read_shard_owners, read_why, want_place

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import in_groups, of_child, united
 from hubq.client.asking.steps import Fetch, Operation
+from hubq.core.entry_ids import entry_ms
 from hubq.core.hashing import checked_child_id
-from hubq.core.messages import entry_ms
 from hubq.store.command import Command
 from hubq.store.far import far_length
 from hubq.store.mailbox import read_range

@@ -13,8 +13,8 @@ from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.standing import Standing
 
-#: Said in the log of children that come without a handover.
-TAKEN = "taken over: no worker had its shard"
+#: Said in the log of children that come without a handover: after a crash, after a time without workers, or for the first time.
+TAKEN_IN = "taken in: no worker had its shard"
 
 
 class Account:
@@ -35,7 +35,7 @@ class Account:
         seconds, source = self._standing.now() - began, "" if handover is None else handover.sender
         pause_ms = 0.0 if handover is None else self._pause_ms(handover.closed_at)
         self._hooks.intake(shard, True, "adopted")
-        self._gathered.add_all(logging.INFO, children, f"came from {source}" if source else TAKEN)
+        self._gathered.add_all(logging.INFO, children, f"came from {source}" if source else TAKEN_IN)
         if children:
             if self._hooks.wants("process_startups"):
                 served = ProcessStartups(self._hooks.hub_id, self._hooks.node, shard, children, restored)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hubq.core.child import Child
+from hubq.core.entry_ids import entry_ms
 from hubq.core.idle import look_every, rests_after
-from hubq.core.messages import entry_ms
 from hubq.node.held.holding import HostedChild
 from hubq.node.runtime.bell import Bell
 

@@ -24,7 +24,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.speaker import Speaker
 from hubq.store.command import Command
 from hubq.store.connection import LOST
-from hubq.store.control import add_event
+from hubq.store.events import add_event
 from hubq.store.membership import leave_node
 from hubq.store.owners import Kept
 from hubq.store.tries import Suspect, blame

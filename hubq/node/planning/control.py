@@ -38,7 +38,8 @@ from hubq.node.runtime.bell import Bell
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.loop import Loop
 from hubq.node.runtime.malformed import MalformedReports
-from hubq.store.control import Places, last_event_id, read_control
+from hubq.store.control import Places, read_control
+from hubq.store.events import last_event_id
 from hubq.strategies.synchronization import Synchronization
 
 log = logging.getLogger("hubq.node")

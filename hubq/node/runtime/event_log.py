@@ -8,7 +8,7 @@ import logging
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.store.command import Command
-from hubq.store.control import add_event
+from hubq.store.events import add_event
 
 log = logging.getLogger("hubq.node")
 

@@ -19,7 +19,7 @@ from hubq.core.hashing import checked_child_id
 from hubq.core.pauses import Pause
 from hubq.errors import ConfigError, HubqError, Unreadable
 from hubq.jobs.acts import cancel_job, retry_job
-from hubq.store.control import add_deed
+from hubq.store.events import add_deed
 from hubq.web.users import User
 from hubq.web.view.records import Done, Several
 

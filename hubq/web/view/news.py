@@ -9,7 +9,7 @@ from collections import deque
 from hubq.client.hub import Hub
 from hubq.client.operations.happened import Event
 from hubq.client.operations.inspection import events_behind, newest_event, next_events
-from hubq.core.messages import entry_ms
+from hubq.core.entry_ids import entry_ms
 from hubq.errors import HubqError
 
 log = logging.getLogger("hubq.web")

@@ -13,9 +13,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hubq.client.faces.feed import AsyncFeed
+from hubq.core.entry_ids import entry_ms
 from hubq.core.feed import Event as Published
 from hubq.core.feed import Gap
-from hubq.core.messages import entry_ms
 from hubq.errors import HubqError
 from hubq.store import viewer
 from hubq.web.view.news import Reader

@@ -14,7 +14,7 @@ from hubq.node.node import Node
 from hubq.store.answers import KEY_ROUNDS
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis, Server
-from hubq.store.control import read_events
+from hubq.store.events import read_events
 from hubq.store.malformed import MalformedWatch
 from hubq.store.primary import PrimaryWatch
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, probe

@@ -110,14 +110,32 @@ def test_a_line_per_start_end_and_move_and_one_for_many(
             await eventually(lambda: any(line.endswith("came from a") for line in heard.messages), 10, "b tells")
             await cluster.kill("b")
             await cluster.start("c")
-            await eventually(lambda: any("taken over" in line for line in heard.messages), 20, "c tells")
+            await eventually(lambda: any("no worker had" in line for line in heard.messages), 20, "c tells")
 
     hubq_run(scenario())
     (moved,) = [line for line in heard.messages if line.endswith("came from a")]
     assert moved.startswith("20 children (")
     assert not any("quiet" in line and "started" in line for line in heard.messages)
-    (taken,) = [line for line in heard.messages if "taken over" in line]
+    (taken,) = [line for line in heard.messages if "no worker had" in line]
     assert taken.startswith("20 children (")
+
+
+def test_a_child_that_was_there_before_the_first_worker_is_taken_in(
+    make_hub: Any, hubq_run: Any, heard: pytest.LogCaptureFixture
+) -> None:
+    """As the clock of a new hub is: nothing went wrong, and nothing in its line may sound like that."""
+
+    async def scenario() -> None:
+        async with Cluster(make_hub(shards=1)) as cluster:
+            hub = cluster.hub.aio
+            started = asyncio.ensure_future(hub.start_child("room", Room))
+            await eventually(hub.children, 10, "it is recorded")
+            await cluster.start("a")
+            await started
+            await eventually(lambda: any("room" in line for line in heard.messages), 10, "a tells")
+
+    hubq_run(scenario())
+    assert next(line for line in heard.messages if "room" in line) == "child room taken in: no worker had its shard"
 
 
 def test_failures_have_their_traceback(make_hub: Any, hubq_run: Any, heard: pytest.LogCaptureFixture) -> None:

@@ -13,8 +13,8 @@ import pytest
 from hubq import Hub
 from hubq.store.command import plain
 from hubq.store.connection import RedisServer, SyncRedis
-from hubq.store.control import read_events
 from hubq.store.embedded import EmbeddedServer
+from hubq.store.events import read_events
 from hubq.testing import Cluster, LedgerChild, eventually, moments, probe
 
 CHILDREN = [f"c{n}" for n in range(12)]

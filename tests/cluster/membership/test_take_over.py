@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hubq.config import Config
-from hubq.store.control import read_events
+from hubq.store.events import read_events
 from hubq.store.membership import read_leases
 from hubq.testing import Cluster, LedgerChild, eventually, probe
 

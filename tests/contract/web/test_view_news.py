@@ -128,6 +128,6 @@ def test_a_redis_that_is_away_is_said_and_so_is_its_return(make_hub: Any) -> Non
 
 
 def _event(hub: Hub) -> Any:
-    from hubq.store.control import add_deed
+    from hubq.store.events import add_deed
 
     yield Fetch([add_deed(hub.keys, 100, "test", "nothing", {})])

@@ -11,9 +11,10 @@ from hubq.core.malformed import Malformed
 from hubq.core.messages import KINDS as CONTROL
 from hubq.core.messages import Cancel, Intervene, Revive, StartChildren, Wake, Withdraw, to_fields
 from hubq.store.assignment import read_assignment, read_load
-from hubq.store.control import Places, read_control, read_events
+from hubq.store.control import Places, read_control
 from hubq.store.dead_letters import read_dead
 from hubq.store.envelope import Envelope
+from hubq.store.events import read_events
 from hubq.store.keys import Keys
 from hubq.store.mailbox import read_mailboxes
 from hubq.store.membership import read_leases, read_nodes
