@@ -127,6 +127,7 @@ def worker_command(
             run_processes({each: [app, "--name", each, *options, *port] for each, port in workers.items()}, redis)
         )
     with uncollected():
+        from hubq.cli.worker_clock import kept_clock
         from hubq.cli.worker_loop import run_to_end, worker_loop
         from hubq.jobs.condemned import watch_condemned
         from hubq.jobs.processes import JobProcesses
@@ -135,7 +136,7 @@ def worker_command(
     hub = load_hub(app, redis)
     hub.loaded_from(app)
     set_up_logging(logs)
-    with asyncio.Runner(loop_factory=worker_loop) as runner:
+    with kept_clock(), asyncio.Runner(loop_factory=worker_loop) as runner:
         loop = runner.get_loop()
         job_processes = JobProcesses(hub, node_name, jobs, app=app, drain_timeout=drain_timeout)
         if jobs_only:
