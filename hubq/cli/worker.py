@@ -127,6 +127,7 @@ def worker_command(
             run_processes({each: [app, "--name", each, *options, *port] for each, port in workers.items()}, redis)
         )
     with uncollected():
+        from hubq.cli.worker_clock import kept_clock
         from hubq.cli.worker_loop import run_to_end, worker_loop
         from hubq.jobs.condemned import watch_condemned
         from hubq.jobs.processes import JobProcesses
@@ -135,7 +136,7 @@ def worker_command(
     hub = load_hub(app, redis)
     hub.loaded_from(app)
     set_up_logging(logs)
-    with asyncio.Runner(loop_factory=worker_loop) as runner:
+    with kept_clock(), asyncio.Runner(loop_factory=worker_loop) as runner:
         loop = runner.get_loop()
         job_processes = JobProcesses(hub, node_name, jobs, app=app, drain_timeout=drain_timeout)
         if jobs_only:
@@ -181,8 +182,9 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
         stop.cancel()
         raise
     log.info(
-        "hubq worker %s: hub %s at %s, %d shards, pid %d",
-        name, hub.hub_id, hub.groups.address, hub.config.shards, os.getpid(),
+        "hubq worker %s: hub %s at %s, %d shards%s, pid %d",
+        name, hub.hub_id, hub.groups.address, hub.config.shards,
+        f" in {hub.config.groups} groups" if hub.config.groups > 1 else "", os.getpid(),
     )  # fmt: skip
     for line in summary(hub, node.tags, job_processes.count, drain_timeout):
         log.info("worker %s: %s", name, line)

@@ -16,6 +16,16 @@ PAUSED_LONG = 3600.0
 
 
 def messages_that_wait(facts: Facts) -> Iterable[Finding]:
+    if facts.used_up:
+        which = f"mailbox of shard {facts.used_up[0]}" if len(facts.used_up) == 1 else "mailboxes of shards"
+        which += "" if len(facts.used_up) == 1 else f" {names(facts.used_up)}"
+        yield Finding(
+            "ids used up",
+            f"the {which} {'takes' if len(facts.used_up) == 1 else 'take'} no message: somebody has added an entry with the last id that "
+            "a stream can have. Senders get RedisRefused",
+            "the worker that serves the shard mends it within a second. If it does not: start a worker, and let its user of Redis run "
+            "XSETID (hubq acl). Find who writes into mailboxes",
+        )
     late = {shard: waited for shard, waited in facts.waited.items() if waited > WAITED_LONG and facts.owners.get(shard)}
     if late:
         worst = max(late, key=lambda shard: late[shard])

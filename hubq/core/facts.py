@@ -92,5 +92,7 @@ class Facts:
     """Keys of shards of another group, or of a group that the hub does not have, that never expire."""
     far: Mapping[tuple[int, int], int] = field(default_factory=dict)
     """Shard and group -> messages of the shard's children that wait for that other group."""
+    used_up: Sequence[int] = ()
+    """Shards whose mailbox takes no message any more, since the last id that there is was used."""
     moved: str = ""
     """How far a move to another number of groups is: ``copying``, ``opening`` or ``opened``; empty: there is none, or it is forgotten."""

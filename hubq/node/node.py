@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
 from hubq.config import checked_name
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.joining import Joining
 from hubq.node.membership.lease_thread import Drive, LeaseThread
 from hubq.node.membership.watchdog import Ends
 from hubq.node.part import NodePart
@@ -38,13 +39,6 @@ class Connect(Protocol):
 
 def stays(code: int) -> None:
     """The process of a node that is not ``hubq worker``'s own goes on."""
-
-
-async def _each(work: Sequence[Awaitable[None]]) -> None:
-    """Wait until all have ended, then raise what the first that failed has raised."""
-    for failed in await asyncio.gather(*work, return_exceptions=True):
-        if failed is not None:
-            raise failed
 
 
 class Node:
@@ -83,10 +77,10 @@ class Node:
         self._drive = drive
         self._ends = ends
         self._ended = asyncio.Event()
-        self._parts: Sequence[NodePart] = ()
+        self._joining: Joining | None = None
 
     async def start(self) -> None:
-        """Join the hub and begin to serve.
+        """Join the hub and begin to serve. A group whose primary is away is joined later, if another one answers.
 
         Raises :class:`~hubq.errors.NameTaken`, :class:`~hubq.errors.ConfigError` (the hub was created with other
         settings), :class:`~hubq.errors.RedisUnavailable`.
@@ -102,22 +96,21 @@ class Node:
         hub.distribution.init(hub.hub_id)
         hub.partition_tolerance.init(hub.hub_id)
         common = Common(hub.config, self.name)
-        parts = [self._part(common, *place) for place in zip(hub.groups.contexts, hub.groups.servers, strict=True)]
+        places = zip(hub.groups.contexts, hub.groups.servers, strict=True)
+        joining = Joining(self.name, [self._part(common, *place) for place in places])
         try:
-            await _each([part.check() for part in parts])
-            await _each([part.join() for part in parts])
+            await joining.join()
         except BaseException:
             self._ended.set()
-            for part in parts:
+            for part in joining.parts:
                 await part.give_up()
             raise
-        self._parts = parts
+        self._joining = joining
         hub.local_nodes.add(self.name)
         # current_hub() works in its tasks, and in all tasks and handlers that they begin; not in the code that called start().
         context = copy_context()
         context.run(set_current_hub, hub)
-        for part in parts:
-            context.run(part.start)
+        context.run(joining.start)
 
     def _part(self, common: Common, context: HubContext, server: Server) -> NodePart:
         watch, malformed = PrimaryWatch(), MalformedWatch()
@@ -130,11 +123,15 @@ class Node:
         return NodePart(given, self._connect(server) if self.hub.child_specs else None)
 
     @property
+    def _joined(self) -> Joining:
+        if self._joining is None:
+            raise RuntimeError(f"node {self.name!r} was not started")
+        return self._joining
+
+    @property
     def parts(self) -> Sequence[NodePart]:
         """Its parts in the groups of the hub (for :mod:`hubq.testing`)."""
-        if not self._parts:
-            raise RuntimeError(f"node {self.name!r} was not started")
-        return self._parts
+        return self._joined.parts
 
     @property
     def wiring(self) -> Wiring:
@@ -149,7 +146,10 @@ class Node:
         """
         if self._ended.is_set():
             return True
-        leaving = [asyncio.create_task(part.leave_when_empty()) for part in self.parts]
+        joining = self._joined
+        await joining.stop()
+        parts = joining.joined
+        leaving = [asyncio.create_task(part.leave_when_empty()) for part in parts]
         try:
             done, late = await asyncio.wait(leaving, timeout=timeout)
         except BaseException:
@@ -163,28 +163,26 @@ class Node:
         await asyncio.gather(*late, return_exceptions=True)
         for task in done:
             task.result()
-        await self._end([task in done for task in leaving], drained=True)
+        left = [part for part, task in zip(parts, leaving, strict=True) if task in done]
+        await self._end(left, drained=True)
         return not late
 
     async def drained(self) -> None:
         """Wait until somebody else's ``drain`` of this node (``hubq drain``) has emptied it."""
-        for part in self.parts:
-            await part.wiring.runtime.emptied.wait()
+        await self._joined.emptied()
 
     async def kill(self) -> None:
         """End at once, as if the process had died: nothing is saved, the lease runs out by itself."""
         if not self._ended.is_set():
-            await self._end([True] * len(self.parts), drained=False)
+            await self._joined.stop(within=0)
+            await self._end(self.parts, drained=False)
 
-    async def _end(self, left: Sequence[bool], drained: bool) -> None:
+    async def _end(self, left: Sequence[NodePart], drained: bool) -> None:
         """End all parts; those that have not ``left`` leave now, if it ends by itself."""
         self._ended.set()
         self.hub.local_nodes.discard(self.name)
-        ends = (
-            part.end(leave=drained and not has_left, drained=drained)
-            for part, has_left in zip(self.parts, left, strict=True)
-        )
-        await asyncio.gather(*ends)
+        ends = (part.end(leave=drained and part not in left, drained=drained) for part in self._joined.joined)
+        await asyncio.gather(*ends, self._joined.give_up())
 
     # -- what is seen from outside ---------------------------------------------------------------------------------
 
@@ -201,8 +199,9 @@ class Node:
     @property
     def pulse(self) -> NodePulse:
         """Whether its loop turns, and its account of itself."""
-        pulses = [part.wiring.pulse for part in self.parts]
-        return pulses[0] if len(pulses) == 1 else Pulses(pulses)
+        joining = self._joined
+        pulses = [part.wiring.pulse for part in joining.joined]
+        return pulses[0] if len(self.parts) == 1 else Pulses(pulses, joining.why_missing)
 
     @property
     def ready(self) -> bool:

@@ -20,11 +20,12 @@ log = logging.getLogger("hubq.node")
 
 class NodePart:
     """All parts of a node in one group, and how they begin and end. ``waiting``: a connection for the replies to its static children;
-    None: it has none.
+    None: it has none. ``group``: the number of the group.
     """
 
     def __init__(self, given: Given, waiting: AsyncRedis | None) -> None:
         self.wiring = Wiring(given)
+        self.group = given.context.group
         self._hub: Hub = given.hub
         self._context: HubContext = given.context
         self._name = given.name

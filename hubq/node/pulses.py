@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from hubq.client.operations.joining import vitals_of
 from hubq.node.vitals import Pulse
 from hubq.store.vitals import Vitals
@@ -31,17 +33,20 @@ class NodePulse(Protocol):
 
 
 class Pulses:
-    """The pulses of all parts as one."""
+    """The pulses of the parts that have joined, as one. ``why_missing``: why others have not; empty if there are none."""
 
-    def __init__(self, pulses: Sequence[Pulse]) -> None:
+    def __init__(self, pulses: Sequence[Pulse], why_missing: str) -> None:
         self._pulses = tuple(pulses)
+        self._why_missing = why_missing
 
     @property
     def vitals(self) -> Vitals:
         """Its account of itself."""
         joined = vitals_of([pulse.vitals for pulse in self._pulses])
         assert joined is not None
-        return joined
+        if not self._why_missing:
+            return joined
+        return msgspec.structs.replace(joined, ready=False, unready=self._why_missing)
 
     @property
     def lives(self) -> Counter[str]:
@@ -55,4 +60,4 @@ class Pulses:
 
     def why_unready(self) -> str:
         """Why it is not ready, in one line; empty if it is ready."""
-        return next((why for pulse in self._pulses if (why := pulse.why_unready())), "")
+        return self._why_missing or next((why for pulse in self._pulses if (why := pulse.why_unready())), "")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
 
 VERSION = 1
 
+_VERSION = b"%d" % VERSION
 _LINE = re.compile(rb"(\d{1,9}) (attributes|handed) (\d{1,20}-\d{1,20}|[-0]?)")
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True, gc=False):  # (it refers to no object that could refer to it)
     """``form`` is "attributes" (the child's attributes) or "handed" (what ``prepare_handover_state`` returned).
 
     ``cursor`` is the mailbox entry of the last message the state holds. ``malformed`` says why it is no saved state (empty:
@@ -28,6 +30,15 @@ class Envelope:
     data: bytes
     malformed: str = ""
 
+    @property
+    def has_version(self) -> bool:
+        """Whether a version stands before the data, if that has no seal. Without one it is of version 1, which each class knows."""
+        return self.data[:1] == b"v"
+
+    def with_data(self, data: bytes) -> Envelope:
+        """The same with other data: sealed, or opened."""
+        return replace(self, data=data)
+
     def written(self) -> bytes:
         """The envelope as bytes for the ``msk`` hash."""
         return f"{VERSION} {self.form} {self.cursor}\n".encode() + self.data
@@ -39,7 +50,7 @@ class Envelope:
         found = _LINE.fullmatch(line)
         if found is None:
             return cls("", "", data, "no saved state (version form cursor)")
-        version, form, cursor = (part.decode() for part in found.groups())
-        if version != str(VERSION):
-            return cls("", "", data, f"a saved state of version {version}: it was written by a newer hubq")
-        return cls(form, cursor, state)
+        version, form, cursor = found.groups()
+        if version != _VERSION:
+            return cls("", "", data, f"a saved state of version {version.decode()}: it was written by a newer hubq")
+        return cls(form.decode(), cursor.decode(), state)

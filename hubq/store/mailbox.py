@@ -7,7 +7,7 @@ from typing import Any
 
 from hubq.store.command import Arg, Command, plain, text
 from hubq.store.keys import Keys
-from hubq.store.message import Message, Opens, message_of
+from hubq.store.message import LAST_ID, Message, Opens, message_of
 from hubq.store.naming import Naming
 
 
@@ -60,3 +60,18 @@ def read_back(keys: Keys, shard: int, before: bytes, count: int) -> Command[list
 def mailbox_length(keys: Keys, shard: int) -> Command[int]:
     """How many messages wait in a shard's mailbox."""
     return plain("XLEN", keys.mailbox(shard), read=int)
+
+
+def mailbox_exists(keys: Keys, shard: int) -> Command[bool]:
+    """Whether a shard ever had a message."""
+    return plain("EXISTS", keys.mailbox(shard), read=bool)
+
+
+def is_used_up(keys: Keys, shard: int) -> Command[bool]:
+    """Whether a shard's mailbox, which exists, takes no message any more: an entry had the last id that there is."""
+
+    def read(answer: Any) -> bool:
+        told = dict(zip(map(text, answer[::2]), answer[1::2], strict=True))
+        return text(told["last-generated-id"]).encode() == LAST_ID
+
+    return plain("XINFO", "STREAM", keys.mailbox(shard), read=read)

@@ -22,11 +22,11 @@ CONNECTING = ("auth", "hello", "ping", "select", "client|setname", "cluster|slot
 
 #: What a worker does outside of scripts. It ends a connection that it has lost with CLIENT KILL: what is still on its way
 #: there must not arrive late. INFO says whether Redis is the one that it was. TYPE says which key is of another type. XSETID
-#: mends a mailbox that takes nothing more.
+#: mends a mailbox that takes nothing more, and XINFO finds it.
 WORKING = (
     "blpop", "client|id", "client|kill", "del", "evalsha", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hlen",
     "hmget", "hscan", "hset", "hsetnx", "hstrlen", "info", "lpop", "pexpire", "script|load", "set", "time", "unlink",
-    "wait", "xadd", "xdel", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore", "type",
+    "wait", "xadd", "xdel", "xinfo|stream", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore", "type",
     "xsetid",
 )  # fmt: skip
 
@@ -36,7 +36,7 @@ WORKING = (
 #: GET is in no role: it tells the password of Redis.
 LOOKING = (
     "cluster|nodes", "exists", "get", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "hstrlen", "info", "scan", "time", "ttl",
-    "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
+    "xinfo|stream", "xlen", "xrange", "xread", "xrevrange", "zrange", "zrangebylex", "zscore",
 )  # fmt: skip
 
 # -- client ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from hubq.store.command import Arg, Command, plain, run_script, text
@@ -70,7 +69,7 @@ def state_anew(seal: Seal, child: str, start_id: str, value: bytes) -> bytes:
         return value
     place = (child, start_id, envelope.form, envelope.cursor)
     data = seal.opens_state(*place, envelope.data)
-    return replace(envelope, data=seal.state(*place, data)).written()
+    return envelope.with_data(seal.state(*place, data)).written()
 
 
 def dormant_anew(seal: Seal, child: str, value: bytes) -> bytes:

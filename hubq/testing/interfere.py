@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from hubq.node.departures import shard_handover
 from hubq.node.departures.turns import CLOSED_AT_ONCE
 from hubq.node.held.pins import set_aside
 from hubq.node.node import Node
+from hubq.node.part import NodePart
 from hubq.store.scripts import SCRIPTS
 from hubq.testing.patching import replaced
 from hubq.testing.probe import ChildHere, probe
@@ -91,6 +93,33 @@ async def lease_not_renewed(node: Node, age: float) -> AsyncIterator[None]:
         yield
     finally:
         keeper.start()
+
+
+# -- joining and leaving ---------------------------------------------------------------------------------------------
+
+
+async def drain_where_joined(node: Node) -> None:
+    """As if somebody had drained it in each group that it has joined, while the primaries of others are away."""
+    for part in node.parts:
+        if part.wiring.runtime.standing.incarnation:
+            await part.wiring.membership.member.announce_drain()
+
+
+@contextmanager
+def tries_to_join(node: Node) -> Iterator[asyncio.Event]:
+    """The event comes when the node tries again to join a group."""
+    tried = asyncio.Event()
+
+    def noticed(check: Any) -> Any:
+        async def checked(part: NodePart) -> None:
+            if part in node.parts:
+                tried.set()
+            await check(part)
+
+        return checked
+
+    with replaced(NodePart, "check", noticed):
+        yield tried
 
 
 # -- children -------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from hubq.errors import RedisRefused
 from hubq.store.cluster_facts import read_cluster, read_full_coverage
 from hubq.store.dead_letters import count_dead
 from hubq.store.far import far_length
+from hubq.store.mailbox import is_used_up, mailbox_exists
 from hubq.store.membership import living, read_members
 from hubq.store.moves import read_record
 from hubq.store.owners import read_owners
@@ -101,12 +102,23 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         misplaced=lost.misplaced,
         moved=lost.moved,
         far=(yield from _waiting_for_others(hub)),
+        used_up=(yield from _used_up(hub)),
         redis=server,
         host=urlsplit(address).hostname or "",
         partitioned=partitioned,
         cluster=(yield from _cluster(hub)) if "+cluster://" in address else None,
         pauses=[(str(pause), now / 1000 - pause.since) for pause in Pauses(pauses.values()).all()],
     )
+
+
+def _used_up(hub: HubContext) -> Operation[list[int]]:
+    exist = yield Fetch([mailbox_exists(hub.keys, shard) for shard in hub.shards])
+    shards = [shard for shard, exists in zip(hub.shards, exist, strict=True) if exists]
+    try:
+        used_up = (yield Fetch([is_used_up(hub.keys, shard) for shard in shards])) if shards else []
+    except RedisRefused:
+        return []  # a user whose rules are of an earlier version
+    return [shard for shard, used in zip(shards, used_up, strict=True) if used]
 
 
 def _server() -> Operation[dict[str, str]]:

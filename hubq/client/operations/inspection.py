@@ -6,7 +6,7 @@ Nothing here consumes or changes anything, and nothing asks the children themsel
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -125,7 +125,7 @@ def saved_state(hub: HubContext, child_id: str) -> Operation[SavedState | None]:
     if hub.seal is not None and spec is not None:
         start_id, place = spec.start_id, (envelope.form, envelope.cursor)
         try:
-            envelope = replace(envelope, data=hub.seal.opens_state(child_id, start_id, *place, envelope.data))
+            envelope = envelope.with_data(hub.seal.opens_state(child_id, start_id, *place, envelope.data))
         except LookupError:
             pass  # it has no key of workers
         except Unsealed as error:

@@ -39,6 +39,7 @@ def joined_facts(answers: Sequence[Facts]) -> Facts:
         strays=[key for facts in answers for key in facts.strays],
         misplaced=list(dict.fromkeys(lost)),
         far={place: count for facts in answers for place, count in facts.far.items()},
+        used_up=sorted(shard for facts in answers for shard in facts.used_up),
         moved=moved,
         partitioned=next((facts.partitioned for facts in answers if facts.partitioned), ""),
         dormant=sum(facts.dormant for facts in answers),

@@ -112,10 +112,8 @@ class AheadBuilt:
 
     async def _tell_that_it_goes_on(self) -> None:
         """A child has been built. Those whose children come later wait for it, too."""
-        group, now = self._group, self._group.standing.now()
-        if now - self._told_at < TOLD_EVERY:
-            return
-        self._told_at = now
+        group = self._group
+        self._told_at = group.standing.now()
         told = [
             send_control(group.keys, asked.sender, ChildStartProgress(group.node_name, asked.shard, asked.handover_id))
             for asked in self._asked.values()
@@ -138,7 +136,8 @@ class AheadBuilt:
             for child, record in specs.items():
                 if parked.get(child, "").startswith(TOOK_DOWN):
                     continue  # its __init__ might take this node down, too: it arrives as it is
-                await self._pieces.turn()
+                if not self._pieces.at_once():
+                    await self._pieces.turn()
                 try:
                     built[child] = self._builder.build(nowhere, child, record)
                 except StartFailed as error:
@@ -146,7 +145,8 @@ class AheadBuilt:
                     failed.append(child)
                     reasons.append(" ".join(sendable(str(error)).split()))
                     self._events.add("child_start_failed", shard=shard, child=child, reason=str(error))
-                await self._tell_that_it_goes_on()
+                if group.standing.now() - self._told_at >= TOLD_EVERY:
+                    await self._tell_that_it_goes_on()
         return built, failed, reasons
 
     # -- keeping it, for a while -----------------------------------------------------------------------------------

@@ -73,7 +73,9 @@ class Entrance:
             return
         hosted, saved = self._built_ahead(child, record, coming), coming.states.get(child)
         try:
-            if hosted is None:
+            if hosted is None and holding.watch is None:
+                hosted = self._builder.build(holding, child, record)
+            elif hosted is None:
                 async with self._trials.building(holding, child):
                     hosted = self._builder.build(holding, child, record)
             self._builder.check_state(hosted, saved)

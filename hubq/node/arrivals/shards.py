@@ -180,7 +180,8 @@ class ShardArrivals:
 
     async def _enter_all(self, holding: Holding, specs: Mapping[str, SpecRecord], coming: Coming) -> None:
         for child, record in specs.items():
-            await self._pieces.turn()
+            if not self._pieces.at_once():
+                await self._pieces.turn()
             if holding.gone:
                 return
             if child in holding.apart:

@@ -9,7 +9,7 @@ from hubq.errors import StartFailed, StateTooNew, Unreadable, Unsealed
 from hubq.hooks.book import ALTER
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.services import Services
-from hubq.node.held.state import check_version, opened
+from hubq.node.held.state import checked_version, opened
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.raised import in_short
 from hubq.node.runtime.tasks import enter_task, leave_task
@@ -44,9 +44,9 @@ class Builder:
 
     def check_state(self, hosted: HostedChild, saved: Envelope | None) -> None:
         """Raise :class:`~hubq.errors.StartFailed` if the saved state is of a version that the class here does not know yet."""
-        if saved is not None:
+        if saved is not None and (saved.has_version or self._services.seal is not None):
             try:
-                check_version(hosted.kind, opened(hosted, saved))
+                checked_version(hosted.kind, opened(hosted, saved))
             except StateTooNew as error:
                 raise StartFailed(str(error)) from None
             except (Unreadable, Unsealed):

@@ -26,12 +26,13 @@ class Pausing:
         self._register = register
         self._pumps = pumps
         self._pauses = Pauses()
+        self._any = False  # (asked for every child that comes)
         self._heeded = (0, 0)  # by which incarnation, and up to which change
         self._looking = asyncio.Lock()
 
     def heed(self, hosted: HostedChild) -> None:
         """A child begins here, or has come here: it may be paused."""
-        if self._pauses or hosted.held_back is not None:
+        if self._any or hosted.held_back is not None:
             pause = None if hosted.holding.is_copy else self._pauses.of(hosted.child_id, hosted.record.name)
             hosted.pause("" if pause is None else str(pause))
 
@@ -53,6 +54,7 @@ class Pausing:
             # (The number first: what is read then is at least as new.)
             number, pauses = await group.redis.run_many([read_pauses_number(group.keys), read_pauses(group.keys)])
             before, self._pauses = self._pauses, Pauses(pauses.values())
+            self._any = bool(self._pauses)
             await self._apply()
             if before.all() != self._pauses.all():
                 log.info("paused: %s", "; ".join(map(str, self._pauses.all())) or "nothing any more")

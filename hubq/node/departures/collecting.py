@@ -110,7 +110,8 @@ class Collecting:
             for hosted in [hosted for hosted in children if hosted.life is Life.RUNNING and not hosted.busy]:
                 if hosted.run_task is None and not overrides(hosted.kind, "prepare_handover_state"):
                     # Nothing to wait for: no task is needed.
-                    await self._pieces.turn()
+                    if not self._pieces.at_once():
+                        await self._pieces.turn()
                     try:
                         collected.take(await self._saver.hand_over(hosted, with_state))
                     except Exception as error:

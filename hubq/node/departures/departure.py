@@ -151,13 +151,15 @@ class Departures:
     async def _until_answered(self, way: Way, effects: Effects) -> tuple[str, int]:
         # A holding that became void meanwhile (another Redis answers) is not sent again: that Redis may have its old token.
         group, command, refusals = self._group, way.command(effects), 0
-        largest = max((len(part) for part in command.args if isinstance(part, str | bytes)), default=0)
+        largest: int | None = None
         while not group.standing.lease_over() and not way.holding.gone:
             try:
                 return await group.redis.run(command, retry_for=1.0), 0
             except RedisUnavailable as error:
                 log.warning("%s waits: %s", way.what, error)
                 await asyncio.sleep(0.2)
+            if largest is None:
+                largest = max((len(part) for part in command.args if isinstance(part, str | bytes)), default=0)
             if largest > ALWAYS_TAKEN + HEAD and await self._redis_is_there():
                 refusals += 1
                 if refusals == REFUSALS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hubq.core.child import Child
@@ -85,21 +84,24 @@ def lay_saved(instance: Child, envelope: Envelope, values: Values) -> bool:
     ``alter_handover_state`` expects, and are laid over the instance directly.
     """
     kind = type(instance)
-    check_version(kind, envelope)
+    version = checked_version(kind, envelope)
     saved = handed = values.decode_state(kind, envelope.data, handed=envelope.form == HANDED)
-    if (version := version_of(envelope.data)) < kind.state_version:
+    if version < kind.state_version:
         handed = instance.upgrade_state(handed, version)
         if not isinstance(handed, dict) and envelope.form == ATTRIBUTES:
             raise TypeError(f"upgrade_state returned {type(handed).__name__}, not the dict of attributes")
-    if envelope.form == HANDED or not overrides(kind, "prepare_handover_state"):
-        current = {k: v for k, v in instance.__dict__.items() if k not in kind.transient}
+    transient, attributes = kind.transient, instance.__dict__
+    if overrides(kind, "alter_handover_state") and (
+        envelope.form == HANDED or not overrides(kind, "prepare_handover_state")
+    ):
+        current = {k: v for k, v in attributes.items() if k not in transient}
         handed = instance.alter_handover_state(current, handed)
     if isinstance(handed, dict):
         # Laid over what __init__ made: an attribute that a newer version of the class has added keeps its first value.
-        instance.__dict__.update({k: v for k, v in handed.items() if k not in kind.transient})
+        attributes.update({k: v for k, v in handed.items() if k not in transient} if transient else handed)
     if envelope.form != ATTRIBUTES or handed is not saved or version != kind.state_version:
         return False
-    return bool(instance.__dict__.keys() - set(kind.transient) == saved.keys())
+    return bool((attributes.keys() - set(transient) if transient else attributes.keys()) == saved.keys())
 
 
 def is_of_version(hosted: HostedChild, data: bytes) -> bool:
@@ -107,8 +109,8 @@ def is_of_version(hosted: HostedChild, data: bytes) -> bool:
     return version_of(data) == hosted.kind.state_version
 
 
-def check_version(kind: type[Child], envelope: Envelope) -> None:
-    """Raise :class:`~hubq.errors.StateTooNew` if the state is of a later version than the class knows, and
+def checked_version(kind: type[Child], envelope: Envelope) -> int:
+    """The version of a saved state. Raises :class:`~hubq.errors.StateTooNew` if the class does not know it yet, and
     :class:`~hubq.errors.Unreadable` if it is no state.
     """
     if envelope.malformed:
@@ -122,6 +124,7 @@ def check_version(kind: type[Child], envelope: Envelope) -> None:
             f"its state has version {version}, and {kind.__name__}.state_version is {kind.state_version} here: it was written by "
             "newer code, so let a worker with that code run it"
         )
+    return version
 
 
 def envelope_of(hosted: HostedChild, data: bytes, form: str = ATTRIBUTES) -> bytes:
@@ -139,7 +142,7 @@ def opened(hosted: HostedChild, envelope: Envelope) -> Envelope:
         return envelope
     child, start_id = hosted.child_id, hosted.record.start_id
     data = seal.opens_state(child, start_id, envelope.form, envelope.cursor, envelope.data)
-    return replace(envelope, data=data)
+    return envelope.with_data(data)
 
 
 def save_boundary(hosted: HostedChild) -> None:

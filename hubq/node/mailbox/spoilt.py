@@ -46,6 +46,12 @@ class SpoiltMailboxes:
 
     def exhausted(self, shard: int) -> None:
         """An entry has the last id that there is. (It is buried with the next commit of the shard.)"""
+        place = self._group.keys.mailbox(shard)
+        self._reports.report(
+            Malformed(
+                place, f"an entry has the last id that there is, and shard {shard} takes no message until it is mended"
+            )
+        )
         self._exhausted.add(shard)
         self._look()
 
@@ -93,6 +99,7 @@ class SpoiltMailboxes:
                 log.debug("mailbox of shard %d: %s", shard, error)  # the entry is there still, or the user may not
                 continue
             self._exhausted.discard(shard)
+            log.info("the mailbox of shard %d takes messages again", shard)
             # All that stands there has been read. What comes now has smaller ids than the one that was the last.
             self._cursors.by_shard[shard] = last.encode()
             mended.add(shard)

@@ -21,6 +21,7 @@ from hubq.node.runtime.beat import EVERY as BEAT
 from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
+from hubq.node.runtime.speaker import Speaker
 from hubq.store.command import Command
 from hubq.store.connection import LOST
 from hubq.store.events import add_event
@@ -53,18 +54,28 @@ class Accounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look has found: in what the loop stands (or stood) still, and for how long, seconds."""
+    """What a look has found: in what the loop stands (or stood) still, and for how long, seconds. ``speaks``: this watchdog tells people
+    of it; if not, that of another group does.
+    """
 
     sight: Sight
     doing: Doing
     lasted: float
+    speaks: bool
 
 
 class Watchdog:
-    """Looks at the loop's beat once per round."""
+    """Looks at the loop's beat once per round. ``speaker``: that of the whole node."""
 
     def __init__(
-        self, group: Group, counters: Counters, beat: Beat, looks: Looks, accounts: Accounts, ends: Ends
+        self,
+        group: Group,
+        counters: Counters,
+        beat: Beat,
+        looks: Looks,
+        accounts: Accounts,
+        ends: Ends,
+        speaker: Speaker,
     ) -> None:
         self._group = group
         self._counters = counters
@@ -72,11 +83,13 @@ class Watchdog:
         self._looks = looks
         self._accounts = accounts
         self._ends = ends
+        self._speaker = speaker
+        self._speaks: bool | None = None  # of this standing still; None: that was not asked yet
         self._still = Stillness(group.config.stall_limit, BEAT)
         self._doing = Doing()
         self._seen: list[Seen] = []  # and not told yet
         self._unwritten: deque[Command[Any]] = deque(maxlen=MOST_UNWRITTEN)  # events
-        self._told_once = False  # of this standing still
+        self._told_once = False  # Redis, of this standing still
         self._has_turned = False  # and no account has said so yet
         self._account_due = 0.0
         self._held_by: Suspect | None = None
@@ -91,14 +104,17 @@ class Watchdog:
         self._held_by = None
         if sight is Sight.FREED:
             # It may have turned for a moment only: since that beat it may stand still again, in something else.
-            self._seen.append(Seen(sight, self._doing, still.lasted))
+            self._seen.append(Seen(sight, self._doing, still.lasted, self._speaks or False))
+            self._speaks = None
             sight = still.look(now, beat_at, held_up, at_work)
         at_fault = held_up > HELD_UP and at_work >= AT_WORK * held_up and still.lasted > self._group.config.lease
         if sight in (Sight.BLOCKED, Sight.STALLED) or (sight is Sight.STILL and at_fault):
             self._doing = self._looks()
             self._held_by = self._doing.suspect if at_fault else None
         if sight in (Sight.BLOCKED, Sight.STALLED):
-            self._seen.append(Seen(sight, self._doing, still.lasted))
+            if self._speaks is None and still.since is not None:
+                self._speaks = self._speaker.is_first("blocked", still.since)
+            self._seen.append(Seen(sight, self._doing, still.lasted, self._speaks or False))
         self._counters.stands_still(0.0 if still.since is None else still.lasted)
 
     @property
@@ -136,23 +152,28 @@ class Watchdog:
     # -- what is told ----------------------------------------------------------------------------------------------
 
     def _blocked(self, seen: Seen) -> None:
-        doing = seen.doing
+        doing, first = seen.doing, not self._told_once
+        if first:
+            self._told_once, self._account_due = True, 0.0
+        if not seen.speaks:
+            return
         log.warning(
             "the event loop of %s has stood still for %.1f s in %s%s:\n%s", self._group.node_name, seen.lasted, doing.named,
             ". A call that blocks belongs into a plain def, which runs in a thread" if doing.child else "", doing.stack,
         )  # fmt: skip
-        if not self._told_once:
-            self._told_once, self._account_due = True, 0.0
+        if first:
             self._counters.loop_blocked()
             self._unwritten.append(self._event("loop_blocked", seen))
 
     def _freed(self, seen: Seen) -> None:
+        self._account_due = 0.0
+        self._has_turned = True
+        if not seen.speaks:
+            return
         log.warning(
             "the event loop of %s turns again, after %.1f s in %s", self._group.node_name, seen.lasted, seen.doing.named
         )
         self._unwritten.append(self._event("loop_unblocked", seen))
-        self._account_due = 0.0
-        self._has_turned = True
 
     def _record(self) -> Blocked:
         since = self._group.standing.redis_now_ms() - self._still.lasted * 1000
@@ -203,12 +224,13 @@ class Watchdog:
         if self._still.since is None or self._beat.at > self._still.since:
             return  # it has just begun to turn again
         standing.lease.distrust()
-        log.critical(
-            "the event loop of %s has stood still for %.1f s in %s, longer than stall_limit=%g: this worker ends with code "
-            "%d, and others take its children over\n%s", group.node_name, seen.lasted, doing.named,
-            group.config.stall_limit, STALLED, doing.stack,
-        )  # fmt: skip
-        yield from self._sent([self._event("loop_stalled", seen)])
+        if self._speaker.is_first("stalled", self._still.since):
+            log.critical(
+                "the event loop of %s has stood still for %.1f s in %s, longer than stall_limit=%g: this worker ends with code "
+                "%d, and others take its children over\n%s", group.node_name, seen.lasted, doing.named,
+                group.config.stall_limit, STALLED, doing.stack,
+            )  # fmt: skip
+            yield from self._sent([self._event("loop_stalled", seen)])
         word = "unknown"
         self._stalled_by = doing.suspect
         if doing.suspect is not None:

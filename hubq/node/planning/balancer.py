@@ -134,7 +134,7 @@ class Balancer(Loop):
             shard: owner.node if owner.node in nodes and nodes[owner.node].incarnation == owner.incarnation else None
             for shard, owner in owners.shards.items()
         }
-        current = self._elsewhere.with_others(group.number, current)
+        current = self._elsewhere.with_others(group.number, current, up)
         if not joined:
             self._learn(current, dict(zip(names, reports, strict=True)))
             if len(self._history) < min(ENOUGH, self._strategy.max_history_size):

@@ -178,7 +178,7 @@ class Planner(Loop):
         }
         self._elsewhere.seen(group.number, current)
         # Over all shards of the hub, so that they lie evenly whatever group they are in; what is done is done in this one.
-        view = View(ups, self._elsewhere.with_others(group.number, current), shards, assignment)
+        view = View(ups, self._elsewhere.with_others(group.number, current, ups), shards, assignment)
         desired = settled(self._distribution.belongs_to(view), view) if ups else {}
         if rolling(view):
             desired = in_rollout(

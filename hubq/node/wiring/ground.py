@@ -45,6 +45,7 @@ from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.neighbours import Neighbours
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
+from hubq.node.runtime.speaker import Speaker
 from hubq.node.runtime.standing import Standing
 from hubq.store.connection import AsyncRedis, Server
 from hubq.store.malformed import MalformedWatch
@@ -59,10 +60,11 @@ class Common:
     def __init__(self, config: Config, name: str) -> None:
         self.pieces = Pieces(time.monotonic)
         self.threads = ThreadPoolExecutor(config.threads, thread_name_prefix=f"hubq-{name}")
-        self.elsewhere = Elsewhere()
+        self.elsewhere = Elsewhere(config.groups, config.shards)
         self.neighbours = Neighbours()
         self.closing = Turns(CLOSED_AT_ONCE)
         self.in_motion = InMotion()
+        self.speaker = Speaker()
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,9 @@ class LeaseStorey:
 
     def __init__(self, given: Given, runtime: RuntimeStorey, membership: MembershipStorey, pulse: Pulse) -> None:
         looks = LoopFrames(threading.get_ident())
-        self.watchdog = Watchdog(runtime.group, runtime.counters, runtime.beat, looks, pulse, given.ends)
+        self.watchdog = Watchdog(
+            runtime.group, runtime.counters, runtime.beat, looks, pulse, given.ends, given.common.speaker
+        )
 
         def driver(tells: Tells) -> Driver:
             return given.drive(

@@ -189,6 +189,18 @@ def changes_clock(loop: Any) -> None:
     time.time = lambda: 0.0  # type: ignore[assignment]
 
 
+def breaks_clock(loop: Any) -> None:
+    time.monotonic = interrupts  # type: ignore[assignment]
+
+
+def loses_clock(loop: Any) -> None:
+    del time.process_time
+
+
+def changes_sleep(loop: Any) -> None:
+    time.sleep = interrupts
+
+
 def interrupts(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -207,6 +219,9 @@ TO_THE_PROCESS: dict[str, Callable[[Any], Any]] = {
     "leaves_threads": leaves_threads,
     "makes_warnings_errors": lambda loop: warnings.simplefilter("error"),
     "changes_clock": changes_clock,
+    "breaks_clock": breaks_clock,
+    "loses_clock": loses_clock,
+    "changes_sleep": changes_sleep,
     "hurries_sockets": lambda loop: socket.setdefaulttimeout(0.001),
     "forks": lambda loop: os.fork(),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -328,5 +329,41 @@ def test_the_waiting_half() -> None:
         finally:
             done.set()
             await serving
+
+    asyncio.run(scenario())
+
+
+class Blocker(Child):
+    async def block(self) -> None:
+        time.sleep(1.7)  # noqa: ASYNC251  (it must not, and that is the point)
+
+
+@PRIMARIES
+def test_a_blocked_loop_is_told_of_once(primaries: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker has one loop, whatever its groups."""
+
+    async def scenario() -> None:
+        hub = a_hub(primaries)
+        hub.child(Blocker)
+        async with Cluster(hub) as cluster:
+            node = await cluster.start("a")
+            await hub.aio.start_child("x", Blocker)
+            await hub.aio.ref("x").call("block")
+
+            async def told() -> bool:
+                found = await asyncio.to_thread(lambda: hub.inspect.events(1000, ["loop_blocked", "loop_unblocked"])[1])
+                return [(event.type, event.fields["node"]) for event in found] == [
+                    ("loop_blocked", "a"), ("loop_unblocked", "a")
+                ]  # fmt: skip
+
+            await eventually(told, 5, "one event each")
+            lines = [record.getMessage() for record in caplog.records if "the event loop of a" in record.getMessage()]
+            assert (
+                sum("has stood still" in line for line in lines) == 1
+                and sum("turns again" in line for line in lines) == 1
+            )
+            assert node.counters.loops_blocked == 1
+            await cluster.settled()
+            assert not await asyncio.to_thread(lambda: hub.inspect.events(1000, ["loop_blocked"])[1][1:])
 
     asyncio.run(scenario())

@@ -387,6 +387,10 @@ def test_a_mailbox_that_takes_nothing_more_is_mended_and_costs_its_own_senders_o
             pytest.skip("fakeredis has no XSETID")
         await served(hub, ledger)
         shard = shard_of("plain-0", 4)
+
+        async def events() -> list[Any]:
+            return await asyncio.to_thread(lambda: list(hub.inspect.events(1000, ["malformed"])[1]))
+
         for number, node in enumerate("ab"):
             await raw(hub, "XADD", hub.keys.mailbox(shard), LAST_ID, "x", "y")
             sent = [hub.aio.ref(child).call("entries", timeout=20) for child in CHILDREN]
@@ -403,6 +407,8 @@ def test_a_mailbox_that_takes_nothing_more_is_mended_and_costs_its_own_senders_o
                     return False
 
             await eventually(taken, 10, "its mailbox takes messages again")
+            told = [event.fields["why"] for event in await events() if event.fields["place"] == hub.keys.mailbox(shard)]
+            assert len(told) == number + 1 and f"shard {shard} takes no message" in told[-1]
             await malformed_letters(hub, number + 1)
             await served(hub, ledger)
             if node == "a":

@@ -17,6 +17,7 @@ from hubq import Child, Hub
 from hubq.cli.main import outcome
 from hubq.store import keys as schema
 from hubq.store.connection import RedisServer
+from hubq.store.message import LAST_ID
 from hubq.testing import Cluster
 
 _numbers = count()
@@ -158,3 +159,17 @@ def test_every_command_shows_the_rest_or_says_in_one_line_what_is_wrong(
             elif code and command != "doctor" and (not lines or not lines[-1].startswith("hubq: ")):
                 wrong.append(f"{command}: {code} says {said.err!r}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_doctor_names_a_mailbox_whose_ids_are_used_up(hub: Hub, url: str) -> None:
+    def found() -> list[str]:
+        return [each.seen for each in hub.inspect.diagnosis() if each.topic == "ids used up"]
+
+    client = Redis.from_url(url)
+    assert found() == []
+    client.xadd(hub.keys.mailbox(1), {"x": "y"}, id=LAST_ID)
+    client.xdel(hub.keys.mailbox(1), LAST_ID)  # (it takes nothing even then)
+    assert len(found()) == 1 and "mailbox of shard 1 takes no message" in found()[0]
+    client.xadd(hub.keys.mailbox(0), {"x": "y"}, id=LAST_ID)
+    assert "mailboxes of shards 0, 1 take no message" in found()[0]
+    client.close()

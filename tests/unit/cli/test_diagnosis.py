@@ -58,6 +58,8 @@ def test_a_hub_that_is_well_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("changes", "topic"),
     [
+        ({"used_up": [1]}, "ids used up"),
+        ({"used_up": [0, 1]}, "ids used up"),
         ({"nodes": {}}, "no worker"),
         ({"nodes": {"a": replace(NODE, status="draining")}}, "all draining"),
         ({"nodes": node(lease_left=-0.5)}, "lease over"),

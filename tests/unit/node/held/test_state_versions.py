@@ -9,7 +9,7 @@ import pytest
 from hubq import Child, ConfigError, Hub, StateTooNew
 from hubq.core.classes import ClassBook
 from hubq.errors import Unreadable
-from hubq.node.held.state import check_version, lay_saved
+from hubq.node.held.state import checked_version, lay_saved
 from hubq.node.held.state_trial import try_state
 from hubq.store.codec import decode, encode, encode_state, version_of
 from hubq.store.envelope import Envelope
@@ -95,7 +95,7 @@ def test_a_newer_state_is_not_laid() -> None:
 @pytest.mark.parametrize("data", [b"vx\np", b"v3", b"v\xff\np"])
 def test_garbage_for_a_version_is_unreadable(data: bytes) -> None:
     with pytest.raises(Unreadable):
-        check_version(Cart, Envelope("attributes", "7-0", data))
+        checked_version(Cart, Envelope("attributes", "7-0", data))
 
 
 def test_an_upgrade_must_return_the_attributes() -> None:

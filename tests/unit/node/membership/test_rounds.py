@@ -13,6 +13,7 @@ from hubq.node.membership.rounds import Rounds
 from hubq.node.membership.watchdog import Watchdog
 from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
+from hubq.node.runtime.speaker import Speaker
 from hubq.store.command import Command
 from hubq.store.membership import Renewed
 from hubq.store.owners import Owner
@@ -54,7 +55,9 @@ class Account:
 class Bench:
     """Rounds under a clock that the test moves. ``answer`` says what Redis answers; what it raises is a request that fails."""
 
-    def __init__(self, answer: Callable[[Command[Any]], Any], doing: Doing | None = None, **settings: Any) -> None:
+    def __init__(
+        self, answer: Callable[[Command[Any]], Any], doing: Doing | None = None, speaker: Speaker | None = None, **settings: Any
+    ) -> None:  # fmt: skip
         self.clock = Clock()
         self.answer = answer
         self.takes = 0.0  # each request, seconds
@@ -70,7 +73,7 @@ class Bench:
         self.standing = self.group.standing
         watchdog = Watchdog(
             self.group, self.counters, self.beat, lambda: doing or Doing("x", "block", "a", CULPRIT, "the stack"),
-            Account(), self.ended.append,
+            Account(), self.ended.append, speaker or Speaker(),
         )  # fmt: skip
         self.rounds = Rounds(self.group, watchdog, self.told, lambda: self.worked)
 
@@ -292,6 +295,31 @@ def test_a_blocked_loop_is_told_at_once_and_then_at_growing_intervals_while_the_
     assert bench.counters.loops_blocked == 1 and bench.counters.blocked_for > 19
     bench.turn(1.0)
     assert bench.events() == ["loop_blocked", "loop_unblocked"] and bench.counters.blocked_for == 0.0
+
+
+def test_a_loop_in_several_groups_is_told_of_by_one_of_them_and_each_account_says_it(caplog: Any) -> None:
+    speaker = Speaker()
+    benches = [Bench(answering(renewed()), speaker=speaker, stall_limit=30.0) for _ in range(3)]
+    benches[2].beat.at += 0.2  # (each beats by itself)
+
+    def lines(what: str) -> int:
+        return sum(what in record.getMessage() for record in caplog.records)
+
+    for times in (1, 2):
+        for bench in benches:
+            bench.turn(5.0, beats=False)
+        assert lines("stood still") == 3 * times, "after 1, 2 and 4 s"
+        for bench in benches:
+            bench.turn(1.0)
+        assert lines("turns again") == times
+        assert sum(bench.counters.loops_blocked for bench in benches) == times
+        told = [event for bench in benches for event in bench.events()]
+        assert told == ["loop_blocked", "loop_unblocked"] * times
+    for bench in benches:
+        assert b"block" in b"".join(bytes(c.args[2]) for c in bench.asked if c.args[0] == "SET")  # type: ignore[arg-type]
+        bench.turn(32.0, beats=False)
+    assert lines("this worker ends") == 1 and [bench.ended for bench in benches] == [[70]] * 3
+    assert [event for bench in benches for event in bench.events()].count("loop_stalled") == 1
 
 
 def test_the_account_of_a_blocked_node_says_since_when_and_in_what() -> None:

@@ -111,7 +111,7 @@ class Planning(Stage):
             self.group, cast(Any, self.events), self.plan_due, self.emptied, self.register, self.cursors,
             ByTable(desired or {0: "a", 1: "a", 2: "b"}), cast(Any, Never()), around, cast(Any, Quorum(self.around)),
             around, self.wishes, NoCopies(), self.answers, self.moves, around, around, around, around, around, around,
-            cast(Any, self.pausing), Elsewhere(),
+            cast(Any, self.pausing), Elsewhere(groups=1, shards=3),
         )  # fmt: skip
 
     def _answer(self, command: Command[Any]) -> Any:
