@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.hubq-installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo chaos sim test test-all test-server floors lock check lint bench bench-quick clean
+.PHONY: help venv demo chaos sim test test-all test-server floors pythons lock check lint bench bench-quick clean
 
 help: ## show this
 	@echo "make <target>:"
@@ -63,6 +63,9 @@ lock: $(STAMP) ## write requirements-dev.lock: the versions of all that tests ne
 
 floors: $(STAMP) ## some tests with the oldest versions that pyproject.toml allows
 	.ci/floors $(BIN)/python
+
+pythons: $(STAMP) ## some tests on each other Python from 3.11 to 3.13 that is here
+	.ci/pythons $(BIN)/python
 
 check: lint test ## what to run before each commit: lint, then the tests
 
