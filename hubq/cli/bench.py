@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubq.cli.loading import AsJson, RedisUrl
-from hubq.cli.output import print_json, print_table
+from hubq.cli.output import print_json, print_table, say
 from hubq.cli.worker import fastest_loop
+from hubq.client.operations.removal import delete_hub
 from hubq.config import redis_url
 from hubq.core.spec import ChildSpec
 from hubq.errors import HubqError
-from hubq.store.command import plain
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -48,19 +48,25 @@ def bench_command(
     children: Annotated[int, typer.Option(min=1, max=1_000_000, help="Children to start.")] = 2_000,
     casts: Annotated[int, typer.Option(min=1, help="Messages to send, 500 at a time.")] = 20_000,
     calls: Annotated[int, typer.Option(min=1, help="Calls to make, one after another.")] = 1_000,
+    groups: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Groups of its hub. Default: one for each primary in --redis.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure casts, calls and starts with one worker on your Redis, in a hub of its own that is removed afterwards.
 
     It writes some MB and keeps Redis busy for a few seconds.
     """
-    from hubq.cli.bench_app import HUB_ID, make_hub  # here: it makes a hub, which no other command needs
+    from hubq.cli.bench_app import GROUPS, HUB_ID, make_hub  # here: it makes a hub, which no other command needs
+    from hubq.client.groups import servers_of
 
     url = redis_url(redis)
     hub_id = f"bench-{secrets.token_hex(6)}"
-    hub = make_hub(hub_id, url)
+    if groups is None:
+        groups = len(servers_of(url))
+    hub = make_hub(hub_id, groups, url)
     hub.nodes()  # Redis cannot be reached: say so before anything else
-    environment = {**os.environ, "HUBQ_REDIS_URL": url, HUB_ID: hub_id}
+    environment = {**os.environ, "HUBQ_REDIS_URL": url, HUB_ID: hub_id, GROUPS: str(groups)}
     command = [sys.executable, "-m", "hubq", "worker", "hubq.cli.bench_app:hub", "--name", "bench"]
     worker = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -70,7 +76,6 @@ def bench_command(
             found = runner.run(_measure(hub, worker, children, casts, calls))
     finally:
         _end(worker)
-        hub.close()
         _remove(hub)
     if as_json:
         print_json(asdict(found))
@@ -129,18 +134,9 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(hub: Hub) -> None:
-    from hubq.store.connection import SyncRedis
-
-    redis = SyncRedis(hub.server)
     try:
-        cursor: bytes | str = "0"
-        while True:
-            cursor, keys = redis.run(
-                plain("SCAN", cursor, "MATCH", f"{hub.keys.prefix}*", "COUNT", 1000, read=lambda answer: tuple(answer))
-            )
-            if keys:
-                redis.run(plain("UNLINK", *keys, read=lambda answer: None))
-            if cursor in (b"0", "0"):
-                return
+        hub.driver.drive(delete_hub(hub.driver.context))
+    except HubqError as error:
+        say(f"hub {hub.hub_id} is left over ({error}): hubq delete-hub {hub.hub_id}", sys.stderr)
     finally:
-        redis.close()
+        hub.close()

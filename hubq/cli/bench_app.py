@@ -7,7 +7,9 @@ import os
 from hubq.client.hub import Hub
 from hubq.core.child import Child
 
-HUB_ID = "HUBQ_BENCH_HUB"
+HUB_ID, GROUPS = "HUBQ_BENCH_HUB", "HUBQ_BENCH_GROUPS"
+#: Shards of a hub, if groups do not need more.
+SHARDS = 64
 
 
 class Idle(Child):
@@ -17,11 +19,11 @@ class Idle(Child):
         """Do nothing."""
 
 
-def make_hub(hub_id: str, redis: str | None = None) -> Hub:
-    """A hub that knows the child."""
-    hub = Hub(hub_id, redis=redis)
+def make_hub(hub_id: str, groups: int, redis: str | None = None) -> Hub:
+    """A hub that knows the child. Each group has as many shards."""
+    hub = Hub(hub_id, redis=redis, groups=groups, shards=-(-SHARDS // groups) * groups)
     hub.child(Idle)
     return hub
 
 
-hub = make_hub(os.environ.get(HUB_ID, "bench"))
+hub = make_hub(os.environ.get(HUB_ID, "bench"), int(os.environ.get(GROUPS, "1")))

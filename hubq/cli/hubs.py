@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_records, print_table, say
 from hubq.client.operations.removal import delete_hub
 from hubq.errors import ConfigError, HubqError
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 
 def hubs_command(as_json: AsJson = False, redis: RedisUrl = None) -> None:
@@ -28,12 +31,19 @@ def hubs_command(as_json: AsJson = False, redis: RedisUrl = None) -> None:
         address = ", ".join(server.address for server in servers_of(redis))
         say(f"no hub in Redis at {address}: the first worker of a hub makes it", sys.stderr)
         return
-    print_table(("hub", "shards", "workers"), [(hub.hub_id, hub.shards, ", ".join(hub.nodes) or "-") for hub in found])
+    rows = [(hub.hub_id, hub.shards, hub.groups or "?", ", ".join(hub.nodes) or "-") for hub in found]
+    if all(hub.groups == 1 for hub in found):
+        print_table(("hub", "shards", "workers"), [(name, shards, workers) for name, shards, _, workers in rows])
+    else:
+        print_table(("hub", "shards", "groups", "workers"), rows)
 
 
 def delete_hub_command(
     hub: HubName,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    without_jobs: Annotated[
+        bool, typer.Option("--without-jobs", help="Leave jobs alone: for a hub on a Redis Cluster that has none.")
+    ] = False,
     redis: RedisUrl = None,
 ) -> None:
     """Delete a hub for good: its children with their states, all messages that wait, its events and its jobs.
@@ -49,6 +59,8 @@ def delete_hub_command(
         )
     if workers := sorted(node.name for node in opened.nodes() if node.lease > 0):
         raise HubqError(f"hub {opened.hub_id!r} is served by {', '.join(workers[:5])}: hubq drain them first")
+    if not without_jobs:
+        _must_know_its_jobs(opened)
     if not yes:
         children = opened.inspect.glance(0).children
         what = f"hub {opened.hub_id} at {opened.groups.address} with {children:,} {'child' if children == 1 else 'children'}"
@@ -57,8 +69,18 @@ def delete_hub_command(
         if not typer.confirm(f"Delete {what} and all their messages and jobs, for good?"):
             say("nothing was deleted", sys.stderr)
             raise typer.Exit(1)
-    from hubq.jobs.removal import delete_jobs
+    jobs = ""
+    if not without_jobs:
+        from hubq.jobs.removal import delete_jobs
 
-    jobs = delete_jobs(opened)
+        jobs = f", {delete_jobs(opened):,} jobs"
     keys = opened.driver.drive(delete_hub(opened.driver.context))
-    say(f"hub {opened.hub_id} deleted: {keys:,} keys, {jobs:,} jobs")
+    say(f"hub {opened.hub_id} deleted: {keys:,} keys{jobs}")
+
+
+def _must_know_its_jobs(hub: Hub) -> None:
+    """Jobs that are left over are found by nobody, once their hub is gone."""
+    try:
+        hub.jobs_server  # noqa: B018
+    except ConfigError as error:
+        raise ConfigError(f"{error}. A hub that has no jobs is deleted with --without-jobs") from None

@@ -261,7 +261,7 @@ def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None
     fixed = opened.inspect.settings()
     own = asdict(opened.config) if ":" in hub else {}
     if as_json:
-        print_json({"hub": opened.hub_id, "redis": opened.server.address, "fixed": fixed, "settings": own})
+        print_json({"hub": opened.hub_id, "redis": opened.groups.address, "fixed": fixed, "settings": own})
         return
     defaults = Config()
     rows: list[tuple[Any, ...]] = [
@@ -272,5 +272,5 @@ def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None
         if field.name in own and field.name not in fixed:
             changed = own[field.name] != getattr(defaults, field.name)
             rows.append((field.name, own[field.name], "the app's" if changed else "default"))
-    say(f"hub {opened.hub_id} at {opened.server.address}", sys.stderr)
+    say(f"hub {opened.hub_id} at {opened.groups.address}", sys.stderr)
     print_table(("setting", "value", "from"), rows)

@@ -43,7 +43,9 @@ def top_command(
     """
     opened = open_hub(hub, redis)
     patience = max(PATIENCE, 1.5 * interval)
-    view = View(opened.hub_id, opened.server.address, opened.config.lease, patience=patience)
+    view = View(
+        opened.hub_id, opened.groups.address, opened.config.lease, patience=patience, groups=opened.config.groups
+    )
     if once or not sys.stdout.isatty():
         view.saw(opened.inspect.glance(EVENTS))
         _until_accounts(opened, view)

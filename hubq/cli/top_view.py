@@ -60,6 +60,7 @@ class View:
     after: Glance | None = None
     rates: Mapping[str, NodeRates] = field(default_factory=dict)
     patience: float = 2.0
+    groups: int = 1
     paused: bool = False
     clock: Callable[[], float] = time.monotonic
     seen_at: float = field(init=False)
@@ -96,9 +97,10 @@ class View:
     def title(self) -> Text:
         """One line: the hub as a whole."""
         if self.trouble or (self.old and not self.paused):
-            what = "Redis does not answer; trying again." if self.trouble else "Redis is slow, or gone."
-            old = "" if self.after is None else f" This picture is {self.age:.0f} s old."
-            return Text(what + old, style="bold red")
+            age = "" if self.after is None else f"his picture is {self.age:.0f} s old"
+            if self.trouble:  # (of a hub with several primaries it names the one that is away)
+                return Text(f"Trying again{age and f'; t{age}'}: {self.trouble}", style="bold red")
+            return Text(f"Redis is slow, or gone.{age and f' T{age}.'}", style="bold red")
         if self.after is None:
             return Text(f"{self.hub_id}: looking ...", style="dim")
         glance = self.after
@@ -114,6 +116,7 @@ class View:
             (gone, "bold red"),
             f"  {glance.children:,} children{f', {glance.dormant:,} dormant' if glance.dormant else ''}  {handled:,.0f} msg/s  ",
             (f"{served}/{len(glance.owners)} shards served", "" if served == len(glance.owners) else "bold red"),
+            f" in {self.groups} groups" if self.groups > 1 else "",
         )
         if self.paused:
             line.append(f"  paused, {self.age:.0f} s ago", "bold yellow")

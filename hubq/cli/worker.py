@@ -182,8 +182,9 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
         stop.cancel()
         raise
     log.info(
-        "hubq worker %s: hub %s at %s, %d shards, pid %d",
-        name, hub.hub_id, hub.groups.address, hub.config.shards, os.getpid(),
+        "hubq worker %s: hub %s at %s, %d shards%s, pid %d",
+        name, hub.hub_id, hub.groups.address, hub.config.shards,
+        f" in {hub.config.groups} groups" if hub.config.groups > 1 else "", os.getpid(),
     )  # fmt: skip
     for line in summary(hub, node.tags, job_processes.count, drain_timeout):
         log.info("worker %s: %s", name, line)

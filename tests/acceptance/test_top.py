@@ -141,7 +141,7 @@ def test_redis_that_is_away_is_said_and_then_the_picture_is_new_again(own_server
                 await until(pilot, lambda: title() == "Redis is slow, or gone. This picture is 2 s old.")
             else:
                 own_server.stop(keep=True)
-                await until(pilot, lambda: title().startswith("Redis does not answer; trying again. This picture is "))
+                await until(pilot, lambda: title().startswith("Trying again; this picture is "))
                 own_server.start()
             await until(pilot, lambda: "children" in title())
 

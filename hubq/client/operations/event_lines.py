@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hubq.client.operations.happened import Event
 from hubq.core.wording import names
@@ -15,9 +16,11 @@ PER_SHARD = frozenset({"shard_migrated", "shard_adopted", "shard_parked"})
 
 #: Events that come once per child, for one reason and all at once.
 PER_CHILD = frozenset({"child_parked", "child_start_failed"})
-#: Events that each group of a hub writes, at about the same time: so long they count as one, ms.
+#: Events that each group of a hub writes, at about the same time: so long they count as one, seconds.
 PER_GROUP = frozenset({"node_joined", "node_draining", "node_left", "node_evicted", "paused", "resumed"})
-TOGETHER = 2_000
+TOGETHER = 2.0
+#: Events with a list of shards: what each group writes of one node is one list.
+WITH_SHARDS = frozenset({"shards_claimed", "shards_assigned"})
 
 
 def for_people(events: Iterable[Event]) -> list[Event]:
@@ -38,18 +41,34 @@ def for_people(events: Iterable[Event]) -> list[Event]:
     child_parked {'node': 'b', 'child': 'c-0, c-1, c-2 and 2 more', 'reason': 'no database'}
     >>> len(for_people([Event(f"7-{n}", 7, "node_joined", {"node": "b"}) for n in range(4)]))
     1
+    >>> [event.at for event in for_people([Event(f"{n}-0", n, "node_joined", {"node": "b"}) for n in (7, 20)])]
+    [7, 20]
+    >>> claimed = [Event(f"7-{n}", 7, "shards_claimed", {"node": "b", "shards": f"{n},{n + 10}"}) for n in (1, 0)]
+    >>> [event.fields["shards"] for event in for_people(claimed)]
+    ['0,1,10,11']
     """
     lines: list[list[Event]] = []
     open_lines: dict[tuple[str, ...], list[Event]] = {}
     said: dict[tuple[str, str], float] = {}
+    lists: dict[tuple[str, str], list[Event]] = {}
     for event in events:
         if event.type in DETAILS:
             continue
         if event.type in PER_GROUP:
             about = event.type, event.fields.get("node") or event.fields.get("what", "")
-            if event.at - said.get(about, -TOGETHER) < TOGETHER:
+            if abs(event.at - said.get(about, -TOGETHER)) < TOGETHER:
                 continue
             said[about] = event.at
+        if event.type in WITH_SHARDS:
+            about = event.type, event.fields.get("node", "")
+            if about in lists and abs(event.at - lists[about][0].at) < TOGETHER:
+                lists[about].append(event)
+                continue
+            lists[about] = []
+            lines.append(lists[about])
+            lists[about].append(event)
+            open_lines.clear()
+            continue
         if event.type not in PER_SHARD | PER_CHILD:
             open_lines.clear()  # events on both sides of another event are not joined
             lines.append([event])
@@ -80,10 +99,17 @@ def spans(numbers: str) -> str:
     return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in joined)
 
 
+def _number(shard: str) -> int:
+    return int(shard) if shard.isdecimal() else -1
+
+
 def _one(events: list[Event]) -> Event:
     first = events[0]
     if len(events) == 1:
         return first
+    if first.type in WITH_SHARDS:
+        every = ",".join(event.fields.get("shards", "") for event in events).split(",")
+        return replace(first, fields={**first.fields, "shards": ",".join(sorted(every, key=_number))})
     if first.type in PER_CHILD:
         together = {name: value for name, value in first.fields.items() if name != "shard"}
         together["child"] = names(event.fields.get("child", "") for event in events)

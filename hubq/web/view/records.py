@@ -76,6 +76,7 @@ class HubView(msgspec.Struct, frozen=True):
     at: float
     began: float | None
     shards: int
+    groups: int
     children: int
     dormant: int
     served: int

@@ -52,6 +52,7 @@ def hub_view(
         at=found.at,
         began=began,
         shards=len(found.owners),
+        groups=config.groups,
         children=found.children,
         dormant=found.dormant,
         served=sum(owner is not None for owner in found.owners),

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from hubq import Hub, hubs
+from hubq import ChildSpec, Hub, hubs
+from hubq.cli.main import outcome
 from hubq.errors import RedisRefused
 from hubq.store.command import plain
 from hubq.store.connection import RedisServer, SyncRedis
@@ -16,6 +17,9 @@ from hubq.store.permissions import acl_rules
 from hubq.testing import Cluster, Ledger, LedgerChild
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(60)]
+
+
+CHILDREN = [f"child-{n}" for n in range(8)]
 
 
 def test_hubs_of_all_primaries_are_found(three: EmbeddedCluster) -> None:
@@ -29,23 +33,26 @@ def test_hubs_of_all_primaries_are_found(three: EmbeddedCluster) -> None:
     assert Hub.open("found3", redis=three.url).config.shards == 8
 
 
-def test_users_with_the_printed_rules_are_enough(three: EmbeddedCluster) -> None:
-    name = "granted"
+@pytest.mark.parametrize("groups", [1, 4])
+def test_users_with_the_printed_rules_are_enough(three: EmbeddedCluster, groups: int) -> None:
+    name = f"granted{groups}"
     with_selectors = three.ask(three.ports[0], "INFO server").split("redis_version:")[1][0] != "6"
     for role in ("worker", "client"):
-        rules = acl_rules(Keys(name), role, read_only_keys=with_selectors)
+        rules = acl_rules(Keys(name), role, read_only_keys=with_selectors, groups=groups)
         for port in three.ports:
-            three.ask(port, "ACL SETUSER", f"granted-{role}", *rules, "on", ">secret")
-    login = {role: three.url.replace("//", f"//granted-{role}:secret@") for role in ("worker", "client")}
+            three.ask(port, "ACL SETUSER", f"{name}-{role}", *rules, "on", ">secret")
+    login = {role: three.url.replace("//", f"//{name}-{role}:secret@") for role in ("worker", "client")}
 
     async def scenario() -> None:
-        app = Hub(name, redis=login["client"], shards=8)
+        app = Hub(name, redis=login["client"], shards=8, groups=groups)
         ledger = Ledger(app)
-        async with Cluster(Hub(name, redis=login["worker"], shards=8)) as cluster:
+        async with Cluster(Hub(name, redis=login["worker"], shards=8, groups=groups)) as cluster:
             await cluster.start("a")
             await cluster.settled()
-            await app.aio.start_child("c", LedgerChild)
-            await ledger.call("app", "c")
+            await app.aio.start_children([ChildSpec(child, LedgerChild) for child in CHILDREN], on_failure="rollback")
+            for child in CHILDREN:
+                await ledger.call("app", child)
+                await ledger.cast("app", child)
             await ledger.check()
         await app.aio.close()
 
@@ -71,3 +78,18 @@ def test_jobs_are_in_a_redis_of_their_own(three: EmbeddedCluster, real_server: R
     redis = SyncRedis(real_server)
     assert redis.run(plain("EXISTS", f"rq:job:{job.id}", read=int)) == 1
     redis.close()
+
+
+def test_a_hub_without_jobs_is_deleted_from_a_cluster(
+    three: EmbeddedCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = Hub("deleted", redis=three.url, shards=8, groups=4)
+    assert hub.nodes() == []
+    hub.close()
+    command = ["delete-hub", "deleted", "--yes", "--redis", three.url]
+    assert outcome(command) == 2
+    assert "A hub that has no jobs is deleted with --without-jobs" in capsys.readouterr().err
+    assert "deleted" in {each.hub_id for each in hubs(three.url)}
+    assert outcome([*command, "--without-jobs"]) == 0
+    assert "hub deleted deleted: 4 keys" in capsys.readouterr().out
+    assert "deleted" not in {each.hub_id for each in hubs(three.url)}

@@ -19,19 +19,26 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 
 APP = """
 from hubq import Child, Hub
-hub = Hub({hub_id!r}, redis={url!r}, groups=4, shards=16)
+hub = Hub({hub_id!r}, redis={url!r}, groups=4, shards=16, max_backlog=3)
 @hub.child
 class Room(Child):
     def __init__(self, topic="none"): self.topic = topic
     async def post(self, text): self.publish("said", text); return text
+    async def tell(self, others): [self.ref(other).cast("post", "told") for other in others]
     async def fail(self): raise ValueError("on purpose")
 """
 ROOMS = [f"room-{n}" for n in range(8)]
 
 #: Arguments, the exit code, and what is in the output. In this order.
 CASES: list[tuple[str, int, list[str]]] = [
-    ("hubs", 0, ["{hub}"]),
+    ("hubs", 0, ["GROUPS", "{hub}", "4"]),
     ("nodes {hub}", 0, ["a ", "b ", "8"]),
+    ("nodes {hub} --json", 0, ['"shards": 8']),
+    (
+        "top {hub} --once",
+        0,
+        ["2 nodes", "16/16 shards served in 4 groups", "shards_claimed node=", "node_joined node=b"],
+    ),
     ("config {hub}", 0, ["groups   4"]),
     ("ps {hub}", 0, ROOMS),
     ("ps {hub} --json", 0, ROOMS),
@@ -54,9 +61,19 @@ CASES: list[tuple[str, int, list[str]]] = [
     ("cast {hub} room-4 post later", 0, []),
     ("mailbox {hub} room-4", 0, ["1 messages wait for room-4", "post"]),
     ("resume {hub} --class Room", 0, ["Room"]),
+    ("pause {hub} --child room-4", 0, ["room-4"]),
+    ("cast {hub} room-4 post first", 0, []),
+    ("cast {hub} room-4 post second", 0, []),
+    ("cast {hub} room-4 post third", 0, []),
+    ('call {hub} room-3 tell ["room-4"]', 0, []),
+    ("mailbox {hub} room-4", 0, ["3 messages wait for room-4"]),
+    ("mailbox {hub} room-3 --json", 0, ['"outbox": {', '"child": "room-4"', '"held_back": 0']),
+    ("resume {hub} --child room-4", 0, ["room-4"]),
     ("move {hub} room-3 b", 0, ["room-3", "b"]),
     ("kill {hub} room-3", 0, ["room-3"]),
-    ("rollout {hub}", 0, []),
+    ("rollout {hub}", 0, ["VERSION", "(none)", "16"]),
+    ("bench --groups 2 --children 20 --casts 100 --calls 10", 0, ["call, idle, p50"]),
+    ("hubs", 0, ["{hub}"]),
     ("keys status {hub}", 0, []),
     ("check app_of_groups:hub", 0, []),
     ("acl app_of_groups:hub", 0, ["hubq:{{hub}}:*", "hubq:{{hub}:*}:*"]),
