@@ -243,6 +243,7 @@ CASES: dict[str, list[str]] = {
     # -- around it
     "one primary of several is away: no worker can be started": [
         "cluster/groups/test_joining.py::test_a_group_whose_primary_is_away_is_joined_when_it_is_back",
+        "cluster/slots/test_joining.py::test_the_groups_of_a_frozen_primary_are_joined_when_it_goes_on",
         "acceptance/test_primary_away.py::test_a_worker_starts_and_joins_the_rest_later",
     ],
     "the default lease and the default time-out of a call leave 0.1 s for a take-over": [
