@@ -62,6 +62,14 @@ CASES: dict[str, list[str]] = {
         "unit/cli/test_worker_loop.py::test_tasks_of_hubq_are_not_among_all_tasks",
         "acceptance/test_harmful_code.py::test_a_handler_costs_its_child_and_nobody_else",
     ],
+    "time.monotonic is replaced by what raises: the worker lives on with its lease, and commits nothing": [
+        "unit/cli/test_worker_clock.py::test_a_clock_is_neither_replaced_nor_lost",
+        "acceptance/test_harmful_code.py::test_a_handler_costs_its_child_and_nobody_else",
+    ],
+    "a loop that is blocked in a hub with several groups is told of once for each": [
+        "unit/node/membership/test_rounds.py::test_a_loop_in_several_groups_is_told_of_by_one_of_them_and_each_account_says_it",
+        "cluster/groups/test_groups.py::test_a_blocked_loop_is_told_of_once",
+    ],
     "a task group that a handler has left behind cancels the handler of another child": [
         "acceptance/test_harmful_code.py::test_what_a_handler_has_left_behind_cancels_no_other_handler",
     ],
@@ -157,6 +165,9 @@ CASES: dict[str, list[str]] = {
     "an entry with the last possible id: its mailbox takes nothing more, for ever": [
         "cluster/mailbox/test_malformed.py::test_a_mailbox_that_takes_nothing_more_is_mended_and_costs_its_own_senders_only",
     ],
+    "nothing names a mailbox that takes nothing more": [
+        "contract/cli/test_malformed_data.py::test_doctor_names_a_mailbox_whose_ids_are_used_up",
+    ],
     "a malformed reply fails the call of somebody else": [
         "cluster/mailbox/test_malformed.py::test_a_malformed_reply_fails_nobodys_call"
     ],
@@ -230,6 +241,11 @@ CASES: dict[str, list[str]] = {
         "contract/jobs/test_data_jobs.py::*",
     ],
     # -- around it
+    "one primary of several is away: no worker can be started": [
+        "cluster/groups/test_joining.py::test_a_group_whose_primary_is_away_is_joined_when_it_is_back",
+        "cluster/slots/test_joining.py::test_the_groups_of_a_frozen_primary_are_joined_when_it_goes_on",
+        "acceptance/test_primary_away.py::test_a_worker_starts_and_joins_the_rest_later",
+    ],
     "the default lease and the default time-out of a call leave 0.1 s for a take-over": [
         "cluster/membership/test_take_over.py::test_a_call_with_the_default_time_out_is_answered_after_a_crash_with_the_default_lease",
     ],
