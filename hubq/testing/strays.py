@@ -15,6 +15,8 @@ from hubq.store.keys import Keys, split_owner_field
 FIXED = {"config", "epoch", "owners", "events", "quorum", "partitioned", "pauses"}
 SHARD = re.compile(r"^shard:(\d+):(mailbox|children|msk|backlog|parked|dead)$")
 NUMBER = re.compile(r"^shard:(\d+):outbox:(\d+):number$")
+#: What a node has as long as it is a member.
+SAID = re.compile(r"^node:(.+):said$")
 FEED = re.compile(r"^shard:(\d+):feed:(.+)$")
 
 
@@ -33,6 +35,8 @@ def stray_keys(redis: SyncRedis, hub_id: str, shards: int, group: int = 0, group
         if name in ("nodes", "leases"):
             continue  # compared below
         if (feed := FEED.match(name)) is not None and _run(redis, "HEXISTS", keys.children(int(feed[1])), feed[2]):
+            continue
+        if (said := SAID.match(name)) is not None and _run(redis, "HEXISTS", keys.nodes, said[1]):
             continue
         far = NUMBER.match(name)
         if far is not None and int(far[1]) in own and int(far[2]) in range(groups) and int(far[2]) != group:

@@ -13,7 +13,9 @@ texts(KEYS[3])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[5], KEYS[6])
-redis.call('PEXPIRE', KEYS[7], 60000)  -- a commit of it may still be on its way
+-- A commit of it may still be on its way, and its first one that says something, too: so this key is there, and goes in a minute.
+redis.pcall('HSET', KEYS[7], '', '')
+redis.call('PEXPIRE', KEYS[7], 60000)
 local epoch = integer(told_epoch(KEYS[3], KEYS[4]) + 1)
 redis.call('SET', KEYS[3], epoch)
 tell(KEYS[4], ARGV[3], 'type', 'node_evicted', 'node', ARGV[1], 'by', ARGV[2],

@@ -127,11 +127,12 @@ def test_the_walk_sees_what_should_not_be_there(make_hub: Any) -> None:
                 ("HSET", hub.keys.backlog(2), "ghost", "3"),
                 ("HSET", hub.keys.owners, "1/ghost", "gone 7 9"),
                 ("SET", hub.keys.prefix + "forgotten", "1"),
+                ("HSET", hub.keys.said("gone"), "1", "7 1"),
                 ("HSET", hub.keys.nodes, "ghost", '{"incarnation":9}'),
             ):
                 redis.run(plain(*args, read=int if args[0] != "SET" else bytes))
             found = "; ".join(stray_keys(redis, hub.hub_id, 4))
-            for what in ("shard:1:msk: 'ghost'", "shard:2:backlog", "pin '1/ghost'", "forgotten", "node 'ghost'"):
+            for what in ("shard:1:msk: 'ghost'", "shard:2:backlog", "pin '1/ghost'", "forgotten", "node:gone:said", "node 'ghost'"):
                 assert what in found
             redis.run(plain("HDEL", hub.keys.nodes, "ghost", read=int))
         redis.close()

@@ -151,6 +151,9 @@ def test_the_numbers_go_with_their_node_and_outlive_its_eviction_by_a_minute(pos
         assert post.run(commit_shard(post.keys, 0, None, post.owner, effects)) == "ok"
         post.raw("ZADD", post.keys.leases, 1, "a")
 
+    post.raw("ZADD", post.keys.leases, 1, "b")
+    assert post.run(evict_node(post.keys, "b", "a", 10)) == "evicted"
+    assert 0 < post.raw("PTTL", post.keys.said("b")) <= 60_000, "its first commit that says something may be on its way"
     commit()
     assert post.raw("PTTL", said) == -1, "a node that Redis did not hear for hours may repeat its commit"
     assert post.run(evict_node(post.keys, "a", "b", 10)) == "evicted"
