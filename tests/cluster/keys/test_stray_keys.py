@@ -132,7 +132,14 @@ def test_the_walk_sees_what_should_not_be_there(make_hub: Any) -> None:
             ):
                 redis.run(plain(*args, read=int if args[0] != "SET" else bytes))
             found = "; ".join(stray_keys(redis, hub.hub_id, 4))
-            for what in ("shard:1:msk: 'ghost'", "shard:2:backlog", "pin '1/ghost'", "forgotten", "node:gone:said", "node 'ghost'"):
+            for what in (
+                "shard:1:msk: 'ghost'",
+                "shard:2:backlog",
+                "pin '1/ghost'",
+                "forgotten",
+                "node:gone:said",
+                "node 'ghost'",
+            ):
                 assert what in found
             redis.run(plain("HDEL", hub.keys.nodes, "ghost", read=int))
         redis.close()
