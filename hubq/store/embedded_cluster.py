@@ -148,6 +148,15 @@ class EmbeddedCluster:
         )
         return keys
 
+    def settle_slot(self, slot: int) -> None:
+        """End a move of a slot that was interrupted: all of its keys go to the one that has it."""
+        owner, awake = self.owner(slot), self._processes.awake()
+        self.ask(owner, "CLUSTER SETSLOT", slot, "STABLE")
+        for port in [port for port in awake if port != owner and f"[{slot}-<-" in self.ask(port, "CLUSTER NODES")]:
+            while names := self.ask(port, "CLUSTER GETKEYSINSLOT", slot, 100):
+                self.ask(port, "MIGRATE", "127.0.0.1", owner, "", 0, 5000, "REPLACE", "KEYS", *names)
+            self.ask(port, "CLUSTER SETSLOT", slot, "STABLE")
+
     def give_empty(self, slots: Iterable[int], source: int, target: int) -> None:
         """Slots in which no keys are go to another primary; returns once all nodes know."""
         target_id, source_id, given = self._id(target), self._id(source), list(slots)
@@ -176,8 +185,10 @@ class EmbeddedCluster:
         until(lambda: self.in_step(port), f"a replica of {port} is in step")
 
     def wait_until_up(self) -> None:
-        """Until all nodes that run take commands. (One that has just joined, or was promoted, takes none for two seconds.)"""
-        until(lambda: all(self._is_whole(port) for port in self._processes.awake()), "all nodes take commands")
+        """Until all nodes that run take commands, and agree on who has which slots. (One that has just joined, or was promoted, takes
+        none for two seconds.)
+        """
+        until(self._agrees, "all nodes take commands, and agree on who has which slots")
 
     def start_again(self, port: int) -> None:
         """A node that was killed comes again, as what the others make of it."""
@@ -251,6 +262,19 @@ class EmbeddedCluster:
         until(lambda: all(map(self._is_whole, ports)), "the cluster is whole")
         with_replicas = primaries if len(ports) > len(primaries) else []
         until(lambda: all(map(self.in_step, with_replicas)), "replicas are in step")
+
+    def _agrees(self) -> bool:
+        awake = self._processes.awake()
+        if not all(map(self._is_whole, awake)):
+            return False
+        first, *others = (
+            {(begin, end, int(primary[1])) for begin, end, primary, *_ in self.ask(port, "CLUSTER SLOTS")}
+            for port in awake
+        )
+        serving = {port for _, _, port in first} & {*awake}
+        return all(other == first for other in others) and all(
+            "role:master" in self.ask(port, "INFO replication") for port in serving
+        )
 
     def _is_whole(self, port: int) -> bool:
         said = self.ask(port, "CLUSTER INFO")

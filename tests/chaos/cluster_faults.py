@@ -70,7 +70,7 @@ class ClusterFaults:
                 self._cluster.wait_until_up()  # from the fault before
                 self._acts[fault.kind](fault)
             except Exception as error:
-                self.wrong.append(f"{fault.kind}: the cluster did not do it: {error}")
+                self.wrong.append(f"{fault.kind} at {time.strftime('%X')}: the cluster did not do it: {error}")
             finally:
                 while self._begun:
                     self._begun.pop().over()
@@ -94,9 +94,15 @@ class ClusterFaults:
         return groups
 
     def _move(self, group: int, target: int) -> None:
-        """Key by key."""
+        """Key by key. A move that is interrupted, as by a failover that nobody asked for, is begun again."""
         self._hurts([group])
-        self._cluster.move_slot(self._slots[group], target)
+        try:
+            self._cluster.move_slot(self._slots[group], target)
+        except Exception:
+            self._cluster.wait_until_up()
+            self._cluster.settle_slot(self._slots[group])
+            if self._cluster.owner(self._slots[group]) != target and target in self._cluster.serving():
+                self._cluster.move_slot(self._slots[group], target)
 
     # -- the faults ------------------------------------------------------------------------------------------------
 

@@ -93,9 +93,8 @@ def start_children(
         raise NoChildren("no children to start: give at least one ChildSpec")
     shards: dict[int, dict[str, SpecRecord]] = {}
     seen: set[str] = set()
-    kinds: dict[
-        Any, type[Child]
-    ] = {}  # target -> its class: many children have the same one, and to check it takes longer than the rest
+    # Target -> its class: many children have the same one, and to check it takes longer than the rest.
+    kinds: dict[Any, type[Child]] = {}
     for spec in specs:
         if spec.child_id in seen:
             raise AlreadyStarted(f"child {spec.child_id!r} is twice in the list: give each child once")

@@ -160,3 +160,30 @@ def test_a_primary_that_is_killed_and_one_that_is_frozen(with_replicas: Embedded
 def seen(hub: Hub) -> set[str]:
     """The types of the events of a hub."""
     return {event.type for event in hub.inspect.events(last=1000)[1]}
+
+
+def test_a_move_of_a_slot_that_was_interrupted_is_ended(three: EmbeddedCluster) -> None:
+    slot = slot_of("interrupted")
+    source = three.owner(slot)
+    target = next(port for port in three.primaries if port != source)
+    names = {f"{{interrupted}}:{n}" for n in range(6)}
+    for name in names:
+        three.ask(source, "SET", name, "x")
+
+    class Interrupted(Exception):
+        pass
+
+    def after_two(moved: int) -> None:
+        if moved == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        three.move_slot(slot, target, after_two)
+    assert three.ask(source, "CLUSTER COUNTKEYSINSLOT", slot) == 4
+    three.settle_slot(slot)
+    assert {*three.ask(three.owner(slot), "CLUSTER GETKEYSINSLOT", slot, 10)} == names
+    assert not any(f"[{slot}-" in three.ask(port, "CLUSTER NODES") for port in three.primaries)
+    three.wait_until_up()
+    assert three.move_slot(slot, target) == 6
+    assert {*three.ask(target, "CLUSTER GETKEYSINSLOT", slot, 10)} == names
+    three.ask(target, "DEL", *names)
