@@ -116,8 +116,8 @@ class Reader:
             shares.divide(cursors.by_shard.keys(), cursors.take_come(), share)
             if shares.reads(share):
                 break
-        wrong = self._spoilt.wrong
-        return cursors.begin_read(shard for shard in shares.of(share) if shard not in wrong)
+        named, wrong = shares.of(share), self._spoilt.wrong
+        return cursors.begin_read([shard for shard in named if shard not in wrong] if wrong else named)
 
     async def _work(self, share: int) -> None:
         group, cursors = self._group, self._cursors
