@@ -146,6 +146,7 @@ class Rounds:
         if held_by is not None:
             yield from self._watchdog.blame(held_by)  # (if another node has the shard by now, its claim has counted)
         self._waits = True
+        self._watchdog.lease_settled()
         self._tells.lost(why, held_by, self._go_on)
 
     def _go_on(self) -> None:
@@ -168,6 +169,7 @@ class Rounds:
         if grant is Grant.OVER:
             # It is over, even if no other node has noticed: departures that waited for Redis have given up by now.
             return False
+        self._watchdog.lease_settled()
         # A live node's lease never comes this near its end: wake right after it, not a heartbeat later.
         self._next_end = standing.now() + (answer.next_end_ms + 1) / 1000
         if grant is Grant.TRUSTED_AGAIN or standing.awaits_trust:

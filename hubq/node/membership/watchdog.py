@@ -101,16 +101,20 @@ class Watchdog:
         """
         still, now, beat_at = self._still, self._group.standing.now(), self._beat.at
         sight = still.look(now, beat_at, held_up, at_work)
-        self._held_by = None
         if sight is Sight.FREED:
             # It may have turned for a moment only: since that beat it may stand still again, in something else.
             self._seen.append(Seen(sight, self._doing, still.lasted, self._speaks or False))
             self._speaks = None
             sight = still.look(now, beat_at, held_up, at_work)
-        at_fault = held_up > HELD_UP and at_work >= AT_WORK * held_up and still.lasted > self._group.config.lease
+        was_held = held_up > HELD_UP and at_work >= AT_WORK * held_up
+        at_fault = was_held and still.lasted > self._group.config.lease
         if sight in (Sight.BLOCKED, Sight.STALLED) or (sight is Sight.STILL and at_fault):
             self._doing = self._looks()
-            self._held_by = self._doing.suspect if at_fault else None
+            if at_fault and self._doing.suspect is not None:
+                self._held_by = self._doing.suspect
+                self._speaker.held(now, self._held_by)
+        if was_held and self._held_by is None:  # the loop may have gone on since the watchdog of another group has looked
+            self._held_by = self._speaker.held_since(now - held_up)
         if sight in (Sight.BLOCKED, Sight.STALLED):
             if self._speaks is None and still.since is not None:
                 self._speaks = self._speaker.is_first("blocked", still.since)
@@ -120,9 +124,13 @@ class Watchdog:
     @property
     def held_by(self) -> Suspect | None:
         """What has cost the node its lease: it stalled the loop, or it has kept the whole process, this thread as well, from
-        running for longer than a lease (code in C that does not let go of the interpreter), as of the last look.
+        running for longer than a lease (code in C that does not let go of the interpreter).
         """
         return self._held_by or self._stalled_by
+
+    def lease_settled(self) -> None:
+        """The lease was renewed in time, or what has cost it was told: what has held the process until now has cost nothing more."""
+        self._held_by = None
 
     def tell(self, redis_answers: bool) -> Asking:
         """Tell people and Redis of what was seen. The next renewal waits for what is written: it is one request at most, and
@@ -213,7 +221,9 @@ class Watchdog:
     # -- what takes too long ---------------------------------------------------------------------------------------
 
     def blame(self, suspect: Suspect) -> Generator[Sequence[Command[Any]], list[Any], str]:
-        """Count what has taken this node down; the answer: the script's word, empty if Redis does not answer."""
+        """Count what has taken this node down, if it is of this group; the answer: the script's word, empty if Redis does not answer."""
+        if suspect.shard not in self._group.shards:
+            return "elsewhere"
         answers = yield from self._sent([blame(self._group.keys, suspect, Kept.of(self._group.config))])
         return str(answers[0]) if answers else ""
 

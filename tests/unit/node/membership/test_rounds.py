@@ -452,6 +452,67 @@ def test_code_in_c_is_counted_although_the_blocked_loop_was_told_of_a_moment_bef
     assert bench.told.lost_for == ["evicted"] and bench.told.held_by == [CULPRIT]
 
 
+def test_code_in_c_is_counted_if_it_began_while_a_request_of_the_watchdog_was_under_way() -> None:
+    """The answer comes afterwards, and the round goes on; the lease is lost by the renewal of the next one."""
+    bench = Bench(answering(renewed()))
+    bench.turn(2.0, beats=False)
+    bench.beat.at = bench.clock.now  # the loop turns, which is told
+
+    def answer(command: Command[Any]) -> Any:
+        if name_of(command) == "renew_lease":
+            return renewed()
+        bench.answer = answering(Renewed(False, REDIS_MS))
+        bench.clock.now += 8.0
+        bench.worked += 7.5
+        return None
+
+    bench.answer = answer
+    bench.turn(0.6, beats=False)
+    assert bench.told.lost_for == ["evicted"] and bench.told.held_by == [CULPRIT]
+
+
+def test_a_renewal_in_time_clears_who_has_held_the_process() -> None:
+    bench = Bench(answering(renewed()))
+    bench.turn(1.0)
+    bench.clock.now += 8.0
+    bench.worked += 7.5
+    bench.answer = answering(RedisUnavailable("away"))
+    bench.round()
+    assert bench.told.held_by == [CULPRIT], "its lease is over"
+    bench.standing.joined(8, bench.clock.now, REDIS_MS, 5_000)
+    bench.told.go_on()
+    bench.answer = answering(renewed(8))
+    bench.turn(1.0)
+    bench.answer = answering(Renewed(False, REDIS_MS))
+    bench.turn(1.0)
+    assert bench.told.held_by == [CULPRIT, None]
+
+
+def test_what_the_watchdog_of_another_group_has_seen_is_counted_though_the_loop_has_gone_on() -> None:
+    speaker = Speaker()
+    first, second = Bench(answering(renewed()), speaker=speaker), Bench(answering(renewed()), speaker=speaker)
+    for bench in (first, second):
+        bench.turn(1.0)
+        bench.answer = answering(Renewed(False, REDIS_MS))
+        bench.clock.now += 8.0
+        bench.worked += 7.5
+    first.round()
+    second.beat.at = second.clock.now
+    second.round()
+    assert second.told.lost_for == ["evicted"] and second.told.held_by == [CULPRIT]
+
+
+def test_a_culprit_of_another_group_is_counted_there() -> None:
+    elsewhere = Suspect(900, None, CULPRIT.owner, CULPRIT.field, CULPRIT.entry)
+    bench = Bench(answering(renewed()), Doing("x", "block", "a", elsewhere, "the stack"))
+    bench.turn(1.0)
+    bench.answer = answering(Renewed(False, REDIS_MS))
+    bench.clock.now += 8.0
+    bench.worked += 7.5
+    bench.round()
+    assert bench.told.held_by == [elsewhere] and "blame_suspect" not in bench.names()
+
+
 def test_a_frozen_process_counts_nothing() -> None:
     bench = held_up(worked=0.1)
     assert bench.told.lost_for == ["evicted"] and bench.told.held_by == [None]
