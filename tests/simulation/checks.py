@@ -204,7 +204,7 @@ def check_end(world: World, children: list[str], gone: list[str]) -> list[str]:
         waiting = store.look("XLEN", keys.mailbox(shard))
         if waiting:
             found.append(f"{waiting} messages are left in shard {shard}")
-        # Somebody who crashed a moment before may own it still; the next worker takes it over.
+        # Somebody who crashed, or was evicted, a moment before may own it still; the next worker takes it over.
         owner = world.observer.owner(shard)
         if owner is not None and owner.name in gone:
             found.append(f"shard {shard} is still owned by {owner.name}, which has left")

@@ -29,7 +29,7 @@ Line = tuple[bytes, int, int]
 
 #: What an observer has of what is in Redis. (Processes are no data.)
 PICTURE = (
-    "owners", "wishes", "nodes", "up", "leases", "mailboxes", "sent", "_specs", "letters", "_lease_ends",
+    "owners", "wishes", "nodes", "up", "leases", "mailboxes", "sent", "_specs", "letters", "_lease_ends", "evicted_lives",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ class Observer:
         self.nodes: dict[bytes, int] = {}
         self.up: set[bytes] = set()  # those among them that take shards
         self.leases: dict[bytes, float] = {}
+        self.evicted_lives: set[tuple[bytes, int]] = set()  # node, incarnation
         self.mailboxes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
         self.sent: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # (client, id) -> (mailbox, entry)
         self._specs: set[tuple[bytes, bytes]] = set()  # of each key of specs, the children that are there, or dormant
@@ -227,7 +228,10 @@ class Observer:
     def _node_write(self, process: Process, name: str, command: bytes, words: Sequence[bytes], now: float) -> None:
         if command == b"HDEL":
             for node in words[1:]:
-                gone = self._processes.get((node, self.nodes.pop(node, 0)))
+                life = node, self.nodes.pop(node, 0)
+                gone = self._processes.get(life)
+                if name == "evict_node":
+                    self.evicted_lives.add(life)
                 if gone is not None and name == "evict_node":
                     end = self.leases.get(node, self._lease_ends.get(node, 0.0))
                     self.evicted(gone, now, end / 1000 - EPOCH)
@@ -271,9 +275,10 @@ class Observer:
     # -- what the end looks like -----------------------------------------------------------------------------------
 
     def owner(self, shard: int) -> Process | None:
-        """The process that owns a shard, if it has not crashed."""
-        process = self._processes.get(self.owners.get(b"%d" % shard, NOBODY)[:2])
-        return None if process is None or process.crashed else process
+        """The process that owns a shard, if it has not crashed, and was not evicted since."""
+        life = self.owners.get(b"%d" % shard, NOBODY)[:2]
+        process = self._processes.get(life)
+        return None if process is None or process.crashed or life in self.evicted_lives else process
 
     def waiting(self) -> int:
         """Messages in all mailboxes."""

@@ -113,7 +113,9 @@ class Watchdog:
             if at_fault and self._doing.suspect is not None:
                 self._held_by = self._doing.suspect
                 self._speaker.held(now, self._held_by)
-        if was_held and self._held_by is None:  # the loop may have gone on since the watchdog of another group has looked
+        if (
+            was_held and self._held_by is None
+        ):  # the loop may have gone on since the watchdog of another group has looked
             self._held_by = self._speaker.held_since(now - held_up)
         if sight in (Sight.BLOCKED, Sight.STALLED):
             if self._speaks is None and still.since is not None:
