@@ -122,7 +122,7 @@ class Reader:
     async def _work(self, share: int) -> None:
         group, cursors = self._group, self._cursors
         alone, listening = Naming(group.keys, ""), Naming(group.keys, group.keys.control(group.node_name))
-        count = self._count
+        count, loop = self._count, asyncio.get_running_loop()
         while True:
             try:
                 turn, asked = await self._asked(share)
@@ -151,7 +151,7 @@ class Reader:
                     if since > BREATH:
                         since = 0
                         await asyncio.sleep(0)
-                self._shares.found(share, sum(map(len, found.values())))
+                self._shares.found(share, sum(map(len, found.values())), loop.time())
                 full = [messages for messages in found.values() if len(messages) >= count]
                 sizes = [[len(message.payload) for message in messages] for messages in full]
                 count = next_count(sizes, self._count, self._queue_bytes)

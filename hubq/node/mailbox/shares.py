@@ -2,8 +2,8 @@
 
 Redis writes down, for each mailbox that a read waits for, that it does; and strikes all of it out when one of them has a message.
 So a read that names all 64 mailboxes of a node costs Redis more than the script that brings the message (docs/performance.md). A
-message ends the read of its share alone, and that names few mailboxes. While messages come in batches, one read names all
-mailboxes again: then most of them have something.
+message ends the read of its share alone, and that names few mailboxes. While messages come in batches, to one share or to several at once,
+one read names all mailboxes again: then most of them have something.
 
 A share gets shards only while it does not wait in a read: when its last read has ended, or while it has none. So a shard that comes
 ends one read, that of the share that listens, and not all. What a share loses, its read may still name for a while: of two
@@ -21,6 +21,8 @@ SHARE = 8
 MOST = 8
 #: So many messages in one read are a batch.
 BATCH = 8
+#: So many, in reads of different shares that end within so short a time, seconds, would have been a batch in one read.
+TOGETHER, AT_ONCE = 12, 0.0005
 #: After so many reads without a batch, the shares are read apart again.
 CALM = 8
 
@@ -31,7 +33,7 @@ class Shares:
     >>> shares = Shares()
     >>> shares.divide({*range(20)}, (), 0); [shares.of(number) for number in range(4)]
     [(0, 1, 2, 3, 4, 5, 6, 7), (8, 9, 10, 11, 12, 13, 14, 15), (16, 17, 18, 19), ()]
-    >>> shares.found(1, messages=40); [shares.of(number) for number in range(3)]
+    >>> shares.found(1, messages=40, now=0.0); [shares.of(number) for number in range(3)]
     [(), (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19), ()]
     """
 
@@ -41,8 +43,13 @@ class Shares:
         self._named: list[tuple[int, ...]] = [()] * MOST
         self._waiting = {*range(MOST)}  # shares that have no read under way, and begin none until they have shards
         self._uneven = False
+        self._early: set[int] = (
+            set()
+        )  # shards that have come since the reads of the shares were begun, but for that of the collector
         self._collector: int | None = None  # the share whose read names all shards
         self._calm = 0
+        self._together = 0  # messages found since:
+        self._since = float("-inf")
         self._changed = asyncio.Event()
 
     def divide(self, shards: Set[int], come: Iterable[int], share: int) -> None:
@@ -50,14 +57,16 @@ class Shares:
         nothing, since they were begun too early.
         """
         of = self._of
-        if of.keys() == shards and not come and not self._uneven:
+        self._early.update(come)
+        if of.keys() == shards and not self._early and not self._uneven:
             return
         for shard in of.keys() - shards:
             self._parts[of.pop(shard)].remove(shard)
         if self._collector is None:
-            for shard in come:
+            for shard in self._early:
                 if of.get(shard, share) != share:
                     self._give(shard, share)
+            self._early.clear()
         most = max(SHARE, -(-len(shards) // MOST))
         for shard in sorted(shards - of.keys()):
             self._give(shard, share)
@@ -83,10 +92,13 @@ class Shares:
             await self._changed.wait()
         self._waiting.discard(number)
 
-    def found(self, number: int, messages: int) -> None:
-        """The read of a share has found so many messages."""
+    def found(self, number: int, messages: int, now: float) -> None:
+        """The read of a share has found so many messages; ``now``: monotonic seconds."""
         if self._collector is None:
-            if messages >= BATCH and sum(map(bool, self._parts)) > 1:
+            if now - self._since > AT_ONCE:
+                self._since, self._together = now, 0
+            self._together += messages
+            if (messages >= BATCH or self._together >= TOGETHER) and sum(map(bool, self._parts)) > 1:
                 self._collector, self._calm = number, 0
                 self._name()
         elif number == self._collector:

@@ -82,24 +82,24 @@ def test_what_is_left_of_many_shares_is_put_together_when_a_read_begins() -> Non
 
 def test_a_batch_has_one_read_name_all_shards_until_it_is_calm() -> None:
     shares = divided(20)
-    shares.found(1, BATCH - 1)
+    shares.found(1, BATCH - 1, now=0.0)
     assert shares.of(0) and shares.of(1) == (*range(8, 16),) and shares.listens(0)
-    shares.found(1, BATCH)
+    shares.found(1, BATCH, now=0.0)
     assert named(shares) == [(), (*range(20),), *[()] * (MOST - 2)] and shares.listens(1) and not shares.listens(0)
-    shares.found(0, 1)  # its read was under way still
+    shares.found(0, 1, now=0.0)  # its read was under way still
     for _ in range(CALM - 1):
-        shares.found(1, 0)
-    shares.found(1, BATCH)
+        shares.found(1, 0, now=0.0)
+    shares.found(1, BATCH, now=0.0)
     for _ in range(CALM - 1):
-        shares.found(1, 1)
+        shares.found(1, 1, now=0.0)
     assert not shares.of(0), "the batch in between has begun the count anew"
-    shares.found(1, 0)
+    shares.found(1, 0, now=0.0)
     assert [len(part) for part in named(shares)[:3]] == [SHARE, SHARE, 4]
 
 
 def test_a_batch_changes_nothing_where_one_share_has_all() -> None:
     shares = divided(SHARE)
-    shares.found(0, 10 * BATCH)
+    shares.found(0, 10 * BATCH, now=0.0)
     assert named(shares)[0] == (*range(SHARE),)
     shares.divide({*range(SHARE), 50}, (), 0)
     assert named(shares)[1] == (50,)
@@ -107,7 +107,7 @@ def test_a_batch_changes_nothing_where_one_share_has_all() -> None:
 
 def test_a_shard_that_comes_during_a_batch_is_named_with_the_others() -> None:
     shares = divided(20)
-    shares.found(2, BATCH)
+    shares.found(2, BATCH, now=0.0)
     shares.divide({*range(21)}, {20}, 2)
     assert shares.of(2) == (*range(21),)
 
@@ -126,12 +126,43 @@ def test_a_share_without_shards_waits_until_it_has_some() -> None:
     asyncio.run(scenario())
 
 
+def test_messages_to_several_shares_at_once_are_a_batch() -> None:
+    shares = Shares()
+    shares.divide({*range(32)}, (), 0)
+    for number in range(4):
+        shares.found(number, BATCH // 2, now=float(number))
+    assert not shares.listens(3), "one after the other"
+    for number in range(3):
+        shares.found(number, BATCH // 2, now=9.0 + number / 10_000)
+    assert len(shares.of(2)) == 32 and shares.listens(2)
+
+
+def test_a_shard_that_came_while_one_read_named_all_is_in_the_next_read_when_they_are_read_apart() -> None:
+    async def scenario() -> None:
+        shares = Shares()
+        for number in range(3):
+            await shares.due(number)
+            shares.divide({*range(24)}, (), number)
+        shares.found(1, BATCH, now=0.0)
+        await shares.due(1)
+        shares.divide({*range(24)}, {0}, 1)  # it is of share 0, whose read is under way since before
+        for turn in range(CALM):
+            shares.found(1, 0, now=1.0 + turn)
+        assert not shares.listens(1)
+        shares.divide({*range(24)}, (), 1)
+        assert 0 in (*shares.of(1), *shares.of(3)), (
+            "a read that begins now: its own, or that of a share that has waited"
+        )
+
+    asyncio.run(scenario())
+
+
 def test_a_node_without_shards_waits_in_one_read_for_the_wake() -> None:
     shares = Shares()
     assert [shares.reads(number) for number in range(3)] == [True, False, False]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(150))
 def test_each_shard_is_named_by_a_read_that_was_begun_since_it_came(seed: int) -> None:
     """Whatever comes, goes, and comes again: when the share that listens has begun its next read, every shard is in a read that was begun
     after it came, or in a share that begins one without having to be told.
@@ -159,7 +190,7 @@ def test_each_shard_is_named_by_a_read_that_was_begun_since_it_came(seed: int) -
 
     for number in range(MOST):
         begin(number)
-    for _ in range(300):
+    for step in range(300):
         for _ in range(rolled.randrange(6)):
             shard = rolled.randrange(100)
             if shard in shards and rolled.random() < 0.6:
@@ -171,7 +202,7 @@ def test_each_shard_is_named_by_a_read_that_was_begun_since_it_came(seed: int) -
             for names in under_way.values():
                 names.discard(shard)  # begun too early
         number = rolled.choice(sorted(under_way))
-        shares.found(number, rolled.choice([0, 0, 1, 2 * BATCH]))
+        shares.found(number, rolled.choice([0, 0, 1, 2 * BATCH]), now=step * rolled.random())
         begin(number)
         begin(next(number for number in range(MOST) if shares.listens(number)))  # (the wake)
         for number in range(MOST):
