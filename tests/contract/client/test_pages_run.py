@@ -34,6 +34,7 @@ ELSEWHERE = {
     ("docs/guide-typed.md", "from typed"): "tests/contract/client/test_guides.py",
     ("docs/guide-calls.md", "from calls"): "tests/contract/client/test_guides.py",
     ("docs/guide-feeds.md", "from live"): "tests/contract/client/test_guides.py",
+    ("docs/guide-effects.md", "from bank"): "tests/contract/client/test_guides.py",
     ("docs/guide-effects.md", "from shop"): "tests/contract/client/test_guides.py",
     ("docs/guide-reminders.md", "from orders"): "tests/contract/client/test_guides.py",
     ("docs/guide-apps.md", "# settings.py"): "tests/acceptance/test_django.py",
