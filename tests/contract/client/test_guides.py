@@ -58,7 +58,7 @@ PRINTED = {
 @pytest.mark.parametrize("page", PRINTED)
 def test_a_guide(server: Any, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     name, printed = PRINTED[page]
-    blocks = BLOCK.findall((DOCS / page).read_text(encoding="utf-8")) + [NEXT.get(page, "")]
+    blocks = [*BLOCK.findall((DOCS / page).read_text(encoding="utf-8")), NEXT.get(page, "")]
     modules = {0: name, **MORE.get(page, {})}
     hubs = []
     for number, of in modules.items():
