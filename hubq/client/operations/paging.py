@@ -26,7 +26,7 @@ SHARDS_AT_ONCE, MOST_READS = 4, 40
 #: Shards that it reads side by side at most, if they are small and few of their children are meant.
 SMALL_AT_ONCE = 16
 #: So often it reads, even if it is to end soon: a hub of 64 small shards is read to its end by then.
-FEWEST_READS = 8
+FEWEST_READS = 6
 #: Letters that are read of a shard at a time (with their payloads they may be large), and looked at for one page.
 LETTERS_AT_ONCE, MOST_LETTERS = 10, 2_000
 #: Events that are read at a time, and looked at for one page.

@@ -48,7 +48,9 @@ def test_a_search_without_scripts_is_led_on_until_all_was_looked_at(
         found, before, path = list[str](), 0, "/children?match=room-1"
         while True:
             page = await site.page(path)
-            found += [each for each in ids(page) if each not in found]  # the child of exactly this name is on each first page
+            found += [
+                each for each in ids(page) if each not in found
+            ]  # the child of exactly this name is on each first page
             if not (place := further(page)):
                 break
             assert "Look further" in page and 'rel="next"' in page
@@ -66,9 +68,7 @@ def test_a_search_without_scripts_is_led_on_until_all_was_looked_at(
     run(make_hub, scenario)
 
 
-def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(
-    make_hub: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paging, "FEWEST_READS", 2)
     monkeypatch.setattr(paging, "SMALL_AT_ONCE", 4)
     ticks = iter(range(1_000))
@@ -77,7 +77,9 @@ def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(
         await site.hub.aio.start_children([ChildSpec(f"room-{n}", Room) for n in range(60)])
         listings = Listings(site.hub, lambda: float(next(ticks)))
         query = paging.Query(match="no-*")
-        page, seen, total = await listings.page(query, "", 100, 3.0)  # it is asked twice in vain: four reads of four shards
+        page, seen, total = await listings.page(
+            query, "", 100, 3.0
+        )  # it is asked twice in vain: four reads of four shards
         assert (page.children, page.next, total) == ([], "16", 61)
         counts = [0] * site.hub.config.shards
         for child in await site.hub.aio.children():
@@ -104,7 +106,8 @@ def test_children_for_which_messages_wait_are_found_by_their_mailboxes(make_hub:
         told = {child.child_id: child for child in await site.hub.aio.children()}
         for query, names in (
             ({"waiting": 1}, {"r/1", "room-0", "room-1", "room-2"}), ({"waiting": 2}, {"r/1", "room-0"}),
-            ({"waiting": 1, "match": "room-*"}, {"room-0", "room-1", "room-2"}), ({"waiting": 1, "match": "room-?"}, {"room-0", "room-1", "room-2"}),
+            ({"waiting": 1, "match": "room-*"}, {"room-0", "room-1", "room-2"}),
+            ({"waiting": 1, "match": "room-?"}, {"room-0", "room-1", "room-2"}),
             ({"waiting": 1, "tag": "vip"}, {"r/1"}), ({"waiting": 1, "kind": "Hall"}, set()), ({"waiting": 1, "status": "parked"}, set()),
             ({"waiting": 1, "status": "dormant"}, set()), ({"waiting": 9}, set()),
         ):  # fmt: skip
