@@ -131,7 +131,8 @@ class Listing:
             parts = list(
                 (
                     yield from in_groups(
-                        {g: self._read(self.hub.groups[g], some, children_at_once) for g, some in groups.items()}
+                        {g: self._read(self.hub.groups[g], some, children_at_once) for g, some in groups.items()},
+                        question=True,
                     )
                 ).values()
             )
