@@ -22,7 +22,7 @@ from hubq.store.command import Command
 from hubq.store.drafts import drafts_length
 from hubq.store.far import far_length
 from hubq.store.outbox import outbox_length
-from hubq.store.reminders import read_next_due
+from hubq.store.reminders import NEVER, read_next_due
 from hubq.store.waiting_jobs import jobs_length
 
 log = logging.getLogger("hubq.node")
@@ -37,10 +37,11 @@ AGAIN = 0.05
 
 
 class Look(NamedTuple):
-    """What is asked of each shard, and who is told the answer."""
+    """What is asked of each shard, the answer if there is nothing to do, and who is told if there is something."""
 
     ask: Callable[[int], Command[Any]]
-    tell: Callable[[int, Any], None]
+    nothing: float
+    tell: Callable[[int], None]
 
 
 class FirstLook(Loop):
@@ -59,12 +60,12 @@ class FirstLook(Loop):
         self._errands: Sequence[Errand] = (outboxes, far, reminders, jobs, drafts)
         keys = group.keys
         self._looks = [
-            Look(lambda shard: outbox_length(keys, shard), _if_any(outboxes)),
-            Look(lambda shard: read_next_due(keys, shard), reminders.told),
-            Look(lambda shard: jobs_length(keys, shard), _if_any(jobs)),
-            Look(lambda shard: drafts_length(keys, shard), _if_any(drafts)),
+            Look(lambda shard: outbox_length(keys, shard), 0, outboxes.arrived),
+            Look(lambda shard: read_next_due(keys, shard), NEVER, reminders.arrived),
+            Look(lambda shard: jobs_length(keys, shard), 0, jobs.arrived),
+            Look(lambda shard: drafts_length(keys, shard), 0, drafts.arrived),
+            *(_far_look(group, far, target) for target in far.lanes),
         ]
-        self._looks += [Look(_far_length(group, target), _if_any(lane)) for target, lane in far.lanes.items()]
         self._left: list[int] = []  # shards to look at
 
     async def _turn(self) -> None:
@@ -89,16 +90,9 @@ class FirstLook(Loop):
             return
         for shard in here:
             for look in self._looks:
-                look.tell(shard, next(answers))
+                if next(answers) != look.nothing:
+                    look.tell(shard)
 
 
-def _if_any(marks: MarkedShards) -> Callable[[int, int], None]:
-    def tell(shard: int, length: int) -> None:
-        if length:
-            marks.arrived(shard)
-
-    return tell
-
-
-def _far_length(group: Group, target: int) -> Callable[[int], Command[int]]:
-    return lambda shard: far_length(group.keys, shard, target)
+def _far_look(group: Group, far: FarOutboxes, target: int) -> Look:
+    return Look(lambda shard: far_length(group.keys, shard, target), 0, lambda shard: far.waits(shard, target))

@@ -52,7 +52,7 @@ class Bench:
         """Who has what to look at."""
         return {
             "outbox": self.outboxes.take(), "far": self.far.lanes[1].take(), "jobs": self.jobs.take(),
-            "drafts": self.drafts.take(), "unknown": self.reminders.take_unknown(),
+            "drafts": self.drafts.take(), "reminders": self.reminders.take_unknown(),
         }  # fmt: skip
 
 
@@ -61,8 +61,7 @@ def test_shards_that_come_together_are_looked_at_in_one_request() -> None:
         bench = Bench(**{"1:outbox": 3, "2:jobs": 1, "0:drafts": 2, "2:reminders": 9000.0, "1:outbox:1": 1})
         await bench.looked()
         assert len(bench.redis.asked) == 1 and len(bench.redis.names()) == 15
-        assert bench.told == {"outbox": [1], "far": [1], "jobs": [2], "drafts": [0], "unknown": []}
-        assert bench.reminders.due(9000.0) == [2]
+        assert bench.told == {"outbox": [1], "far": [1], "jobs": [2], "drafts": [0], "reminders": [2]}
 
     asyncio.run(scenario())
 
@@ -85,7 +84,7 @@ def test_a_key_of_another_type_leaves_each_errand_to_ask_by_itself() -> None:
         await bench.looked()
         everything = [0, 1, 2]
         assert bench.told == {
-            "outbox": everything, "far": everything, "jobs": everything, "drafts": everything, "unknown": everything,
+            "outbox": everything, "far": everything, "jobs": everything, "drafts": everything, "reminders": everything,
         }  # fmt: skip
 
     asyncio.run(scenario())
