@@ -33,10 +33,12 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         )
 
 
-def start_worker(hub: Hub, url: str, name: str, **environment: str) -> subprocess.Popen[bytes]:
+def start_worker(
+    hub: Hub, url: str, name: str, *, app: str = "benchmarks.app:hub", **environment: str
+) -> subprocess.Popen[bytes]:
     """Start a worker as users do."""
     return start(
-        "-m", "hubq", "worker", "benchmarks.app:hub", "--name", name,
+        "-m", "hubq", "worker", app, "--name", name,
         HUBQ_REDIS_URL=url, **{HUB_ID: hub.hub_id}, **environment,
     )  # fmt: skip
 

@@ -10,22 +10,20 @@ Kill workers while people order. No order is lost, and none is taken from the st
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections import Counter
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 from starlette.routing import Route
 
-from hubq import Child, Hub, UnknownChild, read
+from hubq import Child, Hub, read
+from hubq.contrib.fastapi import error_handlers, lifespan
 from hubq.web import sse
 
 hub = Hub("shop")
 
-#: Of each item there are so many, at first.
-FIRST_STOCK = 10_000
 #: The post takes parcels this long after they were packed, seconds.
 PICK_UP = 2.0
 #: An order that is not shipped by then is looked into, seconds.
@@ -39,9 +37,9 @@ def send_mail(order: str, to: str, text: str) -> None:
 
 @hub.child(activate=True)
 class Stock(Child):
-    """How many there are of one item."""
+    """How many there are of one item: so many at first."""
 
-    def __init__(self, left: int = FIRST_STOCK) -> None:
+    def __init__(self, left: int = 10_000) -> None:
         self.left = left
 
     async def take(self, order: str, count: int) -> None:
@@ -52,7 +50,6 @@ class Stock(Child):
 
     @read
     async def how_many(self) -> int:
-        """How many are left."""
         return self.left
 
 
@@ -73,34 +70,29 @@ class Order(Child):
         return self.status
 
     async def reserved(self) -> None:
-        """It is in stock: pack it."""
         self.becomes("reserved")
         self.ref(Shipment, f"{self.child_id}-parcel", self.child_id).cast(Shipment.pack, self.item, self.count)
         self.enqueue(send_mail, self.child_id, self.customer, f"Thank you for {self.count} {self.item}")
 
     async def refused(self) -> None:
-        """There is not enough of it."""
         self.becomes("sold out")
         self.forget("late")
         self.enqueue(send_mail, self.child_id, self.customer, f"We have no {self.count} {self.item}, sorry")
 
     async def shipped(self) -> None:
-        """It is on its way."""
         self.becomes("shipped")
         self.forget("late")
 
     async def look_into(self) -> None:
-        """It should have been shipped by now."""
         self.enqueue(send_mail, self.child_id, "the boss", f"{self.child_id} is late: it is {self.status}")
 
     def becomes(self, status: str) -> None:
         """For those who ask, and for the page."""
+        self.ref(Board, "board").cast(Board.show, self.child_id, self.status, status)
         self.status = status
-        self.ref(Board, "board").cast(Board.show, self.child_id, status)
 
     @read
     async def now(self) -> str:
-        """Its status."""
         return self.status
 
 
@@ -112,12 +104,10 @@ class Shipment(Child):
         self.order = order
 
     async def pack(self, item: str, count: int) -> None:
-        """Put it together."""
         self.content = {item: count}
         self.remind("post", after=PICK_UP, call=Shipment.picked_up)
 
     async def picked_up(self) -> None:
-        """The post has it."""
         self.ref(Order, self.order).cast(Order.shipped)
         self.stop()
 
@@ -129,17 +119,11 @@ class Board(Child):
     feed_kept = 10_000
 
     def __init__(self) -> None:
-        self.orders: dict[str, int] = {}
-        self.status: dict[str, str] = {}
+        self.orders = Counter[str]()
 
-    async def show(self, order: str, status: str) -> None:
-        """An order has another status."""
-        before = self.status.get(order)
-        if before is not None:
-            self.orders[before] -= 1
-        self.status[order] = status
-        self.orders[status] = self.orders.get(status, 0) + 1
-        self.publish("orders", {"order": order, "status": status, "all": self.orders})
+    async def show(self, order: str, before: str, status: str) -> None:
+        self.orders = self.orders - Counter([before]) + Counter([status])  # (a new one has not been counted)
+        self.publish("orders", {"order": order, "status": status, "all": dict(self.orders)})
 
 
 class Wanted(BaseModel):
@@ -150,14 +134,8 @@ class Wanted(BaseModel):
     count: int = Field(1, gt=0)
 
 
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Close the hub with the app."""
-    yield
-    await hub.aio.close()
-
-
-app = FastAPI(lifespan=lifespan, routes=[Route("/events", sse(hub.aio.ref("board"), topics="orders"))])
+live = Route("/events", sse(hub.aio.ref("board"), topics="orders"))
+app = FastAPI(lifespan=lifespan(hub), exception_handlers=error_handlers(), routes=[live])
 
 
 @app.post("/orders/{number}")
@@ -169,13 +147,10 @@ async def checkout(number: str, wanted: Wanted) -> str:
 
 @app.get("/orders/{number}")
 async def status(number: str) -> str:
-    """What has become of an order. (By its name alone: to ask starts none.)"""
-    with suppress(UnknownChild):
-        return str(await hub.aio.ref(f"order-{number}").call("now"))
-    raise HTTPException(404, f"there is no order {number}")
+    """What has become of an order. (By its name alone: to ask starts none, and is answered with 404 if there is none.)"""
+    return str(await hub.aio.ref(f"order-{number}").call("now"))
 
 
 @app.get("/")
 async def page() -> FileResponse:
-    """The orders, as they come."""
     return FileResponse(Path(__file__).with_name("shop.html"))

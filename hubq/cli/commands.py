@@ -9,8 +9,8 @@ from typing import Any
 
 import typer
 import typer.main
-from typer.core import TyperCommand, TyperGroup
 
+from hubq.cli.conversion import Command, Group
 from hubq.cli.importing import uncollected
 
 _NODES, _CHILDREN, _LOOK, _OTHER = "Workers", "Children", "Looking", "Other"
@@ -79,7 +79,7 @@ COMMANDS = (
 )
 
 
-class _Later(TyperCommand):
+class _Later(Command):
     """Stands in the list of commands, and makes way for the command itself when that runs or is asked for its options."""
 
     def __init__(self, listed: Listed) -> None:
@@ -90,7 +90,7 @@ class _Later(TyperCommand):
         return command(self._listed).make_context(info_name, args, parent=parent, **extra)
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """``hubq``: a group whose commands are imported one by one, when they run."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -106,7 +106,7 @@ def command(listed: Listed) -> Any:
         holder.add_typer(found, name=listed.name)
     else:
         settings = {"ignore_unknown_options": True, "help_option_names": ["--help"]} if listed.dashes else None
-        kind = _at(listed.kind) if listed.kind else None
+        kind = _at(listed.kind) if listed.kind else Command
         holder.command(listed.name, cls=kind, context_settings=settings)(found)
     return typer.main.get_group(holder).commands[listed.name]
 

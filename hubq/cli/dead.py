@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hubq.cli.conversion import Command, Group
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_json, print_table, say
 from hubq.core.shown import shown_lines
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hubq.client.hub import Hub
 
 dead = typer.Typer(
+    cls=Group,
     name="dead",
     help="Show, replay or drop messages that failed.",
     no_args_is_help=True,
@@ -52,7 +54,7 @@ class Filter:
         return all(want is None or want == there for want, there in wanted)
 
 
-@dead.command("list")
+@dead.command("list", cls=Command)
 def list_command(
     hub: HubName, class_name: OfClass = None, why: OfWhy = None, child: OfChild = None, as_json: AsJson = False,
     redis: RedisUrl = None,
@@ -69,7 +71,7 @@ def list_command(
     )
 
 
-@dead.command("show")
+@dead.command("show", cls=Command)
 def show_command(hub: HubName, letter: Letter, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """Show one dead letter, with its arguments."""
     found = next((each for each in open_hub(hub, redis).dead_letters() if each.letter == letter), None)
@@ -86,7 +88,7 @@ def show_command(hub: HubName, letter: Letter, as_json: AsJson = False, redis: R
         print(f"error      {shown_lines(error, chr(32) * 11)}")
 
 
-@dead.command("replay")
+@dead.command("replay", cls=Command)
 def replay_command(
     hub: HubName, letters: Letters = None, every: All = False, class_name: OfClass = None, why: OfWhy = None,
     child: OfChild = None, redis: RedisUrl = None,
@@ -98,7 +100,7 @@ def replay_command(
         say(f"{name} sent again")
 
 
-@dead.command("drop")
+@dead.command("drop", cls=Command)
 def drop_command(
     hub: HubName, letters: Letters = None, every: All = False, class_name: OfClass = None, why: OfWhy = None,
     child: OfChild = None, redis: RedisUrl = None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +13,11 @@ from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_json, say
 from hubq.core.facts import Finding
 from hubq.core.shown import shown
+from hubq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
+    from hubq.store.connection import Server
 
 
 def doctor_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
@@ -18,7 +25,10 @@ def doctor_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None
     from hubq.jobs.attention import look
 
     opened = open_hub(hub, redis)
-    findings = [*opened.inspect.diagnosis(), *look(opened)]
+    with opened.inspect.reachable() as away:
+        findings = opened.inspect.diagnosis()
+    if not _has_jobs_at(opened, [opened.groups.servers[group] for group in away]):  # it has been waited for
+        findings += look(opened)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     elif findings:
@@ -28,6 +38,13 @@ def doctor_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None
         print("all is well")
     if findings:
         raise typer.Exit(1)
+
+
+def _has_jobs_at(hub: Hub, servers: Sequence[Server]) -> bool:
+    try:
+        return hub.jobs_server.address in {server.address for server in servers}
+    except ConfigError:  # it has none: look() says that
+        return False
 
 
 def _print(finding: Finding) -> None:

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
+from hubq.cli.conversion import Command, Group
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, json_line, print_json, print_table, say
 from hubq.client.operations.event_lines import for_people, spans
@@ -67,7 +67,7 @@ def state_command(
         say(words(seen))
 
 
-class _ShowsByDefault(TyperGroup):
+class _ShowsByDefault(Group):
     """``hubq mailbox HUB`` is ``hubq mailbox show HUB``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -81,7 +81,7 @@ mailbox = typer.Typer(
 )
 
 
-@mailbox.command("drop")
+@mailbox.command("drop", cls=Command)
 def mailbox_drop_command(
     hub: HubName,
     child: ChildId,
@@ -98,7 +98,7 @@ def mailbox_drop_command(
         print(f"{entry} dropped: it is a dead letter now")
 
 
-@mailbox.command("show")
+@mailbox.command("show", cls=Command)
 def mailbox_command(
     hub: HubName,
     child: Annotated[
@@ -176,7 +176,7 @@ def _print_waiting(heads: tuple[Waiting, ...]) -> None:
     )  # fmt: skip
 
 
-class ListsTypes(TyperCommand):
+class ListsTypes(Command):
     """``hubq events --type`` without a type is told the types, with a hub or without one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
+from hubq.cli.conversion import Command, Group
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_records, print_table, say
 from hubq.client.operations.seals import reseal, seals
 from hubq.errors import ConfigError, HubqError
 from hubq.store.keyring import Keyring, new_keys
 
-keys = typer.Typer(no_args_is_help=True, help="Make keys for the seal of a hub, and see which are in use.")
+keys = typer.Typer(cls=Group, no_args_is_help=True, help="Make keys for the seal of a hub, and see which are in use.")
 
 
-@keys.command("new")
+@keys.command("new", cls=Command)
 def new_command() -> None:
     """Print the keys of HUBQ_KEYS with a new one behind them: the first root key of a hub, if there are none.
 
@@ -28,7 +29,7 @@ def new_command() -> None:
     print(new_keys(known.text() if known is not None else ""))
 
 
-@keys.command("derive")
+@keys.command("derive", cls=Command)
 def derive_command(
     client: Annotated[str, typer.Argument(metavar="CLIENT", help="The name of the web app: shop.")],
 ) -> None:
@@ -39,7 +40,7 @@ def derive_command(
     print(known.derive(client))
 
 
-@keys.command("status")
+@keys.command("status", cls=Command)
 def status_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """Count the specs and states of a hub by the key that sealed them. It needs no keys, and changes nothing."""
     opened = open_hub(hub, redis)
@@ -50,7 +51,7 @@ def status_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None
     print_table(("what", "key", "count"), [(each.what, str(each.key or "unsealed"), str(each.count)) for each in found])
 
 
-@keys.command("reseal")
+@keys.command("reseal", cls=Command)
 def reseal_command(hub: HubName, redis: RedisUrl = None) -> None:
     """Seal all specs and states anew that are not sealed, or with another key than the first one. Workers may run meanwhile.
 

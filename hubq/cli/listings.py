@@ -16,6 +16,7 @@ from hubq.cli.children import tag
 from hubq.cli.fitting import fitted, grouped, left_out, told_once, width_of
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_records, print_table, say
+from hubq.cli.reachable import of_those_that_answer
 from hubq.client.operations.listing import Progress
 from hubq.client.results import ChildStatus, NodeStatus
 from hubq.core.readiness import NOT_SERVING
@@ -63,28 +64,32 @@ def nodes_command(
 ) -> None:
     """List the workers of a hub."""
     opened = open_hub(hub, redis)
-    nodes = sorted(opened.nodes(), key=lambda node: node.name)
-    if why := opened.inspect.partitioned():
-        say(f"no quorum {why}: intake is closed, starts and stops are refused", sys.stderr)
-    if as_json:
-        print_records(nodes)
-        return
-    _print_nodes(
-        ("node", "status", "shards", "pins", "parked", "backlog", "failed/s", "lease", "uptime", "host", "pid", "version", "app", "tags"),
-        [
+    with of_those_that_answer(opened):
+        nodes = sorted(opened.nodes(), key=lambda node: node.name)
+        if why := opened.inspect.partitioned():
+            say(f"no quorum {why}: intake is closed, starts and stops are refused", sys.stderr)
+        if as_json:
+            print_records(nodes)
+            return
+        _print_nodes(
             (
-                node.name, _standing(node), node.shards, node.pins, node.parked, node.backlog, f"{node.failing:g}",
-                f"{node.lease:.1f}s", duration(node.uptime), node.host, node.pid, node.version, node.app_version or "-",
-                ",".join(f"{key}={value}" for key, value in sorted(node.tags.items())) or "-",
-            )
-            for node in nodes
-        ],
-        wide=wide,
-    )  # fmt: skip
-    for node in nodes:
-        _say_blocked(node)
-        if node.unready not in ("", NOT_SERVING) and node.lease > 0:
-            say(f"{node.name} is not ready: {node.unready}", sys.stderr)
+                "node", "status", "shards", "pins", "parked", "backlog", "failed/s", "lease", "uptime", "host", "pid", "version", "app",
+                "tags",
+            ),
+            [
+                (
+                    node.name, _standing(node), node.shards, node.pins, node.parked, node.backlog, f"{node.failing:g}",
+                    f"{node.lease:.1f}s", duration(node.uptime), node.host, node.pid, node.version, node.app_version or "-",
+                    ",".join(f"{key}={value}" for key, value in sorted(node.tags.items())) or "-",
+                )
+                for node in nodes
+            ],
+            wide=wide,
+        )  # fmt: skip
+        for node in nodes:
+            _say_blocked(node)
+            if node.unready not in ("", NOT_SERVING) and node.lease > 0:
+                say(f"{node.name} is not ready: {node.unready}", sys.stderr)
 
 
 def _say_blocked(node: NodeStatus) -> None:
@@ -140,46 +145,47 @@ def ps_command(
     if after is not None and sort is not Sort.ID:
         raise ConfigError(f"--after works with --sort id, and you gave --sort {sort}: leave one of them out")
     opened = open_hub(hub, redis)
-    with reading(opened.hub_id) as progress:
-        children = [
-            child
-            for child in opened.children(match=match, node=node, status=status, kind=kind, progress=progress)
-            if all(str(child.metadata.get(key)) == value for key, value in wanted)
-            and (after is None or child.child_id > after)
-        ]
-    children.sort(key=SORTED_BY[sort])
-    found, children = len(children), children[:count]
-    if as_json:
-        print_records(children)
-        return
-    nodes = opened.nodes()
-    busy = {child: said for each in nodes for child, said in each.busy.items()}
-    copied = any(child.replicas for child in children)
-    told = any(child.progress for child in children)
-    print_children(
-        (
-            "child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog",
-            *(("progress",) if told else ()), "metadata", "reason",
-        ),
-        [
+    with of_those_that_answer(opened):
+        with reading(opened.hub_id) as progress:
+            children = [
+                child
+                for child in opened.children(match=match, node=node, status=status, kind=kind, progress=progress)
+                if all(str(child.metadata.get(key)) == value for key, value in wanted)
+                and (after is None or child.child_id > after)
+            ]
+        children.sort(key=SORTED_BY[sort])
+        found, children = len(children), children[:count]
+        if as_json:
+            print_records(children)
+            return
+        nodes = opened.nodes()
+        busy = {child: said for each in nodes for child, said in each.busy.items()}
+        copied = any(child.replicas for child in children)
+        told = any(child.progress for child in children)
+        print_children(
             (
-                child.child_id, child.kind, _status(child) + (f" ({child.pin or 'pinned'})" if child.pinned else ""), child.node or "-",
-                *((",".join(child.replicas) or "-",) if copied else ()), child.shard, child.backlog,
-                *((child.progress or "-",) if told else ()),
-                json.dumps(child.metadata) if child.metadata else "-",
-                child.reason or child.paused or busy.get(child.child_id, "-"),
-            )
-            for child in children
-        ],
-        wide=wide,
-    )  # fmt: skip
-    for each in nodes:
-        _say_blocked(each)
-    if status is None and (dormant := opened.inspect.dormant()):
-        say(f"{dormant:,} dormant: hubq ps {hub} --status dormant", sys.stderr)
-    if len(children) < found:
-        more = f"; the next ones: --after {children[-1].child_id}" if sort is Sort.ID else ""
-        say(f"{len(children)} of {found}{more}", sys.stderr)
+                "child", "class", "status", "node", *(("replicas",) if copied else ()), "shard", "backlog",
+                *(("progress",) if told else ()), "metadata", "reason",
+            ),
+            [
+                (
+                    child.child_id, child.kind, _status(child) + (f" ({child.pin or 'pinned'})" if child.pinned else ""), child.node or "-",
+                    *((",".join(child.replicas) or "-",) if copied else ()), child.shard, child.backlog,
+                    *((child.progress or "-",) if told else ()),
+                    json.dumps(child.metadata) if child.metadata else "-",
+                    child.reason or child.paused or busy.get(child.child_id, "-"),
+                )
+                for child in children
+            ],
+            wide=wide,
+        )  # fmt: skip
+        for each in nodes:
+            _say_blocked(each)
+        if status is None and (dormant := opened.inspect.dormant()):
+            say(f"{dormant:,} dormant: hubq ps {hub} --status dormant", sys.stderr)
+        if len(children) < found:
+            more = f"; the next ones: --after {children[-1].child_id}" if sort is Sort.ID else ""
+            say(f"{len(children)} of {found}{more}", sys.stderr)
 
 
 def _status(child: ChildStatus) -> str:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from hubq.cli.loading import HubName, RedisUrl, open_hub
+from hubq.cli.reachable import of_those_that_answer
 from hubq.cli.top_view import GAP, View, plain
 from hubq.client.operations.overview import Glance
+from hubq.core.wording import left_out
 from hubq.errors import ConfigError, HubqError
 
 if TYPE_CHECKING:
@@ -47,9 +49,10 @@ def top_command(
         opened.hub_id, opened.groups.address, opened.config.lease, patience=patience, groups=opened.config.groups
     )
     if once or not sys.stdout.isatty():
-        view.saw(opened.inspect.glance(EVENTS))
-        _until_accounts(opened, view)
-        print(plain(view, shutil.get_terminal_size().columns if sys.stdout.isatty() else 200))
+        with of_those_that_answer(opened):
+            view.saw(opened.inspect.glance(EVENTS))
+            _until_accounts(opened, view)
+            print(plain(view, shutil.get_terminal_size().columns if sys.stdout.isatty() else 200))
         return
     make_app(opened, view, interval).run()
 
@@ -78,7 +81,7 @@ class Watcher:
         self.paused = threading.Event()
         self._hub = hub
         self._interval = interval
-        self._news: queue.SimpleQueue[tuple[float, Glance | HubqError]] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[tuple[float, Glance | HubqError, str]] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="hubq-top", daemon=True)
 
@@ -94,20 +97,21 @@ class Watcher:
         """Bring a view up to date."""
         view.paused = self.paused.is_set()
         while not self._news.empty():
-            began, news = self._news.get()
-            if isinstance(news, HubqError):
-                view.trouble = str(news)
-            else:
+            began, news, trouble = self._news.get()
+            if not isinstance(news, HubqError):
                 view.saw(news, began)
+            view.trouble = trouble
 
     def _work(self) -> None:
         while not self._ended.is_set():
             if not self.paused.is_set():
                 began = time.monotonic()
                 try:
-                    self._news.put((began, self._hub.inspect.glance(EVENTS)))
+                    with self._hub.inspect.reachable() as away:
+                        seen = self._hub.inspect.glance(EVENTS)
+                    self._news.put((began, seen, left_out(away) if away else ""))
                 except HubqError as error:
-                    self._news.put((began, error))
+                    self._news.put((began, error, str(error)))
             self._ended.wait(self._interval)
 
 

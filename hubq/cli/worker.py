@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubq.cli.children import tag
-from hubq.cli.heap import EVERY, worker_heap
+from hubq.cli.heap import EVERY, Heap, worker_heap
 from hubq.cli.importing import uncollected
 from hubq.cli.job_workers import checked_jobs, see_to_the_clock, serve_jobs
 from hubq.cli.loading import App, RedisUrl, load_hub
@@ -167,6 +167,7 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
     """Run a node until a signal comes or ``hubq drain`` has emptied it. Returns 1 if not all was handed over in time."""
     hub, name = node.hub, node.name
     asked = on_first_signal(name, "hands its children over")
+    heap = worker_heap()  # before it joins: shards that come would wait for it
     stop = asyncio.create_task(_until(asked))
     start = asyncio.create_task(node.start())
     await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -192,7 +193,7 @@ async def serve(node: Node, drain_timeout: float, pages: Pages | None, job_proce
         pages.start()
         log.info("metrics and health at http://%s:%d: /metrics /healthz /readyz", pages.host, pages.port)
     job_processes.start()
-    keeper = asyncio.create_task(keep_heap(node))
+    keeper = asyncio.create_task(keep_heap(heap, node))
     try:
         await asyncio.to_thread(see_to_the_clock, hub, job_processes.count)
     except HubqError as error:
@@ -214,9 +215,9 @@ async def _until(asked: asyncio.Event) -> None:
     await asked.wait()
 
 
-async def keep_heap(node: Node) -> None:
+async def keep_heap(heap: Heap, node: Node) -> None:
     """Tune the garbage collector while the node serves."""
-    heap, loop = worker_heap(), asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     while True:
         heap.look(sum(len(holding.children) for holding in node.holdings), loop.time())
         await asyncio.sleep(EVERY)

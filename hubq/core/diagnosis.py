@@ -97,7 +97,8 @@ def _leases(facts: Facts) -> Iterable[Finding]:
 def _shards(facts: Facts) -> Iterable[Finding]:
     if not _live(facts):
         return  # _workers has said it
-    without = [shard for shard in range(facts.shards) if facts.owners.get(shard) is None]
+    seen = set(range(facts.shards)).difference(facts.unseen)
+    without = [shard for shard in sorted(seen) if facts.owners.get(shard) is None]
     if without:
         yield Finding(
             "shards without an owner",

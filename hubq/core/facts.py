@@ -96,3 +96,7 @@ class Facts:
     """Shards whose mailbox takes no message any more, since the last id that there is was used."""
     moved: str = ""
     """How far a move to another number of groups is: ``copying``, ``opening`` or ``opened``; empty: there is none, or it is forgotten."""
+    away: Mapping[int, str] = field(default_factory=dict)
+    """Groups that did not answer -> why. All else is of the other groups."""
+    unseen: Sequence[int] = ()
+    """Their shards."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hubq.core.facts import Facts, Finding
-from hubq.core.wording import counted, names
+from hubq.core.wording import counted, left_out, names
 
 #: So many messages of one shard that wait for another group are a finding: they go on within milliseconds, if they can.
 MANY = 100
@@ -13,6 +13,13 @@ MANY = 100
 
 def of_groups(facts: Facts) -> Iterable[Finding]:
     """The findings, the most pressing first; none if all is where it belongs."""
+    if facts.away:
+        yield Finding(
+            "groups do not answer",
+            left_out(facts.away),
+            "see to their primaries. Their children wait until these are back, and nothing is lost. What else is found here is of the "
+            "other groups",
+        )
     waiting = {place: count for place, count in facts.far.items() if count >= MANY}
     if waiting:
         shard, group = max(waiting, key=lambda place: waiting[place])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 #: Names shown before "and n more".
 SHOWN = 3
@@ -26,3 +26,16 @@ def counted(number: int, one: str, many: str) -> str:
     ('1 child', '2 children')
     """
     return f"{number} {one if number == 1 else many}"
+
+
+def left_out(away: Mapping[int, object]) -> str:
+    """Which groups are not in an answer, and why: a reason that several have is told once.
+
+    >>> left_out({3: "no answer from b:6379", 1: "no answer from b:6379"})
+    'groups 1, 3 do not answer and are left out: no answer from b:6379'
+    >>> left_out({2: "no answer"})
+    'group 2 does not answer and is left out: no answer'
+    """
+    numbers = ", ".join(map(str, sorted(away)))
+    said = f"groups {numbers} do not answer and are" if len(away) > 1 else f"group {numbers} does not answer and is"
+    return f"{said} left out: {'; '.join(dict.fromkeys(str(away[group]) for group in sorted(away)))}"

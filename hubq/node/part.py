@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from hubq.client.asking.context import HubContext
 from hubq.client.hub import Hub
+from hubq.errors import RedisUnavailable
 from hubq.hooks import ClusterLeave, CoordinatorShutdown
 from hubq.node.runtime.tasks import LETTING_GO
 from hubq.node.static import start_static
 from hubq.node.wiring.ground import Given
 from hubq.node.wiring.wiring import Wiring
 from hubq.store.connection import AsyncRedis
-from hubq.store.membership import read_config
+from hubq.store.membership import count_nodes, read_config
 
 log = logging.getLogger("hubq.node")
 
@@ -49,10 +51,21 @@ class NodePart:
 
         Raises :class:`~hubq.errors.NameTaken`, :class:`~hubq.errors.ConfigError`, :class:`~hubq.errors.RedisUnavailable`.
         """
+        await self._connect()
         await self.wiring.membership.member.join(wait=self._hub.config.lease + 1.0)
         if self._hub.config.groups > 1:
             # Another group may keep the node waiting, for the lease of a predecessor. This one must not be over meanwhile.
             self.wiring.lease.keeper.start()
+
+    async def _connect(self) -> None:
+        """Make the connections that the node will read by, also if half of the others leave. Once it is a member, children that come would
+        pause for that.
+        """
+        group = self.wiring.runtime.group
+        with suppress(RedisUnavailable):  # joining says so
+            others = await group.redis.run(count_nodes(group.keys))
+            await self.wiring.mailbox.reader.prepare(2 * -(-len(group.shards) // (others + 1)))
+            await group.redis.prepare(1)
 
     def start(self) -> None:
         """Begin to serve."""

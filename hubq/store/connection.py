@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -205,6 +206,15 @@ class AsyncRedis:
             return False
         lane.close()
         return True
+
+    async def prepare(self, blocking: int) -> None:
+        """Open connections for so many blocking requests ahead. One that cannot be opened now is opened when it is needed."""
+        with suppress(*LOST, RedisUnavailable):
+            for _ in range(blocking - len(self._free)):
+                lane = await self._connect(blocking=True)
+                if lane is None:
+                    return
+                self._free.append(lane)
 
     async def _connect(self, blocking: bool) -> Lane | None:
         if self._without_lanes:

@@ -94,6 +94,11 @@ def retract_drafts(keys: Keys, pinned: str | None, owner: Owner, handling: Handl
     )
 
 
+def drafts_length(keys: Keys, shard: int) -> Command[int]:
+    """How many handlings of a shard have drafts that no commit has closed."""
+    return plain("HLEN", keys.drafts(shard), read=int)
+
+
 def read_drafts(keys: Keys, shard: int) -> Command[Table[str, Handling]]:
     """The handlings of a shard with drafts that no commit has closed."""
 

@@ -23,6 +23,8 @@ ENCRYPTED, SIGNED = b"x", b"s"
 _SESSION, _COUNTER, _TAG = 12, 6, 16
 #: The nonce stands in a frame as one piece: the end of the session, and the counter.
 _NONCE = 12
+#: Bytes of a front besides the name: tag, number of the key, length of the name; session.
+_BESIDE_NAME = 3 + _SESSION
 _PERSON = b"hubq frame v2 "
 #: Subkeys of other processes that are remembered.
 MOST_SUBKEYS = 1_000
@@ -74,18 +76,6 @@ class Signs:
         return plain
 
 
-_all: WeakSet[Frames] = WeakSet()
-
-
-def _begin_anew() -> None:
-    for frames in list(_all):
-        frames.begin()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_begin_anew)
-
-
 #: Seals a value in a context.
 Seals = Callable[[bytes, str], bytes]
 
@@ -93,17 +83,32 @@ Seals = Callable[[bytes, str], bytes]
 class Sealers(dict[str, Seals]):
     """What seals with the key of a name, in one session. It is made when it is asked for."""
 
-    def __init__(
-        self, make: Callable[[str, bytes, Callable[[], int]], Seals], session: bytes, number: Callable[[], int]
-    ) -> None:
+    def __init__(self, make: Callable[[str, bytes, Callable[[], int]], Seals]) -> None:
         super().__init__()
         self._make = make
-        self._session = session
-        self._number = number
+        self.begin()
+
+    def begin(self) -> None:
+        """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
+        self.clear()
+        self._session = secrets.token_bytes(_SESSION)
+        self._number = itertools.count().__next__
 
     def __missing__(self, name: str) -> Seals:
         made = self[name] = self._make(name, self._session, self._number)
         return made
+
+
+_all: WeakSet[Frames] = WeakSet()
+
+
+def _begin_anew() -> None:
+    for frames in list(_all):
+        frames.sealers.begin()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class Frames:
@@ -114,14 +119,10 @@ class Frames:
     def __init__(self, keys: Keyring, *, encrypts: bool | None = None) -> None:
         self._keys = keys
         self._tag = ENCRYPTED if (_aes_gcm() is not None if encrypts is None else encrypts) else SIGNED
-        #: By the front of a frame: whose key it is, and what opens with it.
-        self._openers: dict[bytes, tuple[str, _Act]] = {}
-        self.begin()
+        #: By the front of a frame: whose key it is, what opens with it, and where nonce and body stand in the frame.
+        self._openers: dict[bytes, tuple[str, _Act, slice, slice]] = {}
+        self.sealers = Sealers(self._new_sealer)
         _all.add(self)
-
-    def begin(self) -> None:
-        """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
-        self.sealers = Sealers(self._new_sealer, secrets.token_bytes(_SESSION), itertools.count().__next__)
 
     def _new_sealer(self, name: str, session: bytes, number: Callable[[], int]) -> Seals:
         key = next(iter(self._keys.keys))
@@ -131,14 +132,12 @@ class Frames:
     def opened(self, blob: bytes, context: str) -> tuple[str, bytes]:
         """Whose key has sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
         try:
-            end = 3 + blob[2] + _SESSION
-            front = blob[:end]
-            name, opens = self._openers.get(front) or self._opener(front)
-            body = end + _COUNTER
+            front = blob[: blob[2] + _BESIDE_NAME]
+            name, opens, nonce, body = self._openers.get(front) or self._opener(front)
             try:
-                return name, opens(blob[body - _NONCE : body], blob[body:], context.encode())
+                return name, opens(blob[nonce], blob[body], context.encode())
             except UnicodeEncodeError:
-                return name, opens(blob[body - _NONCE : body], blob[body:], context.encode("utf-8", "surrogatepass"))
+                return name, opens(blob[nonce], blob[body], context.encode("utf-8", "surrogatepass"))
         except LookupError:
             raise Unsealed(f"it is sealed with a key that is not here ({described(blob)})") from None
         except Exception:
@@ -147,11 +146,12 @@ class Frames:
                 f"its seal is not that of this {what}: it was changed, or written for another place"
             ) from None
 
-    def _opener(self, front: bytes) -> tuple[str, _Act]:
+    def _opener(self, front: bytes) -> tuple[str, _Act, slice, slice]:
         name = front[3:-_SESSION].decode()
         if len(self._openers) >= MOST_SUBKEYS:
             self._openers.clear()
-        made = self._openers[front] = name, self._cipher(front[:1], front[1], name, front[-_SESSION:]).open
+        opens, end = self._cipher(front[:1], front[1], name, front[-_SESSION:]).open, len(front) + _COUNTER
+        made = self._openers[front] = name, opens, slice(end - _NONCE, end), slice(end, None)
         return made
 
     def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Encrypts | Signs:

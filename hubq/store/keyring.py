@@ -8,7 +8,6 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 
 from hubq.errors import ConfigError
@@ -133,7 +132,6 @@ def checked_client(name: str) -> str:
     return name
 
 
-@lru_cache(4_096)
 def client_of(sender: str) -> str:
     """The client app in a sender id.
 

@@ -197,6 +197,11 @@ def read_nodes(keys: Keys) -> Command[Table[str, NodeInfo]]:
     return plain("HGETALL", keys.nodes, read=read)
 
 
+def count_nodes(keys: Keys) -> Command[int]:
+    """How many members there are."""
+    return plain("HLEN", keys.nodes, read=int)
+
+
 def read_leases(keys: Keys) -> Command[dict[str, int]]:
     """The end of each member's lease, ms of Redis TIME."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha1
-from importlib.resources import files
 
 _INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
@@ -20,30 +20,42 @@ class Script:
     sha: str
 
 
-def _with_pieces(text: str, pieces: Mapping[str, str], here: set[str]) -> str:
+def _parts(text: str) -> list[str]:
+    """Lua, the name of a piece, Lua, the name of a piece, ..., Lua. Comments at the beginning of a line are for readers in the
+    repository; Redis need not keep them.
+    """
+    parts = _INCLUDE.split(text)
+    for at in range(0, len(parts), 2):
+        parts[at] = "\n".join(line for line in parts[at].split("\n") if not line.startswith("--"))
+    return parts
+
+
+def _joined(name: str, files: Mapping[str, list[str]], here: set[str]) -> str:
     """The text with all that it includes, each piece once: where it is needed first."""
-
-    def piece(found: re.Match[str]) -> str:
-        if found[1] in here:
-            return ""
-        here.add(found[1])
-        return _with_pieces(pieces[found[1]], pieces, here)
-
-    return _INCLUDE.sub(piece, text)
+    text = ""
+    for at, part in enumerate(files[name]):
+        if at % 2 == 0:
+            text += part
+        elif part not in here:
+            here.add(part)
+            text += _joined(part, files, here)
+    return text
 
 
 def _load() -> dict[str, Script]:
-    texts = {
-        f.name[:-4]: f.read_text("utf-8") for f in files(__package__).joinpath("lua").iterdir() if f.name[-4:] == ".lua"
-    }
+    """At once, and not when a script is first used: by then another version of hubq may be installed. By hand, and not by
+    :mod:`importlib.resources`, whose import takes twice the time of all this: every command and every web app begins here.
+    """
+    files: dict[str, list[str]] = {}
+    for file in sorted(os.scandir(os.path.join(os.path.dirname(__file__), "lua")), key=lambda file: file.name):
+        if file.name.endswith(".lua"):
+            with open(file.path, "rb") as opened:
+                files[file.name[:-4]] = _parts(opened.read().decode())
     scripts: dict[str, Script] = {}
-    for name, text in sorted(texts.items()):
-        if name.startswith("_"):
-            continue
-        # A piece's header comment is for its reader in the repository; Redis need not keep it.
-        full = _with_pieces(text, texts, set())
-        full = "\n".join(line for line in full.splitlines() if not line.startswith("--"))
-        scripts[name] = Script(name, full, sha1(full.encode()).hexdigest())
+    for name in files:
+        if not name.startswith("_"):
+            full = _joined(name, files, set()).removesuffix("\n")
+            scripts[name] = Script(name, full, sha1(full.encode()).hexdigest())
     return scripts
 
 

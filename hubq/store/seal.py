@@ -33,16 +33,17 @@ class Seal:
         self.required = required
         self._hub = hub_id
         self._own = WORKERS if keys.root else keys.client
-        self._frames = Frames(keys, encrypts=encrypts)
+        frames = Frames(keys, encrypts=encrypts)
+        self._sealers, self._opened_as = frames.sealers, frames.opened
         self._of_message, self._of_reply, self._of_state = (
             f"{hub_id}\0{what}\0" for what in ("message", "reply", "state")
         )
 
     def _sealed(self, name: str, plain: bytes, *context: str) -> bytes:
-        return self._frames.sealers[name](plain, "\0".join((self._hub, *context)))
+        return self._sealers[name](plain, "\0".join((self._hub, *context)))
 
     def _opened(self, blob: bytes, *context: str) -> tuple[str, bytes]:
-        return self._frames.opened(blob, "\0".join((self._hub, *context)))
+        return self._opened_as(blob, "\0".join((self._hub, *context)))
 
     def _plain(self, blob: bytes, what: str) -> bytes:
         """What is not sealed."""
@@ -57,7 +58,7 @@ class Seal:
         if not self.writes:
             return payload
         context = f"{self._of_message}{kind}\0{child}\0{method}\0{sender}\0{number}"
-        return self._frames.sealers[self._own](payload, context)
+        return self._sealers[self._own](payload, context)
 
     def opens(self, message: Message) -> Message:
         """The message itself, with its payload as it was written; or one of the kind ``unsealed``, if its seal is refused."""
@@ -73,7 +74,7 @@ class Seal:
             sender, _, number = number.rpartition("#")
         try:
             context = f"{self._of_message}{kind}\0{message.child}\0{message.method}\0{sender}\0{number}"
-            name, plain = self._frames.opened(payload, context)
+            name, plain = self._opened_as(payload, context)
             if name and client_of(sender) != name and not sender.startswith("reminder "):
                 raise Unsealed(f"{name} has sealed a message of {sender}")
             if kind == HEADED:
@@ -95,12 +96,12 @@ class Seal:
         if payload[:1] in _SEALED:
             return line
         name = client_of(sender) if self.keys.root else self._own
-        return head + b"\n" + self._frames.sealers[name](payload, f"{self._of_reply}{sender}\0{head.decode()}")
+        return head + b"\n" + self._sealers[name](payload, f"{self._of_reply}{sender}\0{head.decode()}")
 
     def opens_reply(self, sender: str, message_id: str, status: str, node: str, payload: bytes) -> bytes:
         """The payload of a reply. (What a script answers, ``poisoned``, is a text, and not sealed.)"""
         if payload[:1] in _SEALED:
-            return self._frames.opened(payload, f"{self._of_reply}{sender}\0{message_id} {status} {node}")[1]
+            return self._opened_as(payload, f"{self._of_reply}{sender}\0{message_id} {status} {node}")[1]
         return payload if status == "poisoned" else self._plain(payload, "reply")
 
     def proof(self, *asked: str) -> str:
@@ -135,7 +136,7 @@ class Seal:
         """A state, by a worker."""
         if not self.writes:
             return data
-        return self._frames.sealers[WORKERS](data, f"{self._of_state}{child}\0{start_id}\0{form}\0{cursor}")
+        return self._sealers[WORKERS](data, f"{self._of_state}{child}\0{start_id}\0{form}\0{cursor}")
 
     def opens_state(self, child: str, start_id: str, form: str, cursor: str, data: bytes) -> bytes:
         """The reverse of :meth:`state`."""

@@ -153,10 +153,11 @@ def straggler_released_while_adopting(node_name: str) -> Iterator[None]:
     news, adopting = asyncio.Event(), set[str]()
 
     def watched(adopt: Any) -> Any:
-        async def adopt_and_say(self: ShardArrivals, *args: Any, **options: Any) -> None:
+        async def adopt_and_say(self: ShardArrivals, *args: Any, **options: Any) -> bool:
             adopting.add(self._group.node_name)
-            await adopt(self, *args, **options)
+            confirmed: bool = await adopt(self, *args, **options)
             adopting.discard(self._group.node_name)
+            return confirmed
 
         return adopt_and_say
 

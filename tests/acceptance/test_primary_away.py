@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from hubq import Hub
+from hubq import ChildSpec, Hub, RedisUnavailable
 from hubq.store.embedded import EmbeddedServer
 
 from .conftest import Shell
@@ -82,6 +84,62 @@ def test_a_worker_starts_and_joins_the_rest_later(
     finally:
         for each in shell.workers:
             each.end()
+
+
+def test_commands_show_the_groups_that_answer_and_name_the_others(
+    redis_server: EmbeddedServer, away: EmbeddedServer, hub_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With half of the groups on a primary that is frozen. Each group for itself would take longer than the test may."""
+    module = "rooms_half_frozen"
+    (tmp_path / f"{module}.py").write_text(APP.format(hub_id=hub_id))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    room_class = importlib.import_module(module).Room
+    shell = Shell(hub_id, f"{redis_server.url},{away.url}")
+    leave, come_back = ways("silent", away)
+    try:
+        shell.spawn(f"{module}:hub", "--name", "first", cwd=tmp_path).wait_line("hubq worker first: ")
+        with closing(Hub(hub_id, redis=[redis_server.url, away.url], groups=4, shards=16)) as hub:
+            rooms = [f"room-{n}" for n in range(16)]
+            hub.start_children([ChildSpec(room, room_class) for room in rooms]).result(timeout=20)
+            there = sorted(room for room in rooms if hub.driver.context.group_of(room) % 2 == 0)
+            assert 0 < len(there) < len(rooms)
+            leave()
+            said = (
+                f"hubq: groups 1, 3 do not answer and are left out: cannot reach Redis at {away.url}",
+                3,
+            )
+            listed = shell.run("ps", hub_id, "--json")
+            assert [child["child_id"] for child in json.loads(listed.stdout)] == there
+            assert one_line(listed) == said
+            nodes = shell.run("nodes", hub_id)
+            assert [line.split()[:3] for line in nodes.stdout.splitlines()[1:]] == [["first", "up", "8"]]
+            assert one_line(nodes) == said
+            picture = shell.run("top", hub_id, "--once")
+            assert "first" in picture.stdout and one_line(picture) == said
+            doctor = shell.run("doctor", hub_id, "--json")
+            findings = {each["topic"]: each["seen"] for each in json.loads(doctor.stdout)}
+            assert doctor.returncode == 1 and findings["groups do not answer"].startswith(
+                said[0].removeprefix("hubq: ")
+            )
+            assert "shards without an owner" not in findings
+            with hub.inspect.reachable() as left_out:
+                assert sorted(child.child_id for child in hub.children()) == there
+                assert set(hub.inspect.vitals()) == {"first"}
+            assert set(left_out) == {1, 3}
+            with pytest.raises(RedisUnavailable):
+                hub.nodes()
+            come_back()
+            assert len(json.loads(shell.ok("ps", hub_id, "--json"))) == len(rooms)
+    finally:
+        come_back()
+        for each in shell.workers:
+            each.end()
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> tuple[str, int]:
+    """What a command says on stderr, without the reason in brackets, and its exit code."""
+    (line,) = done.stderr.splitlines()
+    return line.partition(" (")[0], done.returncode
 
 
 def ways(how: str, server: EmbeddedServer) -> tuple[Callable[[], None], Callable[[], None]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,6 +75,9 @@ class MadeUp:
         self.inspect = self
         self.drained: list[str] = []
         self._pictures = itertools.cycle([("a", "b"), ("a",)])
+
+    def reachable(self) -> AbstractContextManager[dict[int, Any]]:
+        return nullcontext({})
 
     def glance(self, events: int) -> Glance:
         nodes = [NodeGlance(name, "up", 1, 5.0, 10.0, None) for name in next(self._pictures)]

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from hubq import Child, ChildSpec, Hub
+from hubq.client.operations import paging
 from hubq.store.embedded import EmbeddedServer, free_port
 from hubq.testing import Cluster, eventually
 from hubq.web import dashboard, open_to_all
@@ -422,3 +423,63 @@ def test_it_stands_still_while_hidden_and_goes_on_after_redis_or_the_view_was_aw
             world.troubles.clear()  # the browser has said that the server was away
 
         run(scenario, "a", own_redis=redis)
+
+
+#: Counts rows that leave the listing.
+WATCH_ROWS = """() => {
+    window.rowsGone = 0;
+    new MutationObserver(changes => changes.forEach(({removedNodes}) =>
+        removedNodes.forEach(node => window.rowsGone += node.tagName === "TR")
+    )).observe(document.getElementById("main"), {subtree: true, childList: true});
+}"""
+
+
+@pytest.mark.timeout(180)
+def test_a_long_search_is_seen_to_grow_and_is_led_on_by_a_link_without_scripts(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "MOST_READS", 1)  # so that a hub of some hundred children takes 16 looks
+    monkeypatch.setattr(paging, "SMALL_AT_ONCE", paging.SHARDS_AT_ONCE)
+
+    async def scenario(world: World) -> None:
+        await world.hub.aio.start_children([ChildSpec(f"hall-{n}", Room) for n in range(150)])
+        still = await world.page("children?match=room", "view", java_script_enabled=False)
+        found: set[str] = set()
+        looks = 0
+        while True:
+            found |= set(await still.locator("tbody th a").all_inner_texts())
+            looks += 1
+            link = still.get_by_role("link", name="Look further")
+            if not await link.count():
+                break
+            address = still.url
+            await link.focus()
+            await still.keyboard.press("Enter")
+            await still.wait_for_url(lambda now, before=address: now != before)
+        assert found == {f"room-{n}" for n in range(20)} and looks == 16
+
+        world.asked.clear()
+        page = await world.page("children?match=room", "view", viewport={"width": 360, "height": 900})
+        await page.evaluate(WATCH_ROWS)
+        await page.wait_for_function("() => document.querySelectorAll('tbody tr').length === 20")
+        await page.wait_for_function("() => !document.querySelector('[data-further], [aria-busy]')")
+        assert (await page.locator("[data-told]").inner_text()) == "20 shown."
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        serious = (await axe.Axe().run(page)).response["violations"]
+        assert [each["id"] for each in serious if each["impact"] in ("serious", "critical")] == []
+        assert len([url for url in world.asked if "part=children" in url]) == 15, (
+            "it has gone on from what it came with"
+        )
+        focused = page.get_by_role("link", name="room-7", exact=True)
+        await focused.focus()
+        await world.hub.aio.start_child("room-new", Room)
+        await says(page, "tbody tr", "room-new")  # a whole new search, which takes no row away before it is over
+        assert await page.evaluate("window.rowsGone") == 0
+        assert await focused.evaluate("link => link === document.activeElement")
+        await world.hub.aio.stop_child("room-3")
+        await page.locator('tr[data-key="room-3"]').wait_for(state="detached")
+
+        jobs = await world.page("jobs", "view")
+        await says(jobs, "[data-part=resumable]", "nothing more fits")
+
+    run(scenario, "a")

@@ -20,7 +20,7 @@ TARGETS: dict[str, Target] = {
     "shared-token": Target(Keys, "__init__", "self hub_id group groups"),
     "same-generation": Target(Standing, "generation", None),
     "forgotten-early": Target(Lane, "_forward", "self shard"),
-    "unseen-far": Target(FarOutboxes, "arrived", "self shard"),
+    "unseen-far": Target(FarOutboxes, "waits", "self shard group"),
     "half-started": Target(starts_over_groups, "_all_or_nothing", "hub ticket timeout"),
     "unrenewed-part": Target(starts_over_groups, "_listening", "hub group part found again"),
 }
@@ -95,9 +95,9 @@ def _forgotten_early(forward: Any) -> Any:
     return broken
 
 
-def _unseen_far(arrived: Any) -> Any:
+def _unseen_far(waits: Any) -> Any:
     """A shard that comes is not looked at for messages to other groups."""
-    return lambda self, shard: None
+    return lambda self, shard, group: None
 
 
 def _half_started(all_or_nothing: Any) -> Any:

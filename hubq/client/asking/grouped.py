@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.driver import Asker, AsyncAsker
 from hubq.client.asking.loop_driver import LoopDriver
+from hubq.client.asking.reachable import Away, away_here
 from hubq.client.asking.running_loop import refuse_in_event_loop
+from hubq.client.asking.side_by_side import side_by_side
 from hubq.client.asking.steps import Each, Operation, Outcome, Step
 from hubq.client.asking.thread_driver import ThreadDriver
 from hubq.store.connection import Server
@@ -38,12 +41,25 @@ class GroupedAsker:
 
     def _perform(self, step: Step) -> dict[int, Outcome]:
         asked = _checked(step)
+        if asked.question:
+            return _answered(asked, self._side_by_side)
         until = time.monotonic() + asked.timeout
         return {group: self._outcome(group, make, until) for group, make in asked.operations.items()}
 
+    def _side_by_side(self, operations: Mapping[int, Operation[Any]]) -> dict[int, Outcome]:
+        new = {group: self._drivers[group].connect for group in operations if not self._drivers[group].connected}
+        found = {group: outcome for group, outcome in side_by_side(new).items() if outcome.error is not None}
+        # The sessions are those of this thread; the threads that wait only borrow them.
+        ready = {group: self._asker(group) for group in operations if group not in found}
+        found |= side_by_side({group: partial(asker.drive, operations[group]) for group, asker in ready.items()})
+        return {group: found[group] for group in operations}
+
+    def _asker(self, group: int) -> Asker:
+        return self._askers.get(group) or self._askers.setdefault(group, self._drivers[group].asker())
+
     def _outcome(self, group: int, make: Callable[[float], Operation[Any]], until: float) -> Outcome:
         try:
-            asker = self._askers.get(group) or self._askers.setdefault(group, self._drivers[group].asker())
+            asker = self._asker(group)
             return Outcome(asker.drive(make(max(0.0, until - time.monotonic()))))
         except Exception as error:
             return Outcome(error=error)
@@ -100,9 +116,10 @@ class AsyncGroupedAsker:
 
     async def _perform(self, step: Step) -> dict[int, Outcome]:
         asked = _checked(step)
-        makes = asked.operations
+        away = away_here() if asked.question else None
+        makes = {group: make for group, make in asked.operations.items() if away is None or group not in away}
         found = await asyncio.gather(*(self._outcome(group, make(asked.timeout)) for group, make in makes.items()))
-        return dict(zip(makes, found, strict=True))
+        return _left(asked, away, dict(zip(makes, found, strict=True)))
 
     async def _outcome(self, group: int, operation: Operation[Any]) -> Outcome:
         try:
@@ -142,6 +159,20 @@ class AsyncGroupedDriver:
         """Close this event loop's sessions."""
         for driver in self.groups:
             await driver.close()
+
+
+def _answered(asked: Each, ask: Callable[[Mapping[int, Operation[Any]]], dict[int, Outcome]]) -> dict[int, Outcome]:
+    away = away_here()
+    wanted = [group for group in asked.operations if away is None or group not in away]
+    return _left(asked, away, ask({group: asked.operations[group](asked.timeout) for group in wanted}))
+
+
+def _left(asked: Each, away: Away | None, outcomes: dict[int, Outcome]) -> dict[int, Outcome]:
+    """Without the groups that do not answer, if whoever asks wants what can be had."""
+    if away is None:
+        return outcomes
+    found = away.without(outcomes)
+    return found or {group: Outcome(error=away[group]) for group in asked.operations if group in away}
 
 
 def _checked(step: Step) -> Each:

@@ -72,12 +72,16 @@ def of_all(join: Callable[[list[T]], T]) -> Callable[[OfHub[P, T]], OfHub[P, T]]
 
 
 def _joined(join: Callable[[list[T]], T], operations: Mapping[int, Operation[T]]) -> Operation[T]:
-    return join(list((yield from in_groups(operations)).values()))
+    return join(list((yield from in_groups(operations, question=True)).values()))
 
 
-def in_groups(operations: Mapping[int, Operation[T]]) -> Operation[dict[int, T]]:
-    """The results of these operations, by group. Raises what the first that failed has raised, when all have ended."""
-    outcomes: Mapping[int, Outcome] = yield Each({group: _once(work) for group, work in operations.items()})
+def in_groups(operations: Mapping[int, Operation[T]], question: bool = False) -> Operation[dict[int, T]]:
+    """The results of these operations, by group. Raises what the first that failed has raised, when all have ended. Of a ``question``
+    groups that do not answer may be missing (:class:`~hubq.client.asking.steps.Each`).
+    """
+    outcomes: Mapping[int, Outcome] = yield Each(
+        {group: _once(work) for group, work in operations.items()}, question=question
+    )
     return {group: outcome.result() for group, outcome in outcomes.items()}
 
 

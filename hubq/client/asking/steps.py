@@ -99,12 +99,15 @@ class Fetch(msgspec.Struct, frozen=True):
 
 
 class Each(msgspec.Struct, frozen=True):
-    """Run an operation in each of these groups of the hub: side by side if the session awaits, else one after the other. Each is made
-    with the seconds that are left of ``timeout``. The answer: group -> :class:`Outcome`.
+    """Run an operation in each of these groups of the hub: side by side if the session awaits or it is a question, else one after the
+    other. Each is made with the seconds that are left of ``timeout``. The answer: group -> :class:`Outcome`.
+
+    ``question``: it is one to the whole hub, which some groups can answer without the others (:mod:`hubq.client.asking.reachable`).
     """
 
     operations: Mapping[int, Callable[[float], Operation[Any]]]
     timeout: float = 0.0
+    question: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):

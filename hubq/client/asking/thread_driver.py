@@ -63,6 +63,16 @@ class ThreadDriver:
             self._here.keep(session, pid)
         return session
 
+    def connect(self) -> None:
+        """Connect, if that was not done. In any thread: a session finds the connection."""
+        self._connection(os.getpid())
+
+    @property
+    def connected(self) -> bool:
+        """Whether that was done in this process."""
+        redis = self._redis
+        return redis is not None and redis[0] == os.getpid()
+
     def _connection(self, pid: int) -> SyncRedis:
         # A forked child must not share its parent's sockets, sender ids or checks.
         with self._lock:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from hubq.client.asking.driver import AsyncDriver, Driver
+from hubq.client.asking.reachable import of_those_that_answer
 from hubq.client.operations import inspection
 from hubq.client.operations.happened import Event
 from hubq.client.operations.inspection import Mailbox, SavedState
@@ -20,6 +22,7 @@ from hubq.store.vitals import Vitals
 if TYPE_CHECKING:
     from hubq.client.operations.overview import Glance
     from hubq.core.facts import Finding
+    from hubq.errors import RedisUnavailable
 
 
 class Inspector:
@@ -27,6 +30,18 @@ class Inspector:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+
+    def reachable(self) -> AbstractContextManager[Mapping[int, RedisUnavailable]]:
+        """Within it, what is asked of the whole hub (nodes, children, events, ``glance()``, ``diagnosis()``) is answered by the groups
+        whose Redis answers. It gives the others, by number, with why; each is waited for once. Outside it a group that does not answer
+        raises :class:`~hubq.errors.RedisUnavailable`, as does the end of the block if no group answered. For ``hub.aio`` too.
+
+        >>> with hub.inspect.reachable() as away:  # doctest: +SKIP
+        ...     nodes = hub.nodes()
+        >>> sorted(away)  # doctest: +SKIP
+        [1, 3]
+        """
+        return of_those_that_answer()
 
     def state(self, child_id: str) -> SavedState | None:
         """The saved state of a child; None if it has not committed one. Raises :class:`~hubq.errors.UnknownChild`."""
@@ -78,12 +93,12 @@ class Inspector:
 
     def diagnosis(self) -> list[Finding]:
         """What is wrong with the hub (``hubq doctor``), the most pressing first; empty if nothing is."""
-        from hubq.client.operations.diagnosis import gather  # as above
+        from hubq.client.operations.diagnosis import gather, of_groups_away  # as above
         from hubq.core.diagnosis import diagnose
 
         server = self._driver.server
         facts = self._driver.drive(gather(self._driver.context, server.address, lets_strangers_in(server)))
-        return diagnose(facts)
+        return diagnose(of_groups_away(self._driver.context, facts))
 
     def settings(self) -> dict[str, str]:
         """The settings fixed in Redis when the hub was first used."""
@@ -95,6 +110,10 @@ class AsyncInspector:
 
     def __init__(self, driver: AsyncDriver) -> None:
         self._driver = driver
+
+    def reachable(self) -> AbstractContextManager[Mapping[int, RedisUnavailable]]:
+        """See :meth:`Inspector.reachable`. (``with``, not ``async with``.)"""
+        return of_those_that_answer()
 
     async def state(self, child_id: str) -> SavedState | None:
         """See :meth:`Inspector.state`."""
@@ -146,12 +165,13 @@ class AsyncInspector:
 
     async def diagnosis(self) -> list[Finding]:
         """See :meth:`Inspector.diagnosis`."""
-        from hubq.client.operations.diagnosis import gather
+        from hubq.client.operations.diagnosis import gather, of_groups_away
         from hubq.core.diagnosis import diagnose
 
         server = self._driver.server
         strangers = await asyncio.to_thread(lets_strangers_in, server)  # it has a connection of its own, which waits
-        return diagnose(await self._driver.drive(gather(self._driver.context, server.address, strangers)))
+        facts = await self._driver.drive(gather(self._driver.context, server.address, strangers))
+        return diagnose(of_groups_away(self._driver.context, facts))
 
     async def settings(self) -> dict[str, str]:
         """See :meth:`Inspector.settings`."""

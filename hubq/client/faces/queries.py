@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubq.client.asking.driver import AsyncDriver, Driver
-from hubq.client.operations import listing, paging, partition, pids, registry
+from hubq.client.operations import listing, partition, pids, registry
 from hubq.client.operations.listing import Listing, Progress, Query
-from hubq.client.operations.paging import ChildrenPage
 from hubq.client.results import ChildStatus, Place
 from hubq.core.pid import Pid
 from hubq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hubq.client.operations.paging import ChildrenPage
 
 
 class Queries:
@@ -45,7 +47,9 @@ class Queries:
 
         Raises :class:`~hubq.errors.ConfigError` for an ``after`` that no page has given, or a ``limit`` below 1 or above 1,000.
         """
-        return self.driver.drive(paging.children_page(self.driver.context, query_of(query), after, limit))
+        from hubq.client.operations.paging import children_page  # imported here: few read in pages
+
+        return self.driver.drive(children_page(self.driver.context, query_of(query), after, limit))
 
     def child_lookup(self, child_id: str) -> ChildStatus:
         """All there is to know of one child. Raises :class:`~hubq.errors.UnknownChild`."""
@@ -126,7 +130,9 @@ class AsyncQueries:
 
     async def children_page(self, after: str = "", limit: int = 100, **query: Any) -> ChildrenPage:
         """See :meth:`Queries.children_page`."""
-        return await self.driver.drive(paging.children_page(self.driver.context, query_of(query), after, limit))
+        from hubq.client.operations.paging import children_page  # as above
+
+        return await self.driver.drive(children_page(self.driver.context, query_of(query), after, limit))
 
     async def child_lookup(self, child_id: str) -> ChildStatus:
         """See :meth:`Queries.child_lookup`."""

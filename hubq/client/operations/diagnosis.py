@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import of_all
+from hubq.client.asking.reachable import away_here
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.dead_letters import count_by_kind
 from hubq.client.operations.inspection import mailboxes, node_vitals
@@ -109,6 +110,15 @@ def gather(hub: HubContext, address: str, open_to_all: bool | None = None) -> Op
         cluster=(yield from _cluster(hub)) if "+cluster://" in address else None,
         pauses=[(str(pause), now / 1000 - pause.since) for pause in Pauses(pauses.values()).all()],
     )
+
+
+def of_groups_away(hub: HubContext, facts: Facts) -> Facts:
+    """The facts, with the groups that did not answer (:mod:`hubq.client.asking.reachable`)."""
+    away = away_here()
+    if not away:
+        return facts
+    unseen = [shard for group in away for shard in hub.groups[group].shards]
+    return replace(facts, away={group: str(why) for group, why in away.items()}, unseen=unseen)
 
 
 def _used_up(hub: HubContext) -> Operation[list[int]]:

@@ -202,8 +202,9 @@ def last_events(hub: HubContext, last: int, types: Collection[str]) -> Operation
     """The last events (of these types), oldest first, and the id of the newest. Reads back as far as it must."""
     if not hub.groups:
         return (yield from _last_events(hub, last, types))
-    found = yield from in_groups({context.group: _last_events(context, last, types) for context in hub.groups})
-    newest = [where for where, _ in found.values()]
+    asked = {context.group: _last_events(context, last, types) for context in hub.groups}
+    found = yield from in_groups(asked, question=True)
+    newest = [found[context.group][0] if context.group in found else "0" for context in hub.groups]
     events = merged_events({group: each for group, (_, each) in found.items()}, ["0"] * len(newest), newest_first=False)
     return ",".join(newest), events[-last:] if last else []
 

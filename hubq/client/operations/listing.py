@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import in_groups
@@ -13,10 +14,12 @@ from hubq.client.operations.statuses import PLACES, dormant_status, places_of, s
 from hubq.client.results import ChildStatus
 from hubq.core.pauses import Pauses
 from hubq.errors import ConfigError
+from hubq.store.command import Command
 from hubq.store.dormant import scan_dormant
+from hubq.store.keys import Keys
 from hubq.store.membership import living, read_members
 from hubq.store.pauses import read_pauses
-from hubq.store.registry import scan_specs
+from hubq.store.registry import read_some_specs, scan_specs, scan_waiting
 from hubq.store.spec_record import SpecRecord
 
 #: Shards read side by side, and children asked for from each at a time: a page is a few thousand at most, and no single
@@ -67,6 +70,16 @@ class Query:
         """
         return None if self.match is None or any(mark in self.match for mark in "?[\\") else self.match
 
+    @property
+    def word(self) -> bytes:
+        """A word that stands in the spec of every child that is meant, as it is written in Redis; empty: there is none."""
+        return b""
+
+    @property
+    def at_mailboxes(self) -> bool:
+        """Whether only children are meant for which messages wait: then nothing of the others is read."""
+        return self.status != "dormant" and (self.waiting > 0 or self.oldest > 0)
+
     def takes(self, child: ChildStatus) -> bool:
         """Whether it is meant, now that its place is known."""
         waiting = max(self.waiting, 1 if self.oldest else 0)
@@ -77,13 +90,15 @@ class Query:
 class Listing:
     """A listing under way. ``page()`` is the operation that reads some more; ``done`` when all has been read.
 
-    ``begin``: the shards to be read, each with the cursor from which (None: all of all).
+    ``begin``: the shards to be read, each with the cursor from which (None: all of all). ``looked``: of those that are read in part, about
+    how many children were looked at.
     """
 
     hub: HubContext
     query: Query
     progress: Progress | None = None
     begin: Sequence[tuple[int, str]] | None = None
+    looked: dict[int, int] = field(default_factory=dict)
     found: int = 0
     _left: list[tuple[int, str]] = field(default_factory=list)
     _seen: dict[int, set[str]] = field(default_factory=dict)
@@ -116,7 +131,8 @@ class Listing:
             parts = list(
                 (
                     yield from in_groups(
-                        {g: self._read(self.hub.groups[g], some, children_at_once) for g, some in groups.items()}
+                        {g: self._read(self.hub.groups[g], some, children_at_once) for g, some in groups.items()},
+                        question=True,
                     )
                 ).values()
             )
@@ -133,27 +149,26 @@ class Listing:
     ) -> Operation[tuple[list[tuple[int, str]], list[ChildStatus]]]:
         """From some shards of a group: where it goes on, and what was found."""
         keys = hub.keys
-        dormant, match = self.query.status == "dormant", self.query.match_of_redis
-        scans = yield Fetch(
-            [
-                scan_dormant(keys, shard, cursor, children_at_once)
-                if dormant
-                else scan_specs(keys, shard, cursor, children_at_once, match)
-                for shard, cursor in now
-            ]
-        )
-        wanted: dict[int, dict[str, SpecRecord]] = {}
+        scans = yield Fetch([self._scan(keys, shard, cursor, children_at_once) for shard, cursor in now])
+        fresh: dict[int, dict[str, Any]] = {}
         going_on: list[tuple[int, str]] = []
-        for (shard, _), (cursor, specs) in zip(now, scans, strict=True):
+        for (shard, _), (cursor, some) in zip(now, scans, strict=True):
             seen = self._seen.setdefault(shard, set())
-            fresh = {child: s for child, s in specs.items() if child not in seen and self.query.wants(child, s)}
-            if fresh:
-                wanted[shard] = fresh
+            fresh[shard] = {child: each for child, each in some.items() if child not in seen}
             if cursor == "0":
                 del self._seen[shard]
+                self.looked.pop(shard, None)
             else:
-                seen.update(specs)
+                seen.update(some)
+                self.looked[shard] = self.looked.get(shard, 0) + children_at_once
                 going_on.append((shard, cursor))
+        if self.query.at_mailboxes:
+            asked = {shard: list(some) for shard, some in fresh.items() if some}
+            read = (yield Fetch([read_some_specs(keys, *each) for each in asked.items()])) if asked else []
+            fresh = dict(zip(asked, read, strict=True))
+        wants = self.query.wants
+        each_wanted = ((shard, {c: s for c, s in some.items() if wants(c, s)}) for shard, some in fresh.items())
+        wanted: dict[int, dict[str, SpecRecord]] = {shard: specs for shard, specs in each_wanted if specs}
         found: list[ChildStatus] = []
         if self.query.status == "dormant":
             found = [dormant_status(shard, *each) for shard, specs in wanted.items() for each in specs.items()]
@@ -176,6 +191,15 @@ class Listing:
             old = yield from oldest_messages(hub, by_shard(found), self.query.oldest)
             found = [child for child in found if child.child_id in old]
         return going_on, found
+
+    def _scan(self, keys: Keys, shard: int, cursor: str, count: int) -> Command[tuple[str, Mapping[str, Any]]]:
+        """Reads some children of a shard: their specs, or that messages wait for them."""
+        query = self.query
+        if query.status == "dormant":
+            return scan_dormant(keys, shard, cursor, count)
+        if query.at_mailboxes:
+            return scan_waiting(keys, shard, cursor, count, query.match_of_redis)
+        return scan_specs(keys, shard, cursor, count, query.match_of_redis, query.word)
 
 
 def by_shard(children: Iterable[ChildStatus]) -> dict[int, list[str]]:

@@ -62,7 +62,7 @@ def glance(hub: HubContext, events: int) -> Operation[Glance]:
     """Look once."""
     if not hub.groups:
         return (yield from _glance(hub, events))
-    found = yield from in_groups({context.group: _glance(context, 0) for context in hub.groups})
+    found = yield from in_groups({context.group: _glance(context, 0) for context in hub.groups}, question=True)
     _, latest = yield from last_events(hub, events, ())
     return _joined(list(found.values()), latest)
 

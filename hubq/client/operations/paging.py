@@ -6,7 +6,7 @@ Nothing is kept between two pages: a place is a text that its reader gives back.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from hubq.client.asking.over_groups import fetch_of_shards, in_groups
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.operations.happened import Event, event_of, merged_events, places_of
 from hubq.client.operations.listing import CHILDREN_AT_ONCE, Listing, Query
+from hubq.client.operations.places import read_place, write_place
 from hubq.client.results import ChildStatus
 from hubq.errors import ConfigError
 from hubq.store.dead_letters import DeadLetter, count_dead, read_dead_before
@@ -22,6 +23,10 @@ from hubq.store.events import read_events_back
 
 #: Shards that a page of children reads side by side, and how often it reads before it ends, however little it has found.
 SHARDS_AT_ONCE, MOST_READS = 4, 40
+#: Shards that it reads side by side at most, if they are small and few of their children are meant.
+SMALL_AT_ONCE = 16
+#: So often it reads, even if it is to end soon: a hub of 64 small shards is read to its end by then.
+FEWEST_READS = 6
 #: Letters that are read of a shard at a time (with their payloads they may be large), and looked at for one page.
 LETTERS_AT_ONCE, MOST_LETTERS = 10, 2_000
 #: Events that are read at a time, and looked at for one page.
@@ -32,7 +37,6 @@ MOST_OF_A_PAGE = 1_000
 #: The place in a group that has no older events: there are none before this one.
 GONE = "0-0"
 
-_PLACE = re.compile(r"\d{1,6}(\.\d{1,20})?(,\d{1,6}\.\d{1,20})*(,\d{1,6})?")
 _ENTRY = re.compile(r"\d{1,20}-\d{1,20}")
 
 
@@ -107,25 +111,35 @@ class EventsPage:
     next: str = ""
 
 
-def children_page(hub: HubContext, query: Query, after: str, limit: int) -> Operation[ChildrenPage]:
+#: Whether a page is to end now, with what it has found.
+Enough = Callable[[], bool]
+
+
+def children_page(
+    hub: HubContext, query: Query, after: str, limit: int, enough: Enough = lambda: False
+) -> Operation[ChildrenPage]:
     """The next children that are meant: about ``limit`` (a shard is not cut where Redis does not cut it), in no order.
 
-    A page ends early when much was read and little found: then ``next`` leads on. Raises :class:`~hubq.errors.ConfigError` for an
+    A page ends early when much was read and little found, and when ``enough`` says so, which is asked after some reads: then ``next``
+    leads on (:func:`~hubq.client.operations.places.looked_at` tells how far it is). Raises :class:`~hubq.errors.ConfigError` for an
     ``after`` that no page has given, or a ``limit`` below 1 or above 1,000.
     """
     limit = _checked_limit(limit)
-    left = _read_place(after, hub.config.shards)
-    listing = Listing(hub, query, None, left)
+    listing = Listing(hub, query, None, *read_place(after, hub.config.shards))
     found: list[ChildStatus] = []
+    shards = SHARDS_AT_ONCE
     at_once, most = max(10, limit // SHARDS_AT_ONCE), CHILDREN_AT_ONCE * (2 if query.match_of_redis else 1)
-    for _ in range(MOST_READS):
-        if listing.done or len(found) >= limit:
+    for turn in range(MOST_READS):
+        if listing.done or len(found) >= limit or (turn >= FEWEST_READS and enough()):
             break
-        some = yield from listing.page(SHARDS_AT_ONCE, at_once)
+        before = len(listing.left)
+        some = yield from listing.page(shards, at_once)
         found += some
         if len(some) * 8 < at_once:  # few of them are meant: the same page may look at more
             at_once = min(2 * at_once, most)
-    return ChildrenPage(found, _write_place(listing.left), len(listing.left))
+            if before - len(listing.left) == shards:  # each was read to its end
+                shards = min(2 * shards, SMALL_AT_ONCE)
+    return ChildrenPage(found, write_place(listing.left, listing.looked), len(listing.left))
 
 
 def letters_page(hub: HubContext, wanted: LetterFilter, after: str, limit: int) -> Operation[LettersPage]:
@@ -252,29 +266,3 @@ def _checked_limit(limit: int) -> int:
     if not 1 <= limit <= MOST_OF_A_PAGE:
         raise ConfigError(f"limit={limit!r}: give 1 to {MOST_OF_A_PAGE}")
     return limit
-
-
-def _read_place(after: str, shards: int) -> list[tuple[int, str]]:
-    """Shards and cursors that are left: ``3.17,4.0,5``: of 3 and 4 a part, of 5 and those behind it everything."""
-    if not after:
-        return [(shard, "0") for shard in range(shards)]
-    parts = [part.partition(".") for part in after.split(",")] if _PLACE.fullmatch(after) else []
-    left = [(int(shard), cursor or "0") for shard, _, cursor in parts]
-    if not left or max(left)[0] >= shards:
-        raise ConfigError(
-            f"{after[:200]!r} is no place in a listing: give what the page before had as `next`, or nothing"
-        )
-    if "." not in after.rpartition(",")[2]:
-        left += [(shard, "0") for shard in range(left[-1][0] + 1, shards)]
-    return left
-
-
-def _write_place(left: list[tuple[int, str]]) -> str:
-    """The reverse.
-
-    >>> _write_place([(3, "17"), (5, "0"), (6, "0")]), _read_place("3.17,5", 7), _write_place([])
-    ('3.17,5', [(3, '17'), (5, '0'), (6, '0')], '')
-    """
-    begun = [f"{shard}.{cursor}" for shard, cursor in left if cursor != "0"]
-    fresh = [str(shard) for shard, cursor in left if cursor == "0"]
-    return ",".join([*begun, *fresh[:1]])

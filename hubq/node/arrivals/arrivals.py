@@ -13,6 +13,7 @@ from hubq.node.arrivals.under_way import UnderWay
 from hubq.node.held.holding import Holding
 from hubq.node.held.register import Register
 from hubq.node.runtime.group import Group
+from hubq.store.command import Command
 from hubq.store.control import send_control
 from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner
@@ -55,17 +56,16 @@ class Arrivals:
         """It may be adopted again."""
         self._under_way.end(holding)
 
-    async def adopt_shard(
-        self, shard: int, owner: Owner, handover: Handover | None = None, *, claimed: bool = False
-    ) -> None:
+    async def adopt_shard(self, shard: int, owner: Owner, *, claimed: bool = False) -> None:
         """Serve a shard whose token this node has. ``claimed``: its owner was lost."""
-        await self._shards.adopt(shard, owner, handover, claimed=claimed)
+        await self._shards.adopt(shard, owner, claimed=claimed)
 
     async def handed_over(self, message: Handover) -> None:
         """``handover``: the token is here."""
         group = self._group
         owner = Owner(group.node_name, group.standing.incarnation, message.token)
-        await self.adopt_shard(message.shard, owner, message)
+        if await self._shards.adopt(message.shard, owner, message, self._confirmation(message)):
+            return
         await self._under_way.settled(message.shard)  # it may be adopted from ``owners`` at the same moment
         held = self._register.get(message.shard)
         if held is not None and held.owner.incarnation == owner.incarnation and held.owner.token >= owner.token:
@@ -85,9 +85,11 @@ class Arrivals:
         await self._confirm(message)
 
     async def _confirm(self, message: Handover | ChildrenPassed) -> None:
-        group = self._group
-        confirmed = HandoverConfirmed(group.node_name, message.shard, message.handover_id)
-        await group.redis.run(send_control(group.keys, message.sender, confirmed), retry_for=1.0)
+        await self._group.redis.run(self._confirmation(message), retry_for=1.0)
+
+    def _confirmation(self, message: Handover | ChildrenPassed) -> Command[str]:
+        confirmed = HandoverConfirmed(self._group.node_name, message.shard, message.handover_id)
+        return send_control(self._group.keys, message.sender, confirmed)
 
     # -- children that return --------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.shared import Shared
 from hubq.node.trials.starts import StartTrials
+from hubq.store.command import Command
 from hubq.store.dormant import count_dormant, read_next_expiry
 from hubq.store.owners import Owner, Owners, read_owners
 from hubq.store.pauses import read_pauses_number
@@ -76,15 +77,19 @@ class ShardArrivals:
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
         self._building = asyncio.Lock()
 
-    async def adopt(self, shard: int, owner: Owner, handover: Handover | None = None, *, claimed: bool = False) -> None:
-        """Serve a shard whose token this node has: states from ``msk``, messages from the first one left.
+    async def adopt(
+        self, shard: int, owner: Owner, handover: Handover | None = None, confirmation: Command[str] | None = None, *,
+        claimed: bool = False,
+    ) -> bool:  # fmt: skip
+        """Serve a shard whose token this node has: states from ``msk``, messages from the first one left. True: ``confirmation`` was
+        sent as soon as it was open.
 
         ``claimed``: its owner was lost, so that copies kept here are as good as the original.
         """
         standing, held = self._group.standing, self._register.get(shard)
         known = owner.token <= standing.token(shard)
         if self._under_way.has(shard) or known or (held is not None and not held.gone):
-            return
+            return False
         holding = Holding(shard, owner, self._recorder)
         self._under_way.begin(holding)
         self._under_way.forget_early(holding)
@@ -102,8 +107,7 @@ class ShardArrivals:
         finally:
             self._under_way.end(holding)
             self._under_way.forget_early(holding)
-        if coming is not None:
-            await self._serve(holding, coming, handover, began)
+        return coming is not None and await self._serve(holding, coming, handover, confirmation, began)
 
     async def _brought_in(self, holding: Holding, handover: Handover | None, claimed: bool) -> Coming | None:
         """Read what there is of the shard, put its children in, and open it. None: it is not ours, after all."""
@@ -206,13 +210,25 @@ class ShardArrivals:
         """The shard is not ours, after all: end the children that were built for it, and its copies."""
         await self._endings.dispose(dict.fromkeys([*holding.children.values(), *copies.values()]), "fenced")
 
-    async def _serve(self, holding: Holding, coming: Coming, handover: Handover | None, began: float) -> None:
+    async def _serve(
+        self,
+        holding: Holding,
+        coming: Coming,
+        handover: Handover | None,
+        confirmation: Command[str] | None,
+        began: float,
+    ) -> bool:
         for hosted in list(holding.children.values()):
             self._pumps.resume(hosted)
         if holding.watch is not None:
             self._trials.watch(holding, coming.later)
-        await self._group.wake()
+        confirmed = False
+        if confirmation is None:
+            await self._group.wake()
+        else:
+            confirmed = await self._group.wake_and_send(confirmation)  # (the next shard of the source waits for it)
         self._account.shard(holding, handover, restored=len(coming.states), began=began)
         self._queue.changed()
         if holding.apart or holding.unbuilt:
             self._plan_due.ring()  # a pin may have gone meanwhile; children that cannot run here are offered to other nodes
+        return confirmed

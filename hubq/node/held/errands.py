@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from hubq.node.held.marked_shards import MarkedShards
 from hubq.store.saying import Saying
 
 
@@ -19,15 +20,17 @@ class Errand(Protocol):
 
 
 class Errands:
-    """Tells everybody who sees to something."""
+    """Tells everybody who sees to something. ``newcomers``: the shards that have come; one request looks at them for all errands
+    (:class:`~hubq.node.mailbox.first_look.FirstLook`).
+    """
 
-    def __init__(self, *errands: Errand) -> None:
+    def __init__(self, newcomers: MarkedShards, *errands: Errand) -> None:
+        self._newcomers = newcomers
         self._errands = errands
 
     def arrived(self, shard: int) -> None:
         """See :meth:`Errand.arrived`."""
-        for errand in self._errands:
-            errand.arrived(shard)
+        self._newcomers.arrived(shard)
 
     def committed(self, shard: int, said: Sequence[Saying], held: bool) -> None:
         """See :meth:`Errand.committed`."""

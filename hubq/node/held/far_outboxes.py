@@ -26,6 +26,10 @@ class FarOutboxes:
         for lane in self.lanes.values():
             lane.arrived(shard)
 
+    def waits(self, shard: int, group: int) -> None:
+        """Something waits in this shard for this group."""
+        self.lanes[group].arrived(shard)
+
     def committed(self, shard: int, said: Sequence[Saying], held: bool) -> None:
         """A commit has written what children of the shard said."""
         if self.lanes:

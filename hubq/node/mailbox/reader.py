@@ -11,7 +11,7 @@ from hubq.errors import RedisRefused, RedisUnavailable
 from hubq.node.held.cursors import START, Cursors
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
-from hubq.node.mailbox.shares import MOST, Shares
+from hubq.node.mailbox.shares import MOST, SHARE, Shares
 from hubq.node.mailbox.spoilt import SpoiltMailboxes
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.malformed import MalformedReports
@@ -70,6 +70,10 @@ class Reader:
         self._woken = START  # not "$": a shard may be adopted, and its Wake be written, before the first read has begun
         self._spoilt = spoilt
         self._tasks: list[asyncio.Task[None]] = []
+
+    async def prepare(self, shards: int) -> None:
+        """So many shards are expected: connect for the reads of their shares. (Shards that come would wait for that.)"""
+        await self._group.reading.prepare(min(MOST, -(-shards // SHARE)))
 
     def start(self) -> None:
         """Begin reading."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from hubq.config import Config
 from hubq.core.layout import shards_of
 from hubq.core.messages import Wake
+from hubq.errors import RedisRefused
 from hubq.node.runtime.replicas_of_redis import ReplicasOfRedis
 from hubq.node.runtime.shared import Shared
 from hubq.node.runtime.standing import Standing
+from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis
 from hubq.store.control import send_control
 from hubq.store.keys import Keys
@@ -56,5 +58,17 @@ class Group:
         """End this node's own blocking reads: there are other mailboxes to read now."""
         await self._woken.ask()
 
+    async def wake_and_send(self, command: Command[str]) -> bool:
+        """The same, and send a command in the same request. False: one of the two was refused, and the command may not have been run."""
+        try:
+            await self.redis.run_many([self._waking(), command], retry_for=1.0)
+        except RedisRefused:
+            await self.wake()
+            return False
+        return True
+
     async def _wake(self) -> None:
-        await self.redis.run(send_control(self.keys, self.node_name, Wake(self.node_name)), retry_for=1.0)
+        await self.redis.run(self._waking(), retry_for=1.0)
+
+    def _waking(self) -> Command[str]:
+        return send_control(self.keys, self.node_name, Wake(self.node_name))

@@ -24,6 +24,7 @@ from hubq.node.held.errands import Errands
 from hubq.node.held.far_outboxes import FarOutboxes
 from hubq.node.held.holding import Recorder
 from hubq.node.held.idleness import Idleness
+from hubq.node.held.marked_shards import MarkedShards
 from hubq.node.held.open_drafts import OpenDrafts
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
@@ -143,8 +144,9 @@ class HeldStorey:
         self.waiting_jobs = WaitingJobs()
         self.open_drafts = OpenDrafts()
         self.far_outboxes = FarOutboxes(runtime.group.number, hub.config.groups)
+        self.newcomers = MarkedShards()
         self.errands = Errands(
-            self.outboxes, self.far_outboxes, self.reminder_times, self.waiting_jobs, self.open_drafts
+            self.newcomers, self.outboxes, self.far_outboxes, self.reminder_times, self.waiting_jobs, self.open_drafts
         )
         self.idleness = Idleness(bounded=hub.config.max_active > 0)
         self.strangers = Strangers(hub.config.queue_limit)

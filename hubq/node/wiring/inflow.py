@@ -7,6 +7,7 @@ from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
 from hubq.node.mailbox.far_forwarder import FarForwarder
+from hubq.node.mailbox.first_look import FirstLook
 from hubq.node.mailbox.forwarder import Forwarder
 from hubq.node.mailbox.interventions import Interventions
 from hubq.node.mailbox.job_forwarder import JobForwarder
@@ -113,6 +114,10 @@ class MailboxStorey:
         self.waking = Waking(
             group, background, runtime.gate, held.cursors, runtime.plan_due, commits.under_token, held.strangers,
             self.delivery, moving.entrance, moving.wishes, children.outcomes, runtime.counters, runtime.pieces,
+        )  # fmt: skip
+        self.first_look = FirstLook(
+            group, held.register, held.newcomers, held.outboxes, held.far_outboxes, held.reminder_times,
+            held.waiting_jobs, held.open_drafts,
         )  # fmt: skip
         self.forwarder = Forwarder(group, held.register, held.outboxes, runtime.reports)
         self.far_forwarder = FarForwarder(

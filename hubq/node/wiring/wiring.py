@@ -45,6 +45,7 @@ class Wiring:
         children, moving, mailbox = self.children, self.moving, self.mailbox
         self.commits.committer.start()
         mailbox.reader.start()
+        mailbox.first_look.start()
         mailbox.forwarder.start()
         mailbox.far_forwarder.start()
         mailbox.waking.start()
@@ -75,6 +76,7 @@ class Wiring:
         await children.retrying.stop()
         await self.planning.balancer.stop()
         await mailbox.reader.stop()
+        await mailbox.first_look.stop()
         await mailbox.forwarder.stop()
         await mailbox.far_forwarder.stop()
         await mailbox.waking.stop()

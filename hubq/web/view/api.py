@@ -90,7 +90,7 @@ END_POINTS: tuple[EndPoint, ...] = (
     _get("/dead", "A page of dead letters, the newest first.", asked.Letters, records.LettersView,
          lambda look, ask: look.letters(ask.wanted, ask.after, ask.limit)),
     _get("/jobs", "RQ's jobs, keys with waiting jobs, and a page of resumable jobs.", asked.Jobs, records.JobsView,
-         lambda look, ask: look.jobs(ask.state, ask.after)),
+         lambda look, ask: look.jobs.all(ask.state, ask.after)),
     _get("/events", "A page of events, the newest first.", asked.Events, records.EventsView,
          lambda look, ask: look.events(ask.wanted, ask.before, ask.limit)),
     _get("/metrics", "The last hour of the workers that are there.", asked.Nothing, records.MetricsView,

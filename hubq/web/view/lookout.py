@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
@@ -29,12 +30,11 @@ from hubq.core.pauses import Pause
 from hubq.core.reminders import Reminder
 from hubq.errors import HubqError, UnknownChild
 from hubq.jobs.attention import look
-from hubq.jobs.names import MARK, PREFIX
-from hubq.jobs.overview import key_line, of_queues, resumable_line
 from hubq.store.history import Point, read_points
 from hubq.store.membership import redis_time_ms
-from hubq.store.spec_record import SpecRecord
 from hubq.web.view import metrics, records, seen
+from hubq.web.view.jobs import Jobs
+from hubq.web.view.listings import Listings
 from hubq.web.view.shared import Shared
 
 T = TypeVar("T")
@@ -53,24 +53,17 @@ HISTORY_READ, HISTORY = 3_000, 30
 RATE_WITHIN = 30.0
 
 
-class OfJobs(Query):
-    """The children that are keys of jobs, and those that are resumable jobs."""
-
-    def wants(self, child_id: str, spec: SpecRecord) -> bool:
-        """Whether the child is one of them, by its name or its metadata."""
-        return child_id.startswith(PREFIX) or spec.metadata.get(MARK[0]) == MARK[1]
-
-
 class Lookout:
     """Looks at one hub, in one event loop (``hub.aio.resource``)."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._context = hub.aio.driver.context
+        self._listings = Listings(hub)
+        self.jobs = Jobs(hub, self._listings)
         self._hubs: Shared[str, records.HubView] = Shared(GLANCE)
         self._moves: Shared[str, list[records.Move]] = Shared(GLANCE)
         self._histories: Shared[tuple[str, str], records.EventsView] = Shared(DOCTOR)
-        self._jobs: Shared[tuple[str, str], records.JobsView] = Shared(GLANCE)
         self._findings: Shared[str, list[Finding]] = Shared(DOCTOR)
         self._metrics: Shared[str, records.MetricsView] = Shared(DEARER)
         self._began: float | None = None
@@ -132,8 +125,11 @@ class Lookout:
 
     # -- children --------------------------------------------------------------------------------------------------
 
-    async def children(self, query: Query, after: str, limit: int) -> records.ChildrenView:
-        """A page of children. A ``match`` without ``*`` means a part of the name; the child of exactly this name comes first."""
+    async def children(self, query: Query, after: str, limit: int, patience: float = math.inf) -> records.ChildrenView:
+        """A page of children. A ``match`` without ``*`` means a part of the name; the child of exactly this name comes first.
+
+        After ``patience`` seconds no more is read, and the page has what was found.
+        """
         context, first = self._context, []
         if query.match and not any(mark in query.match for mark in "*?["):
             try:
@@ -143,13 +139,13 @@ class Lookout:
             query = replace(query, match=f"*{query.match}*")
             if exact is not None and query.takes(exact) and query.kind in (None, exact.kind):
                 first = [exact] if query.tag in (None, exact.metadata.get("tag")) else []
-        page = await self._ask(paging.children_page(context, query, after, limit))
+        page, looked, total = await self._listings.page(query, after, limit, patience)
         if first and query.oldest and not await self._ask(oldest_messages(context, by_shard(first), query.oldest)):
             first = []
         names = {child.child_id for child in first}
         shown = [*first, *(child for child in page.children if child.child_id not in names)]
         oldest = await self._ask(oldest_messages(context, by_shard(shown), most_read=MOST_OF_A_LINE))
-        return records.ChildrenView(shown, oldest, page.next, page.shards_left)
+        return records.ChildrenView(shown, oldest, page.next, page.shards_left, looked, total)
 
     async def child(self, child_id: str) -> records.ChildView:
         """All of a child but its feed and its history. Raises :class:`~hubq.errors.UnknownChild`."""
@@ -203,7 +199,7 @@ class Lookout:
         newest = await self._ask(inspection.newest_event(self._context))  # with it, what was read is not what it was
         return (await self._histories.get((child_id, newest), read))[1]
 
-    # -- dead letters, events, jobs, doctor ------------------------------------------------------------------------
+    # -- dead letters, events, doctor ------------------------------------------------------------------------------
 
     async def letters(self, wanted: LetterFilter, after: str, limit: int) -> records.LettersView:
         """A page of dead letters."""
@@ -218,21 +214,6 @@ class Lookout:
         """A page of events."""
         page = await self._ask(paging.events_page(self._context, wanted, before, limit))
         return records.EventsView(page.events, page.next)
-
-    async def jobs(self, state: str, after: str) -> records.JobsView:
-        """RQ's jobs, the keys with waiting jobs, and a page of resumable ones. (RQ waits for Redis: it does so in a thread.)"""
-
-        async def read() -> records.JobsView:
-            overview = await asyncio.to_thread(of_queues, self._hub, state or None, 100)
-            lines = list(overview.jobs) if not after else []
-            page = await self._ask(paging.children_page(self._context, OfJobs(), after, 100))
-            of_keys = [child for child in page.children if child.child_id.startswith(PREFIX)]
-            keys = [key_line(child) for child in of_keys if child.backlog]
-            running = [resumable_line(child) for child in page.children if child not in of_keys]
-            lines += [line for line in (*keys, *running) if state in ("", line.state)]
-            return records.JobsView(overview.queue, overview.counts, overview.workers, overview.clock, lines, page.next)
-
-        return (await self._jobs.get((state, after), read))[1]
 
     async def metrics(self) -> records.MetricsView:
         """The last hour, as the workers have written it down."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,9 +23,12 @@ from hubq.web.view.api import query_of
 from hubq.web.view.guard import Guard, csrf_token, give_token
 from hubq.web.view.lookout import Lookout
 from hubq.web.view.metrics import charts
+from hubq.web.view.records import ResumableView
 from hubq.web.view.ring import colours, ring
 from hubq.web.view.shown import BadRequest
 from hubq.web.view.words import FILTERS
+
+T = TypeVar("T")
 
 #: The scripts and styles, by name: their bytes and their type.
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -50,6 +54,10 @@ FOUND_AT = {
     "paused for long": "/",
     "worker not ready": "/children?status=parked",
 }
+
+#: For how long a page looks for what it lists, seconds: before it is shown first; when it is asked to look further, and in each step by
+#: which an open page does so.
+AT_FIRST, A_STEP = 0.05, 0.2
 
 #: What a page shows, from what was asked, and the part that is wanted (empty: all of it).
 Gather = Callable[[Lookout, Any, str], Awaitable[Mapping[str, object]]]
@@ -79,7 +87,7 @@ async def _hub(look: Lookout, ask: asked.Nothing, part: str) -> Mapping[str, obj
 
 
 async def _children(look: Lookout, ask: asked.Children, part: str) -> Mapping[str, object]:
-    view = await look.children(ask.query, ask.after, ask.limit)
+    view = await look.children(ask.query, ask.after, ask.limit, _patience(ask.after, part))
     names = [node.name for node in await look.members()]
     ages = sorted({*AGES, *([ask.oldest] if ask.oldest else [])})
     return {"view": view, "nodes": names, "tint": colours(names), "ages": ages, "more": more(ask, after=view.next)}
@@ -111,9 +119,15 @@ async def _events(look: Lookout, ask: asked.Events, part: str) -> Mapping[str, o
 
 
 async def _jobs(look: Lookout, ask: asked.Jobs, part: str) -> Mapping[str, object]:
-    view = await look.jobs(ask.state, ask.after)
-    tint = colours([node.name for node in await look.members()])
-    return {"view": view, "states": ALL_STATES, "tint": tint, "more": more(ask, after=view.next)}
+    async def running() -> ResumableView:
+        return await look.jobs.resumable(ask.state, ask.after, _patience(ask.after, part))
+
+    view, nodes, found = await asyncio.gather(
+        _unless(part == "resumable", look.jobs.queues(ask.state)), look.members(), _unless(part == "jobs", running())
+    )
+    tint = colours([node.name for node in nodes])
+    following = more(ask, after=found.next) if found is not None else ""
+    return {"view": view, "running": found, "states": ALL_STATES, "tint": tint, "more": following}
 
 
 async def _metrics(look: Lookout, ask: asked.Nothing, part: str) -> Mapping[str, object]:
@@ -135,6 +149,17 @@ PAGES: tuple[Page, ...] = (
     Page("/metrics", "Metrics", "metrics.html", asked.Nothing, _metrics),
     Page("/doctor", "Doctor", "doctor.html", asked.Doctor, _doctor),
 )
+
+
+def _patience(after: str, part: str) -> float:
+    return A_STEP if after or part else AT_FIRST
+
+
+async def _unless(unwanted: bool, found: Coroutine[Any, Any, T]) -> T | None:
+    if unwanted:
+        found.close()
+        return None
+    return await found
 
 
 def more(ask: Any, **place: str) -> str:

@@ -96,6 +96,7 @@ class HubView(msgspec.Struct, frozen=True):
 
 class ChildrenView(msgspec.Struct, frozen=True):
     """Some children. ``next``: ``after`` of the next page; empty: there is none. ``shards_left``: shards not read to their end.
+    ``looked`` at about so many children up to here, of ``total`` (both 0: at all).
     ``oldest``: child -> how long ago the oldest message that waits for it was sent, seconds, if it is near the front of its shard.
     """
 
@@ -103,6 +104,8 @@ class ChildrenView(msgspec.Struct, frozen=True):
     oldest: dict[str, float]
     next: str
     shards_left: int
+    looked: int = 0
+    total: int = 0
 
 
 class Attribute(msgspec.Struct, frozen=True):
@@ -177,14 +180,28 @@ class EventsView(msgspec.Struct, frozen=True):
 
 
 class JobsView(msgspec.Struct, frozen=True):
-    """RQ's jobs of a hub. (Keys and resumable jobs are children: ``kind`` of a job says which.) ``clock``: the node that runs the clock."""
+    """RQ's jobs of a hub. (Keys and resumable jobs are children: ``kind`` of a job says which.) ``clock``: the node that runs the clock.
+    ``more_keys``: jobs wait for other keys, too; ``next``, ``looked``, ``total``: of resumable jobs, as in :class:`ChildrenView`.
+    """
 
     queue: str
     counts: dict[str, int]
     workers: list[str]
     clock: str | None
     jobs: list[JobLine]
-    next: str
+    more_keys: bool = False
+    next: str = ""
+    looked: int = 0
+    total: int = 0
+
+
+class ResumableView(msgspec.Struct, frozen=True):
+    """Some resumable jobs; the rest is as in :class:`ChildrenView`."""
+
+    jobs: list[JobLine]
+    next: str = ""
+    looked: int = 0
+    total: int = 0
 
 
 class DoctorView(msgspec.Struct, frozen=True):

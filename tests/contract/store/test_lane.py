@@ -42,6 +42,21 @@ def test_requests_in_flight_get_their_own_answers(real_server: RedisServer) -> N
     run(real_server, scenario)
 
 
+def test_connections_that_were_made_ahead_carry_the_blocking_requests(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        await redis.prepare(2)
+        await redis.prepare(2)
+        newest = await redis.run(asked("CLIENT", "ID"))
+        ids = await asyncio.gather(*(redis.run(asked("CLIENT", "ID", blocks=True)) for _ in range(3)))
+        assert sum(number < newest for number in ids) == 2, "only the third needs another connection"
+
+    run(real_server, scenario)
+
+
+def test_a_redis_that_is_away_is_connected_to_when_it_is_needed() -> None:
+    run(RedisServer("redis://127.0.0.1:1/0"), lambda redis: redis.prepare(2))
+
+
 def test_an_answer_of_many_megabytes(real_server: RedisServer) -> None:
     async def scenario(redis: AsyncRedis) -> None:
         big = b"x" * (5 * 1024 * 1024)

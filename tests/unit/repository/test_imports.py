@@ -23,6 +23,39 @@ NOT_FOR_CALLERS = {
 #: hubq's own modules that a caller needs, and what these import beyond redis: about 175. A few more are no fault.
 MOST_FOR_CALLERS = 230
 
+#: What no command that only asks imports. (pydantic comes with recent versions of typer: hubq/cli/conversion.py.)
+NOT_FOR_ASKING = {
+    "pydantic",
+    "rich",
+    "rq",
+    "textual",
+    "cloudpickle",
+    "hubq.node",
+    "hubq.cli.worker",
+    "hubq.testing",
+    "hubq.web",
+}
+#: hubq's own modules that such a command needs before it asks Redis: about 185. A few more are no fault.
+MOST_FOR_ASKING = 200
+#: Those commands, with options that typer would have pydantic convert.
+ASKING = [
+    "ps chat room-* --status parked --sort backlog -n 5 --tag vip --json",
+    "nodes chat --wide",
+    "where chat room-1",
+    "state chat room-1",
+    "events chat -n 3 --type node_joined",
+    "doctor chat",
+    "hubs --json",
+    "mailbox chat",
+    "mailbox show chat room-1 -n 5",
+    "dead list chat --why raised",
+    "reminders chat",
+    "jobs chat",
+    "pauses chat",
+    "config chat",
+    "feed chat room-1",
+]
+
 CALLER = """
 import redis, redis.asyncio, sys
 before = set(sys.modules)
@@ -80,6 +113,20 @@ def test_a_command_imports_its_own_module_only(arguments: list[str], not_needed:
     found = modules(code, *arguments)
     assert "hubq.cli.main" in found
     assert found & not_needed == set()
+
+
+@pytest.mark.parametrize("words", ASKING)
+def test_a_command_that_only_asks_imports_little(words: str) -> None:
+    code = "import sys; from hubq.cli.main import outcome; print(outcome(sys.argv[1:])); print(*sys.modules)"
+    arguments = [*words.split(), "--redis", "redis://127.0.0.1:1/0"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    code_of_exit, found = done.stdout.split("\n")[-3:-1]
+    assert code_of_exit == "3" and "cannot reach Redis" in done.stderr, done.stderr  # so its arguments were right
+    needed = {"rq"} if words == "jobs chat" else set()
+    assert set(found.split()) & NOT_FOR_ASKING == needed
+    assert len([name for name in found.split() if name.startswith("hubq.")]) < MOST_FOR_ASKING
 
 
 def cpu(*arguments: str) -> float:

@@ -1,10 +1,12 @@
 // The events of the hub, and the parts of the page that change with them. Stands still while the page is hidden.
 import { children } from "./morph.js";
+import { copied, follow, joined } from "./search.js";
 import { showTimes } from "./times.js";
 
 const base = document.documentElement.dataset.base;
 const LONGEST_LOG = 200;
 const SOONEST = 700; // between two looks of a part, ms
+const REST = 20; // times what a look has taken: so long none follows
 
 export class Live {
   #source = null;
@@ -20,7 +22,7 @@ export class Live {
   }
 
   refreshAll() {
-    for (const part of this.#parts) part.look();
+    for (const part of this.#parts) part.look(true);
   }
 
   #go(again) {
@@ -50,6 +52,7 @@ export class Live {
       this.#happened(JSON.parse(message.data));
     });
     for (const part of this.#parts) {
+      if (part.toGoOn()) part.look();
       const every = Number(part.place.dataset.every || 0) * 1000;
       if (every) this.#timers.push(setInterval(() => part.look(), every));
     }
@@ -102,6 +105,8 @@ class Part {
   #due = 0;
   #asking = false;
   #again = false;
+  #complete = false; // one look has come to its end
+  #rest = SOONEST;
 
   constructor(place, tell) {
     this.place = place;
@@ -118,41 +123,78 @@ class Part {
     });
   }
 
-  look() { // at once, but not more often than every SOONEST ms
+  toGoOn() { // the page came with the beginning of a search
+    return !this.#complete && follow(this.place) !== null;
+  }
+
+  look(asked = false) { // at once, but not more often than every SOONEST ms, or, if nobody has acted, than a look that takes long
     if (this.#asking) return void (this.#again = true);
-    if (this.#due) return;
-    this.#due = setTimeout(() => this.#ask(), Math.max(0, (this.last || 0) + SOONEST - performance.now()));
+    if (this.#due && !asked) return;
+    clearTimeout(this.#due);
+    this.#due = setTimeout(() => this.#ask(), Math.max(0, (this.last || 0) + (asked ? SOONEST : this.#rest) - performance.now()));
   }
 
   async #ask() {
     this.#due = 0;
     if (document.hidden) return; // looked at when it is seen again
     this.#asking = true;
-    this.last = performance.now();
-    const where = new URL(location.href);
-    where.searchParams.set("part", this.place.dataset.part);
-    where.hash = "";
     try {
-      const answer = await fetch(where, { headers: { Accept: "text/html" }, cache: "no-store", redirect: "manual" });
-      if (answer.ok) {
-        const fresh = document.createElement("template");
-        fresh.innerHTML = await answer.text();
-        children(this.place, fresh.content);
-        showTimes(this.place);
-        this.tell("");
-      } else {
-        const said = { 401: "you are logged out", 404: "it is not there any more", 503: "Redis is away; trying again" }[answer.status];
-        this.tell(said || `the view answers with ${answer.status || "a redirect: log in again"}`);
-      }
+      await this.#search();
     } catch {
       this.tell("the view is away; trying again");
     } finally {
       this.#asking = false;
+      this.last = performance.now();
       if (this.#again) {
         this.#again = false;
         this.look();
       }
     }
+  }
+
+  async #search() { // step by step, if a listing takes several: the first time it is seen to grow, later only when it is whole
+    let whole = this.toGoOn() ? copied(this.place) : null;
+    let next = whole ? follow(whole) : location.href;
+    let spent = 0;
+    while (next !== null) {
+      const began = performance.now();
+      const fresh = await this.#fetched(next);
+      if (!fresh) return;
+      const took = performance.now() - began;
+      spent += took;
+      whole = whole ? joined(whole, fresh) : fresh;
+      next = follow(whole);
+      if (next === null || !this.#complete) this.#show(whole, next !== null);
+      if (next === null) break;
+      await new Promise((done) => setTimeout(done, 2 * took)); // Redis has others to serve
+      if (document.hidden) return;
+    }
+    this.#complete = true;
+    this.#rest = Math.max(SOONEST, REST * spent);
+  }
+
+  async #fetched(address) {
+    const where = new URL(address, location.href);
+    where.searchParams.set("part", this.place.dataset.part);
+    where.hash = "";
+    const answer = await fetch(where, { headers: { Accept: "text/html" }, cache: "no-store", redirect: "manual" });
+    if (!answer.ok) {
+      const said = { 401: "you are logged out", 404: "it is not there any more", 503: "Redis is away; trying again" }[answer.status];
+      this.tell(said || `the view answers with ${answer.status || "a redirect: log in again"}`);
+      return null;
+    }
+    const fresh = document.createElement("template");
+    fresh.innerHTML = await answer.text();
+    this.tell("");
+    return fresh.content;
+  }
+
+  #show(whole, goesOn) {
+    whole.querySelector("[data-going]")?.toggleAttribute("hidden", !goesOn);
+    if (goesOn) this.place.setAttribute("aria-busy", "true");
+    else this.place.removeAttribute("aria-busy");
+    children(this.place, whole);
+    showTimes(this.place);
   }
 }
 

@@ -11,13 +11,14 @@ from hubq.core.handover import TargetEvent
 from hubq.core.lifecycle import Life
 from hubq.core.messages import Handover, StartChildren
 from hubq.core.phase import Phase
+from hubq.errors import RedisRefused
 from hubq.node.arrivals import batches
 from hubq.node.arrivals.under_way import MESSAGE_PATIENCE
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
 from tests.unit.node.arrivals.arriving import STATE, TOOK_DOWN, Arriving
-from tests.unit.node.fakes import a_child, a_holding
+from tests.unit.node.fakes import a_child, a_holding, name_of
 from tests.unit.node.movers import a_record, nodes, until
 
 
@@ -56,6 +57,29 @@ def test_a_handover_is_counted_with_its_pause_and_confirmed() -> None:
         assert stage.sent() == ["wake", "handover_confirmed"]
         await stage.arrivals.handed_over(message)
         assert stage.sent()[2:] == ["handover_confirmed"], "it came by itself before the message did"
+
+    asyncio.run(scenario())
+
+
+def test_the_source_is_told_in_the_request_that_ends_the_blocking_read() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        await stage.arrivals.handed_over(Handover("b", 1, 5, "id", 0.0))
+        requests = [[name_of(command) for command in asked] for asked in stage.redis.asked]
+        assert requests[-1] == ["send_control"] * 2 and stage.sent() == ["wake", "handover_confirmed"]
+
+    asyncio.run(scenario())
+
+
+def test_a_source_whose_mailbox_is_of_another_type_does_not_keep_the_shard_from_being_read() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        spoilt = stage.keys.control("b")
+        stage.replies["send_control"] = lambda command: RedisRefused("WRONGTYPE") if spoilt in command.args else "1-0"
+        with pytest.raises(RedisRefused):
+            await stage.arrivals.handed_over(Handover("b", 1, 5, "id", 0.0))
+        assert stage.sent() == ["wake", "handover_confirmed", "wake", "handover_confirmed"]
+        assert stage.events.added[0][0] == "shard_migrated" and stage.counters.moved_in == 1
 
     asyncio.run(scenario())
 
