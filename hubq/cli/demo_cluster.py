@@ -71,4 +71,6 @@ class ClusterSteps:
             self._cluster.move_slot(slot, others[place % len(others)])
 
     def _fail_over(self) -> None:
+        self._cluster.wait_until_up()
+        self._cluster.tell_all_again()
         self._cluster.fail_over(self._cluster.owner(self._slots[0]))

@@ -45,6 +45,11 @@ class ClusterProcesses:
         """The ports of those that run, and are not frozen."""
         return [port for port, process in self._processes.items() if process.poll() is None and _runs(process.pid)]
 
+    def logs(self) -> dict[int, str]:
+        """What each has written into its log, by port; those that were removed too."""
+        logs = Path(self._directory.name).glob("*/log")
+        return {int(log.parent.name): log.read_text(errors="replace") for log in logs}
+
     def start_somewhere(self, port: int) -> int:
         """Start one on this port, or on another one if somebody has taken it meanwhile. Its port."""
         for _ in range(TRIES):
@@ -81,8 +86,10 @@ class ClusterProcesses:
         self._processes[port].wait()
 
     def freeze(self, port: int) -> None:
-        """SIGSTOP one."""
-        os.kill(self._processes[port].pid, signal.SIGSTOP)
+        """SIGSTOP one; returns once it stands still."""
+        pid = self._processes[port].pid
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: not _runs(pid), f"{port} stands still")
 
     def thaw(self, port: int) -> None:
         """SIGCONT one."""
@@ -115,17 +122,21 @@ def _runs(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "T"
 
 
-def _holds(condition: Callable[[], bool]) -> bool:
+def _missing(condition: Callable[[], bool | str]) -> str | None:
+    """What is missing as the condition says it, '' if it only says that something is; None if it holds."""
     try:
-        return condition()
-    except redis.RedisError:  # a node that has just been woken, or is busy, may not answer in time
-        return False
+        said = condition()
+    except redis.RedisError as error:  # a node that has just been woken, or is busy, may not answer in time
+        return f"{type(error).__name__}: {error}"
+    return said if isinstance(said, str) and said else None if said is True or said == "" else ""
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until it holds. Raises :class:`~hubq.errors.RedisUnavailable` if it does not for long."""
+def until(holds: Callable[[], bool | str], what: str) -> None:
+    """Wait until it holds: it says True, or with no words what is missing. Raises :class:`~hubq.errors.RedisUnavailable` if it does not
+    for long.
+    """
     give_up = time.monotonic() + PATIENCE
-    while not _holds(holds):
+    while (missing := _missing(holds)) is not None:
         if time.monotonic() > give_up:
-            raise RedisUnavailable(f"not within {PATIENCE:g} s: {what}")
+            raise RedisUnavailable(f"not within {PATIENCE:g} s: {what}" + (f" ({missing})" if missing else ""))
         time.sleep(0.02)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any
 
 import redis
 
 from hubq.errors import RedisUnavailable
 from hubq.store.cluster_processes import NODE_TIMEOUT, ClusterProcesses, free_port, until
+from hubq.store.cluster_view import SLOTS, ClusterView, is_whole
 from hubq.store.embedded import find_server
-from hubq.store.slots import slot_of
-
-#: The slots of a Redis Cluster.
-SLOTS = 16_384
 
 
-class EmbeddedCluster:
+class EmbeddedCluster(ClusterView):
     """``primaries`` nodes that share the slots evenly, each with so many ``replicas``.
 
     >>> with EmbeddedCluster(3) as cluster:  # doctest: +SKIP
@@ -36,8 +31,9 @@ class EmbeddedCluster:
             )
         self.ports = [free_port() for _ in range(primaries * (1 + replicas))]
         self._count = primaries
-        self._processes = ClusterProcesses(binary)
-        self._clients: dict[int, Any] = {}
+        super().__init__(ClusterProcesses(binary))
+        #: Slots that Redis itself had lost.
+        self.lost: list[int] = []
 
     @property
     def url(self) -> str:
@@ -52,6 +48,10 @@ class EmbeddedCluster:
     def pids(self) -> list[int]:
         """Its processes that run."""
         return self._processes.pids()
+
+    def logs(self) -> dict[int, str]:
+        """What each node has written into its log."""
+        return self._processes.logs()
 
     def __enter__(self) -> EmbeddedCluster:
         try:
@@ -69,61 +69,8 @@ class EmbeddedCluster:
 
     def stop(self) -> None:
         """End all nodes, and remove their files."""
-        for client in self._clients.values():
-            client.close()
+        self.hang_up()
         self._processes.stop()
-
-    # -- who has what ------------------------------------------------------------------------------------------------
-
-    def ask(self, port: int, command: str, *args: str | int) -> Any:
-        """What a node answers to a command, raw but for its text."""
-        if port not in self._clients:
-            client: Any = redis.Redis(port=port, socket_timeout=5.0, decode_responses=True)
-            client.response_callbacks = {}
-            self._clients[port] = client
-        return self._clients[port].execute_command(*command.split(), *args)
-
-    def owner(self, slot: int, asked: int | None = None) -> int:
-        """The port of the primary that has a slot, as one node sees it."""
-        for first, last, primary, *_ in self.ask(asked or self._processes.awake()[0], "CLUSTER SLOTS"):
-            if first <= slot <= last:
-                return int(primary[1])
-        raise RedisUnavailable(f"nobody has slot {slot}")
-
-    def owner_of(self, hub_id: str) -> int:
-        """The port of the primary that has a hub."""
-        return self.owner(slot_of(hub_id))
-
-    def serving(self) -> list[int]:
-        """The ports of the primaries that have slots, as a node sees them that is awake."""
-        return list(
-            dict.fromkeys(
-                int(primary[1]) for _, _, primary, *_ in self.ask(self._processes.awake()[0], "CLUSTER SLOTS")
-            )
-        )
-
-    def slots_of(self, port: int, asked: int | None = None) -> list[int]:
-        """The slots that a primary has, as one node sees it."""
-        parts = self.ask(asked or self._processes.awake()[0], "CLUSTER SLOTS")
-        return [
-            slot for first, last, primary, *_ in parts if int(primary[1]) == port for slot in range(first, last + 1)
-        ]
-
-    def replica_of(self, port: int) -> int | None:
-        """The port of a replica of a primary."""
-        own = self._id(port)
-        for _, address, flags, of, *_ in self._nodes(self._processes.awake()[0]):
-            if of == own and "slave" in flags and "fail" not in flags:
-                return int(address.partition("@")[0].rpartition(":")[2])
-        return None
-
-    def in_step(self, port: int) -> bool:
-        """Whether a replica of this primary has all that it has confirmed."""
-        replica = self.replica_of(port)
-        if replica is None:
-            return False
-        confirmed, theirs = self.ask(port, "INFO replication"), self.ask(replica, "INFO replication")
-        return "master_link_status:up" in theirs and _offset("slave", theirs) >= _offset("master", confirmed)
 
     # -- what is done to it ------------------------------------------------------------------------------------------
 
@@ -132,8 +79,8 @@ class EmbeddedCluster:
         how many there were, once all nodes know.
         """
         source, keys = self.owner(slot), 0
-        target_id = self._id(target)
-        self.ask(target, "CLUSTER SETSLOT", slot, "IMPORTING", self._id(source))
+        target_id = self.id_of(target)
+        self.ask(target, "CLUSTER SETSLOT", slot, "IMPORTING", self.id_of(source))
         self.ask(source, "CLUSTER SETSLOT", slot, "MIGRATING", target_id)
         while names := self.ask(source, "CLUSTER GETKEYSINSLOT", slot, 1):
             self.ask(source, "MIGRATE", "127.0.0.1", target, "", 0, 5000, "KEYS", *names)
@@ -143,14 +90,14 @@ class EmbeddedCluster:
         with contextlib.suppress(redis.ResponseError):  # it has heard of it, and is a replica if that was its last slot
             self.ask(source, "CLUSTER SETSLOT", slot, "NODE", target_id)
         until(
-            lambda: all(self.owner(slot, port) == target for port in self._processes.awake()),
+            lambda: all(self.owner(slot, port) == target for port in self.awake()),
             "all nodes know of the slot",
         )
         return keys
 
     def settle_slot(self, slot: int) -> None:
         """End a move of a slot that was interrupted: all of its keys go to the one that has it."""
-        owner, awake = self.owner(slot), self._processes.awake()
+        owner, awake = self.owner(slot), self.awake()
         self.ask(owner, "CLUSTER SETSLOT", slot, "STABLE")
         for port in [port for port in awake if port != owner and f"[{slot}-<-" in self.ask(port, "CLUSTER NODES")]:
             while names := self.ask(port, "CLUSTER GETKEYSINSLOT", slot, 100):
@@ -159,22 +106,43 @@ class EmbeddedCluster:
 
     def give_empty(self, slots: Iterable[int], source: int, target: int) -> None:
         """Slots in which no keys are go to another primary; returns once all nodes know."""
-        target_id, source_id, given = self._id(target), self._id(source), list(slots)
+        target_id, source_id, given = self.id_of(target), self.id_of(source), list(slots)
         # One that has imported a slot gets a newer epoch than all others, without which some never believe it.
         self._set_slots(target, given, "IMPORTING", source_id)
         for port in (target, *self.serving()):
             if port != source:  # the others tell it; one that has no slot any more is a replica from then on
                 self._set_slots(port, given, "NODE", target_id)
         self.wait(
-            lambda: all({*given} <= {*self.slots_of(target, port)} for port in self._processes.awake()),
+            lambda: all({*given} <= {*self.slots_of(target, port)} for port in self.awake()),
             "all know of the slots",
         )
 
+    def tell_all_again(self) -> None:
+        """Each primary gets an empty slot from the one before it, so that its replicas read anew which slots it has.
+
+        What a replica has heard of a slot from others, before its own primary has said so, it holds for unclaimed for ever in Redis 7.0
+        (redis/redis#12344). When it takes over, its former primary gets those slots back for a moment, and then nobody has them.
+        """
+        primaries = self.serving()
+        for source, target in zip(primaries, [*primaries[1:], primaries[0]], strict=True):
+            empty = (slot for slot in self.slots_of(source) if not self.ask(source, "CLUSTER COUNTKEYSINSLOT", slot))
+            if source != target and (slot := next(empty, None)) is not None:
+                self.give_empty([slot], source, target)
+
+    def _mend(self) -> None:
+        """A primary that lacks slots of which all others say that it has them takes them, as by ``redis-cli --cluster fix``: see
+        :meth:`tell_all_again`. What was in them is lost.
+        """
+        seen = {port: self.owners(port) for port in self.awake()}
+        for port, owners in seen.items():
+            said = [theirs for other, theirs in seen.items() if other != port]
+            lacking = [slot for slot in range(SLOTS) if slot not in owners and all(of.get(slot) == port for of in said)]
+            if lacking:
+                self.ask(port, "CLUSTER ADDSLOTS", *lacking)
+                self.lost += lacking
+
     def _set_slots(self, port: int, slots: Iterable[int], what: str, node: str) -> None:
-        with self._clients[port].pipeline(transaction=False) as pipe:
-            for slot in slots:
-                pipe.execute_command("CLUSTER", "SETSLOT", slot, what, node)
-            pipe.execute()
+        self.ask_all(port, [("CLUSTER", "SETSLOT", slot, what, node) for slot in slots])
 
     def wait(self, holds: Callable[[], bool], what: str) -> None:
         """Until it holds. Raises :class:`~hubq.errors.RedisUnavailable` if it does not for long."""
@@ -188,7 +156,7 @@ class EmbeddedCluster:
         """Until all nodes that run take commands, and agree on who has which slots. (One that has just joined, or was promoted, takes
         none for two seconds.)
         """
-        until(self._agrees, "all nodes take commands, and agree on who has which slots")
+        until(self._mended_differences, "all nodes take commands, and agree on who has which slots")
 
     def start_again(self, port: int) -> None:
         """A node that was killed comes again, as what the others make of it."""
@@ -196,24 +164,22 @@ class EmbeddedCluster:
 
     def add(self, of: int | None = None) -> int:
         """One node more, known to all: a primary without slots, or a replica ``of`` one. Its port."""
-        known = self._processes.awake()[0]
+        known = self.awake()[0]
         port = self._processes.start_somewhere(free_port())
         self.ports.append(port)
         self.ask(port, "CLUSTER MEET", "127.0.0.1", known)
-        until(
-            lambda: all(str(port) in self._names(other) for other in self._processes.awake()), f"all nodes know {port}"
-        )
+        until(lambda: all(str(port) in self.known_to(other) for other in self.awake()), f"all nodes know {port}")
         if of is not None:
-            until(lambda: self._id(of) in str(self.ask(port, "CLUSTER NODES")), f"{port} knows {of}")
-            self.ask(port, "CLUSTER REPLICATE", self._id(of))
+            until(lambda: self.id_of(of) in str(self.ask(port, "CLUSTER NODES")), f"{port} knows {of}")
+            self.ask(port, "CLUSTER REPLICATE", self.id_of(of))
         return port
 
     def remove(self, port: int) -> None:
         """A node without slots leaves: the others forget it, and it ends."""
-        own = self._id(port)
+        own = self.id_of(port)
         self._processes.remove(port)
         self.ports.remove(port)
-        for other in self._processes.awake():
+        for other in self.awake():
             self.ask(other, "CLUSTER FORGET", own)
 
     def fail_over(self, port: int) -> None:
@@ -256,42 +222,15 @@ class EmbeddedCluster:
             self.ask(port, "CLUSTER ADDSLOTS", *range(bounds[number], bounds[number + 1]))
         for port in ports[1:]:
             self.ask(ports[0], "CLUSTER MEET", "127.0.0.1", port)
-        until(lambda: all(len(self._nodes(port)) == len(ports) for port in ports), "all nodes know one another")
+        until(lambda: all(len(self.nodes_of(port)) == len(ports) for port in ports), "all nodes know one another")
         for place, port in enumerate(ports[len(primaries) :]):
-            self.ask(port, "CLUSTER REPLICATE", self._id(primaries[place % len(primaries)]))
-        until(lambda: all(map(self._is_whole, ports)), "the cluster is whole")
+            self.ask(port, "CLUSTER REPLICATE", self.id_of(primaries[place % len(primaries)]))
+        until(lambda: all(is_whole(self.ask(port, "CLUSTER INFO")) for port in ports), "the cluster is whole")
         with_replicas = primaries if len(ports) > len(primaries) else []
         until(lambda: all(map(self.in_step, with_replicas)), "replicas are in step")
 
-    def _agrees(self) -> bool:
-        awake = self._processes.awake()
-        if not all(map(self._is_whole, awake)):
-            return False
-        first, *others = (
-            {(begin, end, int(primary[1])) for begin, end, primary, *_ in self.ask(port, "CLUSTER SLOTS")}
-            for port in awake
-        )
-        serving = {port for _, _, port in first} & {*awake}
-        return all(other == first for other in others) and all(
-            "role:master" in self.ask(port, "INFO replication") for port in serving
-        )
-
-    def _is_whole(self, port: int) -> bool:
-        said = self.ask(port, "CLUSTER INFO")
-        return "cluster_state:ok" in said and f"cluster_slots_assigned:{SLOTS}" in said
-
-    def _id(self, port: int) -> str:
-        return str(self.ask(port, "CLUSTER MYID"))
-
-    def _nodes(self, port: int) -> list[list[str]]:
-        return [line.split() for line in str(self.ask(port, "CLUSTER NODES")).splitlines() if line.strip()]
-
-    def _names(self, port: int) -> set[str]:
-        return {
-            line[1].partition("@")[0].rpartition(":")[2] for line in self._nodes(port) if "handshake" not in line[2]
-        }
-
-
-def _offset(whose: str, said: str) -> int:
-    found = re.search(rf"{whose}_repl_offset:(\d+)", said)
-    return int(found[1]) if found is not None else -1
+    def _mended_differences(self) -> str:
+        said = self.differences()
+        if f"cluster_slots_assigned:{SLOTS}" not in said and "cluster_slots_assigned" in said:
+            self._mend()
+        return said

@@ -43,8 +43,7 @@ class PrimaryWatch:
     async def greet(self, connection: Any, slots: SlotMap | None = None) -> None:
         """Ask on a connection that redis-py has just made. Raises its ``ConnectionError`` if nothing may be sent.
 
-        ``slots``: on a cluster. A primary that hands its last slot on becomes a replica, and breaks connections off: nobody hears from it
-        that the slot has moved. So it is asked whether it is still there.
+        ``slots``: on a cluster. Then the Redis before is asked, too, if it is not this one: see :meth:`_look_back`.
         """
         await connection.send_command("INFO")
         try:
@@ -52,11 +51,30 @@ class PrimaryWatch:
         except ResponseError:
             return
         info = answer if isinstance(answer, bytes) else str(answer).encode()
-        former, node = self.known.partition(" ")[0].encode(), (connection.host, connection.port)
-        if slots is not None and former and node != self._at and await _runs(slots, self._at, former):
-            self.slot_moved()
+        node = connection.host, connection.port
+        if slots is not None and self.known and node != self._at:
+            await self._look_back(slots, node, _read(info))
         self._at = node
         self.seen(info)
+
+    async def _look_back(self, slots: SlotMap, node: Node, now: dict[bytes, bytes]) -> None:
+        """Whether the slot has moved from the Redis before to ``node``, as that one says it itself.
+
+        A primary that hands its last slot on becomes a replica of the one that has got it, and breaks connections off: nobody hears
+        from it that the slot has moved. One that has failed over does the same, so whoever has taken over from anybody gets no trust.
+        And a primary that was frozen takes itself for one still, when it wakes: if the Redis before goes on with its history, it
+        is refused. If both say that the slot is theirs, it has not moved.
+        """
+        before = _read(await slots.ask_async(self._at, "INFO"))
+        if before.get(b"run_id") != self.known.partition(" ")[0].encode():
+            return  # it is gone: what it said last counts
+        if before.get(b"role") == b"slave":
+            self._slot_moved = before.get(b"master_port") == str(node[1]).encode() and not _former(now)
+        elif _former(before) == now.get(b"master_replid"):
+            slots.lead_to(self._at)
+            raise RedisConnectionError("a primary answers that another one has taken over from")
+        else:
+            self._slot_moved = not await slots.has_async(self._at)
 
     def seen(self, info: bytes) -> None:
         """Judge what INFO says.
@@ -94,7 +112,7 @@ class PrimaryWatch:
             return
         # One that gets its first replica, or has had none for an hour, counts its history anew, and names none before it. One that was
         # a replica meanwhile names that of the primary it took over from.
-        same = was.partition(" ")[0] == now.partition(" ")[0] and not fields.get(b"master_replid2", b"-").strip(b"0")
+        same = was.partition(" ")[0] == now.partition(" ")[0] and not _former(fields, b"-")
         if was and was != now and not same:
             self.changes += 1
             for changed in self._subscribers:
@@ -107,9 +125,11 @@ def another_redis() -> RedisConnectionError:
     return RedisConnectionError("another Redis answers now: it was restarted, or failed over")
 
 
+def _former(info: dict[bytes, bytes], unsaid: bytes = b"") -> bytes:
+    """Whose history it goes on with: empty if that is its own."""
+    replid = info.get(b"master_replid2", unsaid)
+    return replid if replid.strip(b"0") else b""
+
+
 def _read(info: bytes) -> dict[bytes, bytes]:
     return dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
-
-
-async def _runs(slots: SlotMap, node: Node, run_id: bytes) -> bool:
-    return _read(await slots.ask_async(node, "INFO")).get(b"run_id") == run_id

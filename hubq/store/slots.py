@@ -134,9 +134,13 @@ class SlotMap:
         """Whether an answer says that another primary has the slot: new connections lead to that one."""
         for answer in answers:
             if isinstance(answer, MovedError):
-                self._hint = (answer.host, answer.port), time.monotonic() + HINT_FOR
+                self.lead_to((answer.host, answer.port))
                 return True
         return False
+
+    def lead_to(self, node: Node) -> None:
+        """The next connection goes there, if it is made soon."""
+        self._hint = node, time.monotonic() + HINT_FOR
 
     def elsewhere(self, answer: Any) -> SlotElsewhere:
         """The error for a slot that did not come back."""
@@ -180,16 +184,20 @@ class SlotMap:
             primary: Node = found.value
             return primary
 
-    async def ask_async(self, node: Node, command: str) -> bytes:
+    async def has_async(self, node: Node) -> bool:
+        """Whether one node says that the slot is its own."""
+        said: Any = await self.ask_async(node, "CLUSTER SLOTS")
+        return bool(said) and _read_slots(said, self.slot, node[0])[0] == node
+
+    async def ask_async(self, node: Node, command: str) -> Any:
         """What one node says to a command; empty if it does not answer."""
         client = redis.asyncio.Redis(host=node[0], port=node[1], **self._options)
         try:
-            said: bytes = await _raw(client).execute_command(command)
+            return await _raw(client).execute_command(command)
         except (RedisError, OSError):
             return b""
         finally:
             await client.aclose()
-        return said
 
     def primaries(self) -> list[int]:
         """One slot of each primary, by asking. Raises redis-py's ``ConnectionError`` if no node answers."""

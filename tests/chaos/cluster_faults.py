@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from queue import Full, Queue
 
-from hubq.store.embedded_cluster import SLOTS, EmbeddedCluster
+from hubq.store.cluster_view import SLOTS
+from hubq.store.embedded_cluster import EmbeddedCluster
 
 from .alibis import ALL, Alibi, Alibis
+from .cluster_diary import ClusterDiary
 from .plan import Fault
 
 #: Faults that wait for the one that goes on.
@@ -23,11 +26,12 @@ class ClusterFaults:
     ``wrong``: what the cluster itself did not do as it should.
     """
 
-    def __init__(self, cluster: EmbeddedCluster, slots: Sequence[int], alibis: Alibis) -> None:
+    def __init__(self, cluster: EmbeddedCluster, slots: Sequence[int], alibis: Alibis, diary: ClusterDiary) -> None:
         self.wrong: list[str] = []
         self._cluster = cluster
         self._slots = slots
         self._alibis = alibis
+        self._diary = diary
         self._waiting: Queue[Fault | None] = Queue(MOST)
         self._added: list[int] = []  # a primary and its replica
         self._begun: list[Alibi] = []  # by the fault that goes on
@@ -41,6 +45,11 @@ class ClusterFaults:
     def pids(self) -> list[int]:
         """Those of all nodes."""
         return self._cluster.pids()
+
+    def keep(self, directory: Path) -> None:
+        """Their logs."""
+        for port, log in self._cluster.logs().items():
+            (directory / f"redis-{port}.log").write_text(log)
 
     def takes(self, kind: str) -> bool:
         """Whether this is one of its faults."""
@@ -58,6 +67,12 @@ class ClusterFaults:
         """Wait for what was taken, if everything is to end."""
         if everything:
             self._waiting.join()
+            lost = [
+                f"Redis itself lost slot {slot}, of group {n}"
+                for n, slot in enumerate(self._slots)
+                if slot in self._cluster.lost
+            ]
+            self.wrong += [line for line in lost if line not in self.wrong]
 
     def close(self) -> None:
         """End the thread, once all is done that was taken."""
@@ -68,8 +83,14 @@ class ClusterFaults:
         while (fault := self._waiting.get()) is not None:
             try:
                 self._cluster.wait_until_up()  # from the fault before
+                self._diary.write(f"{fault.kind} begins")
                 self._acts[fault.kind](fault)
+                self._diary.write(f"{fault.kind} is over")
+                self._cluster.wait_until_up()
+                self._cluster.tell_all_again()
             except Exception as error:
+                self._diary.write(f"{fault.kind} was not done: {error!r}")
+                self._diary.write_all()
                 self.wrong.append(f"{fault.kind} at {time.strftime('%X')}: the cluster did not do it: {error}")
             finally:
                 while self._begun:
@@ -184,5 +205,6 @@ class ClusterFaults:
         self._cluster.wait(lambda: home not in self._cluster.serving(), f"a replica takes over from {home}")
 
     def _whole(self) -> None:
+        self._cluster.wait_until_up()  # one that was just woken may still take itself for a primary
         for port in self._cluster.serving():
             self._cluster.wait_in_step(port)

@@ -61,7 +61,8 @@ class Crew:
         self._directory = directory
         self._count = 0
         told = environment(hub_id, config, children)
-        self._environment = {**os.environ, **told, "CHAOS_GAUGES": str(self.gauges)}
+        handled = str(directory / "handled-{pid}.log")
+        self._environment = {**os.environ, **told, "CHAOS_GAUGES": str(self.gauges), "CHAOS_HANDLED": handled}
 
     def start(self) -> Worker:
         """A new worker."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 from hubq.store.embedded import EmbeddedServer
 
@@ -25,6 +26,9 @@ class OneRedis:
     def pids(self) -> list[int]:
         """That of Redis, if it is there."""
         return [self._server.pid] if self._server.pid else []
+
+    def keep(self, directory: Path) -> None:
+        """It has no log."""
 
     def takes(self, kind: str) -> bool:
         """Whether this is one of its faults."""

@@ -17,11 +17,11 @@ from hubq.errors import HubqError
 from hubq.store.codec import decode
 
 from .clients import Book, Clients
-from .crew import APPS, Crew, environment
+from .crew import APPS, environment
 from .leaks import Gauges
 from .plan import ON_A_CLUSTER, WEIGHTS, make_plan
 from .stages import CHILDREN, LEASE, a_cluster, child_ids, one_redis
-from .theatre import FEWEST
+from .theatre import FEWEST, Theatre
 from .verdict import judge, wait_until_served
 
 
@@ -58,7 +58,7 @@ def play(
         a_cluster(name, primaries, groups) if primaries else one_redis(name, steady=watch_leaks) as (theatre, directory)
     ):
         hub, crew = theatre.hub, theatre.crew
-        _begin(crew, hub, directory, say)
+        _begin(theatre, directory, say)
         children = _start_children(hub)
         clients = Clients(hub, children, theatre.blocks.book, seed, threads=4, tasks=12, pause=0.05)
         gauges = Gauges(theatre, theatre.parts.all[0].redis) if watch_leaks and not primaries else None
@@ -100,17 +100,17 @@ def play(
             outcome.leaks = gauges.verdict()
             outcome.breaches += [f"leak: {what} {word}" for what, _, _, word in outcome.leaks if word != "flat"]
         if outcome.breaches:
-            _keep(directory, say)
+            _keep(theatre, directory, say)
     return outcome
 
 
-def _begin(crew: Crew, hub: Hub, directory: Path, say: Callable[[str], None]) -> None:
+def _begin(theatre: Theatre, directory: Path, say: Callable[[str], None]) -> None:
     for _ in range(3):
-        crew.start()
+        theatre.crew.start()
     try:
-        wait_until_served(hub, 60.0)
+        wait_until_served(theatre.hub, 60.0)
     except TimeoutError:
-        _keep(directory, say)
+        _keep(theatre, directory, say)
         raise
 
 
@@ -167,8 +167,9 @@ def _measured(
     }
 
 
-def _keep(directory: Path, say: Callable[[str], None]) -> None:
+def _keep(theatre: Theatre, directory: Path, say: Callable[[str], None]) -> None:
     kept: Any = Path(tempfile.mkdtemp(prefix="hubq-chaos-logs-"))
     for log in directory.glob("*.log"):
         (kept / log.name).write_bytes(log.read_bytes())
+    theatre.servers.keep(kept)
     say(f"the workers' logs are in {kept}")

@@ -15,6 +15,7 @@ from hubq.store.embedded_cluster import EmbeddedCluster
 from .alibis import Alibis
 from .blocks import Blocks
 from .clients import Book
+from .cluster_diary import ClusterDiary
 from .cluster_faults import ClusterFaults
 from .crew import Crew
 from .one_redis import OneRedis
@@ -79,11 +80,13 @@ def a_cluster(hub_id: str, primaries: int, groups: int) -> Stage:
         crew = Crew(Links(cluster.url), hub.config, hub_id, child_ids(), Path(name), alibis)
         parts = Parts(hub)
         slots = [slot(tag_of(hub_id, group, groups)) for group in range(groups)]
-        faults = ClusterFaults(cluster, slots, alibis)
+        diary = ClusterDiary(cluster, slots, Path(name, "cluster.log"))
+        faults = ClusterFaults(cluster, slots, alibis, diary)
         try:
             yield Theatre(faults, crew, hub, _blocks(hub, alibis), parts, steady=False), Path(name)
         finally:
             faults.close()
+            diary.close()
             crew.end()
             hub.close()
             parts.close()

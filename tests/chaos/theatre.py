@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from hubq import Hub
@@ -27,6 +28,9 @@ class Servers(Protocol):
 
     def pids(self) -> list[int]:
         """Their processes."""
+
+    def keep(self, directory: Path) -> None:
+        """Put their logs there."""
 
     def takes(self, kind: str) -> bool:
         """Whether this is one of their faults."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hubq import Child, HotSwap, Hub
+from hubq.client.asking.calling import handling
 
 #: Version, nonce, and (number, nonce) of the sender's message before.
 Told = tuple[int, int, tuple[int, int]]
@@ -28,8 +29,18 @@ hub = Hub(
 CHILDREN = os.environ.get("CHAOS_CHILDREN", "").split()
 
 
+#: What was handled, when, and as which entry of a mailbox: read by people after a breach.
+HANDLED = os.open(
+    os.environ.get("CHAOS_HANDLED", os.devnull).format(pid=os.getpid()), os.O_CREAT | os.O_APPEND | os.O_WRONLY
+)
+
+
 def apply(ranges: list[list[int]], sender: str, number: int, wrong: list[str]) -> None:
     """A message of a sender has come."""
+    if (message := getattr(handling(), "message", None)) is not None:
+        os.write(
+            HANDLED, f"{time.time():.3f} {message.child} {sender} {number} {message.entry} {message.id}\n".encode()
+        )
     if any(low <= number <= high for low, high in ranges):
         wrong.append(f"{sender}: {number} applied twice")
     elif ranges and number < ranges[-1][1]:

@@ -1,0 +1,187 @@
+"""A node of a Redis Cluster asks, on each new connection, whether it is still the same Redis that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import hiredis
+import pytest
+
+from hubq.errors import RedisUnavailable
+from hubq.store.command import plain
+from hubq.store.connection import AsyncRedis
+from hubq.store.primary import PrimaryWatch
+from hubq.store.server import RedisServer
+from hubq.store.slots import slot_of
+
+SLOT = slot_of("chat")
+
+
+class Primary:
+    """One node of a cluster, that says of itself what it is told to. ``owner``: who has the slot, as it says.
+    ``puts``: the keys it was sent.
+    """
+
+    def __init__(self, run_id: str, replid: str, replid2: str = "0") -> None:
+        self.info = {"role": "master", "run_id": run_id, "master_replid": replid, "master_replid2": replid2}
+        self.puts: list[str] = []
+        self.owner = self
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def becomes_replica_of(self, primary: Primary) -> None:
+        self.info |= {"role": "slave", "master_port": str(primary.port)}
+        self.owner = primary
+
+    def hang_up(self) -> None:
+        """All connections to it are lost."""
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._socket.close()
+        self.hang_up()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return  # closed
+            self._open.append(connection)
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        reader = hiredis.Reader()
+        with connection, contextlib.suppress(OSError):
+            while data := connection.recv(4096):
+                reader.feed(data)
+                while (command := reader.gets()) is not False:
+                    connection.sendall(self._said(command))
+
+    def _said(self, command: list[bytes]) -> bytes:
+        if command[0] == b"INFO":
+            info = "".join(f"{name}:{value}\r\n" for name, value in self.info.items())
+            return f"${len(info)}\r\n{info}\r\n".encode()
+        if command[0] == b"CLUSTER":
+            return f"*1\r\n*3\r\n:{SLOT}\r\n:{SLOT}\r\n*3\r\n$0\r\n\r\n:{self.owner.port}\r\n$1\r\nx\r\n".encode()
+        if command[0] == b"SET":
+            self.puts.append(command[1].decode())
+        return b"+OK\r\n"
+
+
+class Pair:
+    """A client that has been answered by ``known``, and asks ``other`` first when it needs to know who has the slot."""
+
+    def __init__(self, known: Primary, other: Primary) -> None:
+        self.known, self.other = known, other
+        self.changes: list[tuple[str, str]] = []
+        self._watch = PrimaryWatch()
+        self._watch.subscribe(lambda was, now: self.changes.append((was, now)))
+        server = RedisServer(f"redis+cluster://127.0.0.1:{other.port},127.0.0.1:{known.port}", slot=SLOT)
+        self.redis = AsyncRedis(server, watch=self._watch)
+
+    async def put(self, key: str) -> None:
+        await self.redis.run(plain("SET", key, "1", read=bool))
+
+
+Scenario = Callable[[Pair], Awaitable[None]]
+
+
+@pytest.fixture
+def primaries() -> Iterator[Callable[..., Primary]]:
+    made: list[Primary] = []
+
+    def make(*args: str) -> Primary:
+        made.append(Primary(*args))
+        return made[-1]
+
+    yield make
+    for primary in made:
+        primary.close()
+
+
+def led_from_to(known: Primary, other: Primary, scenario: Scenario) -> None:
+    """``other`` takes itself for the owner of the slot once ``known`` has been found."""
+
+    async def run() -> None:
+        pair = Pair(known, other)
+        other.owner = known
+        await pair.put("before")
+        assert known.puts == ["before"]
+        other.owner = other
+        try:
+            await scenario(pair)
+        finally:
+            await pair.redis.close()
+
+    asyncio.run(run())
+
+
+def test_a_primary_that_another_has_taken_over_from_is_refused_when_it_wakes(primaries: Callable[..., Primary]) -> None:
+    async def scenario(pair: Pair) -> None:
+        pair.known.hang_up()
+        with contextlib.suppress(RedisUnavailable):
+            await pair.put("lost")  # notices that the connection is closed
+        with pytest.raises(RedisUnavailable, match="another one has taken over from"):
+            await pair.put("refused")
+        assert (pair.other.puts, pair.changes) == ([], [])
+        await pair.put("after")
+        assert pair.known.puts == ["before", "after"], "the next connection leads to the one that has taken over"
+        assert pair.changes == [], "what is in memory counts"
+
+    led_from_to(primaries("new", "22", "11"), primaries("frozen", "11"), scenario)
+
+
+def test_a_slot_has_moved_if_the_one_before_says_so(primaries: Callable[..., Primary]) -> None:
+    async def scenario(pair: Pair) -> None:
+        pair.known.owner = pair.other
+        pair.known.hang_up()
+        with contextlib.suppress(RedisUnavailable):
+            await pair.put("lost")
+        await pair.put("after")
+        assert (pair.other.puts[-1], pair.changes) == ("after", [])
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+def test_a_slot_that_two_say_to_have_has_not_moved(primaries: Callable[..., Primary]) -> None:
+    async def scenario(pair: Pair) -> None:
+        pair.known.hang_up()
+        for _ in range(3):
+            with contextlib.suppress(RedisUnavailable):
+                await pair.put("lost")
+        assert pair.changes == [("a 11", "b 22")]
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+@pytest.mark.parametrize(
+    ("of_other", "history", "changes"),
+    [(True, "0", []), (True, "12", [("a 11", "b 22")]), (False, "0", [("a 11", "b 22")])],
+    ids=["of the one that has the slot", "of one that has taken over", "of a third"],
+)
+def test_one_that_has_become_a_replica_may_have_given_its_last_slot_away(
+    primaries: Callable[..., Primary], of_other: bool, history: str, changes: list[Any]
+) -> None:
+    """A replica that has taken over names the history of its former primary: which may be another by now than the node has read."""
+    third = primaries("c", "33")
+
+    async def scenario(pair: Pair) -> None:
+        pair.known.becomes_replica_of(pair.other if of_other else third)
+        pair.known.hang_up()
+        for _ in range(3):
+            with contextlib.suppress(RedisUnavailable):
+                await pair.put("after")
+        assert pair.changes == changes
+        assert pair.other.puts[-1] == "after"
+
+    led_from_to(primaries("a", "11"), primaries("b", "22", history), scenario)
