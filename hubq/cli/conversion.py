@@ -26,9 +26,12 @@ class _Coercion:
         """The value for the function of the command."""
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
-        wanted = self._param.type_descriptor
-        info = wanted.parameter_info
-        plain = plainly(value, wanted.annotation, info.min, info.max) if info.parser is None else _UNCLEAR
+        try:
+            wanted = self._param.type_descriptor
+            info = wanted.parameter_info
+            plain = plainly(value, wanted.annotation, info.min, info.max) if info.parser is None else _UNCLEAR
+        except AttributeError:  # another version of typer, that has changed inside
+            plain = _UNCLEAR
         return self._param.typers_own().coerce(value, param=param, ctx=ctx) if plain is _UNCLEAR else plain
 
 

@@ -46,7 +46,7 @@ def made(kind: type[TyperCommand], arguments: list[str]) -> tuple[Any, ...] | st
     "words",
     [
         "door", "door -n 3", "door -n 9", "door -n 0", "door -n 10", "door -n three", "door -n -1", "door -n +3", "door -n 1_0",
-        "door -n ٣",        "door -n 3.0", "door -n 99999999999999999999999", "door --share 2", "door --share x", "door --share -1", 
+        "door -n ٣", "door -n 3.0", "door -n 99999999999999999999999", "door --share 2", "door --share x", "door --share -1", 
         "door --colour blue",
         "door --colour BLUE", "door --colour grey", "door --tag a --tag b=c", "door --twice", "door --over 007", "", "door wall",
         "däör", "--colour", "door --over",
