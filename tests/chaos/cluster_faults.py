@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Full, Queue
 
+from redis.exceptions import ResponseError
+
+from hubq.errors import RedisUnavailable
 from hubq.store.cluster_view import SLOTS
 from hubq.store.embedded_cluster import EmbeddedCluster
 
@@ -171,8 +174,7 @@ class ClusterFaults:
         """A primary with a replica more, and an even part of the slots for it, with its part of the groups. (There is one at most.)"""
         if self._added:
             return self._shrink(fault)
-        primary = self._cluster.add()
-        self._added = [primary, self._cluster.add(of=primary)]
+        primary, _ = self._added = self._add_pair()
         self._cluster.wait_in_step(primary)
         sources = self._others(primary)
         part = SLOTS // (len(sources) + 1) // len(sources)
@@ -183,6 +185,18 @@ class ClusterFaults:
         for _ in range(max(1, len(self._slots) // (len(sources) + 1))):
             most = max(sources, key=lambda port: len(self._groups_of(port)))
             self._move(self._groups_of(most)[0], primary)
+
+    def _add_pair(self) -> list[int]:
+        """A primary and its replica. One without slots may become a replica of another before it has one itself: then once more."""
+        for _ in range(3):
+            primary = self._cluster.add()
+            try:
+                return [primary, self._cluster.add(of=primary)]
+            except ResponseError as error:
+                self._diary.write(f"{primary} gets no replica: {error}")
+                for port in self._cluster.ports[-2:]:
+                    self._cluster.remove(port)
+        raise RedisUnavailable("a new primary gets no replica")
 
     def _shrink(self, fault: Fault) -> None:
         """All slots of the one that was added go back, and it is removed, with its replica."""
