@@ -14,6 +14,9 @@ from hubq.store.cluster_processes import NODE_TIMEOUT, ClusterProcesses, free_po
 from hubq.store.cluster_view import SLOTS, ClusterView, is_whole
 from hubq.store.embedded import find_server
 
+#: After so long, a primary that has got slots claims them anew if not all know of them, seconds.
+REMIND = 3.0
+
 
 class EmbeddedCluster(ClusterView):
     """``primaries`` nodes that share the slots evenly, each with so many ``replicas``.
@@ -112,10 +115,16 @@ class EmbeddedCluster(ClusterView):
         for port in (target, *self.serving()):
             if port != source:  # the others tell it; one that has no slot any more is a replica from then on
                 self._set_slots(port, given, "NODE", target_id)
-        self.wait(
-            lambda: all({*given} <= {*self.slots_of(target, port)} for port in self.awake()),
-            "all know of the slots",
-        )
+        again = time.monotonic() + REMIND
+
+        def known() -> bool:
+            nonlocal again
+            if time.monotonic() > again:  # somebody holds to an epoch that is as new
+                again = time.monotonic() + REMIND
+                self.ask(target, "CLUSTER BUMPEPOCH")
+            return all({*given} <= {*self.slots_of(target, port)} for port in self.awake())
+
+        self.wait(known, "all know of the slots")
 
     def tell_all_again(self) -> None:
         """Each primary gets an empty slot from the one before it, so that its replicas read anew which slots it has.
