@@ -170,7 +170,7 @@ class Client:
 
     def _condemned(self, child: str, error: Exception) -> bool:
         """Whether three workers happened to die while it was being started: it is parked, and will be started again."""
-        letters = {(letter[b"kind"], letter[b"child"]) for letter in self.world.observer.letters}
+        letters = {(letter.get(b"kind"), letter.get(b"child")) for letter in self.world.observer.letters}
         return "took down" in str(error) and (b"start", child.encode()) in letters
 
     async def _guest(self, sender: str, child: str) -> None:

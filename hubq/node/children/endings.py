@@ -97,6 +97,7 @@ class Endings:
         self._progresses.over(hosted)
         self.forget(holding, child, hosted.record)
         self.remove(hosted)
+        self._cursors.room(hosted)  # what did not fit into its queue is refused as well: nobody else asks for it now
         if self._has_more_to_do(hosted):
             self._background.run(self._dispose(hosted, "stopped"), f"stopping child {child}")
         if child not in self._quiet:

@@ -57,7 +57,7 @@ FOUND_AT = {
 
 #: For how long a page looks for what it lists, seconds: before it is shown first; when it is asked to look further, and in each step by
 #: which an open page does so.
-AT_FIRST, A_STEP = 0.05, 0.2
+AT_FIRST, A_STEP = 0.02, 0.2
 
 #: What a page shows, from what was asked, and the part that is wanted (empty: all of it).
 Gather = Callable[[Lookout, Any, str], Awaitable[Mapping[str, object]]]

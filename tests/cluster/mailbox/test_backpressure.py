@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hubq import Child, Hub, MailboxFull
+from hubq import Child, Hub, MailboxFull, UnknownChild
 from hubq.core.hashing import shard_of
 from hubq.store.command import pairs, plain, text
 from hubq.store.connection import AsyncRedis, RedisServer
@@ -31,6 +31,15 @@ class Fat(Slow):
 
     async def fat(self, sender: str, number: int, padding: bytes) -> int:
         return await self.record(sender, number)
+
+
+class Leaves(Child):
+    """Ends with its first message, which waits until the test lets it go."""
+
+    async def leave(self) -> str:
+        await HELD.setdefault(self.child_id, asyncio.Event()).wait()
+        self.stop()
+        return "left"
 
 
 class Counter(Child):
@@ -135,6 +144,27 @@ def test_neighbours_of_a_full_slow_child_are_served_as_before(make_hub: Any) -> 
 
 
 @pytest.mark.long_on_fakeredis
+def test_whoever_waits_for_a_child_that_ends_is_told_even_if_the_message_had_no_room_in_memory(make_hub: Any) -> None:
+    async def scenario() -> None:
+        hub = make_hub(shards=4, queue_limit=4)
+        hub.child(Leaves)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await hub.aio.start_child("leaves", Leaves)
+
+            async def waiting() -> bool:
+                return bool((await hub.aio.child_lookup("leaves")).backlog == 41)
+
+            calls = [asyncio.create_task(hub.aio.ref("leaves").call("leave", timeout=20)) for _ in range(41)]
+            await eventually(waiting, 20, "all messages are in the mailbox")
+            let_go("leaves")
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            assert answers[0] == "left"
+            assert {type(answer) for answer in answers[1:]} == {UnknownChild}, answers
+
+    asyncio.run(scenario())
+
+
 def test_many_flooded_children_are_caught_up_with_in_few_reads(make_hub: Any) -> None:
     """Twenty children of one shard, each 400 messages behind a queue of 50: not each reads what is for the others."""
 

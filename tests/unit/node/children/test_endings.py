@@ -85,6 +85,21 @@ def test_what_waits_for_a_child_that_ends_is_refused_and_what_it_has_done_is_del
     asyncio.run(scenario())
 
 
+def test_what_had_no_room_in_the_queue_of_a_child_that_ends_is_read_again_and_refused() -> None:
+    async def scenario() -> None:
+        async with Household(Room) as home:
+            hosted = home.child(Room)
+            hosted.offer(call("post", entry="5-0"))
+            home.cursors.set_behind(
+                home.shard, "room-1", b"5-0"
+            )  # the rest is left in the mailbox, until there is room
+            home.cursors.take_to_catch()
+            home.endings.end(hosted)
+            assert home.cursors.take_to_catch() == [home.shard]
+
+    asyncio.run(scenario())
+
+
 def test_the_followers_are_told_and_a_pin_without_a_child_is_news_for_the_plan() -> None:
     class Ends(Witness):
         def __init__(self) -> None:
