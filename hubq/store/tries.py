@@ -59,6 +59,16 @@ class Watch:
         """Whether a message was there already at the last crash."""
         return position(entry) <= self.until
 
+    def blames_later(self, name: str, entry: bytes) -> bool:
+        """Whether a later message of the same child was counted at the last crash. This one was done before that one was begun, so it was
+        not to blame, and only its commit is missing. Its mark would stand where the other one was counted.
+        """
+        mark = self.marks.get(name)
+        counted = one_of(position, None)(mark.entry) if mark is not None and mark.count else None
+        if mark is None or counted is None or counted <= position(entry):
+            return False
+        return not self.crashes or self.crashes[-1] in mark.crashes
+
 
 @dataclass(frozen=True, slots=True)
 class Suspect:

@@ -11,6 +11,7 @@ from hubq.node.membership.watchdog import Watchdog
 from hubq.node.trials import starts
 from hubq.node.trials.marks import Marks
 from hubq.node.trials.starts import StartTrials
+from hubq.store.tries import Watch
 from tests.simulation.mutation import Mutation, Target
 
 #: mutation -> what it replaces.
@@ -23,6 +24,7 @@ TARGETS: dict[str, Target] = {
     "unblamed": Target(Watchdog, "blame", "self suspect"),
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
+    "lost-count": Target(Watch, "blames_later", "self name entry"),
 }
 
 
@@ -82,6 +84,15 @@ def _endless_blocks(stalled: Any) -> Any:
     return broken
 
 
+def _lost_counts(blames_later: Any) -> Any:
+    """Each message that is handled takes the place of the child's last one that was counted."""
+
+    def broken(self: Watch, name: str, entry: bytes) -> bool:
+        return False
+
+    return broken
+
+
 def _unblamed(blame: Any) -> Any:
     """What has stalled its node is not counted."""
 
@@ -119,4 +130,7 @@ MUTATIONS: dict[str, Mutation] = {
     "unblamed": Mutation("that what stalls its node is counted", broken=_unblamed),
     "frozen-stall": Mutation("that a stopped process is not taken for a blocked loop", broken=_frozen_stalls),
     "spared-culprit": Mutation("that the count of what held a node up outlives its pardon", broken=_spared_culprits),
+    "lost-count": Mutation(
+        "that an earlier message does not take the place of one that was counted", broken=_lost_counts
+    ),
 }

@@ -37,7 +37,7 @@ from tests.unit.node.departures import test_departure, test_shard_handover
 from tests.unit.node.held import test_hosted_child
 from tests.unit.node.mailbox import test_far_lanes, test_job_forwarder, test_reader, test_waking
 from tests.unit.node.membership import test_resuming, test_rounds
-from tests.unit.node.trials import test_marks, test_start_trials
+from tests.unit.node.trials import test_marks, test_message_trials, test_start_trials
 from tests.unit.store import test_malformed, test_seal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,6 +173,7 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "fallen-behind": test_reader.test_what_falls_behind_in_the_moment_in_which_its_holding_is_done_is_not_forgotten,
     "lost-and-given": partial(test_departure.test_it_is_not_repeated_when_others_may_own_it, "loss"),
     "frozen-stall": test_rounds.test_a_process_that_was_stopped_has_no_blocked_loop,
+    "lost-count": test_message_trials.test_the_mark_of_a_message_is_not_lost_to_an_earlier_one_that_comes_again,
     "spared-culprit": test_start_trials.test_the_count_of_what_held_the_node_up_is_spared,
     "start-overtaken": test_reader.test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_has_begun,
     "same-generation": test_far_lanes.test_a_number_that_is_given_again_after_the_group_went_back_is_that_of_another_message,

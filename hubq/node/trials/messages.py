@@ -39,6 +39,8 @@ class MessageTrials:
         """Handle a message of a watched shard: marked, and alone if it was in hand at two crashes."""
         message, marks = in_hand.message, self._marks
         name, entry = message_field(hosted.child_id), message.entry.decode()
+        if watch.blames_later(name, message.entry):
+            return await self._handle(hosted, in_hand)
         known = watch.marks.get(name)
         if known is None or known.entry != entry:
             # It waited at the last crash. That counts as one, since nothing shows whether it was in hand. (If it is known

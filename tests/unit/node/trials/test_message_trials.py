@@ -95,6 +95,32 @@ def test_a_message_that_was_there_at_a_crash_is_marked_before_it_is_handled() ->
     asyncio.run(scenario())
 
 
+def test_the_mark_of_a_message_is_not_lost_to_an_earlier_one_that_comes_again() -> None:
+    """It was done, and its commit had not begun, when the later one took the node down. The next node may die in between."""
+
+    async def scenario() -> None:
+        bench, hosted = Bench(), a_child(a_holding())
+        known = Watch((9, 0), "open", (), {"message room-1": Mark.read("5-0 1 - b#5")})
+        hosted.holding.watched(known)
+        await bench.trials.handle(hosted, in_hand(b"3-0"))
+        assert bench.marks() == []
+        await bench.trials.handle(hosted, in_hand(b"5-0"))
+        await bench.trials.handle(hosted, in_hand(b"6-0"))
+        assert bench.marks() == [("message room-1", "5-0 1 a#7 b#5"), ("message room-1", "6-0 0 a#7")]
+
+    asyncio.run(scenario())
+
+
+def test_an_earlier_message_is_marked_if_a_node_has_died_since_the_later_one_was_counted() -> None:
+    async def scenario() -> None:
+        bench, hosted = Bench(), a_child(a_holding())
+        hosted.holding.watched(a_watch(**{"room-1": "5-0 1 - c#2"}))  # b#5 was the last that died
+        await bench.trials.handle(hosted, in_hand(b"3-0"))
+        assert bench.marks() == [("message room-1", "3-0 1 a#7 b#5")]
+
+    asyncio.run(scenario())
+
+
 def test_suspects_are_tried_one_at_a_time_and_their_marks_are_taken_back() -> None:
     async def scenario() -> None:
         bench, holding = Bench(), a_holding()
