@@ -95,9 +95,11 @@ class Stragglers:
         if pin.gone:
             return  # before the first step of this task
         self._serve(pin)
+        seen = self._wishes.news.rings
         while not pin.gone and pin.children:
             (hosted,) = pin.children.values()
-            leaving = await self._left_or_news(RETRY)
+            leaving = await self._left_or_news(seen, RETRY)
+            seen = self._wishes.news.rings  # what comes while the other node is asked asks for another try
             if not leaving and self._wishes.here(hosted):
                 pin.stay()  # it is wanted here by now: not a straggler any more
                 return
@@ -109,9 +111,10 @@ class Stragglers:
         if not pin.gone:
             await self._releases.release(pin, None)
 
-    async def _left_or_news(self, within: float) -> bool:
-        """Wait until this node is leaving (True), or until another try is worthwhile (False)."""
-        await self._first(self._group.standing.until_draining(), self._wishes.news.heard(), within=within)
+    async def _left_or_news(self, seen: int, within: float) -> bool:
+        """Wait until this node is leaving (True), or until another try is worthwhile (False). ``seen``: the news that are known."""
+        if self._wishes.news.rings == seen:
+            await self._first(self._group.standing.until_draining(), self._wishes.news.heard(), within=within)
         return self._group.standing.draining
 
     async def _first(

@@ -44,9 +44,12 @@ class News:
 
     def __init__(self) -> None:
         self._next = asyncio.Event()
+        self.rings = 0
+        """How often it was rung: who was busy sees that there was news meanwhile."""
 
     def ring(self) -> None:
         """Something has changed."""
+        self.rings += 1
         self._next.set()
         self._next = asyncio.Event()
 

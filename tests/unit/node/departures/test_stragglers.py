@@ -141,6 +141,28 @@ def test_one_that_serves_on_is_offered_when_there_is_news_and_goes_when_it_can_s
     asyncio.run(scenario())
 
 
+def test_news_that_comes_while_another_node_is_asked_asks_for_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        stage = Pins()
+        stage.answer_moves()
+        stage.cannot_build, started, answers = "room-1", stage.answers.started, list[Any]()
+
+        def answered(answer: Any) -> None:
+            answers.append(answer)
+            if len(answers) == 1:
+                stage.wishes.news.ring()
+            started(answer)
+
+        monkeypatch.setattr(stage.answers, "started", answered)
+        stage.stragglers.follow(stage.room, 5.0, serving=True)
+        await until(lambda: stage.room.open)
+        stage.wishes.news.ring()
+        await until(lambda: len(answers) == 2)
+        await stage.end()
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("owner", ["a", "-", "c"])
 def test_whether_it_can_start_there(owner: str) -> None:
     async def scenario() -> None:
