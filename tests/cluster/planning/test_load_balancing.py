@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from hubq import CentralizedLoadBalancer, Hub
+from hubq.core.entry_ids import entry_ms
 from hubq.core.hashing import shard_of
 from hubq.store.assignment import Assignment, read_assignment
 from hubq.store.command import pairs, plain, text
@@ -16,6 +18,8 @@ from hubq.store.connection import AsyncRedis
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, probe, start_children
 
 SHARDS, HOTTER = 40, 10
+#: How long a shard that was moved stays, seconds. What the first measurements have put in a wrong place can be put right then.
+REST = 10.0
 
 
 class Skewed:
@@ -52,8 +56,11 @@ class Skewed:
         self._task.cancel()
 
 
-async def busiest(cluster: Cluster, load: Skewed, rounds: int = 30) -> float:
-    """The messages that the busiest node handles in these rounds, as a multiple of the mean."""
+async def busiest(cluster: Cluster, load: Skewed, rounds: int = 6) -> float:
+    """The messages that the busiest node handles in these rounds, as a multiple of the mean.
+
+    Each round sends the same, and ends when all is handled: more rounds tell no more, and take minutes on a slow machine.
+    """
     before = {name: probe(node).handled for name, node in cluster.nodes.items()}
     await load.more(rounds)
     handled = [probe(node).handled - before[name] for name, node in cluster.nodes.items()]
@@ -68,7 +75,7 @@ async def evened_out(cluster: Cluster, load: Skewed) -> float:
         return await busiest(cluster, load) <= 1.25
 
     await eventually(even, 60.0, "the busiest node has at most 1.25 times the mean")
-    return await busiest(cluster, load, rounds=150)
+    return await busiest(cluster, load, rounds=30)
 
 
 async def assignment(hub: Hub) -> Assignment:
@@ -79,19 +86,26 @@ async def assignment(hub: Hub) -> Assignment:
         await redis.close()
 
 
-async def moves_of(hub: Hub) -> dict[str, int]:
-    """How often each shard has been handed over."""
+async def moves_of(hub: Hub) -> dict[int, list[float]]:
+    """When each shard has been handed over, seconds."""
     redis = AsyncRedis(hub.server)
     try:
         entries = await redis.run(plain("XRANGE", hub.keys.events, "-", "+", read=list))
     finally:
         await redis.close()
-    found: dict[str, int] = {}
-    for _, fields in entries:
+    found: dict[int, list[float]] = {}
+    for entry_id, fields in entries:
         event = pairs(fields)
         if event["type"] == b"token_passed":
-            found[text(event["shard"])] = found.get(text(event["shard"]), 0) + 1
+            found.setdefault(int(event["shard"]), []).append(entry_ms(text(entry_id)) / 1000)
     return found
+
+
+async def moves_since(hub: Hub, before: dict[int, list[float]]) -> dict[int, list[float]]:
+    """The same, without those that were known before."""
+    return {
+        shard: new for shard, times in (await moves_of(hub)).items() if (new := times[len(before.get(shard, ())) :])
+    }
 
 
 async def one_child_for_each_shard(hub: Hub) -> list[str]:
@@ -106,26 +120,28 @@ async def one_child_for_each_shard(hub: Hub) -> list[str]:
 
 
 @pytest.mark.long
-@pytest.mark.alone  # a thousand rounds of a skewed load: on fakeredis beside other tests they take minutes
+@pytest.mark.alone  # hundreds of rounds of a skewed load: on fakeredis beside other tests they take minutes
 def test_a_skewed_load_is_evened_out_and_goes_on_when_the_leader_dies(make_hub: Any) -> None:
     async def scenario() -> None:
-        hub = make_hub(shards=SHARDS, distribution=CentralizedLoadBalancer(push_interval=0.3, rest=3600.0))
+        hub = make_hub(shards=SHARDS, distribution=CentralizedLoadBalancer(push_interval=0.3, rest=REST))
         ledger = Ledger(hub)
         async with Cluster(hub) as cluster:
             await cluster.start("a", "b", "c", "d")
             await cluster.settled()
             children = await one_child_for_each_shard(hub)
             placed = await cluster.settled_shards()
-            moved_before = await moves_of(hub)
+            before = await moves_of(hub)
             hot = [children[shard] for shard in range(SHARDS) if placed[shard] == "b"][: SHARDS // 10]
             load = Skewed(ledger, children, hot)
             try:
-                assert await busiest(cluster, load) > 1.4 or (await assignment(hub)).moved
+                assert await busiest(cluster, load) > 1.4 or await moves_since(hub, before)
                 assert await evened_out(cluster, load) <= 1.25
                 published = await assignment(hub)
-                assert published.leader == "a" and published.moved
-                moved = {shard: count - moved_before.get(shard, 0) for shard, count in (await moves_of(hub)).items()}
-                assert max(moved.values()) == 1, "no shard moves twice within the rest"
+                moves = await moves_since(hub, before)
+                assert published.leader == "a" and moves
+                for times in moves.values():
+                    # A move takes its time: the second may end sooner after the first than it was decided.
+                    assert all(later - earlier > REST / 2 for earlier, later in pairwise(times)), "it has to rest"
 
                 await cluster.kill("a")
                 await cluster.settled_shards()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import sys
@@ -83,6 +84,14 @@ def hubs_of(module: ModuleType) -> Iterator[Any]:
 
 
 HERE = [(name_of(page), n) for page in pages() for n, block in enumerate(blocks(page)) if is_run_here(page, block)]
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """What a block does to the records of this process (docs/guide-logs.md) ends with it."""
+    before = logging.getLogRecordFactory()
+    yield
+    logging.setLogRecordFactory(before)
 
 
 @pytest.mark.parametrize(("page", "number"), HERE)
