@@ -102,8 +102,10 @@ class AsyncRedis:
         result: T = (await self.run_many((command,), retry_for=retry_for))[0]
         return result
 
-    async def run_many(self, commands: Sequence[Command[Any]], *, retry_for: float = 0.0) -> list[Any]:
-        """The answers to several commands in one round trip, in order."""
+    async def run_many(
+        self, commands: Sequence[Command[Any]], *, retry_for: float = 0.0, tried: list[Any] | Exception | None = None
+    ) -> list[Any]:
+        """The answers to several commands in one round trip, in order. ``tried``: what they have come to on a :meth:`lane`."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
         known, changes = self._known, self._changes
@@ -111,7 +113,13 @@ class AsyncRedis:
             try:
                 if self._changes != changes:  # while it was waited for the next try
                     raise another_redis()
-                answers = await self._attempt(commands)
+                first, tried = tried, None
+                if isinstance(first, Exception):
+                    raise first
+                if first is not None:
+                    answers = await self._read(commands, first, KEY_ROUNDS)
+                else:
+                    answers = await self._attempt(commands)
                 if self._malformed is not None:
                     for answer in answers:
                         if isinstance(answer, TELLS):
@@ -129,7 +137,9 @@ class AsyncRedis:
             pause = min(pause * 2, 0.5)
 
     async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
-        answers = await self._send(commands)
+        return await self._read(commands, await self._send(commands), rounds)
+
+    async def _read(self, commands: Sequence[Command[Any]], answers: list[Any], rounds: int) -> list[Any]:
         if self._slots is not None:
             await self._when_here(self._slots, commands, answers)
         for answer in answers:
@@ -179,7 +189,7 @@ class AsyncRedis:
             lane = await self._connect(blocking)
             if lane is None:
                 return await self._send_by_client(commands)
-        data = _packed(commands[0]) if len(commands) == 1 else b"".join([_packed(command) for command in commands])
+        data = packed_all(commands)
         if not blocking:
             answers = await lane.request(data, len(commands))
             if self._of_former(lane):
@@ -197,6 +207,25 @@ class AsyncRedis:
             self._blocked.discard(lane)
         self._free.append(lane)
         return answers
+
+    def lane(self, blocking: bool) -> Lane | None:
+        """A connection that stands, to ask on at once, without a task. What is refused or lost there goes on with :meth:`run_many`.
+        None: it must be made first, or a watch goes with each request. A ``blocking`` one is the caller's until :meth:`give_back`.
+        """
+        if self._watch is not None:
+            return None
+        lane = (self._free.pop() if self._free else None) if blocking else self._lane
+        if lane is None or lane.lost:
+            return None
+        if blocking:
+            self._blocked.add(lane)
+        return lane
+
+    def give_back(self, lane: Lane) -> None:
+        """A blocking request has been answered, or is lost."""
+        self._blocked.discard(lane)
+        if not lane.lost:
+            self._free.append(lane)
 
     def _of_former(self, lane: Lane) -> bool:
         """Whether another Redis has answered since this connection was made, on any connection that has the same watch. Then it is closed:
@@ -307,6 +336,11 @@ async def _asked(connection: Any, *args: Any) -> Any:
         return await connection.read_response()
     except ResponseError:
         return None  # we may not ask that
+
+
+def packed_all(commands: Sequence[Command[Any]]) -> bytes:
+    """Commands as they travel."""
+    return _packed(commands[0]) if len(commands) == 1 else b"".join([_packed(command) for command in commands])
 
 
 def _packed(command: Command[Any]) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import hiredis
 from redis.connection import DefaultParser
@@ -33,6 +33,19 @@ def packed(args: Sequence[Arg]) -> bytes:
     return data
 
 
+class Receiver(Protocol):
+    """Is told what a request has come to, in the moment when it is known: a future, or what needs none. It never raises."""
+
+    def done(self) -> bool:
+        """Whether it wants to hear nothing any more."""
+
+    def set_result(self, result: list[Any], /) -> None:
+        """The answers."""
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """Nobody knows whether the commands were run."""
+
+
 class Lane(asyncio.Protocol):
     """One connection. ``lost`` once it is of no more use. ``era``: how often another Redis had answered when it was made."""
 
@@ -51,8 +64,9 @@ class Lane(asyncio.Protocol):
         self._reader = hiredis.Reader(
             protocolError=InvalidResponse, replyError=DefaultParser.parse_error, notEnoughData=_NOTHING_YET
         )
-        self._waiting: deque[tuple[int, asyncio.Future[list[Any]]]] = deque()
+        self._waiting: deque[tuple[int, Receiver]] = deque()
         self._answers: list[Any] = []
+        self._retired = False
         self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
@@ -64,19 +78,24 @@ class Lane(asyncio.Protocol):
         long: then nobody knows whether the commands were run.
         """
         future: asyncio.Future[list[Any]] = self._loop.create_future()
+        self.ask(data, (answers, future))
+        return future
+
+    def ask(self, data: bytes, *asked: tuple[int, Receiver]) -> None:
+        """The same for several requests in one write: how many answers belong to each, and who is told of them."""
         if self.lost:
-            future.set_exception(RedisConnectionError("connection lost"))
-            return future
+            for _, receiver in asked:
+                receiver.set_exception(RedisConnectionError("connection lost"))
+            return
         if not self._waiting:
             self._heard = self._loop.time()
             if self._watch is None:
                 self._watch = self._loop.call_later(self._answer_timeout, self._look)
-        self._waiting.append((answers, future))
+        self._waiting += asked
         try:
             self._transport.write(data)
         except RuntimeError as error:  # uvloop's word for a connection that the other side has just closed
             self._lose(RedisConnectionError(str(error)))
-        return future
 
     def close(self) -> None:
         """Close the connection; requests under way fail."""
@@ -85,7 +104,7 @@ class Lane(asyncio.Protocol):
     def retire(self) -> None:
         """Close the connection as soon as the requests under way are answered. It is given no other."""
         if self._waiting:
-            self._waiting[-1][1].add_done_callback(lambda _: self.close())
+            self._retired = True
         else:
             self.close()
 
@@ -106,27 +125,31 @@ class Lane(asyncio.Protocol):
             self._watch = None
         self._transport.abort()
         waiting, self._waiting = self._waiting, deque()
-        for _, future in waiting:
-            if not future.done():
-                future.set_exception(error)
+        for _, receiver in waiting:
+            if not receiver.done():
+                receiver.set_exception(error)
 
     # -- what asyncio tells us -------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Bytes from Redis."""
         self._heard = self._loop.time()
-        reader, waiting, answers = self._reader, self._waiting, self._answers
+        reader, answers = self._reader, self._answers
         reader.feed(data)
         try:
-            while waiting and (answer := reader.gets()) is not _NOTHING_YET:
+            # (A receiver may ask on, or close the connection.)
+            while self._waiting and (answer := reader.gets()) is not _NOTHING_YET:
                 answers.append(answer)
-                if len(answers) == waiting[0][0]:
-                    _, future = waiting.popleft()
-                    if not future.done():
-                        future.set_result(answers)
-                    self._answers = answers = []
+                if len(answers) == self._waiting[0][0]:
+                    _, receiver = self._waiting.popleft()
+                    self._answers, found = [], answers
+                    answers = self._answers
+                    if not receiver.done():
+                        receiver.set_result(found)
         except InvalidResponse as error:
             self._lose(RedisConnectionError(f"not a Redis answer: {error}"))
+        if self._retired and not self._waiting:
+            self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection has gone."""

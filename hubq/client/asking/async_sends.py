@@ -6,15 +6,41 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from hubq.client.asking.async_replies import AsyncReplies
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.refusals import accepted, refused_sends, void_command
-from hubq.client.asking.requests import RETRY_FOR, send_commands
+from hubq.client.asking.requests import RETRY_FOR, one_send, send_commands
 from hubq.core.send_window import SendWindow
 from hubq.store.command import Command
-from hubq.store.connection import AsyncRedis
+from hubq.store.connection import AsyncRedis, packed_all
 from hubq.store.outgoing import Outgoing
 from hubq.store.replication import shortfall, with_wait
+
+#: A message, its number, and the future of its status word.
+Posted = tuple[int, Outgoing, asyncio.Future[str]]
+
+
+class _Flush(msgspec.Struct):
+    """Messages on their way to Redis. It is told by its connection what has become of them."""
+
+    sends: AsyncSends
+    batch: list[Posted]
+    groups: list[tuple[list[int], Command[list[str]]]]
+    repeated: int
+
+    def done(self) -> bool:
+        """Somebody always waits for it."""
+        return False
+
+    def set_result(self, result: list[Any], /) -> None:
+        """The answers to its commands."""
+        self.sends.answered(self, result)
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """The connection is lost."""
+        self.sends.go_on(self, exception)
 
 
 class AsyncSends:
@@ -27,14 +53,18 @@ class AsyncSends:
         self._replies = replies
         self._loop = asyncio.get_running_loop()
         self._window = SendWindow()
-        self._outbox: list[tuple[int, Outgoing, asyncio.Future[str]]] = []
+        self._one_send = one_send(hub, sender)
+        self._outbox: list[Posted] = []
         self._room = asyncio.Event()
-        self._flusher: asyncio.Task[None] | None = None
+        self._flushing = False  # from the moment in which a message is posted until all are answered
+        self._idle = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None  # of a flush that is not answered at once
 
     async def close(self) -> None:
         """Send what is waiting."""
-        if self._flusher is not None:
-            await self._flusher
+        while self._flushing:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def number(self) -> int:
         """The next number of the sender; it waits until the window has room for one."""
@@ -50,7 +80,7 @@ class AsyncSends:
 
     async def send(self, messages: Sequence[Outgoing]) -> list[tuple[str, str]]:
         """Send messages in this order: the id of each, and its status word."""
-        posted: list[tuple[int, Outgoing, asyncio.Future[str]]] = []
+        posted: list[Posted] = []
         try:
             for message in messages:
                 seq = self._window.take()
@@ -74,11 +104,11 @@ class AsyncSends:
         """Put a message into the next flush. The answer: a future of its status word."""
         done: asyncio.Future[str] = self._loop.create_future()
         self._outbox.append((seq, message, done))
-        if self._flusher is None:
-            self._flusher = self._loop.create_task(self._flush())
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)  # what is posted in the same moment goes along
         if message.reply:
             self._replies.expect(str(seq))
-            self._replies.listen_soon()  # after the flusher: the reply is asked for while the message is on its way
         return done
 
     async def send_one(self, message: Outgoing) -> tuple[str, str]:
@@ -99,39 +129,95 @@ class AsyncSends:
             self._replies.forget(message_id)
         return message_id, word
 
-    async def _flush(self) -> None:
-        # One request at a time, so that messages arrive in the order they were sent even if one must be repeated.
-        try:
-            while self._outbox:
-                batch, self._outbox = self._outbox, []
-                await self._flush_batch(batch)
-        finally:
-            self._flusher = None
+    def _flush(self) -> None:
+        """Send what was posted. One request at a time, so that messages arrive in the order they were sent even if one must be repeated.
 
-    async def _flush_batch(self, batch: list[tuple[int, Outgoing, asyncio.Future[str]]]) -> None:
-        settle, repeated = self._window.settle, self._redis.repeated
+        Nearly always a connection stands, and Redis accepts: then all this takes no task. The reply to a message is waited for on the
+        connection that the message goes by, in the same write.
+        """
+        batch, self._outbox = self._outbox, []
         try:
-            groups = send_commands(self._hub, self._sender, [(seq, message) for seq, message, _ in batch])
-            answers = await self.written([command for _, command in groups], "sent")
-            if self._redis.repeated != repeated:
-                await self._void_refused(batch, [places for places, _ in groups], answers)
+            groups = self._commands(batch)
         except Exception as error:
-            for seq, _, done in batch:
-                settle(seq)
-                if not done.done():
-                    done.set_exception(error)
+            self._failed(batch, error)
+            self._next()
+            return
+        flush = _Flush(self, batch, groups, self._redis.repeated)
+        data, asked = packed_all([command for _, command in groups]), (len(groups), flush)
+        lane = self._replies.lane()
+        if lane is not None:
+            packed, listening = self._replies.listens_on(lane)
+            lane.ask(data + packed, asked, (1, listening))
+            return
+        lane = None if self._hub.config.wait_replicas else self._redis.lane(blocking=False)
+        if lane is not None:
+            lane.ask(data, asked)
         else:
-            for (places, _), words in zip(groups, answers, strict=True):
-                for place, word in zip(places, words, strict=True):
-                    seq, _, done = batch[place]
-                    settle(seq)
-                    if not done.done():
-                        done.set_result(word)
-        self._room.set()
+            self.go_on(flush, None)
+        self._replies.listen_soon()
 
-    async def _void_refused(
-        self, batch: list[tuple[int, Outgoing, asyncio.Future[str]]], places: list[list[int]], answers: list[list[str]]
-    ) -> None:
+    def _commands(self, batch: list[Posted]) -> list[tuple[list[int], Command[list[str]]]]:
+        if len(batch) > 1:
+            return send_commands(self._hub, self._sender, [(seq, message) for seq, message, _ in batch])
+        seq, message, _ = batch[0]
+        return [([0], self._one_send.command(self._hub.shard_of(message.child), seq, message))]
+
+    def answered(self, flush: _Flush, answers: list[Any]) -> None:
+        """Redis has answered a flush."""
+        for answer in answers:
+            if not isinstance(answer, list):  # a refusal: it is asked again, or told
+                self.go_on(flush, answers)
+                return
+        try:
+            words = [command.read(answer) for (_, command), answer in zip(flush.groups, answers, strict=True)]
+        except Exception:
+            self.go_on(flush, answers)
+            return
+        self._settled(flush, words)
+        self._next()
+
+    def go_on(self, flush: _Flush, tried: list[Any] | Exception | None) -> None:
+        """A flush needs more than one answer. ``tried``: what its first try has come to."""
+        self._task = self._loop.create_task(self._go_on(flush, tried))
+
+    async def _go_on(self, flush: _Flush, tried: list[Any] | Exception | None) -> None:
+        try:
+            words = await self.written([command for _, command in flush.groups], "sent", tried)
+            if self._redis.repeated != flush.repeated:
+                await self._void_refused(flush.batch, [places for places, _ in flush.groups], words)
+            self._settled(flush, words)
+        except Exception as error:
+            self._failed(flush.batch, error)
+        except BaseException:  # the loop ends
+            self._flushing = False
+            self._idle.set()
+            raise
+        self._next()
+
+    def _next(self) -> None:
+        """One flush is over."""
+        self._room.set()
+        if self._outbox:
+            self._flush()
+        else:
+            self._flushing = False
+            self._idle.set()
+
+    def _settled(self, flush: _Flush, answers: list[list[str]]) -> None:
+        for (places, _), words in zip(flush.groups, answers, strict=True):
+            for place, word in zip(places, words, strict=True):
+                seq, _, done = flush.batch[place]
+                self._window.settle(seq)
+                if not done.done():
+                    done.set_result(word)
+
+    def _failed(self, batch: list[Posted], error: Exception) -> None:
+        for seq, _, done in batch:
+            self._window.settle(seq)
+            if not done.done():
+                done.set_exception(error)
+
+    async def _void_refused(self, batch: list[Posted], places: list[list[int]], answers: list[list[str]]) -> None:
         """A message that was refused in the end must not be done by an earlier try that arrives late."""
         for of, words in zip(places, answers, strict=True):
             numbers = [batch[place][0] for place in of]
@@ -145,13 +231,15 @@ class AsyncSends:
         command = void_command(self._hub, self._sender, numbers)
         return accepted(numbers, await self._redis.run(command, retry_for=RETRY_FOR))
 
-    async def written(self, commands: Sequence[Command[Any]], what: str) -> list[Any]:
+    async def written(
+        self, commands: Sequence[Command[Any]], what: str, tried: list[Any] | Exception | None = None
+    ) -> list[Any]:
         """Run commands that write, again after a lost connection; wait for replicas if the hub does. ``what`` was done, for the
-        error.
+        error. ``tried``: see :meth:`AsyncRedis.run_many`.
         """
         config = self._hub.config
         if not config.wait_replicas:
-            return await self._redis.run_many(commands, retry_for=RETRY_FOR)
+            return await self._redis.run_many(commands, retry_for=RETRY_FOR, tried=tried)
         *found, confirmed = await self._redis.run_many(with_wait(commands, config), retry_for=RETRY_FOR)
         error = shortfall(confirmed, config, what)
         if error is not None:

@@ -68,8 +68,11 @@ class AsyncSession:
                 return result
             answer, error = None, None
             try:
-                if type(step) is Send and len(step.messages) == 1:  # the common case: no more coroutines than needed
+                # The common cases: no more coroutines than needed.
+                if type(step) is Send and len(step.messages) == 1:
                     answer = (await self._sends.send_one(step.messages[0]),)
+                elif type(step) is Collect and len(step.ids) == 1 and not step.again:
+                    answer = await self._replies.collect_one(step.ids[0], step.timeout)
                 else:
                     answer = await self._perform(step)
             except Exception as raised:

@@ -12,6 +12,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Start
 from hubq.errors import Unsealed
 from hubq.store.command import Command
+from hubq.store.one_send import OneSend
 from hubq.store.outgoing import Outgoing, send_messages, start_children
 from hubq.store.reminders import Later, send_reminders
 from hubq.store.replies import read_reply
@@ -63,6 +64,18 @@ def reply_of(hub: HubContext, sender: str, data: bytes) -> tuple[str, str, str, 
     except Unsealed as error:
         log.warning("a reply is passed over: %s", error)
         return None
+
+
+def one_send(hub: HubContext, sender: str) -> OneSend:
+    """Makes the commands of this sender that send one message each."""
+    return OneSend(
+        hub.keys,
+        sender,
+        sender_ttl_ms=int(hub.config.sender_ttl * 1000),
+        max_backlog=hub.config.max_backlog,
+        max_mailbox_bytes=hub.config.max_mailbox_bytes,
+        seal=hub.seal,
+    )
 
 
 def send_commands(
