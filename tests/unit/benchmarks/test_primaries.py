@@ -27,7 +27,7 @@ def test_processor_time_at_rest_is_a_part_of_a_core() -> None:
 
 def turn(factor: float) -> dict[str, float]:
     """A turn in which everything took so many times as long as in another."""
-    figures = {name: 100 * factor for name in FIGURES["primaries"]}
+    figures = dict.fromkeys(FIGURES["primaries"], 100 * factor)
     return figures | {f"{name}_both_us": 200 * factor for name in against_one.SENT}
 
 
