@@ -114,7 +114,7 @@ class Departures:
         self.check_commits(holding)
         await self.become_passive(way.parts())
         holding.freeze()
-        await self._committer.settled()
+        await self._committer.settled(holding)
         self.check_commits(holding)
         effects = way.packed(self._committer.take(holding))
         try:

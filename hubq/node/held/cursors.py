@@ -31,6 +31,8 @@ class Cursors:
         """Shard -> messages that were dropped by hand before they were read, as long as the shard is read here."""
         self.bell = Bell()
         """Rung when a holding has something to catch up with."""
+        self.listening = 0
+        """Reads under way that hear the wake. With none, the next read is still to begin, and names each shard that comes until then."""
         self._to_catch: dict[Holding, None] = {}
         self._turn = 0  # reads begun
         self._fresh: dict[int, int] = {}  # shard -> the first read whose answer counts
@@ -39,7 +41,7 @@ class Cursors:
     # -- marks -----------------------------------------------------------------------------------------------------
 
     def add(self, holding: Holding) -> None:
-        """Read for a holding from the first message left. The caller wakes the blocking read (``Group.wake``)."""
+        """Read for a holding from the first message left. If a read is ``listening``, the caller wakes it (``Group.wake``)."""
         self.holdings.setdefault(holding.shard, []).append(holding)
         self.fresh(holding.shard)
         if holding.shard not in self.by_shard:
