@@ -237,7 +237,7 @@ class ShardArrivals:
             self._pumps.resume(hosted)
         if holding.watch is not None:
             self._trials.watch(holding, coming.later)
-        group, confirmed, to_wake = self._group, False, self._cursors.listening > 0
+        group, confirmed, to_wake = self._group, False, self._cursors.listens
         opened_ms = group.standing.redis_now_ms()
         try:
             # (The next shard of the source waits for the confirmation.)

@@ -64,12 +64,12 @@ class Committer(Work):
         """Commit what there is, now (the last act of a node that leaves)."""
         await self._commit()
 
-    async def settled(self, holding: Holding) -> None:
-        """Wait until no commit of this holding is under way. If it is frozen by then, it is not committed until it is thawed.
+    async def settled(self, *holdings: Holding) -> None:
+        """Wait until no commit of these holdings is under way. One that is frozen by then is not committed until it is thawed.
 
-        Commits of other holdings are not waited for: the children of one that goes pause meanwhile.
+        Commits of others are not waited for: the children that go pause meanwhile.
         """
-        if self._lock.locked() and holding in self._at_work:
+        if self._lock.locked() and any(holding in self._at_work for holding in holdings):
             async with self._lock:
                 pass
 

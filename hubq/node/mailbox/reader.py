@@ -132,12 +132,14 @@ class Reader:
                 turn, asked = await self._asked(share)
                 listens = self._shares.listens(share) or not asked
                 naming = listening if listens else alone
-                cursors.listening += listens
+                if listens:
+                    cursors.listening_begins()
                 try:
                     command = read_mailboxes(naming, asked, count, int(BLOCK * 1000), self._woken, group.opens)
                     found, woken = await group.reading.run(command)
                 finally:
-                    cursors.listening -= listens
+                    if listens:
+                        cursors.listening_ends()
                 if woken is not self._woken and position(woken) > position(self._woken):
                     self._woken = woken
                 since = 0

@@ -148,13 +148,13 @@ class Arriving(Stage):
         self.replies["ZRANGE"] = lambda command: self.expiry_ms
         self.replies["HGET"] = lambda command: self.states.get(str(command.args[2]))
         self.replies["GET"] = 0
-        self.cursors.listening = 1  # the node waits in a blocking read
+        self.cursors.listening_begins()  # the node waits in a blocking read
         self.reads_on = False  # it has begun the next one by the time the shard is open
         self.replies["send_control"] = self._woken
 
     def _woken(self, command: Command[Any]) -> str:
-        if "wake" in command.args and not self.reads_on:
-            self.cursors.listening = 0
+        if "wake" in command.args and not self.reads_on and self.cursors.listens:
+            self.cursors.listening_ends()
         return "1-0"
 
     def _owner_lines(self, command: Command[Any]) -> Any:
