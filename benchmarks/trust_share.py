@@ -85,13 +85,12 @@ def _switch(writes: bool) -> None:
 
 async def one_by_one(calls: int) -> None:
     """One caller, one call after another."""
-    for number in range(calls):
-        await _call(number)
+    await _in_turn(range(calls))
 
 
 async def full(calls: int) -> None:
-    """As many callers as children."""
-    await asyncio.gather(*(one_by_one(calls // CHILDREN) for _ in range(CHILDREN)))
+    """As many callers as children, each with a child of its own."""
+    await asyncio.gather(*(_in_turn(range(child, calls, CHILDREN)) for child in range(CHILDREN)))
 
 
 async def at_rate(calls: int, rate: float) -> None:
@@ -99,9 +98,14 @@ async def at_rate(calls: int, rate: float) -> None:
     pace, sent = Pace(rate, IN_FLIGHT, time.perf_counter()), set[asyncio.Task[None]]()
     while pace.total < calls:
         before, due = pace.total, pace.due(time.perf_counter())
-        sent.update(asyncio.create_task(_call(number)) for number in range(before, before + due))
+        sent.update(asyncio.create_task(_call(number)) for number in range(before, min(before + due, calls)))
         await asyncio.sleep(TICK)
     await asyncio.gather(*sent)
+
+
+async def _in_turn(numbers: range) -> None:
+    for number in numbers:
+        await _call(number)
 
 
 async def _call(number: int) -> None:
