@@ -165,6 +165,14 @@ def with_more_keys(commands: Sequence[Command[Any]], answers: Sequence[Any]) -> 
     return found
 
 
+def read_plain(server: Server, commands: Sequence[Command[Any]], answers: Sequence[Any]) -> list[Any] | None:
+    """The answers as their commands read them; None if one of them may need more: an error, or a script that may need more keys."""
+    for command, answer in zip(commands, answers, strict=True):
+        if command.again is not None or isinstance(answer, Exception):
+            return None
+    return [read_answer(server, command, answer) for command, answer in zip(commands, answers, strict=True)]
+
+
 def read_answer(server: Server, command: Command[T], answer: Any) -> T:
     if isinstance(answer, LOST):
         raise answer

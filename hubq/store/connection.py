@@ -23,6 +23,7 @@ from hubq.store.answers import (
     not_primary,
     of_replica,
     read_answer,
+    read_plain,
     refused,
     unavailable,
     waits,
@@ -90,10 +91,6 @@ class AsyncRedis:
         return self._connections
 
     @property
-    def _known(self) -> str:
-        return self._watch.known if self._watch is not None else ""
-
-    @property
     def _changes(self) -> int:
         return self._watch.changes if self._watch is not None else 0
 
@@ -108,10 +105,11 @@ class AsyncRedis:
         """The answers to several commands in one round trip, in order. ``tried``: what they have come to on a :meth:`lane`."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
-        known, changes = self._known, self._changes
+        watch = self._watch
+        known, changes = ("", 0) if watch is None else (watch.known, watch.changes)
         while True:
             try:
-                if self._changes != changes:  # while it was waited for the next try
+                if watch is not None and watch.changes != changes:  # while it was waited for the next try
                     raise another_redis()
                 first, tried = tried, None
                 if isinstance(first, Exception):
@@ -129,7 +127,7 @@ class AsyncRedis:
             except RedisUnavailable:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
-                another = known and self._watch is not None and self._watch.known != known
+                another = known and watch is not None and watch.known != known
                 if another or time.monotonic() + pause > give_up:
                     raise unavailable(self.server, error) from error
             self.repeated += 1
@@ -137,7 +135,9 @@ class AsyncRedis:
             pause = min(pause * 2, 0.5)
 
     async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
-        return await self._read(commands, await self._send(commands), rounds)
+        answers = await self._send(commands)
+        read = read_plain(self.server, commands, answers)
+        return read if read is not None else await self._read(commands, answers, rounds)
 
     async def _read(self, commands: Sequence[Command[Any]], answers: list[Any], rounds: int) -> list[Any]:
         if self._slots is not None:

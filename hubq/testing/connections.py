@@ -91,8 +91,17 @@ def after_each_answer(
 
         return heard
 
-    with replaced(SyncRedis, "_send", losing), replaced(AsyncRedis, "_send", losing_async):
+    with (
+        replaced(SyncRedis, "_send", losing),
+        replaced(AsyncRedis, "_send", losing_async),
+        replaced(AsyncRedis, "lane", _no_lane),
+    ):
         yield
+
+
+def _no_lane(_: Any) -> Any:
+    """Nothing is asked past what is replaced: no message is sent at once."""
+    return lambda redis, blocking: None
 
 
 class Gated(Server, Protocol):
@@ -117,7 +126,7 @@ def gate_asked(server: Gated) -> Iterator[None]:
 
         return ask
 
-    with replaced(AsyncRedis, "_attempt", asking):
+    with replaced(AsyncRedis, "_attempt", asking), replaced(AsyncRedis, "lane", _no_lane):
         yield
 
 

@@ -96,6 +96,22 @@ def test_all_connections_are_lost(real_server: RedisServer, waiting: bool) -> No
     run(real_server, scenario)
 
 
+@pytest.mark.parametrize("calls", [True, False])
+def test_the_answer_is_lost_once_the_script_has_run(real_server: RedisServer, calls: bool) -> None:
+    async def scenario(hub: Hub, ledger: Ledger, redis: Any) -> None:
+        session, again = await session_of(hub), (ledger.call if calls else ledger.cast)
+        lane = session.redis.lane(blocking=calls)
+        if calls:
+            session.redis.give_back(lane)
+        lane.data_received = lambda data: lane.close()
+        await again("s", "c")
+        assert lane.lost
+        assert session.redis.repeated == 1
+        await again("s", "c")
+
+    run(real_server, scenario)
+
+
 def test_a_call_that_nobody_waits_for_any_more(real_server: RedisServer) -> None:
     async def scenario(hub: Hub, ledger: Ledger, redis: Any) -> None:
         lost = asyncio.ensure_future(hub.aio.ref("c").call("entries"))
