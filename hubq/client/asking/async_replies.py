@@ -90,7 +90,7 @@ class AsyncReplies:
         self._listening = True
         return self._next_packed, _Listening(self, lane)
 
-    def heard(self, lane: Lane, said: Any) -> None:
+    def heard(self, lane: Lane, said: object) -> None:
         """The wait on a lane has ended. If that was all, nobody waits for more."""
         self._listening = False
         self._redis.give_back(lane)
