@@ -43,11 +43,17 @@ class Tells(Protocol):
 
 
 class Rounds:
-    """One :meth:`round` after the other. ``works`` is the processor time of this process, seconds."""
+    """One :meth:`round` after the other. ``works`` is the processor time of this process, seconds. The lease is renewed every ``apart``
+    seconds; a renewal that has failed is tried again after a ``heartbeat``.
+    """
 
-    def __init__(self, group: Group, watchdog: Watchdog, tells: Tells, works: Callable[[], float]) -> None:
+    def __init__(
+        self, group: Group, watchdog: Watchdog, tells: Tells, works: Callable[[], float], apart: float
+    ) -> None:
         self.request_timeout = max(group.config.heartbeat, group.config.lease / 3)
         """How long a request may take, seconds; connecting may take as long again."""
+        self.apart = apart
+        """From one renewal to the next, seconds."""
         self._group = group
         self._watchdog = watchdog
         self._tells = tells
@@ -120,6 +126,7 @@ class Rounds:
         evicted = False
         try:
             evicted = not (yield from self._renewed(term))
+            self._renewal_due = began + self.apart
             if self._silent:
                 log.info("Redis answers %s%s again", standing.node_name, standing.place)
             self._silent = False

@@ -65,7 +65,9 @@ class Seen:
 
 
 class Watchdog:
-    """Looks at the loop's beat once per round. ``speaker``: that of the whole node."""
+    """Looks at the loop's beat once per round. ``speaker``: that of the whole node. ``fatal``: a process that does not run for so long,
+    seconds, may have lost its lease by that.
+    """
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Watchdog:
         accounts: Accounts,
         ends: Ends,
         speaker: Speaker,
+        fatal: float,
     ) -> None:
         self._group = group
         self._counters = counters
@@ -84,6 +87,7 @@ class Watchdog:
         self._accounts = accounts
         self._ends = ends
         self._speaker = speaker
+        self._fatal = fatal
         self._speaks: bool | None = None  # of this standing still; None: that was not asked yet
         self._still = Stillness(group.config.stall_limit, BEAT)
         self._doing = Doing()
@@ -107,7 +111,7 @@ class Watchdog:
             self._speaks = None
             sight = still.look(now, beat_at, held_up, at_work)
         was_held = held_up > HELD_UP and at_work >= AT_WORK * held_up
-        at_fault = was_held and still.lasted > self._group.config.lease
+        at_fault = was_held and still.lasted > self._fatal
         if sight in (Sight.BLOCKED, Sight.STALLED) or (sight is Sight.STILL and at_fault):
             self._doing = self._looks()
             if at_fault and self._doing.suspect is not None:

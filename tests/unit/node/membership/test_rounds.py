@@ -56,7 +56,8 @@ class Bench:
     """Rounds under a clock that the test moves. ``answer`` says what Redis answers; what it raises is a request that fails."""
 
     def __init__(
-        self, answer: Callable[[Command[Any]], Any], doing: Doing | None = None, speaker: Speaker | None = None, **settings: Any
+        self, answer: Callable[[Command[Any]], Any], doing: Doing | None = None, speaker: Speaker | None = None,
+        apart: float = 0.25, **settings: Any,
     ) -> None:  # fmt: skip
         self.clock = Clock()
         self.answer = answer
@@ -73,9 +74,9 @@ class Bench:
         self.standing = self.group.standing
         watchdog = Watchdog(
             self.group, self.counters, self.beat, lambda: doing or Doing("x", "block", "a", CULPRIT, "the stack"),
-            Account(), self.ended.append, speaker or Speaker(),
+            Account(), self.ended.append, speaker or Speaker(), self.group.config.lease + 0.25 - apart,
         )  # fmt: skip
-        self.rounds = Rounds(self.group, watchdog, self.told, lambda: self.worked)
+        self.rounds = Rounds(self.group, watchdog, self.told, lambda: self.worked, apart)
 
     def round(self) -> float:
         """One round; how long it wants to pause."""
@@ -141,6 +142,19 @@ def test_a_renewal_prolongs_the_lease_from_when_it_was_asked_for() -> None:
     bench.clock.now += 0.2
     assert not bench.standing.trusted()
     assert not bench.told.words and not bench.told.lost_for, "nothing has changed"
+
+
+def test_a_lease_of_one_of_many_groups_is_renewed_less_often_and_at_every_heartbeat_while_that_fails() -> None:
+    bench = Bench(answering(renewed()), apart=1.0)
+    bench.turn(4.5)
+    assert bench.names() == ["renew_lease"] * 5, "at 0, 1, 2, 3 and 4 s"
+    bench.answer = answering(RedisUnavailable("away"))
+    bench.turn(1.0)
+    assert bench.names() == ["renew_lease"] * 8, "at 5, 5.25 and 5.5 s"
+    bench.answer = answering(renewed())
+    bench.turn(2.0)
+    assert bench.names() == ["renew_lease"] * 10, "at 5.75 and 6.75 s"
+    assert not bench.told.lost_for
 
 
 def test_trust_that_comes_back_resumes_what_had_stopped() -> None:
@@ -426,6 +440,16 @@ def test_code_in_c_that_holds_the_interpreter_past_the_lease_is_counted() -> Non
     bench = held_up(worked=7.5)
     assert bench.told.lost_for == ["evicted"] and bench.told.held_by == [CULPRIT]
     assert "blame_suspect" in bench.names()
+
+
+def test_code_in_c_is_counted_if_it_has_cost_a_lease_that_is_renewed_less_often() -> None:
+    bench = Bench(answering(renewed()), apart=1.0)
+    bench.turn(0.9)
+    bench.answer = answering(Renewed(False, REDIS_MS))
+    bench.clock.now += 4.5  # less than the lease: its last renewal was a while before
+    bench.worked += 4.5
+    bench.turn(0.3, beats=False)
+    assert bench.told.lost_for == ["evicted"] and bench.told.held_by == [CULPRIT]
 
 
 def test_code_in_c_is_counted_if_the_loop_has_turned_for_a_moment_only_before() -> None:
