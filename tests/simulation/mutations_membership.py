@@ -8,6 +8,7 @@ from hubq.core.stillness import Stillness
 from hubq.node.held.holding import HostedChild
 from hubq.node.membership.rounds import Rounds
 from hubq.node.membership.watchdog import Watchdog
+from hubq.node.runtime.speaker import Speaker
 from hubq.node.trials import starts
 from hubq.node.trials.marks import Marks
 from hubq.node.trials.starts import StartTrials
@@ -25,6 +26,7 @@ TARGETS: dict[str, Target] = {
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
     "lost-count": Target(Watch, "blames_later", "self name entry"),
+    "ended-early": Target(Speaker, "may_end", "self stall watchdog overdue"),
 }
 
 
@@ -112,6 +114,15 @@ def _frozen_stalls(look: Any) -> Any:
     return broken
 
 
+def _ended_early(may_end: Any) -> Any:
+    """A process whose loop stands still ends as soon as one of its groups was given up."""
+
+    def broken(self: Speaker, stall: Any, watchdog: object, overdue: bool) -> bool:
+        return bool(may_end(self, stall, watchdog, True))
+
+    return broken
+
+
 def _spared_culprits(absolve: Any) -> Any:
     """When a node is absolved, the count of what had held it up is taken back, too."""
 
@@ -133,4 +144,5 @@ MUTATIONS: dict[str, Mutation] = {
     "lost-count": Mutation(
         "that an earlier message does not take the place of one that was counted", broken=_lost_counts
     ),
+    "ended-early": Mutation("that a process ends when all its groups were given up", broken=_ended_early),
 }
