@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.core.stillness import Stillness
+from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.held.holding import HostedChild
 from hubq.node.membership.rounds import Rounds
 from hubq.node.membership.watchdog import Watchdog
@@ -26,6 +27,7 @@ TARGETS: dict[str, Target] = {
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
     "lost-count": Target(Watch, "blames_later", "self name entry"),
+    "forgotten-arrival": Target(Arrivals, "shards", None),
     "ended-early": Target(Speaker, "may_end", "self stall watchdog overdue"),
 }
 
@@ -123,6 +125,11 @@ def _ended_early(may_end: Any) -> Any:
     return broken
 
 
+def _forgotten_arrivals(shards: Any) -> Any:
+    """When a node is void, it knows only of what was open there."""
+    return property(lambda self: set())
+
+
 def _spared_culprits(absolve: Any) -> Any:
     """When a node is absolved, the count of what had held it up is taken back, too."""
 
@@ -143,6 +150,9 @@ MUTATIONS: dict[str, Mutation] = {
     "spared-culprit": Mutation("that the count of what held a node up outlives its pardon", broken=_spared_culprits),
     "lost-count": Mutation(
         "that an earlier message does not take the place of one that was counted", broken=_lost_counts
+    ),
+    "forgotten-arrival": Mutation(
+        "that a crash is taken back in shards that were on their way, too", broken=_forgotten_arrivals
     ),
     "ended-early": Mutation("that a process ends when all its groups were given up", broken=_ended_early),
 }
