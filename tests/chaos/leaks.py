@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from hubq.errors import HubqError
 from hubq.store.command import plain, text
-from hubq.store.connection import SyncRedis
+
+from .watches import Watches
 
 if TYPE_CHECKING:
+    from .parts import Part
     from .theatre import Theatre
 
 #: Seconds between two samples, and how much of the run counts as warming up.
@@ -31,11 +33,12 @@ SLACK = {
 
 
 class Gauges:
-    """Samples of one worker that lives as long as the run, and of Redis."""
+    """Samples of one worker that lives as long as the run, and of Redis. ``part``: the group that the hub has."""
 
-    def __init__(self, theatre: Theatre, redis: SyncRedis) -> None:
+    def __init__(self, theatre: Theatre, part: Part) -> None:
         self._theatre = theatre
-        self._redis = redis
+        self._redis = part.redis
+        self._watches = Watches(part)
         self._worker = theatre.crew.serving[0]
         self._next = 0.0
         self._samples: dict[str, list[float]] = {name: [] for name in SLACK}
@@ -68,6 +71,8 @@ class Gauges:
             histories = [name for name in names if _kind_of(name).endswith(":history")]
             ends = self._redis.run_many([plain("PTTL", name, read=int) for name in histories])
             passing = {name for name, left in zip(histories, ends, strict=True) if left >= 0}
+            # How many shards are watched says how many workers have died lately. A watch that is not ended counts.
+            passing |= {name.encode() for name in self._watches.under_way(at)}
             keys = Counter(_kind_of(name) for name in names if name not in passing)
         except HubqError:
             return  # it is away

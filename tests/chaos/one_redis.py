@@ -25,7 +25,8 @@ class OneRedis:
 
     def pids(self) -> list[int]:
         """That of Redis, if it is there."""
-        return [self._server.pid] if self._server.pid else []
+        pid = self._server.pid
+        return [] if pid is None else [pid]
 
     def keep(self, directory: Path) -> None:
         """It has no log."""

@@ -54,14 +54,13 @@ def play(
     """
     outcome = Outcome(seed, seconds, primaries, groups)
     name = f"chaos-{seed}"
-    with (
-        a_cluster(name, primaries, groups) if primaries else one_redis(name, steady=watch_leaks) as (theatre, directory)
-    ):
+    stage = a_cluster(name, primaries, groups) if primaries else one_redis(name, steady=watch_leaks)
+    with stage as (theatre, directory), theatre.starved.watching(theatre.processes):
         hub, crew = theatre.hub, theatre.crew
         _begin(theatre, directory, say)
         children = _start_children(hub)
         clients = Clients(hub, children, theatre.blocks.book, seed, threads=4, tasks=12, pause=0.05)
-        gauges = Gauges(theatre, theatre.parts.all[0].redis) if watch_leaks and not primaries else None
+        gauges = Gauges(theatre, theatre.parts.all[0]) if watch_leaks and not primaries else None
         clients.start()
         try:
             began = time.monotonic()

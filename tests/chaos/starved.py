@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from .alibis import Alibis
 
 #: How often it is looked at, and how long a thread may have waited since the last look, seconds.
 EVERY, MOST = 0.5, 0.25
+
+
+#: Who (``ALL``: a server), and a process of theirs.
+Processes = Iterable[tuple[str, int]]
 
 
 class Starved:
@@ -23,15 +28,28 @@ class Starved:
         self.seconds = 0.0
         self._alibis = alibis
         self._waited: dict[int, dict[str, float]] = {}  # process -> thread -> seconds
-        self._next = 0.0
+        self._last = 0.0
 
-    def look(self, processes: Iterable[tuple[str, int]]) -> None:
-        """Look, if it is time. ``processes``: of whom (``ALL``: a server), and the process."""
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + EVERY
-        seen: dict[int, dict[str, float]] = {}
+    @contextlib.contextmanager
+    def watching(self, processes: Callable[[], Processes]) -> Iterator[None]:
+        """Within it, look again and again, whatever the run waits for."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(EVERY):
+                self.look(processes())
+
+        thread = threading.Thread(target=look, name="starved", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def look(self, processes: Processes) -> None:
+        """Look at these processes."""
+        now, seen = time.time(), dict[int, dict[str, float]]()
         for who, pid in processes:
             seen[pid] = waited_of(pid)
             before = self._waited.get(pid)
@@ -40,8 +58,8 @@ class Starved:
             longest = max((waited - before.get(thread, 0.0) for thread, waited in seen[pid].items()), default=0.0)
             if longest > MOST:
                 self.seconds += longest
-                self._alibis.had(who, time.time() - EVERY - longest, time.time())
-        self._waited = seen
+                self._alibis.had(who, self._last - longest, now)
+        self._waited, self._last = seen, now
 
 
 def waited_of(pid: int) -> dict[str, float]:

@@ -122,12 +122,15 @@ class Theatre:
         if worker.process.poll() is None:
             worker.signal(signal.SIGCONT)
 
+    def processes(self) -> list[tuple[str, int]]:
+        """Who there is, and the process of each."""
+        workers = [(worker.name, worker.pid) for worker in [*self.crew.serving, *self.crew.leaving]]
+        return [*workers, *((ALL, pid) for pid in self.servers.pids())]
+
     def tick(self, *, everything: bool = False) -> None:
         """End what is due (or everything)."""
         now = time.monotonic()
         self.servers.tick(everything=everything)
-        workers = [(worker.name, worker.pid) for worker in self.crew.serving]
-        self.starved.look([*workers, *((ALL, pid) for pid in self.servers.pids())])
         due = [entry for entry in self._later if everything or now >= entry[0]]
         for entry in due:
             self._later.remove(entry)

@@ -15,6 +15,7 @@ from hubq.testing import stray_keys
 from .alibis import Alibis
 from .clients import Book
 from .parts import Part, Parts
+from .watches import wait_until_unwatched
 
 if TYPE_CHECKING:
     from .theatre import Theatre
@@ -57,6 +58,7 @@ def judge(theatre: Theatre, book: Book, children: list[str]) -> tuple[list[str],
     found += theatre.blocks.late
     found += _evictions(parts, crew.alibis)
     found += _settled(parts)
+    found += wait_until_unwatched(parts, PATIENCE)
     while crew.serving:
         crew.term(crew.serving[0])
     until = time.monotonic() + PATIENCE

@@ -71,6 +71,11 @@ class Returns:
             ],
             retry_for=group.config.lease,
         )
+        if watch is not None and not holding.gone:
+            # It is of the whole shard, and the shard is served here, whatever becomes of the child: nobody else would end it.
+            if holding.watch is None:
+                self._trials.watch(holding)
+            holding.watched(watch)
         await self._wishes.refresh(wishes)
         await self._pausing.look(pauses)
         await self._pieces.turn()
@@ -88,9 +93,6 @@ class Returns:
                 holding.wait_for_place(child, record)
                 self._plan_due.ring()
                 return
-        if watch is not None and holding.watch is None:
-            self._trials.watch(holding)
-        holding.watched(watch)
         holding.take_back(child)
         self._errands.arrived(shard)  # the node of its pin may have left something to do
         self._cursors.fresh(shard)

@@ -57,7 +57,8 @@ class Reads:
         """Run a read beside everything else. False: it must wait for its turn."""
         holding = hosted.holding
         if (
-            hosted.life is not Life.RUNNING or not holding.open or holding.watch is not None or not self._may_handle()
+            hosted.life is not Life.RUNNING or not holding.open or not self._may_handle()
+            or (holding.watch is not None and holding.watch.covers(message.entry))  # it may have taken the last node down
             or hosted.child_id in holding.departing or hosted.rests or len(self._running) >= MOST_READS
         ):  # fmt: skip
             return False

@@ -69,6 +69,7 @@ def test_news_that_is_old_by_the_time_it_was_looked_up_is_dropped(why: str) -> N
     async def scenario() -> None:
         stage = Arriving()
         held = stage.serves("one")
+        stage.watch = Watch((9, 0), "starting", ("c#1",))
         stage.redis.may_answer.clear()
         coming = asyncio.ensure_future(stage.arrivals.welcome(1, "one"))
         await stage.redis.until_asked(1)
@@ -91,6 +92,7 @@ def test_news_that_is_old_by_the_time_it_was_looked_up_is_dropped(why: str) -> N
         stage.redis.may_answer.set()
         await asyncio.wait_for(coming, 5)
         assert not stage.builder.built
+        assert stage.trials.watched == ([] if why == "lost" else [(1, [])]), "the watch is of the whole shard"
 
     asyncio.run(scenario())
 
@@ -115,6 +117,22 @@ def test_a_watch_that_began_meanwhile_is_seen_to() -> None:
         stage.watch = Watch((9, 0), "open", ("b#1",))
         await stage.arrivals.welcome(1, "one")
         await stage.arrivals.welcome(1, "two")
+        assert stage.trials.watched == [(1, [])] and held.watch is stage.watch
+
+    asyncio.run(scenario())
+
+
+def test_a_watch_is_seen_to_though_the_child_goes_on_to_another_node() -> None:
+    """What a crash of its pin's node has left in ``tries`` is of the whole shard. If nobody watched, it would stay."""
+
+    async def scenario() -> None:
+        stage = Arriving()
+        stage.wishes.seen(nodes(a=7, b=8))
+        held = stage.serves("one")
+        stage.specs = {"one": a_record(place="b guided")}
+        stage.watch = Watch((9, 0), "starting", ("c#1",))
+        await stage.arrivals.welcome(1, "one")
+        assert "one" in held.unplaced and not stage.builder.built
         assert stage.trials.watched == [(1, [])] and held.watch is stage.watch
 
     asyncio.run(scenario())

@@ -184,13 +184,24 @@ def test_it_waits_for_its_turn_where_nothing_can_be_said_of_the_state() -> None:
             house.shard.begin_departure(["room-1"])
             assert not house.reads.begin(board, call("all"))
             house.shard.end_departure(["room-1"])
-            house.shard.watched(Watch((9, 0), "running", ("b#1",)))
-            assert not house.reads.begin(board, call("all")), "it may take the node down"
+            house.shard.watched(Watch((9, 0), "open", ("b#1",)))
+            assert not house.reads.begin(board, call("all", entry="9-0")), "it may take the node down"
             house.shard.watched(None)
             house.shard.close_intake()
             assert not house.reads.begin(board, call("all"))
             house.shard.open_intake()
             assert house.reads.begin(board, call("all"))
+
+    asyncio.run(scenario())
+
+
+def test_under_watch_one_that_came_after_the_crash_runs_beside_the_others() -> None:
+    """A pin is watched for as long as it is apart, since its shard's owner ends the watch."""
+
+    async def scenario() -> None:
+        async with home() as (house, _):
+            house.shard.watched(Watch((9, 0), "open", ("b#1",)))
+            assert await answers(house, call("all", entry="9-1")) == [("ok", ["first"])]
 
     asyncio.run(scenario())
 
