@@ -174,8 +174,11 @@ async def forget_shards(node: Node) -> None:
 @asynccontextmanager
 async def no_shard_closes(node: Node) -> AsyncIterator[None]:
     """The shards that are to go wait for their turn, and serve meanwhile."""
-    with replaced(shard_handover, "PATIENCE", lambda _: 30.0):
-        turns = [await node.wiring.moving.closing.take(5.0) for _ in range(CLOSED_AT_ONCE)]
+    with (
+        replaced(shard_handover, "PATIENCE", lambda _: 30.0),
+        replaced(shard_handover, "MOST_PATIENCE", lambda _: 30.0),
+    ):
+        turns = [await node.wiring.moving.closing.take(5.0, 5.0) for _ in range(CLOSED_AT_ONCE)]
         assert all(turns)
         try:
             yield

@@ -29,11 +29,13 @@ class Account:
         self._hooks = hooks
         self._counters = counters
 
-    def shard(self, holding: Holding, handover: Handover | None, *, restored: int, began: float) -> None:
-        """A shard is served here. ``restored``: how many saved states it has."""
+    def shard(
+        self, holding: Holding, handover: Handover | None, *, restored: int, began: float, opened_ms: float
+    ) -> None:
+        """A shard is served here, since ``opened_ms`` (Redis ms). ``restored``: how many saved states it has."""
         children, shard = tuple(holding.children), holding.shard
         seconds, source = self._standing.now() - began, "" if handover is None else handover.sender
-        pause_ms = 0.0 if handover is None else self._pause_ms(handover.closed_at)
+        pause_ms = 0.0 if handover is None else max(0.0, opened_ms - handover.closed_at)
         self._hooks.intake(shard, True, "adopted")
         self._gathered.add_all(logging.INFO, children, f"came from {source}" if source else TAKEN_IN)
         if children:

@@ -7,11 +7,14 @@ the first one is open after a part of the time that all of them need.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
 
 from hubq.core.handover import TargetEvent
 from hubq.core.messages import Handover
+from hubq.errors import RedisRefused
 from hubq.node.arrivals.account import Account
 from hubq.node.arrivals.ahead import AheadBuilt
 from hubq.node.arrivals.batches import Batches
@@ -23,6 +26,7 @@ from hubq.node.children.pausing import Pausing
 from hubq.node.children.pumps import Pumps
 from hubq.node.copies.protocol import Copies
 from hubq.node.held.commit_queue import CommitQueue
+from hubq.node.held.cursors import Cursors
 from hubq.node.held.due_times import DueTimes
 from hubq.node.held.holding import Holding, HostedChild, Recorder
 from hubq.node.held.register import Register
@@ -41,6 +45,8 @@ from hubq.store.registry import read_specs, read_states, read_texts
 from hubq.store.spec_record import SpecRecord
 from hubq.store.tries import read_tries
 
+log = logging.getLogger("hubq.node")
+
 #: Shards that nobody serves are read so many at a time: more of them would only wait in memory until they are built.
 READ_AT_ONCE = 16
 
@@ -52,7 +58,7 @@ class ShardArrivals:
         self, group: Group, events: EventLog, register: Register, queue: CommitQueue,
         plan_due: Bell, recorder: Recorder, pumps: Pumps, endings: Endings, trials: StartTrials, copies: Copies, pieces: Pieces,
         under_way: UnderWay, ahead: AheadBuilt, wishes: Wishes, batches: Batches, entrance: Entrance, account: Account, expiries: DueTimes,
-        pausing: Pausing,
+        pausing: Pausing, cursors: Cursors,
     ) -> None:  # fmt: skip
         self._group = group
         self._events = events
@@ -73,6 +79,7 @@ class ShardArrivals:
         self._account = account
         self._expiries = expiries
         self._pausing = pausing
+        self._cursors = cursors
         self._owners: Shared[Owners] = Shared(self._read_owners)
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
         self._building = asyncio.Lock()
@@ -123,7 +130,7 @@ class ShardArrivals:
         if apart is None:
             apart = list((await self._owners.ask()).pinned(shard))
         if handover is not None or copies:
-            return await self._read_and_built(holding, apart, copies, nullcontext())
+            return await self._read_and_built(holding, apart, copies, nullcontext(), wake=handover is not None)
         async with self._reading:
             return await self._read_and_built(holding, apart, copies, self._building)
 
@@ -133,25 +140,10 @@ class ShardArrivals:
 
     async def _read_and_built(
         self, holding: Holding, apart: Sequence[str], copies: dict[str, HostedChild],
-        its_turn: AbstractAsyncContextManager[None],
+        its_turn: AbstractAsyncContextManager[None], wake: bool = False,
     ) -> Coming | None:  # fmt: skip
-        group, shard, owner = self._group, holding.shard, holding.owner
-        standing = group.standing
-        lines, wishes, pauses, specs, states, parked, watch, marks, dormant, expiry_ms = await group.redis.run_many(
-            [
-                read_shard_owners(group.keys, [shard]),
-                read_pins_epoch(group.keys),
-                read_pauses_number(group.keys),
-                read_specs(group.keys, shard),
-                read_states(group.keys, shard),
-                read_texts(group.keys.parked(shard)),
-                read_tries(group.keys, shard),
-                read_texts(group.keys.batches(shard)),
-                count_dormant(group.keys, shard),
-                read_next_expiry(group.keys, shard),
-            ],
-            retry_for=group.config.lease,
-        )
+        shard, owner, standing = holding.shard, holding.owner, self._group.standing
+        lines, wishes, pauses, specs, states, parked, watch, marks, dormant, expiry_ms = await self._read(shard, wake)
         await self._wishes.refresh(wishes)
         await self._pausing.look(pauses)
         if holding.gone:
@@ -181,6 +173,29 @@ class ShardArrivals:
         self._batches.seen(shard, marks)
         self._ahead.moved(shard, TargetEvent.RESTORED)
         return coming
+
+    async def _read(self, shard: int, wake: bool) -> list[Any]:
+        group = self._group
+        reads: list[Command[Any]] = [
+            read_shard_owners(group.keys, [shard]),
+            read_pins_epoch(group.keys),
+            read_pauses_number(group.keys),
+            read_specs(group.keys, shard),
+            read_states(group.keys, shard),
+            read_texts(group.keys.parked(shard)),
+            read_tries(group.keys, shard),
+            read_texts(group.keys.batches(shard)),
+            count_dormant(group.keys, shard),
+            read_next_expiry(group.keys, shard),
+        ]
+        if wake:
+            # The blocking read ends with it. So the next one is about to begin when the shard opens, and names it.
+            try:
+                return (await group.redis.run_many([*reads, group.waking()], retry_for=group.config.lease))[:-1]
+            except RedisRefused as error:
+                # (A Redis that is full still reads.)
+                log.debug("the blocking read is not ended before shard %d is open: %s", shard, error)
+        return await group.redis.run_many(reads, retry_for=group.config.lease)
 
     async def _enter_all(self, holding: Holding, specs: Mapping[str, SpecRecord], coming: Coming) -> None:
         for child, record in specs.items():
@@ -222,12 +237,21 @@ class ShardArrivals:
             self._pumps.resume(hosted)
         if holding.watch is not None:
             self._trials.watch(holding, coming.later)
-        confirmed = False
-        if confirmation is None:
-            await self._group.wake()
-        else:
-            confirmed = await self._group.wake_and_send(confirmation)  # (the next shard of the source waits for it)
-        self._account.shard(holding, handover, restored=len(coming.states), began=began)
+        group, confirmed, to_wake = self._group, False, self._cursors.listens
+        opened_ms = group.standing.redis_now_ms()
+        try:
+            # (The next shard of the source waits for the confirmation.)
+            if confirmation is not None and to_wake:
+                confirmed = await group.wake_and_send(confirmation)
+            elif confirmation is not None:
+                await group.redis.run(confirmation, retry_for=1.0)
+                confirmed = True
+            elif to_wake:
+                await group.wake()
+            if to_wake:
+                opened_ms = group.standing.redis_now_ms()
+        finally:
+            self._account.shard(holding, handover, restored=len(coming.states), began=began, opened_ms=opened_ms)
         self._queue.changed()
         if holding.apart or holding.unbuilt:
             self._plan_due.ring()  # a pin may have gone meanwhile; children that cannot run here are offered to other nodes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -58,15 +58,20 @@ class Committer(Work):
         self._limits = SayingLimits(group.config.max_backlog, group.config.dead_kept)
         self._reply_ttl_ms = int(group.config.reply_ttl * 1000)
         self._lock = asyncio.Lock()
+        self._at_work: Collection[Holding] = ()  # of whom something is under way, as long as the lock is held
 
     async def flush(self) -> None:
         """Commit what there is, now (the last act of a node that leaves)."""
         await self._commit()
 
-    async def settled(self) -> None:
-        """Wait until no commit is under way. A holding that is frozen by then is not committed until it is thawed."""
-        async with self._lock:
-            pass
+    async def settled(self, *holdings: Holding) -> None:
+        """Wait until no commit of these holdings is under way. One that is frozen by then is not committed until it is thawed.
+
+        Commits of others are not waited for: the children that go pause meanwhile.
+        """
+        if self._lock.locked() and any(holding in self._at_work for holding in holdings):
+            async with self._lock:
+                pass
 
     def take(self, holding: Holding) -> Effects:
         """The effects gathered so far; the holding begins to gather anew."""
@@ -79,6 +84,7 @@ class Committer(Work):
         """Commit effects that were taken of a holding which is not served here now. The answer: ``ok``, ``held`` or ``fenced``."""
         group = self._group
         async with self._lock:
+            self._at_work = (holding,)
             self._numbered(holding, effects)
             while True:
                 try:
@@ -102,6 +108,7 @@ class Committer(Work):
         being given away, or is gone; its token passes, and with that the script is void, too.
         """
         async with self._lock:
+            self._at_work = (holding,)
             if not holding.open or holding.frozen:
                 return False
             await self.renew([holding])
@@ -147,6 +154,7 @@ class Committer(Work):
             batch = self._queue.take()
             if not batch:
                 return
+            self._at_work = batch
             taken = [(holding, self.take(holding), holding.take_waiters()) for holding in batch]
             self._sample([effects for _, effects, _ in taken])
             began = time.perf_counter()
@@ -208,6 +216,7 @@ class Committer(Work):
         """Commit it, if Redis takes it now; else ``refused``."""
         group = self._group
         async with self._lock:
+            self._at_work = (holding,)
             try:
                 return await group.redis.run(
                     commit_shard(group.keys, holding.shard, holding.pinned, holding.owner, effects)

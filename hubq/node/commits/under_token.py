@@ -50,7 +50,7 @@ class UnderToken:
             if answer is not None:
                 return answer
             # A commit may be putting the holding under a new token in this moment.
-            await self._committer.settled()
+            await self._committer.settled(holding)
             if holding.owner == owner:
                 return None
         return None

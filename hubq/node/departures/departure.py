@@ -112,9 +112,10 @@ class Departures:
         """
         holding = way.holding
         self.check_commits(holding)
-        await self.become_passive(way.parts())
+        parts = way.parts()
+        await self.become_passive(parts)
         holding.freeze()
-        await self._committer.settled()
+        await self._committer.settled(holding, *parts)
         self.check_commits(holding)
         effects = way.packed(self._committer.take(holding))
         try:

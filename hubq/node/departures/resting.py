@@ -152,7 +152,7 @@ class Resting(Loop):
         for hosted in going:
             hosted.rest()
         try:
-            await self._committer.settled()
+            await self._committer.settled(holding)
             going = [hosted for hosted in going if _has_nothing_to_say(hosted)]
             if going:
                 await self._move(holding, going)

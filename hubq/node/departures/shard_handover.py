@@ -36,9 +36,11 @@ from hubq.store.owners import pass_token
 
 log = logging.getLogger("hubq.node")
 
-#: How long a shard that is ready to go waits for its turn, seconds. (The shard that has the turn may have a child that is
-#: slow to hand its state over.)
+#: A shard that is ready to go does not wait for a turn that is not given back for so long, seconds. (The shard that has it may have a
+#: child that is slow to hand its state over.)
 PATIENCE = 0.05
+#: How long it waits at most, seconds. (Shards that each take a little less than that would keep the others waiting for long.)
+MOST_PATIENCE = 0.25
 
 
 class ShardHandover:
@@ -109,7 +111,7 @@ class ShardHandover:
         if self.state is Source.STARTING:
             self._moved(SourceEvent.STARTED)  # cold swap builds nothing ahead
         # While one shard is closed, the others serve on: a child pauses for one shard, not for all.
-        self._turn = await self._closing.take(PATIENCE)
+        self._turn = await self._closing.take(PATIENCE, MOST_PATIENCE)
         holding = self.holding
         if not self._group.standing.draining:
             self._wanted_here = self._wishes.staying(

@@ -1,4 +1,4 @@
-"""Turns: so many may work at the same time, first come first served. Nobody waits longer than its patience."""
+"""Turns: so many may work at the same time, first come first served. Nobody waits long for one that is slow."""
 
 from __future__ import annotations
 
@@ -10,29 +10,43 @@ CLOSED_AT_ONCE = 1
 
 
 class Turns:
-    """A wait that is longer than its patience ends without a turn: turns space work out, they protect nothing.
+    """A wait ends without a turn if none is given back for so long. Turns space work out, they protect nothing.
 
     >>> async def example():
     ...     turns = Turns(1)
-    ...     first = await turns.take(1.0)
-    ...     second = await turns.take(0.0)
+    ...     first = await turns.take(1.0, 1.0)
+    ...     second = await turns.take(0.0, 1.0)
     ...     turns.give()
-    ...     return first, second, await turns.take(1.0)
+    ...     return first, second, await turns.take(1.0, 1.0)
     >>> asyncio.run(example())
     (True, False, True)
     """
 
     def __init__(self, at_once: int) -> None:
         self._free = asyncio.Semaphore(at_once)
+        self._waiting: dict[asyncio.Timeout, tuple[float, float]] = {}
 
-    async def take(self, patience: float) -> bool:
-        """Wait for a turn, at most so many seconds. True: it must be given back."""
+    async def take(self, patience: float, most: float) -> bool:
+        """Wait for a turn. True: it must be given back. False: none was given back for ``patience`` seconds, or none was free in ``most``
+        seconds.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         try:
-            async with asyncio.timeout(patience):
-                return await self._free.acquire()
+            async with asyncio.timeout(min(patience, most)) as wait:
+                self._waiting[wait] = patience, now + most
+                try:
+                    return await self._free.acquire()
+                finally:
+                    del self._waiting[wait]
         except TimeoutError:
             return False
 
     def give(self) -> None:
         """Give a turn back."""
         self._free.release()
+        if self._waiting:
+            now = asyncio.get_running_loop().time()
+            for wait, (patience, until) in self._waiting.items():
+                if not wait.expired():
+                    wait.reschedule(min(now + patience, until))

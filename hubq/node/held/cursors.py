@@ -31,6 +31,7 @@ class Cursors:
         """Shard -> messages that were dropped by hand before they were read, as long as the shard is read here."""
         self.bell = Bell()
         """Rung when a holding has something to catch up with."""
+        self._listening = 0
         self._to_catch: dict[Holding, None] = {}
         self._turn = 0  # reads begun
         self._fresh: dict[int, int] = {}  # shard -> the first read whose answer counts
@@ -39,7 +40,7 @@ class Cursors:
     # -- marks -----------------------------------------------------------------------------------------------------
 
     def add(self, holding: Holding) -> None:
-        """Read for a holding from the first message left. The caller wakes the blocking read (``Group.wake``)."""
+        """Read for a holding from the first message left. If a read :attr:`listens`, the caller wakes it (``Group.wake``)."""
         self.holdings.setdefault(holding.shard, []).append(holding)
         self.fresh(holding.shard)
         if holding.shard not in self.by_shard:
@@ -166,6 +167,19 @@ class Cursors:
             return self._come
         come, self._come = self._come, set()
         return come
+
+    def listening_begins(self) -> None:
+        """A read that hears the wake is under way."""
+        self._listening += 1
+
+    def listening_ends(self) -> None:
+        """It has ended, or will not be answered."""
+        self._listening -= 1
+
+    @property
+    def listens(self) -> bool:
+        """Whether a read is under way that hears the wake. If not, it is still to begin, and names each shard that comes until then."""
+        return self._listening > 0
 
     def is_stale(self, shard: int, turn: int) -> bool:
         """Whether the read of this turn was begun before the shard, or a child of it, came here."""

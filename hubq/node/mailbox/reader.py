@@ -130,9 +130,16 @@ class Reader:
         while True:
             try:
                 turn, asked = await self._asked(share)
-                naming = listening if self._shares.listens(share) or not asked else alone
-                command = read_mailboxes(naming, asked, count, int(BLOCK * 1000), self._woken, group.opens)
-                found, woken = await group.reading.run(command)
+                listens = self._shares.listens(share) or not asked
+                naming = listening if listens else alone
+                if listens:
+                    cursors.listening_begins()
+                try:
+                    command = read_mailboxes(naming, asked, count, int(BLOCK * 1000), self._woken, group.opens)
+                    found, woken = await group.reading.run(command)
+                finally:
+                    if listens:
+                        cursors.listening_ends()
                 if woken is not self._woken and position(woken) > position(self._woken):
                     self._woken = woken
                 since = 0

@@ -42,6 +42,9 @@ from hubq.strategies.synchronization import Synchronization
 
 log = logging.getLogger("hubq.node")
 
+#: Between two looks, seconds. While shards move there is news of each of them, and a look takes longer than a move's share of the loop.
+APART = 0.01
+
 
 class Planner(Loop):
     """The plan loop of a node."""
@@ -80,6 +83,7 @@ class Planner(Loop):
         self._pausing = pausing
         self._members: set[tuple[str, int, bool]] = set()
         self._targets: dict[int, str] = {}  # of the moves that it has begun last
+        self._rests_until = 0.0
 
     def start(self) -> None:
         """Begin: the first look is due at once."""
@@ -94,7 +98,13 @@ class Planner(Loop):
 
     async def _turn(self) -> None:
         await self._plan_due.heard(self._synchronization.init_sync())
+        loop = asyncio.get_running_loop()
+        while (left := self._rests_until - loop.time()) > 0 and not self._may_be_empty():
+            await self._plan_due.heard(left)
         await self._look()
+
+    def _may_be_empty(self) -> bool:
+        return self._group.standing.draining and not self._moves.moving
 
     async def _look(self) -> None:
         group, standing = self._group, self._group.standing
@@ -206,6 +216,7 @@ class Planner(Loop):
         owns = any(standing.is_me(owner.node, owner.incarnation) for owner in owners.shards.values())
         if standing.draining and not owns and not len(self._register) and not self._moves.moving:
             self._emptied.set()
+        self._rests_until = asyncio.get_running_loop().time() + APART
 
     def _under_way(self) -> dict[int, str]:
         """Where the shards go that are on their way."""

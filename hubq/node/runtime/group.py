@@ -61,14 +61,15 @@ class Group:
     async def wake_and_send(self, command: Command[str]) -> bool:
         """The same, and send a command in the same request. False: one of the two was refused, and the command may not have been run."""
         try:
-            await self.redis.run_many([self._waking(), command], retry_for=1.0)
+            await self.redis.run_many([self.waking(), command], retry_for=1.0)
         except RedisRefused:
             await self.wake()
             return False
         return True
 
     async def _wake(self) -> None:
-        await self.redis.run(self._waking(), retry_for=1.0)
+        await self.redis.run(self.waking(), retry_for=1.0)
 
-    def _waking(self) -> Command[str]:
+    def waking(self) -> Command[str]:
+        """What ends them, for a request that does more."""
         return send_control(self.keys, self.node_name, Wake(self.node_name))

@@ -67,6 +67,7 @@ class MovingStorey:
             group, runtime.events, held.register, held.queue, runtime.plan_due, held.recorder, children.pumps,
             children.endings, children.start_trials, copies.copies, runtime.pieces, self.under_way, self.ahead,
             self.wishes, self.batches, self.entrance, account, held.expiries, children.pausing,
+            held.cursors,
         )  # fmt: skip
         pins = PinArrivals(
             group, held.register, held.cursors, held.queue, runtime.plan_due, held.recorder, children.pumps,

@@ -111,7 +111,7 @@ class Arriving(Stage):
                 self.group, cast(Any, self.events), self.register, self.queue, self.plan_due, NoRecorder(),
                 cast(Any, self.pumps), cast(Any, self.endings), cast(Any, self.trials), self.copies, self.pieces,
                 self.under_way, self.ahead, self.wishes, self.batches, entrance, account, self.expiries,
-                cast(Any, self.pausing),
+                cast(Any, self.pausing), self.cursors,
             ),
             PinArrivals(
                 self.group, self.register, self.cursors, self.queue, self.plan_due, NoRecorder(), cast(Any, self.pumps),
@@ -148,6 +148,14 @@ class Arriving(Stage):
         self.replies["ZRANGE"] = lambda command: self.expiry_ms
         self.replies["HGET"] = lambda command: self.states.get(str(command.args[2]))
         self.replies["GET"] = 0
+        self.cursors.listening_begins()  # the node waits in a blocking read
+        self.reads_on = False  # it has begun the next one by the time the shard is open
+        self.replies["send_control"] = self._woken
+
+    def _woken(self, command: Command[Any]) -> str:
+        if "wake" in command.args and not self.reads_on and self.cursors.listens:
+            self.cursors.listening_ends()
+        return "1-0"
 
     def _owner_lines(self, command: Command[Any]) -> Any:
         """Of shards, or of pins."""

@@ -15,6 +15,7 @@ from hubq.errors import RedisRefused
 from hubq.node.arrivals import batches
 from hubq.node.arrivals.under_way import MESSAGE_PATIENCE
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.store.command import Command
 from hubq.store.owners import Owner, Owners
 from hubq.store.tries import Watch
 from tests.unit.node.arrivals.arriving import STATE, TOOK_DOWN, Arriving
@@ -87,12 +88,55 @@ def test_a_handover_is_counted_with_its_pause_and_confirmed() -> None:
     asyncio.run(scenario())
 
 
-def test_the_source_is_told_in_the_request_that_ends_the_blocking_read() -> None:
+def test_the_blocking_read_is_ended_by_the_request_that_reads_the_shard() -> None:
     async def scenario() -> None:
         stage = Arriving()
         await stage.arrivals.handed_over(Handover("b", 1, 5, "id", 0.0))
         requests = [[name_of(command) for command in asked] for asked in stage.redis.asked]
-        assert requests[-1] == ["send_control"] * 2 and stage.sent() == ["wake", "handover_confirmed"]
+        assert requests[-2][0] == "HMGET" and requests[-2][-1] == "send_control" and requests[-1] == ["send_control"]
+        assert stage.sent() == ["wake", "handover_confirmed"]
+
+    asyncio.run(scenario())
+
+
+def test_a_read_that_has_begun_meanwhile_is_ended_by_the_request_that_tells_the_source() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        stage.reads_on = True
+        await stage.arrivals.handed_over(Handover("b", 1, 5, "id", 0.0))
+        requests = [[name_of(command) for command in asked] for asked in stage.redis.asked]
+        assert requests[-1] == ["send_control"] * 2 and stage.sent() == ["wake", "wake", "handover_confirmed"]
+
+    asyncio.run(scenario())
+
+
+def test_the_pause_ends_when_no_read_is_under_way_that_does_not_name_the_shard() -> None:
+    async def scenario(reads_on: bool) -> str:
+        stage = Arriving()
+        stage.reads_on = reads_on
+        told = stage.replies.by_name["send_control"]
+
+        def take(command: Command[Any]) -> str:
+            if "handover_confirmed" in command.args:
+                stage.clock.now += 1.0  # the request takes so long
+            return str(told(command))
+
+        stage.replies["send_control"] = take
+        await stage.arrivals.handed_over(Handover("b", 1, 5, "id", stage.standing.redis_now_ms() - 250))
+        return str(stage.events.added[0][1]["pause_ms"])
+
+    assert asyncio.run(scenario(False)) == "250.00"
+    assert asyncio.run(scenario(True)) == "1250.00"
+
+
+def test_a_redis_that_takes_no_wake_still_tells_what_there_is_of_the_shard() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        stage.replies["send_control"] = lambda command: RedisRefused("OOM") if "wake" in command.args else "1-0"
+        with pytest.raises(RedisRefused):
+            await stage.arrivals.handed_over(Handover("b", 1, 5, "id", 0.0))
+        held = stage.register.get(1)
+        assert held is not None and held.open and stage.events.added[0][0] == "shard_migrated"
 
     asyncio.run(scenario())
 
@@ -100,11 +144,12 @@ def test_the_source_is_told_in_the_request_that_ends_the_blocking_read() -> None
 def test_a_source_whose_mailbox_is_of_another_type_does_not_keep_the_shard_from_being_read() -> None:
     async def scenario() -> None:
         stage = Arriving()
+        stage.reads_on = True
         spoilt = stage.keys.control("b")
         stage.replies["send_control"] = lambda command: RedisRefused("WRONGTYPE") if spoilt in command.args else "1-0"
         with pytest.raises(RedisRefused):
             await stage.arrivals.handed_over(Handover("b", 1, 5, "id", 0.0))
-        assert stage.sent() == ["wake", "handover_confirmed", "wake", "handover_confirmed"]
+        assert stage.sent() == ["wake", "wake", "handover_confirmed", "wake", "handover_confirmed"]
         assert stage.events.added[0][0] == "shard_migrated" and stage.counters.moved_in == 1
 
     asyncio.run(scenario())

@@ -135,7 +135,7 @@ def test_nothing_is_taken_while_the_lease_is_in_doubt() -> None:
     asyncio.run(scenario())
 
 
-def test_a_frozen_holding_waits_and_settled_waits_for_what_is_under_way() -> None:
+def test_a_frozen_holding_waits_and_settled_waits_for_what_is_under_way_of_the_holding() -> None:
     async def scenario() -> None:
         frozen, other = a_holding(0), a_holding(1)
         bench = Bench(frozen, other)
@@ -145,13 +145,37 @@ def test_a_frozen_holding_waits_and_settled_waits_for_what_is_under_way() -> Non
         bench.redis.may_answer.clear()
         commit = asyncio.create_task(bench.committer.flush())
         await bench.redis.until_asked(1)
-        settled = asyncio.create_task(bench.committer.settled())
-        await asyncio.sleep(0)
-        assert not settled.done()
+        settled = asyncio.create_task(bench.committer.settled(other))
+        await asyncio.wait_for(bench.committer.settled(frozen), 5)
+        assert not settled.done() and not commit.done(), "the commit of another holding is not waited for"
         bench.redis.may_answer.set()
         await settled
         await commit
         assert frozen.effects and not other.effects
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("work", ["commit", "void_unanswered"])
+def test_settled_waits_for_whatever_is_under_way_of_the_holding(work: str) -> None:
+    async def scenario() -> None:
+        holding, other = a_holding(0), a_holding(1)
+        bench = Bench(holding, other)
+        finish(holding)
+        bench.redis.may_answer.clear()
+        under_way = asyncio.create_task(
+            bench.committer.commit(holding, bench.committer.take(holding))
+            if work == "commit"
+            else bench.committer.void_unanswered(holding)
+        )  # fmt: skip
+        await bench.redis.until_asked(1)
+        settled = asyncio.create_task(bench.committer.settled(holding))
+        await asyncio.wait_for(bench.committer.settled(other), 5)
+        assert not settled.done()
+        bench.redis.may_answer.set()
+        await asyncio.wait_for(settled, 5)
+        assert under_way.done()
+        await under_way
 
     asyncio.run(scenario())
 

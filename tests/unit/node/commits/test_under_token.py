@@ -94,7 +94,7 @@ def test_it_waits_while_the_holding_is_split_and_goes_on_with_the_commits() -> N
         bench.holding.freeze()
         asked = asyncio.ensure_future(bench.answered())
         await asyncio.wait_for(bench.asked.wait(), 5)
-        await bench.committer.settled()
+        await bench.committer.settled(bench.holding)
         assert bench.again == [False], "nothing is sent while its token passes"
         bench.holding.thaw()
         assert await asked == "done" and bench.again == [False, True]

@@ -241,7 +241,7 @@ def test_a_strategy_that_raises_leaves_the_shard_open_and_gives_its_turn_back() 
         stage.child("one")
         await stage.hand_over()
         assert stage.shard.open and stage.pumps.resumed == ["one"]
-        assert await stage.closing.take(0.1)
+        assert await stage.closing.take(0.1, 0.1)
 
     asyncio.run(scenario())
 
@@ -257,7 +257,7 @@ def test_a_strategy_that_raises_cancelled_error_leaves_the_shard_open(caplog: py
         stage.child("one")
         await stage.hand_over()
         assert stage.shard.open and stage.pumps.resumed == ["one"] and not stage.moves.moving
-        assert await stage.closing.take(0.0)
+        assert await stage.closing.take(0.0, 0.0)
         assert "CancelledError" in caplog.text
 
     asyncio.run(scenario())

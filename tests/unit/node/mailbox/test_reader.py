@@ -16,7 +16,8 @@ from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
 from hubq.node.mailbox.catching_up import CatchingUp
-from hubq.node.mailbox.reader import next_count
+from hubq.node.mailbox.reader import Reader, next_count
+from hubq.node.mailbox.spoilt import SpoiltMailboxes
 from hubq.store.command import Command
 from hubq.store.message import Message
 from hubq.store.owners import Owner
@@ -71,6 +72,31 @@ def running(holding: Holding, child: str) -> HostedChild:
 )
 def test_more_is_read_at_once_behind_a_flood_within_bounds(full: int, bytes_each: int, count: int) -> None:
     assert next_count([[bytes_each] * 100] * full, usual=100, most_bytes=1_000_000) == count
+
+
+def test_a_shard_that_comes_while_no_read_listens_is_named_by_the_next_one() -> None:
+    """Nobody has to wake the reader then."""
+
+    async def scenario() -> None:
+        redis = FakeRedis(lambda command: ({}, b"1-0"))
+        group, cursors = a_group(redis, Clock(), read_count=100), Cursors()
+        catching_up = CatchingUp(group, cursors, cast(Any, None), cast(Any, None), cast(Any, None))
+        reports = cast(Any, None)
+        reader = Reader(group, cursors, cast(Any, None), catching_up, reports, SpoiltMailboxes(group, cursors, reports))
+        redis.may_answer.clear()
+        reader.start()
+        await redis.until_asked(1)
+        assert cursors.listens
+        redis.may_answer.set()
+        await until(lambda: not cursors.listens)
+        redis.may_answer.clear()
+        Register(cursors, Outboxes()).hold(Holding(5, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN))
+        await until(lambda: cursors.listens)
+        assert group.keys.mailbox(5) in redis.asked[-1][0].args
+        await reader.stop()
+        assert not cursors.listens
+
+    asyncio.run(scenario())
 
 
 def test_a_page_that_was_asked_for_before_a_child_came_back_tells_nothing_about_it() -> None:

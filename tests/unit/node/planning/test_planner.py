@@ -19,6 +19,7 @@ from hubq.store.command import Command
 from hubq.store.membership import NodeInfo
 from hubq.store.owners import Owner, Owners
 from tests.unit.node.fakes import FakePauses, FakeRedis, Seen, a_group, a_holding
+from tests.unit.node.jumping import run
 from tests.unit.node.movers import Stage
 
 A, B = Owner("a", 7, 3), Owner("b", 9, 3)
@@ -338,3 +339,20 @@ def test_a_look_that_fails_is_not_the_last_one(caplog: pytest.LogCaptureFixture)
 
     asyncio.run(scenario())
     assert "looking at the plan failed" in caplog.text
+
+
+@pytest.mark.parametrize(("draining", "looks"), [(False, range(9, 12)), (True, range(100, 102))])
+def test_looks_are_apart_but_for_those_of_a_node_that_may_be_empty(draining: bool, looks: range) -> None:
+    async def scenario() -> None:
+        stage, never = Planning(), asyncio.get_running_loop().create_future()
+        if draining:
+            stage.nodes["a"] = NodeInfo(7, "draining", 0)
+            stage.standing.drain()
+        stage.planner.start()
+        for _ in range(100):
+            await asyncio.wait([never], timeout=0.001)
+            stage.plan_due.ring()
+        await stage.planner.stop()
+        assert stage.around.did.count(("quorum",)) in looks
+
+    run(scenario())

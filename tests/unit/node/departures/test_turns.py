@@ -1,0 +1,48 @@
+"""Turns: who waits, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hubq.node.departures.turns import Turns
+from tests.unit.node.jumping import run
+
+
+def test_who_waits_goes_on_waiting_while_turns_are_given_back() -> None:
+    async def scenario() -> None:
+        turns, loop = Turns(1), asyncio.get_running_loop()
+        assert await turns.take(0.05, 1.0)
+        waits = [asyncio.create_task(turns.take(0.05, 1.0)) for _ in range(5)]
+        for wait in waits:
+            await asyncio.wait([wait], timeout=0.04)  # the one before it takes so long
+            turns.give()
+            assert await wait
+        assert 0.2 <= loop.time() < 0.21, "the last one has waited longer than its patience"
+
+    run(scenario())
+
+
+def test_who_waits_for_one_that_is_slow_goes_without_a_turn() -> None:
+    async def scenario() -> None:
+        turns, loop = Turns(1), asyncio.get_running_loop()
+        assert await turns.take(0.05, 1.0)
+        waits = [asyncio.create_task(turns.take(0.05, 1.0)) for _ in range(3)]
+        assert await asyncio.gather(*waits) == [False] * 3 and 0.05 <= loop.time() < 0.06
+        turns.give()
+        assert await turns.take(0.0, 0.0)
+
+    run(scenario())
+
+
+def test_nobody_waits_longer_than_the_most_though_turns_are_given_back() -> None:
+    async def scenario() -> None:
+        turns, loop = Turns(1), asyncio.get_running_loop()
+        assert await turns.take(0.05, 0.1)
+        waits = [asyncio.create_task(turns.take(0.05, 0.1)) for _ in range(5)]
+        for wait in waits[:2]:
+            await asyncio.wait([wait], timeout=0.04)
+            turns.give()
+            assert await wait
+        assert await asyncio.gather(*waits[2:]) == [False] * 3 and 0.1 <= loop.time() < 0.11
+
+    run(scenario())
