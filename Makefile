@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.hubq-installed
+DEMO   := $(VENV)/.hubq-for-demo
 
 # Tests start hundreds of processes, and each pytest process rewrites every file of tests: without byte code on disk, all of
 # them compile all of it again, which is a fifth of the work of a run. (An empty value is as good as none.)
@@ -12,6 +13,15 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .PHONY: help venv demo chaos sim test test-all test-server floors pythons lock check lint bench bench-quick clean
 
+# Make .venv, and install hubq with these extras into it.
+define install
+	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11 or newer, or say make PYTHON=/path/to/python"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: hubq needs Python 3.11 or newer (make PYTHON=...)"; exit 1; }
+	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCKED),-c requirements-dev.lock) -e '.[$(1)]'
+	@touch $@
+endef
+
 help: ## show this
 	@echo "make <target>:"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,13 +29,13 @@ help: ## show this
 venv: $(STAMP) ## make .venv with hubq and everything its tests need (LOCKED=1: in the versions of requirements-dev.lock)
 
 $(STAMP): pyproject.toml
-	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11 or newer, or say make PYTHON=/path/to/python"; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: hubq needs Python 3.11 or newer (make PYTHON=...)"; exit 1; }
-	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCKED),-c requirements-dev.lock) -e '.[dev]'
-	@touch $@
+	$(call install,dev)
 
-demo: $(STAMP) ## workers join, drain and die while words are counted; proves that nothing is lost (under a minute)
+# A demo needs none of the tools of tests. They take minutes to install.
+$(DEMO): pyproject.toml
+	$(call install,embedded)
+
+demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO)) ## workers join, drain and die while words are counted; proves that nothing is lost (under a minute)
 	$(BIN)/hubq demo
 
 chaos: $(STAMP) ## throw faults at real workers and a real Redis: make chaos SECONDS=1800 SEED=7 (60 s, a new seed)

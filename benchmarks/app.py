@@ -26,6 +26,14 @@ class Idle(Child):
         await asyncio.sleep(ms / 1000)
 
 
+class Busy(Child):
+    """Its method changes nothing, and computes for a while."""
+
+    async def touch(self) -> None:
+        """Add numbers up: some hundred microseconds."""
+        sum(range(20_000))
+
+
 class Account(Child):
     """About 200 bytes of state (or as many as asked for), written with every message."""
 
@@ -99,7 +107,7 @@ class Minder(Child):
 
 
 KINDS: dict[str, type[Child]] = {
-    kind.__name__: kind for kind in (Idle, Account, IntervalAccount, HandoverAccount, Relay, Teller, Minder)
+    kind.__name__: kind for kind in (Idle, Busy, Account, IntervalAccount, HandoverAccount, Relay, Teller, Minder)
 }
 
 

@@ -37,6 +37,8 @@ class Setting:
     kind: type[Child] = Idle
     how: How = "together"
     backlog: bool = False
+    one_command: bool = False
+    """The nodes are the processes of one ``hubq worker --processes``."""
     part: float = 1.0
     """Of the casts of the others: less where one takes long."""
 
@@ -87,21 +89,28 @@ async def crew(url: str, hub_id: str, setting: Setting) -> AsyncIterator[tuple[H
     """A hub whose children have started, and the processes of its workers."""
     hub = make_hub(hub_id, url, setting.shards, lease=60.0 if setting.backlog else 5.0)
     environment = {SHARDS: str(setting.shards), LEASE: str(hub.config.lease)}
-    names = [f"n{number}" for number in range(setting.nodes)]
-    workers = [start_worker(hub, url, name, **environment) for name in names]
+    if setting.one_command:
+        names = [f"n-{number}" for number in range(1, setting.nodes + 1)] if setting.nodes > 1 else ["n"]
+        started = [start_worker(hub, url, "n", "--processes", str(setting.nodes), **environment)]
+    else:
+        names = [f"n{number}" for number in range(setting.nodes)]
+        started = [start_worker(hub, url, name, **environment) for name in names]
+    workers: list[int] = []
     try:
-        for name, worker in zip(names, workers, strict=True):
-            await wait_for_node(hub, name, worker, setting.shards // setting.nodes)
+        for number, name in enumerate(names):
+            await wait_for_node(hub, name, started[min(number, len(started) - 1)], setting.shards // setting.nodes)
+        workers += [node.pid for node in await hub.aio.nodes()]
         for first in range(0, setting.children, STARTED_AT_ONCE):
             some = range(first, min(first + STARTED_AT_ONCE, setting.children))
             await hub.aio.start_children([ChildSpec(f"c{number}", setting.kind) for number in some], timeout=60)
-        yield hub, [worker.pid for worker in workers]
+        yield hub, workers
     finally:
-        for worker in workers:
-            worker.send_signal(signal.SIGCONT)
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         with contextlib.suppress(Exception):
             await hub.aio.close()
-        await asyncio.gather(*(ended(worker) for worker in workers))
+        await asyncio.gather(*(ended(process) for process in started))
 
 
 async def measure(url: str, hub_id: str, setting: Setting, redis_pid: int, casts: int) -> dict[str, float]:

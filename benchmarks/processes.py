@@ -34,11 +34,11 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
 
 
 def start_worker(
-    hub: Hub, url: str, name: str, *, app: str = "benchmarks.app:hub", **environment: str
+    hub: Hub, url: str, name: str, *options: str, app: str = "benchmarks.app:hub", **environment: str
 ) -> subprocess.Popen[bytes]:
     """Start a worker as users do."""
     return start(
-        "-m", "hubq", "worker", app, "--name", name,
+        "-m", "hubq", "worker", app, "--name", name, *options,
         HUBQ_REDIS_URL=url, **{HUB_ID: hub.hub_id}, **environment,
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """What the seal is of a call's CPU: of client, worker and Redis together, with one caller and at half load.
 
-Each hub has a worker and a client process of its own, and all have one Redis. They work in turns, so that what else the machine does
-disturbs all alike. One hub has `codec="data"`; one has the seal besides; a third is the first again, and says how far to trust the figures.
-Two processes that do the same differ by some per cent for as long as they live: so all begin anew a few times.
+The same three processes make calls that are sealed and calls that are not, in turns: so what else the machine does disturbs both alike,
+and no difference is one between two processes. What is measured is the mean difference of two turns, one behind the other, without the
+fifth of them at each end. A minute tells it to one or two per cent of a call, on a busy machine too. All begin anew a few times.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
-from statistics import mean, median
+from statistics import mean
 
 from benchmarks.app import HUB_ID
 from benchmarks.pace import Pace
@@ -28,10 +28,11 @@ from hubq.store.embedded import EmbeddedServer
 from hubq.store.keyring import Keyring, new_keys
 
 CHILDREN, SHARDS, IN_FLIGHT, TICK = 16, 4, 500, 0.005
-#: How often all processes begin anew; turns of each hub each time, and calls of one turn.
-LIVES, TURNS, CALLS = 4, 20, 40
+#: How often all processes begin anew; pairs of turns each time, and calls of one turn.
+LIVES, PAIRS, CALLS = 4, 60, 40
+#: So many times the pairs are drawn anew, for how far to trust their mean.
+DRAWN = 400
 CLIENT = "import asyncio; from benchmarks.trust_share import serve_turns; asyncio.run(serve_turns())"
-DATA, AGAIN, SEALED = "data", "data again", "data and seal"
 WHATS = ("one caller", "half load")
 
 #: µs of client, worker and Redis for a call.
@@ -58,6 +59,10 @@ class Room(Child):
         self.count += times
         return self.count
 
+    async def switch(self, writes: bool) -> None:
+        """From now on what this process writes is sealed, or not."""
+        _switch(writes)
+
 
 def make_hub(redis: str | None = None) -> Hub:
     """The hub of this process; codec, seal and keys come from the environment."""
@@ -69,18 +74,23 @@ def make_hub(redis: str | None = None) -> Hub:
 hub = make_hub()
 
 
+def _switch(writes: bool) -> None:
+    seal = hub.driver.context.seal
+    assert seal is not None
+    seal.writes = writes
+
+
 # -- the client ----------------------------------------------------------------------------------------------------
 
 
 async def one_by_one(calls: int) -> None:
     """One caller, one call after another."""
-    for number in range(calls):
-        await _call(number)
+    await _in_turn(range(calls))
 
 
 async def full(calls: int) -> None:
-    """As many callers as children."""
-    await asyncio.gather(*(one_by_one(calls // CHILDREN) for _ in range(CHILDREN)))
+    """As many callers as children, each with a child of its own."""
+    await asyncio.gather(*(_in_turn(range(child, calls, CHILDREN)) for child in range(CHILDREN)))
 
 
 async def at_rate(calls: int, rate: float) -> None:
@@ -88,9 +98,14 @@ async def at_rate(calls: int, rate: float) -> None:
     pace, sent = Pace(rate, IN_FLIGHT, time.perf_counter()), set[asyncio.Task[None]]()
     while pace.total < calls:
         before, due = pace.total, pace.due(time.perf_counter())
-        sent.update(asyncio.create_task(_call(number)) for number in range(before, before + due))
+        sent.update(asyncio.create_task(_call(number)) for number in range(before, min(before + due, calls)))
         await asyncio.sleep(TICK)
     await asyncio.gather(*sent)
+
+
+async def _in_turn(numbers: range) -> None:
+    for number in numbers:
+        await _call(number)
 
 
 async def _call(number: int) -> None:
@@ -98,12 +113,16 @@ async def _call(number: int) -> None:
 
 
 async def serve_turns() -> None:
-    """Do what the lines of the standard input ask for: calls and calls per second (0: one by one, -1: as many as go)."""
+    """Do what the lines of the standard input ask for: whether it is sealed, calls, and calls per second (0: one by one, -1: as many
+    as go).
+    """
     for number in range(CHILDREN):
         await hub.aio.start_child(f"room-{number}", Room)
     print("up", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        calls, rate = json.loads(line)
+        writes, calls, rate = json.loads(line)
+        await hub.aio.ref(Room, "room-0").call(Room.switch, writes)
+        _switch(writes)
         began = time.perf_counter()
         await (at_rate(calls, rate) if rate > 0 else full(calls) if rate else one_by_one(calls))
         print(calls / (time.perf_counter() - began), flush=True)
@@ -115,37 +134,40 @@ async def serve_turns() -> None:
 
 @dataclass
 class Side:
-    """A hub, its worker and its client."""
+    """A hub, its worker and its client. ``pairs``: what a call has cost without the seal and with it, by load."""
 
     worker: int
     client: subprocess.Popen[str]
     redis: int
-    costs: dict[str, list[Parts]] = field(default_factory=dict)
+    pairs: dict[str, list[tuple[Parts, Parts]]] = field(default_factory=dict)
 
     def _now(self) -> Parts:
         return cpu_seconds(self.client.pid), cpu_seconds(self.worker), cpu_seconds(self.redis)
 
-    def ask(self, calls: int, rate: float) -> float:
+    def ask(self, writes: bool, calls: int, rate: float) -> float:
         """Have calls made, and wait for their end: calls per second."""
         assert self.client.stdin is not None and self.client.stdout is not None
-        print(json.dumps([calls, rate]), file=self.client.stdin, flush=True)
+        print(json.dumps([writes, calls, rate]), file=self.client.stdin, flush=True)
         answer = self.client.stdout.readline()
         if not answer:
             raise RuntimeError(f"the client ended: see {LOG}")
         return float(answer)
 
-    def turn(self, what: str, calls: int, rate: float) -> None:
-        """The same, counted: µs of client, worker and Redis for each call."""
-        self.ask(calls // 10, rate)
+    def _turn(self, writes: bool, calls: int, rate: float) -> Parts:
+        """The same, counted: µs of client, worker and Redis for each call (the one that switches is one, too)."""
+        self.ask(writes, calls // 8, rate)
         before = self._now()
-        self.ask(calls, rate)
-        client, worker, redis = ((now - then) / calls * 1e6 for now, then in zip(self._now(), before, strict=True))
-        self.costs.setdefault(what, []).append((client, worker, redis))
-
-    def us(self, what: str) -> Parts:
-        """The medians."""
-        client, worker, redis = (median(each) for each in zip(*self.costs[what], strict=True))
+        self.ask(writes, calls, rate)
+        client, worker, redis = (
+            (now - then) / (calls + 1) * 1e6 for now, then in zip(self._now(), before, strict=True)
+        )
         return client, worker, redis
+
+    def pair(self, what: str, calls: int, rate: float) -> None:
+        """A turn without the seal and one with it, either of them first."""
+        first = random.random() < 0.5
+        cost = {writes: self._turn(writes, calls, rate) for writes in (first, not first)}
+        self.pairs.setdefault(what, []).append((cost[False], cost[True]))
 
 
 @contextlib.contextmanager
@@ -182,39 +204,42 @@ async def side(
         await looks.aio.close()
 
 
-async def one_life(seed: int) -> dict[tuple[str, str], Parts]:
-    """Begin all processes, let them have their turns, end them: µs by load and hub. ``half load``: half of the calls per second that
-    the first can do. ``seed``: that of Python's hashes, the same for all.
+async def one_life(seed: int) -> dict[str, list[tuple[Parts, Parts]]]:
+    """Begin all processes, let them have their turns, end them: the pairs of each load. ``half load``: half of the calls per second
+    that go without a seal. ``seed``: that of Python's hashes.
     """
-    root, data = new_keys(), {"HUBQ_CODEC": "data", "PYTHONHASHSEED": str(seed)}
-    sealed = data | {"HUBQ_SEAL": "require", "HUBQ_KEYS": root}
+    root = new_keys()
+    settings = {"HUBQ_CODEC": "data", "HUBQ_SEAL": "write", "HUBQ_KEYS": root, "PYTHONHASHSEED": str(seed)}
     shop = {"HUBQ_CLIENT": "shop", "HUBQ_KEYS": Keyring.read(root).derive("shop")}
-    kinds = {DATA: (data, {}), AGAIN: (data, {}), SEALED: (sealed, shop)}
     with EmbeddedServer() as server:
-        async with contextlib.AsyncExitStack() as stack:
-            sides = {
-                name: await stack.enter_async_context(side(server, f"trust-{number}", *settings))
-                for number, (name, settings) in enumerate(kinds.items())
-            }
-            for each in sides.values():
-                each.ask(5 * CALLS, 0)
-            rate = max(sides[DATA].ask(25 * CALLS, -1) for _ in range(3)) / 2
-            for _ in range(TURNS):
-                for what, calls, asked in zip(WHATS, (CALLS, 2 * CALLS), (0.0, rate), strict=True):
-                    for name in random.sample(list(sides), len(sides)):
-                        sides[name].turn(what, calls, asked)
+        async with side(server, "trust", settings, shop) as each:
+            each.ask(False, 5 * CALLS, 0)
+            rate = max(each.ask(False, 25 * CALLS, -1) for _ in range(3)) / 2
+            for _ in range(PAIRS):
+                for what, calls, asked in zip(WHATS, (CALLS, 3 * CALLS), (0.0, rate), strict=True):
+                    each.pair(what, calls, asked)
             print(f"half load: {rate:.0f} calls/s", file=sys.stderr)
-            return {(what, name): each.us(what) for what in WHATS for name, each in sides.items()}
+            return each.pairs
+
+
+def middle(values: Sequence[float]) -> float:
+    """The mean without the fifth at each end."""
+    cut = len(values) // 5
+    return mean(sorted(values)[cut : len(values) - cut])
 
 
 def report() -> None:
-    """Measure; print what each hub's calls cost, and what that is of those without a seal: the mean, and from least to most."""
+    """Measure; print what a call costs without the seal, and what the seal adds, with where 19 of 20 such measurements would lie."""
     lives = [asyncio.run(one_life(seed)) for seed in range(LIVES)]
-    print(f"{'CPU of a call, us':<28}{'client':>8}{'worker':>8}{'Redis':>8}{'all':>8}")
+    print(f"{'CPU of a call, us':<22}{'without':>8}{'seal':>8}{'share':>8}{'19 of 20':>20}")
     for what in WHATS:
-        for name in (DATA, AGAIN, SEALED):
-            us = [mean(life[what, name][part] for life in lives) for part in range(3)]
-            print(f"{what + ', ' + name:<28}" + "".join(f"{part:>8.0f}" for part in (*us, sum(us))))
-        for name, of in ((AGAIN, (DATA,)), (SEALED, (DATA, AGAIN))):
-            shares = [sum(life[what, name]) / mean(sum(life[what, base]) for base in of) - 1 for life in lives]
-            print(f"    {name}: {mean(shares):+.1%} ({min(shares):+.1%} to {max(shares):+.1%})")
+        pairs = [pair for life in lives for pair in life[what]]
+        for name, parts in (("client", (0,)), ("worker", (1,)), ("Redis", (2,)), ("all", (0, 1, 2))):
+            without = middle([sum(plain[part] for part in parts) for plain, _ in pairs])
+            added = [sum(sealed[part] - plain[part] for part in parts) for plain, sealed in pairs]
+            drawn = sorted(middle(random.choices(added, k=len(added))) for _ in range(DRAWN))
+            low, high = drawn[DRAWN // 40], drawn[-1 - DRAWN // 40]
+            print(
+                f"{what + ', ' + name:<22}{without:>8.0f}{middle(added):>8.1f}{middle(added) / without:>+8.1%}"
+                f"{low / without:>+12.1%} to {high / without:+.1%}"
+            )

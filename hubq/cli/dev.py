@@ -61,8 +61,9 @@ def dev_command(
 
 @contextlib.contextmanager
 def a_web_view(app: str, redis: str | None) -> Iterator[None]:
-    """``hubq web`` runs as long as this, if what it needs is installed. It prints its address."""
+    """``hubq web`` runs as long as this, and prints its address. What to install is said if something is missing."""
     if any(importlib.util.find_spec(needed) is None for needed in WEB):
+        say("no web view: pip install 'hubq[web]'")
         yield
         return
     port = WEB_PORT if is_free(WEB_PORT) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 #: Commands of theirs.
 COMMANDS = {
@@ -48,9 +49,12 @@ OPTIONS = {
 _UNKNOWN = re.compile(r"No such (?:command '(?P<command>[^']*)'|option: (?P<option>\S+)|option '(?P<quoted>[^']*)')")
 
 
-def hinted(message: str) -> str:
-    """The message of a usage error, with what to give or to use instead: of a forgotten hub, or of a habit of another system.
+def hinted(message: str, group: str = "hubq", commands: Sequence[str] = ()) -> str:
+    """The message of a usage error, with what to give or to use instead: of a forgotten hub, of a forgotten command of a group
+    (``group`` is its path, ``commands`` are its own), or of a habit of another system.
 
+    >>> hinted("No such command 'chat'.", "hubq dead", ["drop", "list"])
+    "No such command 'chat': give one of drop, list (hubq dead drop ...)"
     >>> hinted("No such option: -A")
     'No such option: -A: the hub is an argument: hubq worker app:hub'
     >>> hinted("No such option '--app'. Did you mean '--tag'?")
@@ -65,6 +69,8 @@ def hinted(message: str) -> str:
     found = _UNKNOWN.match(message)
     if found is None:
         return message
+    if commands and found["command"] is not None and "Did you mean" not in message:
+        return f"{found[0]}: give one of {', '.join(commands)} ({group} {commands[0]} ...)"
     if known := COMMANDS.get(found["command"] or ""):
         return f"{found[0]}: {known}"
     option = found["option"] or found["quoted"] or ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -110,7 +111,7 @@ def init_command(
             say(f"wrote {directory / file}")
     except OSError as error:
         raise ConfigError(f"cannot write into {directory}: {error}") from error
-    go = "" if directory == Path(".") else f"cd {directory} && "
+    go = "" if directory == Path(".") else f"cd {shlex.quote(str(directory))} && "
     say(f"run it: {go}hubq dev app:hub        test it: {go}pytest        (both need: pip install 'hubq[local]')")
 
 

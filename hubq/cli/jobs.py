@@ -10,6 +10,7 @@ import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_json, print_table, say
+from hubq.core.wording import counted
 from hubq.errors import ConfigError
 
 
@@ -47,9 +48,9 @@ def jobs_command(
     if as_json:
         print_json(asdict(seen))
         return
-    counted = ", ".join(f"{number} {what}" for what, number in seen.counts.items() if number) or "nothing"
+    numbers = ", ".join(f"{number} {what}" for what, number in seen.counts.items() if number) or "nothing"
     clock = f"the clock on {seen.clock}" if seen.clock else "no clock"
-    say(f"queue {seen.queue}: {counted}; {len(seen.workers)} RQ workers; {clock}")
+    say(f"queue {seen.queue}: {numbers}; {counted(len(seen.workers), 'RQ worker', 'RQ workers')}; {clock}")
     if seen.jobs:
         print()
         told = any(job.progress for job in seen.jobs)

@@ -158,7 +158,9 @@ def _broken(name: str, error: Exception) -> ConfigError:
             f"module {name!r} needs the settings of its Django project: set DJANGO_SETTINGS_MODULE in the directory of manage.py, "
             "or put hubq.contrib.django into INSTALLED_APPS and run `python manage.py hubq`"
         )
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return ConfigError(
-        f"module {name!r} cannot be imported: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
-    )
+    if isinstance(error, SyntaxError):  # the traceback ends in the import system
+        what, place = error.msg, f"{error.filename}:{error.lineno}"
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        what, place = str(error), f"{last.filename}:{last.lineno}"
+    return ConfigError(f"module {name!r} cannot be imported: {type(error).__name__}: {what} ({place})")

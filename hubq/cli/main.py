@@ -56,9 +56,7 @@ def outcome(arguments: list[str]) -> int:
         code = app(arguments or ["--help"], prog_name="hubq", standalone_mode=False)
         sys.stdout.flush()
     except TyperUsageError as error:
-        from hubq.cli.habits import hinted
-
-        return _told(hinted(getattr(error, "format_message", error.__str__)()), USAGE)
+        return _told(_usage(error), USAGE)
     except ConfigError as error:
         return _told(str(error), USAGE)
     except RedisUnavailable as error:
@@ -71,6 +69,16 @@ def outcome(arguments: list[str]) -> int:
         sys.stderr.close()
         return FAILED
     return code if isinstance(code, int) else 0
+
+
+def _usage(error: Exception) -> str:
+    from hubq.cli.habits import hinted
+
+    context = getattr(error, "ctx", None)
+    group, commands = "hubq", []
+    if context is not None and context.parent is not None and hasattr(context.command, "list_commands"):
+        group, commands = context.command_path, context.command.list_commands(context)
+    return hinted(getattr(error, "format_message", error.__str__)(), group, commands)
 
 
 def _told(message: str, code: int) -> int:

@@ -21,6 +21,9 @@ except ImportError as missing:
 
 log = logging.getLogger("hubq.worker")
 
+#: After this many milliseconds without a change it is looked whether the worker is still there.
+LOOK_AFTER = 1000
+
 
 def run_reloading(arguments: Sequence[str], directory: Path, redis: str | None) -> int:
     """Run ``hubq worker`` with these arguments (and ``--redis``), and again after each change of a ``.py`` file below ``directory``.
@@ -39,7 +42,18 @@ def run_reloading(arguments: Sequence[str], directory: Path, redis: str | None) 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    for changes in watch(directory, watch_filter=PythonFilter(), stop_event=stop, raise_interrupt=False):
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it logs each change, too
+    told = False
+    for changes in watch(
+        directory, watch_filter=PythonFilter(), stop_event=stop, raise_interrupt=False,
+        rust_timeout=LOOK_AFTER, yield_on_timeout=True,
+    ):  # fmt: skip
+        if not changes:
+            if worker.poll() is not None and not told and not stop.is_set():
+                told = True
+                log.info("the worker has ended (exit code %s): it is started again at the next change", worker.poll())
+            continue
+        told = False
         names = sorted({Path(path).name for _, path in changes})
         log.info("%s changed: restarting the worker", ", ".join(names[:3]))
         if worker.poll() is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hubq.core.wording import names
+from hubq.core.wording import counted, names
 from hubq.strategies.partition_tolerance import Divergence
 from hubq.strategies.redundancy import Singularity
 from hubq.strategies.synchronization import PubSub
@@ -34,7 +34,7 @@ def summary(hub: Hub, tags: Mapping[str, str], jobs: int, drain_timeout: float) 
     strategies += [strategy for usual, strategy in others.items() if type(strategy) is not usual]
     return [
         f"lease {hub.config.lease:g} s, drain within {drain_timeout:g} s, {f'tags {tagged}' if tagged else 'no tags'}",
-        f"jobs: {jobs} processes, queue {hub.queue_name}" if jobs else "jobs: none (--jobs)",
+        f"jobs: {counted(jobs, 'process', 'processes')}, queue {hub.queue_name}" if jobs else "jobs: none (--jobs)",
         ", ".join(type(strategy).__name__ for strategy in strategies),
         f"children of the app: {names(sorted(hub.classes.registered)) or 'none'}",
     ]

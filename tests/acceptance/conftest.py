@@ -108,9 +108,9 @@ class Shell:
         assert (done.returncode, done.stderr) == (0, ""), f"{arguments}: {done.returncode} {done.stderr}"
         return done.stdout.strip()
 
-    def fails(self, code: int, *arguments: str) -> str:
+    def fails(self, code: int, *arguments: str, cwd: Path = APPS) -> str:
         """Run a command that must fail with this exit code; the one line it prints."""
-        done = self.run(*arguments)
+        done = self.run(*arguments, cwd=cwd)
         assert done.returncode == code, f"{arguments}: {done.returncode} {done.stderr}"
         (line,) = done.stderr.splitlines()
         assert line.startswith("hubq: ")

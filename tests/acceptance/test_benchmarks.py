@@ -85,6 +85,17 @@ def test_a_child_that_blocks_its_loop_costs_nobody_a_call_or_the_lease_and_is_na
     assert "culprit.block is named in: top, doctor, the log" in done.stdout
 
 
+def test_the_processes_of_one_command_are_measured(real_server: RedisServer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.worker_processes", "--tiny", "--rounds", "1"],
+        cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines[2:]][:2] == ["Idle, 1", "Idle, 2"]
+    assert lines[2].endswith(" 1"), "one process is once itself"
+
+
 def test_hubq_bench_measures_and_leaves_nothing_behind(real_server: RedisServer) -> None:
     with Redis.from_url(real_server.url) as redis:
         before = set(redis.keys())

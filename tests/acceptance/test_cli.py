@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -248,6 +249,12 @@ def test_several_processes_that_cannot_start_all_end(shell: Shell) -> None:
 )
 def test_wrong_module_or_attribute(shell: Shell, app: str, says: str) -> None:
     assert says in shell.fails(2, "worker", app)
+
+
+def test_the_place_of_a_syntax_error_is_said(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "typed.py").write_text("from hubq import Hub\nhub = = Hub('typed')\n")
+    told = shell.fails(2, "worker", "typed:hub", cwd=tmp_path)
+    assert told.endswith(f"module 'typed' cannot be imported: SyntaxError: invalid syntax ({tmp_path / 'typed.py'}:2)")
 
 
 @pytest.mark.long

@@ -216,7 +216,7 @@ def test_hubq_jobs(shell: Shell, hub: Hub) -> None:
     assert lines[jobs[0].id]["reason"] == "ValueError: not today"
     assert lines["job:account-7"]["waiting"] == 2
     text = shell.ok("jobs", hub.hub_id, "--state", "failed")
-    assert text.startswith(f"queue {hub.queue_name}: 1 failed, 1 keys; 1 RQ workers; no clock")
+    assert text.startswith(f"queue {hub.queue_name}: 1 failed, 1 keys; 1 RQ worker; no clock")
     assert "ValueError: not today" in text and "account-7" not in text
     assert "give one of queued, started" in shell.fails(2, "jobs", hub.hub_id, "--state", "lost")
 

@@ -148,6 +148,12 @@ class Counter(Child):
     worker.wait_line(r"growing\.py changed")
     worker.wait_line("worker a has left")
     assert hub.ref("c-1").call("add", 4, timeout=20) == 43
+    source.write_text("broken = =")
+    worker.wait_line(r"SyntaxError: invalid syntax \(.*growing\.py:1\)")
+    worker.wait_line(r"the worker has ended \(exit code 2\): it is started again at the next change")
+    source.write_text(code)
+    worker.wait_line("node a is ready")
+    assert hub.ref("c-1").call("add", 4, timeout=20) == 47
 
 
 def test_connections_that_say_nothing_hold_nobody_up(shell: Shell) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hubq.cli.dev import a_redis
+from hubq.cli.dev import a_redis, a_web_view
 from hubq.errors import ConfigError
 from hubq.store.embedded import EmbeddedServer, answers_ping, free_port, is_free
 
@@ -72,6 +72,19 @@ def test_from_init_to_delete_hub(tmp_path: Path) -> None:
         dev.kill()
         dev.communicate()
     assert not answers_ping(int(redis.split(":")[2].split("/")[0])), "its Redis has ended with it"
+
+
+def test_what_init_says_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    assert "run it: cd 'my shop' && hubq dev" in hubq("init", "my shop", cwd=tmp_path)
+
+
+def test_what_is_missing_for_a_web_view_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hubq.cli.dev.WEB", ("jinja2", "nowhere"))
+    with a_web_view("app:hub", None):
+        pass
+    assert capsys.readouterr().out == "no web view: pip install 'hubq[web]'\n"
 
 
 def test_init_overwrites_nothing(tmp_path: Path) -> None:

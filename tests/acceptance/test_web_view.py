@@ -425,6 +425,48 @@ def test_it_stands_still_while_hidden_and_goes_on_after_redis_or_the_view_was_aw
         run(scenario, "a", own_redis=redis)
 
 
+def test_what_somebody_does_during_a_slow_look_is_looked_at_soon(run: Callable[..., None]) -> None:
+    """A look that took 3 s is followed by a minute's rest, unless somebody acts: also if that was while it was under way."""
+
+    async def scenario(world: World) -> None:
+        page = await world.page("child?id=room-5")
+        await says(page, "#live", "live")
+        await page.get_by_label("method").fill("post")
+        call = page.get_by_role("button", name="Call", exact=True)
+        held, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(route: Any) -> None:
+            if not held.is_set():
+                held.set()
+                answer = await route.fetch()  # what it shows was so before anybody acted
+                await go_on.wait()
+                await route.fulfill(response=answer)
+            else:
+                await route.continue_()
+
+        await page.route("**/child?*part=child*", slow)
+        await held.wait()
+        began = await page.evaluate("performance.now()")
+        await call.click()
+        await says(page, ".result", "1")
+        await page.wait_for_function("began => performance.now() > began + 3000", arg=began)
+        go_on.set()
+        await says(page, ".state", "['hi']")
+
+    run(scenario, "a")
+
+
+def test_the_history_of_a_child_with_a_space_in_its_name_is_live(run: Callable[..., None]) -> None:
+    async def scenario(world: World) -> None:
+        await world.hub.aio.start_child("room 1 & 2", Room)
+        page = await world.page("child?id=room%201%20%26%202")
+        await says(page, "#live", "live")
+        await world.letter("room 1 & 2")
+        await says(page, "[data-part=history]", "message_failed")
+
+    run(scenario, "a")
+
+
 #: Counts rows that leave the listing.
 WATCH_ROWS = """() => {
     window.rowsGone = 0;

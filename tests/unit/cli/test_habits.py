@@ -34,6 +34,14 @@ def test_other_words_are_answered_as_ever(capsys: pytest.CaptureFixture[str]) ->
     assert option in ("hubq: No such option: --zzz", "hubq: No such option '--zzz'.")  # as click says it
 
 
+def test_a_group_of_commands_names_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """`hubq dead chat`, as `hubq mailbox chat` is right: which command is missing is said."""
+    assert outcome(["dead", "chat"]) == USAGE and outcome(["dead", "lst"]) == USAGE
+    forgotten, mistyped = capsys.readouterr().err.splitlines()
+    assert forgotten == "hubq: No such command 'chat': give one of list, show, replay, drop (hubq dead list ...)"
+    assert mistyped.startswith("hubq: No such command 'lst'") and "list" in mistyped
+
+
 def test_what_is_told_instead_is_there() -> None:
     told = " ".join([*THEIRS.values(), *OPTIONS.values()])
     assert set(re.findall(r"\bhubq ([a-z][a-z-]*)", told)) <= OURS

@@ -71,9 +71,9 @@ def test_reminders_and_loops_come_when_it_is_time() -> None:
             assert await ticker.call("how_many") == 11
             assert await cluster.hub.aio.is_alive("a"), "it has renewed its lease all the time"
 
-    real = time.monotonic()
+    spent = time.process_time()  # not the time that passes, which others on the machine have a part in
     clock.run(scenario())
-    assert time.monotonic() - real < 60
+    assert time.process_time() - spent < 30
 
 
 def test_the_lease_of_a_killed_node_ends_in_time() -> None:

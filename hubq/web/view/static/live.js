@@ -105,6 +105,7 @@ class Part {
   #due = 0;
   #asking = false;
   #again = false;
+  #acted = false; // somebody did, since the look that is under way began
   #complete = false; // one look has come to its end
   #rest = SOONEST;
 
@@ -118,7 +119,7 @@ class Part {
     return this.on.some((word) => {
       const mark = word.indexOf("=");
       if (mark < 0) return event.type.startsWith(word);
-      const [name, value] = [word.slice(0, mark), word.slice(mark + 1)];
+      const [name, value] = [word.slice(0, mark), decodeURIComponent(word.slice(mark + 1))]; // a name may have a space
       return event.fields[name] === value || (name === "child" && (event.fields.children || "").includes(`"${value}"`));
     });
   }
@@ -128,7 +129,11 @@ class Part {
   }
 
   look(asked = false) { // at once, but not more often than every SOONEST ms, or, if nobody has acted, than a look that takes long
-    if (this.#asking) return void (this.#again = true);
+    if (this.#asking) {
+      this.#again = true;
+      this.#acted ||= asked;
+      return;
+    }
     if (this.#due && !asked) return;
     clearTimeout(this.#due);
     this.#due = setTimeout(() => this.#ask(), Math.max(0, (this.last || 0) + (asked ? SOONEST : this.#rest) - performance.now()));
@@ -146,8 +151,9 @@ class Part {
       this.#asking = false;
       this.last = performance.now();
       if (this.#again) {
-        this.#again = false;
-        this.look();
+        const acted = this.#acted;
+        this.#again = this.#acted = false;
+        this.look(acted);
       }
     }
   }
