@@ -69,6 +69,7 @@ class Rounds:
         """Rounds begin (again): renew at once, and do not take the time before for one in which the process was held up."""
         self._renewal_due, self._next_end, self._planned = float("-inf"), float("inf"), float("inf")
         self._waits = False
+        self._watchdog.begins()
 
     def new_term(self) -> bool:
         """Whether the node has joined anew since this was asked last: it may have been sent to another Redis."""

@@ -112,6 +112,22 @@ class Bench:
         return [str(command.args[7]) for command in self.asked if command.args[0] == "XADD"]
 
 
+def of_one_node(groups: int, **settings: Any) -> list[Bench]:
+    """The rounds of a node in several groups. All have begun."""
+    speaker = Speaker()
+    benches = [Bench(answering(renewed()), speaker=speaker, **settings) for _ in range(groups)]
+    for bench in benches:
+        bench.rounds.begin_anew()
+    return benches
+
+
+def turn_all(benches: list[Bench], seconds: float) -> None:
+    """Let time pass for all groups of a node whose loop stands still."""
+    for _ in range(round(seconds * 10)):
+        for bench in benches:
+            bench.turn(0.1, beats=False)
+
+
 def renewed(epoch: int = 7, expired: tuple[str, ...] = (), end: int = 60_000) -> Renewed:
     """A lease that was renewed."""
     return Renewed(True, REDIS_MS + 500, epoch, end, expired)
@@ -312,8 +328,7 @@ def test_a_blocked_loop_is_told_at_once_and_then_at_growing_intervals_while_the_
 
 
 def test_a_loop_in_several_groups_is_told_of_by_one_of_them_and_each_account_says_it(caplog: Any) -> None:
-    speaker = Speaker()
-    benches = [Bench(answering(renewed()), speaker=speaker, stall_limit=30.0) for _ in range(3)]
+    benches = of_one_node(3, stall_limit=30.0)
     benches[2].beat.at += 0.2  # (each beats by itself)
 
     def lines(what: str) -> int:
@@ -331,8 +346,8 @@ def test_a_loop_in_several_groups_is_told_of_by_one_of_them_and_each_account_say
         assert told == ["loop_blocked", "loop_unblocked"] * times
     for bench in benches:
         assert b"block" in b"".join(bytes(c.args[2]) for c in bench.asked if c.args[0] == "SET")  # type: ignore[arg-type]
-        bench.turn(32.0, beats=False)
-    assert lines("this worker ends") == 1 and [bench.ended for bench in benches] == [[70]] * 3
+    turn_all(benches, 32.0)
+    assert lines("this worker ends") == 1 and [bench.ended for bench in benches] == [[], [], [70]]
     assert [event for bench in benches for event in bench.events()].count("loop_stalled") == 1
 
 
@@ -413,6 +428,42 @@ def test_what_cannot_be_counted_is_left_to_the_end_of_the_lease() -> None:
     bench = Bench(answer, stall_limit=3.0)
     bench.turn(3.5, beats=False)
     assert bench.ended == [70] and "leave_node" not in bench.names()
+
+
+def given_up(bench: Bench) -> list[str]:
+    return [name for name in bench.names() if name in ("blame_suspect", "leave_node")]
+
+
+def test_a_process_ends_when_all_its_groups_were_given_up() -> None:
+    first, second = of_one_node(2, stall_limit=3.0)
+    turn_all([first, second], 2.9)
+    first.turn(0.2, beats=False)
+    assert given_up(first) == ["blame_suspect", "leave_node"]
+    assert not first.ended and second.standing.trusted(), "the other group has not heard of it yet"
+    second.turn(0.2, beats=False)
+    assert given_up(second) == ["blame_suspect", "leave_node"] and not second.standing.trusted()
+    assert [first.ended, second.ended] == [[], [70]]
+    turn_all([first, second], 10.0)
+    assert [first.ended, second.ended] == [[], [70]] and len(given_up(first)) == 2
+
+
+def test_a_loop_that_turns_again_while_its_process_ends_has_the_other_groups_given_up_all_the_same() -> None:
+    first, second = of_one_node(2, stall_limit=3.0)
+    turn_all([first, second], 2.9)
+    first.turn(0.2, beats=False)
+    assert given_up(first) and not first.ended
+    second.beat.at = second.clock.now
+    second.round()
+    assert given_up(second) == ["blame_suspect", "leave_node"] and second.ended == [70]
+
+
+def test_a_group_that_hangs_keeps_the_end_of_its_process_waiting_for_a_lease_at_most() -> None:
+    first, second = of_one_node(2, stall_limit=3.0)
+    turn_all([first, second], 2.9)
+    first.turn(4.9, beats=False)  # the other one waits for its primary
+    assert given_up(first) == ["blame_suspect", "leave_node"] and not first.ended
+    first.turn(0.7, beats=False)
+    assert first.ended == [70] and not second.ended
 
 
 def test_without_a_stall_limit_no_process_ends() -> None:
