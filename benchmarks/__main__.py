@@ -1,8 +1,8 @@
 """One command: a Redis of its own, all measurements interleaved, tables, ``results.json`` and a chart.
 
 Parts: ``messages`` (with the two bare loops), ``casts`` (in many settings), ``starts``, ``migration`` (1,000 and 10,000 children
-with 200 bytes and with 10 KB of state), ``take-over`` (after a kill), ``memory``, ``growth``, ``peers`` (each in an
-environment of its own under the cache directory; the first time pip needs a few minutes).
+with 200 bytes and with 10 KB of state), ``take-over`` (after a kill), ``memory``, ``growth``, ``primaries`` (a hub on 1 to 8
+primaries), ``peers`` (each in an environment of its own under the cache directory; the first time pip needs a few minutes).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from benchmarks import casts, growth, memory, messages, migration, peer_jobs, processes, report, take_over
+from benchmarks import casts, growth, memory, messages, migration, peer_jobs, primaries, processes, report, take_over
 from hubq.cli.worker import fastest_loop
 from hubq.store.embedded import EmbeddedServer
 
-PARTS = ("messages", "casts", "starts", "migration", "take-over", "memory", "growth", "peers")
+PARTS = ("messages", "casts", "starts", "migration", "take-over", "memory", "growth", "primaries", "peers")
 Work = Callable[[], Awaitable[dict[str, Any]]]
 
 #: How long one measurement of a part may take, seconds: several times what it takes on two slow cores.
 LIMITS = {
     "messages": 240.0, "casts": 300.0, "starts": 240.0, "migration": 300.0, "take-over": 300.0, "memory": 900.0,
-    "growth": 900.0, "peers": 300.0,
+    "growth": 900.0, "primaries": 480.0, "peers": 300.0,
 }  # fmt: skip
 #: How long its processes may take to end then. After that everything is stuck, and ends with a traceback.
 LAST = 90.0
@@ -51,12 +51,14 @@ class Sizes:
     taken_over: tuple[int, ...] = (1_000, 10_000)
     children: int = 100_000
     growth_casts: int = growth.CASTS
+    primaries: tuple[int, int, int] = (4_000, 5_000, 400)
+    """Children, casts and calls of a turn."""
     peer_jobs: int | None = None
     """None: as many as suits each peer."""
 
 
-QUICK = Sizes(5_000, 300, 1_000, (200,), (200,), (200,), 2_000, 2_000, 200)
-TINY = Sizes(500, 20, 20, (20,), (200,), (20,), 50, 500, 50)
+QUICK = Sizes(5_000, 300, 1_000, (200,), (200,), (200,), 2_000, 2_000, (2_000, 2_000, 200), 200)
+TINY = Sizes(500, 20, 20, (20,), (200,), (20,), 50, 500, (200, 500, 20), 50)
 
 
 async def empty(url: str) -> None:
@@ -157,6 +159,11 @@ async def main(parts: list[str], rounds: int, sizes: Sizes, results: Path, limit
                 await empty(server.url)
                 if figures := await in_time(work, what, limit or LIMITS[part], late):
                     found.setdefault(part, {}).setdefault(whose, []).append(figures)
+        if "primaries" in parts:
+            work = partial(primaries.measure, rounds * primaries.TURNS, *sizes.primaries)
+            print("primaries: all settings by turns", file=sys.stderr)
+            if every := await in_time(work, "primaries", limit or LIMITS["primaries"], late):
+                found["primaries"] = every
     processes.LOG.unlink(missing_ok=True)
     peer_jobs.LOG.unlink(missing_ok=True)
     report.show(found, about, versions, missing, late, rounds, time.perf_counter() - began, results)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 
 from hubq import Child, Hub
 
 HUB_ID = "HUBQ_BENCH_HUB"
 SHARDS = "HUBQ_BENCH_SHARDS"
 LEASE = "HUBQ_BENCH_LEASE"
+GROUPS = "HUBQ_BENCH_GROUPS"
 
 
 class Idle(Child):
@@ -101,9 +103,11 @@ KINDS: dict[str, type[Child]] = {
 }
 
 
-def make_hub(hub_id: str, redis: str | None = None, shards: int = 64, lease: float = 5.0) -> Hub:
+def make_hub(
+    hub_id: str, redis: str | Sequence[str] | None = None, shards: int = 64, lease: float = 5.0, groups: int = 1
+) -> Hub:
     """A hub that knows all of them."""
-    hub = Hub(hub_id, redis=redis, shards=shards, lease=lease)
+    hub = Hub(hub_id, redis=redis, shards=shards, lease=lease, groups=groups)
     for kind in KINDS.values():
         hub.child(kind)
     return hub
@@ -113,4 +117,5 @@ hub = make_hub(
     os.environ.get(HUB_ID, "bench"),
     shards=int(os.environ.get(SHARDS, "64")),
     lease=float(os.environ.get(LEASE, "5")),
+    groups=int(os.environ.get(GROUPS, "1")),
 )

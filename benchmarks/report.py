@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import chart
+from benchmarks import against_one, chart
 from benchmarks.environments import PEERS
 
 ROOT = Path(__file__).resolve().parent
@@ -80,6 +80,25 @@ FIGURES: dict[str, dict[str, str]] = {
         "casts_per_s": "casts per second",
         "workers_us": "CPU of the workers per cast (µs)",
         "redis_us": "CPU of Redis per cast (µs)",
+    },
+    "primaries": {
+        "casts_per_s": "casts in batches, per second",
+        "cast_redis_us": "CPU of all primaries per cast (µs)",
+        "cast_busiest_us": "of the busiest primary (µs)",
+        "cast_client_us": "of the client (µs)",
+        "cast_worker_us": "of the worker (µs)",
+        "call_redis_us": "CPU of all primaries per call, 400 per second (µs)",
+        "call_busiest_us": "of the busiest primary (µs)",
+        "call_client_us": "of the client (µs)",
+        "call_worker_us": "of the worker (µs)",
+        "idle_call_redis_us": "CPU of all primaries per idle call (µs)",
+        "idle_call_busiest_us": "of the busiest primary (µs)",
+        "idle_call_client_us": "of the client (µs)",
+        "idle_call_worker_us": "of the worker (µs)",
+        "idle_call_p50_ms": "call, idle, p50 (ms)",
+        "idle_call_p99_ms": "call, idle, p99 (ms)",
+        "rest_redis_percent": "all primaries at rest (% of a core)",
+        "rest_worker_percent": "the worker at rest (% of a core)",
     },
     "peers": {
         "enqueue_per_s": "enqueued one by one, per second",
@@ -160,6 +179,8 @@ def show(
     console.print(f"{', '.join(machine.values())}; median (least–most) of {rounds} rounds")
     for part, every in found.items():
         console.print(table(part, every))
+        if part == "primaries":
+            console.print(against_one.table(every))
     settings = {peer.name: f"{versions[peer.name]}: {peer.setting}" for peer in PEERS if peer.name in versions}
     for text in (*settings.values(), *(f"{name} does not install: {reason}" for name, reason in missing.items())):
         console.print(text, highlight=False)

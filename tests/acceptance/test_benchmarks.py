@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from benchmarks.primaries import SETTINGS, TURNS
 from hubq.store.connection import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -32,6 +33,25 @@ def test_the_benchmarks_run(tmp_path: Path, real_server: RedisServer) -> None:
         assert 0 < figures["busy_casts_per_s"] <= figures["casts_per_s"]  # half, or as much as went out in time
     (moved,) = rounds["migration"]["20 of 200 B"]
     assert moved["failed_calls"] == moved["wrong_states"] == 0
+
+
+def test_a_hub_on_several_primaries_is_measured_against_one(tmp_path: Path, real_server: RedisServer) -> None:
+    results = tmp_path / "results.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--tiny", "--only", "primaries", "--results", str(results)],
+        cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    every = json.loads(results.read_text())["rounds"]["primaries"]
+    assert set(every) == set(SETTINGS)
+    for setting, turns in every.items():
+        assert len(turns) == TURNS
+        for found in turns:
+            assert min(found.values()) > 0, (setting, found)
+            # Messages have gone to all primaries, evenly but for the children's hashes and what else a turn has.
+            even = found["cast_redis_us"] / SETTINGS[setting].primaries
+            assert even <= found["cast_busiest_us"] * 1.001, setting
+    assert "times that of 1 primary" in done.stdout
 
 
 def test_a_part_that_takes_too_long_is_named_and_the_others_are_measured(
