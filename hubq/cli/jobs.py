@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_json, print_table, say
-from hubq.cli.reachable import of_those_that_answer
 from hubq.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hubq.jobs.overview import JobsOverview
 
 
 def took(started: str, ended: str) -> str:
@@ -47,12 +43,7 @@ def jobs_command(
 
     if state is not None and state not in ALL_STATES:
         raise ConfigError(f"--state {state!r} is not a state of jobs: give one of {', '.join(ALL_STATES)}")
-    opened = open_hub(hub, redis)
-    with of_those_that_answer(opened):
-        _print(overview(opened, state=state, idle=idle, most=count), as_json)
-
-
-def _print(seen: JobsOverview, as_json: bool) -> None:
+    seen = overview(open_hub(hub, redis), state=state, idle=idle, most=count)
     if as_json:
         print_json(asdict(seen))
         return

@@ -175,7 +175,7 @@ def test_commands_open_a_hub_by_its_id_though_the_first_primary_is_frozen(
             (node,) = json.loads(answers["nodes", "--json"])
             assert (node["name"], node["shards"]) == ("first", 8)
             events = [json.loads(line) for line in answers["events", "--json"].splitlines()]
-            assert {event["type"] for event in events} >= {"child_started"}
+            assert {event["type"] for event in events} >= {"shards_claimed"}
             assert "shards " in answers["config",] and "16" in answers["config",]
             assert shell.ok("where", hub_id, there[0]).split()
             assert f"0 messages wait for {there[0]}" in shell.run("mailbox", hub_id, there[0]).stderr
@@ -213,9 +213,12 @@ def test_followed_events_go_on_while_a_primary_is_frozen(
                     line for line in follower.stdout if "left out" in line
                 )  # (the test's time-out is the limit)
                 assert said.startswith("hubq: groups 0, 2 do not answer and are left out: ")
-                hub.start_child(there[0], room_class).result(timeout=20)
-                assert "child_started" in next(line for line in follower.stdout if there[0] in line)
-                follower.send_signal(signal.SIGINT)
+                try:
+                    hub.start_child(there[0], room_class).result(timeout=20)
+                    hub.pause(child=there[0], timeout=20)
+                    assert "paused" in next(line for line in follower.stdout if there[0] in line)
+                finally:
+                    follower.send_signal(signal.SIGINT)
                 assert follower.wait(20) == 0
     finally:
         come_back()
