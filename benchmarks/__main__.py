@@ -51,7 +51,7 @@ class Sizes:
     taken_over: tuple[int, ...] = (1_000, 10_000)
     children: int = 100_000
     growth_casts: int = growth.CASTS
-    primaries: tuple[int, int, int] = (4_000, 5_000, 400)
+    primaries: tuple[int, int, int] = (4_000, 5_000, 300)
     """Children, casts and calls of a turn."""
     peer_jobs: int | None = None
     """None: as many as suits each peer."""

@@ -58,10 +58,10 @@ SETTINGS = {
 }
 
 
-def batches(count: int, children: int) -> Iterator[list[str]]:
+def batches(count: int, children: int, at_once: int = IN_FLIGHT) -> Iterator[list[str]]:
     """Names of children, as many as are in flight at once; every child in turn, but not its neighbours."""
-    for first in range(0, count, IN_FLIGHT):
-        yield [f"c{number * 7919 % children}" for number in range(first, min(first + IN_FLIGHT, count))]
+    for first in range(0, count, at_once):
+        yield [f"c{number * 7919 % children}" for number in range(first, min(first + at_once, count))]
 
 
 async def until_empty(redis: Redis, streams: list[str]) -> None:

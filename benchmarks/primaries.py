@@ -30,6 +30,9 @@ TURNS = 3
 #: Calls per second of the modest rate. They are sent one by one, evenly, so that none shares a request with another.
 RATE = 400
 
+#: What a bare client has Redis do, one after another and by turns on all primaries: what several processes cost by themselves.
+BARE = "redis.call('XADD', KEYS[1], '*', 'n', ARGV[1]) return redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)"
+
 ONE = "1 primary"
 
 
@@ -100,28 +103,35 @@ class Life:
         await self._hub.aio.close()
 
     async def turn(self, casts: int, calls: int) -> dict[str, float]:
-        """Casts in batches, calls at a modest rate, and calls one after another."""
+        """Casts in batches, and in batches of as many for each primary; calls at a modest rate, and one after another; bare scripts."""
         found: dict[str, float] = {}
         if self._rested is not None:
             found |= self._used().at_rest(self._rested)
         began, before = time.perf_counter(), self._used()
         found |= (await self._cast(casts)).since(before, casts, "cast")
         found["casts_per_s"] = casts / (time.perf_counter() - began)
+        wide = IN_FLIGHT * len(self._redis)
+        before, count = self._used(), max(casts, 2 * wide)
+        found |= (await self._cast(count, wide)).since(before, count, "wide")
         before = self._used()
         count = await self._paced(calls / RATE)
         found |= self._used().since(before, count, "call")
         before = self._used()
         found |= await self._one_by_one(calls)
+        found |= self._used().since(before, calls, "idle_call")
+        before = self._used()
+        for number in range(calls):
+            await self._redis[number % len(self._redis)].eval(BARE, 1, "bare", number)
         self._rested = self._used()
-        return found | self._rested.since(before, calls, "idle_call")
+        return found | self._rested.since(before, calls, "bare")
 
     def _used(self) -> Used:
         primaries = tuple(cpu_seconds(pid) for pid in self._pids)
         return Used(primaries, time.process_time(), cpu_seconds(self._worker.pid), time.perf_counter())
 
-    async def _cast(self, casts: int) -> Used:
+    async def _cast(self, casts: int, at_once: int = IN_FLIGHT) -> Used:
         """What was used when all of them are handled and gone. (The client only till all were sent: then it looks whether they are.)"""
-        for names in batches(casts, self._children):
+        for names in batches(casts, self._children, at_once):
             answers = await self._hub.aio.cast_many([(name, "touch") for name in names])
             if refused := [error for error in answers if error is not None]:
                 raise refused[0]

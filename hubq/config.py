@@ -69,7 +69,8 @@ class Config:
     """The last part of the lease in which a node that could not renew starts nothing more."""
 
     heartbeat: float = 0.25
-    """How often a node renews its lease and looks for nodes whose lease is over."""
+    """How often a node renews its lease and looks for nodes whose lease is over. In a hub with several groups it has a lease in each, and
+    renews each less often: every ``heartbeat * groups`` seconds, but at least every ``(lease - lease_margin) / 4``."""
 
     stall_limit: float = 60.0
     """How long the event loop of a worker may stand still (a handler that blocks it) before the worker ends itself, so

@@ -58,10 +58,10 @@ COMMANDS = (
     Listed("mailbox", "inspection:mailbox", _LOOK, "Show the messages that wait, or drop some of them."),
     Listed(
         "events",
-        "inspection:events_command",
+        "events:events_command",
         _LOOK,
         "Show the latest events; --follow waits for more.",
-        kind="inspection:ListsTypes",
+        kind="events:ListsTypes",
     ),
     Listed("pauses", "pausing:pauses_command", _LOOK, "List what is paused, and why."),
     Listed("reminders", "reminders:reminders_command", _LOOK, "List what is due later."),

@@ -13,6 +13,7 @@ import typer
 from hubq.cli.conversion import Command, Group
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_json, print_table, say
+from hubq.cli.reachable import of_those_that_answer
 from hubq.core.shown import shown_lines
 from hubq.errors import ConfigError, HubqError
 from hubq.store import viewer
@@ -61,14 +62,16 @@ def list_command(
 ) -> None:  # fmt: skip
     """List the dead letters, oldest first."""
     meant = Filter(class_name, why, child)
-    letters = [letter for letter in open_hub(hub, redis).dead_letters() if meant.takes(letter)]
-    if as_json:
-        print_json([record(letter) for letter in letters])
-        return
-    print_table(
-        ("letter", "child", "what", "why", "died"),
-        [(letter.letter, letter.child, what(letter), letter.why, moment(letter.died)[5:19]) for letter in letters],
-    )
+    opened = open_hub(hub, redis)
+    with of_those_that_answer(opened):
+        letters = [letter for letter in opened.dead_letters() if meant.takes(letter)]
+        if as_json:
+            print_json([record(letter) for letter in letters])
+            return
+        print_table(
+            ("letter", "child", "what", "why", "died"),
+            [(letter.letter, letter.child, what(letter), letter.why, moment(letter.died)[5:19]) for letter in letters],
+        )
 
 
 @dead.command("show", cls=Command)

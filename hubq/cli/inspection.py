@@ -1,31 +1,26 @@
-"""``hubq state``, ``mailbox``, ``events``, ``config``: they read a hub and change nothing."""
+"""``hubq state``, ``mailbox``, ``config``: they read a hub and change nothing."""
 
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import asdict, fields
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hubq.cli.conversion import Command, Group
 from hubq.cli.loading import AsJson, ChildId, HubName, RedisUrl, open_hub
-from hubq.cli.output import duration, json_line, print_json, print_table, say
-from hubq.client.operations.event_lines import for_people, spans
-from hubq.client.operations.happened import Event
+from hubq.cli.output import duration, print_json, print_table, say
+from hubq.cli.reachable import of_those_that_answer
 from hubq.client.operations.inspection import Mailbox, Waiting
 from hubq.client.operations.waiting_times import InOutboxes, in_outboxes
 from hubq.config import Config
-from hubq.core.event_types import unknown_type
-from hubq.errors import ConfigError, HubqError, RedisUnavailable
+from hubq.errors import HubqError
 from hubq.store.viewer import fields_of, look, plain, words
 
-#: Pause before Redis is asked again after it could not be reached, seconds.
-AGAIN = 1.0
-#: Events that are read to print a few lines: one join may be some hundred events.
-MOST_EVENTS = 5_000
+if TYPE_CHECKING:
+    from hubq.client.hub import Hub
 
 
 def state_command(
@@ -115,7 +110,10 @@ def mailbox_command(
     Without CHILD: one line for each mailbox that is not empty, with the children whose messages wait.
     """
     opened = open_hub(hub, redis)
-    if child is not None:
+    with of_those_that_answer(opened):
+        if child is None:
+            _print_boxes(opened.inspect.mailboxes(count), as_json)
+            return
         box = opened.inspect.mailbox(child, count)
         elsewhere = opened.driver.drive(in_outboxes(opened.driver.context, child, count))
         if as_json:
@@ -124,8 +122,9 @@ def mailbox_command(
         say(f"{box.messages} messages wait for {child} (shard {box.shard})", sys.stderr)
         _print_waiting(box.heads)
         _print_outboxes(child, elsewhere)
-        return
-    boxes = opened.inspect.mailboxes(count)
+
+
+def _print_boxes(boxes: list[Mailbox], as_json: bool) -> None:
     if as_json:
         print_json([asdict(box) for box in boxes])
         return
@@ -176,76 +175,6 @@ def _print_waiting(heads: tuple[Waiting, ...]) -> None:
     )  # fmt: skip
 
 
-class ListsTypes(Command):
-    """``hubq events --type`` without a type is told the types, with a hub or without one."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args[-1:] == ["--type"]:
-            raise ConfigError(unknown_type(""))
-        return super().parse_args(ctx, args)
-
-
-def events_command(
-    hub: HubName,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new events as they come.")] = False,
-    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Number of past events to print first.")] = 20,
-    kinds: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--type",
-            metavar="TYPE",
-            help="Only events of this type. May be repeated. Without one: say which there are.",
-        ),
-    ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Print every event on its own line, as --type and --json do.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one event per line.")] = False,
-    redis: RedisUrl = None,
-) -> None:
-    """Show the latest events: joins, drains, evictions, starts, stops, moves, failures.
-
-    Events of many shards at once are one line, and passed tokens are left out. --all prints every event.
-    """
-    wanted = set(kinds or ())
-    for kind in wanted:
-        if wrong := unknown_type(kind):
-            raise ConfigError(wrong)
-    inspect = open_hub(hub, redis).inspect
-    if every or as_json or wanted:
-        last, shown = inspect.events(count, wanted)
-    else:
-        last, shown = inspect.events(MOST_EVENTS if count else 0)
-        shown = for_people(shown)[-count:] if count else []
-    _print_events(shown, as_json)
-    silent = False
-    while follow:
-        try:
-            for events in inspect.follow(last):
-                silent = False
-                shown = [event for event in events if not wanted or event.type in wanted]
-                _print_events(shown if every or as_json or wanted else for_people(shown), as_json)
-                last = events[-1].id if events else last
-        except RedisUnavailable as error:
-            if not silent:
-                say(f"hubq: {error}; trying again", sys.stderr)
-            silent = True
-            time.sleep(AGAIN)
-        except KeyboardInterrupt:
-            return
-
-
-def _print_events(events: list[Event], as_json: bool) -> None:
-    for event in events:
-        if as_json:
-            print(json_line(asdict(event)), flush=True)
-        else:
-            fields = {**event.fields, **({"shards": spans(event.fields["shards"])} if "shards" in event.fields else {})}
-            said = " ".join(f"{name}={value}" for name, value in fields.items())
-            at = datetime.fromtimestamp(event.at).astimezone().isoformat(" ", "milliseconds")
-            say(f"{at}  {event.type}  {said}")
-
-
 def _moment(ms: str) -> str:
     """A time in ms since 1970, as people read it.
 
@@ -258,6 +187,11 @@ def _moment(ms: str) -> str:
 def config_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """Show the settings that are fixed in Redis. With HUB as module:attribute, show the settings of the app, too."""
     opened = open_hub(hub, redis)
+    with of_those_that_answer(opened):
+        _print_settings(hub, opened, as_json)
+
+
+def _print_settings(hub: str, opened: Hub, as_json: bool) -> None:
     fixed = opened.inspect.settings()
     own = asdict(opened.config) if ":" in hub else {}
     if as_json:

@@ -10,6 +10,7 @@ import typer
 from hubq.cli.conversion import Command, Group
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_records, print_table, say
+from hubq.cli.reachable import of_those_that_answer
 from hubq.client.operations.seals import reseal, seals
 from hubq.errors import ConfigError, HubqError
 from hubq.store.keyring import Keyring, new_keys
@@ -44,11 +45,13 @@ def derive_command(
 def status_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """Count the specs and states of a hub by the key that sealed them. It needs no keys, and changes nothing."""
     opened = open_hub(hub, redis)
-    found = opened.driver.drive(seals(opened.driver.context))
-    if as_json:
-        print_records(found)
-        return
-    print_table(("what", "key", "count"), [(each.what, str(each.key or "unsealed"), str(each.count)) for each in found])
+    with of_those_that_answer(opened):
+        found = opened.driver.drive(seals(opened.driver.context))
+        if as_json:
+            print_records(found)
+            return
+        rows = [(each.what, str(each.key or "unsealed"), str(each.count)) for each in found]
+        print_table(("what", "key", "count"), rows)
 
 
 @keys.command("reseal", cls=Command)

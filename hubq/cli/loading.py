@@ -18,8 +18,7 @@ from hubq.cli.importing import uncollected
 from hubq.config import checked_name
 from hubq.core.malformed import whole_number
 from hubq.errors import ConfigError, HubqError, Unreadable
-from hubq.store.command import plain, text
-from hubq.store.keys import Keys
+from hubq.store.command import text
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -76,32 +75,24 @@ def open_hub(hub: str, redis: str | None = None) -> Hub:
     with uncollected():
         from hubq.client.groups import servers_of
         from hubq.client.hub import Hub
-        from hubq.store.connection import SyncRedis
-        from hubq.store.membership import groups_of_wire
-        from hubq.store.server import of_hub
+        from hubq.client.known import fixed_settings_of
 
     if ":" in hub:
         return load_hub(hub, redis)
     _make_importable()  # a result may be an instance of a class of the app
     checked_name("hub id", hub)
     given = servers_of(redis)
-    server = of_hub(given[0], hub)
-    connection = SyncRedis(server)
-    try:
-        shards, wire = connection.run(plain("HMGET", Keys(hub).config, "shards", "wire", read=lambda found: found))
-    finally:
-        connection.close()
-    if shards is None:
+    fixed = fixed_settings_of(given, hub)
+    if fixed is None:
         raise HubqError(
-            f"no hub {hub!r} in Redis at {server.address}: check the id and --redis, or start its first worker"
+            f"no hub {hub!r} in Redis at {given[0].address}: check the id and --redis, or start its first worker"
         )
-    if not whole_number(shards):
+    if not whole_number(fixed.shards):
         raise Unreadable(
-            f"the number of shards of hub {hub!r} in Redis at {server.address} is {text(shards)!r}: put it right in "
-            f"{Keys(hub).config}, as it stands in the app"
+            f"the number of shards of hub {hub!r} in Redis at {fixed.server.address} is {text(fixed.shards)!r}: put it right in "
+            f"{fixed.key}, as it stands in the app"
         )
-    groups = groups_of_wire(text(wire or b"1"))
-    return Hub(hub, redis=given, shards=whole_number(shards), groups=groups or 1)
+    return Hub(hub, redis=given, shards=whole_number(fixed.shards), groups=fixed.groups or 1)
 
 
 def load_target(hub: Hub, name: str) -> Any:

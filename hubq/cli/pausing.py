@@ -12,6 +12,7 @@ import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_records, print_table, say
+from hubq.cli.reachable import of_those_that_answer
 from hubq.client.operations import pausing
 from hubq.config import CHANGE_TIMEOUT
 from hubq.core.classes import OWN
@@ -64,13 +65,14 @@ def resume_command(hub: HubName, kind: Kind = None, child: Child = None, redis: 
 def pauses_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """List what is paused, since when, and why."""
     opened = open_hub(hub, redis)
-    found = opened.driver.drive(pausing.pauses(opened.driver.context))
-    if as_json:
-        print_records(found)
-        return
-    now = time.time()
-    rows = [(each.what, each.name or "-", duration(max(0.0, now - each.since)), each.why or "-") for each in found]
-    print_table(("what", "name", "for", "why"), rows)
+    with of_those_that_answer(opened):
+        found = opened.driver.drive(pausing.pauses(opened.driver.context))
+        if as_json:
+            print_records(found)
+            return
+        now = time.time()
+        rows = [(each.what, each.name or "-", duration(max(0.0, now - each.since)), each.why or "-") for each in found]
+        print_table(("what", "name", "for", "why"), rows)
 
 
 def _meant(kind: str | None, child: str | None, why: str = "") -> Pause:

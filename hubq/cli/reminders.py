@@ -9,6 +9,8 @@ import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_records, print_table
+from hubq.cli.reachable import of_those_that_answer
+from hubq.core.reminders import Reminder
 
 
 def reminders_command(
@@ -20,7 +22,12 @@ def reminders_command(
     redis: RedisUrl = None,
 ) -> None:
     """List the reminders of a child, or of all children, and messages that are sent later; the next one first."""
-    found = open_hub(hub, redis).inspect.reminders(child)
+    opened = open_hub(hub, redis)
+    with of_those_that_answer(opened):
+        _print(opened.inspect.reminders(child), as_json)
+
+
+def _print(found: list[Reminder], as_json: bool) -> None:
     if as_json:
         print_records(found)
         return

@@ -10,6 +10,7 @@ import typer
 
 from hubq.cli.loading import HubName, RedisUrl, open_hub
 from hubq.cli.output import print_table, say
+from hubq.cli.reachable import of_those_that_answer
 from hubq.client.operations.rollouts import end_rollout, ramp_to, rollout
 from hubq.client.results import NodeStatus
 from hubq.core.readiness import NOT_SERVING
@@ -42,14 +43,16 @@ def rollout_command(
         raise ConfigError("give one of VERSION, --back and --end")
     shares = shares_of(ramp)
     opened = open_hub(hub, redis)
+    if version is None and not (back or end):
+        with of_those_that_answer(opened):
+            _show(opened.nodes(), opened.driver.drive(rollout(opened.driver.context)))
+        return
     present = opened.driver.drive(rollout(opened.driver.context))
     if back or end:
         if present is None:
             raise HubqError(f"no version has a share of hub {opened.hub_id!r}: nothing is rolled out")
         _take_back(opened, present.version, "by hand") if back else _end(opened, present.version)
-    elif version is None:
-        _show(opened.nodes(), present)
-    else:
+    elif version is not None:
         Rollout(opened, version, watch, timeout).run(shares)
 
 

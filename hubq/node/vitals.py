@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import platform
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Protocol
 
 from hubq.core.lifecycle import Life
@@ -27,6 +23,7 @@ from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.loop import Loop
+from hubq.node.runtime.own_memory import OwnMemory
 from hubq.store import history
 from hubq.store.command import Command
 from hubq.store.dead_letters import count_dead
@@ -61,6 +58,7 @@ class Pulse(Loop):
     def __init__(
         self, group: Group, register: Register, handler: Handler, committer: Committer, counters: Counters, ready: Ready,
         failed_builds: FailedBuilds, ready_failures: int, beat: Beat, jobs: JobForwarder,
+        memory: OwnMemory,
     ) -> None:  # fmt: skip
         super().__init__("telling how the node is")
         self.lives: Counter[str] = Counter()  # children by where they stand, as of the last census
@@ -77,6 +75,7 @@ class Pulse(Loop):
         self._told = NOT_SERVING  # what the log knows of its readiness
         self._beat = beat
         self._jobs = jobs
+        self._memory = memory
         self._lag = 0.0  # the longest wait since the last account
         self._queued = 0
         self._in_hand: dict[
@@ -210,7 +209,7 @@ class Pulse(Loop):
             taken_over=counters.taken_over,
             dead=self._dead,
             dormant=self._dormant,
-            memory=memory_used(),
+            memory=self._memory.used(),
             cpu=round(time.process_time(), 2),
             lag=round(self._lag, 4),
             lease_left=round(max(0.0, standing.lease.left(standing.now())), 3),
@@ -243,12 +242,3 @@ def came_unable(hosted: HostedChild) -> bool:
     one whose ``run()`` was started again has run here.)
     """
     return hosted.budget is None and not hosted.reason.startswith(TOOK_DOWN)
-
-
-def memory_used() -> int:
-    """Resident memory of this process, bytes (where /proc does not tell: the most it ever was)."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024

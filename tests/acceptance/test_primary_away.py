@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -134,6 +136,105 @@ def test_commands_show_the_groups_that_answer_and_name_the_others(
         come_back()
         for each in shell.workers:
             each.end()
+
+
+#: Commands that look at a whole hub.
+WHOLE = (
+    ("ps", "--json"), ("nodes", "--json"), ("top", "--once"), ("events", "--json"), ("mailbox",), ("dead", "list"),
+    ("reminders",), ("pauses",), ("config",), ("keys", "status"), ("rollout",),
+)  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+def test_commands_open_a_hub_by_its_id_though_the_first_primary_is_frozen(
+    redis_server: EmbeddedServer, away: EmbeddedServer, hub_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the other one says is shown, and the groups of the first are named."""
+    module = "rooms_first_frozen"
+    (tmp_path / f"{module}.py").write_text(APP.format(hub_id=hub_id))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    room_class = importlib.import_module(module).Room
+    shell = Shell(hub_id, f"{away.url},{redis_server.url}")
+    leave, come_back = ways("silent", away)
+    try:
+        worker = shell.spawn(f"{module}:hub", "--name", "first", cwd=tmp_path)
+        worker.wait_line("hubq worker first: ")
+        with closing(Hub(hub_id, redis=[away.url, redis_server.url], groups=4, shards=16)) as hub:
+            rooms = [f"room-{n}" for n in range(16)]
+            hub.start_children([ChildSpec(room, room_class) for room in rooms]).result(timeout=20)
+            there = sorted(room for room in rooms if hub.driver.context.group_of(room) % 2)
+            assert 0 < len(there) < len(rooms)
+            leave()
+            with ThreadPoolExecutor(4) as pool:
+                asked = list(pool.map(lambda args: shell.run(*_on(hub_id, args)), WHOLE))
+            for args, done in zip(WHOLE, asked, strict=True):
+                said = f"hubq: groups 0, 2 do not answer and are left out: cannot reach Redis at {away.url}"
+                assert done.returncode == 3 and last_line(done) == said, (args, done.stderr)
+            answers = {args: done.stdout for args, done in zip(WHOLE, asked, strict=True)}
+            assert [child["child_id"] for child in json.loads(answers["ps", "--json"])] == there
+            (node,) = json.loads(answers["nodes", "--json"])
+            assert (node["name"], node["shards"]) == ("first", 8)
+            events = [json.loads(line) for line in answers["events", "--json"].splitlines()]
+            assert {event["type"] for event in events} >= {"shards_claimed"}
+            assert "shards " in answers["config",] and "16" in answers["config",]
+            assert shell.ok("where", hub_id, there[0]).split()
+            assert f"0 messages wait for {there[0]}" in shell.run("mailbox", hub_id, there[0]).stderr
+            lost = next(room for room in rooms if room not in there)
+            refused = shell.run("where", hub_id, lost)
+            assert refused.returncode == 3 and refused.stderr.startswith(f"hubq: cannot reach Redis at {away.url}")
+            come_back()
+            assert len(json.loads(shell.ok("ps", hub_id, "--json"))) == len(rooms)
+    finally:
+        come_back()
+        for each in shell.workers:
+            each.end()
+
+
+def test_followed_events_go_on_while_a_primary_is_frozen(
+    redis_server: EmbeddedServer, away: EmbeddedServer, hub_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "rooms_followed"
+    (tmp_path / f"{module}.py").write_text(APP.format(hub_id=hub_id))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    room_class = importlib.import_module(module).Room
+    shell = Shell(hub_id, f"{away.url},{redis_server.url}")
+    leave, come_back = ways("silent", away)
+    try:
+        shell.spawn(f"{module}:hub", "--name", "first", cwd=tmp_path).wait_line("hubq worker first: ")
+        with closing(Hub(hub_id, redis=[away.url, redis_server.url], groups=4, shards=16)) as hub:
+            there = [room for n in range(32) if hub.driver.context.group_of(room := f"room-{n}") % 2]
+            leave()
+            with subprocess.Popen(
+                [sys.executable, "-m", "hubq", "events", hub_id, "--follow", "--all", "-n", "0"], cwd=tmp_path,
+                env=shell.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            ) as follower:  # fmt: skip
+                assert follower.stdout is not None
+                said = next(
+                    line for line in follower.stdout if "left out" in line
+                )  # (the test's time-out is the limit)
+                assert said.startswith("hubq: groups 0, 2 do not answer and are left out: ")
+                try:
+                    hub.start_child(there[0], room_class).result(timeout=20)
+                    hub.pause(child=there[0], timeout=20)
+                    assert "paused" in next(line for line in follower.stdout if there[0] in line)
+                finally:
+                    follower.send_signal(signal.SIGINT)
+                assert follower.wait(20) == 0
+    finally:
+        come_back()
+        for each in shell.workers:
+            each.end()
+
+
+def _on(hub_id: str, args: tuple[str, ...]) -> list[str]:
+    """The arguments with the hub behind the command."""
+    command = 2 if args[0] in ("dead", "keys") else 1
+    return [*args[:command], hub_id, *args[command:]]
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line on stderr, without the reason in brackets."""
+    return done.stderr.splitlines()[-1].partition(" (")[0]
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> tuple[str, int]:

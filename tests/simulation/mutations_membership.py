@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from hubq.core.stillness import Stillness
+from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.held.holding import HostedChild
 from hubq.node.membership.rounds import Rounds
 from hubq.node.membership.watchdog import Watchdog
+from hubq.node.runtime.speaker import Speaker
 from hubq.node.trials import starts
 from hubq.node.trials.marks import Marks
 from hubq.node.trials.starts import StartTrials
@@ -25,6 +27,8 @@ TARGETS: dict[str, Target] = {
     "frozen-stall": Target(Stillness, "look", "self now beat_at held_up at_work"),
     "spared-culprit": Target(StartTrials, "absolve", "self shards incarnation spared"),
     "lost-count": Target(Watch, "blames_later", "self name entry"),
+    "forgotten-arrival": Target(Arrivals, "shards", None),
+    "ended-early": Target(Speaker, "may_end", "self stall watchdog overdue"),
 }
 
 
@@ -112,6 +116,20 @@ def _frozen_stalls(look: Any) -> Any:
     return broken
 
 
+def _ended_early(may_end: Any) -> Any:
+    """A process whose loop stands still ends as soon as one of its groups was given up."""
+
+    def broken(self: Speaker, stall: Any, watchdog: object, overdue: bool) -> bool:
+        return bool(may_end(self, stall, watchdog, True))
+
+    return broken
+
+
+def _forgotten_arrivals(shards: Any) -> Any:
+    """When a node is void, it knows only of what was open there."""
+    return property(lambda self: set())
+
+
 def _spared_culprits(absolve: Any) -> Any:
     """When a node is absolved, the count of what had held it up is taken back, too."""
 
@@ -133,4 +151,8 @@ MUTATIONS: dict[str, Mutation] = {
     "lost-count": Mutation(
         "that an earlier message does not take the place of one that was counted", broken=_lost_counts
     ),
+    "forgotten-arrival": Mutation(
+        "that a crash is taken back in shards that were on their way, too", broken=_forgotten_arrivals
+    ),
+    "ended-early": Mutation("that a process ends when all its groups were given up", broken=_ended_early),
 }

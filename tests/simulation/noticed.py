@@ -174,6 +174,8 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "lost-and-given": partial(test_departure.test_it_is_not_repeated_when_others_may_own_it, "loss"),
     "frozen-stall": test_rounds.test_a_process_that_was_stopped_has_no_blocked_loop,
     "lost-count": test_message_trials.test_the_mark_of_a_message_is_not_lost_to_an_earlier_one_that_comes_again,
+    "forgotten-arrival": test_arrivals.test_what_may_be_ours_in_redis_before_it_is_open_here_is_known,
+    "ended-early": test_rounds.test_a_process_ends_when_all_its_groups_were_given_up,
     "spared-culprit": test_start_trials.test_the_count_of_what_held_the_node_up_is_spared,
     "start-overtaken": test_reader.test_the_messages_of_a_child_that_is_being_started_are_left_alone_until_it_has_begun,
     "same-generation": test_far_lanes.test_a_number_that_is_given_again_after_the_group_went_back_is_that_of_another_message,

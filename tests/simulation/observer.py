@@ -289,7 +289,10 @@ class Observer:
         found = []
         for shard in own:
             line = self.owners.get(b"%d" % shard, NOBODY)
-            if self.nodes.get(line[0]) != line[1] or self.leases.get(line[0], 0.0) <= self.clock(now):
+            process = self._processes.get(line[:2])
+            # (A process that has crashed is a member until its lease ends. Its crash is counted only then.)
+            gone = process is not None and process.crashed
+            if gone or self.nodes.get(line[0]) != line[1] or self.leases.get(line[0], 0.0) <= self.clock(now):
                 found.append(f"shard {shard}: {line}")
         pins = {field.split(b"/", 1)[1]: line for field, line in self.owners.items() if b"/" in field}
         found += [f"pin of {child!r}: {line}" for child, line in pins.items() if self.wishes.get(child) != line[0]]

@@ -31,6 +31,7 @@ class Primaries:
     ) -> None:  # fmt: skip
         self._loop, self._rng, self._groups, self._observers, self._record = loop, groups.rng, groups, observers, record
         self._disturb, self._plan = disturb, plan
+        self._going_back = 0  # replicas that are about to take over
         names = [""] if groups.primaries == 1 else [f"p{n}" for n in range(groups.primaries)]
         self.networks = [Network(loop, rng, store(), observers, plan, record, name) for name in names]
         for n, network in enumerate(self.networks):
@@ -55,6 +56,11 @@ class Primaries:
     def down(self) -> bool:
         """Whether one does not answer."""
         return any(network.down or network.frozen_until > self._loop.now for network in self.networks)
+
+    @property
+    def settled(self) -> bool:
+        """Whether all answer, and none of them loses anything any more."""
+        return not self.down and not self._going_back
 
     def died(self, process: Process) -> None:
         """All see a process's connections closed."""
@@ -114,6 +120,7 @@ class Primaries:
             self._loop.after(seconds, self._as_fast_as_before, network)
         elif kind == WENT_BACK:
             seconds = rng.choice(AWAY[:3])
+            self._going_back += 1
             self._loop.after(self._groups.lag, self._goes_back, network, self._remembered(network), seconds)
             seconds += self._groups.lag
         else:
@@ -145,6 +152,7 @@ class Primaries:
         return put_back
 
     def _goes_back(self, network: Network, put_back: Callable[[], None], seconds: float) -> None:
+        self._going_back -= 1
         if network.down:
             return
         self._record.say(f"a replica of {network.name} takes over")

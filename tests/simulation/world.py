@@ -451,7 +451,8 @@ class World:
         throwing.cancel()
         if littering is not None:
             littering.cancel()
-        await self._until(lambda: not self.primaries.down, 10)
+        # (What a child says of itself counts for nothing if its primary goes back later.)
+        await self._until(lambda: self.primaries.settled, 10)
         await self._until(
             lambda: all(t.done() or not c.process.alive for t, c in zip(sending, self.clients, strict=True)), 60
         )

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from hubq.client.asking.context import HubContext
-from hubq.client.asking.over_groups import by_group, in_groups
+from hubq.client.asking.over_groups import in_groups
 from hubq.client.asking.steps import Operation, Send
 from hubq.client.operations.calls import checked_method, refusal
 from hubq.core.hashing import checked_child_id
+from hubq.core.layout import group_of
 from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import checked_size
@@ -33,12 +34,21 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
     drafts = [_draft(hub, message) for message in messages]
     if not hub.groups:
         return (yield from _send(hub, drafts))
-    places = by_group(hub, range(len(drafts)), lambda place: drafts[place].child)
+    places: dict[int, list[int]] = {}
+    for place, draft in enumerate(drafts):  # (their ids have been checked)
+        group = group_of(hub.shard_of(draft.child), hub.config.groups)
+        if group in places:
+            places[group].append(place)
+        else:
+            places[group] = [place]
     found = yield from in_groups(
         {group: _send(hub.groups[group], [drafts[n] for n in numbers]) for group, numbers in places.items()}
     )
-    errors = {n: error for group, numbers in places.items() for n, error in zip(numbers, found[group], strict=True)}
-    return [errors[n] for n in range(len(drafts))]
+    errors: list[HubqError | None] = [None] * len(drafts)
+    for group, numbers in places.items():
+        for place, error in zip(numbers, found[group], strict=True):
+            errors[place] = error
+    return errors
 
 
 def _send(hub: HubContext, drafts: Sequence[Outgoing]) -> Operation[list[HubqError | None]]:

@@ -244,7 +244,7 @@ def next_events(hub: HubContext, after: str, wait: float) -> Operation[list[Even
     # (A session that waits asks the groups one after the other.)
     places, each = places_of(after, len(hub.groups)), wait / len(hub.groups)
     found = yield from in_groups(
-        {context.group: _next_events(context, places[context.group], each) for context in hub.groups}
+        {context.group: _next_events(context, places[context.group], each) for context in hub.groups}, question=True
     )
     return merged_events(found, places, newest_first=False)
 

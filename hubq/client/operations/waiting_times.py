@@ -127,13 +127,13 @@ def in_outboxes(hub: HubContext, child_id: str, count: int) -> Operation[InOutbo
 
 def held_back(hub: HubContext, child_id: str) -> Operation[int]:
     """How many messages for a child wait in the outboxes of all shards, because its mailbox was full, or its group is away. Of an outbox
-    to another group at most the first :data:`MOST_READ` messages are looked at.
+    to another group at most the first :data:`MOST_READ` messages are looked at. Groups that do not answer may be left out.
     """
     group = hub.group_of(child_id)
     if not hub.groups:
         return (yield from _held_back(hub, child_id, group))
     asked = {context.group: _held_back(context, child_id, group) for context in hub.groups}
-    return sum((yield from in_groups(asked)).values())
+    return sum((yield from in_groups(asked, question=True)).values())
 
 
 def _held_back(hub: HubContext, child_id: str, group: int) -> Operation[int]:

@@ -74,6 +74,11 @@ class AheadBuilt:
         """Its adoption has failed: the next one begins anew."""
         self._states.pop(shard, None)
 
+    @property
+    def shards(self) -> set[int]:
+        """The shards that are on their way here, or children of theirs, as far as messages have told."""
+        return {*self._states, *(shard for shard, _ in self._single)}
+
     def announced(self, shard: int) -> bool:
         """Whether the shard is on its way here, as far as messages have told."""
         return shard in self._states

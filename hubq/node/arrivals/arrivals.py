@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from hubq.core.messages import ChildrenPassed, Handover, HandoverConfirmed, PinReleased
 from hubq.node.arrivals.ahead import AheadBuilt
@@ -40,6 +41,11 @@ class Arrivals:
         self._under_way.forget_all()
         self._ahead.forget_all()
 
+    @property
+    def shards(self) -> set[int]:
+        """The shards that may be ours in Redis, or children of theirs, and are not open here yet."""
+        return self._under_way.shards | self._ahead.shards
+
     # -- shards ----------------------------------------------------------------------------------------------------
 
     def coming(self, shard: int) -> bool:
@@ -55,6 +61,10 @@ class Arrivals:
     def release(self, holding: Holding) -> None:
         """It may be adopted again."""
         self._under_way.end(holding)
+
+    def claiming(self, shards: Sequence[int]) -> AbstractContextManager[None]:
+        """These shards are claimed: they may be ours before the answer has come."""
+        return self._under_way.claiming(shards)
 
     async def adopt_shard(self, shard: int, owner: Owner, *, claimed: bool = False) -> None:
         """Serve a shard whose token this node has. ``claimed``: its owner was lost."""

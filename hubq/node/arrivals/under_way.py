@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from hubq.core.messages import PinReleased
 from hubq.node.held.holding import Holding
@@ -20,7 +21,13 @@ class UnderWay:
         self._pins: set[tuple[int, str]] = set()
         self._early: dict[tuple[int, str], PinReleased] = {}  # pins that went while their shard was being adopted
         self._expected: dict[int, float] = {}  # shard -> when it was seen in ``owners`` before its ``handover`` message
+        self._claimed: set[int] = set()  # shards that the node is about to claim
         self._settled = News()
+
+    @property
+    def shards(self) -> set[int]:
+        """The shards that Redis may say are here, or pins of theirs, and that are not open yet."""
+        return {*self._shards, *self._claimed, *(shard for shard, _ in self._pins)}
 
     def forget_all(self) -> None:
         """What is being adopted is lost (the node was evicted). Pins see by themselves that the incarnation is another."""
@@ -63,6 +70,16 @@ class UnderWay:
     def has_come(self, shard: int) -> None:
         """Its message is not waited for any more."""
         self._expected.pop(shard, None)
+
+    @contextmanager
+    def claiming(self, shards: Iterable[int]) -> Iterator[None]:
+        """These shards are claimed. As long as the answer has not come, they may be ours."""
+        mine = set(shards)
+        self._claimed |= mine
+        try:
+            yield
+        finally:
+            self._claimed -= mine
 
     # -- pins ------------------------------------------------------------------------------------------------------
 

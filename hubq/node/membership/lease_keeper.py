@@ -44,7 +44,7 @@ class LeaseKeeper:
     def start(self) -> None:
         """Begin to keep the lease."""
         self._loop, self._context, self._hears = asyncio.get_running_loop(), copy_context(), True
-        self._beat.start()
+        self._beat.start(self._group.number)
         self._driver.start()
 
     async def stop(self) -> None:
@@ -55,7 +55,7 @@ class LeaseKeeper:
         await end_tasks([self._losing])
         self._losing = None
         await self._driver.stop()
-        self._beat.stop()
+        self._beat.stop(self._group.number)
 
     # -- called in the thread --------------------------------------------------------------------------------------
 

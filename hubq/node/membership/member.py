@@ -128,22 +128,25 @@ class Member:
         if why != "evicted":
             return
         if self._leaving or standing.draining:
+            await self._absolve()
             self._emptied.set()  # nothing is left here, and nothing comes any more: do not join anew
             return
         try:
             await self.join(wait=self._group.config.lease)
-            self._absolve()
+            self._background.run(self._absolve(), "taking crashes back")
             if self._leaving:
                 await self.announce_drain()
         except HubqError as error:
             log.error("node %s%s cannot join anew yet: %s", standing.node_name, standing.place, error)
         self._plan_due.ring()
 
-    def _absolve(self) -> None:
+    async def _absolve(self) -> None:
         """This node was only cut off: have its crashes taken back."""
         for incarnation, shards in self._group.standing.to_absolve().items():
-            work = self._trials.absolve(shards, incarnation, self._held_by.pop(incarnation, None))
-            self._background.run(work, f"absolving incarnation {incarnation}")
+            try:
+                await self._trials.absolve(shards, incarnation, self._held_by.pop(incarnation, None))
+            except HubqError as error:
+                log.warning("the crash of %s#%d stays counted: %s", self._group.node_name, incarnation, error)
 
     # -- leaving ---------------------------------------------------------------------------------------------------
 

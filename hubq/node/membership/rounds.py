@@ -43,11 +43,17 @@ class Tells(Protocol):
 
 
 class Rounds:
-    """One :meth:`round` after the other. ``works`` is the processor time of this process, seconds."""
+    """One :meth:`round` after the other. ``works`` is the processor time of this process, seconds. The lease is renewed every ``apart``
+    seconds; a renewal that has failed is tried again after a ``heartbeat``.
+    """
 
-    def __init__(self, group: Group, watchdog: Watchdog, tells: Tells, works: Callable[[], float]) -> None:
+    def __init__(
+        self, group: Group, watchdog: Watchdog, tells: Tells, works: Callable[[], float], apart: float
+    ) -> None:
         self.request_timeout = max(group.config.heartbeat, group.config.lease / 3)
         """How long a request may take, seconds; connecting may take as long again."""
+        self.apart = apart
+        """From one renewal to the next, seconds."""
         self._group = group
         self._watchdog = watchdog
         self._tells = tells
@@ -63,6 +69,7 @@ class Rounds:
         """Rounds begin (again): renew at once, and do not take the time before for one in which the process was held up."""
         self._renewal_due, self._next_end, self._planned = float("-inf"), float("inf"), float("inf")
         self._waits = False
+        self._watchdog.begins()
 
     def new_term(self) -> bool:
         """Whether the node has joined anew since this was asked last: it may have been sent to another Redis."""
@@ -120,6 +127,7 @@ class Rounds:
         evicted = False
         try:
             evicted = not (yield from self._renewed(term))
+            self._renewal_due = began + self.apart
             if self._silent:
                 log.info("Redis answers %s%s again", standing.node_name, standing.place)
             self._silent = False

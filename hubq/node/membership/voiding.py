@@ -43,11 +43,13 @@ class Voiding:
             return
         self._counters.lease_lost()
         log.error("node %s%s: %s; its children stop here", standing.node_name, standing.place, why)
+        # Those that were about to open here as well: Redis may have given them to this incarnation already.
+        shards = self._arrivals.shards
         self._arrivals.forget_all()
         self._copies.forget_all()
         self._wishes.forget_put_offs()
         holdings = self._register.all()
-        shards = {holding.shard for holding in holdings}
+        shards |= {holding.shard for holding in holdings}
         for holding in holdings:
             self._register.drop(holding)
             self._background.run(

@@ -21,7 +21,7 @@ from hubq.node.runtime.beat import EVERY as BEAT
 from hubq.node.runtime.beat import Beat
 from hubq.node.runtime.counters import Counters
 from hubq.node.runtime.group import Group
-from hubq.node.runtime.speaker import Speaker
+from hubq.node.runtime.speaker import Speaker, Stall
 from hubq.store.command import Command
 from hubq.store.connection import LOST
 from hubq.store.events import add_event
@@ -65,7 +65,9 @@ class Seen:
 
 
 class Watchdog:
-    """Looks at the loop's beat once per round. ``speaker``: that of the whole node."""
+    """Looks at the loop's beat once per round. ``speaker``: that of the whole node. ``fatal``: a process that does not run for so long,
+    seconds, may have lost its lease by that.
+    """
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Watchdog:
         accounts: Accounts,
         ends: Ends,
         speaker: Speaker,
+        fatal: float,
     ) -> None:
         self._group = group
         self._counters = counters
@@ -84,6 +87,7 @@ class Watchdog:
         self._accounts = accounts
         self._ends = ends
         self._speaker = speaker
+        self._fatal = fatal
         self._speaks: bool | None = None  # of this standing still; None: that was not asked yet
         self._still = Stillness(group.config.stall_limit, BEAT)
         self._doing = Doing()
@@ -94,6 +98,10 @@ class Watchdog:
         self._account_due = 0.0
         self._held_by: Suspect | None = None
         self._stalled_by: Suspect | None = None
+
+    def begins(self) -> None:
+        """Looks are taken from now on."""
+        self._speaker.begins(self)
 
     def look(self, held_up: float, at_work: float) -> None:
         """Look at the loop, as the first thing after a time in which the process was held up: what the loop does now is what
@@ -107,7 +115,7 @@ class Watchdog:
             self._speaks = None
             sight = still.look(now, beat_at, held_up, at_work)
         was_held = held_up > HELD_UP and at_work >= AT_WORK * held_up
-        at_fault = was_held and still.lasted > self._group.config.lease
+        at_fault = was_held and still.lasted > self._fatal
         if sight in (Sight.BLOCKED, Sight.STALLED) or (sight is Sight.STILL and at_fault):
             self._doing = self._looks()
             if at_fault and self._doing.suspect is not None:
@@ -145,6 +153,8 @@ class Watchdog:
                 yield from self._told(one)
             if one.sight is Sight.FREED:
                 self._told_once = False
+        if (stall := self._speaker.stall) is not None:
+            yield from self._give_up(stall)
         if redis_answers:
             written = [*self._unwritten, *self._account()]
             self._unwritten.clear()
@@ -230,28 +240,35 @@ class Watchdog:
         return str(answers[0]) if answers else ""
 
     def _stalled(self, seen: Seen) -> Asking:
-        """End the process. Nothing is sent by its loop from here on; what it sends late is fenced."""
-        group, doing = self._group, seen.doing
-        standing = group.standing
-        if self._still.since is None or self._beat.at > self._still.since:
+        """The process must end. Nothing is sent by its loop from here on; what it sends late is fenced."""
+        group, doing, since = self._group, seen.doing, self._still.since
+        if since is None or self._beat.at > since:
             return  # it has just begun to turn again
-        standing.lease.distrust()
-        if self._speaker.is_first("stalled", self._still.since):
+        group.standing.lease.distrust()
+        if self._speaker.is_first("stalled", since):
             log.critical(
                 "the event loop of %s has stood still for %.1f s in %s, longer than stall_limit=%g: this worker ends with code "
                 "%d, and others take its children over\n%s", group.node_name, seen.lasted, doing.named,
                 group.config.stall_limit, STALLED, doing.stack,
             )  # fmt: skip
             yield from self._sent([self._event("loop_stalled", seen)])
-        word = "unknown"
-        self._stalled_by = doing.suspect
-        if doing.suspect is not None:
-            word = yield from self.blame(doing.suspect)
-        if word and standing.incarnation:
-            # What is counted is counted: given up, the shards are no crash. If nothing could be counted (Redis is away),
-            # the lease runs out, and the next owner counts a crash.
-            goodbye = leave_node(
-                group.keys, group.node_name, standing.incarnation, group.config.events_kept, force=True
-            )
-            yield from self._sent([goodbye])
-        self._ends(STALLED)
+        self._speaker.stalls(since, group.standing.now(), doing.suspect)
+
+    def _give_up(self, stall: Stall) -> Asking:
+        """Give up what the node has in this group. The last watchdog that has done so ends the process: a group that was not given up
+        would take its end for a crash, and count all that was in hand. A group whose primary is away is waited for until its lease is over.
+        """
+        standing, config = self._group.standing, self._group.config
+        if self not in stall.told:
+            standing.lease.distrust()
+            self._stalled_by = stall.suspect
+            word = "unknown" if stall.suspect is None else (yield from self.blame(stall.suspect))
+            if word and standing.incarnation:
+                # What is counted is counted: given up, the shards are no crash. If nothing could be counted (Redis is away),
+                # the lease runs out, and the next owner counts a crash.
+                goodbye = leave_node(
+                    self._group.keys, self._group.node_name, standing.incarnation, config.events_kept, force=True
+                )
+                yield from self._sent([goodbye])
+        if self._speaker.may_end(stall, self, overdue=standing.now() > stall.at + config.lease):
+            self._ends(STALLED)

@@ -78,12 +78,13 @@ class Reconciler:
         group, standing = self._group, self._group.standing
         wanted = set(shards)
         dead = [pin for pin, owner in owners.pins.items() if pin[0] in wanted and not is_alive(nodes, owner)]
-        try:
-            taken = await self._claimed(shards, dead)
-        except RedisRefused as error:
-            if not is_of_one_key(error):
-                raise
-            taken = await self._claimed_one_by_one(shards, dead)
+        with self._arrivals.claiming(shards):
+            try:
+                taken = await self._claimed(shards, dead)
+            except RedisRefused as error:
+                if not is_of_one_key(error):
+                    raise
+                taken = await self._claimed_one_by_one(shards, dead)
         if taken:
             log.info("node %s%s has claimed shards: %d", group.node_name, standing.place, len(taken))
         for shard, token in taken.items():

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 
 from hubq.store.tries import Suspect
 
 #: The beats of one loop may be so far apart, seconds. Two times of standing still that are told of lie further apart.
 APART = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """The process is about to end, since its loop has stood still for too long: since when, seen when (monotonic seconds), and in what.
+    ``told``: the watchdogs that have given up what the node has in their groups.
+    """
+
+    since: float
+    at: float
+    suspect: Suspect | None
+    told: set[object] = field(default_factory=set)
 
 
 class Speaker:
@@ -23,6 +36,9 @@ class Speaker:
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
         self._held: tuple[float, Suspect] | None = None
+        self._watchdogs: set[object] = set()
+        self._stall: Stall | None = None
+        self._ended = float("-inf")  # since when the loop stood still that had the process end last
 
     def is_first(self, what: str, since: float) -> bool:
         """Whether nobody has asked yet about a loop that has stood still since then, monotonic seconds."""
@@ -41,3 +57,36 @@ class Speaker:
         """What has held the process, if a watchdog has seen it since then."""
         with self._lock:
             return self._held[1] if self._held is not None and self._held[0] >= at else None
+
+    # -- the end of the process ------------------------------------------------------------------------------------
+
+    def begins(self, watchdog: object) -> None:
+        """This watchdog looks at the loop from now on: the process does not end before it has told of the stall, too."""
+        with self._lock:
+            self._watchdogs.add(watchdog)
+
+    def stalls(self, since: float, at: float, suspect: Suspect | None) -> None:
+        """A watchdog has seen that the process must end, since its loop has stood still since then. (If another one has seen it before,
+        that one's suspect counts.)
+        """
+        with self._lock:
+            if (
+                self._stall is None and since > self._ended + APART
+            ):  # else all was given up already, and the process stays
+                self._stall = Stall(since, at, suspect)
+
+    @property
+    def stall(self) -> Stall | None:
+        """Why the process is about to end; None (nearly always): it is not."""
+        return self._stall
+
+    def may_end(self, stall: Stall, watchdog: object, overdue: bool) -> bool:
+        """This watchdog has given up all of its group. True, for one of them: all others have done so, or are not waited for any more
+        (``overdue``).
+        """
+        with self._lock:
+            stall.told.add(watchdog)
+            if self._stall is not stall or not (overdue or self._watchdogs <= stall.told):
+                return False
+            self._stall, self._ended = None, stall.since
+            return True

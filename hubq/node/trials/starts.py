@@ -108,7 +108,11 @@ class StartTrials:
         await self._done(hosted, hosted.child_id)
 
     async def _mark(self, whose: Whose, child: str, watch: Watch) -> bool:
-        mark = Mark("-", MOST_TRIES - 1, self._marks.me, watch.crashes[-2:])
+        crashes = watch.crashes[1 - MOST_TRIES :]  # (of those that made it careful one may have been taken back since)
+        mark = Mark("-", len(crashes), self._marks.me, crashes)
+        known = watch.marks.get(start_field(child))
+        if known is not None and known.count > mark.count:
+            mark = Mark("-", known.count, self._marks.me, known.crashes)
         return await self._marks.write(whose, {start_field(child): mark.written})
 
     async def _done(self, whose: Whose, child: str) -> None:

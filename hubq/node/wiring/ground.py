@@ -44,6 +44,7 @@ from hubq.node.runtime.group import Group
 from hubq.node.runtime.hook_runner import HookRunner
 from hubq.node.runtime.malformed import MalformedReports
 from hubq.node.runtime.neighbours import Neighbours
+from hubq.node.runtime.own_memory import OwnMemory
 from hubq.node.runtime.pieces import Pieces
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.speaker import Speaker
@@ -66,6 +67,8 @@ class Common:
         self.closing = Turns(CLOSED_AT_ONCE)
         self.in_motion = InMotion()
         self.speaker = Speaker()
+        self.beat = Beat()
+        self.memory = OwnMemory(time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class RuntimeStorey:
         self.reports = MalformedReports(self.group, self.events, self.counters, given.malformed)
         self.gathered = GatheredLog()
         self.hooks = HookRunner(hub.hook_book, hub.hub_id, given.name, self.background, speaks=given.context.group == 0)
-        self.beat = Beat()
+        self.beat = given.common.beat
         self.plan_due = Bell()
         self.emptied = asyncio.Event()
         self.needs_quorum = PartitionTraits.of(hub.partition_tolerance).needs_quorum

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+from hubq.core.lease import renewed_every
 from hubq.node.membership.doing import LoopFrames
 from hubq.node.membership.lease_keeper import LeaseKeeper
 from hubq.node.membership.lease_thread import Driver
@@ -56,14 +57,20 @@ class LeaseStorey:
 
     def __init__(self, given: Given, runtime: RuntimeStorey, membership: MembershipStorey, pulse: Pulse) -> None:
         looks = LoopFrames(threading.get_ident())
+
+        hub = given.hub
+        config, apart = hub.config, hub.config.heartbeat
+        if hub.synchronization.follows_events():  # else renewals alone tell that members have come or gone
+            apart = renewed_every(config.heartbeat, config.lease, config.lease_margin, config.groups)
+        # (A heartbeat is less than what else makes a process that has just not run for so long lose its lease, or not.)
+        fatal = config.lease + config.heartbeat - apart
         self.watchdog = Watchdog(
-            runtime.group, runtime.counters, runtime.beat, looks, pulse, given.ends, given.common.speaker
+            runtime.group, runtime.counters, runtime.beat, looks, pulse, given.ends, given.common.speaker, fatal
         )
 
         def driver(tells: Tells) -> Driver:
-            return given.drive(
-                Rounds(runtime.group, self.watchdog, tells, time.process_time), given.server, runtime.group.node_name
-            )
+            rounds = Rounds(runtime.group, self.watchdog, tells, time.process_time, apart)
+            return given.drive(rounds, given.server, runtime.group.node_name)
 
         self.keeper = LeaseKeeper(
             runtime.group,

@@ -36,6 +36,7 @@ class Wiring:
         self.pulse = Pulse(
             runtime.group, held.register, children.handler, commits.committer, runtime.counters, planning.planner,
             children.failed_builds, given.ready_failures, runtime.beat, mailbox.job_forwarder,
+            given.common.memory,
         )  # fmt: skip
         self.lease = LeaseStorey(given, runtime, membership, self.pulse)
 

@@ -236,6 +236,63 @@ def test_a_node_that_was_cut_off_is_absolved(desk: Desk) -> None:
     assert desk.tries.crashes == before
 
 
+@pytest.mark.parametrize("forced", [True, False])
+def test_what_a_former_life_of_a_node_owned_is_no_crash_if_the_node_leaves_before_others_claim_it(
+    desk: Desk, forced: bool
+) -> None:
+    desk.fill("c")
+    former = desk.owner
+    desk.raw("HSET", desk.keys.owners, "0/c", former.line)
+    desk.die()
+    back = desk.join("a", was=f"{former.incarnation}")
+    assert desk.run(leave_node(desk.keys, "a", back, 1000, force=forced)) == "left"
+    assert desk.run(read_owners(desk.keys)).pins == {}
+    desk.claim("b", desk.join("b"))
+    assert desk.tries is None and desk.owner.token == former.token + 1
+
+
+def test_who_owns_something_gives_up_nothing_of_its_former_life_either(desk: Desk) -> None:
+    former = desk.owner
+    desk.die()
+    back = desk.join("a", was=f"{former.incarnation}")
+    desk.raw("HSET", desk.keys.owners, "1", f"a {back} 1")
+    assert desk.run(leave_node(desk.keys, "a", back, 1000)) == "owner"
+    assert desk.run(read_owners(desk.keys)).shards[0] == former
+
+
+def test_a_crash_that_was_taken_back_is_not_counted_again_by_a_mark(desk: Desk) -> None:
+    """A node goes on marking with what it has read before."""
+    desk.fill("c")
+    desk.next("b")
+    desk.next("c")
+    assert desk.tries.crashes == ("a#1", "b#2")
+    me, entry = f"c#{desk.owner.incarnation}", desk.entry("c")
+    marks = {
+        start_field("c"): Mark("-", 2, me, ("a#1", "b#2")).written,
+        message_field("c"): Mark(entry, 1, me, ("b#2",)).written,
+    }
+    desk.run(absolve_node(desk.keys, [0], "b", 2))
+    assert desk.run(mark_tries(desk.keys, 0, None, desk.owner, marks)) == "ok"
+    assert desk.tries.marks == {start_field("c"): Mark("-", 1, me, ("a#1",)), message_field("c"): Mark(entry, 0, me)}
+    desk.next("d")
+    assert not desk.letters, "two workers died at the start, not three"
+
+
+def test_what_a_mark_has_counted_stays_though_the_watch_names_it_no_more(desk: Desk) -> None:
+    """The watch names the last five crashes; a message that was to blame counts in its mark only."""
+    desk.fill("c")
+    held = suspect(desk, "c")
+    assert desk.run(blame(desk.keys, held, KEPT)) == "counted"
+    desk.run(leave_node(desk.keys, "a", desk.owner.incarnation, 1000, force=True))
+    desk.claim("b", desk.join("b"))
+    me = f"b#{desk.owner.incarnation}"
+    mark = Mark(desk.entry("c"), 1, me, ("a#1",))
+    assert desk.tries.crashes == () and desk.run(
+        mark_tries(desk.keys, 0, None, desk.owner, {message_field("c"): mark.written})
+    ) == "ok"  # fmt: skip
+    assert desk.tries.marks == {message_field("c"): mark}
+
+
 def test_a_child_is_parked_when_its_start_was_marked(desk: Desk) -> None:
     desk.fill("good", "bad")
     desk.next("b")

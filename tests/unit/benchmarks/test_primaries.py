@@ -61,11 +61,11 @@ def test_several_groups_on_one_redis_have_a_goal_of_their_own() -> None:
 
 
 def test_every_goal_is_about_a_figure_that_a_turn_has() -> None:
-    figures = {
-        **AFTER.since(BEFORE, 1, "cast"),
-        **AFTER.since(BEFORE, 1, "call"),
-        **AFTER.since(BEFORE, 1, "idle_call"),
-    }
-    known = {*figures, *FIGURES["primaries"]}
+    known = {*FIGURES["primaries"], *(name for sent in against_one.SENT for name in AFTER.since(BEFORE, 1, sent))}
     assert {goal.figure for goal in against_one.goals()} <= known
     assert all(setting.groups % setting.primaries == 0 for setting in SETTINGS.values())
+
+
+def test_what_is_there_for_comparison_is_no_goal() -> None:
+    found = rows({ONE: [turn(1)], "8 primaries": [turn(3)]})
+    assert found["a bare script: CPU of Redis in sum"] == "3.00 (3.00–3.00)"

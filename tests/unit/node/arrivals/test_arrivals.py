@@ -46,6 +46,32 @@ def test_a_shard_comes_with_its_states_and_opens_when_all_its_children_are_in() 
     asyncio.run(scenario())
 
 
+def test_what_may_be_ours_in_redis_before_it_is_open_here_is_known() -> None:
+    async def scenario() -> None:
+        stage = Arriving()
+        assert stage.arrivals.shards == set()
+        begin = stage.lives.begin
+
+        def closed_still(hosted: HostedChild, *args: Any, **more: Any) -> None:
+            assert stage.arrivals.shards == {1}, "it is being adopted"
+            begin(hosted, *args, **more)
+
+        stage.lives.begin = closed_still  # type: ignore[method-assign]
+        await stage.adopt()
+        assert stage.lives.begun and stage.arrivals.shards == set(), "the holding is registered"
+        with stage.arrivals.claiming([2, 3]):
+            assert stage.arrivals.shards == {2, 3}
+            stage.arrivals.forget_all()
+        mine = stage.under_way.pins_begin(4, ["room"])
+        await stage.ahead.start_children(StartChildren("b", 5, "id", ""))
+        await stage.ahead.start_children(StartChildren("b", 6, "id", "one"))
+        assert stage.arrivals.shards >= {4, 5}
+        stage.under_way.pins_end(mine)
+        assert 4 not in stage.arrivals.shards
+
+    asyncio.run(scenario())
+
+
 def test_a_handover_is_counted_with_its_pause_and_confirmed() -> None:
     async def scenario() -> None:
         stage = Arriving()

@@ -21,8 +21,11 @@ class Trials:
 
     def __init__(self) -> None:
         self.absolved: list[tuple[list[int], int, Any]] = []
+        self.fails: Exception | None = None
 
     async def absolve(self, shards: list[int], incarnation: int, spared: Any) -> None:
+        if self.fails is not None:
+            raise self.fails
         self.absolved.append((shards, incarnation, spared))
 
 
@@ -137,6 +140,18 @@ def test_who_is_leaving_does_not_join_anew() -> None:
         stage.standing.drain()
         await stage.member.lost("evicted")
         assert stage.emptied.is_set() and not stage.standing.incarnation
+        assert stage.trials.absolved == [([0, 3], 7, None)], "a drain is no crash, even if it was cut off"
+
+    asyncio.run(scenario())
+
+
+def test_who_is_leaving_goes_although_its_crashes_cannot_be_taken_back() -> None:
+    async def scenario() -> None:
+        stage = Joining(OK)
+        stage.standing.drain()
+        stage.trials.fails = RedisUnavailable("away")
+        await stage.member.lost("evicted")
+        assert stage.emptied.is_set()
 
     asyncio.run(scenario())
 

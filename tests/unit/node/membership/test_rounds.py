@@ -56,7 +56,8 @@ class Bench:
     """Rounds under a clock that the test moves. ``answer`` says what Redis answers; what it raises is a request that fails."""
 
     def __init__(
-        self, answer: Callable[[Command[Any]], Any], doing: Doing | None = None, speaker: Speaker | None = None, **settings: Any
+        self, answer: Callable[[Command[Any]], Any], doing: Doing | None = None, speaker: Speaker | None = None,
+        apart: float = 0.25, **settings: Any,
     ) -> None:  # fmt: skip
         self.clock = Clock()
         self.answer = answer
@@ -73,9 +74,9 @@ class Bench:
         self.standing = self.group.standing
         watchdog = Watchdog(
             self.group, self.counters, self.beat, lambda: doing or Doing("x", "block", "a", CULPRIT, "the stack"),
-            Account(), self.ended.append, speaker or Speaker(),
+            Account(), self.ended.append, speaker or Speaker(), self.group.config.lease + 0.25 - apart,
         )  # fmt: skip
-        self.rounds = Rounds(self.group, watchdog, self.told, lambda: self.worked)
+        self.rounds = Rounds(self.group, watchdog, self.told, lambda: self.worked, apart)
 
     def round(self) -> float:
         """One round; how long it wants to pause."""
@@ -111,6 +112,22 @@ class Bench:
         return [str(command.args[7]) for command in self.asked if command.args[0] == "XADD"]
 
 
+def of_one_node(groups: int, **settings: Any) -> list[Bench]:
+    """The rounds of a node in several groups. All have begun."""
+    speaker = Speaker()
+    benches = [Bench(answering(renewed()), speaker=speaker, **settings) for _ in range(groups)]
+    for bench in benches:
+        bench.rounds.begin_anew()
+    return benches
+
+
+def turn_all(benches: list[Bench], seconds: float) -> None:
+    """Let time pass for all groups of a node whose loop stands still."""
+    for _ in range(round(seconds * 10)):
+        for bench in benches:
+            bench.turn(0.1, beats=False)
+
+
 def renewed(epoch: int = 7, expired: tuple[str, ...] = (), end: int = 60_000) -> Renewed:
     """A lease that was renewed."""
     return Renewed(True, REDIS_MS + 500, epoch, end, expired)
@@ -141,6 +158,19 @@ def test_a_renewal_prolongs_the_lease_from_when_it_was_asked_for() -> None:
     bench.clock.now += 0.2
     assert not bench.standing.trusted()
     assert not bench.told.words and not bench.told.lost_for, "nothing has changed"
+
+
+def test_a_lease_of_one_of_many_groups_is_renewed_less_often_and_at_every_heartbeat_while_that_fails() -> None:
+    bench = Bench(answering(renewed()), apart=1.0)
+    bench.turn(4.5)
+    assert bench.names() == ["renew_lease"] * 5, "at 0, 1, 2, 3 and 4 s"
+    bench.answer = answering(RedisUnavailable("away"))
+    bench.turn(1.0)
+    assert bench.names() == ["renew_lease"] * 8, "at 5, 5.25 and 5.5 s"
+    bench.answer = answering(renewed())
+    bench.turn(2.0)
+    assert bench.names() == ["renew_lease"] * 10, "at 5.75 and 6.75 s"
+    assert not bench.told.lost_for
 
 
 def test_trust_that_comes_back_resumes_what_had_stopped() -> None:
@@ -298,8 +328,7 @@ def test_a_blocked_loop_is_told_at_once_and_then_at_growing_intervals_while_the_
 
 
 def test_a_loop_in_several_groups_is_told_of_by_one_of_them_and_each_account_says_it(caplog: Any) -> None:
-    speaker = Speaker()
-    benches = [Bench(answering(renewed()), speaker=speaker, stall_limit=30.0) for _ in range(3)]
+    benches = of_one_node(3, stall_limit=30.0)
     benches[2].beat.at += 0.2  # (each beats by itself)
 
     def lines(what: str) -> int:
@@ -317,8 +346,8 @@ def test_a_loop_in_several_groups_is_told_of_by_one_of_them_and_each_account_say
         assert told == ["loop_blocked", "loop_unblocked"] * times
     for bench in benches:
         assert b"block" in b"".join(bytes(c.args[2]) for c in bench.asked if c.args[0] == "SET")  # type: ignore[arg-type]
-        bench.turn(32.0, beats=False)
-    assert lines("this worker ends") == 1 and [bench.ended for bench in benches] == [[70]] * 3
+    turn_all(benches, 32.0)
+    assert lines("this worker ends") == 1 and [bench.ended for bench in benches] == [[], [], [70]]
     assert [event for bench in benches for event in bench.events()].count("loop_stalled") == 1
 
 
@@ -401,6 +430,42 @@ def test_what_cannot_be_counted_is_left_to_the_end_of_the_lease() -> None:
     assert bench.ended == [70] and "leave_node" not in bench.names()
 
 
+def given_up(bench: Bench) -> list[str]:
+    return [name for name in bench.names() if name in ("blame_suspect", "leave_node")]
+
+
+def test_a_process_ends_when_all_its_groups_were_given_up() -> None:
+    first, second = of_one_node(2, stall_limit=3.0)
+    turn_all([first, second], 2.9)
+    first.turn(0.2, beats=False)
+    assert given_up(first) == ["blame_suspect", "leave_node"]
+    assert not first.ended and second.standing.trusted(), "the other group has not heard of it yet"
+    second.turn(0.2, beats=False)
+    assert given_up(second) == ["blame_suspect", "leave_node"] and not second.standing.trusted()
+    assert [first.ended, second.ended] == [[], [70]]
+    turn_all([first, second], 10.0)
+    assert [first.ended, second.ended] == [[], [70]] and len(given_up(first)) == 2
+
+
+def test_a_loop_that_turns_again_while_its_process_ends_has_the_other_groups_given_up_all_the_same() -> None:
+    first, second = of_one_node(2, stall_limit=3.0)
+    turn_all([first, second], 2.9)
+    first.turn(0.2, beats=False)
+    assert given_up(first) and not first.ended
+    second.beat.at = second.clock.now
+    second.round()
+    assert given_up(second) == ["blame_suspect", "leave_node"] and second.ended == [70]
+
+
+def test_a_group_that_hangs_keeps_the_end_of_its_process_waiting_for_a_lease_at_most() -> None:
+    first, second = of_one_node(2, stall_limit=3.0)
+    turn_all([first, second], 2.9)
+    first.turn(4.9, beats=False)  # the other one waits for its primary
+    assert given_up(first) == ["blame_suspect", "leave_node"] and not first.ended
+    first.turn(0.7, beats=False)
+    assert first.ended == [70] and not second.ended
+
+
 def test_without_a_stall_limit_no_process_ends() -> None:
     bench = Bench(answering(renewed()), stall_limit=0)
     bench.turn(300.0, beats=False)
@@ -426,6 +491,16 @@ def test_code_in_c_that_holds_the_interpreter_past_the_lease_is_counted() -> Non
     bench = held_up(worked=7.5)
     assert bench.told.lost_for == ["evicted"] and bench.told.held_by == [CULPRIT]
     assert "blame_suspect" in bench.names()
+
+
+def test_code_in_c_is_counted_if_it_has_cost_a_lease_that_is_renewed_less_often() -> None:
+    bench = Bench(answering(renewed()), apart=1.0)
+    bench.turn(0.9)
+    bench.answer = answering(Renewed(False, REDIS_MS))
+    bench.clock.now += 4.5  # less than the lease: its last renewal was a while before
+    bench.worked += 4.5
+    bench.turn(0.3, beats=False)
+    assert bench.told.lost_for == ["evicted"] and bench.told.held_by == [CULPRIT]
 
 
 def test_code_in_c_is_counted_if_the_loop_has_turned_for_a_moment_only_before() -> None:

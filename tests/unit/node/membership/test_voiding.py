@@ -17,6 +17,12 @@ class Forgetful(NoCopies):
     """Arrivals, or copies: remembers that it was to forget all."""
 
     forgotten = False
+    coming: frozenset[int] = frozenset()
+
+    @property
+    def shards(self) -> set[int]:
+        """Those that are about to open here."""
+        return set() if self.forgotten else set(self.coming)
 
     def forget_all(self) -> None:
         self.forgotten = True
@@ -70,6 +76,16 @@ def test_the_incarnation_is_void_and_what_it_held_is_known_for_its_absolution() 
         stage.voiding.void("lease over")
         assert (stage.standing.incarnation, stage.standing.previous) == (0, 7)
         assert stage.standing.to_absolve() == {7: [0, 1]}
+
+    asyncio.run(scenario())
+
+
+def test_shards_that_were_about_to_open_are_known_for_its_absolution_as_well() -> None:
+    async def scenario() -> None:
+        stage = Voided()
+        stage.arrivals.coming = frozenset({1, 5})
+        stage.voiding.void("lease over")
+        assert stage.standing.to_absolve() == {7: [0, 1, 5]}
 
     asyncio.run(scenario())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
@@ -28,6 +30,13 @@ class Coming:
         self.adopted: list[tuple[int, Owner, bool]] = []
         self.welcomed: list[tuple[int, str]] = []
         self.under_way: set[int] = set()
+        self.claimed: list[int] = []  # while the answer is awaited
+
+    @contextmanager
+    def claiming(self, shards: list[int]) -> Iterator[None]:
+        self.claimed = shards
+        yield
+        self.claimed = []
 
     def coming(self, shard: int) -> bool:
         return shard in self.under_way
@@ -168,6 +177,23 @@ def test_what_nobody_owns_is_claimed_with_the_pins_of_the_dead() -> None:
         (words,) = stage.replies.of("claim_shards")
         assert any("orphan" in str(word) for word in words)
         assert not any("pinned" in str(word) or "other" in str(word) for word in words)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_being_claimed_is_known_until_the_answer_comes() -> None:
+    """A node that is frozen meanwhile must know that it may have owned them."""
+
+    async def scenario() -> None:
+        stage = Comparing()
+
+        def claim(command: Command[Any]) -> Any:
+            assert stage.arrivals.claimed == [2, 3]
+            return {}
+
+        stage.replies["claim_shards"] = claim
+        await stage.reconciler.claim([2, 3], NODES, Owners({}, {}))
+        assert stage.replies.of("claim_shards") and not stage.arrivals.claimed
 
     asyncio.run(scenario())
 

@@ -17,7 +17,7 @@ from hubq.node.trials.starts import StartTrials
 from hubq.store.command import Command
 from hubq.store.envelope import Envelope
 from hubq.store.owners import Owner
-from hubq.store.tries import Suspect, Watch
+from hubq.store.tries import Mark, Suspect, Watch
 from tests.unit.node.fakes import FakeRedis, Seen, a_child, a_group, a_holding, name_of
 
 
@@ -96,6 +96,27 @@ def test_a_child_is_built_under_a_mark_only_after_crashes_at_starts() -> None:
             assert bench.marks.alone.locked() and bench.written() == [("start room-1", True)]
         assert not bench.marks.alone.locked()
         assert bench.written() == [("start room-1", True), ("start room-1", False)]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("crashes", "known", "mark"),
+    [
+        (("c#2", "b#5", "d#6"), None, "- 2 a#7 b#5 d#6"),
+        (("b#5",), None, "- 1 a#7 b#5"),
+        (("b#5",), Mark("-", 2, "-", ("x#1", "y#2")), "- 2 a#7 x#1 y#2"),
+    ],
+    ids=["three", "one, since another was taken back", "those that it was blamed for"],
+)
+def test_a_start_counts_as_many_crashes_as_there_were(crashes: tuple[str, ...], known: Mark | None, mark: str) -> None:
+    async def scenario() -> None:
+        bench, holding = Bench(), a_holding()
+        marks = {} if known is None else {"start room-1": known}
+        holding.watched(Watch((9, 0), "careful", crashes, marks))
+        async with bench.trials.building(holding, "room-1"):
+            (command,) = bench.redis.asked[0]
+            assert command.args[-1] == mark
 
     asyncio.run(scenario())
 
