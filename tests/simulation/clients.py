@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hubq import ChildSpec
@@ -163,9 +164,10 @@ class Client:
         return again
 
     async def keep_replaying(self) -> None:
-        """The same, again and again."""
+        """The same, again and again, also while a replica takes over from a primary."""
         while True:
-            await self.replay()
+            with suppress(RedisUnavailable):
+                await self.replay()
             await asyncio.sleep(1.0)
 
     def _condemned(self, child: str, error: Exception) -> bool:
