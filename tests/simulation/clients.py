@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hubq import ChildSpec
@@ -151,8 +150,14 @@ class Client:
         left. So is what a handler raised for: it would raise again. A letter that is gone was sent again by a replay that was cancelled
         when its request had left.)
         """
+        try:
+            letters = await self.hub.aio.dead_letters()
+        except RedisUnavailable:
+            # A replica has just taken over, or a connection that the faults have cut is still in use.
+            await asyncio.sleep(0.1)
+            return True
         again = False
-        for letter in await self.hub.aio.dead_letters():
+        for letter in letters:
             if letter.why == "took-down":
                 try:
                     again = bool(await self.hub.aio.replay_dead([letter.letter])) or again
@@ -164,10 +169,9 @@ class Client:
         return again
 
     async def keep_replaying(self) -> None:
-        """The same, again and again, also while a replica takes over from a primary."""
+        """The same, again and again."""
         while True:
-            with suppress(RedisUnavailable):
-                await self.replay()
+            await self.replay()
             await asyncio.sleep(1.0)
 
     def _condemned(self, child: str, error: Exception) -> bool:
