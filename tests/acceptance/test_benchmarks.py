@@ -47,7 +47,8 @@ def test_a_hub_on_several_primaries_is_measured_against_one(tmp_path: Path, real
     for setting, turns in every.items():
         assert len(turns) == TURNS
         for found in turns:
-            assert min(found.values()) > 0, (setting, found)
+            # (The worker has nothing to do with a bare script.)
+            assert min(spent for what, spent in found.items() if what != "bare_worker_us") > 0, (setting, found)
             # Messages have gone to all primaries, evenly but for the children's hashes and what else a turn has.
             even = found["cast_redis_us"] / SETTINGS[setting].primaries
             assert even <= found["cast_busiest_us"] * 1.001, setting
