@@ -104,7 +104,8 @@ class ShardArrivals:
         began = standing.now()
         try:
             self._ahead.moved(shard, TargetEvent.HANDOVER)
-            coming = await self._brought_in(holding, handover, claimed)
+            with self._copies.arriving(shard):
+                coming = await self._brought_in(holding, handover, claimed)
         except BaseException:
             if self._under_way.is_current(holding):
                 self._ahead.forget_state(shard)

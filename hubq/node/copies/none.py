@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from hubq.core.view import View
 from hubq.node.held.holding import Holding, HostedChild
@@ -31,6 +32,10 @@ class NoCopies:
 
     def unfollow(self, shard: int) -> None:
         """Nothing is followed."""
+
+    def arriving(self, shard: int) -> AbstractContextManager[None]:
+        """None would be begun."""
+        return nullcontext()
 
     def heirs(self, desired: Mapping[int, str], view: View, owners: Mapping[int, Owner]) -> dict[int, str]:
         """None: the distribution alone says where the shards go."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from hubq.core.view import View
@@ -35,6 +36,9 @@ class Copies(Protocol):
 
     def unfollow(self, shard: int) -> None:
         """Follow a shard no more; its copies here end. Nothing, if it is not followed."""
+
+    def arriving(self, shard: int) -> AbstractContextManager[None]:
+        """The shard is coming here as the original: no copies of it are begun meanwhile."""
 
     def heirs(self, desired: Mapping[int, str], view: View, owners: Mapping[int, Owner]) -> dict[int, str]:
         """Where the shards go whose owners have died, or are leaving: to the followers that the strategy prefers."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from hubq.core.lifecycle import Life
 from hubq.core.replication import followers, heirs
@@ -56,6 +57,7 @@ class Replicas:
         self._reader = reader
         self._standby = standby
         self._pieces = pieces
+        self._arriving: set[int] = set()  # shards that are coming here as the originals
         self._fewer = 0  # copies there are, if that is fewer than wanted
 
     def start(self) -> None:
@@ -93,8 +95,8 @@ class Replicas:
             if shard not in wanted and owner is not None and not coming:
                 followed.unfollow(shard)
         for shard in sorted(wanted):
-            if self._register.get(shard) is not None:
-                continue  # it has come here since the view was read
+            if shard in self._arriving or self._register.get(shard) is not None:
+                continue  # it has come here since the view was read, or is coming
             owner = current[shard]
             assert owner is not None
             known = followed.get(shard)
@@ -111,6 +113,17 @@ class Replicas:
     def unfollow(self, shard: int) -> None:
         """Follow a shard no more; its copies here end. Nothing, if it is not followed."""
         self._followed.unfollow(shard)
+
+    @contextmanager
+    def arriving(self, shard: int) -> Iterator[None]:
+        """The shard is coming here as the original: no copies of it are begun meanwhile, by whoever still knows it elsewhere. (Such a copy
+        would be told that it is passive after the original has been told that it is active.)
+        """
+        self._arriving.add(shard)
+        try:
+            yield
+        finally:
+            self._arriving.discard(shard)
 
     def heirs(self, desired: Mapping[int, str], view: View, owners: Mapping[int, Owner]) -> dict[int, str]:
         """Where the shards go whose owners have died, or are leaving: to the followers that the strategy prefers."""

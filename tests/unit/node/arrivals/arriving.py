@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 from hubq.core.wish import Wish
@@ -60,6 +60,15 @@ class SomeCopies(NoCopies):
         self.is_ours = True
         self.begun: list[str] = []
         self.unfollowed: list[int] = []
+        self.coming: set[int] = set()
+
+    @contextmanager
+    def arriving(self, shard: int) -> Iterator[None]:
+        self.coming.add(shard)
+        try:
+            yield
+        finally:
+            self.coming.discard(shard)
 
     def unfollow(self, shard: int) -> None:
         self.unfollowed.append(shard)

@@ -30,6 +30,7 @@ def test_a_shard_comes_with_its_states_and_opens_when_all_its_children_are_in() 
 
         def closed_still(hosted: HostedChild, *args: Any, **more: Any) -> None:
             assert hosted.holding.phase is Phase.COMING and stage.arrivals.coming(1)
+            assert stage.copies.coming == {1}, "no copy of it is begun meanwhile"
             begin(hosted, *args, **more)
 
         stage.lives.begin = closed_still  # type: ignore[method-assign]
@@ -38,6 +39,7 @@ def test_a_shard_comes_with_its_states_and_opens_when_all_its_children_are_in() 
         assert stage.pumps.resumed == ["one", "two"] and stage.standing.token(1) == 5
         assert stage.events.added == [("shard_adopted", {"shard": 1, "children": 2, "token": 5})]
         assert stage.counters.taken_over == 1 and stage.sent() == ["wake"] and stage.copies.unfollowed == [1]
+        assert not stage.copies.coming
         assert not stage.arrivals.coming(1) and not stage.ahead.announced(1)
         begun = list(stage.lives.begun)
         await stage.arrivals.adopt_shard(1, stage.owner)

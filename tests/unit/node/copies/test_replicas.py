@@ -120,6 +120,20 @@ def test_under_another_owner_states_that_msk_may_not_have_are_doubted() -> None:
     asyncio.run(scenario())
 
 
+def test_a_shard_that_is_coming_here_is_not_followed_by_a_view_in_which_it_is_elsewhere() -> None:
+    async def scenario() -> None:
+        bench = following()
+        with bench.replicas.arriving(0):
+            bench.replicas.look(a_view("a", "b", s0="b"), OWNERS)
+            assert bench.followed.get(0) is None
+        bench.replicas.look(a_view("a", "b", s0="b"), OWNERS)
+        assert bench.followed.get(0) is not None, "it did not stay"
+        await bench.background.done()
+        await bench.background.stop()
+
+    asyncio.run(scenario())
+
+
 def test_a_shard_is_followed_no_more_when_another_node_should_but_not_while_it_is_coming_here() -> None:
     async def scenario() -> None:
         bench = Bench()
