@@ -29,6 +29,9 @@ class Sees(Protocol):
         """Some command of a process has written this."""
 
 
+#: A connection that could not be made leads to this life of Redis.
+NOWHERE = -1
+
 NAMES = {script.sha: script.name for script in SCRIPTS.values()}
 
 
@@ -48,7 +51,7 @@ class Request:
         self.answers: list[Any] = []
         self.done = False  # the process got its answer, or gave up waiting
         self.fate = ""
-        self.lives = 0  # which life of Redis it was sent to
+        self.lives = NOWHERE  # which life of Redis its connection leads to
         self.blocked_on: tuple[bytes, ...] = ()
         self.timer: Any = None
 
@@ -101,6 +104,9 @@ class Network:
         """Send commands and wait for all answers; each is a value or an error of Redis."""
         loop = self.loop
         request = Request(process, commands, loop.create_future())
+        # Its connection is made, and has asked who answers, before the process may be frozen. If Redis goes away meanwhile, or was
+        # away, what the thawed process sends is lost with that connection: it never reaches a Redis that was not asked.
+        request.lives = NOWHERE if self.down else self.lives
         self.about_to_send(request)
         if process.stands_still():
             await asyncio.sleep(0)  # it goes out when the process is thawed, or has time
@@ -117,11 +123,10 @@ class Network:
                 request.future.exception()  # heard, even if the task was cancelled in the same moment
 
     def _send(self, request: Request) -> None:
-        if self.down or request.process in self.cut:
+        if self.down or request.lives != self.lives or request.process in self.cut:
             if not self.cut.get(request.process):
                 self.loop.after(self.delay(), self._lose, request)
             return  # a black hole: nothing comes back until the time-out
-        request.lives = self.lives
         delay = self.delay()
         request.fate = fate = self.plan.fate(request.names)
         if fate:
