@@ -13,6 +13,7 @@ from hubq.node.mailbox.far_forwarder import Lane, by_generation
 from hubq.node.runtime.standing import Standing
 from hubq.store.far import delete_far, read_far, receive_far
 from hubq.store.keys import Keys
+from hubq.store.primary import PrimaryWatch
 from tests.simulation.mutation import Mutation, Target
 
 #: mutation -> what it replaces.
@@ -20,6 +21,7 @@ TARGETS: dict[str, Target] = {
     "shared-token": Target(Keys, "__init__", "self hub_id group groups"),
     "same-generation": Target(Standing, "generation", None),
     "forgotten-early": Target(Lane, "_forward", "self shard"),
+    "any-redis": Target(PrimaryWatch, "seen", "self info"),
     "unseen-far": Target(FarOutboxes, "waits", "self shard group"),
     "half-started": Target(starts_over_groups, "_all_or_nothing", "hub ticket timeout"),
     "unrenewed-part": Target(starts_over_groups, "_listening", "hub group part found again"),
@@ -95,6 +97,16 @@ def _forgotten_early(forward: Any) -> Any:
     return broken
 
 
+def _any_redis(seen: Any) -> Any:
+    """Another Redis is taken for the one before: what is in memory, and on its way, goes there."""
+
+    def broken(self: PrimaryWatch, info: bytes) -> None:
+        self.known = ""
+        seen(self, info)
+
+    return broken
+
+
 def _unseen_far(waits: Any) -> Any:
     """A shard that comes is not looked at for messages to other groups."""
     return lambda self, shard, group: None
@@ -140,6 +152,7 @@ MUTATIONS: dict[str, Mutation] = {
     "number-again": Mutation("that a number between groups is given once", _number_again),
     "overtaken": Mutation("that what had no room in a mailbox of another group is not overtaken", _overtaken),
     "forgotten-early": Mutation("that a message is deleted when the other group has it", broken=_forgotten_early),
+    "any-redis": Mutation("that nothing from before is sent to another Redis", broken=_any_redis),
     "unseen-far": Mutation("that messages to other groups of a shard that comes are seen", broken=_unseen_far),
     "half-started": Mutation("that a start over groups is decided when all have answered", broken=_half_started),
     "unrenewed-part": Mutation(

@@ -97,6 +97,10 @@ def _full_far(world: World) -> bool:
     return world.settings["max_backlog"] < 10 and world.groups.any
 
 
+def _goes_back(world: World) -> bool:
+    return world.groups.loses
+
+
 def _starts_bands(world: World) -> bool:
     return world.groups.starts
 
@@ -131,6 +135,7 @@ SCHEDULES: dict[str, Schedules] = {
     "number-again": Schedules((GROUPED + 1, GROUPED + 2), first=GROUPED),
     "overtaken": Schedules((GROUPED + 66, GROUPED + 11), _full_far, first=GROUPED),
     "forgotten-early": Schedules((GROUPED + 6, GROUPED + 8), first=GROUPED),
+    "any-redis": Schedules((GROUPED + 75, GROUPED + 1), _goes_back, first=GROUPED),
     "unseen-far": Schedules((GROUPED + 4, GROUPED + 3), first=GROUPED),
     "half-started": Schedules((GROUPED + 18, GROUPED + 43), _starts_bands, first=GROUPED),
 }

@@ -17,6 +17,7 @@ from hubq.store.command import Command, plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.primary import PrimaryWatch
 from hubq.store.server import RedisServer
+from hubq.store.slots import SlotMap
 
 
 class Listener:
@@ -129,6 +130,46 @@ def test_what_waits_for_a_connection_is_not_sent_to_another_redis_than_it_was_me
         await asyncio.gather(*(put(f"meanwhile-{n}") for n in range(3)), return_exceptions=True)
         await asyncio.gather(*(put(f"waiting-{n}") for n in range(3)), return_exceptions=True)
         assert len(changes) == 1
+        await put("after")
+        assert server.there == [b"after"]
+        await redis.close()
+
+    listening = FailsOver()
+    try:
+        asyncio.run(scenario(listening))
+    finally:
+        listening.close()
+
+
+class Freezes(PrimaryWatch):
+    """The process is frozen when the first Redis has said who it is, until that one is gone."""
+
+    def __init__(self, server: FailsOver) -> None:
+        super().__init__()
+        self._server = server
+
+    async def greet(self, connection: Any, slots: SlotMap | None = None) -> None:
+        first = not self.known
+        await super().greet(connection, slots)
+        if first:
+            self._server.fail_over()
+
+
+def test_what_a_thawed_process_sends_goes_to_the_redis_that_it_has_asked_or_to_none() -> None:
+    async def scenario(server: FailsOver) -> None:
+        watch, changes = Freezes(server), list[str]()
+        watch.subscribe(lambda was, now: changes.append(now))
+        redis = AsyncRedis(RedisServer(server.url), watch=watch)
+
+        async def put(key: str) -> None:
+            await redis.run(plain("SET", key, "1", read=bool))
+
+        with pytest.raises(RedisUnavailable):
+            await put("thawed")
+        assert (server.there, changes) == ([], []), "its connection leads to the one that is gone"
+        with pytest.raises(RedisUnavailable, match="another Redis"):
+            await put("thought over")
+        assert (server.there, changes) == ([], ["b 1"]), "told before anything was sent there"
         await put("after")
         assert server.there == [b"after"]
         await redis.close()
