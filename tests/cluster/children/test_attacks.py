@@ -14,12 +14,13 @@ import pytest
 from hubq import Hub
 from hubq.store.codec import encode
 from hubq.testing import Cluster, connections, eventually
-from tests.cluster.children.attacker import SEEN, Account, Attacker, Evil, hubs
+from tests.cluster.children.attacker import FORMS, SEEN, Account, Attacker, Evil, hubs
 
 
-def test_a_sealed_hub_works(make_hub: Callable[..., Hub]) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_a_sealed_hub_works(make_hub: Callable[..., Hub], form: str) -> None:
     async def scenario() -> None:
-        workers, shop, desk = hubs(make_hub)
+        workers, shop, desk = hubs(make_hub, form=form)
         async with Cluster(workers) as cluster:
             await cluster.start("a")
             for name in ("one", "two"):
@@ -59,9 +60,10 @@ async def _is(hub: Hub, child: str, balance: int) -> bool:
     return bool(await hub.aio.ref(Account, child).call(Account.now) == balance)
 
 
-def test_nothing_that_an_attacker_writes_is_run_or_applied(make_hub: Callable[..., Hub]) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_nothing_that_an_attacker_writes_is_run_or_applied(make_hub: Callable[..., Hub], form: str) -> None:
     async def scenario() -> None:
-        workers, shop, desk = hubs(make_hub)
+        workers, shop, desk = hubs(make_hub, form=form)
         async with Cluster(workers) as cluster:
             await cluster.start("a")
             for name in ("one", "two"):
@@ -188,11 +190,12 @@ async def _by_other_keys(attacker: Attacker, shop: Hub) -> None:
 
 
 @pytest.mark.parametrize("state", ["pickle", "data", "of another child", "of an earlier start", "cut"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_state_that_an_attacker_writes_parks_its_child_and_is_not_read(
-    make_hub: Callable[..., Hub], state: str
+    make_hub: Callable[..., Hub], form: str, state: str
 ) -> None:
     async def scenario() -> None:
-        workers, shop, _ = hubs(make_hub)
+        workers, shop, _ = hubs(make_hub, form=form)
         async with Cluster(workers) as cluster:
             await cluster.start("a")
             for name in ("one", "two"):
