@@ -36,7 +36,7 @@ _Opens = Callable[[bytes, bytes], bytes]
 
 
 @cache
-def _aes_gcm() -> type[AESGCM] | None:
+def aes_gcm_class() -> type[AESGCM] | None:
     """None: the extra `seal` is not installed. (It is imported when there are keys: a process without keys does without.)"""
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -127,7 +127,7 @@ def encrypts_in(form: str) -> bool:
     """
     if form == "sign":  # and cryptography is not imported
         return False
-    installed = _aes_gcm() is not None
+    installed = aes_gcm_class() is not None
     if form == "encrypt" and not installed:
         raise ConfigError(
             "seal_form='encrypt', and cryptography is not installed: `pip install cryptography` (the extra `seal`), "
@@ -220,7 +220,7 @@ class Frames:
         subkey = blake2b(session, key=secret, digest_size=KEY_BYTES, person=_PERSON + tag).digest()
         if tag == SIGNED:
             return Signs(subkey)
-        aes_gcm = _aes_gcm()
+        aes_gcm = aes_gcm_class()
         if aes_gcm is None:
             raise Unsealed("it is encrypted, and cryptography is not installed here: `pip install cryptography`")
         return Encrypts(subkey, aes_gcm)

@@ -124,7 +124,7 @@ def test_the_form_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
     encrypted = a_seal(ROOTS).own(b"m", "job")
-    monkeypatch.setattr(frames, "_aes_gcm", lambda: None)
+    monkeypatch.setattr(frames, "aes_gcm_class", lambda: None)
     with pytest.raises(ConfigError, match="seal_form='encrypt', and cryptography is not installed: `pip install"):
         Hub("chat", seal="write", seal_form="encrypt", keys=ROOTS.text())
     for form in ("auto", "sign"):
