@@ -30,7 +30,7 @@ from hubq.store.answers import (
     with_more_keys,
 )
 from hubq.store.command import Command, plain, text
-from hubq.store.lane import Lane, packed
+from hubq.store.lane import Lane, packed_all
 from hubq.store.malformed import TELLS, MalformedWatch
 from hubq.store.primary import PrimaryWatch, another_redis
 from hubq.store.scripts import SCRIPTS
@@ -336,12 +336,3 @@ async def _asked(connection: Any, *args: Any) -> Any:
         return await connection.read_response()
     except ResponseError:
         return None  # we may not ask that
-
-
-def packed_all(commands: Sequence[Command[Any]]) -> bytes:
-    """Commands as they travel."""
-    return _packed(commands[0]) if len(commands) == 1 else b"".join([_packed(command) for command in commands])
-
-
-def _packed(command: Command[Any]) -> bytes:
-    return packed(command.args) if command.data is None else command.data

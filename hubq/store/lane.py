@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from hubq.store.command import Arg
+from hubq.store.command import Arg, Command
 
 _NOTHING_YET = object()
 
@@ -31,6 +31,15 @@ def packed(args: Sequence[Arg]) -> bytes:
     """
     data: bytes = hiredis.pack_command(tuple(args))  # type: ignore[arg-type]  # its stub names one tuple length
     return data
+
+
+def packed_all(commands: Sequence[Command[Any]]) -> bytes:
+    """Commands as they travel."""
+    return _packed(commands[0]) if len(commands) == 1 else b"".join([_packed(command) for command in commands])
+
+
+def _packed(command: Command[Any]) -> bytes:
+    return packed(command.args) if command.data is None else command.data
 
 
 class Receiver(Protocol):

@@ -250,6 +250,10 @@ def commit_shard(keys: Keys, shard: int, pinned: str | None, owner: Owner, effec
 
 def commit_shards(keys: Keys, commits: Sequence[tuple[int, str | None, Owner, Effects]]) -> list[Command[list[str]]]:
     """The commits of several shards or pins, in order, in few scripts: ``ok``, ``held`` or ``fenced`` for each."""
+    if len(commits) == 1 and commits[0][3].plain:  # a call by itself
+        shard, pinned, owner, effects = commits[0]
+        names, arguments = _commit(keys, shard, pinned, owner, effects, True)
+        return [run_script("commit_shards", (keys.owners, *names), ("plain", *arguments), _all_words)]
     plain = all(effects.plain for _, _, _, effects in commits)
     first: tuple[Arg, ...] = ("plain",) if plain else ()
     scripts: list[tuple[list[str], list[Arg]]] = []

@@ -14,6 +14,8 @@ from hubq.store.values import DATA, Arguments
 
 #: What is written for a call without arguments, as many are.
 NO_ARGUMENTS = codec.encode(((), {}))
+#: What is written for the result of a method that returns nothing, as many do.
+NO_RESULT = codec.encode(None)
 
 
 class PickledValues:
@@ -27,7 +29,7 @@ class PickledValues:
 
     def encode_result(self, kind: type[Child], method: str, value: object) -> bytes:
         """See :class:`Values`."""
-        return codec.encode(value)
+        return NO_RESULT if value is None else codec.encode(value)
 
     def encode_value(self, value: object, what: str) -> bytes:
         """See :class:`Values`."""
@@ -55,6 +57,8 @@ class PickledValues:
 
     def decode(self, data: bytes, function: Callable[..., Any] | None = None) -> Any:
         """See :class:`Values`."""
+        if data == NO_RESULT:
+            return None
         return codec.decode(data) if data[:1] != DATA else read_value(data, function)
 
     def arguments(self, kind: type[Child], method: str, data: bytes) -> Arguments:

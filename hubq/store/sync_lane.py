@@ -70,8 +70,29 @@ class SyncLane:
         nobody knows whether the commands were run. Whatever is raised, the connection is closed: an answer may still
         come, and nobody may take it for his.
         """
+        found = self._exchange(data, answers, None)
+        assert found is not None
+        return found
+
+    def heard(self, answers: int, within: float | None = None) -> list[Any] | None:
+        """The answers that are still to come to what was sent, in order. None: they have not come within so many seconds, and may be waited
+        for again. Raises what :meth:`request` raises.
+        """
+        return self._exchange(b"", answers, within)
+
+    def _exchange(self, data: bytes, answers: int, within: float | None) -> list[Any] | None:
         try:
-            found = self._exchange(data, answers)
+            if within is None:
+                found = self._answers(data, answers)
+            else:
+                limit = self._socket.gettimeout()
+                self._socket.settimeout(within)
+                try:
+                    found = self._answers(data, answers)
+                except RedisTimeoutError:
+                    return None
+                finally:
+                    self._socket.settimeout(limit)
         except BaseException:
             self.close()
             raise
@@ -81,11 +102,12 @@ class SyncLane:
                 break
         return found
 
-    def _exchange(self, data: bytes, answers: int) -> list[Any]:
+    def _answers(self, data: bytes, answers: int) -> list[Any]:
         found: list[Any] = []
         gets, receive, buffer = self._reader.gets, self._socket.recv_into, self._buffer
         try:
-            self._write(data)
+            if data:
+                self._write(data)
             while len(found) < answers:
                 if (answer := gets()) is not _NOTHING_YET:
                     found.append(answer)

@@ -17,12 +17,13 @@ from hubq.store.answers import (
     not_primary,
     of_replica,
     read_answer,
+    read_plain,
     unavailable,
     waits,
     with_more_keys,
 )
 from hubq.store.command import Command, plain, text
-from hubq.store.lane import packed
+from hubq.store.lane import packed_all
 from hubq.store.scripts import SCRIPTS
 from hubq.store.sentinel import sentinels_of
 from hubq.store.server import ANSWER_TIMEOUT, Server, raw, slots_of
@@ -62,13 +63,18 @@ class SyncRedis:
         result: T = self.run_many((command,), retry_for=retry_for)[0]
         return result
 
-    def run_many(self, commands: Sequence[Command[Any]], *, retry_for: float = 0.0) -> list[Any]:
-        """The answers to several commands in one round trip, in order."""
+    def run_many(
+        self, commands: Sequence[Command[Any]], *, retry_for: float = 0.0, tried: list[Any] | Exception | None = None
+    ) -> list[Any]:
+        """The answers to several commands in one round trip, in order. ``tried``: what they have come to by :meth:`ask_ahead`."""
         give_up = time.monotonic() + retry_for
         pause = 0.02
         while True:
             try:
-                return self._attempt(commands)
+                first, tried = tried, None
+                if isinstance(first, Exception):
+                    raise first
+                return self._attempt(commands) if first is None else self._read(commands, first, KEY_ROUNDS)
             except RedisUnavailable:
                 raise  # it has answered, with a refusal: that does not mend itself
             except LOST as error:
@@ -78,8 +84,38 @@ class SyncRedis:
             time.sleep(pause)
             pause = min(pause * 2, 0.5)
 
+    def ask_ahead(self, command: Command[Any], wait: bytes) -> tuple[list[Any] | Exception | None, SyncLane | None]:
+        """Send a command, and in the same write a request that waits (packed): what the command has come to, which goes on with
+        :meth:`run_many`, and the connection on which the answer to the other comes: the caller's until :meth:`give_back`. Both None:
+        there is no such connection.
+        """
+        lane: SyncLane | None = None
+        try:
+            lane = self._free_lane()
+            if lane is None:
+                return None, None
+            tried: list[Any] | Exception = lane.request(packed_all([command]) + wait, 1)
+        except LOST as error:
+            tried = error
+        finally:
+            if lane is not None and lane.lost:
+                self.give_back(lane)
+        return tried, None if lane is None or lane.lost else lane
+
+    def give_back(self, lane: SyncLane) -> None:
+        """All that was asked on this connection is answered, or it is lost."""
+        if lane.lost:
+            self._client.connection_pool.release(lane.connection)
+        else:
+            self._idle.append(lane)
+
     def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
-        answers = self._send(commands)
+        return self._read(commands, self._send(commands), rounds)
+
+    def _read(self, commands: Sequence[Command[Any]], answers: list[Any], rounds: int) -> list[Any]:
+        read = read_plain(self.server, commands, answers)
+        if read is not None:
+            return read
         if self._slots is not None:
             self._when_here(self._slots, commands, answers)
         for answer in answers:
@@ -125,13 +161,9 @@ class SyncRedis:
         if lane is None:
             return self._send_by_client(commands)
         try:
-            data = packed(commands[0].args) if len(commands) == 1 else b"".join([packed(c.args) for c in commands])
-            return lane.request(data, len(commands))
+            return lane.request(packed_all(commands), len(commands))
         finally:
-            if lane.lost:
-                self._client.connection_pool.release(lane.connection)
-            else:
-                self._idle.append(lane)
+            self.give_back(lane)
 
     def _free_lane(self) -> SyncLane | None:
         pid = os.getpid()

@@ -95,6 +95,7 @@ def after_each_answer(
         replaced(SyncRedis, "_send", losing),
         replaced(AsyncRedis, "_send", losing_async),
         replaced(AsyncRedis, "lane", _no_lane),
+        replaced(SyncRedis, "ask_ahead", lambda _: lambda redis, command, wait: (None, None)),
     ):
         yield
 

@@ -101,6 +101,17 @@ class Crew:
             found.setdefault(child, {})[node] = mode
         return found
 
+    async def not_as_placed(self, children: list[str], nodes: set[str]) -> str:
+        """What is not as the places say: the modes that the copies of a child were told, and the events of its shard."""
+        notes, lines = await self.notes("mode"), []
+        _, events = await self.hub.aio.inspect.events(1000)
+        for child in children:
+            place = await self.hub.aio.where(child)
+            told = [(node, mode) for of, node, mode in notes if of == child]
+            if [n for n, mode in dict(told).items() if mode == "active" and n in nodes] != [place.node]:
+                lines.append(f"{child}: {place}, told {told}")
+        return "\n".join([*lines, *map(str, events)])
+
 
 def play(hub: Hub, scenario: Callable[[Ledger], Awaitable[None]]) -> None:
     async def whole() -> None:
@@ -179,7 +190,10 @@ def test_replication_factor_and_mode_exactly_one_is_active(
                     for place in places
                 )
 
-            await eventually(one_active, 20.0, f"one active copy of each child on {nodes}")
+            try:
+                await eventually(one_active, 20.0, f"one active copy of each child on {nodes}")
+            except TimeoutError as error:
+                raise AssertionError(await crew.not_as_placed(children, nodes)) from error
 
         await as_placed({"a", "b", "c"})
         workers["b"].signal(getattr(signal, how))

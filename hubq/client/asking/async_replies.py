@@ -13,8 +13,8 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.requests import WAIT_SLICE, reply_of
 from hubq.client.asking.steps import Reply
 from hubq.errors import NotReplicated
-from hubq.store.connection import LOST, AsyncRedis, packed_all
-from hubq.store.lane import Lane, Receiver
+from hubq.store.connection import LOST, AsyncRedis
+from hubq.store.lane import Lane, Receiver, packed_all
 from hubq.store.replication import shortfall, with_wait
 from hubq.store.replies import await_reply, more_replies
 

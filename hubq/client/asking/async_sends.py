@@ -14,7 +14,8 @@ from hubq.client.asking.refusals import accepted, refused_sends, void_command
 from hubq.client.asking.requests import RETRY_FOR, one_send, send_commands
 from hubq.core.send_window import SendWindow
 from hubq.store.command import Command
-from hubq.store.connection import AsyncRedis, packed_all
+from hubq.store.connection import AsyncRedis
+from hubq.store.lane import packed_all
 from hubq.store.outgoing import Outgoing
 from hubq.store.replication import shortfall, with_wait
 

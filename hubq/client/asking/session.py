@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,13 +14,12 @@ from hubq.client.asking.requests import (
     IN_FLIGHT,
     RETRY_FOR,
     STARTS,
-    WAIT_SLICE,
     WITHDRAW_WAIT,
     new_intervention,
     new_sender,
+    one_send,
     proof,
     remind_command,
-    reply_of,
     send_commands,
     start_command,
 )
@@ -41,20 +39,17 @@ from hubq.client.asking.steps import (
     Step,
     Withdraw,
 )
+from hubq.client.asking.sync_replies import SyncReplies
 from hubq.core.send_window import SendWindow
-from hubq.errors import NotReplicated
 from hubq.store.asks import Asks, intervene, withdraw_call
 from hubq.store.command import Command
-from hubq.store.connection import LOST, SyncRedis, unavailable
+from hubq.store.connection import SyncRedis
 from hubq.store.outgoing import Outgoing
 from hubq.store.reminders import Later
 from hubq.store.replication import shortfall, with_wait
-from hubq.store.replies import await_reply, more_replies
 from hubq.store.spec_record import SpecRecord
 
 T = TypeVar("T")
-
-log = logging.getLogger("hubq.client")
 
 
 class Session:
@@ -65,8 +60,8 @@ class Session:
         self.sender = new_sender(hub.client)
         self.redis = redis
         self._window = SendWindow()
-        self._replies: dict[str, Reply] = {}
-        self._wanted: set[str] = set()
+        self._replies = SyncReplies(hub, redis, self.sender)
+        self._one_send = one_send(hub, self.sender)
         self.renew_locks()
         renewed_after_fork(self)
 
@@ -97,8 +92,8 @@ class Session:
 
     def _perform(self, step: Step) -> Any:
         match step:
-            case Send(messages):
-                return self._send(messages)
+            case Send(messages, collected):
+                return [self._send_one(messages[0], collected)] if len(messages) == 1 else self._send(messages)
             case Remind(later):
                 return self._remind(later)
             case Start():
@@ -112,7 +107,7 @@ class Session:
             case Intervene():
                 return self._intervene(step)
             case Collect(ids, timeout, again):
-                return self._collect(ids, timeout, again)
+                return self._replies.collect(ids, timeout, again)
             case Fetch(commands):
                 return self.redis.run_many(commands)
             case Each():
@@ -144,9 +139,25 @@ class Session:
                     self._window.settle(seq)
             for (seq, draft), word in zip(numbered, words, strict=True):
                 if draft.reply and word in ("ok", "duplicate"):
-                    self._wanted.add(str(seq))
+                    self._replies.want((str(seq),))
                 answers.append((str(seq), word))
         return answers
+
+    def _send_one(self, draft: Outgoing, collected: bool) -> tuple[str, str]:
+        """The same for one message. ``collected``: the wait for its reply goes along, since the reply is asked for next."""
+        seq = self._number()
+        try:
+            repeated = self.redis.repeated
+            command = self._one_send.command(self.hub.shard_of(draft.child), seq, draft)
+            tried = self._replies.ask_ahead(command, draft.timeout) if collected else None
+            ((word,),) = self._written([command], "sent", tried)
+            if self.redis.repeated != repeated and self._void(refused_sends([seq], [word])):
+                word = "ok"
+        finally:
+            self._window.settle(seq)
+        if draft.reply and word in ("ok", "duplicate"):
+            self._replies.want((str(seq),))
+        return str(seq), str(word)
 
     def _remind(self, later: Later) -> str:
         seq = self._number()
@@ -185,7 +196,7 @@ class Session:
         finally:
             for seq in numbers.values():
                 self._window.settle(seq)
-        self._wanted.update(str(seq) for seq in numbers.values())
+        self._replies.want(str(seq) for seq in numbers.values())
         return {shard: (str(seq), words) for (shard, seq), words in zip(numbers.items(), found, strict=True)}
 
     def _void(self, numbers: list[int]) -> set[int]:
@@ -198,7 +209,7 @@ class Session:
         return accepted(numbers, self.redis.run(command, retry_for=RETRY_FOR))
 
     def _withdraw(self, shard: int, child: str, message_id: str) -> tuple[str, Reply | None]:
-        self._wanted.add(message_id)
+        self._replies.want((message_id,))
         node = self.redis.run(
             withdraw_call(
                 self.hub.keys,
@@ -210,11 +221,11 @@ class Session:
             )
         )
         wait = WITHDRAW_WAIT if node not in ("", "-") else 0.0
-        return node, self._collect([message_id], wait).get(message_id)
+        return node, self._replies.collect([message_id], wait).get(message_id)
 
     def _cancel(self, step: Cancel) -> tuple[str, str | None]:
         answer_id, caller = new_intervention(), step.caller or self.sender
-        self._wanted.add(answer_id)
+        self._replies.want((answer_id,))
         asks = Asks(self.sender, answer_id)
         node = self.redis.run(
             withdraw_call(
@@ -227,12 +238,12 @@ class Session:
                 proof=proof(self.hub, "cancel", step.child, self.sender, caller, step.message_id, answer_id),
             )
         )
-        answer = self._collect([answer_id], step.timeout if node not in ("", "-") else 0.0).get(answer_id)
+        answer = self._replies.collect([answer_id], step.timeout if node not in ("", "-") else 0.0).get(answer_id)
         return node, answer[0] if answer else None
 
     def _intervene(self, step: Intervene) -> tuple[str, Reply | None]:
         message_id = new_intervention()
-        self._wanted.add(message_id)
+        self._replies.want((message_id,))
         ask = (step.shard, step.child, self.sender, message_id, step.what, step.entry)
         node = self.redis.run(
             intervene(
@@ -241,60 +252,16 @@ class Session:
                 proof=proof(self.hub, step.what, step.child, self.sender, message_id, step.entry),
             )
         )
-        return node, self._collect([message_id], step.timeout if node not in ("", "-") else 0.0).get(message_id)
+        return node, self._replies.collect([message_id], step.timeout if node not in ("", "-") else 0.0).get(message_id)
 
-    def _written(self, commands: Sequence[Command[Any]], what: str) -> list[Any]:
+    def _written(
+        self, commands: Sequence[Command[Any]], what: str, tried: list[Any] | Exception | None = None
+    ) -> list[Any]:
         config = self.hub.config
         if not config.wait_replicas:
-            return self.redis.run_many(commands, retry_for=RETRY_FOR)
+            return self.redis.run_many(commands, retry_for=RETRY_FOR, tried=tried)
         *found, confirmed = self.redis.run_many(with_wait(commands, config), retry_for=RETRY_FOR)
         error = shortfall(confirmed, config, what)
         if error is not None:
             raise error
         return found
-
-    def _collect(self, ids: Sequence[str], timeout: float, again: bool = False) -> dict[str, Reply]:
-        until, config = time.monotonic() + timeout, self.hub.config
-        short: NotReplicated | None = None
-        missing = {message_id for message_id in ids if message_id not in self._replies}
-        while missing:
-            left = until - time.monotonic()
-            if left <= 0:
-                break
-            try:
-                first, confirmed = self._await_reply(max(0.01, min(left, WAIT_SLICE)))
-                if first is None:
-                    continue
-                batch = [first]
-                if len(missing) > 1 and not config.wait_replicas:
-                    batch += self.redis.run(more_replies(self.hub.keys, self.sender, 1000))
-            except LOST as error:
-                if time.monotonic() >= until:
-                    raise unavailable(self.redis.server, error) from error
-                time.sleep(0.05)
-                continue
-            for data in batch:
-                reply = reply_of(self.hub, self.sender, data)
-                if reply is None:  # it answers nobody's call
-                    continue
-                message_id, status, node, payload = reply
-                if message_id in self._wanted:
-                    self._replies[message_id] = (status, node, payload)
-                    if message_id in missing:
-                        missing.discard(message_id)
-                        short = short or shortfall(confirmed, config, "done and answered")
-        self._wanted.difference_update(ids)
-        if again:
-            self._wanted.update(missing)
-        if short is not None:
-            for message_id in ids:
-                self._replies.pop(message_id, None)
-            raise short
-        return {message_id: self._replies.pop(message_id) for message_id in ids if message_id in self._replies}
-
-    def _await_reply(self, timeout: float) -> tuple[bytes | None, int]:
-        command, config = await_reply(self.hub.keys, self.sender, timeout), self.hub.config
-        if not config.wait_replicas:
-            return self.redis.run(command), 0
-        first, _, confirmed = self.redis.run_many(with_wait([command], config))
-        return first, confirmed

@@ -23,9 +23,12 @@ Reply = tuple[str, str, bytes]
 
 
 class Send(msgspec.Struct, frozen=True):
-    """Put messages into mailboxes. The answer: (message id, status word) for each, in order."""
+    """Put messages into mailboxes. The answer: (message id, status word) for each, in order. ``collected``: the reply to the only one is
+    collected next.
+    """
 
     messages: Sequence[Outgoing]
+    collected: bool = False
 
 
 class Remind(msgspec.Struct, frozen=True):

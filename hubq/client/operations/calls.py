@@ -59,9 +59,11 @@ REPLY_WAIT = 0.5
 
 def send(
     hub: HubContext, child_id: str, method: str, payload: bytes, *, timeout: float, reply: bool,
-    header: Header | None = None, spec: SpecRecord | None = None,
+    header: Header | None = None, spec: SpecRecord | None = None, collected: bool = False,
 ) -> Operation[str]:  # fmt: skip
-    """Put one message into a child's mailbox; its id. ``spec``: the child is started by it if it is not there."""
+    """Put one message into a child's mailbox; its id. ``spec``: the child is started by it if it is not there. ``collected``: its reply
+    is collected next.
+    """
     method = checked_method(checked_child_id(child_id), method)
     if len(payload) > hub.config.max_payload_bytes:
         checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
@@ -69,7 +71,7 @@ def send(
     if header is not None:
         kind, payload = HEADED, header.before(payload)
     draft = Outgoing(kind, child_id, method, payload, timeout, reply, spec)
-    ((message_id, word),) = yield Send([draft])
+    ((message_id, word),) = yield Send([draft], collected)
     _raise_refusal(hub, child_id, word)
     return str(message_id)
 
@@ -101,8 +103,9 @@ def call(
         yield from not_paused(hub, child_id, options)
     header = header_of(child_id, method, options, known)
     message_id = yield from send(
-        hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation
-    )
+        hub, child_id, method, payload, timeout=options.timeout, reply=True, header=header, spec=options.activation,
+        collected=True,
+    )  # fmt: skip
     replies = yield Collect([message_id], options.timeout)
     if message_id in replies:
         return answer_of(hub, *replies[message_id], what=f"{child_id}.{method}", known=known)

@@ -102,6 +102,8 @@ class ShardArrivals:
         self._under_way.forget_early(holding)
         self._under_way.has_come(shard)
         began = standing.now()
+        if handover is not None:
+            self._cursors.coming_begins()
         try:
             self._ahead.moved(shard, TargetEvent.HANDOVER)
             with self._copies.arriving(shard):
@@ -113,6 +115,8 @@ class ShardArrivals:
                     standing.doubt(shard, owner.token)  # so that the next heartbeat tries again
             raise
         finally:
+            if handover is not None:
+                self._cursors.coming_ends()
             self._under_way.end(holding)
             self._under_way.forget_early(holding)
         return coming is not None and await self._serve(holding, coming, handover, confirmation, began)

@@ -102,7 +102,10 @@ class LogApplier:
     # -- entries of the log ----------------------------------------------------------------------------------------
 
     async def take_in(self, replica: Replica, entries: Iterable[LogEntry]) -> bool:
-        """Apply entries of the log to the copies. False: an entry is missing, and the follower must begin anew."""
+        """Apply entries of the log to the copies. False: an entry is missing, and the follower must begin anew.
+
+        Nothing more is applied once the replica has ended: the shard may be here as the original by then.
+        """
         try:
             return await self._take_in(replica, entries)
         except (*LOST, RedisUnavailable, Unreadable, Unsealed) as error:
@@ -113,6 +116,8 @@ class LogApplier:
         saved: set[str] = set()
         for entry in entries:
             await self._pieces.turn()
+            if replica.holding.gone:
+                return True
             judged = replica.position.judge(entry.number)
             if judged == "gap":
                 return False
@@ -165,6 +170,8 @@ class LogApplier:
             [read_some_specs(group.keys, shard, [child]), read_some_states(group.keys, shard, [child])],
             retry_for=group.config.lease,
         )
+        if replica.holding.gone:  # nobody would end a copy that is built now
+            return
         if child in specs and specs[child].start_id == start_id:
             # A child that is new here may have a state: it was parked until now, for example.
             await self.build(replica, child, specs[child], Envelope.read(states[child]) if child in states else None)
@@ -184,6 +191,8 @@ class LogApplier:
         states = await group.redis.run(command, retry_for=group.config.lease)
         for child in children:
             await self._pieces.turn()
+            if replica.holding.gone:
+                return
             replica.knows(child)
             hosted = replica.holding.children.get(child)
             if hosted is not None and child in states:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from hubq.node.held.holding import Holding, HostedChild
-from hubq.node.runtime.bell import Bell
+from hubq.node.runtime.bell import Bell, News
 from hubq.store.message import Message, position
 
 #: Before the first entry of a stream.
@@ -32,6 +34,8 @@ class Cursors:
         self.bell = Bell()
         """Rung when a holding has something to catch up with."""
         self._listening = 0
+        self._coming = 0
+        self._none_comes = News()
         self._to_catch: dict[Holding, None] = {}
         self._turn = 0  # reads begun
         self._fresh: dict[int, int] = {}  # shard -> the first read whose answer counts
@@ -180,6 +184,23 @@ class Cursors:
     def listens(self) -> bool:
         """Whether a read is under way that hears the wake. If not, it is still to begin, and names each shard that comes until then."""
         return self._listening > 0
+
+    def coming_begins(self) -> None:
+        """A shard is being read that was handed over. The read that listens ends with that."""
+        self._coming += 1
+
+    def coming_ends(self) -> None:
+        """It is read for, or will not be."""
+        self._coming -= 1
+        if not self._coming:
+            self._none_comes.ring()
+
+    async def all_have_come(self, within: float) -> None:
+        """Wait until no shard is coming, at most so many seconds."""
+        if self._coming:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._none_comes.heard()
 
     def is_stale(self, shard: int, turn: int) -> bool:
         """Whether the read of this turn was begun before the shard, or a child of it, came here."""

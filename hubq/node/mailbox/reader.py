@@ -27,6 +27,8 @@ log = logging.getLogger("hubq.node")
 
 #: Longest blocking read, seconds (well below the connection's time-out).
 BLOCK = 2.0
+#: How long the next read waits for a shard that is about to open, seconds.
+COMING = 0.002
 #: Messages delivered before the event loop turns.
 BREATH = 200
 #: Most messages of one read while few shards are far behind. (A message behind a flood waits until the flood is read.)
@@ -140,7 +142,8 @@ class Reader:
                 finally:
                     if listens:
                         cursors.listening_ends()
-                if woken is not self._woken and position(woken) > position(self._woken):
+                heard = woken is not self._woken and position(woken) > position(self._woken)
+                if heard:
                     self._woken = woken
                 since = 0
                 for shard, messages in found.items():
@@ -171,6 +174,8 @@ class Reader:
                 # while more messages wait, since a pump then takes its whole time in each turn.
                 for _ in range(1 if full else 3):
                     await asyncio.sleep(0)
+                if heard:  # else a shard that is about to open would have to end the next read
+                    await cursors.all_have_come(COMING)
             except RedisRefused as error:
                 if WRONG_TYPE in str(error):
                     await self._pass_over(error)

@@ -18,24 +18,31 @@ class Bell:
     (True, False)
     """
 
+    # (An asyncio.Event, which may have many that wait, costs several times as much, and the committer hears a bell for each call.)
+
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
+        self._rung = False
+        self._waits: asyncio.Future[None] | None = None
 
     def ring(self) -> None:
         """There is something to do."""
-        self._rung.set()
+        self._rung = True
+        if self._waits is not None and not self._waits.done():
+            self._waits.set_result(None)
 
     async def heard(self, within: float | None = None) -> bool:
         """Wait for a ring, at most ``within`` seconds, and silence the bell. False: there was none."""
-        if within is None:
-            await self._rung.wait()
-        else:
-            try:
-                async with asyncio.timeout(within):
-                    await self._rung.wait()
-            except TimeoutError:
-                return False
-        self._rung.clear()
+        if not self._rung:
+            waits = self._waits = asyncio.get_running_loop().create_future()
+            if within is None:
+                await waits
+            else:
+                try:
+                    async with asyncio.timeout(within):
+                        await waits
+                except TimeoutError:
+                    return False
+        self._rung = False
         return True
 
 

@@ -80,6 +80,26 @@ def test_a_started_child_is_built_unless_it_is_known_or_was_started_anew_since()
     asyncio.run(scenario())
 
 
+def test_no_copy_is_built_for_a_replica_that_ended_meanwhile() -> None:
+    """Nobody would end it, and it would be told that it is passive after the original here has been told that it is active."""
+
+    async def scenario() -> None:
+        answer = the_answers(SpecRecord("Account", "tests", "s:2"))
+
+        def it_ends(command: Command[Any]) -> Any:
+            replica.end()
+            return answer(command)
+
+        bench = Bench(active_active=False, HMGET=it_ends)
+        replica = bench.follow()
+        entries = [entry(8, "start", "account-1", word="s:2"), entry(9, "start", "account-2", word="s:2")]
+        assert await bench.applier.take_in(replica, entries), "there is nothing to begin anew"
+        assert replica.holding.children == {} and bench.signals.told == []
+        assert len(bench.redis.asked) == 1, "the second child is not looked for"
+
+    asyncio.run(scenario())
+
+
 def test_a_child_that_has_ended_ends_here_when_it_has_handled_what_it_has() -> None:
     async def scenario() -> None:
         bench = Bench()

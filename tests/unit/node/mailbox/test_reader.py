@@ -15,6 +15,7 @@ from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
 from hubq.node.held.register import Register
+from hubq.node.mailbox import reader as reader_module
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.reader import Reader, next_count
 from hubq.node.mailbox.spoilt import SpoiltMailboxes
@@ -22,6 +23,7 @@ from hubq.store.command import Command
 from hubq.store.message import Message
 from hubq.store.owners import Owner
 from hubq.store.spec_record import SpecRecord
+from hubq.testing.patching import replaced
 from tests.unit.node.fakes import Clock, FakeRedis, Here, a_group
 from tests.unit.node.movers import until
 
@@ -312,5 +314,43 @@ def test_nobody_catches_up_after_the_end() -> None:
         await catching_up.stop()
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == before
+
+    asyncio.run(scenario())
+
+
+def test_a_reader_that_was_woken_waits_for_the_shard_that_is_about_to_open() -> None:
+    async def scenario() -> None:
+        numbers = iter(range(1, 100))
+        redis = FakeRedis(lambda command: ({}, b"%d-0" % next(numbers)))  # each read has heard a wake
+        group, cursors = a_group(redis, Clock(), read_count=100), Cursors()
+        catching_up = CatchingUp(group, cursors, cast(Any, None), cast(Any, None), cast(Any, None))
+        reports = cast(Any, None)
+        reader = Reader(group, cursors, cast(Any, None), catching_up, reports, SpoiltMailboxes(group, cursors, reports))
+        redis.may_answer.clear()
+        cursors.coming_begins()
+        reader.start()
+        await redis.until_asked(1)
+        redis.may_answer.set()
+        await until(lambda: not cursors.listens)
+        redis.may_answer.clear()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not cursors.listens and len(redis.asked) == 1
+        Register(cursors, Outboxes()).hold(Holding(5, Owner("a", 7, 1), NoRecorder(), phase=Phase.OPEN))
+        cursors.coming_ends()
+        await until(lambda: cursors.listens)
+        assert group.keys.mailbox(5) in redis.asked[1][0].args
+        await reader.stop()
+
+    with replaced(reader_module, "COMING", lambda _: 60.0):
+        asyncio.run(scenario())
+
+
+def test_nobody_waits_for_long_for_a_shard_that_does_not_open() -> None:
+    async def scenario() -> None:
+        cursors = Cursors()
+        await cursors.all_have_come(60.0)  # none is coming
+        cursors.coming_begins()
+        await cursors.all_have_come(0.0)
 
     asyncio.run(scenario())
