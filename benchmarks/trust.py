@@ -1,6 +1,6 @@
 """What the codecs and the seal cost: microseconds for each value, and the share of the seal in the CPU of a call.
 
-``python -m benchmarks.trust`` (two minutes): the values are interleaved, and of many rounds the least is taken. The share:
+``python -m benchmarks.trust`` (six minutes): the values are interleaved, and of many rounds the least is taken. The share:
 `benchmarks/trust_share.py`.
 """
 
@@ -15,7 +15,7 @@ from statistics import median
 
 import msgspec
 
-from benchmarks.trust_share import Post, Room, report
+from benchmarks.trust_share import FORMS, Post, Room, report
 from hubq.store.data_values import DataValues
 from hubq.store.keyring import Keyring, new_keys
 from hubq.store.message import Message
@@ -65,11 +65,9 @@ def works_of(size: int) -> dict[str, Callable[[], object]]:
     text = msgspec.json.encode(plain)
     works["JSON (msgspec) decode"] = lambda: msgspec.json.decode(text)
     works["pickle (bare) encode"] = lambda: pickle.dumps(plain, protocol=5)
-    for name, encrypts in (("AES-GCM", True), ("BLAKE2b", False)):
-        workers = Seal("chat", Keyring.read(ROOT), writes=True, required=True, encrypts=encrypts)
-        shop = Seal(
-            "chat", Keyring.read(Keyring.read(ROOT).derive("shop")), writes=True, required=True, encrypts=encrypts
-        )
+    for name, form in (("AES-GCM", "encrypt"), ("BLAKE2b", "sign")):
+        workers = Seal("chat", Keyring.read(ROOT), writes=True, required=True, form=form)
+        shop = Seal("chat", Keyring.read(Keyring.read(ROOT).derive("shop")), writes=True, required=True, form=form)
         payload = data.encode_arguments((post, 3), {}, "room.post")
         blob = shop.message("call", "room-1", "post", "shop.5f", "3", payload)
         works[f"{name} seal"] = lambda shop=shop, payload=payload: shop.message(
@@ -88,7 +86,8 @@ def main() -> None:
     for name, us in small.items():
         print(f"{name:<24}{us:>8.2f}{large[name]:>8.2f}{once[name]:>26.1f}")
     print()
-    report()
+    for form in FORMS:
+        report(form)
 
 
 if __name__ == "__main__":

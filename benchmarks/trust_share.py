@@ -3,6 +3,8 @@
 The same three processes make calls that are sealed and calls that are not, in turns: so what else the machine does disturbs both alike,
 and no difference is one between two processes. What is measured is the mean difference of two turns, one behind the other, without the
 fifth of them at each end. A minute tells it to one or two per cent of a call, on a busy machine too. All begin anew a few times.
+
+``python -m benchmarks.trust_share sign`` measures one form of the seal, ``encrypt`` the other.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ LIVES, PAIRS, CALLS = 4, 60, 40
 DRAWN = 400
 CLIENT = "import asyncio; from benchmarks.trust_share import serve_turns; asyncio.run(serve_turns())"
 WHATS = ("one caller", "half load")
+#: The forms of the seal.
+FORMS = ("encrypt", "sign")
 
 #: µs of client, worker and Redis for a call.
 Parts = tuple[float, float, float]
@@ -204,12 +208,18 @@ async def side(
         await looks.aio.close()
 
 
-async def one_life(seed: int) -> dict[str, list[tuple[Parts, Parts]]]:
+async def one_life(seed: int, form: str) -> dict[str, list[tuple[Parts, Parts]]]:
     """Begin all processes, let them have their turns, end them: the pairs of each load. ``half load``: half of the calls per second
-    that go without a seal. ``seed``: that of Python's hashes.
+    that go without a seal. ``seed``: that of Python's hashes; ``form``: of the seal.
     """
     root = new_keys()
-    settings = {"HUBQ_CODEC": "data", "HUBQ_SEAL": "write", "HUBQ_KEYS": root, "PYTHONHASHSEED": str(seed)}
+    settings = {
+        "HUBQ_CODEC": "data",
+        "HUBQ_SEAL": "write",
+        "HUBQ_SEAL_FORM": form,
+        "HUBQ_KEYS": root,
+        "PYTHONHASHSEED": str(seed),
+    }
     shop = {"HUBQ_CLIENT": "shop", "HUBQ_KEYS": Keyring.read(root).derive("shop")}
     with EmbeddedServer() as server:
         async with side(server, "trust", settings, shop) as each:
@@ -228,10 +238,10 @@ def middle(values: Sequence[float]) -> float:
     return mean(sorted(values)[cut : len(values) - cut])
 
 
-def report() -> None:
+def report(form: str) -> None:
     """Measure; print what a call costs without the seal, and what the seal adds, with where 19 of 20 such measurements would lie."""
-    lives = [asyncio.run(one_life(seed)) for seed in range(LIVES)]
-    print(f"{'CPU of a call, us':<22}{'without':>8}{'seal':>8}{'share':>8}{'19 of 20':>20}")
+    lives = [asyncio.run(one_life(seed, form)) for seed in range(LIVES)]
+    print(f"{'CPU, us, ' + form:<22}{'without':>8}{'seal':>8}{'share':>8}{'19 of 20':>20}")
     for what in WHATS:
         pairs = [pair for life in lives for pair in life[what]]
         for name, parts in (("client", (0,)), ("worker", (1,)), ("Redis", (2,)), ("all", (0, 1, 2))):
@@ -243,3 +253,8 @@ def report() -> None:
                 f"{what + ', ' + name:<22}{without:>8.0f}{middle(added):>8.1f}{middle(added) / without:>+8.1%}"
                 f"{low / without:>+12.1%} to {high / without:+.1%}"
             )
+
+
+if __name__ == "__main__":
+    for asked in sys.argv[1:] or FORMS:
+        report(asked)

@@ -152,6 +152,11 @@ class Config:
     """Who has written what stands in Redis: ``"off"``, ``"write"`` (what is written is sealed, and both is read) or ``"require"``
     (nothing else is read). The keys: ``HUBQ_KEYS`` or ``HUBQ_KEYS_FILE``. Default: ``HUBQ_SEAL``, else off."""
 
+    seal_form: str = field(default_factory=lambda: os.environ.get("HUBQ_SEAL_FORM") or "auto")
+    """How values are sealed: ``"encrypt"`` (AES-GCM: nobody without a key reads or forges them), ``"sign"`` (keyed BLAKE2b: nobody
+    without a key forges them, all who read Redis can read them, and it costs less) or ``"auto"`` (encrypted if ``cryptography`` is
+    installed, else signed). Both forms are always read. Default: ``HUBQ_SEAL_FORM``, else auto."""
+
     client: str = field(default_factory=lambda: os.environ.get("HUBQ_CLIENT") or "")
     """The name of the app that uses the hub: it stands in front of its sender ids, so that users of Redis can be told apart. With keys
     of a client app it is that app's. Default: ``HUBQ_CLIENT``."""
@@ -195,6 +200,8 @@ class Config:
             raise ConfigError(f"codec={self.codec!r}: give 'pickle' or 'data'")
         if self.seal not in ("off", "write", "require"):
             raise ConfigError(f"seal={self.seal!r}: give 'off', 'write' or 'require'")
+        if self.seal_form not in ("auto", "encrypt", "sign"):
+            raise ConfigError(f"seal_form={self.seal_form!r}: give 'auto', 'encrypt' or 'sign'")
         if not isinstance(self.client, str) or (self.client and not _CLIENT.fullmatch(self.client)):
             raise ConfigError(f"client={self.client!r} is no name: give 1 to 32 letters, digits, dashes or underscores")
         if not isinstance(self.reads_pickles, bool):

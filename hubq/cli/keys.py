@@ -43,20 +43,23 @@ def derive_command(
 
 @keys.command("status", cls=Command)
 def status_command(hub: HubName, as_json: AsJson = False, redis: RedisUrl = None) -> None:
-    """Count the specs and states of a hub by the key that sealed them. It needs no keys, and changes nothing."""
+    """Count the specs and states of a hub by key and by form (encrypted, signed). It needs no keys, and changes nothing."""
     opened = open_hub(hub, redis)
     with of_those_that_answer(opened):
         found = opened.driver.drive(seals(opened.driver.context))
         if as_json:
             print_records(found)
             return
-        rows = [(each.what, str(each.key or "unsealed"), str(each.count)) for each in found]
-        print_table(("what", "key", "count"), rows)
+        rows = [(each.what, str(each.key or "unsealed"), each.form, str(each.count)) for each in found]
+        print_table(("what", "key", "form", "count"), rows)
 
 
 @keys.command("reseal", cls=Command)
 def reseal_command(hub: HubName, redis: RedisUrl = None) -> None:
-    """Seal all specs and states anew that are not sealed, or with another key than the first one. Workers may run meanwhile.
+    """Seal all specs and states anew that are not sealed, with another key than the first one, or in another form.
+
+    The form is that of HUBQ_SEAL_FORM: encrypt, sign, or auto (encrypted if cryptography is installed). Workers may run
+    meanwhile.
 
     What is not sealed is believed as it stands: do it while Redis holds nothing that you do not trust.
     """

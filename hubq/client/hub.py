@@ -101,7 +101,7 @@ class Hub(Queries, JobMethods):
             self.config.codec, reads_pickles=self.config.reads_pickles, sealed=self.config.seal == "require"
         )
         keyring = Keyring.read(keys) if keys else Keyring.from_environment(os.environ)
-        seal = seal_of(hub_id, self.config.seal, keyring)
+        seal = seal_of(hub_id, self.config.seal, keyring, self.config.seal_form)
         client = checked_for(keyring, self.config.client)
         self.classes = ClassBook(check_class if values.codec == "data" else None)
         self.tracing = Tracing(hub_id) if tracing else None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hmac
 import itertools
 import os
 import secrets
 from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from hubq.errors import Unsealed
+from hubq.errors import ConfigError, Unsealed
 from hubq.store.keyring import ALL, KEY_BYTES, WORKERS, Keyring
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ _PERSON = b"hubq frame v2 "
 #: Subkeys of other processes that are remembered.
 MOST_SUBKEYS = 1_000
 
-#: Seals, or opens: nonce, bytes, context.
-_Act = Callable[[bytes, bytes, bytes], bytes]
+#: Seals a value in a context.
+Seals = Callable[[bytes, str], bytes]
+#: Opens a frame in a context; raises if anything of it was changed.
+_Opens = Callable[[bytes, bytes], bytes]
 
 
 @cache
-def _aes_gcm() -> type[AESGCM] | None:
+def aes_gcm_class() -> type[AESGCM] | None:
     """None: the extra `seal` is not installed. (It is imported when there are keys: a process without keys does without.)"""
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -43,41 +45,95 @@ def _aes_gcm() -> type[AESGCM] | None:
     return AESGCM
 
 
+# Each value that is sealed or opened is one call of a function that is made once for its subkey: what does not change from one value to the
+# next is looked up there.
+
+
 class Encrypts:
-    """AES-256-GCM. ``seal``: the plain bytes, encrypted, and their tag; ``open`` raises if anything of it was changed."""
+    """AES-256-GCM: the encrypted bytes, and their tag."""
 
     def __init__(self, subkey: bytes, aes_gcm: type[AESGCM]) -> None:
-        cipher = aes_gcm(subkey)
-        self.seal: _Act = cipher.encrypt
-        self.open: _Act = cipher.decrypt
+        self._cipher = aes_gcm(subkey)
+
+    def sealer(self, front: bytes, number: Callable[[], int]) -> Seals:
+        """What seals behind this front."""
+        encrypt = self._cipher.encrypt
+        front, beginning = front[: _COUNTER - _NONCE], front[_COUNTER - _NONCE :]
+
+        def seal(plain: bytes, context: str) -> bytes:
+            nonce = beginning + number().to_bytes(_COUNTER, "big")
+            try:
+                what = context.encode()
+            except UnicodeEncodeError:  # texts of users may have lone surrogates
+                what = context.encode("utf-8", "surrogatepass")
+            return front + nonce + encrypt(nonce, plain, what)
+
+        return seal
+
+    def opener(self, end: int) -> _Opens:
+        """The reverse. The nonce ends at ``end``."""
+        decrypt, nonce, body = self._cipher.decrypt, slice(end - _NONCE, end), slice(end, None)
+
+        def opens(blob: bytes, context: bytes) -> bytes:
+            return decrypt(blob[nonce], blob[body], context)
+
+        return opens
 
 
 class Signs:
-    """Keyed BLAKE2b: the plain bytes can be read by all."""
+    """Keyed BLAKE2b: a tag, and the plain bytes, which can be read by all."""
 
     def __init__(self, subkey: bytes) -> None:
         self._begun = blake2b(key=subkey, digest_size=_TAG)
 
-    def _tag(self, nonce: bytes, plain: bytes, context: bytes) -> bytes:
-        made = self._begun.copy()
-        made.update(nonce + len(context).to_bytes(4, "big") + context)
-        made.update(plain)
-        return made.digest()
+    def sealer(self, front: bytes, number: Callable[[], int]) -> Seals:
+        """What seals behind this front."""
+        begin = self._begun.copy
+        front, beginning = front[: _COUNTER - _NONCE], front[_COUNTER - _NONCE :]
 
-    def seal(self, nonce: bytes, plain: bytes, context: bytes) -> bytes:
-        """A tag, and the plain bytes."""
-        return self._tag(nonce, plain, context) + plain
+        def seal(plain: bytes, context: str) -> bytes:
+            nonce, made = beginning + number().to_bytes(_COUNTER, "big"), begin()
+            try:
+                what = context.encode()
+            except UnicodeEncodeError:
+                what = context.encode("utf-8", "surrogatepass")
+            made.update(nonce + len(what).to_bytes(4, "big") + what + plain)
+            return front + nonce + made.digest() + plain
 
-    def open(self, nonce: bytes, body: bytes, context: bytes) -> bytes:
-        """The reverse of :meth:`seal`. Raises if anything of it was changed."""
-        plain = body[_TAG:]
-        if not hmac.compare_digest(body[:_TAG], self._tag(nonce, plain, context)):
-            raise ValueError("changed")
-        return plain
+        return seal
+
+    def opener(self, end: int) -> _Opens:
+        """The reverse. The nonce ends at ``end``."""
+        begin, nonce = self._begun.copy, slice(end - _NONCE, end)
+        tag, body = slice(end, end + _TAG), slice(end + _TAG, None)
+
+        def opens(blob: bytes, context: bytes) -> bytes:
+            plain, made = blob[body], begin()
+            made.update(blob[nonce] + len(context).to_bytes(4, "big") + context + plain)
+            if not compare_digest(made.digest(), blob[tag]):
+                raise ValueError("changed")
+            return plain
+
+        return opens
 
 
-#: Seals a value in a context.
-Seals = Callable[[bytes, str], bytes]
+def encrypts_in(form: str) -> bool:
+    """Whether a process with this ``seal_form`` encrypts what it writes.
+
+    Raises :class:`~hubq.errors.ConfigError`: it has to, and has nothing to do it with.
+
+    >>> encrypts_in("sign")
+    False
+    """
+    if form == "sign":  # and cryptography is not imported
+        return False
+    installed = aes_gcm_class() is not None
+    if form == "encrypt" and not installed:
+        raise ConfigError(
+            "seal_form='encrypt', and cryptography is not installed: `pip install cryptography` (the extra `seal`), "
+            "or give seal_form='sign'"
+        )
+    return installed
 
 
 class Sealers(dict[str, Seals]):
@@ -113,45 +169,49 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 class Frames:
     """Puts values into frames, and takes them out again. A *context* says what a value is for: parts with NULs between them, the hub
-    and the kind of value first.
+    and the kind of value first. ``form``: how they are written (``Config.seal_form``); all are read.
     """
 
-    def __init__(self, keys: Keyring, *, encrypts: bool | None = None) -> None:
+    def __init__(self, keys: Keyring, *, form: str = "auto") -> None:
         self._keys = keys
-        self._tag = ENCRYPTED if (_aes_gcm() is not None if encrypts is None else encrypts) else SIGNED
-        #: By the front of a frame: whose key it is, what opens with it, and where nonce and body stand in the frame.
-        self._openers: dict[bytes, tuple[str, _Act, slice, slice]] = {}
+        #: The tag of what is written.
+        self.tag = ENCRYPTED if encrypts_in(form) else SIGNED
+        #: By the front of a frame: whose key it is, and what opens with it.
+        self._openers: dict[bytes, tuple[str, _Opens]] = {}
         self.sealers = Sealers(self._new_sealer)
         _all.add(self)
 
     def _new_sealer(self, name: str, session: bytes, number: Callable[[], int]) -> Seals:
         key = next(iter(self._keys.keys))
-        front = self._tag + bytes([key, len(name)]) + name.encode() + session
-        return _sealer(front, number, self._cipher(self._tag, key, name, session).seal)
+        front = self.tag + bytes([key, len(name)]) + name.encode() + session
+        return self._cipher(self.tag, key, name, session).sealer(front, number)
 
     def opened(self, blob: bytes, context: str) -> tuple[str, bytes]:
         """Whose key has sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
         try:
             front = blob[: blob[2] + _BESIDE_NAME]
-            name, opens, nonce, body = self._openers.get(front) or self._opener(front)
+            name, opens = self._openers.get(front) or self._opener(front)
             try:
-                return name, opens(blob[nonce], blob[body], context.encode())
+                what = context.encode()
             except UnicodeEncodeError:
-                return name, opens(blob[nonce], blob[body], context.encode("utf-8", "surrogatepass"))
+                what = context.encode("utf-8", "surrogatepass")
+            return name, opens(blob, what)
+        except Unsealed:
+            raise
         except LookupError:
             raise Unsealed(f"it is sealed with a key that is not here ({described(blob)})") from None
         except Exception:
-            what = context.split("\0")[1]
+            kind = context.split("\0")[1]
             raise Unsealed(
-                f"its seal is not that of this {what}: it was changed, or written for another place"
+                f"its seal is not that of this {kind}: it was changed, or written for another place"
             ) from None
 
-    def _opener(self, front: bytes) -> tuple[str, _Act, slice, slice]:
+    def _opener(self, front: bytes) -> tuple[str, _Opens]:
         name = front[3:-_SESSION].decode()
         if len(self._openers) >= MOST_SUBKEYS:
             self._openers.clear()
-        opens, end = self._cipher(front[:1], front[1], name, front[-_SESSION:]).open, len(front) + _COUNTER
-        made = self._openers[front] = name, opens, slice(end - _NONCE, end), slice(end, None)
+        cipher = self._cipher(front[:1], front[1], name, front[-_SESSION:])
+        made = self._openers[front] = name, cipher.opener(len(front) + _COUNTER)
         return made
 
     def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Encrypts | Signs:
@@ -160,24 +220,19 @@ class Frames:
         subkey = blake2b(session, key=secret, digest_size=KEY_BYTES, person=_PERSON + tag).digest()
         if tag == SIGNED:
             return Signs(subkey)
-        aes_gcm = _aes_gcm()
+        aes_gcm = aes_gcm_class()
         if aes_gcm is None:
-            raise LookupError("cryptography")
+            raise Unsealed("it is encrypted, and cryptography is not installed here: `pip install cryptography`")
         return Encrypts(subkey, aes_gcm)
 
 
-def _sealer(front: bytes, number: Callable[[], int], seals: _Act) -> Seals:
-    """What does not change from one value to the next is looked up once."""
-    front, beginning = front[: _COUNTER - _NONCE], front[_COUNTER - _NONCE :]
+def form_of(tag: bytes) -> str:
+    """The form of a sealed value in a word, by the tag in front.
 
-    def seal(plain: bytes, context: str) -> bytes:
-        nonce = beginning + number().to_bytes(_COUNTER, "big")
-        try:
-            return front + nonce + seals(nonce, plain, context.encode())
-        except UnicodeEncodeError:  # texts of users may have lone surrogates
-            return front + nonce + seals(nonce, plain, context.encode("utf-8", "surrogatepass"))
-
-    return seal
+    >>> form_of(b"x"), form_of(b"s"), form_of(b"m")
+    ('encrypted', 'signed', '')
+    """
+    return "encrypted" if tag == ENCRYPTED else "signed" if tag == SIGNED else ""
 
 
 def described(blob: bytes) -> str:
@@ -198,7 +253,7 @@ def signed(blob: bytes) -> bytes:
     """The plain bytes of a value that is signed only, unchecked: for people to look at.
 
     >>> from hubq.store.keyring import new_keys
-    >>> signed(Frames(Keyring.read(new_keys()), encrypts=False).sealers[WORKERS](b"j1", "chat\\0job"))
+    >>> signed(Frames(Keyring.read(new_keys()), form="sign").sealers[WORKERS](b"j1", "chat\\0job"))
     b'j1'
     """
     plain = blob[3 + (blob[2] if len(blob) > 2 else 0) + _SESSION + _COUNTER + _TAG :]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hubq.config import Config
 from hubq.errors import ConfigError, Unsealed
-from hubq.store.frames import ENCRYPTED, SIGNED, Frames
+from hubq.store.frames import ENCRYPTED, SIGNED, Frames, form_of
 from hubq.store.header import Header
 from hubq.store.keyring import ALL, WORKERS, Keyring, client_of
 from hubq.store.message import HEADED, MALFORMED, UNSEALED, Message
@@ -25,15 +25,15 @@ _HEXADECIMAL = re.compile("(?:[0-9a-f]{2})*")
 class Seal:
     """Seals what a process writes, and opens what it reads. ``writes``: what it writes is sealed; ``required``: nothing else is read."""
 
-    def __init__(
-        self, hub_id: str, keys: Keyring, *, writes: bool, required: bool, encrypts: bool | None = None
-    ) -> None:
+    def __init__(self, hub_id: str, keys: Keyring, *, writes: bool, required: bool, form: str = "auto") -> None:
         self.keys = keys
         self.writes = writes
         self.required = required
         self._hub = hub_id
         self._own = WORKERS if keys.root else keys.client
-        frames = Frames(keys, encrypts=encrypts)
+        frames = Frames(keys, form=form)
+        #: The tag of what is written.
+        self.tag = frames.tag
         self._sealers, self._opened_as = frames.sealers, frames.opened
         self._of_message, self._of_reply, self._of_state = (
             f"{hub_id}\0{what}\0" for what in ("message", "reply", "state")
@@ -175,10 +175,10 @@ class Seal:
         return self._opens(blob, *context)
 
 
-def seal_of(hub_id: str, mode: str, keys: Keyring | None) -> Seal | None:
+def seal_of(hub_id: str, mode: str, keys: Keyring | None, form: str = "auto") -> Seal | None:
     """The seal of a hub, as its settings say; None: there is none.
 
-    Raises :class:`~hubq.errors.ConfigError`: there are no keys.
+    Raises :class:`~hubq.errors.ConfigError`: there are no keys, or nothing to encrypt with, and ``form`` is ``"encrypt"``.
     """
     if keys is None:
         if mode != "off":
@@ -186,15 +186,16 @@ def seal_of(hub_id: str, mode: str, keys: Keyring | None) -> Seal | None:
                 f"seal={mode!r}, and there are no keys: set HUBQ_KEYS or HUBQ_KEYS_FILE (`hubq keys new`, `hubq keys derive`)"
             )
         return None
-    return Seal(hub_id, keys, writes=mode != "off", required=mode == "require")
+    return Seal(hub_id, keys, writes=mode != "off", required=mode == "require", form=form)
 
 
 def trust_of(config: Config, seal: Seal | None) -> str:
-    """The codec and the seal of a process, in words; the numbers of its keys, the one that writes first.
+    """The codec and the seal of a process, in words; how it seals, and the numbers of its keys, the one that writes first.
 
     >>> trust_of(Config(codec="data"), None)
     'codec=data, seal=off'
     """
     codec = config.codec + (" and pickles" if config.codec == "data" and config.reads_pickles else "")
     keys = f", keys {' '.join(map(str, seal.keys.keys))}" if seal is not None else ""
-    return f"codec={codec}, seal={config.seal}{keys}"
+    form = f" ({form_of(seal.tag)})" if seal is not None and seal.writes else ""
+    return f"codec={codec}, seal={config.seal}{form}{keys}"

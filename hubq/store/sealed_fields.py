@@ -35,14 +35,14 @@ def write_anew(key: str, changed: Mapping[str, tuple[bytes, bytes]]) -> Command[
     return run_script("reseal_fields", [key], args, int)
 
 
-def key_of(value: bytes) -> int:
-    """The number of the key of a spec or a state: behind its line. 0: it is not sealed.
+def sealed_by(value: bytes) -> tuple[int, bytes]:
+    """The number of the key of a spec or a state, and the tag of its form: behind its line. (0, b""): it is not sealed.
 
-    >>> key_of(b"1 attributes 7-0\\nx" + bytes([2, 0])), key_of(b"1 attributes 7-0\\np..."), key_of(b"")
-    (2, 0, 0)
+    >>> sealed_by(b"1 attributes 7-0\\nx" + bytes([2, 0])), sealed_by(b"1 attributes 7-0\\np..."), sealed_by(b"")
+    ((2, b'x'), (0, b''), (0, b''))
     """
     sealed = value.partition(b"\n")[2]
-    return sealed[1] if sealed[:1] in (ENCRYPTED, SIGNED) and len(sealed) > 1 else 0
+    return (sealed[1], sealed[:1]) if sealed[:1] in (ENCRYPTED, SIGNED) and len(sealed) > 1 else (0, b"")
 
 
 def parts_of(what: str, value: bytes) -> list[tuple[str, bytes]]:

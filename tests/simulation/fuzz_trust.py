@@ -70,10 +70,14 @@ class Fuzz:
         self.values = DataValues(sealed=True)
         roots = Keyring.read(ROOT)
         self.workers = [
-            Seal("chat", roots, writes=True, required=True, encrypts=encrypts) for encrypts in (True, False)
+            Seal("chat", roots, writes=True, required=True, form="encrypt" if encrypts else "sign")
+            for encrypts in (True, False)
         ]
         shop = Keyring.read(roots.derive("shop"))
-        self.shops = [Seal("chat", shop, writes=True, required=True, encrypts=encrypts) for encrypts in (True, False)]
+        self.shops = [
+            Seal("chat", shop, writes=True, required=True, form="encrypt" if encrypts else "sign")
+            for encrypts in (True, False)
+        ]
         self.good = self.values.encode_arguments(("hi", 2), {}, "room-1.post")
         self.opened = 0
 

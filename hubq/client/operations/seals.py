@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -10,8 +11,9 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import of_all
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.errors import ConfigError, Unsealed
+from hubq.store.frames import form_of
 from hubq.store.registry import read_some_specs
-from hubq.store.sealed_fields import dormant_anew, key_of, parts_of, scan, spec_anew, state_anew, write_anew
+from hubq.store.sealed_fields import dormant_anew, parts_of, scan, sealed_by, spec_anew, state_anew, write_anew
 
 
 def _hashes(hub: HubContext, shard: int) -> tuple[tuple[str, str], ...]:
@@ -21,24 +23,31 @@ def _hashes(hub: HubContext, shard: int) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class SealCount:
-    """How many specs or states (``what``) are sealed with this key; 0: with none."""
+    """How many specs or states (``what``) are sealed with this key (0: with none) in this form: ``"encrypted"``, ``"signed"``
+    or, unsealed, ``""``.
+    """
 
     what: str
     key: int
+    form: str
     count: int
 
 
 def _joined_counts(answers: Sequence[list[SealCount]]) -> list[SealCount]:
-    found: dict[tuple[str, int], int] = {}
+    found = Counter[tuple[str, int, str]]()
     for each in chain.from_iterable(answers):
-        found[each.what, each.key] = found.get((each.what, each.key), 0) + each.count
-    return [SealCount(what, key, count) for (what, key), count in sorted(found.items())]
+        found[each.what, each.key, each.form] += each.count
+    return _counts(found)
+
+
+def _counts(found: Counter[tuple[str, int, str]]) -> list[SealCount]:
+    return [SealCount(what, key, form, count) for (what, key, form), count in sorted(found.items())]
 
 
 @of_all(_joined_counts)
 def seals(hub: HubContext) -> Operation[list[SealCount]]:
-    """How many specs and states are sealed with each key. Read in pages."""
-    found: dict[tuple[str, int], int] = {}
+    """How many specs and states are sealed with each key, in each form. Read in pages."""
+    found = Counter[tuple[str, int, str]]()
     for shard in hub.shards:
         for what, name in _hashes(hub, shard):
             cursor = ""
@@ -46,8 +55,9 @@ def seals(hub: HubContext) -> Operation[list[SealCount]]:
                 ((cursor, values),) = yield Fetch([scan(name, cursor or "0")])
                 for value in values.values():
                     for kind, part in parts_of(what, value):
-                        found[kind, key_of(part)] = found.get((kind, key_of(part)), 0) + 1
-    return [SealCount(what, key, count) for (what, key), count in sorted(found.items())]
+                        key, tag = sealed_by(part)
+                        found[kind, key, form_of(tag)] += 1
+    return _counts(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ def _joined_reseals(answers: Sequence[Resealed]) -> Resealed:
 
 @of_all(_joined_reseals)
 def reseal(hub: HubContext) -> Operation[Resealed]:
-    """Seal anew, with the key that writes, all specs and states that are not sealed, or with another key. Nodes may run meanwhile:
+    """Seal anew, with the key and in the form that writes, all specs and states that are not sealed, or otherwise. Nodes may run meanwhile:
     what they write at the same moment stays as they write it.
 
     Raises :class:`~hubq.errors.ConfigError`: this process has no root keys, or writes nothing sealed.
@@ -72,7 +82,7 @@ def reseal(hub: HubContext) -> Operation[Resealed]:
     seal = hub.seal
     if seal is None or not seal.keys.root or not seal.writes:
         raise ConfigError("reseal takes root keys (HUBQ_KEYS), and seal='write' or 'require'")
-    first, written, left = next(iter(seal.keys.keys)), 0, []
+    wanted, written, left = (next(iter(seal.keys.keys)), seal.tag), 0, []
     for shard in hub.shards:
         for what, name in _hashes(hub, shard):
             cursor = ""
@@ -81,7 +91,7 @@ def reseal(hub: HubContext) -> Operation[Resealed]:
                 old = {
                     child: value
                     for child, value in values.items()
-                    if any(key_of(part) != first for _, part in parts_of(what, value))
+                    if any(sealed_by(part) != wanted for _, part in parts_of(what, value))
                 }
                 if not old:
                     continue

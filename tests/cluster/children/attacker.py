@@ -58,10 +58,14 @@ class Attacker:
         )  # fmt: skip
 
 
-def hubs(make_hub: Callable[..., Hub], groups: int = 1) -> tuple[Hub, Hub, Hub]:
-    """That of the workers, and those of two web apps."""
+#: The forms of the seal: what is only signed is refused as well if it was changed or moved.
+FORMS = ("encrypt", "sign")
+
+
+def hubs(make_hub: Callable[..., Hub], groups: int = 1, form: str = "auto") -> tuple[Hub, Hub, Hub]:
+    """That of the workers, and those of two web apps. ``form``: how they seal."""
     SEEN.clear()
-    workers = make_hub(shards=2, groups=groups, codec="data", seal="require", keys=ROOT)
+    workers = make_hub(shards=2, groups=groups, codec="data", seal="require", seal_form=form, keys=ROOT)
     workers.child(Account)
     roots = Keyring.read(ROOT)
     apps = [
@@ -72,6 +76,7 @@ def hubs(make_hub: Callable[..., Hub], groups: int = 1) -> tuple[Hub, Hub, Hub]:
             groups=groups,
             codec="data",
             seal="require",
+            seal_form=form,
             keys=roots.derive(name),
         )
         for name in ("shop", "desk")

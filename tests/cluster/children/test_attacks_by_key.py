@@ -18,7 +18,7 @@ import pytest
 from hubq import Hub
 from hubq.errors import HubqError
 from hubq.testing import Cluster, connections
-from tests.cluster.children.attacker import Account, Attacker, Evil, hubs, ran
+from tests.cluster.children.attacker import FORMS, Account, Attacker, Evil, hubs, ran
 
 PAGE = Path(__file__).parents[3] / "docs" / "keys.md"
 EVIL = pickle.dumps(Evil())
@@ -117,10 +117,11 @@ def test_every_key_is_attacked() -> None:
     assert {key: attack.kind for key, attack in ATTACKS.items()} == documented()
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("key", sorted(ATTACKS))
-def test_no_code_runs_and_nothing_is_applied(make_hub: Callable[..., Hub], key: str) -> None:
+def test_no_code_runs_and_nothing_is_applied(make_hub: Callable[..., Hub], key: str, form: str) -> None:
     async def scenario() -> None:
-        workers, shop, desk = hubs(make_hub, groups=2 if "<g>" in key else 1)
+        workers, shop, desk = hubs(make_hub, groups=2 if "<g>" in key else 1, form=form)
         attack = ATTACKS[key]
         async with Cluster(workers) as cluster:
             await cluster.start("a")

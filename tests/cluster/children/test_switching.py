@@ -1,4 +1,6 @@
-"""A hub is switched from pickles to data and a seal that is required while it runs, and its keys are changed: rolling, under load."""
+"""A hub is switched from pickles to data and a seal that is required while it runs, and its keys are changed, then it is
+switched from encrypting to signing and back: rolling, under load.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,12 @@ STAGES: list[tuple[dict[str, Any], str]] = [
     ({"codec": "data", "reads_pickles": True, "seal": "write"}, TWO),
     ({"codec": "data", "reads_pickles": True, "seal": "write"}, TURNED),
     ({"codec": "data", "seal": "require"}, TURNED),
-    ({"codec": "data", "seal": "require"}, TURNED.split(",")[0]),
+    ({"codec": "data", "seal": "require", "seal_form": "encrypt"}, TURNED.split(",")[0]),
+    ({"codec": "data", "seal": "require", "seal_form": "sign"}, TURNED.split(",")[0]),
+    ({"codec": "data", "seal": "require", "seal_form": "encrypt"}, TURNED.split(",")[0]),
 ]
+#: After these stages all is sealed anew: with which key, and (None: either) in which form.
+RESEALED: dict[int, tuple[int, str | None]] = {2: (1, None), 5: (2, None), 8: (2, "signed"), 9: (2, "encrypted")}
 
 
 def test_a_hub_is_switched_while_it_runs(make_hub: Callable[..., Hub]) -> None:
@@ -71,12 +77,14 @@ def test_a_hub_is_switched_while_it_runs(make_hub: Callable[..., Hub]) -> None:
                         await load.reached(load.count + 20)
                         assert await clusters[-1].drain(f"n{number - 1}")
                     clusters.append(after)
-                    if number in (2, 5):
+                    if number in RESEALED:
                         context = connections.context_of(workers)
                         done = await connections.drive_here(workers, reseal(context))
                         assert done.left == ()
                         found = await connections.drive_here(workers, seals(context))
-                        assert {each.key for each in found} == {1 if number == 2 else 2}
+                        key, form = RESEALED[number]
+                        assert {each.key for each in found} == {key}
+                        assert form is None or {each.form for each in found} == {form}
                 await load.reached(load.count + 60)
             finally:
                 await load.end()

@@ -13,15 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubq import ConfigError, Hub
+from hubq.config import Config
 from hubq.core.messages import Cancel, Intervene, Withdraw
 from hubq.errors import Unsealed
 from hubq.jobs.serializer import JobSerializer, as_data
+from hubq.store import frames
 from hubq.store.frames import described
 from hubq.store.header import Header
 from hubq.store.keyring import ALL, Keyring, client_of, new_keys
 from hubq.store.message import UNSEALED, Message, message_of
 from hubq.store.replies import read_reply, reply_line
-from hubq.store.seal import Seal, seal_of
+from hubq.store.seal import Seal, seal_of, trust_of
+from hubq.store.sealed_fields import sealed_by, state_anew
 from hubq.store.spec_record import SpecRecord
 
 ROOT = new_keys()
@@ -31,7 +34,7 @@ BOTH = [True, False]
 
 
 def a_seal(keys: Keyring, encrypts: bool = True, hub: str = "chat", required: bool = True, writes: bool = True) -> Seal:
-    return Seal(hub, keys, writes=writes, required=required, encrypts=encrypts)
+    return Seal(hub, keys, writes=writes, required=required, form="encrypt" if encrypts else "sign")
 
 
 def a_message(payload: bytes, **other: Any) -> Message:
@@ -68,6 +71,79 @@ def test_what_was_sealed_comes_back(encrypts: bool, payload: bytes) -> None:
     assert shop.opens_reply("shop.5f", *(read_reply(line) or ())) == payload
     state = workers.state("room-1", "s:1", "attributes", "7-0", payload)
     assert workers.opens_state("room-1", "s:1", "attributes", "7-0", state) == payload
+
+
+KNOWN = {
+    "encrypt": "78010473686f70000102030405060708090a0b00000000000075934a3a8e3054fceedde9576ef55132f984",
+    "sign": "73010473686f70000102030405060708090a0b00000000000031075993765731c34534f1cc56ea79ff6d05",
+}
+
+
+@pytest.mark.parametrize("form", KNOWN)
+def test_what_is_bound_and_how_it_is_written_stays(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames.secrets, "token_bytes", lambda count: bytes(range(count)))
+    made = frames.Frames(Keyring.read("1:" + "A" * 43 + "="), form=form)
+    context = "chat\0message\0call\0café"
+    assert made.sealers["shop"](b"m\x05", context).hex() == KNOWN[form]
+    assert made.opened(bytes.fromhex(KNOWN[form]), context) == ("shop", b"m\x05")
+
+
+@pytest.mark.parametrize("form", KNOWN)
+def test_a_context_with_lone_surrogates(form: str) -> None:
+    made = frames.Frames(ROOTS, form=form)
+    assert made.opened(made.sealers["shop"](b"m", "chat\0job\0\udc80"), "chat\0job\0\udc80") == ("shop", b"m")
+    assert "another place" in refused(
+        lambda blob: made.opened(blob, "chat\0job\0?"), made.sealers["shop"](b"m", "chat\0job\0\udc80")
+    )
+
+
+def test_the_form_is_chosen_and_each_is_read() -> None:
+    keys = ROOTS.text()
+    by_form = {
+        form: Hub("chat", seal="require", seal_form=form, keys=keys).driver.context.seal
+        for form in ("auto", "encrypt", "sign")
+    }
+    tags = {form: seal.own(b"m", "job")[:1] for form, seal in by_form.items() if seal is not None}
+    assert tags == {"auto": b"x", "encrypt": b"x", "sign": b"s"}
+    for writer in by_form.values():
+        for reader in by_form.values():
+            assert writer is not None and reader is not None
+            assert reader.opens_any(writer.own(b"m", "job"), "job") == ("", b"m")
+    assert trust_of(Config(seal="require"), by_form["sign"]) == "codec=pickle, seal=require (signed), keys 1"
+    assert trust_of(Config(seal="require"), by_form["auto"]) == "codec=pickle, seal=require (encrypted), keys 1"
+
+
+def test_the_form_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBQ_SEAL_FORM", "sign")
+    seal = Hub("chat", seal="require", keys=ROOTS.text()).driver.context.seal
+    assert seal is not None and seal.own(b"m", "job")[:1] == b"s"
+    monkeypatch.setenv("HUBQ_SEAL_FORM", "rot13")
+    with pytest.raises(ConfigError, match="seal_form='rot13': give 'auto', 'encrypt' or 'sign'"):
+        Hub("chat")
+
+
+def test_without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+    encrypted = a_seal(ROOTS).own(b"m", "job")
+    monkeypatch.setattr(frames, "aes_gcm_class", lambda: None)
+    with pytest.raises(ConfigError, match="seal_form='encrypt', and cryptography is not installed: `pip install"):
+        Hub("chat", seal="write", seal_form="encrypt", keys=ROOTS.text())
+    for form in ("auto", "sign"):
+        seal = Seal("chat", ROOTS, writes=True, required=True, form=form)
+        assert seal.own(b"m", "job")[:1] == b"s"
+        assert "cryptography is not installed here" in refused(
+            lambda blob, seal=seal: seal.opens_any(blob, "job"), encrypted
+        )  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("before", ["encrypt", "sign"])
+def test_a_state_is_sealed_anew_in_the_form_that_writes(before: str) -> None:
+    after = "sign" if before == "encrypt" else "encrypt"
+    old, new = (Seal("chat", ROOTS, writes=True, required=True, form=form) for form in (before, after))
+    place = ("room-1", "s:1", "attributes", "7-0")
+    value = b"1 attributes 7-0\n" + old.state(*place, b"m\x05")
+    anew = state_anew(new, "room-1", "s:1", value)
+    assert (sealed_by(value), sealed_by(anew)) == ((1, old.tag), (1, new.tag)) and old.tag != new.tag
+    assert old.opens_state(*place, anew.partition(b"\n")[2]) == b"m\x05"
 
 
 def test_a_header_is_sealed_with_its_message() -> None:
