@@ -10,26 +10,38 @@ import typer
 from hubq.cli.importing import uncollected
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import print_records, print_table, say
+from hubq.cli.reachable import NO_REDIS
 from hubq.client.operations.removal import delete_hub
 from hubq.errors import ConfigError, HubqError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hubq.client.discovery import HubInfo
     from hubq.client.hub import Hub
 
 
 def hubs_command(as_json: AsJson = False, redis: RedisUrl = None) -> None:
     """List the hubs of a Redis, with their workers."""
     with uncollected():
-        from hubq.client.discovery import hubs
+        from hubq.client.discovery import look_for_hubs
         from hubq.client.groups import servers_of
 
-    found = hubs(redis)
-    if as_json:
-        print_records(found)
-        return
-    if not found:
+    seen = look_for_hubs(redis)
+    if seen.hubs or as_json:
+        _print_hubs(seen.hubs, as_json)
+    elif not seen.away:
         address = ", ".join(server.address for server in servers_of(redis))
         say(f"no hub in Redis at {address}: the first worker of a hub makes it", sys.stderr)
+    for error in seen.away:
+        say(f"hubq: hubs are left out: {error}", sys.stderr)
+    if seen.away:
+        raise typer.Exit(NO_REDIS)
+
+
+def _print_hubs(found: Sequence[HubInfo], as_json: bool) -> None:
+    if as_json:
+        print_records(found)
         return
     rows = [(hub.hub_id, hub.shards, hub.groups or "?", ", ".join(hub.nodes) or "-") for hub in found]
     if all(hub.groups == 1 for hub in found):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hubq.cli.loading import AsJson, HubName, RedisUrl, open_hub
 from hubq.cli.output import duration, print_json, print_table, say
+from hubq.cli.reachable import of_those_that_answer
 from hubq.core.wording import counted
 from hubq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hubq.jobs.overview import JobsOverview
 
 
 def took(started: str, ended: str) -> str:
@@ -40,16 +44,23 @@ def jobs_command(
     redis: RedisUrl = None,
 ) -> None:
     """List the jobs of a hub: RQ's queue, keys with their waiting jobs, and resumable jobs."""
-    from hubq.jobs.overview import ALL_STATES, overview  # here, so that other commands do not import rq
+    from hubq.jobs.names import CLOCK  # here, so that other commands do not import rq
+    from hubq.jobs.overview import ALL_STATES, overview
 
     if state is not None and state not in ALL_STATES:
         raise ConfigError(f"--state {state!r} is not a state of jobs: give one of {', '.join(ALL_STATES)}")
-    seen = overview(open_hub(hub, redis), state=state, idle=idle, most=count)
-    if as_json:
-        print_json(asdict(seen))
-        return
+    opened = open_hub(hub, redis)
+    with of_those_that_answer(opened) as away:
+        seen = overview(opened, state=state, idle=idle, most=count)
+        if as_json:
+            print_json(asdict(seen))
+        else:
+            _print(seen, clock_known=opened.driver.context.group_of(CLOCK) not in away)
+
+
+def _print(seen: JobsOverview, clock_known: bool) -> None:
     numbers = ", ".join(f"{number} {what}" for what, number in seen.counts.items() if number) or "nothing"
-    clock = f"the clock on {seen.clock}" if seen.clock else "no clock"
+    clock = f"the clock on {seen.clock}" if seen.clock else "no clock" if clock_known else "the clock is not known"
     say(f"queue {seen.queue}: {numbers}; {counted(len(seen.workers), 'RQ worker', 'RQ workers')}; {clock}")
     if seen.jobs:
         print()

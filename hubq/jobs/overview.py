@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +14,14 @@ from rq.registry import BaseRegistry, ScheduledJobRegistry
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.over_groups import added, of_all
+from hubq.client.asking.reachable import away_here
 from hubq.client.asking.steps import Fetch, Operation
 from hubq.client.results import ChildStatus
 from hubq.core.job_names import clock_queue_name
 from hubq.core.progress import Progress, read_progress
 from hubq.errors import InvalidJob, NoClock
 from hubq.jobs.checks import translated
-from hubq.jobs.names import MARK, PREFIX
+from hubq.jobs.names import CLOCK, MARK, PREFIX
 from hubq.jobs.progress import QueuedJob
 from hubq.store.command import plain, text
 from hubq.store.progress import JOB_FIELD
@@ -70,7 +70,7 @@ class JobLine:
 class JobsOverview:
     """``counts``: of RQ's jobs by state, of "keys" and of "resumable" ones that have not ended, and of those that children have
     enqueued and that are not in RQ yet ("waiting"); ``workers``: RQ's workers at the
-    queue; ``clock``: the node that runs the clock, None if nobody does.
+    queue; ``clock``: the node that runs the clock, None if nobody does, or if that is not known since its group is left out.
     """
 
     queue: str
@@ -119,10 +119,20 @@ def of_queues(hub: Hub, state: str | None = None, most: int = 100) -> JobsOvervi
         lines = [line for each in states for line in _of_queue(queue, "queue", each, most)]
         lines += [line for each in states for line in _of_queue(clock_queue, "clock", each, most) if each != "failed"]
         workers = sorted(worker.name for worker in Worker.all(queue=queue))
-    clock = None
-    with contextlib.suppress(NoClock):
-        clock = hub.clock()
-    return JobsOverview(hub.queue_name, counts, workers, clock, lines)
+    return JobsOverview(hub.queue_name, counts, workers, _clock(hub), lines)
+
+
+def _clock(hub: Hub) -> str | None:
+    """The node that runs the clock. None: nobody does, or its group is left out."""
+    away = away_here()
+    if away is not None:
+        hub.nodes()  # of all groups at once, so that those which are away are known, and waited for together
+        if hub.driver.context.group_of(CLOCK) in away:
+            return None
+    try:
+        return hub.clock()
+    except NoClock:
+        return None
 
 
 def _registry(queue: Queue, state: str) -> BaseRegistry:

@@ -276,13 +276,13 @@ class Keys:
         return f"{self.prefix}reply:{client}"
 
 
-def hub_of_config(key: str) -> str | None:
-    """The hub whose ``config`` this key is (of a hub with several groups: the one of its first group).
+def tag_of_config(key: str) -> str | None:
+    """The tag of a hub, or of a group of one, whose ``config`` this key is.
 
-    >>> hub_of_config("hubq:{chat}:config"), hub_of_config("hubq:{chat:3.65}:config"), hub_of_config("other")
-    ('chat', None, None)
+    >>> tag_of_config("hubq:{chat}:config"), tag_of_config("hubq:{chat:3.65}:config"), tag_of_config("other")
+    ('chat', 'chat:3.65', None)
     """
-    found = re.fullmatch(r"hubq:\{([^:]+)\}:config", key)
+    found = re.fullmatch(r"hubq:\{([^:]+(?::\d+\.\d+)?)\}:config", key)
     return found[1] if found else None
 
 

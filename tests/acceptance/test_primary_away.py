@@ -190,6 +190,55 @@ def test_commands_open_a_hub_by_its_id_though_the_first_primary_is_frozen(
             each.end()
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_hubs_and_jobs_show_what_answers(
+    first: bool, redis_server: EmbeddedServer, away: EmbeddedServer, hub_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """``first``: the primary that is frozen has the first group of the hub; the other one has a hub of its own all the same."""
+    module = f"rooms_listed_{first}"
+    (tmp_path / f"{module}.py").write_text(APP.format(hub_id=hub_id))
+    primaries = (away, redis_server) if first else (redis_server, away)
+    shell = Shell(hub_id, ",".join(server.url for server in primaries))
+    shell.environment["HUBQ_JOBS_REDIS_URL"] = redis_server.url
+    leave, come_back = ways("silent", away)
+    try:
+        shell.spawn(f"{module}:hub", "--name", "worker-1", cwd=tmp_path).wait_line("hubq worker worker-1: ")
+        hub = Hub(hub_id, redis=[server.url for server in primaries], groups=4, shards=16, jobs_redis=redis_server.url)
+        with (
+            closing(hub),
+            closing(Hub(f"{hub_id}-here", redis=redis_server.url)) as here,
+            closing(Hub(f"{hub_id}-away", redis=away.url)) as elsewhere,
+        ):
+            assert here.nodes() == elsewhere.nodes() == []
+            hub.enqueue(len, "abc")
+            leave()
+            left_out = f"hubq: hubs are left out: cannot reach Redis at {away.url}"
+            listed = shell.run("hubs", "--json")
+            assert one_line(listed) == (left_out, 3)
+            ours = [found for found in json.loads(listed.stdout) if found["hub_id"].startswith(hub_id)]
+            assert ours == [
+                {"hub_id": hub_id, "shards": 16, "nodes": ["worker-1"], "groups": 4},
+                {"hub_id": f"{hub_id}-here", "shards": 64, "nodes": [], "groups": 1},
+            ]
+            alone = shell.run("hubs", "--redis", away.url)
+            assert (alone.returncode, alone.stdout) == (3, "")
+            clock_is_away = hub.driver.context.group_of("hubq-clock") % 2 == (0 if first else 1)
+            jobs = shell.run("jobs", hub_id)
+            groups = "0, 2" if first else "1, 3"
+            said = f"hubq: groups {groups} do not answer and are left out: cannot reach Redis at {away.url}"
+            assert one_line(jobs) == (said, 3)
+            queue = jobs.stdout.splitlines()[0]
+            assert "1 queued" in queue
+            assert queue.endswith("; the clock is not known" if clock_is_away else "; no clock")
+            come_back()
+            assert {f"{hub_id}-away", hub_id} <= {found["hub_id"] for found in json.loads(shell.ok("hubs", "--json"))}
+            assert "; no clock" in shell.ok("jobs", hub_id)
+    finally:
+        come_back()
+        for each in shell.workers:
+            each.end()
+
+
 def test_followed_events_go_on_while_a_primary_is_frozen(
     redis_server: EmbeddedServer, away: EmbeddedServer, hub_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

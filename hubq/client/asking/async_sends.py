@@ -19,8 +19,33 @@ from hubq.store.lane import packed_all
 from hubq.store.outgoing import Outgoing
 from hubq.store.replication import shortfall, with_wait
 
-#: A message, its number, and the future of its status word.
-Posted = tuple[int, Outgoing, asyncio.Future[str]]
+
+class _Together:
+    """The status words of messages that one caller waits for: one future for all of them, by number. (One for each, and a task of
+    asyncio that gathers them, would cost a batch more than all else that is done for it.)
+    """
+
+    __slots__ = ("_count", "_words", "done")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
+        self.done: asyncio.Future[dict[int, str]] = loop.create_future()
+        self._count = count
+        self._words: dict[int, str] = {}
+
+    def told(self, seq: int, word: str) -> None:
+        """The word of one message."""
+        self._words[seq] = word
+        if len(self._words) == self._count and not self.done.done():
+            self.done.set_result(self._words)
+
+    def failed(self, error: Exception) -> None:
+        """What has become of a message is not known: nobody waits for the others any more."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+#: A message, its number, and who waits for its status word: a future, or the words of several.
+Posted = tuple[int, Outgoing, "asyncio.Future[str] | _Together"]
 
 
 class _Flush(msgspec.Struct):
@@ -81,43 +106,49 @@ class AsyncSends:
 
     async def send(self, messages: Sequence[Outgoing]) -> list[tuple[str, str]]:
         """Send messages in this order: the id of each, and its status word."""
-        posted: list[Posted] = []
+        if not messages:
+            return []
+        numbers: list[int] = []
+        together = _Together(self._loop, len(messages))
         try:
             for message in messages:
                 seq = self._window.take()
                 if seq is None:
                     seq = await self.number()
-                posted.append((seq, message, self._post(seq, message)))
-            words = await asyncio.gather(*[done for _, _, done in posted])
+                self._post(seq, message, together)
+                numbers.append(seq)
+            words = await together.done
         except BaseException:
-            for seq, message, done in posted:
-                if not done.cancel() and not done.cancelled():
-                    done.exception()  # so that asyncio does not warn of an exception that was never read
+            if not together.done.cancel() and not together.done.cancelled():
+                together.done.exception()  # so that asyncio does not warn of an exception that was never read
+            for seq, message in zip(numbers, messages, strict=False):
                 if message.reply:
                     self._replies.forget(str(seq))
             raise
-        for (seq, message, _), word in zip(posted, words, strict=True):
+        found: list[tuple[str, str]] = []
+        for seq, message in zip(numbers, messages, strict=True):
+            message_id, word = str(seq), words[seq]
             if message.reply and word not in ("ok", "duplicate"):
-                self._replies.forget(str(seq))
-        return [(str(seq), word) for (seq, _, _), word in zip(posted, words, strict=True)]
+                self._replies.forget(message_id)
+            found.append((message_id, word))
+        return found
 
-    def _post(self, seq: int, message: Outgoing) -> asyncio.Future[str]:
-        """Put a message into the next flush. The answer: a future of its status word."""
-        done: asyncio.Future[str] = self._loop.create_future()
-        self._outbox.append((seq, message, done))
+    def _post(self, seq: int, message: Outgoing, waiting: asyncio.Future[str] | _Together) -> None:
+        """Put a message into the next flush, which tells its status word to who is waiting."""
+        self._outbox.append((seq, message, waiting))
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)  # what is posted in the same moment goes along
         if message.reply:
             self._replies.expect(str(seq))
-        return done
 
     async def send_one(self, message: Outgoing) -> tuple[str, str]:
         """The same for one message: no more coroutines than needed."""
         seq = self._window.take()
         if seq is None:
             seq = await self.number()
-        done = self._post(seq, message)
+        done: asyncio.Future[str] = self._loop.create_future()
+        self._post(seq, message, done)
         message_id = str(seq)
         if not message.reply:
             return message_id, await done
@@ -207,16 +238,20 @@ class AsyncSends:
     def _settled(self, flush: _Flush, answers: list[list[str]]) -> None:
         for (places, _), words in zip(flush.groups, answers, strict=True):
             for place, word in zip(places, words, strict=True):
-                seq, _, done = flush.batch[place]
+                seq, _, waiting = flush.batch[place]
                 self._window.settle(seq)
-                if not done.done():
-                    done.set_result(word)
+                if isinstance(waiting, _Together):
+                    waiting.told(seq, word)
+                elif not waiting.done():
+                    waiting.set_result(word)
 
     def _failed(self, batch: list[Posted], error: Exception) -> None:
-        for seq, _, done in batch:
+        for seq, _, waiting in batch:
             self._window.settle(seq)
-            if not done.done():
-                done.set_exception(error)
+            if isinstance(waiting, _Together):
+                waiting.failed(error)
+            elif not waiting.done():
+                waiting.set_exception(error)
 
     async def _void_refused(self, batch: list[Posted], places: list[list[int]], answers: list[list[str]]) -> None:
         """A message that was refused in the end must not be done by an earlier try that arrives late."""
