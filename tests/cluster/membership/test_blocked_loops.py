@@ -77,10 +77,11 @@ def test_no_lease_is_lost_and_the_answer_comes(make_hub: Any, caplog: pytest.Log
             await hub.aio.start_child("x", Blocker)
             assert await hub.aio.ref("x").call("sleeps", 2.0, timeout=20) == 1
             assert await events(hub, "node_evicted") == []
-            (event,) = await events(hub, "loop_blocked")
+            # (On a busy machine a loop may stand still by itself while the nodes start.)
+            (event,) = [event for event in await events(hub, "loop_blocked") if event["child"]]
             assert (event["child"], event["method"]) == ("x", "sleeps")
-            (line,) = [line for line in told(caplog) if "for 1" in line]
-            assert "x.sleeps" in line and "time.sleep(seconds)" in line
+            (line,) = [line for line in told(caplog) if "for 1" in line and "x.sleeps" in line]
+            assert "time.sleep(seconds)" in line
             await eventually(lambda: [True for r in caplog.records if "turns again" in r.getMessage()], 10, "told")
             assert await hub.aio.ref("x").call("sleeps", 0) == 2
 

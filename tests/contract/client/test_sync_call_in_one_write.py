@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,17 @@ from hubq.testing import Cluster, Ledger, LedgerChild
 from hubq.testing.connections import lanes_idle
 
 _numbers = itertools.count()
+#: Whether a child that waits may answer.
+_MAY_ANSWER = threading.Event()
+
+
+class Waits(LedgerChild):
+    """Answers when it may."""
+
+    async def record(self, sender: str, number: int) -> int:
+        """See :class:`LedgerChild`."""
+        await asyncio.to_thread(_MAY_ANSWER.wait)
+        return await super().record(sender, number)
 
 
 class Caller:
@@ -49,11 +61,13 @@ class Caller:
 def run(server: RedisServer, scenario: Callable[[Caller], None]) -> None:
     """A node, a child, a call by which a connection stands; the scenario in a thread; at the end the ledger."""
 
+    _MAY_ANSWER.set()
+
     async def main() -> None:
         hub = Hub(f"s{os.getpid()}-{next(_numbers)}", redis=server, shards=2)
         async with Cluster(hub) as cluster:
             await cluster.start("a")
-            await hub.aio.start_child("c", LedgerChild)
+            await hub.aio.start_child("c", Waits)
             ledger = Ledger(hub)
 
             def waits() -> None:
@@ -71,9 +85,9 @@ def run(server: RedisServer, scenario: Callable[[Caller], None]) -> None:
 
 
 class _Written:
-    """A socket that keeps what is written, and closes before the answer if it is told so."""
+    """A socket that keeps what is written, and is lost with the first answer if it is told how."""
 
-    def __init__(self, socket: Any, writes: list[bytes], loses: bool = False) -> None:
+    def __init__(self, socket: Any, writes: list[bytes], loses: Callable[[], None] | None = None) -> None:
         self._socket = socket
         self._writes = writes
         self._loses = loses
@@ -84,7 +98,8 @@ class _Written:
 
     def recv_into(self, buffer: bytearray) -> int:
         size: int = self._socket.recv_into(buffer)
-        if self._loses:
+        if self._loses is not None:
+            self._loses()
             raise ConnectionResetError("lost by the test")
         return size
 
@@ -120,7 +135,15 @@ def test_all_connections_are_lost(real_server: RedisServer) -> None:
 def test_the_answer_is_lost_once_the_script_has_run(real_server: RedisServer) -> None:
     def scenario(caller: Caller) -> None:
         (lane,) = caller.idle
-        lane._socket = _Written(lane._socket, [], loses=True)
+        host, port = lane._socket.getsockname()[:2]
+
+        def loses() -> None:
+            """Redis hears of it before the child answers: else the wait on the lost connection would take the reply with it."""
+            caller.redis.client_kill_filter(addr=f"{host}:{port}")
+            _MAY_ANSWER.set()
+
+        _MAY_ANSWER.clear()
+        lane._socket = _Written(lane._socket, [], loses)
         caller.call()
         session: Any = caller.hub.driver.asker()
         assert (lane.lost, session.redis.repeated) == (True, 1)
