@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,14 +77,13 @@ def events_command(
         last, shown = _last_events(opened, count, wanted, raw)
     _print_events(shown, as_json)
     told = ""
-    while True:
-        try:
-            last, told = _followed(opened, last, told, wanted, raw, as_json)
-        except RedisUnavailable as error:
-            told = _told_once(told, str(error))
-            time.sleep(AGAIN)
-        except KeyboardInterrupt:
-            return
+    with suppress(KeyboardInterrupt):  # wherever it comes, also between two tries
+        while True:
+            try:
+                last, told = _followed(opened, last, told, wanted, raw, as_json)
+            except RedisUnavailable as error:
+                told = _told_once(told, str(error))
+                time.sleep(AGAIN)
 
 
 def _last_events(opened: Hub, count: int, wanted: set[str], raw: bool) -> tuple[str, list[Event]]:

@@ -255,7 +255,8 @@ def test_followed_events_go_on_while_a_primary_is_frozen(
             leave()
             with subprocess.Popen(
                 [sys.executable, "-m", "hubq", "events", hub_id, "--follow", "--all", "-n", "0"], cwd=tmp_path,
-                env=shell.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env={**shell.environment, "PYTHONFAULTHANDLER": "1"}, text=True, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             ) as follower:  # fmt: skip
                 assert follower.stdout is not None
                 said = next(
@@ -268,7 +269,11 @@ def test_followed_events_go_on_while_a_primary_is_frozen(
                     assert "paused" in next(line for line in follower.stdout if there[0] in line)
                 finally:
                     follower.send_signal(signal.SIGINT)
-                assert follower.wait(20) == 0
+                try:
+                    assert follower.wait(20) == 0
+                except subprocess.TimeoutExpired:
+                    follower.send_signal(signal.SIGABRT)  # where it stands
+                    pytest.fail(f"it goes on after SIGINT: {follower.stdout.read()}")
     finally:
         come_back()
         for each in shell.workers:
