@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import hiredis
@@ -116,6 +116,15 @@ class FailsOver(Listener):
         self._first.shutdown(socket.SHUT_RDWR)
 
 
+def play(scenario: Callable[[FailsOver], Coroutine[Any, Any, None]]) -> None:
+    """With a Redis that fails over when it is told to."""
+    listening = FailsOver()
+    try:
+        asyncio.run(scenario(listening))
+    finally:
+        listening.close()
+
+
 def test_what_waits_for_a_connection_is_not_sent_to_another_redis_than_it_was_meant_for() -> None:
     async def scenario(server: FailsOver) -> None:
         watch, changes = PrimaryWatch(), list[str]()
@@ -134,11 +143,7 @@ def test_what_waits_for_a_connection_is_not_sent_to_another_redis_than_it_was_me
         assert server.there == [b"after"]
         await redis.close()
 
-    listening = FailsOver()
-    try:
-        asyncio.run(scenario(listening))
-    finally:
-        listening.close()
+    play(scenario)
 
 
 class Freezes(PrimaryWatch):
@@ -174,11 +179,7 @@ def test_what_a_thawed_process_sends_goes_to_the_redis_that_it_has_asked_or_to_n
         assert server.there == [b"after"]
         await redis.close()
 
-    listening = FailsOver()
-    try:
-        asyncio.run(scenario(listening))
-    finally:
-        listening.close()
+    play(scenario)
 
 
 READ = Command(("XREAD", "BLOCK"), bool, None, blocks=True)
