@@ -122,8 +122,8 @@ class Pumps:
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-    def _turn_over(self, seconds: float, now: float, answered: bool) -> bool:
-        """Whether a pump that turns for so many seconds, and has answered a call or not, lets the loop turn."""
+    def _turn_over(self, hosted: HostedChild, seconds: float, now: float, answered: bool) -> bool:
+        """Whether a pump that is at this child, turns for so many seconds, and has answered a call or not, lets the loop turn."""
         if seconds > TURN:
             return True
         over = (answered and not self._called) or (seconds > SLICE and now < self._calls_until)
@@ -184,14 +184,14 @@ class Pumps:
                     if in_hand.message.reply_to:
                         answered = True
                     now = loop.time()
-                    if (answered or now - turned > SLICE) and self._turn_over(now - turned, now, answered):
+                    if (answered or now - turned > SLICE) and self._turn_over(hosted, now - turned, now, answered):
                         if now - committed > TURN or (answered and not self._called):
                             self._queue.due()
                             answered, committed = False, now
                         for _ in range(TURNS):
                             await asyncio.sleep(0)
                         turned = loop.time()
-                        if self._ready and hosted.queue and hosted.open:
+                        if (self._ready or self._called) and hosted.queue and hosted.open:
                             self._ready.append(hosted)  # the others first: a flooded child never comes to an end
                             break
                 if not hosted.queue:

@@ -247,6 +247,23 @@ def test_a_call_has_its_turn_before_casts_to_others_but_for_every_second_turn() 
     asyncio.run(scenario())
 
 
+def test_a_call_does_not_wait_for_the_casts_of_a_flooded_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pumps, "SLICE", -1.0)
+
+    async def scenario() -> None:
+        async with Household(Room) as home:
+            bench = Bench(home)
+            bench.pumps.offer(bench.first, call("post", entry="1-0"))  # calls come
+            offer(bench.pumps, bench.first, *(f"{n}-0" for n in range(2, 22)))
+            await bench.hands.ends.until(2)
+            bench.pumps.offer(bench.second, call("post", entry="50-0"))
+            await bench.hands.ends.until(22)
+            assert bench.hands.ended.index("room-2 50-0") < 6
+            await bench.end()
+
+    asyncio.run(scenario())
+
+
 def test_a_call_takes_the_casts_before_it_along() -> None:
     """Its child stands in both queues then: nothing is handled twice, or out of order."""
 
