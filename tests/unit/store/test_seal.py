@@ -83,7 +83,7 @@ KNOWN = {
 def test_what_is_bound_and_how_it_is_written_stays(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames.secrets, "token_bytes", lambda count: bytes(range(count)))
     made = frames.Frames(Keyring.read("1:" + "A" * 43 + "="), form=form)
-    context = "chat\0message\0call\0café"
+    context = "chat\0message\0call\0café".encode()
     assert made.sealers["shop"](b"m\x05", context).hex() == KNOWN[form]
     assert made.opened(bytes.fromhex(KNOWN[form]), context) == ("shop", b"m\x05")
 
@@ -91,10 +91,9 @@ def test_what_is_bound_and_how_it_is_written_stays(form: str, monkeypatch: pytes
 @pytest.mark.parametrize("form", KNOWN)
 def test_a_context_with_lone_surrogates(form: str) -> None:
     made = frames.Frames(ROOTS, form=form)
-    assert made.opened(made.sealers["shop"](b"m", "chat\0job\0\udc80"), "chat\0job\0\udc80") == ("shop", b"m")
-    assert "another place" in refused(
-        lambda blob: made.opened(blob, "chat\0job\0?"), made.sealers["shop"](b"m", "chat\0job\0\udc80")
-    )
+    blob = made.sealers["shop"](b"m", frames.bytes_of("chat\0job\0\udc80"))
+    assert made.opened(blob, frames.bytes_of("chat\0job\0\udc80")) == ("shop", b"m")
+    assert "another place" in refused(lambda blob: made.opened(blob, b"chat\0job\0?"), blob)
 
 
 def test_the_form_is_chosen_and_each_is_read() -> None:
