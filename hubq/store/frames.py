@@ -54,6 +54,8 @@ def aes_gcm_class() -> type[AESGCM] | None:
 _joined = b"".join
 #: The length of a context, as the tag of a signed value has it. (Few contexts are longer.)
 _LENGTHS = tuple(length.to_bytes(4, "big") for length in range(256))
+#: Where the front of a frame is, by the length of the name in it.
+_FRONTS = tuple(slice(length + _BESIDE_NAME) for length in range(256))
 #: From the last to the first: nonces are taken from the end of a list.
 _LAST_BYTES = tuple(bytes([last]) for last in reversed(range(256)))
 
@@ -179,45 +181,12 @@ def encrypts_in(form: str) -> bool:
     return installed
 
 
-class Sealers(dict[str, Seals]):
-    """What seals with the key of a name, in one session. It is made when it is asked for."""
-
-    def __init__(self, make: Callable[[str, bytes, Nonces], Seals]) -> None:
-        super().__init__()
-        self._make = make
-        self.begin()
-
-    def begin(self) -> None:
-        """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
-        self.clear()
-        self._session = secrets.token_bytes(_SESSION)
-        self._nonces = Nonces(self._session)
-
-    def __missing__(self, name: str) -> Seals:
-        made = self[name] = self._make(name, self._session, self._nonces)
-        return made
-
-
-class _Openers(dict[bytes, tuple[str, _Opens]]):
-    """By the front of a frame: whose key it is, and what opens with it. It is made when it is asked for."""
-
-    def __init__(self, make: Callable[[bytes], tuple[str, _Opens]]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, front: bytes) -> tuple[str, _Opens]:
-        if len(self) >= MOST_SUBKEYS:
-            self.clear()
-        made = self[front] = self._make(front)
-        return made
-
-
 _all: WeakSet[Frames] = WeakSet()
 
 
 def _begin_anew() -> None:
     for frames in list(_all):
-        frames.sealers.begin()
+        frames.begin()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
@@ -233,19 +202,35 @@ class Frames:
         self._keys = keys
         #: The tag of what is written.
         self.tag = ENCRYPTED if encrypts_in(form) else SIGNED
-        self._openers = _Openers(self._new_opener)
-        self.sealers = Sealers(self._new_sealer)
+        #: By the front of a frame: whose key it is, and what opens with it.
+        self._openers: dict[bytes, tuple[str, _Opens]] = {}
+        #: What seals with the key of a name, if it was asked for already (:meth:`sealer`).
+        self.sealers: dict[str, Seals] = {}
+        self.begin()
         _all.add(self)
 
-    def _new_sealer(self, name: str, session: bytes, nonces: Nonces) -> Seals:
+    def begin(self) -> None:
+        """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
+        self.sealers.clear()
+        self._session = secrets.token_bytes(_SESSION)
+        self._nonces = Nonces(self._session)
+
+    def sealer(self, name: str) -> Seals:
+        """What seals with the key of a name, in this session."""
         key = next(iter(self._keys.keys))
-        front = self.tag + bytes([key, len(name)]) + name.encode() + session
-        return self._cipher(self.tag, key, name, session).sealer(front, nonces)
+        front = self.tag + bytes([key, len(name)]) + name.encode() + self._session
+        made = self._cipher(self.tag, key, name, self._session).sealer(front, self._nonces)
+        self.sealers[name] = made
+        return made
 
     def opened(self, blob: bytes, context: bytes) -> tuple[str, bytes]:
         """Whose key has sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
         try:
-            name, opens = self._openers[blob[: blob[2] + _BESIDE_NAME]]
+            front = blob[_FRONTS[blob[2]]]
+            try:
+                name, opens = self._openers[front]
+            except KeyError:
+                name, opens = self._opener(front)
             return name, opens(blob, context)
         except Unsealed:
             raise
@@ -257,9 +242,13 @@ class Frames:
                 f"its seal is not that of this {kind}: it was changed, or written for another place"
             ) from None
 
-    def _new_opener(self, front: bytes) -> tuple[str, _Opens]:
+    def _opener(self, front: bytes) -> tuple[str, _Opens]:
         name = front[3:-_SESSION].decode()
-        return name, self._cipher(front[:1], front[1], name, front[-_SESSION:]).opener(len(front) + _COUNTER)
+        if len(self._openers) >= MOST_SUBKEYS:
+            self._openers.clear()
+        cipher = self._cipher(front[:1], front[1], name, front[-_SESSION:])
+        made = self._openers[front] = name, cipher.opener(len(front) + _COUNTER)
+        return made
 
     def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Encrypts | Signs:
         # The subkey is of the whole front: what is changed there is opened with another one.
@@ -300,7 +289,7 @@ def signed(blob: bytes) -> bytes:
     """The plain bytes of a value that is signed only, unchecked: for people to look at.
 
     >>> from hubq.store.keyring import new_keys
-    >>> signed(Frames(Keyring.read(new_keys()), form="sign").sealers[WORKERS](b"j1", b"chat\\0job"))
+    >>> signed(Frames(Keyring.read(new_keys()), form="sign").sealer(WORKERS)(b"j1", b"chat\\0job"))
     b'j1'
     """
     plain = blob[3 + (blob[2] if len(blob) > 2 else 0) + _SESSION + _COUNTER + _TAG :]

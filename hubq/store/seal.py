@@ -22,21 +22,8 @@ _SEALED = frozenset(ENCRYPTED + SIGNED)
 _HINTS = frozenset(("start", "remind", MALFORMED))
 #: Senders that are remembered.
 MOST_RECEIVERS = 1_000
+_with_nuls = b"\0".join
 _HEXADECIMAL = re.compile("(?:[0-9a-f]{2})*")
-
-
-class _Receivers(dict[str, tuple[str, bytes]]):
-    """By the sender who waits for a reply: its client app, and how the context of the reply begins."""
-
-    def __init__(self, before: str) -> None:
-        super().__init__()
-        self._before = before
-
-    def __missing__(self, sender: str) -> tuple[str, bytes]:
-        if len(self) >= MOST_RECEIVERS:
-            self.clear()
-        made = self[sender] = client_of(sender), bytes_of(f"{self._before}{sender}\0")
-        return made
 
 
 class Seal:
@@ -47,17 +34,27 @@ class Seal:
         self.writes = writes
         self.required = required
         self._hub = hub_id
-        self._root = keys.root
         self._own = WORKERS if keys.root else keys.client
         frames = Frames(keys, form=form)
         #: The tag of what is written.
         self.tag = frames.tag
-        self._sealers, self._opened_as = frames.sealers, frames.opened
-        self._of_message, self._of_state = (f"{hub_id}\0{what}\0" for what in ("message", "state"))
-        self._receivers = _Receivers(f"{hub_id}\0reply\0")
+        self._sealers, self._sealer, self._opened_as = frames.sealers, frames.sealer, frames.opened
+        self._of_message, self._of_state, self._of_reply = (f"{hub_id}\0{of}\0" for of in ("message", "state", "reply"))
+        self._before_message = f"{hub_id}\0message".encode()
+        #: By the sender who waits for a reply: its client app, with whose key its replies are sealed, and how their context begins.
+        self._receivers: dict[str, tuple[str, str, bytes]] = {}
 
     def _sealed(self, name: str, plain: bytes, *context: str) -> bytes:
-        return self._sealers[name](plain, bytes_of("\0".join((self._hub, *context))))
+        seal = self._sealers.get(name) or self._sealer(name)
+        return seal(plain, bytes_of("\0".join((self._hub, *context))))
+
+    def _receiver(self, sender: str) -> tuple[str, str, bytes]:
+        if len(self._receivers) >= MOST_RECEIVERS:
+            self._receivers.clear()
+        client = client_of(sender)
+        made = client, client if self.keys.root else self._own, bytes_of(f"{self._of_reply}{sender}\0")
+        self._receivers[sender] = made
+        return made
 
     def _opened(self, blob: bytes, *context: str) -> tuple[str, bytes]:
         return self._opened_as(blob, bytes_of("\0".join((self._hub, *context))))
@@ -79,7 +76,21 @@ class Seal:
             context = text.encode()
         except UnicodeEncodeError:
             context = bytes_of(text)
-        return self._sealers[self._own](payload, context)
+        try:
+            seal = self._sealers[self._own]
+        except KeyError:
+            seal = self._sealer(self._own)
+        return seal(payload, context)
+
+    def words(self, kind: bytes, child: bytes, method: bytes, sender: bytes, number: bytes, payload: bytes) -> bytes:
+        """The payload of a message whose words are encoded already."""
+        if not self.writes:
+            return payload
+        try:
+            seal = self._sealers[self._own]
+        except KeyError:
+            seal = self._sealer(self._own)
+        return seal(payload, _with_nuls((self._before_message, kind, child, method, sender, number)))
 
     def opens(self, message: Message) -> Message:
         """The message itself, with its payload as it was written; or one of the kind ``unsealed``, if its seal is refused."""
@@ -96,8 +107,13 @@ class Seal:
         try:
             context = f"{self._of_message}{kind}\0{message.child}\0{message.method}\0{sender}\0{number}"
             name, plain = self._opened_as(payload, context.encode())
-            if name and self._receivers[sender][0] != name and not sender.startswith("reminder "):
-                raise Unsealed(f"{name} has sealed a message of {sender}")
+            if name:
+                try:
+                    client, _, _ = self._receivers[sender]
+                except KeyError:
+                    client, _, _ = self._receiver(sender)
+                if client != name and not sender.startswith("reminder "):
+                    raise Unsealed(f"{name} has sealed a message of {sender}")
             if kind == HEADED:
                 message.header, plain = Header.split(plain)
                 message.kind = "call" if message.reply_to else "cast"
@@ -116,13 +132,22 @@ class Seal:
         head, newline, payload = line.partition(b"\n")
         if payload and payload[0] in _SEALED:
             return line
-        name, context = self._receivers[sender]
-        return self._sealers[name if self._root else self._own](payload, context + head, head + newline)
+        try:
+            _, name, context = self._receivers[sender]
+            seal = self._sealers[name]
+        except KeyError:
+            _, name, context = self._receiver(sender)
+            seal = self._sealers.get(name) or self._sealer(name)
+        return seal(payload, context + head, head + newline)
 
     def opens_reply(self, sender: str, message_id: str, status: str, node: str, payload: bytes) -> bytes:
         """The payload of a reply. (What a script answers, ``poisoned``, is a text, and not sealed.)"""
         if payload and payload[0] in _SEALED:
-            return self._opened_as(payload, self._receivers[sender][1] + f"{message_id} {status} {node}".encode())[1]
+            try:
+                _, _, context = self._receivers[sender]
+            except KeyError:
+                _, _, context = self._receiver(sender)
+            return self._opened_as(payload, context + f"{message_id} {status} {node}".encode())[1]
         return payload if status == "poisoned" else self._plain(payload, "reply")
 
     def proof(self, *asked: str) -> str:
@@ -162,7 +187,11 @@ class Seal:
             context = text.encode()
         except UnicodeEncodeError:
             context = bytes_of(text)
-        return self._sealers[WORKERS](data, context)
+        try:
+            seal = self._sealers[WORKERS]
+        except KeyError:
+            seal = self._sealer(WORKERS)
+        return seal(data, context)
 
     def opens_state(self, child: str, start_id: str, form: str, cursor: str, data: bytes) -> bytes:
         """The reverse of :meth:`state`."""
