@@ -9,8 +9,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.asking.founding import Founding
 from hubq.client.asking.grouped import AsyncGroupedDriver, GroupedDriver
-from hubq.client.asking.loop_driver import LoopDriver
-from hubq.client.asking.loop_lanes import LoopLanes
+from hubq.client.asking.loop_driver import LoopDriver, LoopLanes
 from hubq.client.asking.thread_driver import ThreadDriver
 from hubq.config import redis_urls
 from hubq.core.layout import primary_of

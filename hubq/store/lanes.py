@@ -1,6 +1,6 @@
 """The connections of an event loop to one Redis: one carries all requests that do not block, and each that blocks has its own.
 
-The groups of a hub that lie on the same plain primary share them (docs/adr/0030-groups-share-connections.md).
+The groups of a hub that lie on the same plain primary share them (docs/adr/0030-groups-share-a-clients-connections.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The driver for code that awaits: a session for each event loop."""
+"""The driver for code that awaits: a session for each event loop, and connections that groups share."""
 
 from __future__ import annotations
 
@@ -6,17 +6,35 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from hubq.client.asking.async_session import AsyncSession
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.founding import Founding
-from hubq.client.asking.loop_lanes import LoopLanes
 from hubq.client.asking.steps import Operation
-from hubq.store.connection import AsyncRedis, Server
+from hubq.store.connection import ANSWER_TIMEOUT, AsyncRedis, Server
+from hubq.store.lanes import Lanes
 from hubq.store.membership import check_config, read_config
 
 T = TypeVar("T")
+
+
+class LoopLanes:
+    """The connections of each event loop to one plain primary. The groups there share them: what is sent to several in one moment is one
+    write.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._lanes: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, int], Lanes] = WeakValueDictionary()
+
+    def here(self) -> Lanes:
+        """Those of this event loop, in this process. They live as long as somebody has them."""
+        place = asyncio.get_running_loop(), os.getpid()
+        lanes = self._lanes.get(place)
+        if lanes is None:
+            lanes = self._lanes[place] = Lanes(self._server, ANSWER_TIMEOUT)
+        return lanes
 
 
 class LoopDriver:

@@ -8,16 +8,16 @@ import asyncio
 import itertools
 import os
 import signal
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from hubq import ChildSpec, Hub, MailboxFull, RedisUnavailable, UnknownChild
 from hubq.core.send_window import WINDOW
-from hubq.store.connection import AsyncRedis, RedisServer
+from hubq.store.connection import RedisServer
 from hubq.store.embedded import EmbeddedServer
 from hubq.testing import Cluster, FakeServer, LedgerChild, eventually
+from hubq.testing.connections import lanes_here, writes_of
 
 _numbers = itertools.count()
 GROUPS = 4
@@ -47,42 +47,17 @@ async def begun(hub: Hub) -> None:
     await hub.aio.start_children([ChildSpec(child, LedgerChild) for child in CHILDREN])
 
 
-async def connections(hub: Hub) -> list[AsyncRedis]:
-    """What the session of each group asks by."""
-    return [(await driver.asker()).redis for driver in hub.groups.async_drivers]
-
-
-def lanes_of(connected: Sequence[AsyncRedis]) -> set[Any]:
-    """The connections that carry what does not block."""
-    return {redis.lane(blocking=False) for redis in connected}
-
-
-class Written:
-    """A transport that counts writes."""
-
-    def __init__(self, lane: Any) -> None:
-        self.count, self._transport = 0, lane._transport
-        lane._transport = self
-
-    def write(self, data: bytes) -> None:
-        self.count += 1
-        self._transport.write(data)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
 def test_groups_on_one_primary_share_a_connection_and_a_batch_is_one_write(real_server: RedisServer) -> None:
     async def scenario() -> None:
         hub = a_hub(real_server)
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             await begun(hub)
-            (lane,) = lanes_of(await connections(hub))
+            (lane,) = await lanes_here(hub)
             assert lane is not None
-            written = Written(lane)
-            assert await hub.aio.cast_many(numbers(1, 201)) == [None] * 200
-            assert written.count == 1
+            with writes_of(lane) as writes:
+                assert await hub.aio.cast_many(numbers(1, 201)) == [None] * 200
+            assert len(writes) == 1
             await all_have(hub, 201)
 
     asyncio.run(scenario())
@@ -144,11 +119,12 @@ def test_a_session_that_is_closed_closes_nothing_of_the_others(real_server: Redi
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             await begun(hub)
-            (lane,) = lanes_of(await connections(hub))
+            (lane,) = await lanes_here(hub)
+            assert lane is not None
             await hub.groups.async_drivers[0].close()
             assert not lane.lost
             assert await hub.aio.cast_many(numbers(1, 33)) == [None] * 32
-            assert lanes_of(await connections(hub)) == {lane}
+            assert await lanes_here(hub) == {lane}
             await all_have(hub, 33)
             await hub.aio.close()
             assert lane.lost
@@ -161,7 +137,7 @@ def test_a_session_that_is_closed_closes_nothing_of_the_others(real_server: Redi
 def test_with_replicas_to_wait_for_each_group_has_its_own(real_server: RedisServer) -> None:
     async def scenario() -> None:
         hub = a_hub(real_server, wait_replicas=1)
-        assert len(lanes_of(await connections(hub))) == GROUPS
+        assert len(await lanes_here(hub)) == GROUPS
         await hub.aio.close()
 
     asyncio.run(scenario())
@@ -173,7 +149,7 @@ def test_a_primary_that_stands_still_keeps_no_other_waiting() -> None:
         async with Cluster(hub) as cluster:
             await cluster.start("a")
             await begun(hub)
-            assert len(lanes_of(await connections(hub))) == 2
+            assert len(await lanes_here(hub)) == 2
             here = [child for child in CHILDREN if hub.driver.context.group_of(child) % 2]
             assert second.pid is not None and first.pid is not None
             os.kill(first.pid, signal.SIGSTOP)

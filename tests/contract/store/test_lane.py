@@ -16,6 +16,7 @@ from hubq.store.keys import Keys
 from hubq.store.lane import packed
 from hubq.store.lanes import Lanes
 from hubq.testing import eventually
+from hubq.testing.connections import writes_of
 
 KEYS = Keys("lane")
 
@@ -141,16 +142,16 @@ def test_flushed_scripts_are_loaded_again(real_server: RedisServer) -> None:
 def test_what_is_asked_in_one_moment_is_one_write(real_server: RedisServer) -> None:
     async def scenario(redis: AsyncRedis) -> None:
         await redis.run(asked("PING"))
-        lane: Any = redis.lane(blocking=False)
-        writes: list[bytes] = []
-        write, lane._write = lane._write, lambda data: (writes.append(data), write(data))
-        first = asyncio.ensure_future(redis.run(asked("ECHO", "a")))
-        redis.one_write()
-        redis.one_write()
-        assert await redis.run(asked("ECHO", "b")) == b"b"
-        assert await first == b"a"
-        assert await redis.run(asked("ECHO", "c")) == b"c"
-        assert [data.count(b"ECHO") for data in writes if data] == [2, 1]
+        lane = redis.lane(blocking=False)
+        assert lane is not None
+        with writes_of(lane) as writes:
+            first = asyncio.ensure_future(redis.run(asked("ECHO", "a")))
+            redis.one_write()
+            redis.one_write()
+            assert await redis.run(asked("ECHO", "b")) == b"b"
+            assert await first == b"a"
+            assert await redis.run(asked("ECHO", "c")) == b"c"
+        assert [data.count(b"ECHO") for data in writes] == [2, 1]
 
     run(real_server, scenario)
 
