@@ -9,7 +9,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.asking.founding import Founding
 from hubq.client.asking.grouped import AsyncGroupedDriver, GroupedDriver
-from hubq.client.asking.loop_driver import LoopDriver
+from hubq.client.asking.loop_driver import LoopDriver, LoopLanes
 from hubq.client.asking.thread_driver import ThreadDriver
 from hubq.config import redis_urls
 from hubq.core.layout import primary_of
@@ -28,9 +28,13 @@ class Groups:
         self.contexts = tuple(contexts)
         servers, self.founding = self._placed(given)
         founding = self.founding
+        shared = self._shared(servers)
         places = list(zip(self.contexts, servers, strict=True))
         self.drivers = tuple(ThreadDriver(context, server, founding) for context, server in places)
-        self.async_drivers = tuple(LoopDriver(context, server, founding) for context, server in places)
+        self.async_drivers = tuple(
+            LoopDriver(context, server, founding, lanes)
+            for (context, server), lanes in zip(places, shared, strict=True)
+        )
         self.driver: Driver = self.drivers[0]
         self.async_driver: AsyncDriver = self.async_drivers[0]
         if len(self.contexts) > 1:
@@ -56,6 +60,14 @@ class Groups:
             return servers, None
         return servers, Founding(self.contexts, servers, 0 if on_cluster[0] else len(given))
 
+    def _shared(self, servers: Sequence[Server]) -> list[LoopLanes | None]:
+        """The connections that each group shares with others. On a cluster it shares none: its slot may move by itself. Nor with
+        ``wait_replicas``: who waits for replicas would keep the others waiting.
+        """
+        lanes = {id(server): LoopLanes(server) for server in servers}
+        alone = len(self.contexts) == 1 or self.contexts[0].config.wait_replicas > 0
+        return [None if alone or _is_cluster(server) else lanes[id(server)] for server in servers]
+
     @property
     def servers(self) -> tuple[Server, ...]:
         """Where each group is."""
@@ -70,9 +82,10 @@ class Groups:
         """Ask other primaries from now on."""
         servers, founding = self._placed(given)
         self.founding = founding
-        for driver, async_driver, server in zip(self.drivers, self.async_drivers, servers, strict=True):
+        shared = self._shared(servers)
+        for driver, async_driver, server, lanes in zip(self.drivers, self.async_drivers, servers, shared, strict=True):
             driver.connect_to(server, founding)
-            async_driver.connect_to(server, founding)
+            async_driver.connect_to(server, founding, lanes)
 
 
 def servers_of(redis: str | Server | Sequence[str | Server] | None) -> list[Server]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from zlib import crc32
 
@@ -18,6 +19,15 @@ def shard_of(child_id: str, shards: int) -> int:
     6
     """
     return crc32(child_id.encode()) % shards
+
+
+def shards_of_children(child_ids: Iterable[str], shards: int) -> list[int]:
+    """The shards of several children.
+
+    >>> shards_of_children(["room-1", "room-2"], 64)
+    [6, 60]
+    """
+    return [crc32(child_id.encode()) % shards for child_id in child_ids]
 
 
 def checked_child_id(child_id: str) -> str:

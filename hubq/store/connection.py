@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 
 from hubq.errors import RedisUnavailable
@@ -31,11 +30,11 @@ from hubq.store.answers import (
 )
 from hubq.store.command import Command, plain, text
 from hubq.store.lane import Lane, packed_all
+from hubq.store.lanes import Lanes
 from hubq.store.malformed import TELLS, MalformedWatch
 from hubq.store.primary import PrimaryWatch, another_redis
 from hubq.store.scripts import SCRIPTS
-from hubq.store.sentinel import sentinels_of
-from hubq.store.server import ANSWER_TIMEOUT, RedisServer, Server, raw, slots_of
+from hubq.store.server import ANSWER_TIMEOUT, RedisServer, Server
 from hubq.store.slots import FIRST_PAUSE, LONGEST_PAUSE, SlotMap
 from hubq.store.sync_redis import SyncRedis
 
@@ -63,36 +62,27 @@ class AsyncRedis:
     turned up is not repeated: :class:`~hubq.errors.RedisUnavailable`. What was sent on a connection that was lost is
     not run any more once its successor has sent something.
 
-    ``malformed`` is told of everything that could not be read.
+    ``malformed`` is told of everything that could not be read. ``lanes``: connections that others share, with their watch.
     """
 
     def __init__(
         self, server: Server, timeout: float = ANSWER_TIMEOUT, watch: PrimaryWatch | None = None,
-        malformed: MalformedWatch | None = None,
+        malformed: MalformedWatch | None = None, lanes: Lanes | None = None,
     ) -> None:  # fmt: skip
         self.server = server
         self.repeated = 0  # requests that were sent again
-        self._watch = watch
+        self._lanes = lanes if lanes is not None else Lanes(server, timeout, watch)
+        self._lanes.enter(self)
+        self._watch = self._lanes.watch
         self._malformed = malformed
-        self._client_id: tuple[str, Any] = ("", None)  # which Redis, and our number there
         self._timeout = timeout
-        self._slots = slots_of(server)
-        self._client = raw(server.async_client(timeout))
-        self._lane: Lane | None = None
-        self._connections = 0
-        self._free: list[Lane] = []  # for blocking requests
+        self._slots = self._lanes.slots
         self._blocked: set[Lane] = set()
-        self._connecting = asyncio.Lock()
-        self._without_lanes = False
 
     @property
     def connection(self) -> int:
         """The number of the connection that carries requests that do not block: what went by the same one went to the same Redis."""
-        return self._connections
-
-    @property
-    def _changes(self) -> int:
-        return self._watch.changes if self._watch is not None else 0
+        return self._lanes.count
 
     async def run(self, command: Command[T], *, retry_for: float = 0.0) -> T:
         """The answer to one command; a lost connection is tried again for ``retry_for`` seconds."""
@@ -148,7 +138,7 @@ class AsyncRedis:
                 break
         for answer in answers:
             if isinstance(answer, ResponseError) and of_replica(answer):
-                self._hang_up()
+                self._lanes.hang_up()
                 raise not_primary(self._slots is not None, answer)
         if rounds and (more := with_more_keys(commands, answers)):
             again = dict(zip(more, await self._attempt(list(more.values()), rounds - 1), strict=True))
@@ -171,7 +161,7 @@ class AsyncRedis:
             if slots.went(answers):
                 if self._watch is not None:
                     self._watch.slot_moved()
-                self._retire()
+                self._lanes.retire()
             if time.monotonic() + pause > give_up:
                 raise slots.elsewhere(answers[away[0]])
             await asyncio.sleep(pause)
@@ -183,29 +173,29 @@ class AsyncRedis:
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if not commands:
             return []
-        blocking = commands[0].blocks
-        lane = (self._free.pop() if self._free else None) if blocking else self._lane
-        if lane is None or lane.lost or self._of_former(lane):
-            lane = await self._connect(blocking)
+        lanes, blocking = self._lanes, commands[0].blocks
+        lane = lanes.standing(blocking)
+        if lane is None:
+            lane = await lanes.connect(blocking)
             if lane is None:
-                return await self._send_by_client(commands)
+                return await lanes.by_client(commands)
         data = packed_all(commands)
         if not blocking:
             answers = await lane.request(data, len(commands))
-            if self._of_former(lane):
+            if lanes.of_former(lane):
                 raise another_redis()
             return answers
         self._blocked.add(lane)
         try:
             answers = await lane.request(data, len(commands))
-            if self._of_former(lane):
+            if lanes.of_former(lane):
                 raise another_redis()
         except BaseException:
             lane.close()  # if we were cancelled, the answer is still to come: nobody may wait behind it
             raise
         finally:
             self._blocked.discard(lane)
-        self._free.append(lane)
+        lanes.give_back(lane)
         return answers
 
     def lane(self, blocking: bool) -> Lane | None:
@@ -214,125 +204,31 @@ class AsyncRedis:
         """
         if self._watch is not None:
             return None
-        lane = (self._free.pop() if self._free else None) if blocking else self._lane
-        if lane is None or lane.lost:
-            return None
-        if blocking:
+        lane = self._lanes.standing(blocking)
+        if blocking and lane is not None:
             self._blocked.add(lane)
         return lane
+
+    def one_write(self) -> None:
+        """See :meth:`Lane.one_write`, for what does not block."""
+        self._lanes.one_write()
 
     def give_back(self, lane: Lane) -> None:
         """A blocking request has been answered, or is lost."""
         self._blocked.discard(lane)
-        if not lane.lost:
-            self._free.append(lane)
-
-    def _of_former(self, lane: Lane) -> bool:
-        """Whether another Redis has answered since this connection was made, on any connection that has the same watch. Then it is closed:
-        a primary that was frozen believes for a moment that it is primary still, and what it says is not so.
-        """
-        if self._watch is None or lane.era == self._watch.changes:
-            return False
-        lane.close()
-        return True
+        self._lanes.give_back(lane)
 
     async def prepare(self, blocking: int) -> None:
         """Open connections for so many blocking requests ahead. One that cannot be opened now is opened when it is needed."""
         with suppress(*LOST, RedisUnavailable):
-            for _ in range(blocking - len(self._free)):
-                lane = await self._connect(blocking=True)
+            for _ in range(blocking - self._lanes.free):
+                lane = await self._lanes.connect(blocking=True)
                 if lane is None:
                     return
-                self._free.append(lane)
-
-    async def _connect(self, blocking: bool) -> Lane | None:
-        if self._without_lanes:
-            return None
-        if blocking:
-            return await self._new_lane(blocking=True)
-        changes = self._changes
-        async with self._connecting:
-            if self._changes != changes:  # who was here first has found it: this request was meant for the former one
-                raise another_redis()
-            if self._lane is None or self._lane.lost or self._of_former(self._lane):
-                self._connections += 1
-                self._lane = await self._new_lane(blocking=False)
-            return self._lane
-
-    async def _new_lane(self, blocking: bool) -> Lane | None:
-        pool = getattr(self._client, "connection_pool", None)
-        if pool is not None:
-            connection = pool.make_connection()
-            try:
-                await connection.connect()
-            except RuntimeError as error:
-                # uvloop's word for writing to a connection that the other side has just closed.
-                if "closed" not in str(error):
-                    raise
-                raise RedisConnectionError(str(error)) from error
-            if isinstance(getattr(connection, "_writer", None), asyncio.StreamWriter):
-                era = 0
-                if self._watch is not None:
-                    try:
-                        era = await self._greet(self._watch, connection, blocking)
-                    except BaseException:
-                        await connection.disconnect(nowait=True)
-                        raise
-                return Lane(connection, self._timeout, era)
-            await connection.disconnect()
-        self._without_lanes = True  # fakeredis, or a client of a test: no socket
-        return None
-
-    async def _greet(self, watch: PrimaryWatch, connection: Any, blocking: bool) -> int:
-        await watch.greet(connection, self._slots)
-        era = watch.changes
-        if blocking:
-            return era
-        # A request may still be on its way on the connection that was lost. It must not be run after what comes now: a
-        # commit that arrives late would put an old state over a newer one.
-        was, self._client_id = self._client_id, (watch.known, await _asked(connection, "CLIENT", "ID"))
-        if was[0] == watch.known and was[1] is not None:
-            await _asked(connection, "CLIENT", "KILL", "ID", was[1])
-        return era
-
-    async def _send_by_client(self, commands: Sequence[Command[Any]]) -> list[Any]:
-        if len(commands) == 1:
-            try:
-                return [await self._client.execute_command(*commands[0].args)]
-            except ResponseError as error:
-                return [error]
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command.args)
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        return answers
+                self._lanes.give_back(lane)
 
     async def close(self) -> None:
-        """Close all connections."""
-        self._hang_up()
+        """Close all connections that nobody else shares."""
         for lane in list(self._blocked):
             lane.close()
-        await self._client.aclose()
-        for sentinel in sentinels_of(self._client):
-            await sentinel.aclose()
-
-    def _retire(self) -> None:
-        """The next request has a new connection; those under way are answered."""
-        lane, self._lane = self._lane, None
-        for each in [*self._free, *([lane] if lane is not None else [])]:
-            each.retire()
-        self._free.clear()
-
-    def _hang_up(self) -> None:
-        for lane in [*self._free, *([self._lane] if self._lane is not None else [])]:
-            lane.close()
-        self._free.clear()
-        self._lane = None
-
-
-async def _asked(connection: Any, *args: Any) -> Any:
-    await connection.send_command(*args)
-    try:
-        return await connection.read_response()
-    except ResponseError:
-        return None  # we may not ask that
+        await self._lanes.leave(self)

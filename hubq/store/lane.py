@@ -76,6 +76,7 @@ class Lane(asyncio.Protocol):
         self._waiting: deque[tuple[int, Receiver]] = deque()
         self._answers: list[Any] = []
         self._retired = False
+        self._together: list[bytes] | None = None  # what goes out in one write soon
         self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
@@ -101,6 +102,23 @@ class Lane(asyncio.Protocol):
             if self._watch is None:
                 self._watch = self._loop.call_later(self._answer_timeout, self._look)
         self._waiting += asked
+        if self._together is None:
+            self._write(data)
+        else:
+            self._together.append(data)
+
+    def one_write(self) -> None:
+        """Send in one write what is asked by callbacks that the loop has been given already."""
+        if self._together is None:
+            self._together = []
+            self._loop.call_soon(self._write_together)
+
+    def _write_together(self) -> None:
+        together, self._together = self._together, None
+        if together and not self.lost:
+            self._write(b"".join(together))
+
+    def _write(self, data: bytes) -> None:
         try:
             self._transport.write(data)
         except RuntimeError as error:  # uvloop's word for a connection that the other side has just closed

@@ -15,6 +15,7 @@ from hubq.client.operations.starts import StartTicket
 from hubq.client.results import StartResult
 from hubq.store.command import Command
 from hubq.store.connection import AsyncRedis, Server, SyncRedis
+from hubq.store.lane import Lane
 from hubq.testing.patching import replaced
 
 T = TypeVar("T")
@@ -132,6 +133,27 @@ def gate_asked(server: Gated) -> Iterator[None]:
 
 
 # -- lanes ---------------------------------------------------------------------------------------------------------
+
+
+async def lanes_here(hub: Hub) -> set[Lane | None]:
+    """The connections that carry what does not block, of all groups, in this event loop."""
+    return {(await driver.asker()).redis.lane(blocking=False) for driver in hub.groups.async_drivers}
+
+
+@contextmanager
+def writes_of(lane: Lane) -> Iterator[list[bytes]]:
+    """What is written on a connection meanwhile."""
+    writes: list[bytes] = []
+
+    def keeping(write: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        def kept(data: bytes) -> None:
+            writes.append(data)
+            write(data)
+
+        return kept
+
+    with replaced(lane, "_write", keeping):
+        yield writes
 
 
 def lanes_standing(redis: SyncRedis) -> list[Any]:

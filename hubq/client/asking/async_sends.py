@@ -21,17 +21,24 @@ from hubq.store.outgoing import Outgoing
 from hubq.store.replication import shortfall, with_wait
 
 
-class _Together:
+class Together:
     """The status words of messages that one caller waits for: one future for all of them, by number. (One for each, and a task of
     asyncio that gathers them, would cost a batch more than all else that is done for it.)
     """
 
-    __slots__ = ("_count", "_words", "done")
+    __slots__ = ("_count", "_words", "done", "messages", "numbers")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, messages: Sequence[Outgoing]) -> None:
+        self.messages = messages
+        self.numbers: list[int] = []  # of those that were posted
         self.done: asyncio.Future[dict[int, str]] = loop.create_future()
-        self._count = count
+        self._count = len(messages)
         self._words: dict[int, str] = {}
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether all were posted: nothing but the answers is waited for."""
+        return len(self.numbers) == self._count
 
     def told(self, seq: int, word: str) -> None:
         """The word of one message."""
@@ -46,7 +53,7 @@ class _Together:
 
 
 #: A message, its number, and who waits for its status word: a future, or the words of several.
-Posted = tuple[int, Outgoing, "asyncio.Future[str] | _Together"]
+Posted = tuple[int, Outgoing, "asyncio.Future[str] | Together"]
 
 
 class _Flush(msgspec.Struct):
@@ -111,24 +118,30 @@ class AsyncSends:
 
     async def send(self, messages: Sequence[Outgoing]) -> list[tuple[str, str]]:
         """Send messages in this order: the id of each, and its status word."""
-        if not messages:
-            return []
-        numbers: list[int] = []
-        together = _Together(self._loop, len(messages))
+        return await self.sent(self.begin(messages)) if messages else []
+
+    def begin(self, messages: Sequence[Outgoing]) -> Together:
+        """Begin to send messages: as many as the window has room for go out soon. The rest in :meth:`sent`, which must follow."""
+        together = Together(self._loop, messages)
+        for message in messages:
+            seq = self._window.take()
+            if seq is None:
+                break
+            self._post(seq, message, together)
+            together.numbers.append(seq)
+        return together
+
+    async def sent(self, together: Together) -> list[tuple[str, str]]:
+        """The id and the status word of each message, in order."""
+        messages, numbers = together.messages, together.numbers
         try:
-            for message in messages:
-                seq = self._window.take()
-                if seq is None:
-                    seq = await self.number()
+            for message in messages[len(numbers) :]:
+                seq = await self.number()
                 self._post(seq, message, together)
                 numbers.append(seq)
             words = await together.done
         except BaseException:
-            if not together.done.cancel() and not together.done.cancelled():
-                together.done.exception()  # so that asyncio does not warn of an exception that was never read
-            for seq, message in zip(numbers, messages, strict=False):
-                if message.reply:
-                    self._replies.forget(str(seq))
+            self.give_up(together)
             raise
         found: list[tuple[str, str]] = []
         for seq, message in zip(numbers, messages, strict=True):
@@ -138,7 +151,15 @@ class AsyncSends:
             found.append((message_id, word))
         return found
 
-    def _post(self, seq: int, message: Outgoing, waiting: asyncio.Future[str] | _Together) -> None:
+    def give_up(self, together: Together) -> None:
+        """Nobody waits for these messages any more."""
+        if not together.done.cancel() and not together.done.cancelled():
+            together.done.exception()  # so that asyncio does not warn of an exception that was never read
+        for seq, message in zip(together.numbers, together.messages, strict=False):
+            if message.reply:
+                self._replies.forget(str(seq))
+
+    def _post(self, seq: int, message: Outgoing, waiting: asyncio.Future[str] | Together) -> None:
         """Put a message into the next flush, which tells its status word to who is waiting."""
         if message.reply:
             self._replies.expect(str(seq))
@@ -275,7 +296,7 @@ class AsyncSends:
             for place, word in zip(places, words, strict=True):
                 seq, _, waiting = flush.batch[place]
                 self._window.settle(seq)
-                if isinstance(waiting, _Together):
+                if isinstance(waiting, Together):
                     waiting.told(seq, word)
                 elif not waiting.done():
                     waiting.set_result(word)
@@ -283,7 +304,7 @@ class AsyncSends:
     def _failed(self, batch: list[Posted], error: Exception) -> None:
         for seq, _, waiting in batch:
             self._window.settle(seq)
-            if isinstance(waiting, _Together):
+            if isinstance(waiting, Together):
                 waiting.failed(error)
             elif not waiting.done():
                 waiting.set_exception(error)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from hubq.client.asking.async_replies import AsyncReplies
-from hubq.client.asking.async_sends import AsyncSends
+from hubq.client.asking.async_sends import AsyncSends, Together
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.feeds import FeedReader, read_event
 from hubq.client.asking.refusals import refused_sends, refused_starts
@@ -32,6 +32,7 @@ from hubq.client.asking.steps import (
     Pause,
     Remind,
     Reply,
+    Scatter,
     Send,
     Start,
     Step,
@@ -39,6 +40,7 @@ from hubq.client.asking.steps import (
 )
 from hubq.store.asks import Asks, intervene, withdraw_call
 from hubq.store.connection import AsyncRedis
+from hubq.store.outgoing import Outgoing
 from hubq.store.reminders import Later
 from hubq.store.spec_record import SpecRecord
 
@@ -55,6 +57,18 @@ class AsyncSession:
         self.feeds = FeedReader(redis, partial(read_event, hub))
         self._replies = AsyncReplies(hub, redis, self.sender)
         self._sends = AsyncSends(hub, redis, self.sender, self._replies)
+
+    def begin(self, messages: Sequence[Outgoing]) -> Together:
+        """See :meth:`AsyncSends.begin`."""
+        return self._sends.begin(messages)
+
+    def sent(self, together: Together) -> Coroutine[Any, Any, list[tuple[str, str]]]:
+        """See :meth:`AsyncSends.sent`."""
+        return self._sends.sent(together)
+
+    def give_up(self, together: Together) -> None:
+        """See :meth:`AsyncSends.give_up`."""
+        self._sends.give_up(together)
 
     async def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end."""
@@ -98,7 +112,7 @@ class AsyncSession:
                 return await self._replies.collect(ids, timeout, again)
             case Fetch(commands):
                 return await self.redis.run_many(commands)
-            case Each():
+            case Each() | Scatter():
                 raise TypeError("a session is of one group")
 
     async def close(self) -> None:

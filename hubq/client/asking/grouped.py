@@ -8,15 +8,18 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from hubq.client.asking.async_sends import Together
+from hubq.client.asking.async_session import AsyncSession
 from hubq.client.asking.context import HubContext
-from hubq.client.asking.driver import Asker, AsyncAsker
+from hubq.client.asking.driver import Asker
 from hubq.client.asking.loop_driver import LoopDriver
 from hubq.client.asking.reachable import Away, away_here
 from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.asking.side_by_side import side_by_side
-from hubq.client.asking.steps import Each, Operation, Outcome, Step
+from hubq.client.asking.steps import Each, Operation, Outcome, Scatter, Send, Step
 from hubq.client.asking.thread_driver import ThreadDriver
 from hubq.store.connection import Server
+from hubq.store.outgoing import Outgoing
 
 T = TypeVar("T")
 
@@ -40,6 +43,8 @@ class GroupedAsker:
             answer = self._perform(step)
 
     def _perform(self, step: Step) -> dict[int, Outcome]:
+        if isinstance(step, Scatter):
+            return {group: self._outcome(group, partial(_send, some), 0.0) for group, some in step.groups.items()}
         asked = _checked(step)
         if asked.question:
             return _answered(asked, self._side_by_side)
@@ -101,7 +106,7 @@ class AsyncGroupedAsker:
 
     def __init__(self, drivers: Sequence[LoopDriver]) -> None:
         self._drivers = drivers
-        self._askers: dict[int, AsyncAsker] = {}
+        self._askers: dict[int, AsyncSession] = {}
 
     async def drive(self, operation: Operation[T]) -> T:
         """Run an operation to its end."""
@@ -115,11 +120,42 @@ class AsyncGroupedAsker:
             answer = await self._perform(step)
 
     async def _perform(self, step: Step) -> dict[int, Outcome]:
+        if isinstance(step, Scatter):
+            return await self._scatter(step.groups)
         asked = _checked(step)
         away = away_here() if asked.question else None
         makes = {group: make for group, make in asked.operations.items() if away is None or group not in away}
         found = await asyncio.gather(*(self._outcome(group, make(asked.timeout)) for group, make in makes.items()))
         return _left(asked, away, dict(zip(makes, found, strict=True)))
+
+    async def _scatter(self, groups: Mapping[int, Sequence[Outgoing]]) -> dict[int, Outcome]:
+        """Without a task for each group: that would cost a batch as much as all else that is done for it."""
+        found: dict[int, Outcome] = {}
+        begun: dict[int, tuple[AsyncSession, Together]] = {}
+        tasks: dict[int, asyncio.Task[Outcome]] = {}
+        for group, messages in groups.items():
+            session = self._askers.get(group) or self._drivers[group].here()
+            if session is None:  # it connects first
+                tasks[group] = asyncio.create_task(self._outcome(group, _send(messages)))
+                continue
+            together = session.begin(messages)
+            if together.on_its_way:
+                begun[group] = session, together
+            else:  # its window is full
+                tasks[group] = asyncio.create_task(_sent(session, together))
+        for session, _ in begun.values():
+            session.redis.one_write()  # (those of groups that share a connection)
+        try:
+            for group, (session, together) in begun.items():
+                found[group] = await _sent(session, together)
+            found |= zip(tasks, await asyncio.gather(*tasks.values()), strict=True)
+        except BaseException:
+            for session, together in begun.values():
+                session.give_up(together)
+            for task in tasks.values():
+                task.cancel()
+            raise
+        return found
 
     async def _outcome(self, group: int, operation: Operation[Any]) -> Outcome:
         try:
@@ -159,6 +195,18 @@ class AsyncGroupedDriver:
         """Close this event loop's sessions."""
         for driver in self.groups:
             await driver.close()
+
+
+def _send(messages: Sequence[Outgoing], left: float = 0.0) -> Operation[list[tuple[str, str]]]:
+    answers: list[tuple[str, str]] = yield Send(messages)
+    return answers
+
+
+async def _sent(session: AsyncSession, together: Together) -> Outcome:
+    try:
+        return Outcome(await session.sent(together))
+    except Exception as error:
+        return Outcome(error=error)
 
 
 def _answered(asked: Each, ask: Callable[[Mapping[int, Operation[Any]]], dict[int, Outcome]]) -> dict[int, Outcome]:

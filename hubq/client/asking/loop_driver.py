@@ -1,4 +1,4 @@
-"""The driver for code that awaits: a session for each event loop."""
+"""The driver for code that awaits: a session for each event loop, and connections that groups share."""
 
 from __future__ import annotations
 
@@ -6,42 +6,68 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from hubq.client.asking.async_session import AsyncSession
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.founding import Founding
 from hubq.client.asking.steps import Operation
-from hubq.store.connection import AsyncRedis, Server
+from hubq.store.connection import ANSWER_TIMEOUT, AsyncRedis, Server
+from hubq.store.lanes import Lanes
 from hubq.store.membership import check_config, read_config
 
 T = TypeVar("T")
 
 
-class LoopDriver:
-    """Runs operations by awaiting (an :class:`~hubq.client.asking.driver.AsyncDriver`). Connects at the first of them."""
+class LoopLanes:
+    """The connections of each event loop to one plain primary. The groups there share them: what is sent to several in one moment is one
+    write.
+    """
 
-    def __init__(self, context: HubContext, server: Server, founding: Founding | None = None) -> None:
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._lanes: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, int], Lanes] = WeakValueDictionary()
+
+    def here(self) -> Lanes:
+        """Those of this event loop, in this process. They live as long as somebody has them."""
+        place = asyncio.get_running_loop(), os.getpid()
+        lanes = self._lanes.get(place)
+        if lanes is None:
+            lanes = self._lanes[place] = Lanes(self._server, ANSWER_TIMEOUT)
+        return lanes
+
+
+class LoopDriver:
+    """Runs operations by awaiting (an :class:`~hubq.client.asking.driver.AsyncDriver`). Connects at the first of them.
+
+    ``shared``: connections that it shares with other groups.
+    """
+
+    def __init__(
+        self, context: HubContext, server: Server, founding: Founding | None = None, shared: LoopLanes | None = None
+    ) -> None:
         self.context = context
         self.server = server
         self._founding = founding
+        self._shared = shared
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, AsyncSession]] = WeakKeyDictionary()
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[AsyncSession]] = WeakKeyDictionary()
 
     def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         """Run an operation to its end. (Not ``async``: the caller awaits the coroutine of the session itself.)"""
-        session = self._here()
+        session = self.here()
         return session.drive(operation) if session is not None else self._drive_first(operation)
 
     async def asker(self) -> AsyncSession:
         """The session of this event loop."""
-        return self._here() or await self._new_session()
+        return self.here() or await self._new_session()
 
     async def _drive_first(self, operation: Operation[T]) -> T:
         session = await self._new_session()
         return await session.drive(operation)
 
-    def _here(self) -> AsyncSession | None:
+    def here(self) -> AsyncSession | None:
+        """The session of this event loop, if it is open."""
         known = self._sessions.get(asyncio.get_running_loop())
         return known[1] if known is not None and known[0] == os.getpid() else None
 
@@ -62,7 +88,8 @@ class LoopDriver:
             self._sessions[loop] = (os.getpid(), task.result())
 
     async def _open(self) -> AsyncSession:
-        redis, context = AsyncRedis(self.server), self.context
+        shared, context = self._shared, self.context
+        redis = AsyncRedis(self.server, lanes=None if shared is None else shared.here())
         try:
             fixed = await redis.run(read_config(context.keys))
             if fixed is None:
@@ -79,9 +106,9 @@ class LoopDriver:
         """The driver for one child."""
         return self
 
-    def connect_to(self, server: Server, founding: Founding | None = None) -> None:
+    def connect_to(self, server: Server, founding: Founding | None = None, shared: LoopLanes | None = None) -> None:
         """Ask another Redis in sessions that are opened from now on."""
-        self.server, self._founding = server, founding
+        self.server, self._founding, self._shared = server, founding, shared
 
     async def close(self) -> None:
         """Close this event loop's session."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Start
+from hubq.core.hashing import shards_of_children
 from hubq.errors import Unsealed
 from hubq.store.command import Command
 from hubq.store.one_send import OneSend
@@ -83,8 +84,7 @@ def send_commands(
 ) -> list[tuple[list[int], Command[list[str]]]]:
     """Messages grouped by shard, several shards to a script call: (places in the list, the command that sends them)."""
     by_shard: dict[int, list[int]] = {}
-    for place, (_, message) in enumerate(numbered):
-        shard = hub.shard_of(message.child)
+    for place, shard in enumerate(shards_of_children([message.child for _, message in numbered], hub.config.shards)):
         if shard in by_shard:
             by_shard[shard].append(place)
         else:

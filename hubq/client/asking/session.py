@@ -34,6 +34,7 @@ from hubq.client.asking.steps import (
     Pause,
     Remind,
     Reply,
+    Scatter,
     Send,
     Start,
     Step,
@@ -110,7 +111,7 @@ class Session:
                 return self._replies.collect(ids, timeout, again)
             case Fetch(commands):
                 return self.redis.run_many(commands)
-            case Each():
+            case Each() | Scatter():
                 raise TypeError("a session is of one group")
 
     def _number(self) -> int:

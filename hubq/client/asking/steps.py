@@ -31,6 +31,14 @@ class Send(msgspec.Struct, frozen=True):
     collected: bool = False
 
 
+class Scatter(msgspec.Struct, frozen=True):
+    """Put messages into mailboxes in these groups of the hub: side by side if the session awaits, else one group after the other. The
+    answer: group -> :class:`Outcome`, of :class:`Send`.
+    """
+
+    groups: Mapping[int, Sequence[Outgoing]]
+
+
 class Remind(msgspec.Struct, frozen=True):
     """Have a message sent later, or take one back that was to be sent. The answer: a status word."""
 
@@ -126,5 +134,5 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.value
 
 
-Step = Send | Remind | Start | Collect | Withdraw | Cancel | Intervene | Fetch | Pause | Each
+Step = Send | Remind | Start | Collect | Withdraw | Cancel | Intervene | Fetch | Pause | Each | Scatter
 Operation = Generator["Step", Any, T]

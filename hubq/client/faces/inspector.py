@@ -16,7 +16,6 @@ from hubq.client.operations.partition import partitioned
 from hubq.client.operations.registry import count_dormant_children
 from hubq.client.operations.reminders import reminders
 from hubq.core.reminders import Reminder
-from hubq.store.strangers import lets_strangers_in
 from hubq.store.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -95,6 +94,7 @@ class Inspector:
         """What is wrong with the hub (``hubq doctor``), the most pressing first; empty if nothing is."""
         from hubq.client.operations.diagnosis import gather, of_groups_away  # as above
         from hubq.core.diagnosis import diagnose
+        from hubq.store.strangers import lets_strangers_in
 
         server = self._driver.server
         facts = self._driver.drive(gather(self._driver.context, server.address, lets_strangers_in(server)))
@@ -167,6 +167,7 @@ class AsyncInspector:
         """See :meth:`Inspector.diagnosis`."""
         from hubq.client.operations.diagnosis import gather, of_groups_away
         from hubq.core.diagnosis import diagnose
+        from hubq.store.strangers import lets_strangers_in
 
         server = self._driver.server
         strangers = await asyncio.to_thread(lets_strangers_in, server)  # it has a connection of its own, which waits

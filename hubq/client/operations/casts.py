@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from hubq.client.asking.context import HubContext
-from hubq.client.asking.over_groups import in_groups
-from hubq.client.asking.steps import Operation, Send
+from hubq.client.asking.steps import Operation, Outcome, Scatter, Send
 from hubq.client.operations.calls import checked_method, refusal
-from hubq.core.hashing import checked_child_id
+from hubq.core.hashing import checked_child_id, shards_of_children
 from hubq.core.layout import group_of
 from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
@@ -33,32 +32,29 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
     """Put messages into their children's mailboxes, in order; for each None, or why it was refused."""
     drafts = [_draft(hub, message) for message in messages]
     if not hub.groups:
-        return (yield from _send(hub, drafts))
+        answers = (yield Send(drafts)) if drafts else []
+        return [
+            None if word == "ok" else refusal(hub, draft.child, word)
+            for draft, (_, word) in zip(drafts, answers, strict=True)
+        ]
+    groups = hub.config.groups
     places: dict[int, list[int]] = {}
-    for place, draft in enumerate(drafts):  # (their ids have been checked)
-        group = group_of(hub.shard_of(draft.child), hub.config.groups)
+    parts: dict[int, list[Outgoing]] = {}
+    shards = shards_of_children([draft.child for draft in drafts], hub.config.shards)  # (their ids have been checked)
+    for place, (shard, draft) in enumerate(zip(shards, drafts, strict=True)):
+        group = group_of(shard, groups)
         if group in places:
             places[group].append(place)
+            parts[group].append(draft)
         else:
-            places[group] = [place]
-    found = yield from in_groups(
-        {group: _send(hub.groups[group], [drafts[n] for n in numbers]) for group, numbers in places.items()}
-    )
+            places[group], parts[group] = [place], [draft]
+    outcomes: Mapping[int, Outcome] = yield Scatter(parts)
     errors: list[HubqError | None] = [None] * len(drafts)
     for group, numbers in places.items():
-        for place, error in zip(numbers, found[group], strict=True):
-            errors[place] = error
+        for place, (_, word) in zip(numbers, outcomes[group].result(), strict=True):
+            if word != "ok":
+                errors[place] = refusal(hub.groups[group], drafts[place].child, word)
     return errors
-
-
-def _send(hub: HubContext, drafts: Sequence[Outgoing]) -> Operation[list[HubqError | None]]:
-    if not drafts:
-        return []
-    answers = yield Send(drafts)
-    return [
-        None if word == "ok" else refusal(hub, draft.child, word)
-        for draft, (_, word) in zip(drafts, answers, strict=True)
-    ]
 
 
 def _draft(hub: HubContext, message: Cast) -> Outgoing:

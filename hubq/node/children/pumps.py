@@ -126,10 +126,9 @@ class Pumps:
         """Whether a pump that is at this child, turns for so many seconds, and has answered a call or not, lets the loop turn."""
         if seconds > TURN:
             return True
-        over = (answered and not self._called) or (seconds > SLICE and now < self._calls_until)
-        return over and bool(
-            self._ready
-        )  # (else it goes on with calls, and what it has answered goes out in one commit)
+        if not self._ready and not hosted.queue:
+            return False  # it goes on with calls, and what it has answered goes out in one commit
+        return (answered and not self._called) or (seconds > SLICE and now < self._calls_until)
 
     def _next(self) -> HostedChild:
         """Whose turn it is, if there is a call."""

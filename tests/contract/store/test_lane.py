@@ -7,12 +7,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from hubq import RedisUnavailable
 from hubq.store.command import Command, plain, run_script
 from hubq.store.connection import AsyncRedis, RedisServer, SyncRedis
 from hubq.store.keys import Keys
+from hubq.store.lane import packed
+from hubq.store.lanes import Lanes
 from hubq.testing import eventually
+from hubq.testing.connections import writes_of
 
 KEYS = Keys("lane")
 
@@ -131,5 +135,59 @@ def test_flushed_scripts_are_loaded_again(real_server: RedisServer) -> None:
         await redis.run(asked("SCRIPT", "FLUSH"))
         command = run_script("check_config", [KEYS.config], [4, 1], lambda answer: answer)
         assert [answer[0] for answer in await redis.run_many([command, command])] == [b"ok", b"ok"]
+
+    run(real_server, scenario)
+
+
+def test_what_is_asked_in_one_moment_is_one_write(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        await redis.run(asked("PING"))
+        lane = redis.lane(blocking=False)
+        assert lane is not None
+        with writes_of(lane) as writes:
+            first = asyncio.ensure_future(redis.run(asked("ECHO", "a")))
+            redis.one_write()
+            redis.one_write()
+            assert await redis.run(asked("ECHO", "b")) == b"b"
+            assert await first == b"a"
+            assert await redis.run(asked("ECHO", "c")) == b"c"
+        assert [data.count(b"ECHO") for data in writes] == [2, 1]
+
+    run(real_server, scenario)
+
+
+def test_a_lane_that_is_closed_before_the_write_answers_nobody(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        await redis.run(asked("PING"))
+        lane = redis.lane(blocking=False)
+        assert lane is not None
+        redis.one_write()
+        answer = lane.request(packed(("ECHO", "a")), 1)
+        lane.close()
+        with pytest.raises(RedisConnectionError, match="closed"):
+            await answer
+        assert await redis.run(asked("ECHO", "b")) == b"b"
+
+    run(real_server, scenario)
+
+
+def test_who_shares_connections_closes_them_last(real_server: RedisServer) -> None:
+    async def scenario(redis: AsyncRedis) -> None:
+        lanes = Lanes(real_server, 5.0)
+        one, other = (AsyncRedis(real_server, lanes=lanes) for _ in range(2))
+        assert await one.run(asked("CLIENT", "ID")) == await other.run(asked("CLIENT", "ID"))
+        waiting = asyncio.ensure_future(other.run(asked("BLPOP", "nothing", 10, blocks=True)))
+        await one.close()
+        await one.close()
+        before = await other.run(asked("CLIENT", "ID"))
+        await redis.run(asked("RPUSH", "nothing", "x"))
+        assert await waiting == [b"nothing", b"x"]
+        await other.close()
+
+        async def closed() -> bool:
+            clients = (await redis.run(asked("CLIENT", "LIST"))).decode().splitlines()
+            return not any(line.startswith(f"id={before} ") for line in clients)
+
+        await eventually(closed, 5.0, "the last one has closed it")
 
     run(real_server, scenario)
