@@ -98,25 +98,3 @@ def test_its_connection_is_lost(real_server: RedisServer, lost: str) -> None:
         await ledger.call("s", "c")
 
     run(real_server, scenario)
-
-
-def test_a_client_that_closes_waits_for_it(real_server: RedisServer) -> None:
-    async def scenario(hub: Hub, ledger: Ledger, redis: Any) -> None:
-        await hub.aio.start_child("d", LedgerChild)
-        lane, casts = await casts_under_way(hub, ledger, "d")
-        session = await session_of(hub)
-        beside = session.redis.lane(blocking=True)
-        session.redis.give_back(beside)
-        held = beside._transport = Held(beside._transport)
-        call = asyncio.create_task(ledger.call("s", "c"))
-        await held.wrote.wait()
-        lane._transport = lane._transport.release()
-        await casts
-        closing = asyncio.create_task(session._sends.close())
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert not closing.done()
-        beside._transport = held.release()
-        await asyncio.gather(closing, call)
-
-    run(real_server, scenario)
