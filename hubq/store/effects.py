@@ -88,7 +88,8 @@ class Effects:
     def seal(self, reply: Callable[[str, bytes], bytes]) -> None:
         """Seal the replies (those that are sealed stay as they are)."""
         for client, lines in self.replies.items():
-            self.replies[client] = [reply(client, line) for line in lines]
+            for place, line in enumerate(lines):
+                lines[place] = reply(client, line)
 
     def number(self, node: str, incarnation: int, number: int, field: str) -> None:
         """It is about to be sent by a script that may have effect twice: this makes it say once what is said."""

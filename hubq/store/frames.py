@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 from hubq.errors import ConfigError, Unsealed
@@ -29,10 +29,14 @@ _PERSON = b"hubq frame v2 "
 #: Subkeys of other processes that are remembered.
 MOST_SUBKEYS = 1_000
 
-#: Seals a value in a context.
-Seals = Callable[[bytes, str], bytes]
 #: Opens a frame in a context; raises if anything of it was changed.
 _Opens = Callable[[bytes, bytes], bytes]
+
+
+class Seals(Protocol):
+    """Seals a value in a context. ``before``: what else stands in front of the frame, as it is."""
+
+    def __call__(self, plain: bytes, context: bytes, before: bytes = b"") -> bytes: ...
 
 
 @cache
@@ -46,7 +50,43 @@ def aes_gcm_class() -> type[AESGCM] | None:
 
 
 # Each value that is sealed or opened is one call of a function that is made once for its subkey: what does not change from one value to the
-# next is looked up there.
+# next is looked up there. Bytes are joined, since each `+` makes one more copy.
+_joined = b"".join
+#: The length of a context, as the tag of a signed value has it. (Few contexts are longer.)
+_LENGTHS = tuple(length.to_bytes(4, "big") for length in range(256))
+#: Where the front of a frame is, by the length of the name in it.
+_FRONTS = tuple(slice(length + _BESIDE_NAME) for length in range(256))
+#: From the last to the first: nonces are taken from the end of a list.
+_LAST_BYTES = tuple(bytes([last]) for last in reversed(range(256)))
+
+
+def bytes_of(context: str) -> bytes:
+    """A context as it is sealed. (Texts of users may have lone surrogates.)"""
+    try:
+        return context.encode()
+    except UnicodeEncodeError:
+        return context.encode("utf-8", "surrogatepass")
+
+
+class Nonces:
+    """The nonces of a session, each once: its end, and a counter. They are made 256 at a time, since to make one costs more than to take
+    it. Threads may take them at once, and then not in order.
+    """
+
+    def __init__(self, session: bytes) -> None:
+        self._beginning = session[_COUNTER - _NONCE :]
+        self._next_block = itertools.count().__next__
+        self._made: list[bytes] = []
+        #: The next one; IndexError: none is left, so :meth:`more` are made.
+        self.take = self._made.pop
+
+    def more(self) -> bytes:
+        """Make more; the first of them."""
+        block = self._beginning + self._next_block().to_bytes(_COUNTER - 1, "big")
+        made = [block + last for last in _LAST_BYTES]
+        first = made.pop()
+        self._made += made
+        return first
 
 
 class Encrypts:
@@ -55,18 +95,16 @@ class Encrypts:
     def __init__(self, subkey: bytes, aes_gcm: type[AESGCM]) -> None:
         self._cipher = aes_gcm(subkey)
 
-    def sealer(self, front: bytes, number: Callable[[], int]) -> Seals:
+    def sealer(self, front: bytes, nonces: Nonces) -> Seals:
         """What seals behind this front."""
-        encrypt = self._cipher.encrypt
-        front, beginning = front[: _COUNTER - _NONCE], front[_COUNTER - _NONCE :]
+        encrypt, take, front = self._cipher.encrypt, nonces.take, front[: _COUNTER - _NONCE]
 
-        def seal(plain: bytes, context: str) -> bytes:
-            nonce = beginning + number().to_bytes(_COUNTER, "big")
+        def seal(plain: bytes, context: bytes, before: bytes = b"") -> bytes:
             try:
-                what = context.encode()
-            except UnicodeEncodeError:  # texts of users may have lone surrogates
-                what = context.encode("utf-8", "surrogatepass")
-            return front + nonce + encrypt(nonce, plain, what)
+                nonce = take()
+            except IndexError:
+                nonce = nonces.more()
+            return _joined((before, front, nonce, encrypt(nonce, plain, context)))
 
         return seal
 
@@ -86,19 +124,22 @@ class Signs:
     def __init__(self, subkey: bytes) -> None:
         self._begun = blake2b(key=subkey, digest_size=_TAG)
 
-    def sealer(self, front: bytes, number: Callable[[], int]) -> Seals:
+    def sealer(self, front: bytes, nonces: Nonces) -> Seals:
         """What seals behind this front."""
-        begin = self._begun.copy
-        front, beginning = front[: _COUNTER - _NONCE], front[_COUNTER - _NONCE :]
+        begin, take, front = self._begun.copy, nonces.take, front[: _COUNTER - _NONCE]
 
-        def seal(plain: bytes, context: str) -> bytes:
-            nonce, made = beginning + number().to_bytes(_COUNTER, "big"), begin()
+        def seal(plain: bytes, context: bytes, before: bytes = b"") -> bytes:
             try:
-                what = context.encode()
-            except UnicodeEncodeError:
-                what = context.encode("utf-8", "surrogatepass")
-            made.update(nonce + len(what).to_bytes(4, "big") + what + plain)
-            return front + nonce + made.digest() + plain
+                nonce = take()
+            except IndexError:
+                nonce = nonces.more()
+            try:
+                length = _LENGTHS[len(context)]
+            except IndexError:
+                length = len(context).to_bytes(4, "big")
+            made = begin()
+            made.update(_joined((nonce, length, context, plain)))
+            return _joined((before, front, nonce, made.digest(), plain))
 
         return seal
 
@@ -108,8 +149,12 @@ class Signs:
         tag, body = slice(end, end + _TAG), slice(end + _TAG, None)
 
         def opens(blob: bytes, context: bytes) -> bytes:
+            try:
+                length = _LENGTHS[len(context)]
+            except IndexError:
+                length = len(context).to_bytes(4, "big")
             plain, made = blob[body], begin()
-            made.update(blob[nonce] + len(context).to_bytes(4, "big") + context + plain)
+            made.update(_joined((blob[nonce], length, context, plain)))
             if not compare_digest(made.digest(), blob[tag]):
                 raise ValueError("changed")
             return plain
@@ -136,31 +181,12 @@ def encrypts_in(form: str) -> bool:
     return installed
 
 
-class Sealers(dict[str, Seals]):
-    """What seals with the key of a name, in one session. It is made when it is asked for."""
-
-    def __init__(self, make: Callable[[str, bytes, Callable[[], int]], Seals]) -> None:
-        super().__init__()
-        self._make = make
-        self.begin()
-
-    def begin(self) -> None:
-        """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
-        self.clear()
-        self._session = secrets.token_bytes(_SESSION)
-        self._number = itertools.count().__next__
-
-    def __missing__(self, name: str) -> Seals:
-        made = self[name] = self._make(name, self._session, self._number)
-        return made
-
-
 _all: WeakSet[Frames] = WeakSet()
 
 
 def _begin_anew() -> None:
     for frames in list(_all):
-        frames.sealers.begin()
+        frames.begin()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
@@ -178,30 +204,40 @@ class Frames:
         self.tag = ENCRYPTED if encrypts_in(form) else SIGNED
         #: By the front of a frame: whose key it is, and what opens with it.
         self._openers: dict[bytes, tuple[str, _Opens]] = {}
-        self.sealers = Sealers(self._new_sealer)
+        #: What seals with the key of a name, if it was asked for already (:meth:`sealer`).
+        self.sealers: dict[str, Seals] = {}
+        self.begin()
         _all.add(self)
 
-    def _new_sealer(self, name: str, session: bytes, number: Callable[[], int]) -> Seals:
-        key = next(iter(self._keys.keys))
-        front = self.tag + bytes([key, len(name)]) + name.encode() + session
-        return self._cipher(self.tag, key, name, session).sealer(front, number)
+    def begin(self) -> None:
+        """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
+        self.sealers.clear()
+        self._session = secrets.token_bytes(_SESSION)
+        self._nonces = Nonces(self._session)
 
-    def opened(self, blob: bytes, context: str) -> tuple[str, bytes]:
+    def sealer(self, name: str) -> Seals:
+        """What seals with the key of a name, in this session."""
+        key = next(iter(self._keys.keys))
+        front = self.tag + bytes([key, len(name)]) + name.encode() + self._session
+        made = self._cipher(self.tag, key, name, self._session).sealer(front, self._nonces)
+        self.sealers[name] = made
+        return made
+
+    def opened(self, blob: bytes, context: bytes) -> tuple[str, bytes]:
         """Whose key has sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
         try:
-            front = blob[: blob[2] + _BESIDE_NAME]
-            name, opens = self._openers.get(front) or self._opener(front)
+            front = blob[_FRONTS[blob[2]]]
             try:
-                what = context.encode()
-            except UnicodeEncodeError:
-                what = context.encode("utf-8", "surrogatepass")
-            return name, opens(blob, what)
+                name, opens = self._openers[front]
+            except KeyError:
+                name, opens = self._opener(front)
+            return name, opens(blob, context)
         except Unsealed:
             raise
         except LookupError:
             raise Unsealed(f"it is sealed with a key that is not here ({described(blob)})") from None
         except Exception:
-            kind = context.split("\0")[1]
+            kind = context.split(b"\0")[1].decode()
             raise Unsealed(
                 f"its seal is not that of this {kind}: it was changed, or written for another place"
             ) from None
@@ -253,7 +289,7 @@ def signed(blob: bytes) -> bytes:
     """The plain bytes of a value that is signed only, unchecked: for people to look at.
 
     >>> from hubq.store.keyring import new_keys
-    >>> signed(Frames(Keyring.read(new_keys()), form="sign").sealers[WORKERS](b"j1", "chat\\0job"))
+    >>> signed(Frames(Keyring.read(new_keys()), form="sign").sealer(WORKERS)(b"j1", b"chat\\0job"))
     b'j1'
     """
     plain = blob[3 + (blob[2] if len(blob) > 2 else 0) + _SESSION + _COUNTER + _TAG :]

@@ -49,10 +49,10 @@ class OneSend:
             head = b"*%d\r\n" % len(whole.args) + b"".join(map(chunk, words))
             known = self._heads[shard] = whole, words, head
         like, words, head = known
-        if self._seal is not None:
-            payload = self._seal.message(kind, child, method, self._sender, str(number), payload)
         ms = int(timeout * 1000)
         n, k, c, m, t = b"%d" % number, kind.encode(), child.encode(), method.encode(), b"%d" % ms
+        if self._seal is not None:
+            payload = self._seal.words(k, c, m, self._reply_to, n, payload)
         r = self._reply_to if reply else b""
         data = _WORDS % (
             head, len(n), n, len(k), k, len(c), c, len(m), m, len(r), r, len(t), t, len(payload), payload,

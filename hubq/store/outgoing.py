@@ -57,6 +57,10 @@ class Seals(Protocol):
 
     def message(self, kind: str, child: str, method: str, sender: str, number: str, payload: bytes) -> bytes: ...
 
+    def words(
+        self, kind: bytes, child: bytes, method: bytes, sender: bytes, number: bytes, payload: bytes
+    ) -> bytes: ...
+
     def spec(self, child: str, record: SpecRecord) -> SpecRecord: ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from hubq.core.messages import Cancel, Intervene, Withdraw
 from hubq.errors import Unsealed
 from hubq.jobs.serializer import JobSerializer, as_data
 from hubq.store import frames
+from hubq.store import seal as seals
 from hubq.store.frames import described
 from hubq.store.header import Header
 from hubq.store.keyring import ALL, Keyring, client_of, new_keys
@@ -83,18 +85,69 @@ KNOWN = {
 def test_what_is_bound_and_how_it_is_written_stays(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames.secrets, "token_bytes", lambda count: bytes(range(count)))
     made = frames.Frames(Keyring.read("1:" + "A" * 43 + "="), form=form)
-    context = "chat\0message\0call\0café"
-    assert made.sealers["shop"](b"m\x05", context).hex() == KNOWN[form]
+    context = "chat\0message\0call\0café".encode()
+    assert made.sealer("shop")(b"m\x05", context).hex() == KNOWN[form]
     assert made.opened(bytes.fromhex(KNOWN[form]), context) == ("shop", b"m\x05")
 
 
 @pytest.mark.parametrize("form", KNOWN)
 def test_a_context_with_lone_surrogates(form: str) -> None:
     made = frames.Frames(ROOTS, form=form)
-    assert made.opened(made.sealers["shop"](b"m", "chat\0job\0\udc80"), "chat\0job\0\udc80") == ("shop", b"m")
-    assert "another place" in refused(
-        lambda blob: made.opened(blob, "chat\0job\0?"), made.sealers["shop"](b"m", "chat\0job\0\udc80")
-    )
+    blob = made.sealer("shop")(b"m", frames.bytes_of("chat\0job\0\udc80"))
+    assert made.opened(blob, frames.bytes_of("chat\0job\0\udc80")) == ("shop", b"m")
+    assert "another place" in refused(lambda blob: made.opened(blob, b"chat\0job\0?"), blob)
+
+
+@pytest.mark.parametrize("encrypts", BOTH)
+def test_words_that_are_encoded_are_bound_as_texts_are(encrypts: bool) -> None:
+    workers, shop = a_seal(ROOTS, encrypts), a_seal(SHOP, encrypts)
+    words = ("call", "zimmer-ä", "post", "shop.5f", "3")
+    message = a_message(shop.words(*(word.encode() for word in words), b"m..."), child="zimmer-ä")
+    assert workers.opens(replace(message)).payload == b"m..."
+    assert workers.opens(replace(message, child="zimmer-a")).kind == UNSEALED
+    assert a_seal(SHOP, encrypts, writes=False).words(b"call", b"c", b"m", b"shop.5f", b"3", b"m...") == b"m..."
+
+
+def test_no_nonce_comes_twice_from_any_thread() -> None:
+    nonces, taken = frames.Nonces(bytes(range(12))), list[bytes]()
+
+    def take() -> None:
+        for _ in range(2_000):
+            try:
+                taken.append(nonces.take())
+            except IndexError:
+                taken.append(nonces.more())
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(taken)) == len(taken) == 8_000
+    assert {nonce[:6] for nonce in taken} == {bytes(range(6, 12))}
+
+
+def test_nonces_of_one_thread_count_up() -> None:
+    sealer = frames.Frames(ROOTS, form="sign").sealer("")
+    counters = [int.from_bytes(sealer(b"", b"chat\0job")[15:21], "big") for _ in range(700)]
+    assert counters == list(range(700))
+
+
+@pytest.mark.parametrize("length", [0, 255, 256, 70_000])
+def test_contexts_of_any_length(length: int) -> None:
+    made, context = frames.Frames(ROOTS, form="sign"), b"chat\0job".ljust(length, b"x")[:length]
+    blob = made.sealer("")(b"m", context)
+    assert made.opened(blob, context) == ("", b"m")
+    assert "another place" in refused(lambda blob: made.opened(blob, b"chat\0job" + context), blob)
+
+
+def test_senders_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seals, "MOST_RECEIVERS", 3)
+    workers, shop = a_seal(ROOTS), a_seal(SHOP)
+    for sender in [f"shop.{number}" for number in range(10)] * 2:
+        line = workers.reply(sender, reply_line("3", "ok", "a", b"m"))
+        assert shop.opens_reply(sender, *(read_reply(line) or ())) == b"m"
+    assert len(workers._receivers) <= 3 and len(shop._receivers) <= 3
 
 
 def test_the_form_is_chosen_and_each_is_read() -> None:
