@@ -20,12 +20,15 @@ SENT = {
     "call": "a call at 400 per second",
     "idle_call": "an idle call",
 }
+#: Those of them that are answered.
+CALLS = ("call", "idle_call")
 
 
 @dataclass(frozen=True)
 class Goal:
     """``most``: times that of one primary; infinite if it is only for comparison. ``of``: the figure of one primary that it is compared
-    with, if it has another name. ``in_parts``: with its part of that, if it were divided evenly.
+    with, if it has another name. ``in_parts``: with its part of that, if it were divided evenly. ``bare``: a figure of the bare script;
+    the ratio is divided by that of this figure, so what is left is not the machine's.
     """
 
     text: str
@@ -33,6 +36,7 @@ class Goal:
     most: float
     of: str = ""
     in_parts: bool = False
+    bare: str = ""
 
     def ratios(self, rounds: Rounds, one: Rounds, primaries: int) -> list[float]:
         """Of each turn: what slows a turn slows both.
@@ -40,10 +44,20 @@ class Goal:
         >>> goal = Goal("busiest", "busiest_us", 1.25, of="redis_us", in_parts=True)
         >>> goal.ratios([{"busiest_us": 3.0}], [{"redis_us": 10.0}], primaries=4)
         [1.2]
+        >>> Goal("p50", "p50_ms", 1.1, bare="bare_ms").ratios(
+        ...     [{"p50_ms": 3.0, "bare_ms": 0.4}], [{"p50_ms": 2.0, "bare_ms": 0.2}], primaries=4
+        ... )
+        [0.75]
         """
         parts = primaries if self.in_parts else 1
         pairs = zip(rounds, one, strict=True)
-        return [found[self.figure] * parts / other[self.of or self.figure] for found, other in pairs]
+        return [
+            found[self.figure]
+            * parts
+            / other[self.of or self.figure]
+            / (found[self.bare] / other[self.bare] if self.bare else 1)
+            for found, other in pairs
+        ]
 
 
 def goals() -> list[Goal]:
@@ -57,8 +71,15 @@ def goals() -> list[Goal]:
             Goal("  of the worker", f"{name}_worker_us", 1.2),
             Goal("  of client and worker together", f"{name}_both_us", 1.2),
         ]
-    found.append(Goal("  p50", "idle_call_p50_ms", 1.1))
-    return [*found, Goal("a bare script: CPU of Redis in sum", "bare_redis_us", inf)]
+        if name in CALLS:
+            found.append(Goal("  p50", f"{name}_p50_ms", 1.1))
+    return [
+        *found,
+        Goal("a bare script at the pace of idle calls: CPU of Redis in sum", "bare_redis_us", inf),
+        Goal("  p50", "bare_p50_ms", inf),
+        Goal("an idle call ÷ the bare script: CPU of Redis in sum", "idle_call_redis_us", inf, bare="bare_redis_us"),
+        Goal("  p50", "idle_call_p50_ms", inf, bare="bare_p50_ms"),
+    ]
 
 
 #: A single Redis with several groups: each figure at most this.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from subprocess import Popen
 
@@ -30,7 +30,7 @@ TURNS = 3
 #: Calls per second of the modest rate. They are sent one by one, evenly, so that none shares a request with another.
 RATE = 400
 
-#: What a bare client has Redis do, one after another and by turns on all primaries: what several processes cost by themselves.
+#: What a bare client has Redis do, by turns on all primaries, at the pace of the calls before: what several processes cost by themselves.
 BARE = "redis.call('XADD', KEYS[1], '*', 'n', ARGV[1]) return redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)"
 
 ONE = "1 primary"
@@ -103,7 +103,9 @@ class Life:
         await self._hub.aio.close()
 
     async def turn(self, casts: int, calls: int) -> dict[str, float]:
-        """Casts in batches, and in batches of as many for each primary; calls at a modest rate, and one after another; bare scripts."""
+        """Casts in batches, and in batches of as many for each primary; calls at a modest rate, and one after another; bare scripts at the
+        pace of those.
+        """
         found: dict[str, float] = {}
         if self._rested is not None:
             found |= self._used().at_rest(self._rested)
@@ -114,16 +116,15 @@ class Life:
         before, count = self._used(), max(casts, 2 * wide)
         found |= (await self._cast(count, wide)).since(before, count, "wide")
         before = self._used()
-        count = await self._paced(calls / RATE)
-        found |= self._used().since(before, count, "call")
+        times = await self._paced(calls / RATE)
+        found |= self._used().since(before, len(times), "call") | parts_of(times, "call")
         before = self._used()
         found |= await self._one_by_one(calls)
-        found |= self._used().since(before, calls, "idle_call")
-        before = self._used()
-        for number in range(calls):
-            await self._redis[number % len(self._redis)].eval(BARE, 1, "bare", number)
+        after = self._used()
+        found |= after.since(before, calls, "idle_call")
+        found |= await self._bare(calls, (after.at - before.at) / calls)
         self._rested = self._used()
-        return found | self._rested.since(before, calls, "bare")
+        return found | self._rested.since(after, calls, "bare")
 
     def _used(self) -> Used:
         primaries = tuple(cpu_seconds(pid) for pid in self._pids)
@@ -141,25 +142,37 @@ class Life:
         used = self._used()
         return Used(used.primaries, client, used.worker, used.at)
 
-    async def _paced(self, seconds: float) -> int:
-        """Calls at the modest rate, answered or not; how many."""
+    async def _paced(self, seconds: float) -> list[float]:
+        """Calls at the modest rate, answered or not: how long each took, ms."""
         began = time.perf_counter()
-        pace, calls = Pace(RATE, IN_FLIGHT, began), list[asyncio.Task[object]]()
+        pace, calls = Pace(RATE, IN_FLIGHT, began), list[asyncio.Task[float]]()
         while (now := time.perf_counter()) < began + seconds:
             for _ in range(pace.due(now)):
                 ref = self._refs[len(calls) * 7919 % self._children]
-                calls.append(asyncio.create_task(ref.call("touch")))
+                calls.append(asyncio.create_task(_ms(ref.call("touch"))))
             await asyncio.sleep(1 / RATE)
-        await asyncio.gather(*calls)
-        return max(1, len(calls))
+        return await asyncio.gather(*calls)
 
     async def _one_by_one(self, calls: int) -> dict[str, float]:
-        times: list[float] = []
-        for number in range(calls):
-            began = time.perf_counter()
-            await self._refs[number * 7919 % self._children].call("touch")
-            times.append((time.perf_counter() - began) * 1000)
+        times = [await _ms(self._refs[number * 7919 % self._children].call("touch")) for number in range(calls)]
         return parts_of(times, "idle_call")
+
+    async def _bare(self, scripts: int, every: float) -> dict[str, float]:
+        """A script every so many seconds: in between each primary is as idle as it is while calls are made."""
+        times: list[float] = []
+        began = time.perf_counter()
+        for number in range(scripts):
+            # The timers of uvloop know whole milliseconds; nothing else has to run here.
+            time.sleep(max(0.0, began + number * every - time.perf_counter()))  # noqa: ASYNC251
+            times.append(await _ms(self._redis[number % len(self._redis)].eval(BARE, 1, "bare", number)))
+        return parts_of(times, "bare")
+
+
+async def _ms(work: Awaitable[object]) -> float:
+    """How long it takes."""
+    began = time.perf_counter()
+    await work
+    return (time.perf_counter() - began) * 1000
 
 
 @contextlib.asynccontextmanager

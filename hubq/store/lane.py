@@ -42,6 +42,19 @@ def _packed(command: Command[Any]) -> bytes:
     return packed(command.args) if command.data is None else command.data
 
 
+def place_of(connection: Any) -> str:
+    """Where a connection of redis-py leads, for messages to people: behind one URL there may be many nodes.
+
+    >>> import redis
+    >>> place_of(redis.Connection("10.0.0.1", 7000))
+    '10.0.0.1:7000'
+    >>> place_of(redis.UnixDomainSocketConnection("/run/redis.sock"))
+    '/run/redis.sock'
+    """
+    path = getattr(connection, "path", "")
+    return path or f"{connection.host}:{connection.port}"
+
+
 class Receiver(Protocol):
     """Is told what a request has come to, in the moment when it is known: a future, or what needs none. It never raises."""
 
@@ -61,6 +74,7 @@ class Lane(asyncio.Protocol):
     def __init__(self, connection: Any, answer_timeout: float, era: int = 0) -> None:
         self.lost = False
         self.era = era
+        self._place = place_of(connection)
         # redis-py must think that it has no stream any more, else it would close or read it; but the writer must live,
         # since it closes its transport when it is collected.
         self._streams = connection._writer, connection._reader
@@ -141,7 +155,7 @@ class Lane(asyncio.Protocol):
             return
         left = self._heard + self._answer_timeout - self._loop.time()
         if left <= 0:
-            self._lose(RedisTimeoutError(f"no answer within {self._answer_timeout:g} s"))
+            self._lose(RedisTimeoutError(f"no answer within {self._answer_timeout:g} s from {self._place}"))
         else:
             self._watch = self._loop.call_later(left, self._look)
 

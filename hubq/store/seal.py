@@ -42,18 +42,18 @@ class Seal:
         self._of_message, self._of_state, self._of_reply = (f"{hub_id}\0{of}\0" for of in ("message", "state", "reply"))
         self._before_message = f"{hub_id}\0message".encode()
         #: By the sender who waits for a reply: its client app, with whose key its replies are sealed, and how their context begins.
-        self._receivers: dict[str, tuple[str, str, bytes]] = {}
+        self.receivers: dict[str, tuple[str, str, bytes]] = {}
 
     def _sealed(self, name: str, plain: bytes, *context: str) -> bytes:
         seal = self._sealers.get(name) or self._sealer(name)
         return seal(plain, bytes_of("\0".join((self._hub, *context))))
 
     def _receiver(self, sender: str) -> tuple[str, str, bytes]:
-        if len(self._receivers) >= MOST_RECEIVERS:
-            self._receivers.clear()
+        if len(self.receivers) >= MOST_RECEIVERS:
+            self.receivers.clear()
         client = client_of(sender)
         made = client, client if self.keys.root else self._own, bytes_of(f"{self._of_reply}{sender}\0")
-        self._receivers[sender] = made
+        self.receivers[sender] = made
         return made
 
     def _opened(self, blob: bytes, *context: str) -> tuple[str, bytes]:
@@ -109,7 +109,7 @@ class Seal:
             name, plain = self._opened_as(payload, context.encode())
             if name:
                 try:
-                    client, _, _ = self._receivers[sender]
+                    client, _, _ = self.receivers[sender]
                 except KeyError:
                     client, _, _ = self._receiver(sender)
                 if client != name and not sender.startswith("reminder "):
@@ -133,7 +133,7 @@ class Seal:
         if payload and payload[0] in _SEALED:
             return line
         try:
-            _, name, context = self._receivers[sender]
+            _, name, context = self.receivers[sender]
             seal = self._sealers[name]
         except KeyError:
             _, name, context = self._receiver(sender)
@@ -144,7 +144,7 @@ class Seal:
         """The payload of a reply. (What a script answers, ``poisoned``, is a text, and not sealed.)"""
         if payload and payload[0] in _SEALED:
             try:
-                _, _, context = self._receivers[sender]
+                _, _, context = self.receivers[sender]
             except KeyError:
                 _, _, context = self._receiver(sender)
             return self._opened_as(payload, context + f"{message_id} {status} {node}".encode())[1]

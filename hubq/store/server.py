@@ -15,7 +15,16 @@ from redis.retry import Retry
 
 from hubq.errors import ConfigError
 from hubq.store.sentinel import SentinelAddress
-from hubq.store.slots import AsyncAtSlot, AsyncSslAtSlot, AtSlot, ClusterAddress, SlotMap, SslAtSlot, slot_of
+from hubq.store.slots import (
+    AsyncAtSlot,
+    AsyncSslAtSlot,
+    AtSlot,
+    ClusterAddress,
+    KnownNodes,
+    SlotMap,
+    SslAtSlot,
+    slot_of,
+)
 from hubq.store.tls import PAST_THE_TICKETS, host_name_checked
 from hubq.store.url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, Url, refuse
 
@@ -47,19 +56,21 @@ class Server(Protocol):
 
 class RedisServer:
     """A Redis reached by URL: itself, or by the Sentinels that know which one is the primary, or as the primary of a Redis Cluster
-    that has the slot of a hub (``hub_id``; :meth:`of_hub`).
+    that has the slot of a hub (``hub_id``; :meth:`of_hub`). ``nodes``: what others have found out of the nodes of this cluster.
 
     >>> RedisServer("redis://:secret@localhost:6379/0").address
     'redis://localhost:6379/0'
     """
 
-    def __init__(self, url: str, hub_id: str = "", slot: int | None = None) -> None:
+    def __init__(self, url: str, hub_id: str = "", slot: int | None = None, nodes: KnownNodes | None = None) -> None:
         read = Url.read(url)
         self.url = url
         self.address = read.address
         self.cluster = ClusterAddress.read(url) if read.parts.scheme in CLUSTER_SCHEMES else None
         self.slots = (
-            SlotMap(self.cluster, slot_of(hub_id) if slot is None else slot) if self.cluster is not None else None
+            SlotMap(self.cluster, slot_of(hub_id) if slot is None else slot, nodes)
+            if self.cluster is not None
+            else None
         )
         self._sentinel = SentinelAddress.read(url) if read.parts.scheme in SENTINEL_SCHEMES else None
         self._tls = host_name_checked(dict(parse_qsl(read.parts.query))) if read.parts.scheme == "rediss" else {}
@@ -70,11 +81,13 @@ class RedisServer:
 
     def of_hub(self, hub_id: str) -> RedisServer:
         """The same for the keys of this hub: on a cluster, they are in one slot."""
-        return self if self.cluster is None else RedisServer(self.url, hub_id)
+        return self if self.slots is None else RedisServer(self.url, hub_id, nodes=self.slots.nodes)
 
     def primaries(self) -> list[RedisServer]:
         """Each primary of a cluster; the server itself, if it is none. Raises redis-py's ``ConnectionError``: no node answers."""
-        return [self] if self.slots is None else [RedisServer(self.url, slot=slot) for slot in self.slots.primaries()]
+        if self.slots is None:
+            return [self]
+        return [RedisServer(self.url, slot=slot, nodes=self.slots.nodes) for slot in self.slots.primaries()]
 
     def _options(self, timeout: float) -> dict[str, Any]:
         # Retries are ours (below): redis-py's own would repeat blocking reads as well.

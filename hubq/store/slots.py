@@ -28,6 +28,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from hubq.store.keys import Keys
@@ -113,17 +114,46 @@ class ClusterAddress:
         return cls(tuple(_node(url, host) for host in hosts.split(",")), options, tls)
 
 
-class SlotMap:
-    """Who has the slot of one hub. Shared by all connections of its clients, in any thread."""
+class KnownNodes:
+    """The nodes of a cluster, in the order in which they are asked: those that answer first, those that were silent last. Shared by all
+    who ask for slots of one server, so that each of them need not wait for the same silent node.
 
-    def __init__(self, address: ClusterAddress, slot: int) -> None:
+    >>> nodes = KnownNodes([("c1", 7001), ("c2", 7002)])
+    >>> nodes.silent(("c1", 7001)); nodes.answered(("c2", 7002), [("c1", 7001), ("c3", 7003)])
+    >>> nodes.in_order()
+    (('c2', 7002), ('c3', 7003), ('c1', 7001))
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = tuple(nodes)
+        self._silent: frozenset[Node] = frozenset()
+
+    def in_order(self) -> tuple[Node, ...]:
+        """All nodes."""
+        silent = self._silent
+        return tuple(sorted(self._nodes, key=silent.__contains__)) if silent else self._nodes
+
+    def answered(self, node: Node, others: Sequence[Node] = ()) -> None:
+        """A node has answered, and named these others."""
+        self._silent -= {node}
+        self._nodes = tuple(dict.fromkeys([node, *others, *self._nodes]))
+
+    def silent(self, node: Node) -> None:
+        """A node has not answered."""
+        self._silent |= {node}
+
+
+class SlotMap:
+    """Who has the slot of one hub. Shared by all connections of its clients, in any thread. ``nodes``: those that others ask, too."""
+
+    def __init__(self, address: ClusterAddress, slot: int, nodes: KnownNodes | None = None) -> None:
         self.slot = slot
+        self.nodes = nodes if nodes is not None else KnownNodes(address.nodes)
         self._options: dict[str, Any] = {
             **address.options, "protocol": 2, "ssl": address.tls, "retry": Retry(NoBackoff(), 0),
             "socket_timeout": ANSWER_TIMEOUT, "socket_connect_timeout": ANSWER_TIMEOUT,
         }  # fmt: skip
         self._past_the_tickets = PAST_THE_TICKETS if address.tls else {}
-        self._nodes = address.nodes  # those that have answered come first
         self._hint: tuple[Node, float] | None = None
 
     def away(self, answers: Sequence[Any]) -> list[int]:
@@ -202,13 +232,15 @@ class SlotMap:
     def primaries(self) -> list[int]:
         """One slot of each primary, by asking. Raises redis-py's ``ConnectionError`` if no node answers."""
         failed: Exception | None = None
-        for host, port in self._nodes:
+        for host, port in self.nodes.in_order():
             try:
                 with redis.Redis(host=host, port=port, **self._options, **self._past_the_tickets) as client:
                     said = _raw(client).execute_command("CLUSTER SLOTS")
             except (RedisError, OSError) as error:
+                self._failed((host, port), error)
                 failed = error
                 continue
+            self.nodes.answered((host, port))
             return list({(_text(of[0]), int(of[1])): int(first) for first, _, of, *_ in said}.values())
         raise RedisConnectionError(f"no node of the cluster answers: {failed}")
 
@@ -218,7 +250,7 @@ class SlotMap:
         if hint is not None and time.monotonic() < hint[1]:
             return hint[0]
         failed: Exception | None = None
-        for node in self._nodes:
+        for node in self.nodes.in_order():
             try:
                 said = yield node
             except (AuthenticationError, NoPermissionError) as error:
@@ -229,16 +261,21 @@ class SlotMap:
                 failed = error
                 continue
             except (RedisError, OSError) as error:
+                self._failed(node, error)
                 failed = error
                 continue
             primary, others = _read_slots(said, self.slot, node[0])
             if primary is None:
                 failed = RedisConnectionError(f"no primary has slot {self.slot}, says {node[0]}:{node[1]}")
                 continue
-            self._nodes = tuple(dict.fromkeys([node, *others, *self._nodes]))
+            self.nodes.answered(node, others)
             return primary
-        names = ", ".join(f"{host}:{port}" for host, port in self._nodes)
+        names = ", ".join(f"{host}:{port}" for host, port in self.nodes.in_order())
         raise RedisConnectionError(f"no node of the cluster says who has slot {self.slot} ({names}): {failed}")
+
+    def _failed(self, node: Node, error: Exception) -> None:
+        if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
+            self.nodes.silent(node)
 
 
 class NoCluster(RedisConnectionError):

@@ -19,6 +19,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from hubq.store.lane import place_of
+
 _NOTHING_YET = object()
 
 #: The answer time-out bounds one write of a socket from beginning to end: what is larger than this goes out in pieces,
@@ -117,7 +119,7 @@ class SyncLane:
                     raise RedisConnectionError("connection closed by the server")
         except TimeoutError as error:
             limit = self._socket.gettimeout() or math.inf  # without one it was TCP that gave up
-            raise RedisTimeoutError(f"no answer within {limit:g} s") from error
+            raise RedisTimeoutError(f"no answer within {limit:g} s from {place_of(self.connection)}") from error
         except InvalidResponse as error:
             raise RedisConnectionError(f"not a Redis answer: {error}") from error
         except OSError as error:

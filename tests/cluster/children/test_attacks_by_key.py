@@ -117,6 +117,7 @@ def test_every_key_is_attacked() -> None:
     assert {key: attack.kind for key, attack in ATTACKS.items()} == documented()
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("form", ["encrypt", pytest.param("sign", marks=pytest.mark.long)])
 @pytest.mark.parametrize("key", sorted(ATTACKS))
 def test_no_code_runs_and_nothing_is_applied(make_hub: Callable[..., Hub], key: str, form: str) -> None:

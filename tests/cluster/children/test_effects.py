@@ -349,6 +349,7 @@ def test_a_child_that_ends_says_its_last_word(make_hub: Any) -> None:
 # -- moves, crashes, lost answers -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("fault", ["join", "drain", "kill", "partition"])
 def test_nothing_is_lost_or_said_twice_whatever_happens_to_the_nodes(make_hub: Any, fault: str) -> None:
     async def scenario() -> None:

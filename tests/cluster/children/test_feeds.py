@@ -83,6 +83,7 @@ async def several(ledger: Ledger) -> None:
         await ledger.call("s", "t")
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("kind", [Teller, Saving])
 def test_each_event_comes_once_in_order_through_a_move_and_a_kill(make_hub: Any, kind: type[Teller]) -> None:
     async def scenario() -> None:

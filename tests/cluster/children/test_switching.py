@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from hubq import Hub
 from hubq.client.operations.seals import reseal, seals
 from hubq.store.keyring import Keyring, new_keys
@@ -35,6 +37,7 @@ STAGES: list[tuple[dict[str, Any], str]] = [
 RESEALED: dict[int, tuple[int, str | None]] = {2: (1, None), 5: (2, None), 8: (2, "signed"), 9: (2, "encrypted")}
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_hub_is_switched_while_it_runs(make_hub: Callable[..., Hub]) -> None:
     first = make_hub(shards=4)
     made: list[Hub] = []

@@ -58,6 +58,7 @@ def test_a_killed_node_is_taken_over_with_nothing_lost(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("how", ["freeze", "partition"])
 def test_a_node_cut_off_stops_its_copies_and_is_fenced(make_hub: Any, how: str) -> None:
     async def scenario() -> None:

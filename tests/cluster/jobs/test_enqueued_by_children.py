@@ -166,6 +166,7 @@ async def test_run_enqueues_with_its_commits(make_hub: Any) -> None:
         await in_rq(hub, "run", 3)
 
 
+@pytest.mark.long_on_fakeredis
 @awaited
 async def test_moves_kills_and_a_drain_lose_no_job_and_double_none(make_hub: Any) -> None:
     hub = make_hub(shards=8)

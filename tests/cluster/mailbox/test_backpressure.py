@@ -165,6 +165,7 @@ def test_whoever_waits_for_a_child_that_ends_is_told_even_if_the_message_had_no_
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_many_flooded_children_are_caught_up_with_in_few_reads(make_hub: Any) -> None:
     """Twenty children of one shard, each 400 messages behind a queue of 50: not each reads what is for the others."""
 

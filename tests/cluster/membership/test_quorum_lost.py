@@ -61,6 +61,7 @@ async def closed(cluster: Cluster, expected: bool) -> None:
     await eventually(as_expected, 20.0, f"every node's intake is {'closed' if expected else 'open'}")
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("how", ["killed", "drained", "cut off"])
 def test_quorum_lost_and_regained_under_load(make_hub: Any, how: str) -> None:
     async def scenario() -> None:
@@ -190,6 +191,7 @@ def test_starts_that_were_sent_before_wait(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("model", ["active_active", "active_passive"])
 def test_with_replication_the_standby_waits_for_the_quorum(make_hub: Any, model: Any) -> None:
     async def scenario() -> None:

@@ -69,6 +69,7 @@ def test_a_child_moves_and_comes_back_under_load(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_all_over_the_cluster_from_pin_to_pin(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=2)
@@ -116,6 +117,7 @@ def test_a_moved_child_stays_when_its_shard_goes(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("victim", ["source", "target"])
 def test_a_node_dies_while_children_move(make_hub: Any, victim: str) -> None:
     async def scenario() -> None:

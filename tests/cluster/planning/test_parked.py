@@ -44,6 +44,7 @@ async def becomes(hub: Any, child: str, node: str, status_: str, pin: str = "") 
     return await eventually(there, 20, f"{child} is {status_} on {node}")
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_child_that_cannot_be_built_by_its_owner_is_served_by_a_node_that_can(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=1)

@@ -28,6 +28,7 @@ async def moves(cluster: Cluster, kind: str) -> Counter[str]:
     return Counter(str(event.fields["shard"]) for event in found)
 
 
+@pytest.mark.long_on_fakeredis
 def test_in_a_rolling_deploy_each_child_moves_once(make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         async with Cluster(make_hub(shards=16)) as cluster:

@@ -129,6 +129,7 @@ def test_events_come_newest_first_and_a_filter_reads_a_bounded_part(make_hub: An
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize(
     "pattern", ["r*", "*ö*", "r?om", "[rR]oom*", "[!r]oom", "r\\*", "*", "room", "***m", "r?öm", "Room*"]
 )

@@ -153,6 +153,7 @@ def regrouped(
         return Regroup(before, after, record, lambda line: None).run()
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize(
     ("before", "after"),
     [(1, 4), pytest.param(4, 1, marks=pytest.mark.long), (3, 2), pytest.param(2, 6, marks=pytest.mark.long)],
@@ -391,6 +392,7 @@ def test_one_move_at_a_time(make_hub: Any, server: Any) -> None:
         regrouped(server, hub_id, 4)
 
 
+@pytest.mark.long_on_fakeredis
 def test_the_source_is_deleted_when_that_is_asked_and_the_next_move_waits_for_it(
     make_hub: Any, server: Any, hubq_run: Any
 ) -> None:

@@ -132,6 +132,7 @@ def world(server: Any, make_hub: Any) -> Iterator[World]:
     redis.close()
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_a_script_that_was_refused_and_is_repeated_does_all_once(
     name: str, world: World, monkeypatch: pytest.MonkeyPatch
@@ -149,6 +150,7 @@ GARBAGE = ("soon", "", "-1", "9" * 40)
 OWN_WINDOW = "sender:"
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_garbage_in_a_key_does_not_stop_a_script(name: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answer may be another one. But it answers: what Redis refuses would be asked again for ever."""

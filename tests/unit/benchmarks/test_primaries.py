@@ -62,10 +62,16 @@ def test_several_groups_on_one_redis_have_a_goal_of_their_own() -> None:
 
 def test_every_goal_is_about_a_figure_that_a_turn_has() -> None:
     known = {*FIGURES["primaries"], *(name for sent in against_one.SENT for name in AFTER.since(BEFORE, 1, sent))}
-    assert {goal.figure for goal in against_one.goals()} <= known
+    assert {name for goal in against_one.goals() for name in (goal.figure, goal.bare) if name} <= known
     assert all(setting.groups % setting.primaries == 0 for setting in SETTINGS.values())
 
 
 def test_what_is_there_for_comparison_is_no_goal() -> None:
     found = rows({ONE: [turn(1)], "8 primaries": [turn(3)]})
-    assert found["a bare script: CPU of Redis in sum"] == "3.00 (3.00–3.00)"
+    assert found["a bare script at the pace of idle calls: CPU of Redis in sum"] == "3.00 (3.00–3.00)"
+
+
+def test_what_the_machine_takes_is_divided_out() -> None:
+    slower = {**turn(3), "bare_redis_us": 200.0}
+    found = rows({ONE: [turn(1)], "8 primaries": [slower]})
+    assert found["an idle call ÷ the bare script: CPU of Redis in sum"] == "1.50 (1.50–1.50)"

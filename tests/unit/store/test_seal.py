@@ -147,7 +147,7 @@ def test_senders_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch
     for sender in [f"shop.{number}" for number in range(10)] * 2:
         line = workers.reply(sender, reply_line("3", "ok", "a", b"m"))
         assert shop.opens_reply(sender, *(read_reply(line) or ())) == b"m"
-    assert len(workers._receivers) <= 3 and len(shop._receivers) <= 3
+    assert len(workers.receivers) <= 3 and len(shop.receivers) <= 3
 
 
 def test_the_form_is_chosen_and_each_is_read() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from hubq import Hub
 from hubq.errors import ConfigError
@@ -23,9 +24,10 @@ AT_C2 = [[0, 100, [b"c1", 7001, b"id"]], [101, 16383, [b"c2", 7002, b"id"]]]
 class Told:
     """A slot map whose nodes answer as they are told; ``asked`` are those that were asked."""
 
-    def __init__(self, **nodes: Any) -> None:
+    def __init__(self, beside: Told | None = None, /, **nodes: Any) -> None:
         self.nodes = nodes
-        self.map = SlotMap(ClusterAddress.read("redis+cluster://c1:7001,c2:7002"), CHAT)
+        known = None if beside is None else beside.map.nodes
+        self.map = SlotMap(ClusterAddress.read("redis+cluster://c1:7001,c2:7002"), CHAT, known)
         self.asked: list[str] = []
 
     def find(self) -> tuple[str, int]:
@@ -52,7 +54,36 @@ def test_who_has_answered_is_asked_first_the_next_time_and_nodes_that_were_heard
     told.nodes["c2"] = RedisConnectionError("gone, too")
     told.asked.clear()
     assert told.find() == ("c2", 7002)
-    assert told.asked == ["c2", "c1", "c3"]
+    assert told.asked == ["c2", "c3"]  # and not c1, which was silent
+
+
+@pytest.mark.parametrize("silence", [RedisConnectionError("refused"), RedisTimeoutError("silent"), OSError("no route")])
+def test_a_node_that_was_silent_is_asked_last_by_all_until_it_answers(silence: Exception) -> None:
+    told = Told(c1=silence, c2=AT_C1, c3=AT_C1)
+    other = Told(told, c1=AT_C1, c2=AT_C1, c3=AT_C1)
+    told.find()
+    other.find()
+    assert (told.asked, other.asked) == (["c1", "c2"], ["c2"])
+    other.nodes |= {"c2": silence, "c3": silence}
+    other.find()
+    assert other.asked == ["c2", "c2", "c3", "c1"]
+    told.nodes["c1"] = AT_C1
+    told.find()
+    assert told.asked == ["c1", "c2", "c1"]
+
+
+def test_a_node_that_refuses_was_not_silent() -> None:
+    told = Told(c1=ResponseError("LOADING"), c2=AT_C1)
+    told.find()
+    assert told.map.nodes.in_order() == (("c2", 7002), ("c1", 7001), ("c3", 7003))
+
+
+def test_all_hubs_of_one_server_share_what_is_known_of_its_nodes() -> None:
+    server = RedisServer("redis+cluster://c1:7001,c2:7002")
+    one, other = server.of_hub("one"), server.of_hub("other")
+    assert one.slots is not None and other.slots is not None
+    one.slots.nodes.silent(("c1", 7001))
+    assert other.slots.nodes.in_order() == (("c2", 7002), ("c1", 7001))
 
 
 def test_a_node_that_knows_no_primary_of_the_slot_is_not_the_last_one_asked() -> None:

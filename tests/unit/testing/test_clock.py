@@ -114,26 +114,28 @@ def nothing() -> None: ...
 
 def test_cron_and_scheduled_jobs_come_when_it_is_time() -> None:
     clock, made = Clock(), hub()
-    made.cron("0 * * * *", nothing)
-    made.cron("30 * * * *", Room, child_id="hourly")
+    made.cron("*/10 * * * *", nothing)
+    made.cron("5-59/10 * * * *", Room, child_id="in-between")
 
     async def scenario() -> None:
         async with Cluster(made) as cluster:
             await cluster.start("a")
             now = time.localtime(time.time())
-            await clock.advance((3000 - now.tm_min * 60 - now.tm_sec) % 3600)  # ten minutes before a full hour
+            await clock.advance(
+                (500 - now.tm_min * 60 - now.tm_sec) % 600
+            )  # a hundred seconds before the next ten minutes are full
             before = made.rq_queue.count
-            job = await asyncio.to_thread(made.enqueue_in, 300, nothing)
+            job = await asyncio.to_thread(made.enqueue_in, 50, nothing)
             assert job.id not in made.rq_queue.job_ids
-            await clock.advance(300)
+            await clock.advance(50)
             assert job.id in made.rq_queue.job_ids and made.rq_queue.count == before + 1
+            await clock.advance(50)
+            assert made.rq_queue.count == before + 2, "ten minutes are full"
             await clock.advance(300)
-            assert made.rq_queue.count == before + 2, "the full hour"
-            await clock.advance(1800)
-            assert made.rq_queue.count == before + 2, "half past"
-            assert await made.aio.ref("hourly").call("when_closed") == 0.0
-            await clock.advance(1800)
-            assert made.rq_queue.count == before + 3, "an hour later"
+            assert made.rq_queue.count == before + 2, "five minutes later"
+            assert await made.aio.ref("in-between").call("when_closed") == 0.0
+            await clock.advance(300)
+            assert made.rq_queue.count == before + 3, "ten minutes later"
 
     clock.run(scenario())
 

@@ -171,41 +171,45 @@ def test_each_shard_is_named_by_a_read_that_was_begun_since_it_came(seed: int) -
     shares, shards, come = Shares(), set[int](), set[int]()
     under_way: dict[int, set[int]] = {}  # share -> what its read names that it was begun late enough for
 
-    def begin(number: int) -> None:
+    async def begin(number: int) -> None:
         """What the reader does before a read: see ``Reader._asked``."""
         under_way.pop(number, None)
         while shares.reads(number):
-            asyncio.run(shares.due(number))
+            await shares.due(number)
             shares.divide(shards, frozenset(come), number)
             come.clear()
             if shares.reads(number):
                 under_way[number] = set(shares.of(number))
                 return
-        asyncio.run(given_up(number))
+        await given_up(number)
 
     async def given_up(number: int) -> None:
         waits = asyncio.create_task(shares.due(number))
         await asyncio.sleep(0)
         waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
 
-    for number in range(MOST):
-        begin(number)
-    for step in range(300):
-        for _ in range(rolled.randrange(6)):
-            shard = rolled.randrange(100)
-            if shard in shards and rolled.random() < 0.6:
-                shards.discard(shard)
-                if rolled.random() < 0.5:
-                    continue
-            shards.add(shard)
-            come.add(shard)
-            for names in under_way.values():
-                names.discard(shard)  # begun too early
-        number = rolled.choice(sorted(under_way))
-        shares.found(number, rolled.choice([0, 0, 1, 2 * BATCH]), now=step * rolled.random())
-        begin(number)
-        begin(next(number for number in range(MOST) if shares.listens(number)))  # (the wake)
+    async def scenario() -> None:
         for number in range(MOST):
-            if number not in under_way and shares.reads(number):
-                begin(number)  # it waited, and is due
-        assert shards <= set().union(*under_way.values())
+            await begin(number)
+        for step in range(300):
+            for _ in range(rolled.randrange(6)):
+                shard = rolled.randrange(100)
+                if shard in shards and rolled.random() < 0.6:
+                    shards.discard(shard)
+                    if rolled.random() < 0.5:
+                        continue
+                shards.add(shard)
+                come.add(shard)
+                for names in under_way.values():
+                    names.discard(shard)  # begun too early
+            number = rolled.choice(sorted(under_way))
+            shares.found(number, rolled.choice([0, 0, 1, 2 * BATCH]), now=step * rolled.random())
+            await begin(number)
+            await begin(next(number for number in range(MOST) if shares.listens(number)))  # (the wake)
+            for number in range(MOST):
+                if number not in under_way and shares.reads(number):
+                    await begin(number)  # it waited, and is due
+            assert shards <= set().union(*under_way.values())
+
+    asyncio.run(scenario())
