@@ -38,6 +38,8 @@ class Account(Child):
     """Everything a caller can do to it."""
 
     transient = ("lock",)
+    #: Opened by the test whose handler waits.
+    gate: ClassVar[asyncio.Event]
 
     def __init__(self, balance: int = 0) -> None:
         self.balance = balance
@@ -71,8 +73,8 @@ class Account(Child):
     async def give_generator(self) -> Any:
         return (n for n in range(3))
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def wait(self) -> None:
+        await Account.gate.wait()
 
     async def bye(self) -> str:
         self.stop()
@@ -314,11 +316,13 @@ def test_a_call_past_its_deadline_is_not_run(play: Any) -> None:
     async def scenario(hub: Hub, cluster: Cluster) -> None:
         await hub.aio.start_child("acc", Account, 1)
         ref = hub.aio.ref("acc")
-        slow = asyncio.ensure_future(ref.call("sleep", 0.4))
+        Account.gate = asyncio.Event()
+        slow = asyncio.ensure_future(ref.call("wait"))
         await eventually(lambda: bool(probe(cluster.nodes["a"]).busy), what="the handler runs")
         with pytest.raises(CallTimeout, match=r"was not run: it still waited behind 1 message$") as caught:
             await ref.call("add", 5, timeout=0.1)
         assert not caught.value.may_run
+        Account.gate.set()
         await slow
         assert await ref.call("get") == 1
 
@@ -329,12 +333,14 @@ def test_a_full_mailbox_refuses_and_recovers(play: Any) -> None:
     async def scenario(hub: Hub, cluster: Cluster) -> None:
         await hub.aio.start_children([ChildSpec("acc", Account), ChildSpec("other", Account)])
         ref = hub.aio.ref("acc")
-        slow = asyncio.ensure_future(ref.call("sleep", 0.5))
+        Account.gate = asyncio.Event()
+        slow = asyncio.ensure_future(ref.call("wait"))
         await eventually(lambda: bool(probe(cluster.nodes["a"]).busy), what="the handler runs")
         await asyncio.gather(*(ref.cast("add", 1) for _ in range(49)))  # the message in hand counts as well
         with pytest.raises(MailboxFull, match=r"child 'acc' has 50 messages waiting, the most is 50"):
             await ref.cast("add", 1)
         assert await hub.aio.ref("other").call("add", 1) == 1
+        Account.gate.set()
         await slow
         assert await ref.call("get", timeout=5) == 49
 
