@@ -13,6 +13,7 @@ EVENT_TYPES: dict[str, str] = {
     "shard_adopted": "a worker has taken a shard in without a handover",
     "shard_migrated": "a shard has come by a handover",
     "shard_parked": "the last worker has left; the shard waits in Redis",
+    "tokens_renewed": "Redis did not answer a worker in time: it goes on under new tokens, and what it sent under the old ones is void",
     "token_passed": "a shard has a new owner",
     "handover_overdue": "the target of a handover did not confirm it in time",
     "rollout": "a version of the app has got another share of the shards",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from hubq.config import Config
@@ -278,6 +279,13 @@ def _commit(
     return names, [len(arguments) + 3, len(names), owner_field(shard, pinned), owner.line, *arguments]
 
 
-def renew_token(keys: Keys, shard: int, pinned: str | None, before: Owner, after: Owner) -> Command[str]:
-    """Void what was sent under the old token and may still be on its way: ``renewed`` or ``fenced``."""
-    return run_script("renew_token", [keys.owners], [owner_field(shard, pinned), before.line, after.line], text)
+def renew_tokens(
+    keys: Keys, node: str, renewals: Sequence[tuple[int, str | None, Owner, Owner]], events_kept: int
+) -> Command[list[str]]:
+    """Void what was sent under old tokens and may still be on its way: ``renewed`` or ``fenced`` for each shard or pin, with its owner
+    before and after.
+    """
+    lines = [(owner_field(shard, pinned), before.line, after.line) for shard, pinned, before, after in renewals]
+    return run_script(
+        "renew_tokens", [keys.owners, keys.events], [node, events_kept, *chain.from_iterable(lines)], _all_words
+    )

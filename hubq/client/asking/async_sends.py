@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -62,6 +63,8 @@ class _Flush(msgspec.Struct):
     batch: list[Posted]
     groups: list[tuple[list[int], Command[list[str]]]]
     repeated: int
+    overtakes: bool = False
+    """It is a call that goes out beside another flush, which is not answered yet."""
 
     def done(self) -> bool:
         """Somebody always waits for it."""
@@ -90,12 +93,14 @@ class AsyncSends:
         self._outbox: list[Posted] = []
         self._room = asyncio.Event()
         self._flushing = False  # from the moment in which a message is posted until all are answered
+        self._under_way: list[Posted] = []  # of the flush that is not answered yet
+        self._overtaking = 0  # calls that went out beside it, and are not answered yet
         self._idle = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None  # of a flush that is not answered at once
+        self._tasks: set[asyncio.Task[None]] = set()  # of flushes that are not answered at once
 
     async def close(self) -> None:
         """Send what is waiting."""
-        while self._flushing:
+        while self._flushing or self._overtaking:
             self._idle.clear()
             await self._idle.wait()
 
@@ -156,12 +161,36 @@ class AsyncSends:
 
     def _post(self, seq: int, message: Outgoing, waiting: asyncio.Future[str] | Together) -> None:
         """Put a message into the next flush, which tells its status word to who is waiting."""
+        if message.reply:
+            self._replies.expect(str(seq))
+            if self._under_way and self._overtakes((seq, message, waiting)):
+                return
         self._outbox.append((seq, message, waiting))
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)  # what is posted in the same moment goes along
-        if message.reply:
-            self._replies.expect(str(seq))
+
+    def _overtakes(self, posted: Posted) -> bool:
+        """Send a call beside a flush that is under way, unless that, or what waits behind it, has something for the same child. Somebody
+        waits for its answer, and Redis may have hundreds of casts before it. (Messages to different children may come in any order, and so
+        may their numbers.)
+        """
+        child = posted[1].child
+        if any(message.child == child for _, message, _ in chain(self._under_way, self._outbox)):
+            return False
+        lane = self._replies.lane()
+        if lane is None:
+            return False
+        try:
+            groups = self._commands([posted])
+        except Exception:  # it is told of that in its turn
+            self._redis.give_back(lane)
+            return False
+        packed, listening = self._replies.listens_on(lane)
+        self._overtaking += 1
+        flush = _Flush(self, [posted], groups, self._redis.repeated, True)
+        lane.ask(packed_all([groups[0][1]]) + packed, (1, flush), (1, listening))
+        return True
 
     async def send_one(self, message: Outgoing) -> tuple[str, str]:
         """The same for one message: no more coroutines than needed."""
@@ -189,11 +218,12 @@ class AsyncSends:
         connection that the message goes by, in the same write.
         """
         batch, self._outbox = self._outbox, []
+        self._under_way = batch
         try:
             groups = self._commands(batch)
         except Exception as error:
             self._failed(batch, error)
-            self._next()
+            self._next(None)
             return
         flush = _Flush(self, batch, groups, self._redis.repeated)
         data, asked = packed_all([command for _, command in groups]), (len(groups), flush)
@@ -227,11 +257,13 @@ class AsyncSends:
             self.go_on(flush, answers)
             return
         self._settled(flush, words)
-        self._next()
+        self._next(flush)
 
     def go_on(self, flush: _Flush, tried: list[Any] | Exception | None) -> None:
         """A flush needs more than one answer. ``tried``: what its first try has come to."""
-        self._task = self._loop.create_task(self._go_on(flush, tried))
+        task = self._loop.create_task(self._go_on(flush, tried))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _go_on(self, flush: _Flush, tried: list[Any] | Exception | None) -> None:
         try:
@@ -242,18 +274,21 @@ class AsyncSends:
         except Exception as error:
             self._failed(flush.batch, error)
         except BaseException:  # the loop ends
-            self._flushing = False
+            self._flushing, self._overtaking = False, 0
             self._idle.set()
             raise
-        self._next()
+        self._next(flush)
 
-    def _next(self) -> None:
-        """One flush is over."""
+    def _next(self, flush: _Flush | None) -> None:
+        """A flush is over."""
         self._room.set()
-        if self._outbox:
+        if flush is not None and flush.overtakes:
+            self._overtaking -= 1
+            self._idle.set()
+        elif self._outbox:
             self._flush()
         else:
-            self._flushing = False
+            self._flushing, self._under_way = False, []
             self._idle.set()
 
     def _settled(self, flush: _Flush, answers: list[list[str]]) -> None:

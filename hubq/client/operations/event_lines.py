@@ -9,7 +9,7 @@ from hubq.client.operations.happened import Event
 from hubq.core.wording import names
 
 #: Events that are left out: their outcome is an event of its own (shard_migrated, child_migrated).
-DETAILS = frozenset({"token_passed"})
+DETAILS = frozenset({"token_passed", "tokens_renewed"})
 #: Events that come once per shard, and all at once at a join, a drain or a take-over.
 PER_SHARD = frozenset({"shard_migrated", "shard_adopted", "shard_parked"})
 
@@ -20,7 +20,7 @@ PER_CHILD = frozenset({"child_parked", "child_start_failed"})
 PER_GROUP = frozenset({"node_joined", "node_draining", "node_left", "node_evicted", "paused", "resumed"})
 TOGETHER = 2.0
 #: Events with a list of shards: what each group writes of one node is one list.
-WITH_SHARDS = frozenset({"shards_claimed", "shards_assigned"})
+WITH_SHARDS = frozenset({"shards_claimed", "shards_assigned", "tokens_renewed"})
 
 
 def for_people(events: Iterable[Event]) -> list[Event]:

@@ -2,6 +2,10 @@
 
 A few *pump* tasks take children from the ready queue and run their handlers. A pump whose handler suspends stays with it;
 the loop then starts another pump for the others, so there are as many pumps as suspended handlers, and one more.
+
+Somebody waits for the answer to a call, and nobody for a cast. So a child with a call has its turn before children that have only
+casts, but for every second turn, which is theirs. While calls come, a pump lets the loop turn often, so that they are read, and their
+commits sent, between casts.
 """
 
 from __future__ import annotations
@@ -24,12 +28,18 @@ from hubq.store.message import Message
 
 log = logging.getLogger("hubq.node")
 
-#: A pump lets the event loop turn after this many seconds.
+#: A pump lets the event loop turn, and what it has finished be committed, after this many seconds.
 TURN = 0.004
+#: While calls come it lets the loop turn after so many seconds. What it has finished is committed as soon as all calls are answered.
+SLICE = 0.0005
+#: In the first turn the loop hears from Redis; in the second the reader and the committer go on with what it has heard.
+TURNS = 2
+#: So many seconds after a call, calls come no more.
+LATELY = 0.1
 
 
 class Pumps:
-    """The ready queue and its pumps. ``threads`` runs plain ``def`` handlers, and ends with the pumps. ``ending`` is set when
+    """The ready queues and their pumps. ``threads`` runs plain ``def`` handlers, and ends with the pumps. ``ending`` is set when
     they are stopped.
     """
 
@@ -46,15 +56,34 @@ class Pumps:
         self._cursors = cursors
         self._ending = ending
         self._ready: deque[HostedChild] = deque()
+        self._called: deque[HostedChild] = deque()  # children that have a call; they may stand in the other queue, too
+        self._calls_next = True
+        self._calls_until = 0.0
         self._pumps: set[asyncio.Task[None]] = set()
         self._turning = 0  # pumps that are not suspended in a handler
         self._check_due = False
 
     def offer(self, hosted: HostedChild, message: Message) -> None:
         """Queue a message for a child (the reader keeps the bound)."""
-        if hosted.offer(message):
+        first = hosted.offer(message)
+        if message.reply_to:
+            self._calls_until = asyncio.get_running_loop().time() + LATELY
+        if message.reply_to and hosted.open:
+            self._called.append(hosted)
+            self._ensure()
+        elif first:
             self._ready.append(hosted)
             self._ensure()
+
+    @property
+    def hurry(self) -> bool:
+        """Whether calls come: casts are handled in short slices then."""
+        return asyncio.get_running_loop().time() < self._calls_until
+
+    @property
+    def waiting(self) -> int:
+        """How many children wait for their turn with casts alone."""
+        return len(self._ready)
 
     def resume(self, hosted: HostedChild) -> None:
         """The child may go on: it has started, or its holding has opened again."""
@@ -66,6 +95,7 @@ class Pumps:
         """End all pumps and threads. Handlers that run are cancelled."""
         self._ending.set()
         self._ready.clear()
+        self._called.clear()
         for pump in self._pumps:
             pump.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -86,11 +116,27 @@ class Pumps:
         if self._turning > 0:
             return
         self._queue.due()  # the pump is suspended: the messages that it has finished must not wait for it
-        if self._ready:
+        if self._ready or self._called:
             self._turning += 1
             pump = asyncio.get_running_loop().create_task(self._pump())
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
+
+    def _turn_over(self, hosted: HostedChild, seconds: float, now: float, answered: bool) -> bool:
+        """Whether a pump that is at this child, turns for so many seconds, and has answered a call or not, lets the loop turn."""
+        if seconds > TURN:
+            return True
+        if not self._ready and not hosted.queue:
+            return False  # it goes on with calls, and what it has answered goes out in one commit
+        return (answered and not self._called) or (seconds > SLICE and now < self._calls_until)
+
+    def _next(self) -> HostedChild:
+        """Whose turn it is, if there is a call."""
+        if self._calls_next or not self._ready:
+            self._calls_next = False
+            return self._called.popleft()
+        self._calls_next = True
+        return self._ready.popleft()
 
     async def _pump(self) -> None:
         loop = asyncio.get_running_loop()
@@ -99,9 +145,10 @@ class Pumps:
         turning = True
         handle, may_handle = self._handle, self._may_handle  # (read once: this loop turns once per message)
         try:
-            since = loop.time()
-            while self._ready:
-                hosted = self._ready.popleft()
+            turned = committed = loop.time()
+            answered = False
+            while self._ready or self._called:
+                hosted = self._next() if self._called else self._ready.popleft()
                 while hosted.queue and hosted.open:
                     if not may_handle():
                         self._ready.appendleft(hosted)  # nobody is forgotten: the next pump begins with it
@@ -133,11 +180,17 @@ class Pumps:
                         await shaken_off(task)  # the handler has cancelled its own task, or has not heeded us
                     self._turning += 1
                     turning = True
-                    if loop.time() - since > TURN:
-                        self._queue.due()
-                        await asyncio.sleep(0)
-                        since = loop.time()
-                        if self._ready and hosted.queue and hosted.open:
+                    if in_hand.message.reply_to:
+                        answered = True
+                    now = loop.time()
+                    if (answered or now - turned > SLICE) and self._turn_over(hosted, now - turned, now, answered):
+                        if now - committed > TURN or (answered and not self._called):
+                            self._queue.due()
+                            answered, committed = False, now
+                        for _ in range(TURNS):
+                            await asyncio.sleep(0)
+                        turned = loop.time()
+                        if (self._ready or self._called) and hosted.queue and hosted.open:
                             self._ready.append(hosted)  # the others first: a flooded child never comes to an end
                             break
                 if not hosted.queue:
@@ -150,5 +203,7 @@ class Pumps:
             if turning:
                 self._turning -= 1
             self._queue.due()
-            if self._ready and self._may_handle():  # if not, they are resumed when handlers may start again
+            if (
+                self._ready or self._called
+            ) and self._may_handle():  # if not, they are resumed when handlers may start again
                 self._ensure()

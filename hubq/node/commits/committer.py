@@ -23,7 +23,7 @@ from hubq.node.runtime.loop import Work
 from hubq.node.runtime.sizes import ALWAYS_TAKEN, HEAD, Sizes
 from hubq.store.effects import Effects
 from hubq.store.keys import owner_field
-from hubq.store.owners import commit_shard, commit_shards, renew_token
+from hubq.store.owners import commit_shard, commit_shards, renew_tokens
 from hubq.store.saying import SayingLimits
 
 log = logging.getLogger("hubq.node")
@@ -129,9 +129,12 @@ class Committer(Work):
             # Known here before it is written, so that no part here takes the new line for that of another owner.
             holding.owned_by(replace(owner, token=token))
         while True:
-            commands = [renew_token(group.keys, h.shard, h.pinned, owner, h.owner) for h, owner in before if not h.gone]
+            renewals = [(h.shard, h.pinned, owner, h.owner) for h, owner in before if not h.gone]
+            if not renewals:
+                return
+            command = renew_tokens(group.keys, group.node_name, renewals, group.config.events_kept)
             try:
-                await group.redis.run_many(commands, retry_for=1.0)
+                await group.redis.run(command, retry_for=1.0)
                 return
             except RedisUnavailable as error:
                 log.warning("commit waits: %s", error)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from hubq.core.malformed import Malformed
 from hubq.errors import RedisRefused, RedisUnavailable
+from hubq.node.children.pumps import Pumps
 from hubq.node.held.cursors import START, Cursors
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.delivery import Delivery
@@ -33,6 +34,10 @@ COMING = 0.002
 BREATH = 200
 #: Most messages of one read while few shards are far behind. (A message behind a flood waits until the flood is read.)
 DEEP = 2_000
+#: While calls come: if more than so many children wait for their turn, the next read goes out at once ...
+FEW = 8
+#: ... but if more than so many do, or more messages wait than were read, pumps have so many slices first.
+MANY, SLICES = 500, 8
 
 
 def next_count(full: Sequence[Sequence[int]], usual: int, most_bytes: int) -> int:
@@ -58,11 +63,12 @@ class Reader:
     """The loops that move the cursors of a node, and bring what they read to the children: one for each share of the shards."""
 
     def __init__(
-        self, group: Group, cursors: Cursors, delivery: Delivery, catching_up: CatchingUp, reports: MalformedReports,
+        self, group: Group, cursors: Cursors, pumps: Pumps, delivery: Delivery, catching_up: CatchingUp, reports: MalformedReports,
         spoilt: SpoiltMailboxes,
     ) -> None:  # fmt: skip
         self._group = group
         self._cursors = cursors
+        self._pumps = pumps
         self._delivery = delivery
         self._catching_up = catching_up
         self._count = group.config.read_count
@@ -125,6 +131,20 @@ class Reader:
         named, wrong = shares.of(share), self._spoilt.wrong
         return cursors.begin_read([shard for shard in named if shard not in wrong] if wrong else named)
 
+    async def _let_handle(self, full: bool) -> None:
+        """Before the next read is sent. ``full``: more messages wait than were read."""
+        # Let the loop turn three times (the check for pumps, a pump, the committer). So the commit of a quick handler is sent first, and
+        # its reply need not wait for the read. Once only while more messages wait, since a pump then takes its whole time in each turn.
+        turns = 1 if full else 3
+        if self._pumps.hurry:
+            waiting = self._pumps.waiting
+            if full or waiting > MANY:
+                turns = SLICES
+            elif waiting > FEW:
+                return  # a call that comes meanwhile is to be there in the next slice
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
     async def _work(self, share: int) -> None:
         group, cursors = self._group, self._cursors
         alone, listening = Naming(group.keys, ""), Naming(group.keys, group.keys.control(group.node_name))
@@ -169,11 +189,7 @@ class Reader:
                 full = [messages for messages in found.values() if len(messages) >= count]
                 sizes = [[len(message.payload) for message in messages] for messages in full]
                 count = next_count(sizes, self._count, self._queue_bytes)
-                # Let the loop turn three times (the check for pumps, a pump, the committer) before the next read is sent.
-                # So the commit of a quick handler is sent first, and its reply need not wait for the read. Once only
-                # while more messages wait, since a pump then takes its whole time in each turn.
-                for _ in range(1 if full else 3):
-                    await asyncio.sleep(0)
+                await self._let_handle(bool(full))
                 if heard:  # else a shard that is about to open would have to end the next read
                     await cursors.all_have_come(COMING)
             except RedisRefused as error:

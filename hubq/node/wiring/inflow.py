@@ -110,7 +110,9 @@ class MailboxStorey:
         )
         self.catching_up = CatchingUp(group, held.cursors, children.pumps, children.outcomes, self.delivery)
         spoilt = SpoiltMailboxes(group, held.cursors, runtime.reports)
-        self.reader = Reader(group, held.cursors, self.delivery, self.catching_up, runtime.reports, spoilt)
+        self.reader = Reader(
+            group, held.cursors, children.pumps, self.delivery, self.catching_up, runtime.reports, spoilt
+        )
         self.waking = Waking(
             group, background, runtime.gate, held.cursors, runtime.plan_due, commits.under_token, held.strangers,
             self.delivery, moving.entrance, moving.wishes, children.outcomes, runtime.counters, runtime.pieces,

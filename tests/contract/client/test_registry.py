@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hubq.core.hashing import shard_of
 from hubq.store.command import plain, text
 from hubq.store.connection import AsyncRedis, SyncRedis
 from hubq.store.membership import living, read_members
-from hubq.store.owners import Owners, read_owners
+from hubq.store.owners import Owner, Owners, read_owners, renew_tokens
 from hubq.testing import Cluster, Ledger, LedgerChild, connections, eventually, interfere
 
 
@@ -187,6 +188,27 @@ def test_the_registry_follows_restarts_stops_and_moves(make_hub: Any) -> None:
             after = await hub.aio.get_pid("feed")
             assert before is not None and after is not None and (before.node, after.node) == ("a", "b")
             assert after.token > before.token
+
+    asyncio.run(scenario())
+
+
+def test_a_new_token_of_the_same_owner_is_seen_at_once(make_hub: Any) -> None:
+    """Its owner takes one when Redis has not answered a commit."""
+
+    async def scenario() -> None:
+        hub: Hub = make_hub(shards=2)
+        async with Cluster(hub) as cluster:
+            await cluster.start("a")
+            await hub.aio.start_child("room", Room)
+            before = await hub.aio.get_pid("room")
+            assert before is not None
+            shard, old = shard_of("room", 2), Owner(before.node, before.incarnation, before.token)
+            redis = AsyncRedis(hub.server)
+            renewal = (shard, None, old, replace(old, token=old.token + 1))
+            assert await redis.run(renew_tokens(hub.keys, "a", [renewal], 100)) == ["renewed"]
+            after = await hub.aio.get_pid("room")
+            await redis.close()
+            assert after is not None and (after.node, after.token) == ("a", before.token + 1)
 
     asyncio.run(scenario())
 

@@ -28,7 +28,7 @@ from hubq.store.owners import (
     pass_token,
     read_owners,
     release_pin,
-    renew_token,
+    renew_tokens,
 )
 from hubq.store.places import pass_children, read_pins_epoch, read_wishes, want_place
 from hubq.store.registry import read_states, read_texts
@@ -228,12 +228,22 @@ def test_a_new_token_voids_what_is_still_on_its_way(desk: Desk) -> None:
     a = desk.join("a")
     desk.claim("a", a, 0)
     old, new = Owner("a", a, 1), Owner("a", a, 2)
-    assert desk.run(renew_token(desk.keys, 0, None, Owner("a", a + 1, 1), new)) == "fenced"
+    wrong = (0, None, Owner("a", a + 1, 1), new)
+    assert desk.run(renew_tokens(desk.keys, "a", [wrong], KEPT)) == ["fenced"]
+    told = len(desk.raw("XRANGE", desk.keys.events, "-", "+"))
     for _ in range(2):
-        assert desk.run(renew_token(desk.keys, 0, None, old, new)) == "renewed"
+        pinned = (0, "c", old, new)
+        assert desk.run(renew_tokens(desk.keys, "a", [(0, None, old, new), pinned], KEPT)) == ["renewed", "fenced"]
+        *_, (_, event) = desk.raw("XRANGE", desk.keys.events, "-", "+")
+        assert dict(zip(event[::2], event[1::2], strict=True)) == {
+            b"type": b"tokens_renewed",
+            b"node": b"a",
+            b"shards": b"0",
+        }
+    assert len(desk.raw("XRANGE", desk.keys.events, "-", "+")) == told + 1, "done twice it is told once"
     assert desk.run(commit_shard(desk.keys, 0, None, old, Effects(states={"c": b"1 attributes 0\np"}))) == "fenced"
     assert desk.run(commit_shard(desk.keys, 0, None, new, Effects())) == "ok"
-    assert desk.run(renew_token(desk.keys, 0, None, old, Owner("a", a, 3))) == "fenced"
+    assert desk.run(renew_tokens(desk.keys, "a", [(0, None, old, Owner("a", a, 3))], KEPT)) == ["fenced"]
 
 
 def test_a_commit_of_thousands(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from hubq.store.owners import (
     park_shard,
     pass_token,
     release_pin,
-    renew_token,
+    renew_tokens,
 )
 from hubq.store.places import pass_children
 from hubq.store.saying import SayingLimits
@@ -36,8 +36,9 @@ def drive_dissolve_pins(world: World) -> None:
 
 
 @drive
-def drive_renew_token(world: World) -> None:
-    assert world.run(renew_token(world.keys, 0, None, world.owner, Owner("a", world.a, 2))) == "renewed"
+def drive_renew_tokens(world: World) -> None:
+    renewal = (0, None, world.owner, Owner("a", world.a, 2))
+    assert world.run(renew_tokens(world.keys, "a", [renewal], 100)) == ["renewed"]
 
 
 @drive

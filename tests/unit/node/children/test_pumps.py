@@ -17,11 +17,12 @@ from hubq.node.held.holding import HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.runtime.counters import Seconds
 from tests.unit.node.fakes import Seen
-from tests.unit.node.household import Household, cast_of, replies
+from tests.unit.node.household import Household, call, cast_of, replies
 
 
 class Room(Child):
-    pass
+    async def post(self) -> None:
+        """Do nothing."""
 
 
 class Hands:
@@ -211,6 +212,7 @@ def test_a_message_that_cannot_be_handled_is_answered_and_the_next_one_comes(cap
 
 
 def test_a_flooded_child_lets_the_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pumps, "SLICE", -1.0)
     monkeypatch.setattr(pumps, "TURN", -1.0)  # every message takes too long
 
     async def scenario() -> None:
@@ -221,6 +223,81 @@ def test_a_flooded_child_lets_the_others_have_their_turn(monkeypatch: pytest.Mon
             await bench.hands.ends.until(4)
             assert bench.hands.ended == ["room-1 1-0", "room-2 4-0", "room-1 2-0", "room-1 3-0"]
             await bench.end()
+
+    asyncio.run(scenario())
+
+
+def test_a_call_has_its_turn_before_casts_to_others_but_for_every_second_turn() -> None:
+    async def scenario() -> None:
+        async with Household(Room) as home:
+            bench = Bench(home)
+            others = [home.child(Room, child=f"room-{n}") for n in range(3, 8)]
+            for child in others[:3]:
+                offer(bench.pumps, child, "1-0")
+            assert bench.pumps.waiting == 3
+            for child in (bench.first, bench.second, *others[3:]):
+                bench.pumps.offer(child, call("post", entry="2-0"))
+            assert bench.pumps.waiting == 3
+            await bench.hands.ends.until(7)
+            assert bench.hands.ended == [
+                "room-1 2-0", "room-3 1-0", "room-2 2-0", "room-4 1-0", "room-6 2-0", "room-5 1-0", "room-7 2-0",
+            ]  # fmt: skip
+            await bench.end()
+
+    asyncio.run(scenario())
+
+
+def test_a_call_does_not_wait_for_the_casts_of_a_flooded_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pumps, "SLICE", -1.0)
+
+    async def scenario() -> None:
+        async with Household(Room) as home:
+            bench = Bench(home)
+            bench.pumps.offer(bench.first, call("post", entry="1-0"))  # calls come
+            offer(bench.pumps, bench.first, *(f"{n}-0" for n in range(2, 22)))
+            await bench.hands.ends.until(2)
+            bench.pumps.offer(bench.second, call("post", entry="50-0"))
+            await bench.hands.ends.until(22)
+            assert bench.hands.ended.index("room-2 50-0") < 6
+            await bench.end()
+
+    asyncio.run(scenario())
+
+
+def test_a_call_takes_the_casts_before_it_along() -> None:
+    """Its child stands in both queues then: nothing is handled twice, or out of order."""
+
+    async def scenario() -> None:
+        async with Household(Room) as home:
+            bench = Bench(home, "room-1 2-0")
+            offer(bench.pumps, bench.second, "1-0")
+            others = [home.child(Room, child=f"room-{n}") for n in range(3, 6)]
+            for child in others:
+                offer(bench.pumps, child, "1-0")
+            offer(bench.pumps, bench.first, "1-0", "2-0")
+            bench.pumps.offer(bench.first, call("post", entry="3-0"))
+            await bench.hands.ends.until(5)  # all but what waits in its handler
+            assert bench.hands.ended[0] == "room-1 1-0" and bench.first.busy
+            bench.pumps.offer(bench.first, call("post", entry="4-0"))
+            bench.hands.may_end.set()
+            await bench.hands.ends.until(8)
+            assert [name for name in bench.hands.ended if "room-1" in name] == [f"room-1 {n}-0" for n in (1, 2, 3, 4)]
+            assert bench.hands.most_at_once == 2 and bench.first.queue is None
+            await bench.end()
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_is_committed_while_casts_wait() -> None:
+    async def scenario() -> None:
+        async with Household(Room) as home:
+            others = [home.child(Room, child=f"room-{n}") for n in range(2, 7)]
+            for child in others:
+                home.pumps.offer(child, cast_of("post", entry="1-0"))
+            home.pumps.offer(home.child(Room), call("post", entry="2-0"))
+            await home.queue.waits()
+            (committed,) = home.queue.take()
+            assert replies(committed.effects) and home.pumps.waiting == 5
 
     asyncio.run(scenario())
 

@@ -36,6 +36,7 @@ from tests.unit.node.fakes import (
     a_holding,
     a_register,
     name_of,
+    words_of,
 )
 from tests.unit.node.movers import Pumps
 
@@ -69,12 +70,9 @@ class Bench:
             self.away -= 1
             return RedisUnavailable("no answer")
         name, arguments = name_of(command), [str(part) for part in command.args]
-        if name == "renew_token":
-            field, before, after = arguments[-3:]
-            if self.owners[field] != before:
-                return "fenced"
-            self.owners[field] = after
-            return "renewed"
+        if name == "renew_tokens":
+            lines = [str(word) for word in words_of(command)[2:]]
+            return [self.renewed(*lines[i : i + 3]) for i in range(0, len(lines), 3)]
         words: list[str] = []
         self.sent.append([])
         for field, line in pairwise(arguments):
@@ -83,6 +81,12 @@ class Bench:
                 words.append("ok" if self.owners[field] == line else "fenced")
                 self.committed += [field] if words[-1] == "ok" else []
         return command.read(words)
+
+    def renewed(self, field: str, before: str, after: str) -> str:
+        if self.owners[field] != before:
+            return "fenced"
+        self.owners[field] = after
+        return "renewed"
 
 
 def finish(holding: Holding, child: str = "room-1", entry: bytes = b"1-0") -> None:
@@ -204,7 +208,7 @@ def test_a_commit_without_an_answer_is_sent_again_under_a_new_token() -> None:
         finish(pin, "room-9")
         bench.away = 1
         await bench.committer.flush()
-        assert bench.redis.names() == ["commit_shards", "renew_token", "renew_token", "commit_shards"]
+        assert bench.redis.names() == ["commit_shards", "renew_tokens", "commit_shards"]
         # A pin's next life begins with the token of its shard: its new token is like none of those.
         assert shard.owner.token == 4 and pin.owner.token == REDIS_MS
         assert bench.committed == ["0", "1/room-9"] and bench.committer.commits == 2
@@ -225,7 +229,7 @@ def test_what_has_become_void_meanwhile_is_not_sent_again() -> None:
         bench.register.drop(void)
         bench.redis.may_answer.set()
         await commit
-        assert bench.redis.names() == ["commit_shards", "renew_token", "commit_shards"]
+        assert bench.redis.names() == ["commit_shards", "renew_tokens", "commit_shards"]
         assert bench.sent == [["1"]] and bench.committed == ["1"] and bench.owners["0"] == "a 7 3"
 
     asyncio.run(scenario())

@@ -106,7 +106,7 @@ def test_a_target_that_is_gone_keeps_it_here_under_a_new_token() -> None:
         assert await stage.departures.give(way) is Outcome.STAYS
         assert way.back is not None and way.back.done == {"room-1": [b"5-0"]}
         assert stage.shard.owner.token == 4, "an earlier try must not arrive late"
-        assert stage.redis.names() == ["LEAVE", "renew_token"]
+        assert stage.redis.names() == ["LEAVE", "renew_tokens"]
 
     asyncio.run(scenario())
 
@@ -126,7 +126,7 @@ def test_what_redis_does_not_take_stays_or_is_adopted_again(has_target: bool) ->
                 await stage.departures.give(way)
             assert stage.shard.gone
         assert stage.shard.owner.token == 4, "an earlier try must not arrive late"
-        assert stage.redis.names() == ["LEAVE", "EXISTS"] * 3 + ["renew_token"]
+        assert stage.redis.names() == ["LEAVE", "EXISTS"] * 3 + ["renew_tokens"]
         assert stage.sizes.state < len(large)
 
     asyncio.run(scenario())
@@ -159,7 +159,7 @@ def test_lost_while_the_token_was_renewed() -> None:
     async def scenario() -> None:
         stage, way = ready()
         stage.replies["LEAVE"] = "target_gone"
-        stage.replies["renew_token"] = lambda command: stage.register.drop(stage.shard) or "fenced"
+        stage.replies["renew_tokens"] = lambda command: stage.register.drop(stage.shard) or "fenced"
         assert await stage.departures.give(way) is Outcome.FENCED
         assert "stays" not in way.asked and way.asked[-1] == "forfeited"
 
@@ -223,7 +223,7 @@ def test_it_is_not_repeated_when_others_may_own_it(why: str) -> None:
 
 
 @pytest.mark.parametrize("has_target", [True, False])
-@pytest.mark.parametrize("refuses", ["LEAVE", "renew_token"])
+@pytest.mark.parametrize("refuses", ["LEAVE", "renew_tokens"])
 def test_what_raises_is_given_up_and_adopted_again(has_target: bool, refuses: str) -> None:
     async def scenario() -> None:
         stage, way = ready(has_target)

@@ -32,6 +32,7 @@ class Offers:
     """Pumps that only listen, and keep what they hear if they are told to."""
 
     def __init__(self, *, keep: bool = False) -> None:
+        self.waiting, self.hurry = 0, False
         self.offered: list[tuple[str, bytes]] = []
         self.refused: list[bytes] = []
         self._keep = keep
@@ -84,7 +85,9 @@ def test_a_shard_that_comes_while_no_read_listens_is_named_by_the_next_one() -> 
         group, cursors = a_group(redis, Clock(), read_count=100), Cursors()
         catching_up = CatchingUp(group, cursors, cast(Any, None), cast(Any, None), cast(Any, None))
         reports = cast(Any, None)
-        reader = Reader(group, cursors, cast(Any, None), catching_up, reports, SpoiltMailboxes(group, cursors, reports))
+        reader = Reader(
+            group, cursors, cast(Any, Offers()), cast(Any, None), catching_up, reports, SpoiltMailboxes(group, cursors, reports)
+        )  # fmt: skip
         redis.may_answer.clear()
         reader.start()
         await redis.until_asked(1)
@@ -97,6 +100,30 @@ def test_a_shard_that_comes_while_no_read_listens_is_named_by_the_next_one() -> 
         assert group.keys.mailbox(5) in redis.asked[-1][0].args
         await reader.stop()
         assert not cursors.listens
+
+    asyncio.run(scenario())
+
+
+def test_while_calls_come_the_next_read_goes_out_at_once_but_for_a_backlog() -> None:
+    async def reads(waiting: int, hurry: bool) -> int:
+        """How many are sent in 300 turns of the loop."""
+        redis = FakeRedis(lambda command: ({}, b"0"))
+        group, cursors, pumps = a_group(redis, Clock(), read_count=100), Cursors(), Offers()
+        pumps.waiting, pumps.hurry = waiting, hurry
+        catching_up = CatchingUp(group, cursors, cast(Any, pumps), cast(Any, None), cast(Any, None))
+        spoilt, reports = SpoiltMailboxes(group, cursors, cast(Any, None)), cast(Any, None)
+        reader = Reader(group, cursors, cast(Any, pumps), cast(Any, None), catching_up, reports, spoilt)
+        reader.start()
+        for _ in range(300):
+            await asyncio.sleep(0)
+        await reader.stop()
+        return len(redis.asked)
+
+    async def scenario() -> None:
+        usual = await reads(20, hurry=False)
+        assert await reads(0, hurry=True) == await reads(8, hurry=True) == await reads(1_000, hurry=False) == usual
+        assert await reads(9, hurry=True) > 1.5 * usual
+        assert await reads(501, hurry=True) < usual / 1.5
 
     asyncio.run(scenario())
 
@@ -325,7 +352,9 @@ def test_a_reader_that_was_woken_waits_for_the_shard_that_is_about_to_open() -> 
         group, cursors = a_group(redis, Clock(), read_count=100), Cursors()
         catching_up = CatchingUp(group, cursors, cast(Any, None), cast(Any, None), cast(Any, None))
         reports = cast(Any, None)
-        reader = Reader(group, cursors, cast(Any, None), catching_up, reports, SpoiltMailboxes(group, cursors, reports))
+        reader = Reader(
+            group, cursors, cast(Any, Offers()), cast(Any, None), catching_up, reports, SpoiltMailboxes(group, cursors, reports)
+        )  # fmt: skip
         redis.may_answer.clear()
         cursors.coming_begins()
         reader.start()
