@@ -7,6 +7,7 @@ hub id has. Suffixes are chosen so that the slots of all groups lie evenly over 
 from __future__ import annotations
 
 from binascii import crc_hqx
+from collections.abc import Iterable
 from functools import lru_cache
 
 #: The slots of a Redis Cluster.
@@ -31,6 +32,15 @@ def group_of(shard: int, groups: int) -> int:
     [0, 1, 1, 3]
     """
     return shard % groups
+
+
+def groups_of(shards: Iterable[int], groups: int) -> list[int]:
+    """The groups that these shards are in.
+
+    >>> groups_of((0, 1, 5, 63), 4)
+    [0, 1, 1, 3]
+    """
+    return [shard % groups for shard in shards]
 
 
 def shards_of(group: int, groups: int, shards: int) -> range:

@@ -61,7 +61,9 @@ class Lanes:
     def standing(self, blocking: bool) -> Lane | None:
         """A connection that stands. A ``blocking`` one is the caller's until :meth:`give_back`. None: :meth:`connect`."""
         lane = (self._free.pop() if self._free else None) if blocking else self._lane
-        return None if lane is None or lane.lost or self.of_former(lane) else lane
+        if lane is None or lane.lost or (self.watch is not None and self.of_former(lane)):
+            return None
+        return lane
 
     def give_back(self, lane: Lane) -> None:
         """Nobody blocks it any more."""

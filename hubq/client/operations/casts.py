@@ -9,7 +9,7 @@ from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Operation, Outcome, Scatter, Send
 from hubq.client.operations.calls import checked_method, refusal
 from hubq.core.hashing import checked_child_id, shards_of_children
-from hubq.core.layout import group_of
+from hubq.core.layout import groups_of
 from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
 from hubq.store.codec import checked_size
@@ -37,21 +37,15 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
             None if word == "ok" else refusal(hub, draft.child, word)
             for draft, (_, word) in zip(drafts, answers, strict=True)
         ]
-    groups = hub.config.groups
-    places: dict[int, list[int]] = {}
-    parts: dict[int, list[Outgoing]] = {}
+    places: list[list[int]] = [[] for _ in hub.groups]
     shards = shards_of_children([draft.child for draft in drafts], hub.config.shards)  # (their ids have been checked)
-    for place, (shard, draft) in enumerate(zip(shards, drafts, strict=True)):
-        group = group_of(shard, groups)
-        if group in places:
-            places[group].append(place)
-            parts[group].append(draft)
-        else:
-            places[group], parts[group] = [place], [draft]
+    for place, group in enumerate(groups_of(shards, hub.config.groups)):
+        places[group].append(place)
+    parts = {group: [drafts[place] for place in some] for group, some in enumerate(places) if some}
     outcomes: Mapping[int, Outcome] = yield Scatter(parts)
     errors: list[HubqError | None] = [None] * len(drafts)
-    for group, numbers in places.items():
-        for place, (_, word) in zip(numbers, outcomes[group].result(), strict=True):
+    for group in parts:
+        for place, (_, word) in zip(places[group], outcomes[group].result(), strict=True):
             if word != "ok":
                 errors[place] = refusal(hub.groups[group], drafts[place].child, word)
     return errors
