@@ -70,10 +70,10 @@ class Pumps:
             self._calls_until = asyncio.get_running_loop().time() + LATELY
         if message.reply_to and hosted.open:
             self._called.append(hosted)
-            self._ensure()
+            self._begin()
         elif first:
             self._ready.append(hosted)
-            self._ensure()
+            self._begin()
 
     @property
     def hurry(self) -> bool:
@@ -89,7 +89,7 @@ class Pumps:
         """The child may go on: it has started, or its holding has opened again."""
         if hosted.queue and hosted.open:
             self._ready.append(hosted)
-            self._ensure()
+            self._begin()
 
     def stop(self) -> None:
         """End all pumps and threads. Handlers that run are cancelled."""
@@ -106,7 +106,13 @@ class Pumps:
             await asyncio.wait(self._pumps, timeout=within)
         return not self._pumps
 
+    def _begin(self) -> None:
+        """A child is ready: a pump begins in the next turn of the loop, with all that is ready by then."""
+        if not self._turning and not self._check_due:
+            self._check()
+
     def _ensure(self) -> None:
+        """The same once the loop turns: a pump may suspend by then, or go on."""
         if not self._check_due:
             self._check_due = True
             asyncio.get_running_loop().call_soon(self._check)

@@ -133,9 +133,9 @@ class Reader:
 
     async def _let_handle(self, full: bool) -> None:
         """Before the next read is sent. ``full``: more messages wait than were read."""
-        # Let the loop turn three times (the check for pumps, a pump, the committer). So the commit of a quick handler is sent first, and
-        # its reply need not wait for the read. Once only while more messages wait, since a pump then takes its whole time in each turn.
-        turns = 1 if full else 3
+        # Let the loop turn twice (a pump, the committer). So the commit of a quick handler is sent first, and its reply need not wait for
+        # the read. Once only while more messages wait, since a pump then takes its whole time in each turn.
+        turns = 1 if full else 2
         if self._pumps.hurry:
             waiting = self._pumps.waiting
             if full or waiting > MANY:
