@@ -50,7 +50,9 @@ def test_the_pages_show_the_hub_below_the_path_where_they_are_mounted(make_hub: 
         events = await site.page("/events")
         assert "node_joined" in events and "0-63" in events
         lines = events.count('"type">shard_adopted')
-        assert 1 <= lines <= 4, "events of many shards are one line, or a few if the machine was so slow that others came between"
+        assert 1 <= lines <= 4, (
+            "events of many shards are one line, or a few if the machine was so slow that others came between"
+        )
         assert (await site.page("/events?type=shard_adopted")).count('"type">shard_adopted') == 64
         assert "RQ workers" in await site.page("/jobs")
         assert "dead letter" in await site.page("/doctor?fresh=true")
