@@ -38,12 +38,20 @@ class Site:
             [sys.executable, "-m", *filled], cwd=cwd, env=environment or shell.environment, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        until = time.monotonic() + 20
+        try:
+            self._wait(within=60)  # a busy machine takes 20 s to import a web framework
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait(self, within: float) -> None:
+        until = time.monotonic() + within
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
-            assert time.monotonic() < until and self._process.poll() is None, "the web server did not start"
+            assert self._process.poll() is None, f"the web server has ended with {self._process.returncode}"
+            assert time.monotonic() < until, f"the web server did not start within {within:g} s"
             threading.Event().wait(0.05)
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
