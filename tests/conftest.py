@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import itertools
 import os
 import tempfile
@@ -47,6 +48,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if on_fakeredis(item) and item.get_closest_marker("long_on_fakeredis") is not None:
             item.add_marker("long")
     items.sort(key=wants_to_be_alone)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are objects that live as long as the run. Each full collection of garbage would walk through all of them, while
+    the loop of a node under test stands still.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def depends_on_server(item: pytest.Item) -> bool:

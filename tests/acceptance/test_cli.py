@@ -173,6 +173,7 @@ def test_drain_moves_the_children_and_ends_the_worker(shell: Shell, hub: Hub, hu
     assert [hub.ref(child).call("total") for child in children] == list(range(10))
 
 
+@pytest.mark.long
 def test_sigterm_to_the_only_worker_loses_nothing(shell: Shell, hub: Hub, hub_id: str) -> None:
     a = shell.worker("a")
     shell.ok("start", APP, "c-1", "Counter", "100")

@@ -26,6 +26,7 @@ def clock_of(hub: Hub) -> str:
         return ""
 
 
+@pytest.mark.long
 def test_the_clock_is_taken_over_and_no_tick_is_there_twice(shell: Shell, hub: Hub) -> None:
     shell.environment["HUBQ_TEST_CRON"] = "1"
     client = redis.Redis.from_url(shell.environment["HUBQ_REDIS_URL"])

@@ -17,6 +17,7 @@ __all__ = ["kinds"]
 pytestmark = pytest.mark.acceptance
 
 
+@pytest.mark.long
 def test_guided_start_and_remove(shell: Shell, hub_id: str, redis_server: EmbeddedServer, kinds: Any) -> None:
     """Every child runs on the node it was given, does not migrate when nodes come, and is removed from there."""
     shell.environment["PARITY_GUIDED"] = "1"

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.acceptance
 APPS = Path(__file__).parent / "apps"
 
 
+@pytest.mark.long
 def test_centralized_load_balancer_start_and_remove(shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     shell.environment["PYTHONPATH"] = str(APPS)
     monkeypatch.setenv("HUBQ_TEST_HUB", hub.hub_id)

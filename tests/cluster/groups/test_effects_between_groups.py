@@ -104,6 +104,7 @@ def test_all_that_is_said_arrives_once_and_in_order() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long
 def test_once_when_nodes_join_drain_and_die() -> None:
     async def scenario() -> None:
         hub = a_hub(2)

@@ -135,6 +135,7 @@ def test_slots_of_all_groups_move_and_nobody_notices(three: EmbeddedCluster) -> 
         assert not asyncio.run(under_load(hub, moves)).failed
 
 
+@pytest.mark.long
 def test_a_primary_is_added_with_its_part_of_the_groups_and_taken_away(three: EmbeddedCluster) -> None:
     hub = hub_on(three, "growing")
     groups = Groups(hub, three)
@@ -174,7 +175,7 @@ def test_scripts_are_forgotten_and_nobody_notices(three: EmbeddedCluster) -> Non
         assert not asyncio.run(under_load(hub, flush)).failed
 
 
-@pytest.mark.parametrize("how", ["by command", "killed", "frozen"])
+@pytest.mark.parametrize("how", [pytest.param("by command", marks=pytest.mark.long), "killed", "frozen"])
 def test_a_primary_fails_over_and_only_its_groups_feel_it(with_replicas: EmbeddedCluster, how: str) -> None:
     hub = hub_on(with_replicas, "failing", wait_replicas=1)
     groups = Groups(hub, with_replicas)

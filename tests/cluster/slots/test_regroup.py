@@ -32,6 +32,7 @@ def killed_when_it_copies(*arguments: str) -> None:
         process.send_signal(signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_a_hub_of_a_plain_redis_goes_to_a_cluster_and_to_more_groups_of_it(
     real_server: RedisServer, three: EmbeddedCluster
 ) -> None:

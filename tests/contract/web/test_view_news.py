@@ -47,7 +47,8 @@ def test_events_come_as_they_happen_and_go_on_behind_the_last_one(make_hub: Any)
         await site.hub.aio.stop_child("y")
         async with streaming(site, "/api/events/stream", last_id=last) as again:
             await again.shows('"child":"y"')
-            assert [each["fields"]["child"] for each in events_of(again)] == ["y"]
+            children = [each["fields"]["child"] for each in events_of(again)]
+            assert [child for child in children if child] == ["y"], "(a slow machine has events of blocked loops, too)"
         async with streaming(site, "/api/events/stream", query=f"after={last}") as again:
             await again.shows('"child":"y"')
 
