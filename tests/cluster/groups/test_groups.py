@@ -351,18 +351,18 @@ def test_a_blocked_loop_is_told_of_once(primaries: int, caplog: pytest.LogCaptur
             await hub.aio.ref("x").call("block")
 
             async def told() -> bool:
-                found = await asyncio.to_thread(lambda: hub.inspect.events(1000, ["loop_blocked", "loop_unblocked"])[1])
+                every = await asyncio.to_thread(lambda: hub.inspect.events(1000, ["loop_blocked", "loop_unblocked"])[1])
+                found = [event for event in every if event.fields.get("child") == "x"]
                 return [(event.type, event.fields["node"]) for event in found] == [
                     ("loop_blocked", "a"), ("loop_unblocked", "a")
                 ]  # fmt: skip
 
             await eventually(told, 5, "one event each")
             lines = [record.getMessage() for record in caplog.records if "the event loop of a" in record.getMessage()]
-            assert (
-                sum("has stood still" in line for line in lines) == 1
-                and sum("turns again" in line for line in lines) == 1
-            )
-            assert node.counters.loops_blocked == 1
+            # (A slow machine makes loops stand still by itself: in a task, or in another method.)
+            assert sum("has stood still" in line and "in x.block" in line for line in lines) == 1
+            assert sum("turns again" in line and "in x.block" in line for line in lines) == 1
+            assert node.counters.loops_blocked >= 1
             await cluster.settled()
             assert not await asyncio.to_thread(lambda: hub.inspect.events(1000, ["loop_blocked"])[1][1:])
 
