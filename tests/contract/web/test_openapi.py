@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
 )
 
 #: Requests to each end point.
-EXAMPLES = 5
+EXAMPLES = 8
 
 
 class Room(Child):

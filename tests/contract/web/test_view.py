@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,10 @@ def test_the_pages_show_the_hub_below_the_path_where_they_are_mounted(make_hub: 
         assert "ValueError: broken" in summary, "why is seen before the letter is opened"
         events = await site.page("/events")
         assert "node_joined" in events and "0-63" in events
-        lines = events.count('"type">shard_adopted')
-        assert 1 <= lines <= 4, (
-            "events of many shards are one line, or a few if the machine was so slow that others came between"
-        )
+        # (One, unless a loop has stood still on a slow machine: events on both sides of another one are not joined.)
+        _, every = await asyncio.to_thread(site.hub.inspect.events, 1000)
+        runs = [kind for kind, _ in groupby(event.type for event in every) if kind == "shard_adopted"]
+        assert events.count('"type">shard_adopted') == len(runs) < 64, "events of many shards are one line"
         assert (await site.page("/events?type=shard_adopted")).count('"type">shard_adopted') == 64
         assert "RQ workers" in await site.page("/jobs")
         assert "dead letter" in await site.page("/doctor?fresh=true")
