@@ -79,6 +79,8 @@ def test_its_connection_is_lost(real_server: RedisServer, lost: str) -> None:
 
     async def scenario(hub: Hub, ledger: Ledger, redis: Any) -> None:
         await hub.aio.start_child("d", LedgerChild)
+        # The child answers later: else its reply may be in what is lost here, if the worker is quick.
+        await hub.aio.pause(child="c")
         lane, casts = await casts_under_way(hub, ledger, "d")
         session = await session_of(hub)
         beside = session.redis.lane(blocking=True)
@@ -93,6 +95,7 @@ def test_its_connection_is_lost(real_server: RedisServer, lost: str) -> None:
         await answered.wait()
         beside.close()
         lane._transport = lane._transport.release()
+        await hub.aio.resume(child="c")
         await asyncio.gather(casts, call)
         assert session.redis.repeated == 1
         await ledger.call("s", "c")
