@@ -99,15 +99,13 @@ class AsyncRedis:
         known, changes = ("", 0) if watch is None else (watch.known, watch.changes)
         while True:
             try:
-                if watch is not None and watch.changes != changes:  # while it was waited for the next try
-                    raise another_redis()
                 first, tried = tried, None
                 if isinstance(first, Exception):
                     raise first
                 if first is not None:
-                    answers = await self._read(commands, first, KEY_ROUNDS)
+                    answers = await self._read(commands, first, changes, KEY_ROUNDS)
                 else:
-                    answers = await self._attempt(commands)
+                    answers = await self._attempt(commands, changes)
                 if self._malformed is not None:
                     for answer in answers:
                         if isinstance(answer, TELLS):
@@ -124,37 +122,39 @@ class AsyncRedis:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.5)
 
-    async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
-        answers = await self._send(commands)
+    async def _attempt(self, commands: Sequence[Command[Any]], changes: int, rounds: int = KEY_ROUNDS) -> list[Any]:
+        answers = await self._send(commands, changes)
         read = read_plain(self.server, commands, answers)
-        return read if read is not None else await self._read(commands, answers, rounds)
+        return read if read is not None else await self._read(commands, answers, changes, rounds)
 
-    async def _read(self, commands: Sequence[Command[Any]], answers: list[Any], rounds: int) -> list[Any]:
+    async def _read(self, commands: Sequence[Command[Any]], answers: list[Any], changes: int, rounds: int) -> list[Any]:
         if self._slots is not None:
-            await self._when_here(self._slots, commands, answers)
+            await self._when_here(self._slots, commands, answers, changes)
         for answer in answers:
             if isinstance(answer, NoScriptError):
-                await self._load_and_repeat(commands, answers)
+                await self._load_and_repeat(commands, answers, changes)
                 break
         for answer in answers:
             if isinstance(answer, ResponseError) and of_replica(answer):
                 self._lanes.hang_up()
                 raise not_primary(self._slots is not None, answer)
         if rounds and (more := with_more_keys(commands, answers)):
-            again = dict(zip(more, await self._attempt(list(more.values()), rounds - 1), strict=True))
+            again = dict(zip(more, await self._attempt(list(more.values()), changes, rounds - 1), strict=True))
             places = enumerate(zip(commands, answers, strict=True))
             return [again[n] if n in again else read_answer(self.server, *asked) for n, asked in places]
         return [read_answer(self.server, command, answer) for command, answer in zip(commands, answers, strict=True)]
 
-    async def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
+    async def _load_and_repeat(self, commands: Sequence[Command[Any]], answers: list[Any], changes: int) -> None:
         missing = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)] + waits(commands)
-        await self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()])
-        for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
+        await self._send([plain("SCRIPT", "LOAD", script.text, read=text) for script in SCRIPTS.values()], changes)
+        for n, answer in zip(missing, await self._send([commands[n] for n in missing], changes), strict=True):
             answers[n] = answer
         if self._slots is not None:
-            await self._when_here(self._slots, commands, answers)
+            await self._when_here(self._slots, commands, answers, changes)
 
-    async def _when_here(self, slots: SlotMap, commands: Sequence[Command[Any]], answers: list[Any]) -> None:
+    async def _when_here(
+        self, slots: SlotMap, commands: Sequence[Command[Any]], answers: list[Any], changes: int
+    ) -> None:
         """Send again what was refused because the slot is not here, until it is: as to a Redis that is slow to answer."""
         give_up, pause = time.monotonic() + self._timeout, FIRST_PAUSE
         while away := slots.away(answers):
@@ -167,16 +167,21 @@ class AsyncRedis:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
             missing = list(dict.fromkeys(away + waits(commands)))
-            for n, answer in zip(missing, await self._send([commands[n] for n in missing]), strict=True):
+            for n, answer in zip(missing, await self._send([commands[n] for n in missing], changes), strict=True):
                 answers[n] = answer
 
-    async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
+    async def _send(self, commands: Sequence[Command[Any]], changes: int) -> list[Any]:
+        """``changes``: how often another Redis had answered when somebody decided to send these."""
         if not commands:
             return []
         lanes, blocking = self._lanes, commands[0].blocks
+        if (
+            lanes.changes != changes
+        ):  # while it was waited, for the next try or for the slot: these were meant for the Redis before
+            raise another_redis()
         lane = lanes.standing(blocking)
         if lane is None:
-            lane = await lanes.connect(blocking)
+            lane = await lanes.connect(blocking, changes)
             if lane is None:
                 return await lanes.by_client(commands)
         data = packed_all(commands)
@@ -222,7 +227,7 @@ class AsyncRedis:
         """Open connections for so many blocking requests ahead. One that cannot be opened now is opened when it is needed."""
         with suppress(*LOST, RedisUnavailable):
             for _ in range(blocking - self._lanes.free):
-                lane = await self._lanes.connect(blocking=True)
+                lane = await self._lanes.connect(blocking=True, changes=self._lanes.changes)
                 if lane is None:
                     return
                 self._lanes.give_back(lane)

@@ -84,15 +84,22 @@ class Lanes:
         if self._lane is not None:
             self._lane.one_write()
 
-    async def connect(self, blocking: bool) -> Lane | None:
-        """A new connection, or one that somebody else has just made. None: this server has no sockets (:meth:`by_client`)."""
+    async def connect(self, blocking: bool, changes: int) -> Lane | None:
+        """A new connection, or one that somebody else has just made. None: this server has no sockets (:meth:`by_client`).
+
+        Raises redis-py's ``ConnectionError`` if another Redis has answered more often than ``changes``, also meanwhile.
+        """
         if self._without_lanes:
             return None
         if blocking:
-            return await self._new_lane(blocking=True)
-        changes = self._changes
+            lane = await self._new_lane(blocking=True)
+            if self.changes != changes:
+                if lane is not None:
+                    lane.close()
+                raise another_redis()
+            return lane
         async with self._connecting:
-            if self._changes != changes:  # who was here first has found it: this request was meant for the former one
+            if self.changes != changes:  # who was here first has found it: this request was meant for the former one
                 raise another_redis()
             if self._lane is None or self._lane.lost or self.of_former(self._lane):
                 self.count += 1
@@ -100,7 +107,8 @@ class Lanes:
             return self._lane
 
     @property
-    def _changes(self) -> int:
+    def changes(self) -> int:
+        """How often another Redis has answered than before."""
         return self.watch.changes if self.watch is not None else 0
 
     async def _new_lane(self, blocking: bool) -> Lane | None:

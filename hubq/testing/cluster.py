@@ -96,9 +96,9 @@ class GatedRedis(AsyncRedis):
         super().__init__(server, timeout, watch=watch, malformed=malformed)
         self._gate = gate
 
-    async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
+    async def _attempt(self, commands: Sequence[Command[Any]], changes: int, rounds: int = KEY_ROUNDS) -> list[Any]:
         await self._gate.passed()
-        answers = await super()._attempt(commands, rounds)
+        answers = await super()._attempt(commands, changes, rounds)
         await self._gate.passed()
         return answers
 

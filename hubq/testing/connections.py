@@ -85,8 +85,8 @@ def after_each_answer(
         return heard
 
     def losing_async(send: Any) -> Any:
-        async def heard(redis: AsyncRedis, commands: Sequence[Command[Any]]) -> list[Any]:
-            answers: list[Any] = await send(redis, commands)
+        async def heard(redis: AsyncRedis, commands: Sequence[Command[Any]], changes: int) -> list[Any]:
+            answers: list[Any] = await send(redis, commands, changes)
             hear(redis, commands, answers)
             return answers
 
@@ -118,10 +118,10 @@ def gate_asked(server: Gated) -> Iterator[None]:
     """``server.passed()`` is asked before and after each try of all awaiting connections to it."""
 
     def asking(attempt: Any) -> Any:
-        async def ask(redis: AsyncRedis, commands: Sequence[Command[Any]], *rounds: int) -> list[Any]:
+        async def ask(redis: AsyncRedis, commands: Sequence[Command[Any]], *told: int) -> list[Any]:
             if redis.server is server:
                 await server.passed()
-            answers: list[Any] = await attempt(redis, commands, *rounds)
+            answers: list[Any] = await attempt(redis, commands, *told)
             if redis.server is server:
                 await server.passed()
             return answers

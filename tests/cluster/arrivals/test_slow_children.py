@@ -99,12 +99,12 @@ class Counted(AsyncRedis):
 
     sent: Counter[str]
 
-    async def _attempt(self, commands: Sequence[Command[Any]], rounds: int = KEY_ROUNDS) -> list[Any]:
+    async def _attempt(self, commands: Sequence[Command[Any]], changes: int, rounds: int = KEY_ROUNDS) -> list[Any]:
         for command in commands:
             self.sent[str(command.args[0])] += 1
             if command.args[0] == "HGETALL" and str(command.args[1]).endswith(":owners"):
                 self.sent["owners"] += 1
-        return await super()._attempt(commands, rounds)
+        return await super()._attempt(commands, changes, rounds)
 
 
 def test_what_a_node_asks_redis_for_grows_with_its_shards_and_not_with_their_square(real_server: Any) -> None:

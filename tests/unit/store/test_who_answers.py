@@ -73,6 +73,8 @@ class Primary:
             return f"${len(info)}\r\n{info}\r\n".encode()
         if command[0] == b"CLUSTER":
             return f"*1\r\n*3\r\n:{SLOT}\r\n:{SLOT}\r\n*3\r\n$0\r\n\r\n:{self.owner.port}\r\n$1\r\nx\r\n".encode()
+        if command[0] == b"SET" and self.owner is not self:
+            return f"-MOVED {SLOT} 127.0.0.1:{self.owner.port}\r\n".encode()
         if command[0] == b"SET":
             self.puts.append(command[1].decode())
         return b"+OK\r\n"
@@ -151,6 +153,34 @@ def test_a_slot_has_moved_if_the_one_before_says_so(primaries: Callable[..., Pri
         assert (pair.other.puts[-1], pair.changes) == ("after", [])
 
     led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+def test_what_waits_for_its_slot_is_not_sent_to_one_that_has_taken_over(
+    primaries: Callable[..., Primary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was meant for the one before, and its sender has not heard yet that there is another: a commit would be as good there as here."""
+
+    async def scenario(pair: Pair) -> None:
+        waits, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def pause(seconds: float) -> None:
+            waits.set()
+            await goes_on.wait()
+
+        pair.known.owner = pair.other
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "sleep", pause)
+            meant_for_known = asyncio.create_task(pair.put("meant for the one before"))
+            await waits.wait()
+            with pytest.raises(RedisUnavailable, match="another Redis"):
+                await pair.put("finds the other")
+            await pair.put("meant for the other")
+            goes_on.set()
+            with pytest.raises(RedisUnavailable, match="another Redis"):
+                await meant_for_known
+        assert (pair.other.puts, len(pair.changes)) == (["meant for the other"], 1)
+
+    led_from_to(primaries("frozen", "11"), primaries("new", "22", "11"), scenario)
 
 
 def test_a_slot_that_two_say_to_have_has_not_moved(primaries: Callable[..., Primary]) -> None:
