@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from hubq import ConfigError, Hub
 from hubq.config import Config
@@ -41,7 +42,7 @@ def a_seal(keys: Keyring, encrypts: bool = True, hub: str = "chat", required: bo
 
 def a_message(payload: bytes, **other: Any) -> Message:
     message = Message(b"7-0", "call", "room-1", "post", "3", "shop.5f", 0, payload)
-    return replace(message, **other) if other else message
+    return structs.replace(message, **other) if other else message
 
 
 def refused(act: Callable[[Any], object], value: object) -> str:
@@ -103,8 +104,8 @@ def test_words_that_are_encoded_are_bound_as_texts_are(encrypts: bool) -> None:
     workers, shop = a_seal(ROOTS, encrypts), a_seal(SHOP, encrypts)
     words = ("call", "zimmer-ä", "post", "shop.5f", "3")
     message = a_message(shop.words(*(word.encode() for word in words), b"m..."), child="zimmer-ä")
-    assert workers.opens(replace(message)).payload == b"m..."
-    assert workers.opens(replace(message, child="zimmer-a")).kind == UNSEALED
+    assert workers.opens(structs.replace(message)).payload == b"m..."
+    assert workers.opens(structs.replace(message, child="zimmer-a")).kind == UNSEALED
     assert a_seal(SHOP, encrypts, writes=False).words(b"call", b"c", b"m", b"shop.5f", b"3", b"m...") == b"m..."
 
 
