@@ -86,10 +86,10 @@ class Pair:
     def __init__(self, known: Primary, other: Primary) -> None:
         self.known, self.other = known, other
         self.changes: list[tuple[str, str]] = []
-        self._watch = PrimaryWatch()
-        self._watch.subscribe(lambda was, now: self.changes.append((was, now)))
+        self.watch = PrimaryWatch()
+        self.watch.subscribe(lambda was, now: self.changes.append((was, now)))
         server = RedisServer(f"redis+cluster://127.0.0.1:{other.port},127.0.0.1:{known.port}", slot=SLOT)
-        self.redis = AsyncRedis(server, watch=self._watch)
+        self.redis = AsyncRedis(server, watch=self.watch)
 
     async def put(self, key: str) -> None:
         await self.redis.run(plain("SET", key, "1", read=bool))
@@ -181,6 +181,26 @@ def test_what_waits_for_its_slot_is_not_sent_to_one_that_has_taken_over(
         assert (pair.other.puts, len(pair.changes)) == (["meant for the other"], 1)
 
     led_from_to(primaries("frozen", "11"), primaries("new", "22", "11"), scenario)
+
+
+def test_one_that_was_restarted_is_another_though_the_slot_was_said_to_have_moved(
+    primaries: Callable[..., Primary],
+) -> None:
+    """Somebody has heard so late that the slot had moved that it had been found already; nobody has connected since."""
+
+    async def scenario(pair: Pair) -> None:
+        pair.known.owner = pair.other
+        await pair.put("moved")
+        assert (pair.other.puts, pair.changes) == (["moved"], [])
+        pair.watch.slot_moved()
+        pair.other.info |= {"run_id": "restarted", "master_replid": "33"}
+        pair.other.hang_up()
+        for _ in range(3):
+            with contextlib.suppress(RedisUnavailable):
+                await pair.put("after")
+        assert pair.changes == [("b 22", "restarted 33")], "it may have lost writes"
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
 
 
 def test_a_slot_that_two_say_to_have_has_not_moved(primaries: Callable[..., Primary]) -> None:
