@@ -144,6 +144,30 @@ class Connection(SealedConnection):
     """One that can be referred to weakly."""
 
 
+@pytest.mark.parametrize("soon", [True, False])
+def test_a_second_signal_ends_at_once_if_it_is_another_wish(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, soon: bool
+) -> None:
+    monkeypatch.setattr(signals, "SAME_WISH", 60.0 if soon else 0.0)
+    codes: list[int] = []
+    monkeypatch.setattr(signals.os, "_exit", codes.append)
+    monkeypatch.setattr(signals.logging, "shutdown", lambda: None)
+
+    async def main() -> None:
+        asked, heard = on_first_signal("a", "leaves"), asyncio.Event()
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await asked.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, heard.set)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        async with asyncio.timeout(10):
+            await heard.wait()
+
+    runs(main())
+    assert codes == ([] if soon else [128 + signal.SIGINT])
+
+
 def test_signals_that_were_taken_are_heard_again(
     runs: Runs, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
