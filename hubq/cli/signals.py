@@ -13,21 +13,26 @@ log = logging.getLogger("hubq.worker")
 ENDING = (signal.SIGTERM, signal.SIGINT)
 #: How often they are looked at: code of a child, or a library that it uses, may have taken them, seconds.
 LOOK_EVERY = 1.0
+#: What comes so soon after the first one is the same wish: Ctrl-C reaches all processes of a terminal, whose parent (honcho, npm,
+#: timeout) tells them once more. Seconds.
+SAME_WISH = 0.5
 
 
 def on_first_signal(name: str, what: str) -> asyncio.Event:
-    """An event that the first SIGTERM or Ctrl-C sets. The second signal ends the process at once."""
-    asked = asyncio.Event()
+    """An event that the first SIGTERM or Ctrl-C sets. A later one, ``SAME_WISH`` seconds after that, ends the process at once."""
+    asked, loop, first = asyncio.Event(), asyncio.get_running_loop(), 0.0
 
     def on_signal(number: signal.Signals) -> None:
+        nonlocal first
         if asked.is_set():
+            if loop.time() < first + SAME_WISH:
+                return
             log.warning("second signal: worker %s ends at once", name)
             logging.shutdown()
             os._exit(128 + number)
         log.info("%s: worker %s %s", number.name, name, what)
+        first = loop.time()
         asked.set()
-
-    loop = asyncio.get_running_loop()
 
     def hear() -> dict[signal.Signals, object]:
         for number in ENDING:

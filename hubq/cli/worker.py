@@ -96,7 +96,7 @@ def worker_command(
     """Run a worker: it joins the hub and takes its share of the children.
 
     SIGTERM or Ctrl-C ends it: its children move to the other workers. If there is no other worker, their states are
-    saved. A second SIGTERM or Ctrl-C ends it at once.
+    saved. A second SIGTERM or Ctrl-C, half a second later or more, ends it at once.
     """
     redis = redis or os.environ.pop(REDIS_OF_PARENT, None)
     jobs = checked_jobs(jobs, jobs_only, children_only)

@@ -22,10 +22,14 @@ from hubq.client.current import set_current_hub
 from hubq.client.hub import Hub
 from hubq.jobs.task import Task
 from hubq.logs import set_up_logging
-from hubq.store.connection import ANSWER_TIMEOUT, RedisServer
+from hubq.store.connection import ANSWER_TIMEOUT, LOST, REFUSED, RedisServer, refused, unavailable
+
+log = logging.getLogger("hubq.jobs")
 
 #: How often an idle worker of keyed jobs tells RQ that it is there, seconds.
 HEARTBEAT = 60.0
+#: Its exit code if Redis cannot be reached, or refuses.
+NO_REDIS = 3
 
 
 def hub_of(task: Task) -> Hub:
@@ -53,10 +57,21 @@ def main() -> None:
     hub = hub_of(task)
     set_up_logging(task.logs)
     set_current_hub(hub)
-    if task.work == "queue":
-        work_queue(hub, task, told)
-    else:
-        work_keys(hub, task, told, line)
+    try:
+        if task.work == "queue":
+            work_queue(hub, task, told)
+        else:
+            work_keys(hub, task, told, line)
+    except LOST as error:
+        sys.exit(_said(task, unavailable(hub.jobs_server, error)))
+    except REFUSED as error:
+        sys.exit(_said(task, refused(hub.jobs_server, error)))
+
+
+def _said(task: Task, error: Exception) -> int:
+    """Say in one line why it ends; its exit code."""
+    log.error("job process %s: %s", task.name, error)
+    return NO_REDIS
 
 
 def work_queue(hub: Hub, task: Task, told: BinaryIO) -> None:

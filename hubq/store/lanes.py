@@ -93,18 +93,25 @@ class Lanes:
             return None
         if blocking:
             lane = await self._new_lane(blocking=True)
-            if self.changes != changes:
+            try:
+                self._same(changes)
+            except RedisConnectionError:
                 if lane is not None:
                     lane.close()
-                raise another_redis()
+                raise
             return lane
         async with self._connecting:
-            if self.changes != changes:  # who was here first has found it: this request was meant for the former one
-                raise another_redis()
+            self._same(changes)
             if self._lane is None or self._lane.lost or self.of_former(self._lane):
                 self.count += 1
                 self._lane = await self._new_lane(blocking=False)
+                self._same(changes)  # meanwhile somebody else may have found it who has the same watch
             return self._lane
+
+    def _same(self, changes: int) -> None:
+        """Raise if another Redis has answered since. What was decided on before was meant for the former one."""
+        if self.changes != changes:
+            raise another_redis()
 
     @property
     def changes(self) -> int:

@@ -51,10 +51,14 @@ class PrimaryWatch:
         except ResponseError:
             return
         info = answer if isinstance(answer, bytes) else str(answer).encode()
-        node = connection.host, connection.port
-        if slots is not None and self.known and node != self._at:
-            await self._look_back(slots, node, _read(info))
-        self._at = node
+        if slots is not None:
+            node = connection.host, connection.port
+            if node == self._at:
+                # Whatever was heard: the slot is where it was. And this one may have been restarted meanwhile.
+                self._slot_moved = False
+            elif self.known:
+                await self._look_back(slots, node, _read(info))
+            self._at = node
         self.seen(info)
 
     async def _look_back(self, slots: SlotMap, node: Node, now: dict[bytes, bytes]) -> None:

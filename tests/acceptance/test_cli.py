@@ -207,8 +207,24 @@ def test_a_second_signal_ends_at_once(shell: Shell, hub: Hub) -> None:
     worker.wait_line("c-1 holds on")
     worker.signal(signal.SIGTERM)
     worker.wait_line("SIGTERM: worker a hands its children over")
-    worker.signal(signal.SIGINT)
+
+    def ended() -> bool:
+        worker.signal(signal.SIGINT)  # (too soon after the first, it is the same wish)
+        return not worker.running
+
+    eventually(ended)
     assert worker.wait() == 128 + signal.SIGINT
+
+
+@pytest.mark.long
+def test_two_signals_at_once_are_one_wish(shell: Shell, hub: Hub) -> None:
+    a = shell.worker("a")
+    hub.start_child("c-1", Counter, 5).result()
+    shell.worker("b")
+    a.signal(signal.SIGINT)
+    a.signal(signal.SIGTERM)
+    assert a.wait() == 0
+    assert hub.ref("c-1").call("total") == 5
 
 
 @pytest.mark.long

@@ -52,6 +52,20 @@ def hub(own_redis: EmbeddedServer, hub_id: str) -> Iterator[Hub]:
     hub.close()
 
 
+@pytest.mark.long
+def test_one_that_redis_takes_no_connection_of_says_so_in_a_line(shell: Shell, own_redis: EmbeddedServer) -> None:
+    with redis.Redis(port=own_redis.port) as admin:
+        worker = shell.spawn("jobs_app:hub", "--name", "a", "--jobs", "1")
+        worker.wait_line("hubq worker a: ")
+        admin.config_set("maxclients", 1)
+        for process in admin.client_list():
+            admin.client_kill_filter(_id=process["id"], skipme=True)
+        worker.wait_line(r"job process .*: cannot reach Redis at redis://.*max number of clients reached")
+        worker.wait_line(r"job process \d+ ended with code 3; starting it again")
+        admin.config_set("maxclients", 1000)
+    assert not [line for line in worker.lines if "Traceback" in line]
+
+
 def job_processes(shell: Shell, hub: Hub) -> tuple[WorkerProcess, dict[str, int]]:
     """A node that has two: for the queue (idle, waiting in Redis), and for keys (idle)."""
     worker = shell.spawn("jobs_app:hub", "--name", "a", "--jobs", "1")

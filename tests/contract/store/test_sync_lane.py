@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from hubq.store.embedded import find_server
 from hubq.store.keys import Keys
 from hubq.testing import FakeServer
 from hubq.testing.connections import lanes_idle, lanes_standing, led_elsewhere_before
+from tests.tls import tls_redis
 
 KEYS = Keys("sync-lane")
 
@@ -294,7 +294,7 @@ def started(directory: Path, *options: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([binary, "--save", "", "--dir", str(directory), *options], stdout=quiet, stderr=quiet)
 
 
-def serves(url: str, process: subprocess.Popen[bytes]) -> None:
+def is_one_connection(url: str) -> None:
     """Its answers are those of one connection, which is made anew when it has died."""
     redis = SyncRedis(RedisServer(url))
     try:
@@ -307,44 +307,31 @@ def serves(url: str, process: subprocess.Popen[bytes]) -> None:
         assert redis.run(asked("CLIENT", "ID")) != number
     finally:
         redis.close()
-        process.terminate()
-        process.wait()
 
 
 def test_a_unix_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
-    serves(f"unix://{path}?db=0", started(tmp_path, "--port", "0", "--unixsocket", path))
+    process = started(tmp_path, "--port", "0", "--unixsocket", path)
+    try:
+        is_one_connection(f"unix://{path}?db=0")
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def test_tls(tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make a certificate with")
-    key, certificate, port = str(tmp_path / "key"), str(tmp_path / "certificate"), str(free_port())
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=redis.internal", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate)
-    process = started(tmp_path, "--port", "0", "--tls-port", port, "--tls-auth-clients", "no", *files)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(0.5)
-        pytest.skip("this Redis was built without TLS")
-    url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
-    first = SyncRedis(RedisServer(url))
-    first.run(asked("PING"), retry_for=10.0)
-    for _ in range(20):  # the session tickets of TLS 1.3 come at a moment of their own
-        redis = SyncRedis(RedisServer(url))
-        assert redis.run(asked("ECHO", "hi")) == b"hi"
-        redis.close()
-    first.close()
-    elsewhere = RedisServer(url.replace("127.0.0.1", "localhost"))  # (the certificate is for the address)
-    with pytest.raises(RedisUnavailable, match="mismatch"):
-        SyncRedis(elsewhere).run(asked("PING"))
+    with tls_redis(tmp_path) as url:
+        for _ in range(20):  # the session tickets of TLS 1.3 come at a moment of their own
+            redis = SyncRedis(RedisServer(url))
+            assert redis.run(asked("ECHO", "hi")) == b"hi"
+            redis.close()
+        elsewhere = RedisServer(url.replace("127.0.0.1", "localhost"))  # (the certificate is for the address)
+        with pytest.raises(RedisUnavailable, match="mismatch"):
+            SyncRedis(elsewhere).run(asked("PING"))
 
-    async def ask() -> None:
-        await AsyncRedis(elsewhere).run(asked("PING"))
+        async def ask() -> None:
+            await AsyncRedis(elsewhere).run(asked("PING"))
 
-    with pytest.raises(RedisUnavailable, match="mismatch"):
-        asyncio.run(ask())
-    serves(url, process)
+        with pytest.raises(RedisUnavailable, match="mismatch"):
+            asyncio.run(ask())
+        is_one_connection(url)

@@ -81,15 +81,17 @@ class Primary:
 
 
 class Pair:
-    """A client that has been answered by ``known``, and asks ``other`` first when it needs to know who has the slot."""
+    """Two clients, as a node has them, of which one has been answered by ``known``. They ask ``other`` first when they need to know who has
+    the slot.
+    """
 
     def __init__(self, known: Primary, other: Primary) -> None:
         self.known, self.other = known, other
         self.changes: list[tuple[str, str]] = []
-        self._watch = PrimaryWatch()
-        self._watch.subscribe(lambda was, now: self.changes.append((was, now)))
+        self.watch = PrimaryWatch()
+        self.watch.subscribe(lambda was, now: self.changes.append((was, now)))
         server = RedisServer(f"redis+cluster://127.0.0.1:{other.port},127.0.0.1:{known.port}", slot=SLOT)
-        self.redis = AsyncRedis(server, watch=self._watch)
+        self.redis, self.reading = (AsyncRedis(server, watch=self.watch) for _ in range(2))
 
     async def put(self, key: str) -> None:
         await self.redis.run(plain("SET", key, "1", read=bool))
@@ -124,6 +126,7 @@ def led_from_to(known: Primary, other: Primary, scenario: Scenario) -> None:
             await scenario(pair)
         finally:
             await pair.redis.close()
+            await pair.reading.close()
 
     asyncio.run(run())
 
@@ -181,6 +184,43 @@ def test_what_waits_for_its_slot_is_not_sent_to_one_that_has_taken_over(
         assert (pair.other.puts, len(pair.changes)) == (["meant for the other"], 1)
 
     led_from_to(primaries("frozen", "11"), primaries("new", "22", "11"), scenario)
+
+
+def test_two_that_connect_at_once_both_hear_that_another_redis_answers(primaries: Callable[..., Primary]) -> None:
+    """What either was about to send was decided on before."""
+
+    async def scenario(pair: Pair) -> None:
+        pair.known.close()
+        with contextlib.suppress(RedisUnavailable):
+            await pair.put("lost")  # notices that the connection is closed
+        puts = (each.run(plain("SET", "too early", "1", read=bool)) for each in (pair.redis, pair.reading))
+        came = await asyncio.gather(*puts, return_exceptions=True)
+        assert [type(each) for each in came] == [RedisUnavailable] * 2
+        assert (pair.other.puts, len(pair.changes)) == ([], 1)
+        await pair.put("after")
+        assert pair.other.puts == ["after"]
+
+    led_from_to(primaries("gone", "11"), primaries("new", "22", "11"), scenario)
+
+
+def test_one_that_was_restarted_is_another_though_the_slot_was_said_to_have_moved(
+    primaries: Callable[..., Primary],
+) -> None:
+    """Somebody has heard so late that the slot had moved that it had been found already; nobody has connected since."""
+
+    async def scenario(pair: Pair) -> None:
+        pair.known.owner = pair.other
+        await pair.put("moved")
+        assert (pair.other.puts, pair.changes) == (["moved"], [])
+        pair.watch.slot_moved()
+        pair.other.info |= {"run_id": "restarted", "master_replid": "33"}
+        pair.other.hang_up()
+        for _ in range(3):
+            with contextlib.suppress(RedisUnavailable):
+                await pair.put("after")
+        assert pair.changes == [("b 22", "restarted 33")], "it may have lost writes"
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
 
 
 def test_a_slot_that_two_say_to_have_has_not_moved(primaries: Callable[..., Primary]) -> None:
