@@ -60,6 +60,7 @@ async def _is(hub: Hub, child: str, balance: int) -> bool:
     return bool(await hub.aio.ref(Account, child).call(Account.now) == balance)
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("form", FORMS)
 def test_nothing_that_an_attacker_writes_is_run_or_applied(make_hub: Callable[..., Hub], form: str) -> None:
     async def scenario() -> None:
