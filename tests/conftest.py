@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from hubq import Hub
+from hubq.cli.heap import YOUNG
 from hubq.store.connection import RedisServer
 from hubq.store.embedded import EmbeddedServer
 from hubq.testing import FakeServer
@@ -50,12 +51,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=wants_to_be_alone)
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Thousands of tests are objects that live as long as the run. Each full collection of garbage would walk through all of them, while
     the loop of a node under test stands still.
+
+    So there is none while they are made, and they are frozen then. Young objects are looked through as rarely as in a worker
+    (``hubq/cli/heap.py``).
     """
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG, 10, 10)
+        gc.enable()
 
 
 def depends_on_server(item: pytest.Item) -> bool:

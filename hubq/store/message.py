@@ -53,7 +53,7 @@ def position(entry: bytes | str) -> tuple[int, int]:
 
 
 #: Opens messages that are sealed (``hubq.store.seal.Seal.opens``).
-Opens = Callable[[Message], Message] | None
+Opens = Callable[[list[Message]], list[Message]] | None
 
 
 def sender_of(message_id: str, reply_to: str) -> str:

@@ -17,8 +17,7 @@ from hubq.testing import Ledger, LedgerChild, eventually
 
 from .conftest import APPS, Shell, WorkerProcess
 
-#: They compare what happens with what takes 5 s, the start of a worker among it: beside other tests that takes longer.
-pytestmark = [pytest.mark.acceptance, pytest.mark.alone]
+pytestmark = pytest.mark.acceptance
 
 
 class Traffic:
@@ -81,6 +80,7 @@ async def evenly(hub: Hub, **expected: int) -> None:
     await eventually(as_expected, 30.0, f"shards: {expected}")
 
 
+@pytest.mark.alone  # it fills the machine
 def test_a_thousand_children_join_and_drain_under_constant_calls(shell: Shell, hub: Hub) -> None:
     async def scenario(ledger: Ledger) -> None:
         await asyncio.to_thread(spawn, shell, "a")
@@ -111,6 +111,7 @@ def busy_class() -> Any:
         sys.path.remove(str(APPS))
 
 
+@pytest.mark.alone  # it compares what happens with what takes 5 s, the start of a worker among it
 def test_a_child_busy_for_seconds_follows_and_its_neighbours_do_not_wait(
     shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

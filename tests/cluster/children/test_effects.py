@@ -89,6 +89,7 @@ async def said(hub: Hub, sink: str, relay: str, count: int) -> None:
     assert len((await hub.aio.ref(sink).call("entries")).get(relay, [])) == count
 
 
+@pytest.mark.long_on_fakeredis
 def test_what_a_handler_says_arrives_once_and_in_order(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4)
@@ -399,6 +400,7 @@ async def said_some(hub: Hub, count: int) -> None:
     await eventually(enough)
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_commit_whose_answer_is_lost_sends_once(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4)
@@ -434,6 +436,7 @@ def letting_go(child: str) -> Callable[[], None]:
     return GATES.setdefault(child, asyncio.Event()).set
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_full_mailbox_makes_the_outbox_wait_and_nobody_else(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4, max_backlog=5)
@@ -453,6 +456,7 @@ def test_a_full_mailbox_makes_the_outbox_wait_and_nobody_else(make_hub: Any) -> 
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("how", ["kill", "drain"])
 def test_the_next_owner_empties_the_outbox(make_hub: Any, how: str) -> None:
     async def scenario() -> None:
@@ -473,6 +477,7 @@ def test_the_next_owner_empties_the_outbox(make_hub: Any, how: str) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_pinned_child_says_what_it_says_from_its_pin(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4, max_backlog=5)
@@ -498,6 +503,7 @@ def test_a_pinned_child_says_what_it_says_from_its_pin(make_hub: Any) -> None:
 # -- copies ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long_on_fakeredis
 def test_copies_say_nothing(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(

@@ -215,6 +215,7 @@ async def test_a_job_that_has_ended_and_is_forgotten_is_not_enqueued_again(make_
         assert hub.rq_queue.job_ids == []
 
 
+@pytest.mark.long_on_fakeredis
 @awaited
 async def test_two_who_put_at_the_same_time_put_each_job_once(make_hub: Any) -> None:
     hub = make_hub(shards=1)

@@ -82,6 +82,7 @@ def test_jobs_of_a_key_run_in_order_and_one_at_a_time(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_retry_is_rqs_and_what_comes_after_waits_for_it(make_hub: Any) -> None:
     hub = make_hub(key_processes=1)
 
@@ -104,6 +105,7 @@ def test_a_retry_is_rqs_and_what_comes_after_waits_for_it(make_hub: Any) -> None
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_jobs_may_be_enqueued_with_no_node_and_moves_lose_none(make_hub: Any) -> None:
     hub = make_hub(shards=8, key_processes=2)
 

@@ -115,6 +115,7 @@ def test_a_full_mailbox_says_whose_and_how_full(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_neighbours_of_a_full_slow_child_are_served_as_before(make_hub: Any) -> None:
     """By counting: while the slow child stands with 2,000 messages, a neighbour's call reads none of them again."""
 

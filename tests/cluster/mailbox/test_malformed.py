@@ -14,7 +14,7 @@ from hubq.errors import RedisRefused
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.message import LAST_ID
-from hubq.testing import Cluster, Ledger, LedgerChild, end_tasks, eventually
+from hubq.testing import Cluster, Ledger, LedgerChild, eventually
 from tests.simulation.faults import CONTROL, GARBAGE
 
 CHILDREN = [f"plain-{n}" for n in range(6)]
@@ -77,6 +77,7 @@ def scenario_of(make_hub: Any, work: Any, nodes: int = 1, **settings: Any) -> No
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_malformed_entries_between_good_ones_are_dead_letters_and_the_others_keep_their_order(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         for entry in GARBAGE:
@@ -95,6 +96,7 @@ def test_malformed_entries_between_good_ones_are_dead_letters_and_the_others_kee
     scenario_of(make_hub, work)
 
 
+@pytest.mark.long_on_fakeredis
 def test_malformed_entries_wait_for_a_node_and_move_with_their_shard(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         for _ in range(3):
@@ -187,6 +189,7 @@ def test_malformed_owners_members_and_wishes_harm_nobody(make_hub: Any) -> None:
     scenario_of(make_hub, work)
 
 
+@pytest.mark.long_on_fakeredis
 def test_numbers_that_are_none_hold_up_nobody(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         keys = hub.keys
@@ -242,6 +245,7 @@ def test_a_batch_that_cannot_be_read_holds_up_no_other(make_hub: Any) -> None:
     scenario_of(make_hub, work)
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_key_of_another_type_holds_up_the_commits_of_its_own_shard_only(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         shard = shard_of("plain-0", 4)
@@ -323,6 +327,7 @@ def test_a_control_mailbox_of_another_type_stops_nothing(make_hub: Any) -> None:
     scenario_of(make_hub, work)
 
 
+@pytest.mark.long_on_fakeredis
 def test_events_of_another_type_hold_up_no_join_no_handover_and_no_take_over(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         await served(hub, ledger)
@@ -421,20 +426,18 @@ def test_a_mailbox_that_takes_nothing_more_is_mended_and_costs_its_own_senders_o
 
 def test_a_malformed_reply_fails_nobodys_call(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
-        async def litter() -> None:
-            while True:
-                keys = await raw(hub, "KEYS", f"{hub.keys.prefix}sender:*")
-                for key in keys:
-                    client = key.decode().rpartition(":")[2]
-                    await raw(hub, "RPUSH", hub.keys.reply(client), b"\xff", b"1 2", b"", b"a b c d\n", b"1 ok")
-                await asyncio.sleep(0)
+        async def litter() -> int:
+            keys = await raw(hub, "KEYS", f"{hub.keys.prefix}sender:*")
+            for key in keys:
+                client = key.decode().rpartition(":")[2]
+                await raw(hub, "RPUSH", hub.keys.reply(client), b"\xff", b"1 2", b"", b"a b c d\n", b"1 ok")
+            return len(keys)
 
-        task = asyncio.create_task(litter())
-        for _ in range(10):
-            await asyncio.gather(*[ledger.call("s", child) for child in CHILDREN])
+        for _ in range(10):  # before the replies, and among them
+            assert await litter(), "somebody waits for replies"
+            await asyncio.gather(*[act for child in CHILDREN for act in (ledger.call("s", child), litter())])
         answer = await asyncio.to_thread(lambda: hub.ref("plain-0").call("entries"))
         assert answer["s"] == list(range(1, 11))
-        await end_tasks([task])
         assert await ledger.breaches() == []
 
     scenario_of(make_hub, work)

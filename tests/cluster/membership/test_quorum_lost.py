@@ -239,6 +239,7 @@ def test_a_dynamic_quorum_goes_on_with_those_that_are_left(make_hub: Any) -> Non
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_intake_hooks_and_events_tell_of_both(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=2, partition_tolerance=MajorityQuorum())

@@ -88,6 +88,7 @@ def test_all_over_the_cluster_from_pin_to_pin(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_moved_child_stays_when_its_shard_goes(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=1)
@@ -232,6 +233,7 @@ def test_errors_of_a_move(make_hub: Any) -> None:
         Picky.closed = False
 
 
+@pytest.mark.long_on_fakeredis
 def test_guided_children_live_where_they_are_told(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=4, distribution=Guided())
@@ -311,6 +313,7 @@ def test_a_guided_child_that_starts_while_its_shard_is_about_to_move_stays(make_
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_guided_children_that_live_with_their_shard_meanwhile(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=2, distribution=Guided(when_gone="shard"))

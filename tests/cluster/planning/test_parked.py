@@ -154,6 +154,7 @@ def test_a_child_whose_start_took_nodes_down_is_tried_again_when_asked_for(
         asyncio.run(scenario(lost))
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_child_whose_start_took_nodes_down_is_not_started_when_its_pin_returns(make_hub: Any, server: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=1)
@@ -181,6 +182,7 @@ def test_a_child_whose_start_took_nodes_down_is_not_started_when_its_pin_returns
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_node_that_cannot_build_what_comes_to_it_is_not_ready(make_hub: Any) -> None:
     """While its children are served elsewhere, and while they are parked here; until it can build them."""
 

@@ -70,6 +70,7 @@ def test_a_killed_node_is_replaced_by_the_newest(make_hub: Any, hubq_run: Any) -
     hubq_run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_share_is_given_watched_and_taken_back(make_hub: Any, hubq_run: Any) -> None:
     """What ``hubq rollout`` does, without its waiting."""
 

@@ -242,6 +242,7 @@ class Counting:
         await self._redis.close()
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("synchronization", [PubSub(), Polling(sync_interval=0.5)], ids=["pub_sub", "polling"])
 def test_the_cache_of_owners_is_right_at_once(make_hub: Any, synchronization: Any) -> None:
     """At most one more round trip after a change, and at no moment an answer older than the question."""

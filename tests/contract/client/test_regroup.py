@@ -330,15 +330,17 @@ def moved_with_death(server: Any, hub_id: str, groups: int, requests: int) -> bo
 
 
 def copies_of(server: Any, hub_id: str) -> Iterator[FakeServer]:
-    """The same Redis again and again."""
+    """The same Redis again and again: as it is when the first is asked for."""
     redis = SyncRedis(server)
+    lasting = [name for name in scanned(redis, "") if about(redis, [name])[0].ttl_ms == -1]
+    restore = [plain("RESTORE", name, 0, raw(server, "DUMP", name), read=lambda found: found) for name in lasting]
+    redis.close()
     while True:
         copy = FakeServer()
         other = SyncRedis(copy)
-        for name in scanned(redis, ""):
-            (known,) = about(redis, [name])
-            if known.ttl_ms == -1:
-                other.run(plain("RESTORE", name, 0, raw(server, "DUMP", name), read=lambda found: found))
+        for command in restore:
+            other.run(command)
+        other.close()
         yield copy
 
 

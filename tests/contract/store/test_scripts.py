@@ -166,6 +166,7 @@ def test_send_judges_each_message(desk: Desk) -> None:
     assert 0 < desk.raw("PTTL", desk.keys.sender("s")) <= 60_000
 
 
+@pytest.mark.long_on_fakeredis
 def test_the_window_never_mistakes_a_first_try_and_never_takes_a_second(desk: Desk) -> None:
     desk.start("c", sender="other")
     rng, window = random.Random(5), SendWindow()

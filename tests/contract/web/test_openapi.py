@@ -18,6 +18,7 @@ from hubq.web import dashboard, open_to_all
 from hubq.web.view.api import END_POINTS
 
 schemathesis = pytest.importorskip("schemathesis")
+import requests  # noqa: E402  (it comes with schemathesis)
 from schemathesis.specs.openapi.checks import (  # noqa: E402
     content_type_conformance,
     response_schema_conformance,
@@ -63,14 +64,28 @@ def address() -> Iterator[str]:
     thread.join(30)
 
 
+@pytest.fixture(scope="module")
+def document(address: str) -> Any:
+    """What the view says of itself."""
+    return schemathesis.openapi.from_url(f"{address}/api/openapi.json")
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    """Connections that stay."""
+    with requests.Session() as session:
+        yield session
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 @pytest.mark.parametrize("point", END_POINTS, ids=lambda point: f"{point.method} {point.path}")
-def test_whatever_is_asked_the_answer_is_one_that_the_document_knows(address: str, point: Any, mode: str) -> None:
+def test_whatever_is_asked_the_answer_is_one_that_the_document_knows(
+    document: Any, session: requests.Session, point: Any, mode: str
+) -> None:
     if mode == "negative" and not point.asks.__struct_fields__:
         pytest.skip("nothing can be asked wrongly")
-    schema = schemathesis.openapi.from_url(f"{address}/api/openapi.json")
-    operation = schema[f"/api{point.path}"][point.method]
+    operation = document[f"/api{point.path}"][point.method]
     answers = set()
 
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -78,7 +93,7 @@ def test_whatever_is_asked_the_answer_is_one_that_the_document_knows(address: st
     def ask(case: Any) -> None:
         if isinstance(case.body, dict) and "timeout" in case.body and mode == "positive":
             case.body["timeout"] = 0.2  # what is long allowed would be waited for
-        response = case.call(timeout=30)
+        response = case.call(session=session, timeout=30)
         answers.add(response.status_code)
         assert response.status_code != 500
         case.validate_response(
