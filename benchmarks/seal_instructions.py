@@ -34,10 +34,10 @@ def main(count: int, sealed: bool, form: str = "encrypt") -> None:
             plain()
             continue
         blob = shop.words(*WORDS, PAYLOAD)
-        workers.opens(Message(ENTRY, "call", "room", "post", "3", SENDER, 0, blob))
-        reply = read_reply(workers.reply(SENDER, LINE))
-        assert reply is not None
-        shop.opens_reply(SENDER, *reply)
+        workers.opens([Message(ENTRY, "call", "room", "post", "3", SENDER, 0, blob)])
+        lines = [LINE]
+        workers.replies(SENDER, lines)
+        read_reply(lines[0], SENDER, shop)
         workers.state("room", f"{SENDER}:1", "attributes", ENTRY.decode(), STATE)
 
 

@@ -74,7 +74,7 @@ def works_of(size: int) -> dict[str, Callable[[], object]]:
             "call", "room-1", "post", "shop.5f", "3", payload
         )  # type: ignore[misc]
         works[f"{name} open"] = lambda workers=workers, blob=blob: workers.opens(
-            Message(b"7-0", "call", "room-1", "post", "3", "shop.5f", 0, blob)
+            [Message(b"7-0", "call", "room-1", "post", "3", "shop.5f", 0, blob)]
         )  # type: ignore[misc]
     return works
 

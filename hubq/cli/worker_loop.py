@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
 
+from hubq.cli.loop_connections import LoopConnections
 from hubq.client.asking.calling import handling
 from hubq.node.children.pumps import Pumps
 from hubq.node.held.in_hand import InHand
@@ -95,28 +96,17 @@ PUMP = Pumps._pump.__code__
 _own: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
-#: Its connections.
-_connections: WeakSet[asyncio.BaseTransport] = WeakSet()
-#: Those that cannot be referred to weakly (uvloop's over TLS), until they are closed.
-_sealed_connections: list[asyncio.BaseTransport] = []
+_connections = LoopConnections()
 
 
 def _kept(made: tuple[asyncio.BaseTransport, Any]) -> tuple[asyncio.BaseTransport, Any]:
-    try:
-        _connections.add(made[0])
-    except TypeError:
-        _sealed_connections[:] = [each for each in _sealed_connections if not each.is_closing()] + [made[0]]
+    _connections.add(made[0])
     return made
 
 
 def _is_a_copy(loop: asyncio.AbstractEventLoop) -> None:
     """In a process that was forked: this loop must not turn, and what is written before it would have turned goes nowhere."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for connection in [*_connections, *_sealed_connections]:
-        socket = connection.get_extra_info("socket")
-        if socket is not None and socket.fileno() >= 0:
-            os.dup2(nowhere, socket.fileno())
-    os.close(nowhere)
+    _connections.cut()
     if not loop.is_closed():
         loop.call_soon(_ends)
 

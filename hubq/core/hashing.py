@@ -39,6 +39,9 @@ def checked_child_id(child_id: str) -> str:
     Traceback (most recent call last):
     hubq.errors.InvalidChildId: child id is empty: give the child a name of 1 to 512 bytes
     """
+    plain = type(child_id) is str and child_id.isascii() and child_id.isprintable()
+    if plain and 0 < len(child_id) <= MAX_CHILD_ID_BYTES:  # as nearly all are: a byte for each letter
+        return child_id
     if not isinstance(child_id, str):
         raise InvalidChildId(f"child id {child_id!r} is a {type(child_id).__name__}: give the child a name (str)")
     if not child_id:

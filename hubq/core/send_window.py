@@ -7,6 +7,8 @@ try can then never fall below the window and be refused as too old.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 #: Numbers per block of the receiver's bitmap (a block is a 32-bit word), and blocks kept.
 BLOCK = 32
 BLOCKS = 64
@@ -49,8 +51,28 @@ class SendWindow:
         self._unsettled.add(number)
         return number
 
+    def take_some(self, most: int) -> range:
+        """The next numbers: as many as there is room for, at most ``most``.
+
+        >>> window = SendWindow()
+        >>> window.take_some(3), len(window.take_some(10_000)) == WINDOW - 3, window.take_some(1)
+        (range(1, 4), True, range(1986, 1986))
+        """
+        first = self._next
+        self._next += min(most, WINDOW - self.span)
+        numbers = range(first, self._next)
+        self._unsettled.update(numbers)
+        return numbers
+
     def settle(self, number: int) -> None:
         """The number was answered, or given up for good: it will never be sent again."""
-        self._unsettled.discard(number)
+        self.settle_all((number,))
+
+    def settle_all(self, numbers: Collection[int]) -> None:
+        """The same for several."""
+        self._unsettled.difference_update(numbers)
+        if not self._unsettled:
+            self._lowest = self._next
+            return
         while self._lowest < self._next and self._lowest not in self._unsettled:
             self._lowest += 1

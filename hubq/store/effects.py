@@ -85,11 +85,10 @@ class Effects:
         self.reply_ttl_ms, self.limits = reply_ttl_ms, limits
         return self
 
-    def seal(self, reply: Callable[[str, bytes], bytes]) -> None:
-        """Seal the replies (those that are sealed stay as they are)."""
+    def seal(self, replies: Callable[[str, list[bytes]], None]) -> None:
+        """Seal the replies of each client (those that are sealed stay as they are)."""
         for client, lines in self.replies.items():
-            for place, line in enumerate(lines):
-                lines[place] = reply(client, line)
+            replies(client, lines)
 
     def number(self, node: str, incarnation: int, number: int, field: str) -> None:
         """It is about to be sent by a script that may have effect twice: this makes it say once what is said."""

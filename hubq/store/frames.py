@@ -26,15 +26,15 @@ _NONCE = 12
 #: Bytes of a front besides the name: tag, number of the key, length of the name; session.
 _BESIDE_NAME = 3 + _SESSION
 _PERSON = b"hubq frame v2 "
-#: Subkeys of other processes that are remembered.
+#: Subkeys that are remembered: of other processes, and of this one for whom it seals.
 MOST_SUBKEYS = 1_000
 
-#: Opens a frame in a context; raises if anything of it was changed.
-_Opens = Callable[[bytes, bytes], bytes]
+#: Opens a frame in a context. Raises :class:`~hubq.errors.Unsealed`: something of it was changed, or it is of another context.
+Opens = Callable[[bytes, bytes], bytes]
 
 
 class Seals(Protocol):
-    """Seals a value in a context. ``before``: what else stands in front of the frame, as it is."""
+    """Seals a value in a context. ``before``: what stands in front of all else, as it is."""
 
     def __call__(self, plain: bytes, context: bytes, before: bytes = b"") -> bytes: ...
 
@@ -55,9 +55,14 @@ _joined = b"".join
 #: The length of a context, as the tag of a signed value has it. (Few contexts are longer.)
 _LENGTHS = tuple(length.to_bytes(4, "big") for length in range(256))
 #: Where the front of a frame is, by the length of the name in it.
-_FRONTS = tuple(slice(length + _BESIDE_NAME) for length in range(256))
+FRONTS = tuple(slice(length + _BESIDE_NAME) for length in range(256))
 #: From the last to the first: nonces are taken from the end of a list.
 _LAST_BYTES = tuple(bytes([last]) for last in reversed(range(256)))
+
+
+def _changed(context: bytes) -> Unsealed:
+    kind = context.split(b"\0")[1].decode()
+    return Unsealed(f"its seal is not that of this {kind}: it was changed, or written for another place")
 
 
 def bytes_of(context: str) -> bytes:
@@ -96,7 +101,7 @@ class Encrypts:
         self._cipher = aes_gcm(subkey)
 
     def sealer(self, front: bytes, nonces: Nonces) -> Seals:
-        """What seals behind this front."""
+        """What seals behind this front, of which the nonce is the end."""
         encrypt, take, front = self._cipher.encrypt, nonces.take, front[: _COUNTER - _NONCE]
 
         def seal(plain: bytes, context: bytes, before: bytes = b"") -> bytes:
@@ -108,12 +113,15 @@ class Encrypts:
 
         return seal
 
-    def opener(self, end: int) -> _Opens:
+    def opener(self, end: int) -> Opens:
         """The reverse. The nonce ends at ``end``."""
         decrypt, nonce, body = self._cipher.decrypt, slice(end - _NONCE, end), slice(end, None)
 
         def opens(blob: bytes, context: bytes) -> bytes:
-            return decrypt(blob[nonce], blob[body], context)
+            try:
+                return decrypt(blob[nonce], blob[body], context)
+            except Exception:  # InvalidTag; ValueError: it is cut
+                raise _changed(context) from None
 
         return opens
 
@@ -125,7 +133,7 @@ class Signs:
         self._begun = blake2b(key=subkey, digest_size=_TAG)
 
     def sealer(self, front: bytes, nonces: Nonces) -> Seals:
-        """What seals behind this front."""
+        """What seals behind this front, of which the nonce is the end."""
         begin, take, front = self._begun.copy, nonces.take, front[: _COUNTER - _NONCE]
 
         def seal(plain: bytes, context: bytes, before: bytes = b"") -> bytes:
@@ -143,7 +151,7 @@ class Signs:
 
         return seal
 
-    def opener(self, end: int) -> _Opens:
+    def opener(self, end: int) -> Opens:
         """The reverse. The nonce ends at ``end``."""
         begin, nonce = self._begun.copy, slice(end - _NONCE, end)
         tag, body = slice(end, end + _TAG), slice(end + _TAG, None)
@@ -156,7 +164,7 @@ class Signs:
             plain, made = blob[body], begin()
             made.update(_joined((blob[nonce], length, context, plain)))
             if not compare_digest(made.digest(), blob[tag]):
-                raise ValueError("changed")
+                raise _changed(context)
             return plain
 
         return opens
@@ -202,52 +210,63 @@ class Frames:
         self._keys = keys
         #: The tag of what is written.
         self.tag = ENCRYPTED if encrypts_in(form) else SIGNED
-        #: By the front of a frame: whose key it is, and what opens with it.
-        self._openers: dict[bytes, tuple[str, _Opens]] = {}
+        #: By the front of a frame: whose key it is, and what opens with it, if there was one already (:meth:`opener`).
+        self.openers: dict[bytes, tuple[str, Opens]] = {}
         #: What seals with the key of a name, if it was asked for already (:meth:`sealer`).
         self.sealers: dict[str, Seals] = {}
+        #: The same, behind a line (:meth:`line_sealer`).
+        self.line_sealers: dict[str, Seals] = {}
         self.begin()
         _all.add(self)
 
     def begin(self) -> None:
         """A session of its own for each process (also for a forked one): so no nonce is ever used twice under one subkey."""
         self.sealers.clear()
+        self.line_sealers.clear()
         self._session = secrets.token_bytes(_SESSION)
         self._nonces = Nonces(self._session)
 
     def sealer(self, name: str) -> Seals:
         """What seals with the key of a name, in this session."""
+        if len(self.sealers) >= MOST_SUBKEYS:
+            self.sealers.clear()
+        made = self.sealers[name] = self._sealer(name, b"")
+        return made
+
+    def line_sealer(self, name: str) -> Seals:
+        """The same behind a line, which is given it without its end."""
+        if len(self.line_sealers) >= MOST_SUBKEYS:
+            self.line_sealers.clear()
+        made = self.line_sealers[name] = self._sealer(name, b"\n")
+        return made
+
+    def _sealer(self, name: str, before: bytes) -> Seals:
         key = next(iter(self._keys.keys))
         front = self.tag + bytes([key, len(name)]) + name.encode() + self._session
-        made = self._cipher(self.tag, key, name, self._session).sealer(front, self._nonces)
-        self.sealers[name] = made
-        return made
+        return self._cipher(self.tag, key, name, self._session).sealer(before + front, self._nonces)
 
     def opened(self, blob: bytes, context: bytes) -> tuple[str, bytes]:
         """Whose key has sealed it, and the plain bytes. Raises :class:`~hubq.errors.Unsealed`."""
+        name, opens = self.opener(blob)
+        return name, opens(blob, context)
+
+    def opener(self, blob: bytes) -> tuple[str, Opens]:
+        """Whose key has sealed it, as it says, and what opens it. Raises :class:`~hubq.errors.Unsealed`: that key is not here."""
         try:
-            front = blob[_FRONTS[blob[2]]]
-            try:
-                name, opens = self._openers[front]
-            except KeyError:
-                name, opens = self._opener(front)
-            return name, opens(blob, context)
-        except Unsealed:
-            raise
+            front = blob[FRONTS[blob[2]]]
+            return self.openers.get(front) or self._opener(front)
         except LookupError:
             raise Unsealed(f"it is sealed with a key that is not here ({described(blob)})") from None
-        except Exception:
-            kind = context.split(b"\0")[1].decode()
-            raise Unsealed(
-                f"its seal is not that of this {kind}: it was changed, or written for another place"
-            ) from None
 
-    def _opener(self, front: bytes) -> tuple[str, _Opens]:
-        name = front[3:-_SESSION].decode()
-        if len(self._openers) >= MOST_SUBKEYS:
-            self._openers.clear()
+    def _opener(self, front: bytes) -> tuple[str, Opens]:
+        try:
+            name = front[3:-_SESSION].decode()
+        except UnicodeDecodeError:
+            raise LookupError from None
         cipher = self._cipher(front[:1], front[1], name, front[-_SESSION:])
-        made = self._openers[front] = name, cipher.opener(len(front) + _COUNTER)
+        if len(self.openers) >= MOST_SUBKEYS:
+            self.openers.clear()
+        made = self.openers[front] = name, cipher.opener(len(front) + _COUNTER)
         return made
 
     def _cipher(self, tag: bytes, number: int, name: str, session: bytes) -> Encrypts | Signs:

@@ -125,9 +125,18 @@ def new_keys(before: str = "") -> str:
     return ",".join(part for part in (before.strip(" ,\n"), made) if part)
 
 
+def is_client(name: str) -> bool:
+    """Whether a client app can have this name, and so a key.
+
+    >>> is_client("shop"), is_client("reminder shop"), is_client("")
+    (True, False, False)
+    """
+    return _NAME.fullmatch(name) is not None
+
+
 def checked_client(name: str) -> str:
     """The name of a client app, or :class:`~hubq.errors.ConfigError`."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_client(name):
         raise ConfigError(f"client {name!r} is no name: give 1 to 32 letters, digits, dashes or underscores")
     return name
 

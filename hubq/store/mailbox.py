@@ -14,7 +14,7 @@ from hubq.store.naming import Naming
 def _entries(answer: Any, opens: Opens = None) -> list[Message]:
     # A deleted entry may appear as nil in some versions when a claim is involved; ranges never show it.
     found = [message_of(entry, fields) for entry, fields in (answer or []) if fields]
-    return found if opens is None else [opens(message) for message in found]
+    return found if opens is None else opens(found)
 
 
 def read_mailboxes(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from hubq.store.command import text
 from hubq.store.header import Header
@@ -22,8 +23,7 @@ LAST_ID = b"18446744073709551615-18446744073709551615"
 FAR = 1 << 53
 
 
-@dataclass(slots=True)
-class Message:
+class Message(msgspec.Struct, gc=False):  # (one for each message: see Command)
     """A message as a node reads it. ``deadline`` is Redis TIME in ms, 0 for none.
 
     ``header`` is None for nearly all.
@@ -53,7 +53,7 @@ def position(entry: bytes | str) -> tuple[int, int]:
 
 
 #: Opens messages that are sealed (``hubq.store.seal.Seal.opens``).
-Opens = Callable[[Message], Message] | None
+Opens = Callable[[list[Message]], list[Message]] | None
 
 
 def sender_of(message_id: str, reply_to: str) -> str:
@@ -73,6 +73,7 @@ def message_of(entry: bytes, fields: Sequence[bytes]) -> Message:
     """
     # kind k child c method m id i reply_to r deadline d payload p
     try:
+        deadline = fields[11]
         message = Message(
             entry,
             KINDS[fields[1]],
@@ -80,7 +81,7 @@ def message_of(entry: bytes, fields: Sequence[bytes]) -> Message:
             fields[5].decode(),
             fields[7].decode(),
             fields[9].decode(),
-            int(fields[11]),
+            0 if deadline == b"0" else int(deadline),
             fields[13],
         )
     except (LookupError, ValueError):

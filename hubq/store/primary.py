@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from hubq.store.slots import Node, SlotMap
+
+#: For so long a primary that another one has taken over from is not believed. Then somebody has decided that it goes on with what it has.
+#: (Sentinel makes a replica of it within 10.) Seconds.
+DOUBT = 30.0
 
 
 class PrimaryWatch:
@@ -22,8 +27,11 @@ class PrimaryWatch:
     On a Redis Cluster the slot of a hub may move to another primary, which loses nothing: see :meth:`slot_moved`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.known = ""
+        self._taken_over_from = ""
+        self._doubted_from = 0.0
+        self._now = now
         self._at: Node = ("", 0)
         self._slot_moved = False
         self.changes = 0
@@ -76,7 +84,7 @@ class PrimaryWatch:
             self._slot_moved = before.get(b"master_port") == str(node[1]).encode() and not _former(now)
         elif _former(before) == now.get(b"master_replid"):
             slots.lead_to(self._at)
-            raise RedisConnectionError("a primary answers that another one has taken over from")
+            raise _has_been_replaced()
         else:
             self._slot_moved = not await slots.has_async(self._at)
 
@@ -102,12 +110,22 @@ class PrimaryWatch:
         >>> watch.seen(b"run_id:cc\\r\\nrole:master\\r\\nmaster_replid:55\\r\\nmaster_replid2:66\\r\\n")
         Traceback (most recent call last):
         redis.exceptions.ConnectionError: another Redis answers now: it was restarted, or failed over
+        >>> watch.seen(b"run_id:ee\\r\\nrole:master\\r\\nmaster_replid:66\\r\\nmaster_replid2:00\\r\\n")
+        Traceback (most recent call last):
+        redis.exceptions.ConnectionError: a primary answers that another one has taken over from
         """
         fields = _read(info)
         if fields.get(b"role") == b"slave":
             raise RedisConnectionError("a replica answers: waiting for a primary")
+        if fields.get(b"master_replid", b"").decode() == self._taken_over_from != "":
+            # It was frozen, and wakes, and somebody does not know yet who has taken over: what it is told would be lost. (If it is to be
+            # primary again it goes on with the history of the other.)
+            self._doubted_from = self._doubted_from or self._now()
+            if self._now() < self._doubted_from + DOUBT:
+                raise _has_been_replaced()
         now = f"{fields.get(b'run_id', b'').decode()} {fields.get(b'master_replid', b'').decode()}"
         was, self.known = self.known, now
+        self._taken_over_from, self._doubted_from = _former(fields).decode(), 0.0
         moved, self._slot_moved = self._slot_moved, False
         if moved and was.partition(" ")[2].encode() not in (
             fields.get(b"master_replid"),
@@ -127,6 +145,10 @@ class PrimaryWatch:
 def another_redis() -> RedisConnectionError:
     """The error of a request that was meant for the Redis before."""
     return RedisConnectionError("another Redis answers now: it was restarted, or failed over")
+
+
+def _has_been_replaced() -> RedisConnectionError:
+    return RedisConnectionError("a primary answers that another one has taken over from")
 
 
 def _former(info: dict[bytes, bytes], unsaid: bytes = b"") -> bytes:

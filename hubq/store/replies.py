@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from hubq.store.command import Command, plain
 from hubq.store.keys import Keys
+
+if TYPE_CHECKING:
+    from hubq.store.seal import Seal
 
 
 def await_reply(keys: Keys, client: str, timeout: float) -> Command[bytes | None]:
@@ -27,8 +31,10 @@ def reply_line(message_id: str, status: str, node: str, payload: bytes) -> bytes
     return f"{message_id} {status} {node}\n".encode() + payload
 
 
-def read_reply(data: bytes) -> tuple[str, str, str, bytes] | None:
+def read_reply(data: bytes, sender: str = "", seal: Seal | None = None) -> tuple[str, str, str, bytes] | None:
     """The reverse of :func:`reply_line`: message id, status, node, payload. None: it is no reply.
+
+    With a seal the payload is opened, as one for this sender. Raises :class:`~hubq.errors.Unsealed`: its seal is refused.
 
     >>> read_reply(b"7 ok a\\np..."), read_reply(b"garbage")
     (('7', 'ok', 'a', b'p...'), None)
@@ -38,7 +44,11 @@ def read_reply(data: bytes) -> tuple[str, str, str, bytes] | None:
         message_id, status, node = line.decode().split(" ")
     except ValueError:
         return None
-    return (message_id, status, node, payload) if newline else None
+    if not newline:
+        return None
+    if seal is not None:
+        payload = seal.opens_reply(sender, line, status, payload)
+    return message_id, status, node, payload
 
 
 def started_payload(owner: str, failed: Mapping[str, str], names: Sequence[str] = ()) -> bytes:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from hubq.config import Config
 from hubq.errors import ConfigError, Unsealed
-from hubq.store.frames import ENCRYPTED, SIGNED, Frames, bytes_of, form_of
+from hubq.store.frames import ENCRYPTED, FRONTS, SIGNED, Frames, bytes_of, form_of
 from hubq.store.header import Header
-from hubq.store.keyring import ALL, WORKERS, Keyring, client_of
+from hubq.store.keyring import ALL, WORKERS, Keyring, client_of, is_client
 from hubq.store.message import HEADED, MALFORMED, UNSEALED, Message
 from hubq.store.spec_record import SpecRecord
 
@@ -38,7 +38,9 @@ class Seal:
         frames = Frames(keys, form=form)
         #: The tag of what is written.
         self.tag = frames.tag
-        self._sealers, self._sealer, self._opened_as = frames.sealers, frames.sealer, frames.opened
+        self._sealers, self._sealer = frames.sealers, frames.sealer
+        self._line_sealers, self._line_sealer = frames.line_sealers, frames.line_sealer
+        self._openers, self._opener, self._opened_as = frames.openers, frames.opener, frames.opened
         self._of_message, self._of_state, self._of_reply = (f"{hub_id}\0{of}\0" for of in ("message", "state", "reply"))
         self._before_message = f"{hub_id}\0message".encode()
         #: By the sender who waits for a reply: its client app, with whose key its replies are sealed, and how their context begins.
@@ -52,7 +54,9 @@ class Seal:
         if len(self.receivers) >= MOST_RECEIVERS:
             self.receivers.clear()
         client = client_of(sender)
-        made = client, client if self.keys.root else self._own, bytes_of(f"{self._of_reply}{sender}\0")
+        # Who sends can call itself as it likes. A reply for what is the name of no app is one that no app can open.
+        answered = client if is_client(client) else WORKERS
+        made = client, answered if self.keys.root else self._own, bytes_of(f"{self._of_reply}{sender}\0")
         self.receivers[sender] = made
         return made
 
@@ -71,16 +75,11 @@ class Seal:
         """The payload of a message."""
         if not self.writes:
             return payload
-        text = f"{self._of_message}{kind}\0{child}\0{method}\0{sender}\0{number}"
-        try:
-            context = text.encode()
-        except UnicodeEncodeError:
-            context = bytes_of(text)
         try:
             seal = self._sealers[self._own]
         except KeyError:
             seal = self._sealer(self._own)
-        return seal(payload, context)
+        return seal(payload, f"{self._of_message}{kind}\0{child}\0{method}\0{sender}\0{number}".encode())
 
     def words(self, kind: bytes, child: bytes, method: bytes, sender: bytes, number: bytes, payload: bytes) -> bytes:
         """The payload of a message whose words are encoded already."""
@@ -92,62 +91,74 @@ class Seal:
             seal = self._sealer(self._own)
         return seal(payload, _with_nuls((self._before_message, kind, child, method, sender, number)))
 
-    def opens(self, message: Message) -> Message:
-        """The message itself, with its payload as it was written; or one of the kind ``unsealed``, if its seal is refused."""
-        kind, payload = message.kind, message.payload
-        if kind in _HINTS:
-            return message
-        if not payload or payload[0] not in _SEALED:
-            return self._refused(message, "it is not sealed") if self.required else message
-        if message.header is not None:  # it stands in front of the seal, and would be believed
-            return self._refused(message, "its header is not sealed")
-        sender, number = message.reply_to, message.id
-        if not sender:
-            sender, _, number = number.rpartition("#")
-        try:
-            context = f"{self._of_message}{kind}\0{message.child}\0{message.method}\0{sender}\0{number}"
-            name, plain = self._opened_as(payload, context.encode())
-            if name:
+    def opens(self, messages: list[Message]) -> list[Message]:
+        """The same list: of each message its payload as it was written, or one of the kind ``unsealed`` instead, if its seal is refused."""
+        begins, openers, receivers = self._of_message, self._openers, self.receivers
+        for place, message in enumerate(messages):
+            kind, payload = message.kind, message.payload
+            if kind in _HINTS:
+                continue
+            try:
+                if not payload or payload[0] not in _SEALED:
+                    if self.required:
+                        raise Unsealed("it is not sealed")
+                    continue
+                if message.header is not None:  # it stands in front of the seal, and would be believed
+                    raise Unsealed("its header is not sealed")
+                sender, number = message.reply_to, message.id
+                if not sender:
+                    sender, _, number = number.rpartition("#")
+                context = f"{begins}{kind}\0{message.child}\0{message.method}\0{sender}\0{number}".encode()
                 try:
-                    client, _, _ = self.receivers[sender]
-                except KeyError:
-                    client, _, _ = self._receiver(sender)
-                if client != name and not sender.startswith("reminder "):
-                    raise Unsealed(f"{name} has sealed a message of {sender}")
-            if kind == HEADED:
-                message.header, plain = Header.split(plain)
-                message.kind = "call" if message.reply_to else "cast"
-        except (Unsealed, ValueError) as error:
-            return self._refused(message, str(error))
-        message.payload = plain
-        return message
+                    name, opens = openers[payload[FRONTS[payload[2]]]]
+                except LookupError:
+                    name, opens = self._opener(payload)
+                plain = opens(payload, context)
+                if name:
+                    try:
+                        client, _, _ = receivers[sender]
+                    except KeyError:
+                        client, _, _ = self._receiver(sender)
+                    if client != name and not sender.startswith("reminder "):
+                        raise Unsealed(f"{name} has sealed a message of {sender}")
+                if kind == HEADED:
+                    message.header, plain = Header.split(plain)
+                    message.kind = "call" if message.reply_to else "cast"
+                message.payload = plain
+            except (Unsealed, ValueError) as error:
+                messages[place] = self._refused(message, str(error))
+        return messages
 
     def _refused(self, message: Message, why: str) -> Message:
         return Message(message.entry, UNSEALED, message.child, why, message.id, message.reply_to, 0, b"")
 
-    def reply(self, sender: str, line: bytes) -> bytes:
-        """The line of a reply (``hubq.store.replies.reply_line``), for its receiver. One that is sealed stays as it is."""
+    def replies(self, sender: str, lines: list[bytes]) -> None:
+        """Seal the lines of replies (``hubq.store.replies.reply_line``) for their receiver, in the list. Those that are sealed stay."""
         if not self.writes:
-            return line
-        head, newline, payload = line.partition(b"\n")
-        if payload and payload[0] in _SEALED:
-            return line
+            return
         try:
-            _, name, context = self.receivers[sender]
-            seal = self._sealers[name]
+            _, name, begins = self.receivers[sender]
+            seal = self._line_sealers[name]
         except KeyError:
-            _, name, context = self._receiver(sender)
-            seal = self._sealers.get(name) or self._sealer(name)
-        return seal(payload, context + head, head + newline)
+            _, name, begins = self._receiver(sender)
+            seal = self._line_sealers.get(name) or self._line_sealer(name)
+        for place, line in enumerate(lines):
+            head, _, payload = line.partition(b"\n")
+            if not payload or payload[0] not in _SEALED:
+                lines[place] = seal(payload, begins + head, head)
 
-    def opens_reply(self, sender: str, message_id: str, status: str, node: str, payload: bytes) -> bytes:
-        """The payload of a reply. (What a script answers, ``poisoned``, is a text, and not sealed.)"""
+    def opens_reply(self, sender: str, head: bytes, status: str, payload: bytes) -> bytes:
+        """The payload of a reply; its line, and the status in that. (What a script answers, ``poisoned``, is a text, and not sealed.)"""
         if payload and payload[0] in _SEALED:
             try:
                 _, _, context = self.receivers[sender]
             except KeyError:
                 _, _, context = self._receiver(sender)
-            return self._opened_as(payload, context + f"{message_id} {status} {node}".encode())[1]
+            try:
+                _, opens = self._openers[payload[FRONTS[payload[2]]]]
+            except LookupError:
+                _, opens = self._opener(payload)
+            return opens(payload, context + head)
         return payload if status == "poisoned" else self._plain(payload, "reply")
 
     def proof(self, *asked: str) -> str:
@@ -178,20 +189,15 @@ class Seal:
             return arguments, name == WORKERS
         return self._plain(record.arguments, "spec"), False
 
-    def state(self, child: str, start_id: str, form: str, cursor: str, data: bytes) -> bytes:
-        """A state, by a worker."""
+    def state(self, child: str, start_id: str, form: str, cursor: str, data: bytes, before: bytes = b"") -> bytes:
+        """A state, by a worker. ``before``: what stands in front of it, as it is."""
         if not self.writes:
-            return data
-        text = f"{self._of_state}{child}\0{start_id}\0{form}\0{cursor}"
-        try:
-            context = text.encode()
-        except UnicodeEncodeError:
-            context = bytes_of(text)
+            return before + data
         try:
             seal = self._sealers[WORKERS]
         except KeyError:
             seal = self._sealer(WORKERS)
-        return seal(data, context)
+        return seal(data, f"{self._of_state}{child}\0{start_id}\0{form}\0{cursor}".encode(), before)
 
     def opens_state(self, child: str, start_id: str, form: str, cursor: str, data: bytes) -> bytes:
         """The reverse of :meth:`state`."""

@@ -39,7 +39,7 @@ NAMES = (b"kind", b"child", b"method", b"id", b"reply_to", b"deadline", b"payloa
 def _message(data: bytes) -> None:
     fields = [part for pair in zip(NAMES, data.split(b"\xff", 6), strict=False) for part in pair]
     for seal in SEALS:
-        seal.opens(message_of(b"7-0", fields))
+        seal.opens([message_of(b"7-0", fields)])
 
 
 def _control(data: bytes) -> None:
@@ -51,7 +51,7 @@ def _control(data: bytes) -> None:
 
 def _reply(data: bytes) -> None:
     if (found := read_reply(data)) is not None:
-        SEALS[1].opens_reply("shop.5f", *found)
+        read_reply(data, "shop.5f", SEALS[1])
         read_started(found[3])
 
 

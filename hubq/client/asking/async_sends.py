@@ -123,12 +123,15 @@ class AsyncSends:
     def begin(self, messages: Sequence[Outgoing]) -> Together:
         """Begin to send messages: as many as the window has room for go out soon. The rest in :meth:`sent`, which must follow."""
         together = Together(self._loop, messages)
-        for message in messages:
-            seq = self._window.take()
-            if seq is None:
-                break
-            self._post(seq, message, together)
-            together.numbers.append(seq)
+        numbers, outbox = self._window.take_some(len(messages)), self._outbox
+        for seq, message in zip(numbers, messages, strict=False):
+            if message.reply:
+                self._post(seq, message, together)
+            else:
+                outbox.append((seq, message, together))
+        together.numbers += numbers
+        if outbox:
+            self._flush_soon()
         return together
 
     async def sent(self, together: Together) -> list[tuple[str, str]]:
@@ -146,7 +149,7 @@ class AsyncSends:
         found: list[tuple[str, str]] = []
         for seq, message in zip(numbers, messages, strict=True):
             message_id, word = str(seq), words[seq]
-            if message.reply and word not in ("ok", "duplicate"):
+            if word != "ok" and message.reply and word != "duplicate":
                 self._replies.forget(message_id)
             found.append((message_id, word))
         return found
@@ -166,6 +169,9 @@ class AsyncSends:
             if self._under_way and self._overtakes((seq, message, waiting)):
                 return
         self._outbox.append((seq, message, waiting))
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)  # what is posted in the same moment goes along
@@ -292,18 +298,19 @@ class AsyncSends:
             self._idle.set()
 
     def _settled(self, flush: _Flush, answers: list[list[str]]) -> None:
+        batch = flush.batch
+        self._window.settle_all([seq for seq, _, _ in batch])
         for (places, _), words in zip(flush.groups, answers, strict=True):
             for place, word in zip(places, words, strict=True):
-                seq, _, waiting = flush.batch[place]
-                self._window.settle(seq)
+                seq, _, waiting = batch[place]
                 if isinstance(waiting, Together):
                     waiting.told(seq, word)
                 elif not waiting.done():
                     waiting.set_result(word)
 
     def _failed(self, batch: list[Posted], error: Exception) -> None:
-        for seq, _, waiting in batch:
-            self._window.settle(seq)
+        self._window.settle_all([seq for seq, _, _ in batch])
+        for _, _, waiting in batch:
             if isinstance(waiting, Together):
                 waiting.failed(error)
             elif not waiting.done():

@@ -1,22 +1,33 @@
-"""The driver for code that awaits: a session for each event loop, and connections that groups share."""
+"""The driver for code that awaits: a session for each event loop, and connections that groups share.
+
+A session ends with its loop, also if nobody closes it: a web app may have a loop for each request (an ``async`` view of Flask has).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from hubq.client.asking.async_session import AsyncSession
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.founding import Founding
+from hubq.client.asking.loop_end import at_loop_end
 from hubq.client.asking.steps import Operation
 from hubq.store.connection import ANSWER_TIMEOUT, AsyncRedis, Server
 from hubq.store.lanes import Lanes
 from hubq.store.membership import check_config, read_config
 
 T = TypeVar("T")
+
+#: What is left to do for a session whose loop ends may take so long, seconds.
+CLOSING = 1.0
+
+#: The process in which a session was opened, the session, and what closes it.
+Opened = tuple[int, AsyncSession, AsyncGenerator[None, None]]
 
 
 class LoopLanes:
@@ -50,8 +61,8 @@ class LoopDriver:
         self.server = server
         self._founding = founding
         self._shared = shared
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, AsyncSession]] = WeakKeyDictionary()
-        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[AsyncSession]] = WeakKeyDictionary()
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Opened] = WeakKeyDictionary()
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[Opened]] = WeakKeyDictionary()
 
     def drive(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         """Run an operation to its end. (Not ``async``: the caller awaits the coroutine of the session itself.)"""
@@ -73,21 +84,27 @@ class LoopDriver:
 
     async def _new_session(self) -> AsyncSession:
         loop = asyncio.get_running_loop()
+        for reference in self._sessions.keyrefs():
+            other = reference()
+            if other is not None and other.is_closed():
+                self._sessions.pop(
+                    other, None
+                )  # it was not ended, only closed. (A session would keep its loop, and stay for ever.)
         # Several tasks may be the first at the same time: one of them opens it, and none uses it before it is known to be
         # good. (Each would have a sender id of its own, and wait for the answers to another one's numbers.)
         opening = self._opening.get(loop)
         if opening is None:
             opening = self._opening[loop] = loop.create_task(self._open())
             opening.add_done_callback(lambda task: self._opened(loop, task))
-        return await asyncio.shield(opening)
+        return (await asyncio.shield(opening))[1]
 
-    def _opened(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[AsyncSession]) -> None:
+    def _opened(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Opened]) -> None:
         if self._opening.get(loop) is task:
             del self._opening[loop]
         if not task.cancelled() and task.exception() is None:
-            self._sessions[loop] = (os.getpid(), task.result())
+            self._sessions[loop] = task.result()
 
-    async def _open(self) -> AsyncSession:
+    async def _open(self) -> Opened:
         shared, context = self._shared, self.context
         redis = AsyncRedis(self.server, lanes=None if shared is None else shared.here())
         try:
@@ -100,7 +117,15 @@ class LoopDriver:
         except BaseException:
             await redis.close()
             raise
-        return AsyncSession(context, redis)
+        session, loop = AsyncSession(context, redis), asyncio.get_running_loop()
+
+        async def close() -> None:
+            if self._sessions.pop(loop, None) is not None:  # else it is closed
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSING):
+                        await session.close()
+
+        return os.getpid(), session, await at_loop_end(close)
 
     def of(self, child_id: str) -> LoopDriver:
         """The driver for one child."""
@@ -117,5 +142,6 @@ class LoopDriver:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
         known = self._sessions.pop(asyncio.get_running_loop(), None)
-        if known is not None:
+        if known is not None and known[0] == os.getpid():
             await known[1].close()
+            await known[2].aclose()

@@ -53,18 +53,14 @@ def proof(hub: HubContext, *asked: str) -> str:
 
 def reply_of(hub: HubContext, sender: str, data: bytes) -> tuple[str, str, str, bytes] | None:
     """A reply: message id, status, node, payload. None: it is none that hubq has written for this sender."""
-    reply = read_reply(data)
-    if reply is None:
-        log.warning("a malformed reply of %d bytes is passed over", len(data))
-        return None
-    if hub.seal is None:
-        return reply
-    message_id, status, node, payload = reply
     try:
-        return message_id, status, node, hub.seal.opens_reply(sender, message_id, status, node, payload)
+        reply = read_reply(data, sender, hub.seal)
     except Unsealed as error:
         log.warning("a reply is passed over: %s", error)
         return None
+    if reply is None:
+        log.warning("a malformed reply of %d bytes is passed over", len(data))
+    return reply
 
 
 def one_send(hub: HubContext, sender: str) -> OneSend:

@@ -123,7 +123,9 @@ class Session:
     def _send(self, drafts: Sequence[Outgoing]) -> list[tuple[str, str]]:
         answers: list[tuple[str, str]] = []
         for first in range(0, len(drafts), IN_FLIGHT):
-            numbered = [(self._number(), draft) for draft in drafts[first : first + IN_FLIGHT]]
+            some = drafts[first : first + IN_FLIGHT]
+            numbers = self._window.take_some(len(some))  # (it is never full: see _number)
+            numbered = list(zip(numbers, some, strict=True))
             try:
                 repeated, words = self.redis.repeated, [""] * len(numbered)
                 groups = send_commands(self.hub, self.sender, numbered)
@@ -132,12 +134,10 @@ class Session:
                     for place, word in zip(places, batch, strict=True):
                         words[place] = word
                 if self.redis.repeated != repeated:
-                    numbers = [seq for seq, _ in numbered]
                     done = self._void(refused_sends(numbers, words))
                     words = ["ok" if seq in done else word for seq, word in zip(numbers, words, strict=True)]
             finally:
-                for seq, _ in numbered:
-                    self._window.settle(seq)
+                self._window.settle_all(numbers)
             for (seq, draft), word in zip(numbered, words, strict=True):
                 if draft.reply and word in ("ok", "duplicate"):
                     self._replies.want((str(seq),))

@@ -30,7 +30,7 @@ class Reference(Protocol):
 
 def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqError | None]]:
     """Put messages into their children's mailboxes, in order; for each None, or why it was refused."""
-    drafts = [_draft(hub, message) for message in messages]
+    drafts = _drafts(hub, messages)
     if not hub.groups:
         answers = (yield Send(drafts)) if drafts else []
         return [
@@ -51,20 +51,34 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
     return errors
 
 
-def _draft(hub: HubContext, message: Cast) -> Outgoing:
-    if not isinstance(message, tuple) or len(message) < 2 or not (isinstance(message[1], str) or callable(message[1])):
-        raise ConfigError(f"cast {message!r}: give (child id or reference, method, arguments...)")
-    child, given, *args = message
-    child_id, spec = (child, None) if isinstance(child, str) else _named(child)
-    method = checked_method(checked_child_id(child_id), name_of_method(given))
-    payload = hub.values.encode_arguments(
-        tuple(args), {}, f"{child_id}.{method}", None if isinstance(given, str) else given
-    )
-    checked_size(payload, hub.config.max_payload_bytes, f"the arguments of {child_id}.{method}")
-    if hub.tracing is not None:
-        with hub.tracing.sending("cast", child_id, method) as traced:
-            payload = traced(payload)
-    return Outgoing("cast", child_id, method, payload, 0, False, spec)
+def _drafts(hub: HubContext, messages: Iterable[Cast]) -> list[Outgoing]:
+    drafts: list[Outgoing] = []
+    encoded, most, names = hub.values.encode_arguments, hub.config.max_payload_bytes, set[str]()
+    for message in messages:
+        if (
+            not isinstance(message, tuple)
+            or len(message) < 2
+            or not (isinstance(message[1], str) or callable(message[1]))
+        ):
+            raise ConfigError(f"cast {message!r}: give (child id or reference, method, arguments...)")
+        child, given, args = message[0], message[1], message[2:]
+        child_id, spec = (child, None) if isinstance(child, str) else _named(child)
+        checked_child_id(child_id)
+        if isinstance(given, str):
+            method, function = given, None
+        else:
+            method, function = name_of_method(given), given
+        if method not in names:
+            names.add(checked_method(child_id, method))
+        payload = encoded(args, {}, f"{child_id}.{method}", function)
+        if len(payload) > most:
+            checked_size(payload, most, f"the arguments of {child_id}.{method}")
+        if hub.tracing is not None:
+            with hub.tracing.sending("cast", child_id, method) as traced:
+                payload = traced(payload)
+        # (As Outgoing(...) does, in half the time.)
+        drafts.append(tuple.__new__(Outgoing, ("cast", child_id, method, payload, 0, False, spec)))
+    return drafts
 
 
 def _named(child: object) -> tuple[str, SpecRecord | None]:

@@ -163,8 +163,8 @@ class Handler:
             answer = b""
             if message.reply_to or message.header is not None:
                 answer = hosted.services.values.encode_result(hosted.kind, message.method, result)
-            if len(answer) > self._sizes.payload:
-                checked_size(answer, self._sizes.payload, f"the result of {message.method}")
+                if len(answer) > self._sizes.payload:
+                    checked_size(answer, self._sizes.payload, f"the result of {message.method}")
         except PayloadTooLarge as error:
             self._raised(hosted, in_hand, error)
             return

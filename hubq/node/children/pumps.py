@@ -68,9 +68,9 @@ class Pumps:
         first = hosted.offer(message)
         if message.reply_to:
             self._calls_until = asyncio.get_running_loop().time() + LATELY
-        if message.reply_to and hosted.open:
-            self._called.append(hosted)
-            self._begin()
+            if hosted.open:
+                self._called.append(hosted)
+                self._begin()
         elif first:
             self._ready.append(hosted)
             self._begin()
@@ -166,7 +166,8 @@ class Pumps:
                     # If the handler suspends, this callback finds nobody turning and starts another pump.
                     self._turning -= 1
                     turning = False
-                    self._ensure()
+                    if not self._check_due:
+                        self._ensure()
                     try:
                         await handle(hosted, in_hand)
                     except asyncio.CancelledError:
@@ -189,7 +190,10 @@ class Pumps:
                     if in_hand.message.reply_to:
                         answered = True
                     now = loop.time()
-                    if (answered or now - turned > SLICE) and self._turn_over(hosted, now - turned, now, answered):
+                    seconds = now - turned
+                    if (
+                        answered or seconds > TURN or (seconds > SLICE and now < self._calls_until)
+                    ) and self._turn_over(hosted, seconds, now, answered):
                         if now - committed > TURN or (answered and not self._called):
                             self._queue.due()
                             answered, committed = False, now

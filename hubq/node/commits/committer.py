@@ -77,7 +77,7 @@ class Committer(Work):
         """The effects gathered so far; the holding begins to gather anew."""
         effects, seal = holding.take_effects(self._reply_ttl_ms, self._limits), self._group.seal
         if seal is not None and effects.replies:
-            effects.seal(seal.reply)
+            effects.seal(seal.replies)
         return effects
 
     async def commit(self, holding: Holding, effects: Effects) -> str:

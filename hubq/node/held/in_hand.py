@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from hubq.node.held.open_drafts import DraftsInHand
 from hubq.store.header import Waiting
 from hubq.store.message import Message
 
 
-class InHand:
+class InHand(msgspec.Struct, eq=False):  # (one for each message: see Command)
     """Gathers what the handler brings about. All of it goes into the next commit (``Outcomes.settle``). If the message is
     undone, nothing of it does.
 
@@ -19,49 +21,29 @@ class InHand:
     whose thread cannot be cancelled. ``undone``: it was cancelled by us, and not by the handler itself.
     """
 
-    __slots__ = (
-        "child_class",
-        "clock",
-        "drafts",
-        "in_thread",
-        "jobs",
-        "killed",
-        "mark",
-        "message",
-        "payload",
-        "repeated",
-        "state",
-        "stops",
-        "task",
-        "undone",
-        "word",
-    )
-
-    payload: bytes
+    message: Message
+    task: asyncio.Task[Any] | None = None
+    child_class: str = ""
+    in_thread: bool = False
+    undone: bool = False
+    stops: bool = False
+    word: str = ""
+    """How it ended: ``ok``, or the word of an error; empty: it has not ended."""
+    payload: bytes = b""
     """The encoded reply."""
-    state: bytes | None
+    state: bytes | None = None
     """The envelope to save with it; None: the saved state stays as it is."""
-    mark: str
-    """Of a message with a key that is run: what stands for its method and arguments."""
-    clock: Callable[[], float]
+    killed: Exception | None = None
+    drafts: DraftsInHand | None = None
+    """What its handler publishes while it runs; None: nothing."""
+    clock: Callable[[], float] | None = None
     """Of one with a deadline: Redis TIME, ms, as its node knows it."""
-    jobs: int
-    """Of one that enqueues jobs: how many."""
-    repeated: bool
+    jobs: int = 0
+    """How many it enqueues."""
+    mark: str = ""
+    """Of a message with a key that is run: what stands for its method and arguments."""
+    repeated: bool = False
     """Of one with a key: its outcome is kept already."""
-
-    def __init__(self, message: Message, task: asyncio.Task[Any] | None = None, child_class: str = "") -> None:
-        self.message = message
-        self.child_class = child_class
-        self.task = task
-        self.in_thread = False
-        self.undone = False
-        self.stops = False
-        self.word = ""
-        """How it ended: ``ok``, or the word of an error; empty: it has not ended."""
-        self.killed: Exception | None = None
-        self.drafts: DraftsInHand | None = None
-        """What its handler publishes while it runs; None: nothing."""
 
     def succeeded(self, payload: bytes, state: bytes | None = None) -> None:
         """The handler has returned. ``payload`` is its encoded result, ``state`` the envelope to save with it."""
@@ -91,7 +73,7 @@ class InHand:
 
     def counts_job(self) -> int:
         """The handler enqueues one more job. How many there are by now."""
-        self.jobs = self.jobs + 1 if hasattr(self, "jobs") else 1  # (most messages have none)
+        self.jobs += 1
         return self.jobs
 
     # -- who calls, and who logs (hubq.client.asking.calling) ---------------------------------------------------------
@@ -123,9 +105,9 @@ class InHand:
 
     def time_left(self) -> float | None:
         """Seconds until its deadline; None if it has none."""
-        return (
-            (self.message.deadline - self.clock()) / 1000 if self.message.deadline and hasattr(self, "clock") else None
-        )
+        if not self.message.deadline or self.clock is None:
+            return None
+        return (self.message.deadline - self.clock()) / 1000
 
     @property
     def over(self) -> bool:

@@ -58,7 +58,8 @@ class KeptState(Changing):
         """The state at a message boundary: it holds the messages up to ``cursor``. True: it goes into the next commit
         (``saves``), because it is not saved yet.
         """
-        self.hold_said()
+        if self.said is not None:
+            self.hold_said()
         self.cursor = cursor
         if state != self.boundary:
             self.boundary, self.saved = state, saves
@@ -70,7 +71,8 @@ class KeptState(Changing):
 
     def reached_unseen(self, cursor: str) -> None:
         """A message boundary at which the state was not taken."""
-        self.hold_said()
+        if self.said is not None:
+            self.hold_said()
         self.cursor = cursor
         self.saved = False
 

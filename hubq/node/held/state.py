@@ -130,9 +130,10 @@ def checked_version(kind: type[Child], envelope: Envelope) -> int:
 def envelope_of(hosted: HostedChild, data: bytes, form: str = ATTRIBUTES) -> bytes:
     """The bytes for ``msk``."""
     seal = hosted.services.seal
-    if seal is not None:
-        data = seal.state(hosted.child_id, hosted.record.start_id, form, hosted.cursor, data)
-    return Envelope(form, hosted.cursor, data).written()
+    if seal is None:
+        return Envelope(form, hosted.cursor, data).written()
+    line = Envelope(form, hosted.cursor, b"").written()
+    return seal.state(hosted.child_id, hosted.record.start_id, form, hosted.cursor, data, line)
 
 
 def opened(hosted: HostedChild, envelope: Envelope) -> Envelope:

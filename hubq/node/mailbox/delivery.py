@@ -18,6 +18,9 @@ from hubq.node.mailbox.burials import Burials
 from hubq.node.mailbox.starts import Starts
 from hubq.store.message import HEADED, MALFORMED, UNSEALED, Message
 
+#: Kinds of messages that are not for a child that runs.
+APART = frozenset({"start", UNSEALED, HEADED})
+
 
 class Delivery:
     """Delivers the messages that have been read for a holding."""
@@ -52,12 +55,11 @@ class Delivery:
         child = message.child
         if holding.pinned is not None and child != holding.pinned:
             return
-        if message.kind == "start":
-            if holding.pinned is None:
-                self._starts.message(holding, message)
-            return
-        if message.kind == UNSEALED or message.kind == HEADED:
-            if child not in holding.apart:
+        if message.kind in APART:
+            if message.kind == "start":
+                if holding.pinned is None:
+                    self._starts.message(holding, message)
+            elif child not in holding.apart:
                 self._burials.bury(holding, message, _why(message), "unsealed")
             return
         if child in holding.apart or child in holding.behind:

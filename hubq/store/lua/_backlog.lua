@@ -5,25 +5,28 @@ local function each_part(list, first, last, act)
 end
 -- backlog_set(backlog, names, counts): names[k] has counts[k] messages waiting.
 local function backlog_set(backlog, names, counts)
-  local left, none = {}, {}
+  local left, none, l, n = {}, {}, 0, 0
   for k, child in ipairs(names) do
     if counts[k] > 0 then
-      left[#left + 1] = child
-      left[#left + 1] = counts[k]
+      left[l + 1], left[l + 2], l = child, counts[k], l + 2
     else
-      none[#none + 1] = child
+      n = n + 1
+      none[n] = child
     end
   end
-  if #left > 0 then each_part(left, 1, #left, function(...) redis.call('HSET', backlog, ...) end) end
-  if #none > 0 then each_part(none, 1, #none, function(...) redis.call('HDEL', backlog, ...) end) end
+  if l > 0 then each_part(left, 1, l, function(...) redis.call('HSET', backlog, ...) end) end
+  if n > 0 then each_part(none, 1, n, function(...) redis.call('HDEL', backlog, ...) end) end
 end
 -- backlog_of(backlog, names) -> how many wait for each of them. It is read before their messages are deleted.
 -- backlog_less(mailbox, backlog, names, counts, done, removed, total): done[k] messages of names[k] are gone; counts[k] there were.
 -- None is gone if the commit is repeated; if only some were there, the mailbox itself is counted.
 local function backlog_of(backlog, names)
-  local counts = {}
+  local counts, k = {}, 0
   each_part(names, 1, #names, function(...)
-    for _, waiting in ipairs(redis.call('HMGET', backlog, ...)) do counts[#counts + 1] = tonumber(waiting or 0) or 0 end
+    for _, waiting in ipairs(redis.call('HMGET', backlog, ...)) do
+      k = k + 1
+      counts[k] = waiting == '1' and 1 or tonumber(waiting or 0) or 0
+    end
   end)
   return counts
 end

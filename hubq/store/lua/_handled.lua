@@ -7,7 +7,7 @@ local function remove_done(mailbox, backlog, args, i)
   local names, done, entries, total, children = {}, {}, {}, 0, tonumber(args[i])
   i = i + 1
   for d = 1, children do
-    local m = tonumber(args[i + 1])
+    local m = args[i + 1] == '1' and 1 or tonumber(args[i + 1]) -- (to read a number takes long, and it nearly always is this one)
     names[d], done[d] = args[i], m
     for j = i + 2, i + 1 + m do
       total = total + 1

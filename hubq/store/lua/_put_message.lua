@@ -3,6 +3,7 @@
 -- put_message(k, at, child, spec, deadline): puts the message at ARGV[at] into the mailbox KEYS[k], and before it the start of its child
 -- if it has a spec. -> why it is refused: nothing is written then
 -- include: _spoilt
+local KEYS, ARGV, redis, tonumber = KEYS, ARGV, redis, tonumber -- each message asks for them: that takes longer for what is global
 local specs
 local function spec_of(seq)
   if not specs then

@@ -13,20 +13,20 @@
 -- include: _bounds
 local partitioned = ARGV[3] ~= '' and redis.call('GET', ARGV[3])
 local window, limit, most = window_load(KEYS[1], tonumber(ARGV[6])), bounds_of(ARGV[2])
-local now, answers, answered, i = nil, {}, 0, 5
+local now, answers, answered, i, few = nil, {}, 0, 5, {'1', '2', '3', '4'} -- few: as text (Redis takes long to write a number)
 for k = 2, #KEYS, 4 do
   local mailbox, backlog, n, names = KEYS[k], KEYS[k + 2], tonumber(ARGV[i]), {}
   local first, last, refused = i + 1, i + 7 * n, most and heavy(mailbox, most)
   for m = 1, n do names[m] = ARGV[first + 7 * m - 5] end
   local before, waiting, grown = redis.pcall('HMGET', backlog, unpack(names)), {}, {}
-  for m = 1, n do waiting[names[m]] = tonumber(before[m] or 0) or 0 end
+  for m = 1, n do waiting[names[m]] = before[m] and tonumber(before[m]) or 0 end
   for at = first, last, 7 do
     local seq, child = tonumber(ARGV[at]), ARGV[at + 2]
     local answer = window_judge(window, seq)
     if answer == 'new' then
       local spec, there = nil, before.err and before or redis.pcall('HEXISTS', KEYS[k + 1], child)
       if there == 0 then there = redis.pcall('HEXISTS', KEYS[k + 3], child) end
-      local why = spoilt(there)
+      local why = there ~= 1 and spoilt(there)
       if why then
         answer = 'refused ' .. why
       elseif there == 0 then
@@ -41,7 +41,7 @@ for k = 2, #KEYS, 4 do
       elseif partitioned and ARGV[at + 1] == 'stop' then
         answer = 'partitioned ' .. partitioned
       else
-        local timeout, deadline = tonumber(ARGV[at + 5]), '0'
+        local timeout, deadline = ARGV[at + 5] ~= '0' and tonumber(ARGV[at + 5]) or 0, '0'
         if timeout > 0 then
           now = now or now_ms()
           deadline = now + timeout
@@ -60,7 +60,8 @@ for k = 2, #KEYS, 4 do
   end
   local changed, c = {}, 0
   for _, child in ipairs(names) do
-    if grown[child] then changed[c + 1], changed[c + 2], grown[child], c = child, waiting[child], nil, c + 2 end
+    local count = grown[child] and waiting[child]
+    if count then changed[c + 1], changed[c + 2], grown[child], c = child, few[count] or count, nil, c + 2 end
   end
   if c > 0 then redis.call('HSET', backlog, unpack(changed)) end
   i = last + 1

@@ -223,3 +223,30 @@ def test_a_state_that_an_attacker_writes_parks_its_child_and_is_not_read(
 
     asyncio.run(scenario())
     assert SEEN == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_app_that_calls_itself_something_absurd_stops_nobodys_commit(
+    make_hub: Callable[..., Hub], form: str
+) -> None:
+    async def scenario() -> None:
+        workers, shop, desk = hubs(make_hub, form=form)
+        seal = desk.driver.context.seal
+        assert seal is not None
+        async with Cluster(workers) as cluster:
+            await cluster.start("a")
+            await shop.aio.start_child("one", Account)
+            one = shop.aio.ref(Account, "one")
+            attacker = Attacker(workers, await connections.connection_here(workers))
+            for number, name in enumerate(("a" * 256, "é" * 200, "a b")):
+                sender = f"reminder {name}.5f"
+                payload = seal.message("call", "one", "add", sender, "3", b"m\x92\x91\x05\x80")  # [[5], {}]
+                await attacker.put("one", "call", "add", payload, "3", sender)
+                assert await one.call(Account.add, 1) == 6 * (number + 1)
+            await cluster.start("b")
+            await cluster.drain("a")
+            assert await one.call(Account.now) == 18
+            for app in (shop, desk):
+                await app.aio.close()
+
+    asyncio.run(scenario())

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
-from weakref import WeakSet
 
 import pytest
 
@@ -97,51 +95,6 @@ def test_a_task_of_hubq_that_is_left_ends_with_the_loop(runs: Runs) -> None:
 
     left = runs(main())
     assert left in asyncio.all_tasks(left.get_loop()), "the runner ends it"
-
-
-@pytest.mark.parametrize("weak", [True, False], ids=["over TCP", "over TLS"])
-def test_the_connections_of_a_worker_are_cut_in_a_fork_of_it(monkeypatch: pytest.MonkeyPatch, weak: bool) -> None:
-    """Those of uvloop over TLS cannot be referred to weakly."""
-    monkeypatch.setattr(worker_loop, "_connections", WeakSet())
-    monkeypatch.setattr(worker_loop, "_sealed_connections", [])
-    loop = asyncio.new_event_loop()
-    loop.close()
-    here, there = socket.socketpair()
-    gone = socket.socket()
-    kind = Connection if weak else SealedConnection
-    kept: Any = kind(here), kind(gone)
-    for connection in kept:
-        worker_loop._kept((connection, None))
-    gone.close()
-    with here, there:
-        pid = os.fork()
-        if pid == 0:
-            worker_loop._is_a_copy(loop)
-            os.write(here.fileno(), b"of the copy")
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        here.send(b"of the worker")
-        assert there.recv(100) == b"of the worker"
-
-
-class SealedConnection:
-    """A connection that knows its socket."""
-
-    __slots__ = ("_socket",)
-
-    def __init__(self, of: socket.socket) -> None:
-        self._socket = of
-
-    def get_extra_info(self, name: str) -> socket.socket:
-        assert name == "socket"
-        return self._socket
-
-    def is_closing(self) -> bool:
-        return self._socket.fileno() < 0
-
-
-class Connection(SealedConnection):
-    """One that can be referred to weakly."""
 
 
 @pytest.mark.parametrize("soon", [True, False])

@@ -209,6 +209,10 @@ CASES: dict[str, list[str]] = {
         "acceptance/test_acl.py::test_the_main_paths_under_restricted_users",
         "contract/store/test_permissions.py::test_a_connection_does_not_announce_itself",
     ],
+    "an app in whose name no frame can be written fails the commits of a shard": [
+        "cluster/children/test_attacks.py::test_an_app_that_calls_itself_something_absurd_stops_nobodys_commit",
+        "unit/store/test_seal.py::test_a_reply_for_what_is_the_name_of_no_app_is_opened_by_no_app",
+    ],
     "a password that was changed still opens the door": [
         "contract/store/test_permissions.py::test_the_line_of_a_user_takes_away_what_it_had_before",
     ],

@@ -11,11 +11,12 @@ from typing import Any
 
 import hiredis
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from hubq.errors import RedisUnavailable
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
-from hubq.store.primary import PrimaryWatch
+from hubq.store.primary import DOUBT, PrimaryWatch
 from hubq.store.server import RedisServer
 from hubq.store.slots import slot_of
 
@@ -184,6 +185,33 @@ def test_what_waits_for_its_slot_is_not_sent_to_one_that_has_taken_over(
         assert (pair.other.puts, len(pair.changes)) == (["meant for the other"], 1)
 
     led_from_to(primaries("frozen", "11"), primaries("new", "22", "11"), scenario)
+
+
+def test_a_primary_that_was_frozen_is_not_believed_until_it_is_clear_that_it_goes_on() -> None:
+    """As with Sentinel, where nobody asks the one before: who was told of the failover later leads to the former primary for a moment."""
+    now = 100.0
+    watch = PrimaryWatch(now=lambda: now)
+    info = b"run_id:%s\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"
+    frozen, new = info % (b"frozen", b"11", b"00"), info % (b"new", b"22", b"11")
+    watch.seen(frozen)
+    for again in (False, True):
+        with pytest.raises(RedisConnectionError, match="another Redis answers now"):
+            watch.seen(new)
+        for _ in range(2):
+            with pytest.raises(RedisConnectionError, match="another one has taken over from"):
+                watch.seen(frozen)
+            now += DOUBT / 2 - 1
+        watch.seen(new)
+        assert watch.changes == 1 + 2 * again
+        for passed in (0, DOUBT - 1):
+            now += passed
+            with pytest.raises(RedisConnectionError, match="another one has taken over from"):
+                watch.seen(frozen)
+        now += 1
+        with pytest.raises(RedisConnectionError, match="another Redis answers now"):
+            watch.seen(frozen)
+        watch.seen(frozen)
+        assert watch.changes == 2 + 2 * again
 
 
 def test_two_that_connect_at_once_both_hear_that_another_redis_answers(primaries: Callable[..., Primary]) -> None:
