@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from hubq.client.asking.async_session import AsyncSession
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.founding import Founding
-from hubq.client.asking.loop_end import at_loop_end
 from hubq.client.asking.steps import Operation
 from hubq.store.connection import ANSWER_TIMEOUT, AsyncRedis, Server
 from hubq.store.lanes import Lanes
@@ -145,3 +144,33 @@ class LoopDriver:
         if known is not None and known[0] == os.getpid():
             await known[1].close()
             await known[2].aclose()
+
+
+async def at_loop_end(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
+    """Call ``close`` when this event loop ends, or earlier by ``aclose()``; not in a fork, where what is open is of the parent.
+
+    A loop that ends closes the asynchronous generators that were begun in it, while it still turns (``asyncio.run``, ``asyncio.Runner``,
+    asgiref). So what is to be done then is the end of one.
+
+    >>> import asyncio
+    >>> async def close() -> None:
+    ...     print("closed")
+    >>> async def main() -> None:
+    ...     global kept
+    ...     kept = await at_loop_end(close)
+    ...     print("ends")
+    >>> asyncio.run(main())
+    ends
+    closed
+    """
+    guard = _guard(close, os.getpid())
+    await anext(guard)
+    return guard
+
+
+async def _guard(close: Callable[[], Awaitable[None]], process: int) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        if os.getpid() == process:
+            await close()

@@ -76,7 +76,7 @@ def test_children_are_started_called_listed_and_stopped(primaries: int) -> None:
     asyncio.run(scenario())
 
 
-@PRIMARIES
+@pytest.mark.parametrize("primaries", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_shards_of_all_groups_lie_evenly(primaries: int) -> None:
     async def scenario() -> None:
         async with Cluster(a_hub(primaries, shards=32, groups=8)) as cluster:

@@ -153,12 +153,17 @@ def regrouped(
         return Regroup(before, after, record, lambda line: None).run()
 
 
+#: From so many groups to so many, and whether to another Redis.
+MOVES = [
+    (1, 4, False),
+    (3, 2, True),
+    *(pytest.param(*move, marks=pytest.mark.long) for move in [(1, 4, True), (3, 2, False)]),
+    *(pytest.param(*groups, to, marks=pytest.mark.long) for groups in [(4, 1), (2, 6)] for to in (False, True)),
+]
+
+
 @pytest.mark.long_on_fakeredis
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [(1, 4), pytest.param(4, 1, marks=pytest.mark.long), (3, 2), pytest.param(2, 6, marks=pytest.mark.long)],
-)
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "elsewhere"])
+@pytest.mark.parametrize(("before", "after", "elsewhere"), MOVES)
 def test_all_of_a_hub_goes_on_in_other_groups(
     make_hub: Any, server: Any, hubq_run: Any, before: int, after: int, elsewhere: bool
 ) -> None:
