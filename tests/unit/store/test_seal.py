@@ -249,8 +249,10 @@ def test_replies_are_sealed_in_their_places_and_once(encrypts: bool) -> None:
 @pytest.mark.parametrize("sender", ["reminder " + "a" * 300 + ".5f", "reminder é.5f", "reminder " + "é" * 200 + ".5f"])
 def test_a_reply_for_what_is_the_name_of_no_app_is_opened_by_no_app(encrypts: bool, sender: str) -> None:
     workers, shop = a_seal(ROOTS, encrypts), a_seal(SHOP, encrypts)
-    blob = sealed(shop, sender=sender)
-    assert opened(workers, a_message(blob, reply_to=sender)).kind == "call"
+    called = opened(workers, a_message(sealed(shop, sender=sender), reply_to=sender))
+    assert called.kind == UNSEALED and "shop has sealed a message of reminder" in called.method
+    called = opened(workers, a_message(sealed(workers, sender=sender), reply_to=sender))
+    assert called.kind == "call"
     line = answered(workers, sender, b"m...")
     assert opened_reply(workers, sender, line) == b"m..."
     assert "key that is not here" in refused(lambda line: opened_reply(shop, sender, line), line)
