@@ -119,7 +119,9 @@ class Seal:
                         client, _, _ = receivers[sender]
                     except KeyError:
                         client, _, _ = self._receiver(sender)
-                    if client != name and (message.reply_to or not sender.startswith("reminder ")):  # (no reminder is a call)
+                    if client != name and (
+                        message.reply_to or not sender.startswith("reminder ")
+                    ):  # no reminder is a call
                         raise Unsealed(f"{name} has sealed a message of {sender}")
                 if kind == HEADED:
                     message.header, plain = Header.split(plain)

@@ -39,11 +39,11 @@ def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_othe
 
 
 @pytest.mark.parametrize(
-    ("first", "seconds"), [(1, 7.0), (RESTING, 4.0), (GROUPED, 5.0)], ids=["usual", "children rest", "groups"]
+    ("first", "schedules"), [(1, 12), (RESTING, 5), (GROUPED, 6)], ids=["usual", "children rest", "groups"]
 )
-def test_no_guarantee_breaks_under_faults(first: int, seconds: float) -> None:
-    """As many schedules as fit; ``make sim``, which CI runs too, has thousands."""
-    total = run_many(first, 100_000, 1, seconds)
-    assert total.schedules > 1, "the simulation has become much slower"
+def test_no_guarantee_breaks_under_faults(first: int, schedules: int) -> None:
+    """A few; ``make sim``, which CI runs too, has thousands."""
+    total = run_many(first, schedules, 1, 100.0)
+    assert total.schedules == schedules, "the simulation has become much slower"
     report = [f"{breaches[0]}\n  {replay_command(seed)}" for seed, breaches in total.breaches.items()]
     assert not report, "\n".join(report[:10])
