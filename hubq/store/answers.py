@@ -10,6 +10,7 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ClusterCrossSlotError,
+    MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -131,9 +132,9 @@ def not_primary(on_cluster: bool, answer: ResponseError) -> RedisConnectionError
 def of_replica(answer: Any) -> bool:
     # Redis 6 wraps the error of a command in a script: "Error running script ...: -READONLY You can't write...".
     return isinstance(answer, ResponseError) and (
-        isinstance(answer, ReadOnlyError)
+        isinstance(answer, ReadOnlyError | MasterDownError)
         or "READONLY You can't" in str(answer)
-        or str(answer).startswith(("MASTERDOWN", "UNBLOCKED"))
+        or str(answer).startswith("UNBLOCKED")
     )
 
 

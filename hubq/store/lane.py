@@ -14,13 +14,49 @@ from typing import Any, Protocol
 
 import hiredis
 from redis.connection import DefaultParser
+from redis.exceptions import (
+    AskError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    InvalidResponse,
+    MasterDownError,
+    MovedError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from hubq.store.command import Arg, Command
 
 _NOTHING_YET = object()
+
+#: What a Redis Cluster says. (In redis-py 5 only its own client of clusters knows these words.)
+_OF_CLUSTERS: dict[str, type[ResponseError]] = {
+    "ASK": AskError,
+    "CLUSTERDOWN": ClusterDownError,
+    "CROSSSLOT": ClusterCrossSlotError,
+    "MASTERDOWN": MasterDownError,
+    "MOVED": MovedError,
+    "TRYAGAIN": TryAgainError,
+}
+
+
+def read_error(said: str) -> Exception:
+    """An error as Redis says it.
+
+    >>> read_error("MOVED 14028 10.0.0.2:7001"), read_error("MOVED to somewhere")
+    (MovedError('14028 10.0.0.2:7001'), ResponseError('MOVED to somewhere'))
+    """
+    word, _, rest = said.partition(" ")
+    kind = _OF_CLUSTERS.get(word)
+    if kind is None:
+        error: Exception = DefaultParser.parse_error(said)
+        return error
+    try:
+        return kind(rest)
+    except ValueError:
+        return ResponseError(said)
 
 
 def packed(args: Sequence[Arg]) -> bytes:
@@ -84,9 +120,7 @@ class Lane(asyncio.Protocol):
         self._transport: Any = transport
         self._loop = asyncio.get_running_loop()
         self._answer_timeout = answer_timeout
-        self._reader = hiredis.Reader(
-            protocolError=InvalidResponse, replyError=DefaultParser.parse_error, notEnoughData=_NOTHING_YET
-        )
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=read_error, notEnoughData=_NOTHING_YET)
         self._waiting: deque[tuple[int, Receiver]] = deque()
         self._answers: list[Any] = []
         self._retired = False

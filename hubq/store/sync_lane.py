@@ -14,12 +14,11 @@ import socket
 from typing import Any
 
 import hiredis
-from redis.connection import DefaultParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from hubq.store.lane import place_of
+from hubq.store.lane import place_of, read_error
 
 _NOTHING_YET = object()
 
@@ -45,9 +44,7 @@ class SyncLane:
         self._socket: Any = connection._sock
         self._unread = getattr(self._socket, "pending", None)  # TLS: bytes that were received and not asked for yet
         self._buffer = bytearray(16_384)
-        self._reader = hiredis.Reader(
-            protocolError=InvalidResponse, replyError=DefaultParser.parse_error, notEnoughData=_NOTHING_YET
-        )
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=read_error, notEnoughData=_NOTHING_YET)
 
     def quiet(self) -> bool:
         """Whether it may carry the next request: nobody has closed it, and nothing is left to be read.
