@@ -51,7 +51,7 @@ def read_error(said: str) -> Exception:
     word, _, rest = said.partition(" ")
     kind = _OF_CLUSTERS.get(word)
     if kind is None:
-        error: Exception = DefaultParser.parse_error(said)
+        error: Exception = DefaultParser.parse_error(said)  # type: ignore[no-untyped-call]
         return error
     try:
         return kind(rest)
