@@ -63,6 +63,8 @@ def main() -> None:
         else:
             work_keys(hub, task, told, line)
     except LOST as error:
+        if isinstance(error, OSError):
+            raise  # of the line to the node, or of anything else: redis-py has errors of its own
         sys.exit(_said(task, unavailable(hub.jobs_server, error)))
     except REFUSED as error:
         sys.exit(_said(task, refused(hub.jobs_server, error)))
