@@ -158,6 +158,9 @@ class ShardHandover:
     async def await_confirmation(self, timeout: float) -> bool:
         try:
             async with asyncio.timeout(timeout):
+                if self._turn:
+                    await self._closing.nearly(self._answer.confirmed)
+                    self.give_turn()
                 await asyncio.shield(self._answer.confirmed)
         except TimeoutError:
             return False

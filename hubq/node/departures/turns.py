@@ -7,6 +7,9 @@ import asyncio
 #: Shards of a node, of whatever groups, that may be closed for a move at the same time. Their children pause until all of them have
 #: moved, and two at a time take no less time than one after the other (docs/performance.md).
 CLOSED_AT_ONCE = 1
+#: One whose token has passed keeps its turn for this part of what the last one took until it was confirmed. So the next one is on its way
+#: when the target is done with this one, and not before (docs/adr/0032-the-next-shard-sets-out.md).
+PART = 0.5
 
 
 class Turns:
@@ -24,6 +27,7 @@ class Turns:
 
     def __init__(self, at_once: int) -> None:
         self._free = asyncio.Semaphore(at_once)
+        self._took: float | None = None
         self._waiting: dict[asyncio.Timeout, tuple[float, float]] = {}
 
     async def take(self, patience: float, most: float) -> bool:
@@ -41,6 +45,20 @@ class Turns:
                     del self._waiting[wait]
         except TimeoutError:
             return False
+
+    async def nearly(self, done: asyncio.Future[None]) -> None:
+        """The rest of what a turn is for is done elsewhere. Wait until it is done, or half of the time that it took the last time
+        is over.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
+        def took(done: asyncio.Future[None]) -> None:
+            if not done.cancelled():
+                self._took = loop.time() - began
+
+        done.add_done_callback(took)
+        await asyncio.wait([done], timeout=None if self._took is None else PART * self._took)
 
     def give(self) -> None:
         """Give a turn back."""

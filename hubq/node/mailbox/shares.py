@@ -3,7 +3,8 @@
 Redis writes down, for each mailbox that a read waits for, that it does; and strikes all of it out when one of them has a message.
 So a read that names all 64 mailboxes of a node costs Redis more than the script that brings the message (docs/performance.md). A
 message ends the read of its share alone, and that names few mailboxes. While messages come in batches, to one share or to several at once,
-one read names all mailboxes again: then most of them have something.
+one read names all mailboxes again: then most of them have something. It does so while shards come or go, too: then the machine is busy, and
+eight reads for one message each take more of it than one read for eight.
 
 A share gets shards only while it does not wait in a read: when its last read has ended, or while it has none. So a shard that comes
 ends one read, that of the share that listens, and not all. What a share loses, its read may still name for a while: of two
@@ -58,7 +59,10 @@ class Shares:
         """
         of = self._of
         self._early.update(come)
-        if of.keys() == shards and not self._early and not self._uneven:
+        changed = of.keys() != shards
+        if changed or come:
+            self._collect(share)
+        if not changed and (self._collector is not None or not (self._early or self._uneven)):
             return
         for shard in of.keys() - shards:
             self._parts[of.pop(shard)].remove(shard)
@@ -98,14 +102,20 @@ class Shares:
             if now - self._since > AT_ONCE:
                 self._since, self._together = now, 0
             self._together += messages
-            if (messages >= BATCH or self._together >= TOGETHER) and sum(map(bool, self._parts)) > 1:
-                self._collector, self._calm = number, 0
-                self._name()
+            if messages >= BATCH or self._together >= TOGETHER:
+                self._collect(number)
         elif number == self._collector:
             self._calm = 0 if messages >= BATCH else self._calm + 1
             if self._calm >= CALM:
                 self._collector = None
                 self._name()
+
+    def _collect(self, number: int) -> None:
+        """The read of this share names all shards, unless that of another does so already."""
+        self._calm = 0
+        if self._collector is None and sum(map(bool, self._parts)) > 1:
+            self._collector = number
+            self._name()
 
     def _give(self, shard: int, number: int) -> None:
         before = self._of.get(shard)

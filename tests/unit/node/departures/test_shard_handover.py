@@ -229,6 +229,26 @@ def test_a_cold_swap_stops_its_children_first_and_builds_them_anew_if_the_target
     asyncio.run(scenario())
 
 
+def test_the_next_shard_has_its_turn_when_this_one_is_nearly_there() -> None:
+    async def scenario() -> None:
+        stage = Handovers(HotSwap())
+        stage.child("one")
+        stage.replies["pass_token"] = "passed"
+        last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.02, last.set_result, None)
+        await stage.closing.nearly(last)
+        task = stage.handovers.begin(stage.shard, "b", 8)
+        await until(lambda: stage.shard.gone)
+        assert await stage.closing.take(5.0, 5.0)
+        assert not task.done() and not stage.endings.disposed, "the target has not confirmed it"
+        (asked,) = stage.answers.expected
+        stage.answers.confirmed(HandoverConfirmed("b", 0, asked))
+        await asyncio.wait_for(task, 5)
+        assert not await stage.closing.take(0.0, 0.0), "the turn was given back once"
+
+    asyncio.run(scenario())
+
+
 def test_a_strategy_that_raises_leaves_the_shard_open_and_gives_its_turn_back() -> None:
     class Raises(HotSwap):
         async def handle_migration(self, handover: Any) -> None:

@@ -46,3 +46,29 @@ def test_nobody_waits_longer_than_the_most_though_turns_are_given_back() -> None
         assert await asyncio.gather(*waits[2:]) == [False] * 3 and 0.1 <= loop.time() < 0.11
 
     run(scenario())
+
+
+def test_a_turn_ends_when_half_of_the_last_time_is_over() -> None:
+    async def scenario() -> None:
+        turns, loop = Turns(1), asyncio.get_running_loop()
+        for done_after, nearly_after in ((0.4, 0.4), (0.4, 0.2), (0.1, 0.1), (0.6, 0.05), (0.1, 0.1)):
+            began, done = loop.time(), loop.create_future()
+            loop.call_later(done_after, done.set_result, None)
+            await turns.nearly(done)
+            assert abs(loop.time() - began - nearly_after) < 0.01
+            await done
+
+    run(scenario())
+
+
+def test_a_time_that_has_no_end_is_not_the_last_one() -> None:
+    async def scenario() -> None:
+        turns, loop = Turns(1), asyncio.get_running_loop()
+        given_up, done = loop.create_future(), loop.create_future()
+        loop.call_later(0.1, given_up.cancel)
+        await turns.nearly(given_up)
+        loop.call_later(0.4, done.set_result, None)
+        await turns.nearly(done)
+        assert 0.5 <= loop.time() < 0.51, "nothing is known yet: it is waited for"
+
+    run(scenario())

@@ -28,6 +28,14 @@ def divided(shards: int) -> Shares:
     return shares
 
 
+def calm(shares: Shares) -> list[tuple[int, ...]]:
+    """What the shares name when nothing has come for a while."""
+    (collector,) = [number for number in range(MOST) if shares.listens(number)]
+    for _ in range(CALM):
+        shares.found(collector, 0, now=0.0)
+    return named(shares)
+
+
 @pytest.mark.parametrize(
     ("shards", "used", "largest"), [(0, 0, 0), (1, 1, 1), (8, 1, 8), (9, 2, 8), (64, 8, 8), (256, 8, 32)]
 )
@@ -37,18 +45,32 @@ def test_each_shard_is_in_one_share(shards: int, used: int, largest: int) -> Non
     assert sum(map(bool, parts)) == used and max(map(len, parts)) == largest
 
 
+def test_while_shards_come_or_go_one_read_names_all() -> None:
+    shares = divided(20)
+    for shards, come in (({*range(1, 20)}, ()), ({*range(20)}, {0}), ({*range(20)}, {19})):
+        before = named(shares)
+        shares.divide(shards, come, 1)
+        assert set(shares.of(1)) == shards and sum(map(bool, named(shares))) == 1 and shares.listens(1)
+        for _ in range(CALM - 1):
+            shares.found(1, 1, now=0.0)
+        shares.divide(shards, (), 1)
+        assert set(shares.of(1)) == shards, "it is not calm yet"
+        shares.found(1, 1, now=0.0)
+        assert not shares.listens(1) and len(shares.of(1)) == len(before[1])
+
+
 def test_a_shard_stays_in_its_share_while_others_come_and_go() -> None:
     shares = divided(20)
     shares.divide({*range(4, 20), 30}, (), 0)
-    assert named(shares)[:3] == [(4, 5, 6, 7, 30), (*range(8, 16),), (16, 17, 18, 19)]
+    assert calm(shares)[:3] == [(4, 5, 6, 7, 30), (*range(8, 16),), (16, 17, 18, 19)]
 
 
 def test_a_shard_that_comes_goes_to_the_share_whose_read_begins_or_to_one_that_waits() -> None:
     shares = divided(20)
     shares.divide({*range(21)}, (), 2)
-    assert named(shares)[2] == (16, 17, 18, 19, 20)
+    assert calm(shares)[2] == (16, 17, 18, 19, 20)
     shares.divide({*range(22)}, (), 0)
-    assert named(shares)[:4] == [(*range(8),), (*range(8, 16),), (16, 17, 18, 19, 20), (21,)], (
+    assert calm(shares)[:4] == [(*range(8),), (*range(8, 16),), (16, 17, 18, 19, 20), (21,)], (
         "the third one is under way"
     )
 
@@ -56,13 +78,15 @@ def test_a_shard_that_comes_goes_to_the_share_whose_read_begins_or_to_one_that_w
 def test_a_shard_that_went_and_came_again_is_read_by_the_read_that_begins_next() -> None:
     shares = divided(20)
     shares.divide({*range(20)}, {9, 17, 99}, 2)
+    calm(shares)
+    shares.divide({*range(20)}, (), 2)
     assert named(shares)[1:3] == [(8, 10, 11, 12, 13, 14, 15), (16, 17, 18, 19, 9)]
 
 
-def test_while_all_are_read_one_has_too_many_until_the_reads_of_others_begin() -> None:
+def test_one_has_too_many_until_the_reads_of_others_begin() -> None:
     shares = divided(64)
     shares.divide({*range(128)}, (), 0)
-    assert [len(part) for part in named(shares)] == [72, *[8] * 7], "the others name what they name"
+    assert [len(part) for part in calm(shares)] == [72, *[8] * 7], "the others name what they name"
     for number in range(1, MOST):
         shares.divide({*range(128)}, (), number)
     assert [len(part) for part in named(shares)] == [16] * MOST
@@ -71,9 +95,9 @@ def test_while_all_are_read_one_has_too_many_until_the_reads_of_others_begin() -
 def test_what_is_left_of_many_shares_is_put_together_when_a_read_begins() -> None:
     shares = divided(64)
     shares.divide({*range(0, 64, 2)}, (), 3)
-    assert [len(part) for part in named(shares)] == [4] * MOST, "twice as many as are needed: not yet"
+    assert [len(part) for part in calm(shares)] == [4] * MOST, "twice as many as are needed: not yet"
     shares.divide({0, 8, 16, 24}, (), 3)
-    assert named(shares)[:4] == [(), (8,), (16,), (24, 0)]
+    assert calm(shares)[:4] == [(), (8,), (16,), (24, 0)]
     shares.divide({0, 8, 16, 24}, (), 3)
     assert named(shares)[:4] == [(), (), (16,), (24, 0, 8)]
     shares.divide({0, 8, 16, 24}, (), 2)
