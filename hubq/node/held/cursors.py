@@ -165,6 +165,11 @@ class Cursors:
         by_shard = self.by_shard
         return self._turn, {shard: by_shard[shard] for shard in shards if shard in by_shard}
 
+    def begin_read_of_all(self) -> tuple[int, dict[int, bytes]]:
+        """Another read of all shards that are here begins."""
+        self._turn += 1
+        return self._turn, self.by_shard.copy()
+
     def take_come(self) -> set[int]:
         """The shards that have become ours, or a child of them, since this was asked last: reads that are under way do not count."""
         if not self._come:

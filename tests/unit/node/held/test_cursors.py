@@ -69,6 +69,17 @@ def test_a_read_that_was_begun_before_the_shard_came_is_not_believed() -> None:
     assert cursors.is_stale(5, behind) and not cursors.is_stale(4, behind)
 
 
+def test_a_read_of_all_is_one_more_read_and_keeps_its_places() -> None:
+    cursors, shard = Cursors(), a_holding(4)
+    cursors.add(a_holding(5))
+    before, _ = cursors.begin_read([5])
+    cursors.add(shard)
+    turn, asked = cursors.begin_read_of_all()
+    cursors.by_shard[4] = b"9-0"
+    assert asked == {5: START, 4: START} and turn > before
+    assert cursors.is_stale(4, before) and not cursors.is_stale(4, turn)
+
+
 def test_a_child_is_read_for_again_from_past_an_entry() -> None:
     async def scenario() -> None:
         cursors, shard = Cursors(), a_holding(4)
