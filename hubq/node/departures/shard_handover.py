@@ -159,7 +159,7 @@ class ShardHandover:
         try:
             async with asyncio.timeout(timeout):
                 if self._turn:
-                    await self._closing.nearly(self._answer.confirmed)
+                    await self._closing.nearly(self._answer.confirmed, len(self._ready))
                     self.give_turn()
                 await asyncio.shield(self._answer.confirmed)
         except TimeoutError:

@@ -236,7 +236,7 @@ def test_the_next_shard_has_its_turn_when_this_one_is_nearly_there() -> None:
         stage.replies["pass_token"] = "passed"
         last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(0.02, last.set_result, None)
-        await stage.closing.nearly(last)
+        await stage.closing.nearly(last, 1)
         task = stage.handovers.begin(stage.shard, "b", 8)
         await until(lambda: stage.shard.gone)
         assert await stage.closing.take(5.0, 5.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hubq.node.departures.turns import Turns
+from hubq.node.departures.turns import EMPTY, Turns
 from tests.unit.node.jumping import run
 
 
@@ -54,8 +54,23 @@ def test_a_turn_ends_when_half_of_the_last_time_is_over() -> None:
         for done_after, nearly_after in ((0.4, 0.4), (0.4, 0.2), (0.1, 0.1), (0.6, 0.05), (0.1, 0.1)):
             began, done = loop.time(), loop.create_future()
             loop.call_later(done_after, done.set_result, None)
-            await turns.nearly(done)
+            await turns.nearly(done, 7)
             assert abs(loop.time() - began - nearly_after) < 0.01
+            await done
+
+    run(scenario())
+
+
+def test_what_has_more_children_keeps_its_turn_for_longer() -> None:
+    async def scenario() -> None:
+        turns, loop = Turns(1), asyncio.get_running_loop()
+        for children, done_after, nearly_after in (
+            (0, 0.006, 0.006), (10 * EMPTY, 0.06, 0.033), (0, 0.006, 0.06 / 22)
+        ):  # fmt: skip
+            began, done = loop.time(), loop.create_future()
+            loop.call_later(done_after, done.set_result, None)
+            await turns.nearly(done, children)
+            assert abs(loop.time() - began - nearly_after) < 0.0001
             await done
 
     run(scenario())
@@ -66,9 +81,9 @@ def test_a_time_that_has_no_end_is_not_the_last_one() -> None:
         turns, loop = Turns(1), asyncio.get_running_loop()
         given_up, done = loop.create_future(), loop.create_future()
         loop.call_later(0.1, given_up.cancel)
-        await turns.nearly(given_up)
+        await turns.nearly(given_up, 7)
         loop.call_later(0.4, done.set_result, None)
-        await turns.nearly(done)
+        await turns.nearly(done, 7)
         assert 0.5 <= loop.time() < 0.51, "nothing is known yet: it is waited for"
 
     run(scenario())
