@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from hubq.store.slots import Node, SlotMap
 #: For so long a primary that another one has taken over from is not believed. Then somebody has decided that it goes on with what it has.
 #: (Sentinel makes a replica of it within 10.) Seconds.
 DOUBT = 30.0
+#: So many of those that were taken over from are remembered. (The slot may move, and be taken over again, before one of them wakes.)
+REMEMBERED = 16
 
 
 class PrimaryWatch:
@@ -29,7 +32,7 @@ class PrimaryWatch:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.known = ""
-        self._taken_over_from = ""
+        self._taken_over_from: deque[str] = deque(maxlen=REMEMBERED)
         self._doubted_from = 0.0
         self._now = now
         self._at: Node = ("", 0)
@@ -75,7 +78,7 @@ class PrimaryWatch:
         A primary that hands its last slot on becomes a replica of the one that has got it, and breaks connections off: nobody hears
         from it that the slot has moved. One that has failed over does the same, so whoever has taken over from anybody gets no trust.
         And a primary that was frozen takes itself for one still, when it wakes: if the Redis before goes on with its history, it
-        is refused. If both say that the slot is theirs, it has not moved.
+        is refused. If both say that the slot is theirs, or the one before does not say any more that it is not, it has not moved.
         """
         before = _read(await slots.ask_async(self._at, "INFO"))
         if before.get(b"run_id") != self.known.partition(" ")[0].encode():
@@ -86,7 +89,7 @@ class PrimaryWatch:
             slots.lead_to(self._at)
             raise _has_been_replaced()
         else:
-            self._slot_moved = not await slots.has_async(self._at)
+            self._slot_moved = await slots.is_handed_on_async(self._at)
 
     def seen(self, info: bytes) -> None:
         """Judge what INFO says.
@@ -117,16 +120,20 @@ class PrimaryWatch:
         fields = _read(info)
         if fields.get(b"role") == b"slave":
             raise RedisConnectionError("a replica answers: waiting for a primary")
-        if fields.get(b"master_replid", b"").decode() == self._taken_over_from != "":
+        history = fields.get(b"master_replid", b"").decode()
+        if history in self._taken_over_from:
             # It was frozen, and wakes, and somebody does not know yet who has taken over: what it is told would be lost. (If it is to be
             # primary again it goes on with the history of the other.)
             self._doubted_from = self._doubted_from or self._now()
             if self._now() < self._doubted_from + DOUBT:
                 raise _has_been_replaced()
-        now = f"{fields.get(b'run_id', b'').decode()} {fields.get(b'master_replid', b'').decode()}"
+            self._taken_over_from.remove(history)
+        now = f"{fields.get(b'run_id', b'').decode()} {history}"
         was, self.known = self.known, now
-        self._taken_over_from, self._doubted_from = _former(fields).decode(), 0.0
-        moved, self._slot_moved = self._slot_moved, False
+        moved, self._slot_moved, self._doubted_from = self._slot_moved, False, 0.0
+        former = _former(fields).decode()
+        if former and former not in self._taken_over_from:
+            self._taken_over_from.append(former)
         if moved and was.partition(" ")[2].encode() not in (
             fields.get(b"master_replid"),
             fields.get(b"master_replid2"),

@@ -214,10 +214,10 @@ class SlotMap:
             primary: Node = found.value
             return primary
 
-    async def has_async(self, node: Node) -> bool:
-        """Whether one node says that the slot is its own."""
+    async def is_handed_on_async(self, node: Node) -> bool:
+        """Whether one node says that the slot is another one's. (One that does not answer does not say so.)"""
         said: Any = await self.ask_async(node, "CLUSTER SLOTS")
-        return bool(said) and _read_slots(said, self.slot, node[0])[0] == node
+        return bool(said) and _read_slots(said, self.slot, node[0])[0] != node
 
     async def ask_async(self, node: Node, command: str) -> Any:
         """What one node says to a command; empty if it does not answer."""

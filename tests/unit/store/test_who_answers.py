@@ -25,12 +25,13 @@ SLOT = slot_of("chat")
 
 class Primary:
     """One node of a cluster, that says of itself what it is told to. ``owner``: who has the slot, as it says.
-    ``puts``: the keys it was sent.
+    ``puts``: the keys it was sent. ``breaks_off_at``: questions at which it breaks the connection off.
     """
 
     def __init__(self, run_id: str, replid: str, replid2: str = "0") -> None:
         self.info = {"role": "master", "run_id": run_id, "master_replid": replid, "master_replid2": replid2}
         self.puts: list[str] = []
+        self.breaks_off_at: set[bytes] = set()
         self.owner = self
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -69,6 +70,8 @@ class Primary:
                     connection.sendall(self._said(command))
 
     def _said(self, command: list[bytes]) -> bytes:
+        if command[0] in self.breaks_off_at:
+            raise ConnectionResetError
         if command[0] == b"INFO":
             info = "".join(f"{name}:{value}\r\n" for name, value in self.info.items())
             return f"${len(info)}\r\n{info}\r\n".encode()
@@ -214,6 +217,32 @@ def test_a_primary_that_was_frozen_is_not_believed_until_it_is_clear_that_it_goe
         assert watch.changes == 2 + 2 * again
 
 
+def test_one_that_was_taken_over_from_is_not_believed_whatever_has_come_since() -> None:
+    watch = PrimaryWatch()
+    info = b"run_id:%s\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"
+    frozen, new, target = (
+        info % (b"frozen", b"11", b"00"),
+        info % (b"new", b"22", b"11"),
+        info % (b"target", b"33", b"00"),
+    )
+    watch.seen(frozen)
+    with pytest.raises(RedisConnectionError, match="another Redis answers now"):
+        watch.seen(new)
+    watch.seen(new)
+    watch.slot_moved()
+    watch.seen(target)
+    assert (watch.known, watch.changes) == ("target 33", 1)
+    with pytest.raises(RedisConnectionError, match="another one has taken over from"):
+        watch.seen(frozen)
+    newest = info % (b"newest", b"44", b"33")
+    with pytest.raises(RedisConnectionError, match="another Redis answers now"):
+        watch.seen(newest)
+    for former in (frozen, target):
+        with pytest.raises(RedisConnectionError, match="another one has taken over from"):
+            watch.seen(former)
+    assert (watch.known, watch.changes) == ("newest 44", 2)
+
+
 def test_two_that_connect_at_once_both_hear_that_another_redis_answers(primaries: Callable[..., Primary]) -> None:
     """What either was about to send was decided on before."""
 
@@ -253,6 +282,20 @@ def test_one_that_was_restarted_is_another_though_the_slot_was_said_to_have_move
 
 def test_a_slot_that_two_say_to_have_has_not_moved(primaries: Callable[..., Primary]) -> None:
     async def scenario(pair: Pair) -> None:
+        pair.known.hang_up()
+        for _ in range(3):
+            with contextlib.suppress(RedisUnavailable):
+                await pair.put("lost")
+        assert pair.changes == [("a 11", "b 22")]
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+def test_one_that_does_not_say_that_its_slot_has_gone_has_not_handed_it_on(primaries: Callable[..., Primary]) -> None:
+    """It may be the one that took over from the other, which was frozen, and wakes."""
+
+    async def scenario(pair: Pair) -> None:
+        pair.known.breaks_off_at = {b"CLUSTER"}
         pair.known.hang_up()
         for _ in range(3):
             with contextlib.suppress(RedisUnavailable):

@@ -70,6 +70,14 @@ class Histories:
     def one_hangs_up(self, random: random.Random) -> None:
         random.choice(self.all).hang_up()
 
+    def one_does_not_say_all(self, random: random.Random) -> None:
+        """One former primary breaks off at a question; all others answer."""
+        former = random.choice(self.all)
+        for primary in self.all:
+            primary.breaks_off_at = set()
+        if former is not self.last:
+            former.breaks_off_at = random.choice([{b"CLUSTER"}, {b"INFO"}])
+
     def close(self) -> None:
         for primary in self.all:
             primary.close()
@@ -122,7 +130,7 @@ def test_what_was_decided_on_before_another_redis_was_known_does_not_reach_it(se
         under_way: list[asyncio.Task[None]] = []
         rarely = [histories.moves, histories.is_taken_over]
         often: list[Callable[[], None]] = [lambda: histories.one_hears(chance)] * 3
-        often += [lambda: histories.one_hangs_up(chance)]
+        often += [lambda: histories.one_hangs_up(chance), lambda: histories.one_does_not_say_all(chance)]
         for _ in range(STEPS):
             for _ in range(chance.randrange(4)):
                 under_way.append(asyncio.create_task(node.put(chance.randrange(2), chance.choice([0.0, 0.1]))))
