@@ -280,22 +280,14 @@ def test_one_that_was_restarted_is_another_though_the_slot_was_said_to_have_move
     led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
 
 
-def test_a_slot_that_two_say_to_have_has_not_moved(primaries: Callable[..., Primary]) -> None:
-    async def scenario(pair: Pair) -> None:
-        pair.known.hang_up()
-        for _ in range(3):
-            with contextlib.suppress(RedisUnavailable):
-                await pair.put("lost")
-        assert pair.changes == [("a 11", "b 22")]
-
-    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
-
-
-def test_one_that_does_not_say_that_its_slot_has_gone_has_not_handed_it_on(primaries: Callable[..., Primary]) -> None:
-    """It may be the one that took over from the other, which was frozen, and wakes."""
+@pytest.mark.parametrize("breaks_off_at", [set(), {b"CLUSTER"}], ids=["says so", "does not say any more"])
+def test_a_slot_has_not_moved_unless_the_one_before_says_so(
+    primaries: Callable[..., Primary], breaks_off_at: set[bytes]
+) -> None:
+    """The other may be one that it took over from, which was frozen, and wakes."""
 
     async def scenario(pair: Pair) -> None:
-        pair.known.breaks_off_at = {b"CLUSTER"}
+        pair.known.breaks_off_at = breaks_off_at
         pair.known.hang_up()
         for _ in range(3):
             with contextlib.suppress(RedisUnavailable):
