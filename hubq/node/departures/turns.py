@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-#: Shards of a node, of whatever groups, that may be closed for a move at the same time. Their children pause until all of them have
-#: moved, and two at a time take no less time than one after the other (docs/performance.md).
+#: Shards of a node, of whatever groups, that may have a turn at the same time: closed for a move, and not yet nearly there. More at a time
+#: move no more children per second, and make the pauses longer (docs/performance.md).
 CLOSED_AT_ONCE = 1
 #: One whose token has passed keeps its turn for this part of what the last one took until it was confirmed. So the next one is on its way
 #: when the target is done with this one, and not before (docs/adr/0032-the-next-shard-sets-out.md).
 PART = 0.5
-#: What a shard takes without any child is as much as so many children take (docs/performance.md: 6 ms, and 0.04 ms for each).
+#: What a shard takes without any child is as much as so many children take (docs/adr/0032-the-next-shard-sets-out.md).
 EMPTY = 150
 
 

@@ -130,9 +130,8 @@ class Reader:
                 break
         named, wrong = shares.of(share), self._spoilt.wrong
         if not wrong and len(named) == len(cursors.by_shard):
-            return (
-                cursors.begin_read_of_all()
-            )  # (they were divided just now: those that are named are among those that are here)
+            # (They were divided just now: those that are named are among those that are here.)
+            return cursors.begin_read_of_all()
         return cursors.begin_read([shard for shard in named if shard not in wrong] if wrong else named)
 
     async def _let_handle(self, full: bool) -> None:
