@@ -52,6 +52,8 @@ class Turns:
         """The rest of what a turn is for is done elsewhere, for so many children. Wait until it is done, or half of the time is over
         that it takes by the measure of the last one.
         """
+        if done.done():
+            return  # it tells nothing of the time that it takes
         loop = asyncio.get_running_loop()
         began, size = loop.time(), EMPTY + children
 

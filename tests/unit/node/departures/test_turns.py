@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from hubq.node.departures.turns import EMPTY, Turns
 from tests.unit.node.jumping import run
 
@@ -48,30 +50,43 @@ def test_nobody_waits_longer_than_the_most_though_turns_are_given_back() -> None
     run(scenario())
 
 
+async def nearly(turns: Turns, children: int, done_after: float) -> float:
+    """For so long a turn is kept for what is done after so many seconds."""
+    loop = asyncio.get_running_loop()
+    began, done = loop.time(), loop.create_future()
+    loop.call_later(done_after, done.set_result, None)
+    await turns.nearly(done, children)
+    took = loop.time() - began
+    await done
+    return took
+
+
 def test_a_turn_ends_when_half_of_the_last_time_is_over() -> None:
     async def scenario() -> None:
-        turns, loop = Turns(1), asyncio.get_running_loop()
-        for done_after, nearly_after in ((0.4, 0.4), (0.4, 0.2), (0.1, 0.1), (0.6, 0.05), (0.1, 0.1)):
-            began, done = loop.time(), loop.create_future()
-            loop.call_later(done_after, done.set_result, None)
-            await turns.nearly(done, 7)
-            assert abs(loop.time() - began - nearly_after) < 0.01
-            await done
+        turns = Turns(1)
+        kept = [await nearly(turns, 7, done_after) for done_after in (0.4, 0.4, 0.1, 0.6, 0.1)]
+        assert kept == pytest.approx([0.4, 0.2, 0.1, 0.05, 0.1])
 
     run(scenario())
 
 
 def test_what_has_more_children_keeps_its_turn_for_longer() -> None:
     async def scenario() -> None:
+        turns = Turns(1)
+        kept = [await nearly(turns, 0, 0.006), await nearly(turns, 10 * EMPTY, 0.06), await nearly(turns, 0, 0.006)]
+        assert kept == pytest.approx([0.006, 0.033, 0.06 / 22])
+
+    run(scenario())
+
+
+def test_what_is_done_already_tells_nothing_of_the_time_that_it_takes() -> None:
+    async def scenario() -> None:
         turns, loop = Turns(1), asyncio.get_running_loop()
-        for children, done_after, nearly_after in (
-            (0, 0.006, 0.006), (10 * EMPTY, 0.06, 0.033), (0, 0.006, 0.06 / 22)
-        ):  # fmt: skip
-            began, done = loop.time(), loop.create_future()
-            loop.call_later(done_after, done.set_result, None)
-            await turns.nearly(done, children)
-            assert abs(loop.time() - began - nearly_after) < 0.0001
-            await done
+        await nearly(turns, 7, 0.4)
+        done = loop.create_future()
+        done.set_result(None)
+        await turns.nearly(done, 7)
+        assert await nearly(turns, 7, 0.4) == pytest.approx(0.2)
 
     run(scenario())
 
