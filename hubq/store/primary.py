@@ -63,14 +63,25 @@ class PrimaryWatch:
             return
         info = answer if isinstance(answer, bytes) else str(answer).encode()
         if slots is not None:
-            node = connection.host, connection.port
+            node, said = (connection.host, connection.port), _read(info)
+            if said.get(b"role") == b"slave" or (self.known and node != self._at):
+                await self._refuse_a_former(slots, node)
+            known = ""
+            while self.known != known and node != self._at:
+                known = self.known  # another connection may find another Redis meanwhile: then that one is to be asked
+                await self._look_back(slots, node, said)
             if node == self._at:
                 # Whatever was heard: the slot is where it was. And this one may have been restarted meanwhile.
                 self._slot_moved = False
-            elif self.known:
-                await self._look_back(slots, node, _read(info))
             self._at = node
         self.seen(info)
+
+    async def _refuse_a_former(self, slots: SlotMap, node: Node) -> None:
+        """Nothing is learnt from one that knows itself that another has the slot. The next connection leads to that one."""
+        owner = await slots.owner_async(node)
+        if owner is not None and owner != node:
+            slots.lead_to(owner)
+            raise RedisConnectionError(f"{node[0]}:{node[1]} says that {owner[0]}:{owner[1]} has the slot")
 
     async def _look_back(self, slots: SlotMap, node: Node, now: dict[bytes, bytes]) -> None:
         """Whether the slot has moved from the Redis before to ``node``, as that one says it itself.
@@ -89,7 +100,8 @@ class PrimaryWatch:
             slots.lead_to(self._at)
             raise _has_been_replaced()
         else:
-            self._slot_moved = await slots.is_handed_on_async(self._at)
+            owner = await slots.owner_async(self._at)
+            self._slot_moved = owner is not None and owner != self._at
 
     def seen(self, info: bytes) -> None:
         """Judge what INFO says.

@@ -214,10 +214,10 @@ class SlotMap:
             primary: Node = found.value
             return primary
 
-    async def is_handed_on_async(self, node: Node) -> bool:
-        """Whether one node says that the slot is another one's. (One that does not answer does not say so.)"""
+    async def owner_async(self, node: Node) -> Node | None:
+        """Who has the slot, as one node says it. None if it does not answer, or knows of nobody."""
         said: Any = await self.ask_async(node, "CLUSTER SLOTS")
-        return bool(said) and _read_slots(said, self.slot, node[0])[0] != node
+        return _read_slots(said, self.slot, node[0])[0] if said else None
 
     async def ask_async(self, node: Node, command: str) -> Any:
         """What one node says to a command; empty if it does not answer."""

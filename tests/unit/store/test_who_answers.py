@@ -18,20 +18,22 @@ from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.primary import DOUBT, PrimaryWatch
 from hubq.store.server import RedisServer
-from hubq.store.slots import slot_of
+from hubq.store.slots import ClusterAddress, SlotMap, slot_of
 
 SLOT = slot_of("chat")
 
 
 class Primary:
     """One node of a cluster, that says of itself what it is told to. ``owner``: who has the slot, as it says.
-    ``puts``: the keys it was sent. ``breaks_off_at``: questions at which it breaks the connection off.
+    ``puts``: the keys it was sent. ``breaks_off_at``: questions at which it breaks the connection off. ``held``: for each of the next
+    questions who has the slot, what says that it has come, and what the answer waits for.
     """
 
     def __init__(self, run_id: str, replid: str, replid2: str = "0") -> None:
         self.info = {"role": "master", "run_id": run_id, "master_replid": replid, "master_replid2": replid2}
         self.puts: list[str] = []
         self.breaks_off_at: set[bytes] = set()
+        self.held: list[tuple[threading.Event, threading.Event]] = []
         self.owner = self
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -76,12 +78,30 @@ class Primary:
             info = "".join(f"{name}:{value}\r\n" for name, value in self.info.items())
             return f"${len(info)}\r\n{info}\r\n".encode()
         if command[0] == b"CLUSTER":
+            if self.held:
+                has_come, answers = self.held.pop(0)
+                has_come.set()
+                answers.wait()
             return f"*1\r\n*3\r\n:{SLOT}\r\n:{SLOT}\r\n*3\r\n$0\r\n\r\n:{self.owner.port}\r\n$1\r\nx\r\n".encode()
         if command[0] == b"SET" and self.owner is not self:
             return f"-MOVED {SLOT} 127.0.0.1:{self.owner.port}\r\n".encode()
         if command[0] == b"SET":
             self.puts.append(command[1].decode())
         return b"+OK\r\n"
+
+
+class Connected:
+    """A connection of redis-py to a primary, as far as the watch needs one."""
+
+    def __init__(self, primary: Primary) -> None:
+        self.host, self.port = "127.0.0.1", primary.port
+        self._info = primary.info
+
+    async def send_command(self, *command: str) -> None:
+        assert command == ("INFO",)
+
+    async def read_response(self) -> str:
+        return "".join(f"{name}:{value}\r\n" for name, value in self._info.items())
 
 
 class Pair:
@@ -318,3 +338,41 @@ def test_one_that_has_become_a_replica_may_have_given_its_last_slot_away(
         assert pair.other.puts[-1] == "after"
 
     led_from_to(primaries("a", "11"), primaries("b", "22", history), scenario)
+
+
+def test_whom_another_connection_has_found_meanwhile_is_asked_too(primaries: Callable[..., Primary]) -> None:
+    """A connection that leads to a former primary asks the one before, while another connection finds the one after it."""
+    former = primaries("c", "33")
+
+    async def scenario(pair: Pair) -> None:
+        asked, answers = threading.Event(), threading.Event()
+        pair.known.owner = pair.other
+        pair.known.held.append((asked, answers))
+        slots = SlotMap(ClusterAddress.read(f"redis+cluster://127.0.0.1:{pair.known.port}"), SLOT)
+        leads_to_former = asyncio.create_task(pair.watch.greet(Connected(former), slots))
+        await asyncio.to_thread(asked.wait)
+        await pair.put("moved")
+        assert (pair.other.puts, pair.watch.known, pair.changes) == (["moved"], "b 22", [])
+        answers.set()
+        with pytest.raises(RedisConnectionError, match="another Redis answers now"):
+            await leads_to_former
+        assert pair.changes == [("b 22", "c 33")], "the one that has the slot does not say that it has given it away"
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+def test_a_replica_leads_to_its_primary(primaries: Callable[..., Primary]) -> None:
+    """Who is asked takes it for the primary still, and does not hear of anything else."""
+    replica, third = primaries("c", "33"), primaries("d", "44", "33")
+
+    async def scenario(pair: Pair) -> None:
+        replica.becomes_replica_of(third)
+        pair.other.owner = replica
+        pair.known.close()
+        for _ in range(6):
+            if not third.puts:
+                with contextlib.suppress(RedisUnavailable):
+                    await pair.put("after")
+        assert (third.puts, pair.changes) == (["after"], [("a 11", "d 44")])
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
