@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if depends_on_server(item):
             item.add_marker("server")
-        if on_fakeredis(item) and item.get_closest_marker("long_on_fakeredis") is not None:
+        if on_fakeredis(item) and is_long_there(item):
             item.add_marker("long")
     items.sort(key=wants_to_be_alone)
 
@@ -81,6 +81,12 @@ def on_fakeredis(item: pytest.Item) -> bool:
     """Whether this is the half on fakeredis of a test that runs on both."""
     call = getattr(item, "callspec", None)
     return call is not None and call.params.get("server") == "fakeredis"
+
+
+def is_long_there(item: pytest.Item) -> bool:
+    """Whether the half on fakeredis, which is slower than a real server, is long: all with several nodes, and what is marked."""
+    of_nodes = item.path.is_relative_to(Path(__file__).parent / "cluster")
+    return of_nodes or item.get_closest_marker("long_on_fakeredis") is not None
 
 
 def wants_to_be_alone(item: pytest.Item) -> bool:

@@ -41,7 +41,9 @@ def urls(request: pytest.FixtureRequest, redis_server: EmbeddedServer, shell: Sh
     """The URL of Redis for each role, its user set up from what ``hubq acl`` prints."""
     admin = SyncRedis(RedisServer(redis_server.url))
     major = run(admin, "INFO", "server").decode().partition("redis_version:")[2].partition(".")[0]
-    options = ["--redis6"] if request.param == "redis6" or int(major) < 7 else []
+    if request.param == "redis7" and int(major) < 7:
+        pytest.skip("Redis 6.2 does not know these rules")
+    options = ["--redis6"] if request.param == "redis6" else []
     found: dict[str, str] = {}
     run(admin, "ACL", "LOG", "RESET")
     found["admin"], found["rules"] = redis_server.url, "redis6" if options else "redis7"

@@ -31,11 +31,15 @@ pytestmark = pytest.mark.long
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("primaries", ["1", "3"])  # 3: a Redis Cluster, whose slot moves and which fails over
-def test_the_demo_counts_exactly_through_join_drain_and_kill(primaries: str) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--primaries", "3", "--buckets", "32"]],  # 3: a Redis Cluster, whose slot moves and which fails over
+    ids=["as make demo", "on a cluster"],
+)
+def test_the_demo_counts_exactly_through_join_drain_and_kill(options: list[str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "HUBQ_REDIS_URL"}
     done = subprocess.run(
-        [sys.executable, "-m", "hubq", "demo", "--json", "--primaries", primaries],
+        [sys.executable, "-m", "hubq", "demo", "--json", *options],
         capture_output=True,
         text=True,
         timeout=170,

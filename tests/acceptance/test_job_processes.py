@@ -128,6 +128,7 @@ def test_children_enqueue_jobs_and_jobs_start_and_call_children(
     assert desk.call("enter", 1) == 3
 
 
+@pytest.mark.long
 def test_a_job_that_cannot_finish_in_time_goes_back_to_the_front_and_counts_no_retry(
     shell: Shell, hub: Hub, client: Any
 ) -> None:

@@ -96,6 +96,7 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "there").exists()
 
 
+@pytest.mark.long
 def test_delete_hub_asks(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
         "from hubq import Child, Hub\nhub = Hub('old')\n@hub.child\nclass C(Child): ...\ndef work(): ...\n"

@@ -28,18 +28,15 @@ def hashes(first: int, schedules: int) -> dict[int, int]:
     return {result["seed"]: result["hash"] for result in results}
 
 
-@pytest.mark.parametrize(("start", "schedules"), [(1, 5), (GROUPED, 3)], ids=["usual", "groups"])
-def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_other_schedules(
-    start: int, schedules: int
-) -> None:
-    once, again, later = hashes(start, schedules), hashes(start, schedules), hashes(start + schedules - 2, 2)
-    assert len(once) == schedules and len(set(once.values())) == schedules
-    assert again == once
-    assert later == {seed: once[seed] for seed in range(start + schedules - 2, start + schedules)}
+@pytest.mark.parametrize("first", [1, GROUPED], ids=["usual", "groups"])
+def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_another_schedule(first: int) -> None:
+    two, one = hashes(first, 2), hashes(first + 1, 1)
+    assert len(set(two.values())) == 2
+    assert one == {first + 1: two[first + 1]}
 
 
 @pytest.mark.parametrize(
-    ("first", "schedules"), [(1, 12), (RESTING, 5), (GROUPED, 6)], ids=["usual", "children rest", "groups"]
+    ("first", "schedules"), [(1, 5), (RESTING, 2), (GROUPED, 2)], ids=["usual", "children rest", "groups"]
 )
 def test_no_guarantee_breaks_under_faults(first: int, schedules: int) -> None:
     """A few; ``make sim``, which CI runs too, has thousands."""

@@ -11,7 +11,6 @@ from hubq import Hub
 from hubq.testing import Cluster, Ledger, LedgerChild, Load, interfere, start_children
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("step", ["reading", "starting"])
 @pytest.mark.parametrize("how", ["handed over", "claimed"])
 def test_a_failed_adoption_is_tried_again(make_hub: Any, how: str, step: str) -> None:

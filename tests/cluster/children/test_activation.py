@@ -51,7 +51,6 @@ class Counted(LedgerChild):
     activate = True
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_message_starts_the_child_with_the_arguments_of_the_reference(make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         async with Cluster(make_hub()) as cluster:
@@ -77,7 +76,6 @@ def test_a_message_starts_the_child_with_the_arguments_of_the_reference(make_hub
     hubq_run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_many_senders_at_once_start_one_child_and_lose_nothing(make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         async with Cluster(make_hub(shards=8)) as cluster:

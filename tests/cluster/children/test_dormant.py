@@ -244,7 +244,6 @@ def test_messages_that_fail_count_as_messages(make_hub: Any, hubq_run: Any) -> N
     hubq_run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_hub_knows_its_dormant_children(make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         async with Cluster(make_hub(shards=4)) as cluster:

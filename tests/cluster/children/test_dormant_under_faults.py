@@ -120,7 +120,6 @@ def test_a_lost_answer_changes_nothing(script: str, make_hub: Any, hubq_run: Any
     hubq_run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("script", ["rest_children", "wake_children"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_node_that_dies_around_the_script_loses_nothing(
@@ -186,7 +185,6 @@ def test_a_frozen_owner_puts_nobody_to_rest_and_wakes_nobody(script: str, make_h
     hubq_run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_shard_moves_while_its_children_rest_and_wake(make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         async with Cluster(make_hub(shards=4)) as cluster:

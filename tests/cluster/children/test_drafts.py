@@ -208,7 +208,6 @@ async def test_a_straggler_that_is_undone_in_a_move_is_taken_back_and_written_an
         await eventually(lambda: not left(hub), what="nothing is open")
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("kind", [Writer, Saving])
 def test_moves_and_kills_leave_each_event_once(make_hub: Any, kind: type[Writer]) -> None:
     @awaited

@@ -89,7 +89,6 @@ async def said(hub: Hub, sink: str, relay: str, count: int) -> None:
     assert len((await hub.aio.ref(sink).call("entries")).get(relay, [])) == count
 
 
-@pytest.mark.long_on_fakeredis
 def test_what_a_handler_says_arrives_once_and_in_order(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4)
@@ -350,7 +349,6 @@ def test_a_child_that_ends_says_its_last_word(make_hub: Any) -> None:
 # -- moves, crashes, lost answers -----------------------------------------------------------------------------------
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("fault", ["join", "drain", "kill", "partition"])
 def test_nothing_is_lost_or_said_twice_whatever_happens_to_the_nodes(make_hub: Any, fault: str) -> None:
     async def scenario() -> None:
@@ -400,7 +398,6 @@ async def said_some(hub: Hub, count: int) -> None:
     await eventually(enough)
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_commit_whose_answer_is_lost_sends_once(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4)
@@ -436,7 +433,6 @@ def letting_go(child: str) -> Callable[[], None]:
     return GATES.setdefault(child, asyncio.Event()).set
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_full_mailbox_makes_the_outbox_wait_and_nobody_else(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4, max_backlog=5)
@@ -456,7 +452,6 @@ def test_a_full_mailbox_makes_the_outbox_wait_and_nobody_else(make_hub: Any) -> 
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("how", ["kill", "drain"])
 def test_the_next_owner_empties_the_outbox(make_hub: Any, how: str) -> None:
     async def scenario() -> None:
@@ -477,7 +472,6 @@ def test_the_next_owner_empties_the_outbox(make_hub: Any, how: str) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_pinned_child_says_what_it_says_from_its_pin(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4, max_backlog=5)
@@ -503,7 +497,6 @@ def test_a_pinned_child_says_what_it_says_from_its_pin(make_hub: Any) -> None:
 # -- copies ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.long_on_fakeredis
 def test_copies_say_nothing(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(

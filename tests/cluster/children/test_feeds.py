@@ -83,7 +83,6 @@ async def several(ledger: Ledger) -> None:
         await ledger.call("s", "t")
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("kind", [Teller, Saving])
 def test_each_event_comes_once_in_order_through_a_move_and_a_kill(make_hub: Any, kind: type[Teller]) -> None:
     async def scenario() -> None:
@@ -130,7 +129,6 @@ def test_what_is_undone_is_never_seen_and_what_is_kept_is(make_hub: Any) -> None
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_copies_publish_nothing(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(redundancy=Replication(replication_factor=2, replication_model="active_active"))
@@ -145,7 +143,6 @@ def test_copies_publish_nothing(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_reader_goes_on_behind_its_last_id_and_is_told_what_is_kept_no_more(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub()

@@ -30,7 +30,6 @@ def life_of(node: Node, child: str) -> Life | None:
     return None if found is None else found.life
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_hundred_restarts_are_allowed_and_no_more(make_hub: Any) -> None:
     async def scenario() -> None:
         Hopeless.runs.clear()

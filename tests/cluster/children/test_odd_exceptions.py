@@ -272,7 +272,6 @@ def test_a_loop_that_ends_oddly_begins_anew(make_hub: Any, name: str) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_children_that_move_oddly_harm_nobody(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=4)

@@ -138,7 +138,6 @@ async def test_a_message_in_hand_ends_and_no_other_is_begun(make_hub: Any) -> No
         await eventually(lambda: BEGUN == ["slow", "room-1"], what="it goes on, without the call that was overdue")
 
 
-@pytest.mark.long_on_fakeredis
 @awaited
 async def test_a_pause_outlives_moves_kills_joins_and_the_last_node(make_hub: Any) -> None:
     hub = make_hub(shards=8)

@@ -54,7 +54,6 @@ async def sees(clock: Any, ticks: list[Any], within: float = 10.0) -> None:
     await eventually(same, within, f"{ticks} are seen")
 
 
-@pytest.mark.long_on_fakeredis
 def test_reminders_are_set_replaced_and_taken_back_with_the_commit(make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         async with Cluster(make_hub()) as cluster:
@@ -161,7 +160,6 @@ def test_a_client_sends_later_and_takes_it_back(make_hub: Any, hubq_run: Any) ->
     hubq_run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_full_mailbox_makes_reminders_wait(make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         async with Cluster(make_hub(max_backlog=2)) as cluster:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar
 
-import pytest
-
 from hubq import Child, ChildSpec, Hub
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere, probe
 
@@ -19,7 +17,6 @@ class Restless(LedgerChild):
         raise RuntimeError("again")
 
 
-@pytest.mark.long_on_fakeredis
 def test_restarts_lose_no_message(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=2)

@@ -30,7 +30,6 @@ class ShakyInterval(Shaky):
     save_every = 0.05
 
 
-@pytest.mark.long_on_fakeredis
 def test_the_order_is_kept_through_moves_and_kills(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=8, lease=1.0)

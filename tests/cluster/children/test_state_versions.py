@@ -151,7 +151,6 @@ def test_a_newer_state_is_served_by_newer_code_only(make_hub: Any, hubq_run: Any
     hubq_run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_copies_of_another_version_give_way(make_hub: Any, hubq_run: Any) -> None:
     """A copy that has the old state is not taken for one of the new version."""
 

@@ -13,6 +13,7 @@ import pytest
 from hubq import Hub
 from hubq.client.operations.seals import reseal, seals
 from hubq.store.keyring import Keyring, new_keys
+from hubq.store.server import RedisServer
 from hubq.testing import Cluster, Ledger, LedgerChild, connections
 from hubq.testing.load import Load, start_children
 
@@ -37,7 +38,12 @@ STAGES: list[tuple[dict[str, Any], str]] = [
 RESEALED: dict[int, tuple[int, str | None]] = {2: (1, None), 5: (2, None), 8: (2, "signed"), 9: (2, "encrypted")}
 
 
-@pytest.mark.long_on_fakeredis
+@pytest.fixture
+def server(real_server: RedisServer) -> RedisServer:
+    """A hub that is switched while it runs has a Redis that outlives its processes."""
+    return real_server
+
+
 def test_a_hub_is_switched_while_it_runs(make_hub: Callable[..., Hub]) -> None:
     first = make_hub(shards=4)
     made: list[Hub] = []

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from hubq import Child, ChildSpec, Pid, Replication
 from hubq.testing import Cluster, LedgerChild, eventually
 
@@ -16,7 +14,6 @@ class Room(Child):
     """Says nothing."""
 
 
-@pytest.mark.long_on_fakeredis
 def test_every_list_names_the_copies(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=4, redundancy=Replication(2, "active_passive"))

@@ -88,7 +88,6 @@ def play(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(scenario())  # type: ignore[arg-type]
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("model", MODELS)
 def test_copies_follow_under_load_through_join_drain_and_kill(make_hub: Any, model: Any) -> None:
     async def scenario() -> None:
@@ -133,7 +132,6 @@ class Audited(LedgerChild):
         return await super().record(sender, number)
 
 
-@pytest.mark.long_on_fakeredis
 def test_active_active_over_the_whole_cluster_every_copy_has_every_message_once_and_in_order(make_hub: Any) -> None:
     async def scenario() -> None:
         Audited.seen.clear()
@@ -203,7 +201,6 @@ class Mover(LedgerChild):
 KINDS: list[Any] = [Moody, Careful, Walker, Saver, Mover]
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("model", MODELS)
 def test_every_kind_of_child_goes_on_from_its_copy(make_hub: Any, model: Any) -> None:
     """For ``interval`` and ``handover`` the copy is the better state: nothing answered is lost, nothing applied twice."""
@@ -277,7 +274,6 @@ def modes(cluster: Cluster, child: str) -> dict[str, str]:
     return {name: copy.redundancy_mode for name, copy in found}
 
 
-@pytest.mark.long_on_fakeredis
 def test_exactly_one_is_active_across_join_drain_kill_and_freeze(make_hub: Any) -> None:
     async def scenario() -> None:
         Signalled.arm()

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from typing import Any, ClassVar
 
-import pytest
-
 from hubq import ChildSpec, ColdSwap, Hub
 from hubq.core.hashing import shard_of
 from hubq.strategies.migration.protocol import Handover
@@ -87,7 +85,6 @@ class Lazy(LedgerChild):
     save_every, save_after = 60.0, 1000
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_cold_swap_whose_target_dies_builds_the_children_anew(make_hub: Any) -> None:
     """They were stopped already, with their state in hand: it is committed, and they go on from there."""
 

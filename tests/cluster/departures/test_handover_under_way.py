@@ -54,7 +54,6 @@ async def start(hub: Hub, kind: Any, names: list[str]) -> None:
     assert result.status == "ok"
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("fails", [False, True])
 def test_messages_and_starts_in_the_middle_of_a_handover(make_hub: Any, fails: bool) -> None:
     """For the straggler, for its neighbours, and for a child that did not exist when it began."""

@@ -12,7 +12,6 @@ from hubq import ColdSwap, HotSwap, Hub
 from hubq.testing import Cluster, Ledger, LedgerChild, Load, eventually, probe, start_children
 
 
-@pytest.mark.long_on_fakeredis
 def test_join_and_drain_under_load(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=32)
@@ -37,7 +36,6 @@ def test_join_and_drain_under_load(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_killed_node_is_taken_over_with_nothing_lost(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=16)
@@ -58,7 +56,6 @@ def test_a_killed_node_is_taken_over_with_nothing_lost(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("how", ["freeze", "partition"])
 def test_a_node_cut_off_stops_its_copies_and_is_fenced(make_hub: Any, how: str) -> None:
     async def scenario() -> None:
@@ -87,7 +84,6 @@ def test_a_node_cut_off_stops_its_copies_and_is_fenced(make_hub: Any, how: str) 
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_stopping_every_node_loses_nothing(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=8)
@@ -141,7 +137,6 @@ async def moving_child(cluster: Cluster, hub: Hub, children: list[str], node: st
     return next(child for child in children if desired[shard_of(child, hub.config.shards)] == node)
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("overdue", [False, True])
 def test_a_busy_child_does_not_hold_up_its_neighbours_and_follows(make_hub: Any, overdue: bool) -> None:
     async def scenario() -> None:
@@ -217,7 +212,6 @@ class SlowToStop(LedgerChild):
         SlowToStop.stopped.append(reason)
 
 
-@pytest.mark.long_on_fakeredis
 def test_children_slow_to_stop_keep_nobody_waiting(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=8)
@@ -239,7 +233,6 @@ def test_children_slow_to_stop_keep_nobody_waiting(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_the_target_dies_before_the_token_passes(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=4, migration=HotSwap(child_migration_timeout=0.5))
@@ -262,7 +255,6 @@ def test_the_target_dies_before_the_token_passes(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_cold_swap_moves_with_the_last_commit(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=8, migration=ColdSwap())

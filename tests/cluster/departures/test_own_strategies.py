@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from hubq import Hub
 from hubq.strategies.migration import HotSwap
 from hubq.strategies.migration.protocol import Handover
@@ -61,7 +59,6 @@ class Odd(Late):
         await super().handle_migration(handover)
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_shard_goes_on_and_moves_later_if_a_strategy_raises_cancelled_error(make_hub: Any) -> None:
     async def scenario() -> None:
         strategy = Odd()

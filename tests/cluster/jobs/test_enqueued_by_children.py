@@ -166,7 +166,6 @@ async def test_run_enqueues_with_its_commits(make_hub: Any) -> None:
         await in_rq(hub, "run", 3)
 
 
-@pytest.mark.long_on_fakeredis
 @awaited
 async def test_moves_kills_and_a_drain_lose_no_job_and_double_none(make_hub: Any) -> None:
     hub = make_hub(shards=8)
@@ -215,7 +214,6 @@ async def test_a_job_that_has_ended_and_is_forgotten_is_not_enqueued_again(make_
         assert hub.rq_queue.job_ids == []
 
 
-@pytest.mark.long_on_fakeredis
 @awaited
 async def test_two_who_put_at_the_same_time_put_each_job_once(make_hub: Any) -> None:
     hub = make_hub(shards=1)

@@ -71,7 +71,6 @@ def told(hub: Hub, child: str) -> list[int]:
     return [job.args[1] for job in hub.rq_queue.get_jobs() if job.args[0] == child]
 
 
-@pytest.mark.long_on_fakeredis
 def test_jobs_of_children_come_once_and_in_order_through_moves_and_a_kill(hub: Hub) -> None:
     names = [f"clerk-{number}" for number in range(6)]
 

@@ -82,7 +82,6 @@ def test_jobs_of_a_key_run_in_order_and_one_at_a_time(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_retry_is_rqs_and_what_comes_after_waits_for_it(make_hub: Any) -> None:
     hub = make_hub(key_processes=1)
 
@@ -105,7 +104,6 @@ def test_a_retry_is_rqs_and_what_comes_after_waits_for_it(make_hub: Any) -> None
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_jobs_may_be_enqueued_with_no_node_and_moves_lose_none(make_hub: Any) -> None:
     hub = make_hub(shards=8, key_processes=2)
 
@@ -198,6 +196,7 @@ def test_a_sender_that_is_cut_off_leaves_nothing_for_ever(make_hub: Any, monkeyp
         assert 0 < connection.ttl(Job.key_for(options["job_id"])) <= 7 * 86_400
 
 
+@pytest.mark.long
 def test_a_job_that_takes_its_nodes_down_has_failed_in_rq_and_may_be_replayed(real_server: Any) -> None:
     hub = Hub(
         f"condemned-{os.getpid()}",

@@ -57,7 +57,6 @@ class Forwarding(Child):
 KINDS = {"plain": LedgerChild, "ticker": Ticker, "once": Once}
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_walk_over_all_keys_finds_nothing_that_belongs_to_nobody(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=8, lease=1.5)

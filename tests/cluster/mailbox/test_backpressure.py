@@ -18,6 +18,12 @@ from hubq.testing import Cluster, Ledger, LedgerChild, eventually, interfere, mo
 HELD: dict[str, asyncio.Event] = {}
 
 
+@pytest.fixture
+def server(real_server: RedisServer) -> RedisServer:
+    """fakeredis counts no memory, and is slower than what it is flooded by."""
+    return real_server
+
+
 class Slow(LedgerChild):
     """Its messages wait until the test lets them go."""
 
@@ -115,7 +121,6 @@ def test_a_full_mailbox_says_whose_and_how_full(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_neighbours_of_a_full_slow_child_are_served_as_before(make_hub: Any) -> None:
     """By counting: while the slow child stands with 2,000 messages, a neighbour's call reads none of them again."""
 
@@ -144,7 +149,6 @@ def test_neighbours_of_a_full_slow_child_are_served_as_before(make_hub: Any) -> 
         asyncio.run(scenario(heard))
 
 
-@pytest.mark.long_on_fakeredis
 def test_whoever_waits_for_a_child_that_ends_is_told_even_if_the_message_had_no_room_in_memory(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=4, queue_limit=4)
@@ -166,7 +170,6 @@ def test_whoever_waits_for_a_child_that_ends_is_told_even_if_the_message_had_no_
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_many_flooded_children_are_caught_up_with_in_few_reads(make_hub: Any) -> None:
     """Twenty children of one shard, each 400 messages behind a queue of 50: not each reads what is for the others."""
 
@@ -219,7 +222,6 @@ def test_large_messages_in_memory_are_bounded_by_their_size(make_hub: Any, most:
         asyncio.run(scenario(heard))
 
 
-@pytest.mark.long_on_fakeredis
 def test_whoever_stands_behind_a_flood_is_reached_in_few_reads(make_hub: Any) -> None:
     async def scenario(reads: list[int]) -> None:
         hub: Hub = make_hub(shards=1, queue_limit=10)
@@ -246,7 +248,6 @@ def test_whoever_stands_behind_a_flood_is_reached_in_few_reads(make_hub: Any) ->
         asyncio.run(scenario(heard.counts))
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_neighbour_has_its_turn_while_a_flooded_child_is_busy(make_hub: Any) -> None:
     """By counting: 8,000 messages are in memory for the one; the other's call does not wait for all of them."""
 
@@ -270,11 +271,10 @@ def test_a_neighbour_has_its_turn_while_a_flooded_child_is_busy(make_hub: Any) -
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_flood_at_full_speed_leaves_memory_bounded(make_hub: Any, server: Any) -> None:
     """50,000 messages offered to one child as fast as a client can: what is accepted is bounded by max_backlog at any
     time, in Redis and in the node, and all that was accepted is handled, in order."""
-    offered, most = (50_000, 2_000) if isinstance(server, RedisServer) else (10_000, 1_000)
+    offered, most = 50_000, 2_000
 
     async def scenario() -> None:
         # (A long lease: the very object that counts is looked at in the end.)
@@ -283,8 +283,6 @@ def test_a_flood_at_full_speed_leaves_memory_bounded(make_hub: Any, server: Any)
         redis = AsyncRedis(server)
 
         async def used() -> int:
-            if not isinstance(server, RedisServer):
-                return 0
             found: str = await redis.run(plain("INFO", "memory", read=text))
             return int(found.split("used_memory:")[1].split()[0])
 

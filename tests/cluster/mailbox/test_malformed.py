@@ -14,6 +14,7 @@ from hubq.errors import RedisRefused
 from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.message import LAST_ID
+from hubq.store.server import RedisServer
 from hubq.testing import Cluster, Ledger, LedgerChild, eventually
 from tests.simulation.faults import CONTROL, GARBAGE
 
@@ -27,6 +28,12 @@ MESSAGE = {
     "deadline": "0",
     "payload": "p",
 }
+
+
+@pytest.fixture
+def server(real_server: RedisServer) -> RedisServer:
+    """fakeredis is in the memory of the process that uses it: nobody else writes into it."""
+    return real_server
 
 
 class Plain(LedgerChild):
@@ -77,7 +84,6 @@ def scenario_of(make_hub: Any, work: Any, nodes: int = 1, **settings: Any) -> No
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_malformed_entries_between_good_ones_are_dead_letters_and_the_others_keep_their_order(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         for entry in GARBAGE:
@@ -96,7 +102,6 @@ def test_malformed_entries_between_good_ones_are_dead_letters_and_the_others_kee
     scenario_of(make_hub, work)
 
 
-@pytest.mark.long_on_fakeredis
 def test_malformed_entries_wait_for_a_node_and_move_with_their_shard(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         for _ in range(3):
@@ -189,7 +194,6 @@ def test_malformed_owners_members_and_wishes_harm_nobody(make_hub: Any) -> None:
     scenario_of(make_hub, work)
 
 
-@pytest.mark.long_on_fakeredis
 def test_numbers_that_are_none_hold_up_nobody(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         keys = hub.keys
@@ -245,7 +249,6 @@ def test_a_batch_that_cannot_be_read_holds_up_no_other(make_hub: Any) -> None:
     scenario_of(make_hub, work)
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_key_of_another_type_holds_up_the_commits_of_its_own_shard_only(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         shard = shard_of("plain-0", 4)
@@ -286,8 +289,7 @@ def test_a_key_of_another_type_refuses_the_messages_to_its_own_shard_only(make_h
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         await served(hub, ledger)
         shard = shard_of("plain-0", 4)
-        fake = "fakeredis" in hub.server.address  # it fails in its own way when it reads what is no stream
-        for kind in ("backlog", "children", *(() if fake else ("mailbox",))):
+        for kind in ("backlog", "children", "mailbox"):
             key = getattr(hub.keys, kind)(shard)
             before = await raw(hub, "EXISTS", key)
             await raw(hub, "RENAME", key, "aside") if before else None
@@ -307,8 +309,6 @@ def test_a_key_of_another_type_refuses_the_messages_to_its_own_shard_only(make_h
 
 def test_a_control_mailbox_of_another_type_stops_nothing(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
-        if "fakeredis" in hub.server.address:
-            pytest.skip("fakeredis fails in its own way when it reads what is no stream")
         await served(hub, ledger)
         for node in "ab":
             await raw(hub, "DEL", hub.keys.control(node))
@@ -327,7 +327,6 @@ def test_a_control_mailbox_of_another_type_stops_nothing(make_hub: Any) -> None:
     scenario_of(make_hub, work)
 
 
-@pytest.mark.long_on_fakeredis
 def test_events_of_another_type_hold_up_no_join_no_handover_and_no_take_over(make_hub: Any) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
         await served(hub, ledger)
@@ -366,8 +365,6 @@ def test_a_key_of_another_type_holds_up_the_claim_of_its_own_shard_only(make_hub
 
 def test_a_mailbox_that_is_no_stream_stops_its_own_shard_only(make_hub: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
-        if "fakeredis" in hub.server.address:
-            pytest.skip("fakeredis fails in its own way when it reads what is no stream")
         shard = shard_of("plain-0", 4)
         others = [child for child in CHILDREN if shard_of(child, 4) != shard]
         await cluster.drain("a")
@@ -388,8 +385,6 @@ def test_a_mailbox_that_takes_nothing_more_is_mended_and_costs_its_own_senders_o
     """An entry has the last id that a stream can have."""
 
     async def work(hub: Hub, cluster: Cluster, ledger: Ledger) -> None:
-        if "fakeredis" in hub.server.address:
-            pytest.skip("fakeredis has no XSETID")
         await served(hub, ledger)
         shard = shard_of("plain-0", 4)
 

@@ -74,7 +74,6 @@ def test_a_start_outlives_an_outage_in_which_its_shard_stays(make_hub: Any, capl
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_start_over_thousands_of_shards(make_hub: Any) -> None:
     hub: Hub = make_hub(shards=4096)
     names = [f"c{n}" for n in range(6000)]

@@ -67,7 +67,6 @@ async def events(hub: Hub, kind: str) -> list[dict[str, str]]:
     return [event.fields for event in found]
 
 
-@pytest.mark.long_on_fakeredis
 def test_no_lease_is_lost_and_the_answer_comes(make_hub: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(**FAST)

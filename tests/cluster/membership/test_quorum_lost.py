@@ -61,7 +61,6 @@ async def closed(cluster: Cluster, expected: bool) -> None:
     await eventually(as_expected, 20.0, f"every node's intake is {'closed' if expected else 'open'}")
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("how", ["killed", "drained", "cut off"])
 def test_quorum_lost_and_regained_under_load(make_hub: Any, how: str) -> None:
     async def scenario() -> None:
@@ -191,7 +190,6 @@ def test_starts_that_were_sent_before_wait(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("model", ["active_active", "active_passive"])
 def test_with_replication_the_standby_waits_for_the_quorum(make_hub: Any, model: Any) -> None:
     async def scenario() -> None:
@@ -215,7 +213,6 @@ def test_with_replication_the_standby_waits_for_the_quorum(make_hub: Any, model:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_dynamic_quorum_goes_on_with_those_that_are_left(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=8, partition_tolerance=DynamicQuorum(70, threshold_time=4.0), migration=ColdSwap())
@@ -239,7 +236,6 @@ def test_a_dynamic_quorum_goes_on_with_those_that_are_left(make_hub: Any) -> Non
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_intake_hooks_and_events_tell_of_both(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=2, partition_tolerance=MajorityQuorum())

@@ -13,7 +13,6 @@ from hubq.store.membership import read_leases
 from hubq.testing import Cluster, LedgerChild, eventually, probe
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_dead_node_is_evicted_right_after_its_lease_not_at_a_heartbeat(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=4, lease=2.5, lease_margin=0.2, heartbeat=1.0)

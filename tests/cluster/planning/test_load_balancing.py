@@ -160,7 +160,6 @@ def test_a_skewed_load_is_evened_out_and_goes_on_when_the_leader_dies(make_hub: 
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_new_node_gets_work_by_the_next_rebalance(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=12, distribution=CentralizedLoadBalancer(push_interval=0.1, rest=0.5))
@@ -196,7 +195,6 @@ def test_a_new_node_gets_work_by_the_next_rebalance(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_with_nodeup_redistribution_a_new_node_gets_its_share_at_once(make_hub: Any) -> None:
     async def scenario() -> None:
         balancer = CentralizedLoadBalancer(push_interval=600.0, nodeup_redistribution=True)

@@ -36,7 +36,6 @@ def other(hub: Any, cluster: Cluster, child: str) -> str:
     return next(name for name in cluster.nodes if name != owner)
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_child_moves_and_comes_back_under_load(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=8)
@@ -69,7 +68,6 @@ def test_a_child_moves_and_comes_back_under_load(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_all_over_the_cluster_from_pin_to_pin(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=2)
@@ -88,7 +86,6 @@ def test_all_over_the_cluster_from_pin_to_pin(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_moved_child_stays_when_its_shard_goes(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=1)
@@ -118,7 +115,6 @@ def test_a_moved_child_stays_when_its_shard_goes(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("victim", ["source", "target"])
 def test_a_node_dies_while_children_move(make_hub: Any, victim: str) -> None:
     async def scenario() -> None:
@@ -233,7 +229,6 @@ def test_errors_of_a_move(make_hub: Any) -> None:
         Picky.closed = False
 
 
-@pytest.mark.long_on_fakeredis
 def test_guided_children_live_where_they_are_told(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=4, distribution=Guided())
@@ -313,7 +308,6 @@ def test_a_guided_child_that_starts_while_its_shard_is_about_to_move_stays(make_
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_guided_children_that_live_with_their_shard_meanwhile(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=2, distribution=Guided(when_gone="shard"))

@@ -44,7 +44,6 @@ async def becomes(hub: Any, child: str, node: str, status_: str, pin: str = "") 
     return await eventually(there, 20, f"{child} is {status_} on {node}")
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_child_that_cannot_be_built_by_its_owner_is_served_by_a_node_that_can(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=1)
@@ -154,7 +153,6 @@ def test_a_child_whose_start_took_nodes_down_is_tried_again_when_asked_for(
         asyncio.run(scenario(lost))
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_child_whose_start_took_nodes_down_is_not_started_when_its_pin_returns(make_hub: Any, server: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=1)
@@ -182,7 +180,6 @@ def test_a_child_whose_start_took_nodes_down_is_not_started_when_its_pin_returns
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_node_that_cannot_build_what_comes_to_it_is_not_ready(make_hub: Any) -> None:
     """While its children are served elsewhere, and while they are parked here; until it can build them."""
 

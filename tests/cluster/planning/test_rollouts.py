@@ -28,7 +28,6 @@ async def moves(cluster: Cluster, kind: str) -> Counter[str]:
     return Counter(str(event.fields["shard"]) for event in found)
 
 
-@pytest.mark.long_on_fakeredis
 def test_in_a_rolling_deploy_each_child_moves_once(make_hub: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         async with Cluster(make_hub(shards=16)) as cluster:
@@ -70,7 +69,6 @@ def test_a_killed_node_is_replaced_by_the_newest(make_hub: Any, hubq_run: Any) -
     hubq_run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_a_share_is_given_watched_and_taken_back(make_hub: Any, hubq_run: Any) -> None:
     """What ``hubq rollout`` does, without its waiting."""
 

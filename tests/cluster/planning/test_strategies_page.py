@@ -33,7 +33,6 @@ def test_they_are_short(name: str) -> None:
     assert len([line for line in code_of(name).splitlines() if line.strip()]) < 40
 
 
-@pytest.mark.long_on_fakeredis
 def test_children_live_in_their_region(make_hub: Any) -> None:
     async def scenario() -> None:
         hub = make_hub(shards=12, distribution=shown("by_region.py")["ByRegion"]("eu"))
@@ -56,7 +55,6 @@ def test_children_live_in_their_region(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.long_on_fakeredis
 def test_one_shard_at_a_time(make_hub: Any) -> None:
     async def scenario() -> None:
         strategy = shown("one_at_a_time.py")["OneAtATime"]()

@@ -163,6 +163,7 @@ def test_a_primary_is_added_with_its_part_of_the_groups_and_taken_away(three: Em
         assert not asyncio.run(under_load(hub, comes_and_goes)).failed
 
 
+@pytest.mark.long
 def test_scripts_are_forgotten_and_nobody_notices(three: EmbeddedCluster) -> None:
     hub = hub_on(three, "forgetful")
 
@@ -175,7 +176,9 @@ def test_scripts_are_forgotten_and_nobody_notices(three: EmbeddedCluster) -> Non
         assert not asyncio.run(under_load(hub, flush)).failed
 
 
-@pytest.mark.parametrize("how", [pytest.param("by command", marks=pytest.mark.long), "killed", "frozen"])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(how, marks=pytest.mark.long) for how in ("by command", "frozen")), "killed"]
+)
 def test_a_primary_fails_over_and_only_its_groups_feel_it(with_replicas: EmbeddedCluster, how: str) -> None:
     hub = hub_on(with_replicas, "failing", wait_replicas=1)
     groups = Groups(hub, with_replicas)

@@ -387,6 +387,7 @@ COUNTED: dict[str, list[int]] = {}
 HALF: dict[str, asyncio.Event] = {}
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("how", ["drain", "kill"])
 def test_a_function_child_goes_on_where_it_was(play: Any, how: str) -> None:
     async def scenario(hub: Hub, cluster: Cluster) -> None:
@@ -491,6 +492,7 @@ class Meter(Child):
         return self.seen
 
 
+@pytest.mark.long_on_fakeredis
 def test_durability_interval_replays_since_the_last_save(play: Any) -> None:
     async def scenario(hub: Hub, cluster: Cluster) -> None:
         await hub.aio.start_child("m", Meter)

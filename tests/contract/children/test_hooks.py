@@ -149,6 +149,7 @@ def test_a_crash_in_hooks(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("early", [False, True], ids=["", "while its shard is being adopted"])
 def test_stragglers_and_restarts_in_hooks(make_hub: Any, early: bool) -> None:
     async def scenario() -> None:

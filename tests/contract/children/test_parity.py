@@ -153,6 +153,7 @@ def test_a_child_that_cannot_start_there_stays_and_its_neighbours_move(make_hub:
     play(scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_states_are_asked_for_all_at_once(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=1, migration=HotSwap(handover_data_wait=10.0))
@@ -170,6 +171,7 @@ def test_states_are_asked_for_all_at_once(make_hub: Any) -> None:
     play(scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_state_that_is_overdue_stays_with_its_child(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=2, migration=HotSwap(handover_data_wait=0.2))
@@ -189,6 +191,7 @@ def test_a_state_that_is_overdue_stays_with_its_child(make_hub: Any) -> None:
     play(scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_saved_states_stay_until_their_children_have_taken_them(make_hub: Any) -> None:
     """A node takes the shards and dies before the children have started; the next one finds every state."""
 

@@ -124,6 +124,7 @@ def play(make_hub: Any) -> Callable[..., None]:
     return run
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_slow_handler_hides_nothing(play: Any, kind: type[Job]) -> None:
     async def scenario(hub: Hub, cluster: Cluster) -> None:
@@ -194,6 +195,7 @@ def test_reads_are_cancelled_withdrawn_and_overdue(play: Any) -> None:
     play(scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_reads_through_a_move_and_a_kill(play: Any) -> None:
     async def scenario(hub: Hub, cluster: Cluster) -> None:
         ref = hub.aio.ref(Job, "Job").options(timeout=15)

@@ -95,6 +95,7 @@ class Gate(Child):
         await Gate.open.wait()
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("waits", [True, False], ids=["hub", "hub.aio"])
 def test_a_start_may_take_longer_than_the_lease_of_its_batch(make_hub: Any, waits: bool) -> None:
     async def scenario() -> None:
@@ -131,6 +132,7 @@ def test_a_start_may_take_longer_than_the_lease_of_its_batch(make_hub: Any, wait
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("moves", [False, True], ids=["stays", "moves meanwhile"])
 def test_a_caller_that_dies_half_way_leaves_nothing(make_hub: Any, moves: bool) -> None:
     """The start messages are out, and nobody ever asks for the result: as after a kill of the caller."""

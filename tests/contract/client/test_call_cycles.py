@@ -70,6 +70,7 @@ def play(make_hub: Any) -> Callable[[Scenario], None]:
     return run
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_cycle_is_named_at_once(play: Any) -> None:
     async def scenario(hub: Hub) -> None:
         a = hub.aio.ref(Link, "a")

@@ -134,6 +134,7 @@ def test_kept_as_long_as_was_said(play: Any) -> None:
     play(scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_kept_through_a_move_and_a_kill(play: Any) -> None:
     async def scenario(hub: Hub, cluster: Cluster) -> None:
         for name in ("Till", "Diary"):

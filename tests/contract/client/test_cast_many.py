@@ -25,6 +25,7 @@ def expected(first: int, last: int, children: int, child: int) -> list[int]:
     return [number for number in range(first, last) if number % children == child]
 
 
+@pytest.mark.long_on_fakeredis
 def test_waiting(make_hub: Any) -> None:
     hub: Hub = make_hub(shards=4)
     with serving(hub):
@@ -38,6 +39,7 @@ def test_waiting(make_hub: Any) -> None:
     hub.close()
 
 
+@pytest.mark.long_on_fakeredis
 def test_awaiting(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4)

@@ -55,6 +55,7 @@ PRINTED = {
 }
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("page", PRINTED)
 def test_a_guide(server: Any, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     name, printed = PRINTED[page]

@@ -63,6 +63,7 @@ def test_hubs_of_one_process_do_not_meet(make_hub: Any) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_static_children_start_once_per_hub(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=4, child_specs=[ChildSpec(f"s{n}", LedgerChild) for n in range(3)])

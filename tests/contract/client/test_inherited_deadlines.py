@@ -93,6 +93,7 @@ def play(make_hub: Any) -> Any:
     return run
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("method", ["ask", "begin", "ask_in_thread"])
 def test_no_call_outlives_the_caller_of_its_handler(play: Any, method: str) -> None:
     async def scenario(hub: Any) -> None:

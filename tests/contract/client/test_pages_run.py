@@ -125,6 +125,7 @@ def test_what_is_run_elsewhere_is_there() -> None:
         assert "below" in test or (ROOT / test).exists()
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_child_is_moved(server: Any) -> None:
     """docs/guide-migration.md."""
     (block,) = (each for each in blocks(ROOT / "docs/guide-migration.md") if "hub.move(" in each)

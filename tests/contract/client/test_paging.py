@@ -43,6 +43,7 @@ async def letter(hub: Hub, shard: int, entry: str, why: str = "raised", child: s
     await put(hub, "XADD", hub.keys.dead(shard), entry, "kind", "cast", "child", child, "class", "Room", "why", why)
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("limit", [1, 7, 1000])
 def test_a_listing_goes_on_where_its_page_has_ended(make_hub: Any, limit: int) -> None:
     async def scenario(hub: Hub) -> None:
@@ -62,6 +63,7 @@ def test_a_listing_goes_on_where_its_page_has_ended(make_hub: Any, limit: int) -
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_page_of_a_hub_in_which_nothing_fits_ends(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(hub: Hub) -> None:
         await hub.aio.start_children([ChildSpec(f"room-{n}", Room) for n in range(60)])
@@ -82,6 +84,7 @@ def test_a_place_that_no_page_has_given_is_refused(make_hub: Any, after: str) ->
     hub.close()
 
 
+@pytest.mark.long_on_fakeredis
 def test_dead_letters_come_newest_first_over_all_shards_each_once(make_hub: Any) -> None:
     async def scenario(hub: Hub) -> None:
         wanted = []
@@ -111,6 +114,7 @@ def test_dead_letters_come_newest_first_over_all_shards_each_once(make_hub: Any)
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_events_come_newest_first_and_a_filter_reads_a_bounded_part(make_hub: Any) -> None:
     async def scenario(hub: Hub) -> None:
         for n in range(1200):

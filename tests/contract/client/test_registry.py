@@ -44,6 +44,7 @@ class Stuck(Child):
 BROKEN: list[int] = []
 
 
+@pytest.mark.long_on_fakeredis
 def test_queries(make_hub: Any) -> None:
     async def scenario() -> None:
         hub: Hub = make_hub(shards=8)
@@ -127,6 +128,7 @@ def test_the_same_questions_without_await(make_hub: Any) -> None:
     hub.close()
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_node_that_is_gone_serves_nothing(make_hub: Any) -> None:
     """With no other node there to evict it, a node that was killed stays a member: nothing of it counts any more."""
 
@@ -338,6 +340,7 @@ def test_more_events_than_are_read_at_once_make_the_cache_look_again(make_hub: A
     hub.close()
 
 
+@pytest.mark.long_on_fakeredis
 def test_large_listings_do_not_block_redis(make_hub: Any, server: Any) -> None:
     """Only HSCAN and HMGET (and the members, to know who lives), and no answer holds more than some hundred children."""
     hub: Hub = make_hub(shards=2)
@@ -367,6 +370,7 @@ def test_large_listings_do_not_block_redis(make_hub: Any, server: Any) -> None:
     hub.close()
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_damaged_view_is_repaired_by_the_interval(make_hub: Any) -> None:
     """A node that has forgotten a shard it owns, and one that serves what it lost, both come right by themselves."""
 

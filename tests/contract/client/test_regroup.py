@@ -16,6 +16,7 @@ from hubq.node.node import Node
 from hubq.store.command import plain
 from hubq.store.connection import Server, SyncRedis
 from hubq.store.contents import about, parts_of, scanned
+from hubq.store.server import RedisServer
 from hubq.testing import Cluster, FakeServer, Ledger, LedgerChild, eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -24,6 +25,12 @@ TIMES: dict[str, Any] = {"lease": 2.0, "lease_margin": 0.4, "heartbeat": 0.1, "s
 TALLIES = [f"tally-{n}" for n in range(12)]
 RECEIVERS = [f"receiver-{n}" for n in range(6)]
 SENDERS = [f"sender-{n}" for n in range(6)]
+
+
+@pytest.fixture
+def server(real_server: RedisServer) -> RedisServer:
+    """Nobody moves a hub whose Redis is in the memory of one process."""
+    return real_server
 
 
 class Receiver(LedgerChild):
@@ -162,7 +169,6 @@ MOVES = [
 ]
 
 
-@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize(("before", "after", "elsewhere"), MOVES)
 def test_all_of_a_hub_goes_on_in_other_groups(
     make_hub: Any, server: Any, hubq_run: Any, before: int, after: int, elsewhere: bool
@@ -349,7 +355,8 @@ def copies_of(server: Any, hub_id: str) -> Iterator[FakeServer]:
         yield copy
 
 
-@pytest.mark.parametrize(("before", "after"), [(1, 2), pytest.param(4, 2, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (4, 2)])
 def test_a_move_that_is_killed_anywhere_and_run_again_ends_as_if_it_was_not(
     hubq_run: Any, before: int, after: int
 ) -> None:
@@ -368,6 +375,7 @@ def test_a_move_that_is_killed_anywhere_and_run_again_ends_as_if_it_was_not(
         assert content(copy, hub_id) == wanted, f"killed after {killed_after} of {requests} requests"
 
 
+@pytest.mark.long
 def test_a_move_that_is_given_up_leaves_the_hub_as_it_was(hubq_run: Any) -> None:
     server, hub_id = FakeServer(), "given-up"
     hubq_run(filled(at(server, hub_id, 1)))
@@ -399,7 +407,6 @@ def test_one_move_at_a_time(make_hub: Any, server: Any) -> None:
         regrouped(server, hub_id, 4)
 
 
-@pytest.mark.long_on_fakeredis
 def test_the_source_is_deleted_when_that_is_asked_and_the_next_move_waits_for_it(
     make_hub: Any, server: Any, hubq_run: Any
 ) -> None:

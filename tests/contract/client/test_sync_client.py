@@ -55,6 +55,7 @@ def test_start_call_cast_list_stop(make_hub: Any) -> None:
     hub.close()
 
 
+@pytest.mark.long_on_fakeredis
 def test_many_threads_share_a_hub(make_hub: Any) -> None:
     hub: Hub = make_hub(shards=4)
     with serving(hub), ThreadPoolExecutor(8) as pool:

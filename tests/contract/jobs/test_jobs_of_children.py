@@ -54,6 +54,7 @@ def left(hub: Hub) -> tuple[int, int]:
     return found
 
 
+@pytest.mark.long_on_fakeredis
 def test_all_come_in_order_and_nothing_is_left(hub: Hub) -> None:
     for number in range(120):
         waits(hub, f"j{number}")

@@ -123,6 +123,7 @@ def test_every_script_is_driven() -> None:
     assert set(DRIVES) == set(SCRIPTS)
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_a_script_touches_what_was_declared(name: str, world: World, recorder: Recorder) -> None:
     script = SCRIPTS[name]

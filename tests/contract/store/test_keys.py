@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import hubq.store.keys as keys_module
 from hubq import Hub
 from hubq.store.command import plain, text
@@ -25,6 +27,7 @@ def shape(hub: Hub, key: str) -> str:
     return re.sub(r":reply:\w+$", ":reply:<client>", key)
 
 
+@pytest.mark.long_on_fakeredis
 def test_every_key_is_in_the_table_and_nothing_is_left_behind(make_hub: Any, server: Any) -> None:
     hub: Hub = make_hub(shards=4)
     redis = SyncRedis(server)

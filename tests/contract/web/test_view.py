@@ -32,6 +32,7 @@ class Bomb:
         return os.makedirs, (str(self.mark), 0o777, True)
 
 
+@pytest.mark.long_on_fakeredis
 def test_the_pages_show_the_hub_below_the_path_where_they_are_mounted(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         await site.hub.aio.ref("r/1").call("post", "<hi>")
@@ -94,6 +95,7 @@ def test_a_worker_writes_its_figures_down_and_the_last_hour_is_drawn(make_hub: A
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_viewer_has_no_actions_on_the_pages(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         await site.hub.aio.ref("r/1").cast("fail")
@@ -104,6 +106,7 @@ def test_a_viewer_has_no_actions_on_the_pages(make_hub: Any) -> None:
     run(make_hub, scenario, role="viewer")
 
 
+@pytest.mark.long_on_fakeredis
 def test_what_is_asked_is_answered(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         await site.hub.aio.ref("r/1").call("post", "hi")
@@ -166,6 +169,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
     asyncio.run(ask())
 
 
+@pytest.mark.long_on_fakeredis
 def test_nothing_that_is_shown_is_run(make_hub: Any, tmp_path: Path) -> None:
     mark = tmp_path / "gone-off"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from rq.job import JobStatus
 
 from hubq import Hub
@@ -13,6 +14,7 @@ from hubq.testing import eventually
 from .site import Room, Site, run
 
 
+@pytest.mark.long_on_fakeredis
 def test_an_operator_calls_casts_moves_and_stops_and_it_is_written_down(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         done = await site.do("/child/call", id="r/1", method="post", args=["hi"], kwargs={"loud": True})
@@ -66,6 +68,7 @@ def test_a_child_that_hangs_is_ended_and_what_waits_is_dropped(make_hub: Any) ->
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_who_waits_and_for_how_long_and_what_cannot_leave(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         await site.hub.aio.start_child("r/2", Room)
@@ -146,6 +149,7 @@ def test_dead_letters_are_sent_again_and_dropped_by_name_and_by_filter(make_hub:
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_children_are_paused_and_go_on(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         for what, name in (("child", "r/1"), ("class", "Room"), ("hub", "")):
@@ -166,6 +170,7 @@ def test_children_are_paused_and_go_on(make_hub: Any) -> None:
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_worker_is_drained(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         await site.do("/nodes/drain", node="b")
@@ -206,6 +211,7 @@ async def forever(ctx: Any) -> None:
     await asyncio.Event().wait()
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_resumable_job_is_shown_and_canceled(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         site.hub.job(resumable=True)(forever)

@@ -37,6 +37,7 @@ def looked(page: str) -> tuple[int, int]:
     return int(found[1].replace(",", "")), int(found[2].replace(",", ""))
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_search_without_scripts_is_led_on_until_all_was_looked_at(
     make_hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_search_without_scripts_is_led_on_until_all_was_looked_at(
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(make_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paging, "FEWEST_READS", 2)
     monkeypatch.setattr(paging, "SMALL_AT_ONCE", 4)
@@ -91,6 +93,7 @@ def test_a_page_ends_when_its_time_is_over_and_the_next_goes_on(make_hub: Any, m
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_children_for_which_messages_wait_are_found_by_their_mailboxes(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         await site.hub.aio.start_children([ChildSpec(f"room-{n}", Room) for n in range(40)])
@@ -117,6 +120,7 @@ def test_children_for_which_messages_wait_are_found_by_their_mailboxes(make_hub:
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_keys_with_waiting_jobs_are_found_whatever_else_is_in_the_hub(
     make_hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

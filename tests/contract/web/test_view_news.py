@@ -96,6 +96,7 @@ def test_a_feed_is_shown_without_unpickling_it(make_hub: Any) -> None:
     run(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_redis_that_is_away_is_said_and_so_is_its_return(make_hub: Any) -> None:
     async def scenario(site: Site) -> None:
         from hubq.errors import RedisUnavailable

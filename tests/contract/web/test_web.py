@@ -124,6 +124,7 @@ def test_what_is_no_json_is_said_and_stops_nobody(make_hub: Any) -> None:
     with_room(make_hub, scenario)
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize(("query", "method", "status"), [("after=yesterday", "GET", 400), ("", "POST", 405)])
 def test_bad_requests_are_refused(make_hub: Any, query: str, method: str, status: int) -> None:
     async def scenario(hub: Hub, ref: Any) -> None:

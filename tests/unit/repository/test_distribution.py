@@ -39,7 +39,8 @@ def built(source: Path, into: Path) -> dict[str, str]:
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in found}
 
 
-@pytest.mark.parametrize("epoch", [None, pytest.param("1700000000", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("epoch", [None, "1700000000"])
 def test_the_same_repository_gives_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: str | None
 ) -> None:

@@ -115,13 +115,12 @@ def left_in(file: str) -> list[str]:
     return [f"{file}:{line}: {name}" for line, name in found if (file, name) not in ALLOWED_NAMES]
 
 
-def test_no_test_knows_what_is_inside() -> None:
-    """One test for all files: each process that runs a part of them would parse all of hubq."""
+def check_no_test_knows_what_is_inside() -> None:
     left = [each for file in files() for each in left_in(file)]
     assert not left, f"{left}: ask by hubq.testing (probe, interfere, moments, connections)"
 
 
-def test_no_permission_outlives_its_use() -> None:
+def check_no_permission_outlives_its_use() -> None:
     for file in ALLOWED:
         assert touched((ROOT / file).read_text(encoding="utf-8")), f"{file} needs no permission any more"
     for file, name in ALLOWED_NAMES:
@@ -129,7 +128,7 @@ def test_no_permission_outlives_its_use() -> None:
         assert name in names, f"{file} does not touch {name} any more"
 
 
-def test_what_is_inside_is_seen() -> None:
+def check_what_is_inside_is_seen() -> None:
     for line, name in (
         ("node._parts[0].start()", "_parts"),
         ("def f(self): return self._group", "_group"),
@@ -146,7 +145,7 @@ def test_what_is_inside_is_seen() -> None:
         assert touched(line) == [(1, name)]
 
 
-def test_what_is_not_inside_is_not_seen() -> None:
+def check_what_is_not_inside_is_not_seen() -> None:
     for line in (
         "os._exit(7)",
         "from hubq.node.node import Node",
@@ -155,3 +154,11 @@ def test_what_is_not_inside_is_not_seen() -> None:
         "from hubq.testing import probe",
     ):
         assert touched(line) == []
+
+
+def test_tests_look_into_hubq_by_one_door() -> None:
+    """One test for all files: each process that runs a part of them would parse all of hubq."""
+    check_no_test_knows_what_is_inside()
+    check_no_permission_outlives_its_use()
+    check_what_is_inside_is_seen()
+    check_what_is_not_inside_is_not_seen()

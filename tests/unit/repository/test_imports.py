@@ -115,7 +115,7 @@ def test_a_command_imports_its_own_module_only(arguments: list[str], not_needed:
     assert found & not_needed == set()
 
 
-@pytest.mark.parametrize("words", ASKING)
+@pytest.mark.parametrize("words", [ASKING[0], *(pytest.param(words, marks=pytest.mark.long) for words in ASKING[1:])])
 def test_a_command_that_only_asks_imports_little(words: str) -> None:
     code = "import sys; from hubq.cli.main import outcome; print(outcome(sys.argv[1:])); print(*sys.modules)"
     arguments = [*words.split(), "--redis", "redis://127.0.0.1:1/0"]
