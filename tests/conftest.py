@@ -6,6 +6,7 @@ import fcntl
 import gc
 import itertools
 import os
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -38,6 +39,12 @@ PROCESSES_ON_EACH_SERVER = {
     "test_job_processes.py",
     "test_keys_page.py",
 }
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores SIGINT, as do all processes that it starts: those that tests end by Ctrl-C, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
