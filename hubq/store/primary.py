@@ -33,7 +33,9 @@ class PrimaryWatch:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.known = ""
         self._taken_over_from: deque[str] = deque(maxlen=REMEMBERED)
-        self._doubted_from = 0.0
+        self._doubted_from: dict[
+            str, float
+        ] = {}  # which of them has answered since another one did, and when it did first
         self._now = now
         self._at: Node = ("", 0)
         self._slot_moved = False
@@ -136,13 +138,12 @@ class PrimaryWatch:
         if history in self._taken_over_from:
             # It was frozen, and wakes, and somebody does not know yet who has taken over: what it is told would be lost. (If it is to be
             # primary again it goes on with the history of the other.)
-            self._doubted_from = self._doubted_from or self._now()
-            if self._now() < self._doubted_from + DOUBT:
+            if self._now() < self._doubted_from.setdefault(history, self._now()) + DOUBT:
                 raise _has_been_replaced()
             self._taken_over_from.remove(history)
         now = f"{fields.get(b'run_id', b'').decode()} {history}"
         was, self.known = self.known, now
-        moved, self._slot_moved, self._doubted_from = self._slot_moved, False, 0.0
+        moved, self._slot_moved, self._doubted_from = self._slot_moved, False, {}
         former = _former(fields).decode()
         if former and former not in self._taken_over_from:
             self._taken_over_from.append(former)

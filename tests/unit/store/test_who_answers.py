@@ -237,6 +237,24 @@ def test_a_primary_that_was_frozen_is_not_believed_until_it_is_clear_that_it_goe
         assert watch.changes == 2 + 2 * again
 
 
+def test_each_that_was_taken_over_from_is_doubted_for_a_time_of_its_own() -> None:
+    now = 100.0
+    watch = PrimaryWatch(now=lambda: now)
+    info = b"run_id:%s\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"
+    first, second, third = info % (b"a", b"11", b"00"), info % (b"b", b"22", b"11"), info % (b"c", b"33", b"22")
+    watch.seen(first)
+    for taken_over in (second, third):
+        with pytest.raises(RedisConnectionError, match="another Redis answers now"):
+            watch.seen(taken_over)
+    for passed, former in ((0, first), (DOUBT - 1, second), (2, second), (DOUBT - 3, second)):
+        now += passed
+        with pytest.raises(RedisConnectionError, match="another one has taken over from"):
+            watch.seen(former)
+    now += 2
+    with pytest.raises(RedisConnectionError, match="another Redis answers now"):
+        watch.seen(second)
+
+
 def test_one_that_was_taken_over_from_is_not_believed_whatever_has_come_since() -> None:
     watch = PrimaryWatch()
     info = b"run_id:%s\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"
