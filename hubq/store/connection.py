@@ -158,9 +158,9 @@ class AsyncRedis:
         """Send again what was refused because the slot is not here, until it is: as to a Redis that is slow to answer."""
         give_up, pause = time.monotonic() + self._timeout, FIRST_PAUSE
         while away := slots.away(answers):
-            if slots.went(answers):
+            if (node := slots.went(answers)) is not None:
                 if self._watch is not None:
-                    self._watch.slot_moved()
+                    self._watch.slot_moved(node)
                 self._lanes.retire()
             if time.monotonic() + pause > give_up:
                 raise slots.elsewhere(answers[away[0]])

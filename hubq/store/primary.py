@@ -39,6 +39,7 @@ class PrimaryWatch:
         self._now = now
         self._at: Node = ("", 0)
         self._slot_moved = False
+        self._moved_to: Node | None = None
         self.changes = 0
         """How often another Redis has answered than before."""
         self._subscribers: list[Callable[[str, str], None]] = []
@@ -47,11 +48,11 @@ class PrimaryWatch:
         """Call this when another Redis answers."""
         self._subscribers.append(changed)
 
-    def slot_moved(self) -> None:
-        """The Redis that answered until now says that another one has the slot. That one has all of it, unless it is a replica
+    def slot_moved(self, node: Node) -> None:
+        """The Redis that answered until now says that ``node`` has the slot. That one has all of it, unless it is a replica
         that has taken over: then its history goes on where that of the former ends, perhaps before its last writes.
         """
-        self._slot_moved = True
+        self._slot_moved, self._moved_to = True, node
 
     async def greet(self, connection: Any, slots: SlotMap | None = None) -> None:
         """Ask on a connection that redis-py has just made. Raises its ``ConnectionError`` if nothing may be sent.
@@ -79,9 +80,11 @@ class PrimaryWatch:
         self.seen(info)
 
     async def _refuse_a_former(self, slots: SlotMap, node: Node) -> None:
-        """Nothing is learnt from one that knows itself that another has the slot. The next connection leads to that one."""
+        """Nothing is learnt from one that does not say that it has the slot itself. If another has it, the next connection leads there."""
         owner = await slots.owner_async(node)
-        if owner is not None and owner != node:
+        if owner is None:
+            raise RedisConnectionError(f"{node[0]}:{node[1]} does not say who has the slot")
+        if owner != node:
             slots.lead_to(owner)
             raise RedisConnectionError(f"{node[0]}:{node[1]} says that {owner[0]}:{owner[1]} has the slot")
 
@@ -95,7 +98,9 @@ class PrimaryWatch:
         """
         before = _read(await slots.ask_async(self._at, "INFO"))
         if before.get(b"run_id") != self.known.partition(" ")[0].encode():
-            return  # it is gone: what it said last counts
+            # It is gone: what it said last counts. (Not of another that is met on the way.)
+            self._slot_moved = self._slot_moved and self._moved_to == node
+            return
         if before.get(b"role") == b"slave":
             self._slot_moved = before.get(b"master_port") == str(node[1]).encode() and not _former(now)
         elif _former(before) == now.get(b"master_replid"):
@@ -119,7 +124,7 @@ class PrimaryWatch:
         redis.exceptions.ConnectionError: another Redis answers now: it was restarted, or failed over
         >>> changes
         [('aa 11', 'bb 22')]
-        >>> watch.slot_moved()
+        >>> watch.slot_moved(("c1", 7001))
         >>> watch.seen(b"run_id:cc\\r\\nrole:master\\r\\nmaster_replid:33\\r\\nmaster_replid2:00\\r\\n"); watch.known
         'cc 33'
         >>> watch.seen(b"run_id:cc\\r\\nrole:master\\r\\nmaster_replid:44\\r\\nmaster_replid2:00\\r\\n"); watch.known

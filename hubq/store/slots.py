@@ -160,13 +160,14 @@ class SlotMap:
         """The places of the answers that say that the slot is not here: their commands were not run, the others were."""
         return [n for n, answer in enumerate(answers) if is_away(answer)]
 
-    def went(self, answers: Sequence[Any]) -> bool:
-        """Whether an answer says that another primary has the slot: new connections lead to that one."""
+    def went(self, answers: Sequence[Any]) -> Node | None:
+        """Which other primary has the slot, as an answer says: new connections lead to that one."""
         for answer in answers:
             if isinstance(answer, MovedError):
-                self.lead_to((answer.host, answer.port))
-                return True
-        return False
+                node: Node = answer.host, answer.port
+                self.lead_to(node)
+                return node
+        return None
 
     def lead_to(self, node: Node) -> None:
         """The next connection goes there, if it is made soon."""

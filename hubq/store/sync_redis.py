@@ -144,7 +144,7 @@ class SyncRedis:
         """Send again what was refused because the slot is not here, until it is: as to a Redis that is slow to answer."""
         give_up, pause = time.monotonic() + self._timeout, FIRST_PAUSE
         while away := slots.away(answers):
-            if slots.went(answers):
+            if slots.went(answers) is not None:
                 self._hang_up()
             if time.monotonic() + pause > give_up:
                 raise slots.elsewhere(answers[away[0]])

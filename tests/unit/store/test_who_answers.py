@@ -267,7 +267,7 @@ def test_one_that_was_taken_over_from_is_not_believed_whatever_has_come_since() 
     with pytest.raises(RedisConnectionError, match="another Redis answers now"):
         watch.seen(new)
     watch.seen(new)
-    watch.slot_moved()
+    watch.slot_moved(("c1", 7001))
     watch.seen(target)
     assert (watch.known, watch.changes) == ("target 33", 1)
     with pytest.raises(RedisConnectionError, match="another one has taken over from"):
@@ -307,7 +307,7 @@ def test_one_that_was_restarted_is_another_though_the_slot_was_said_to_have_move
         pair.known.owner = pair.other
         await pair.put("moved")
         assert (pair.other.puts, pair.changes) == (["moved"], [])
-        pair.watch.slot_moved()
+        pair.watch.slot_moved(("127.0.0.1", pair.other.port))
         pair.other.info |= {"run_id": "restarted", "master_replid": "33"}
         pair.other.hang_up()
         for _ in range(3):
@@ -375,6 +375,33 @@ def test_whom_another_connection_has_found_meanwhile_is_asked_too(primaries: Cal
         with pytest.raises(RedisConnectionError, match="another Redis answers now"):
             await leads_to_former
         assert pair.changes == [("b 22", "c 33")], "the one that has the slot does not say that it has given it away"
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+def test_one_that_does_not_say_who_has_the_slot_is_not_believed(primaries: Callable[..., Primary]) -> None:
+    async def scenario(pair: Pair) -> None:
+        pair.other.breaks_off_at = {b"CLUSTER"}
+        slots = SlotMap(ClusterAddress.read(f"redis+cluster://127.0.0.1:{pair.known.port}"), SLOT)
+        with pytest.raises(RedisConnectionError, match="does not say who has the slot"):
+            await pair.watch.greet(Connected(pair.other), slots)
+        assert (pair.watch.known, pair.changes) == ("a 11", [])
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+@pytest.mark.parametrize(("to_other", "changes"), [(True, []), (False, [("a 11", "b 22")])], ids=["it", "a third"])
+def test_one_that_is_gone_has_moved_the_slot_to_whom_it_said(
+    primaries: Callable[..., Primary], to_other: bool, changes: list[Any]
+) -> None:
+    async def scenario(pair: Pair) -> None:
+        pair.watch.slot_moved(("127.0.0.1", pair.other.port if to_other else 1))
+        pair.known.breaks_off_at = {b"INFO"}
+        pair.known.hang_up()
+        for _ in range(3):
+            with contextlib.suppress(RedisUnavailable):
+                await pair.put("after")
+        assert (pair.other.puts[-1], pair.changes) == ("after", changes)
 
     led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
 
