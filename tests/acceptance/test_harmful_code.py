@@ -231,7 +231,7 @@ def test_a_start_costs_its_child(crew: Crew, where: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["on_start", "run", "on_stop"])
-@pytest.mark.parametrize("how", ["never", "stubborn"])
+@pytest.mark.parametrize("how", [pytest.param("never", marks=pytest.mark.long), "stubborn"])
 def test_what_has_no_end_costs_its_child(crew: Crew, where: str, how: str) -> None:
     child = f"endless-{where}-{how}"
     started = crew.hub.start_child(child, crew.app.Harmful, where, how)

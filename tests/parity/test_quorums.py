@@ -62,6 +62,7 @@ async def goes_on(hub: Hub, kinds: Any, ledger: Ledger, children: list[str]) -> 
     await ledger.check()
 
 
+@pytest.mark.long
 def test_static_quorum_stops_below_n_and_resumes(shell: Shell, hub: Hub, kinds: Any) -> None:
     shell.environment["PARITY_QUORUM"] = "static"
 

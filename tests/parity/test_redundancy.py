@@ -168,7 +168,8 @@ def test_replication_over_the_whole_cluster_active_active(
     play(hub, scenario)
 
 
-@pytest.mark.parametrize("how", ["SIGKILL", pytest.param("SIGTERM", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
 def test_replication_factor_and_mode_exactly_one_is_active(
     shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:

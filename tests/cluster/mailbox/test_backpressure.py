@@ -271,6 +271,7 @@ def test_a_neighbour_has_its_turn_while_a_flooded_child_is_busy(make_hub: Any) -
     asyncio.run(scenario())
 
 
+@pytest.mark.long
 def test_a_flood_at_full_speed_leaves_memory_bounded(make_hub: Any, server: Any) -> None:
     """50,000 messages offered to one child as fast as a client can: what is accepted is bounded by max_backlog at any
     time, in Redis and in the node, and all that was accepted is handled, in order."""

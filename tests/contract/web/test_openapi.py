@@ -78,7 +78,7 @@ def session() -> Iterator[requests.Session]:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("mode", ["positive", "negative"])
+@pytest.mark.parametrize("mode", ["positive", pytest.param("negative", marks=pytest.mark.long)])
 @pytest.mark.parametrize("point", END_POINTS, ids=lambda point: f"{point.method} {point.path}")
 def test_whatever_is_asked_the_answer_is_one_that_the_document_knows(
     document: Any, session: requests.Session, point: Any, mode: str

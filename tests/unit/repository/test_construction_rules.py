@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -185,6 +186,11 @@ def any_parameters(tree: ast.AST) -> Iterator[tuple[int, str]]:
 Rule = Callable[[ast.AST], Iterator[tuple[int, str]]]
 
 
+@cache
+def parsed(path: Path) -> ast.AST:
+    return ast.parse(path.read_text())
+
+
 def breaches(rule: Rule) -> dict[str, str]:
     """File and what was found there -> file and line, for people."""
     found = {}
@@ -193,7 +199,7 @@ def breaches(rule: Rule) -> dict[str, str]:
         assert files, f"{package} has no files"
         for path in files:
             name = str(path.relative_to(ROOT))
-            for line, what in rule(ast.parse(path.read_text())):
+            for line, what in rule(parsed(path)):
                 found[f"{name} {what}"] = f"{name}:{line}: {what}"
     return found
 
@@ -205,19 +211,11 @@ def check(found: dict[str, str], allowed: Collection[str], what: str) -> None:
     assert not set(allowed) - set(found), "allowed, and not there any more: strike it off the list"
 
 
-def test_nothing_is_assigned_from_outside() -> None:
+def test_the_four_rules_hold() -> None:
+    """One test: each process that runs a part of it would parse all files."""
     check(breaches(assigned_from_outside), ASSIGNED, "assigned from outside: give it to the constructor")
-
-
-def test_nothing_closes_over_what_does_not_exist_yet() -> None:
     check(breaches(closed_over_too_early), (), "assigned below what closes over it: make it first")
-
-
-def test_no_getattr_has_a_default() -> None:
     check(breaches(getattr_with_default), GETATTR, "getattr with a default: declare the attribute")
-
-
-def test_no_parameter_is_any() -> None:
     found = {key.rpartition("(")[2].rstrip(")"): place for key, place in breaches(any_parameters).items()}
     check(found, ANY, "an Any where a type is meant")
 
