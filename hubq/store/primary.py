@@ -33,6 +33,7 @@ class PrimaryWatch:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.known = ""
         self._taken_over_from: deque[str] = deque(maxlen=REMEMBERED)
+        self._relied_on: deque[str] = deque(maxlen=REMEMBERED)  # the histories that what is in memory is of
         self._doubted_from: dict[
             str, float
         ] = {}  # which of them has answered since another one did, and when it did first
@@ -152,15 +153,17 @@ class PrimaryWatch:
         former = _former(fields).decode()
         if former and former not in self._taken_over_from:
             self._taken_over_from.append(former)
-        if moved and was.partition(" ")[2].encode() not in (
-            fields.get(b"master_replid"),
-            fields.get(b"master_replid2"),
-        ):
+        if moved and history != was.partition(" ")[2] and not (former and former in self._relied_on):
+            self._relied_on.append(history)
             return
         # One that gets its first replica, or has had none for an hour, counts its history anew, and names none before it. One that was
         # a replica meanwhile names that of the primary it took over from.
         same = was.partition(" ")[0] == now.partition(" ")[0] and not _former(fields, b"-")
-        if was and was != now and not same:
+        if not was or was == now or same:
+            if history not in self._relied_on:
+                self._relied_on.append(history)
+        else:
+            self._relied_on = deque([history], REMEMBERED)
             self.changes += 1
             for changed in self._subscribers:
                 changed(was, now)

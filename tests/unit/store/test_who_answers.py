@@ -237,6 +237,22 @@ def test_a_primary_that_was_frozen_is_not_believed_until_it_is_clear_that_it_goe
         assert watch.changes == 2 + 2 * again
 
 
+def test_who_goes_on_with_any_history_that_memory_is_of_may_lack_writes() -> None:
+    """Whatever has been said of the slot meanwhile."""
+    watch = PrimaryWatch()
+    info = b"run_id:%s\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"
+    watch.seen(info % (b"a", b"11", b"00"))
+    for run_id, history in ((b"b", b"22"), (b"c", b"33")):
+        watch.slot_moved(("c1", 7001))
+        watch.seen(info % (run_id, history, b"00"))
+    watch.slot_moved(("c1", 7001))
+    with pytest.raises(RedisConnectionError, match="another Redis answers now"):
+        watch.seen(info % (b"d", b"44", b"22"))
+    watch.slot_moved(("c1", 7001))
+    watch.seen(info % (b"e", b"55", b"33"))
+    assert (watch.known, watch.changes) == ("e 55", 1), "nothing in memory is of that one any more"
+
+
 def test_each_that_was_taken_over_from_is_doubted_for_a_time_of_its_own() -> None:
     now = 100.0
     watch = PrimaryWatch(now=lambda: now)
