@@ -12,6 +12,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from hubq.store.closing import connection_errors
 from hubq.store.command import Command
 from hubq.store.lane import Lane
 from hubq.store.primary import PrimaryWatch, another_redis
@@ -122,18 +123,14 @@ class Lanes:
         pool = getattr(self._client, "connection_pool", None)
         if pool is not None:
             connection = pool.make_connection()
-            try:
+            with connection_errors():
                 await connection.connect()
-            except RuntimeError as error:
-                # uvloop's word for writing to a connection that the other side has just closed.
-                if "closed" not in str(error):
-                    raise
-                raise RedisConnectionError(str(error)) from error
             if isinstance(getattr(connection, "_writer", None), asyncio.StreamWriter):
                 era = 0
                 if self.watch is not None:
                     try:
-                        era = await self._greet(self.watch, connection, blocking)
+                        with connection_errors():
+                            era = await self._greet(self.watch, connection, blocking)
                     except BaseException:
                         await connection.disconnect(nowait=True)
                         raise

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
-from hubq.store.slots import Node, SlotMap
+from hubq.store.known_nodes import Node
+from hubq.store.slots import SlotMap
 
 #: For so long a primary that another one has taken over from is not believed. Then somebody has decided that it goes on with what it has.
 #: (Sentinel makes a replica of it within 10.) Seconds.
@@ -34,6 +35,7 @@ class PrimaryWatch:
         self.known = ""
         self._taken_over_from: deque[str] = deque(maxlen=REMEMBERED)
         self._relied_on: deque[str] = deque(maxlen=REMEMBERED)  # the histories that what is in memory is of
+        self._met: deque[str] = deque(maxlen=REMEMBERED)  # the histories of all that have answered
         self._doubted_from: dict[
             str, float
         ] = {}  # which of them has answered since another one did, and when it did first
@@ -63,22 +65,32 @@ class PrimaryWatch:
         await connection.send_command("INFO")
         try:
             answer = await connection.read_response()
-        except ResponseError:
+        except ResponseError as error:
+            if self.known or not _is_forbidden(error):  # a script that runs for long, say
+                raise RedisConnectionError(f"it does not say who it is: {error}") from error
             return
         info = answer if isinstance(answer, bytes) else str(answer).encode()
-        if slots is not None:
-            node, said = (connection.host, connection.port), _read(info)
-            if said.get(b"role") == b"slave" or (self.known and node != self._at):
-                await self._refuse_a_former(slots, node)
-            known = ""
-            while self.known != known and node != self._at:
-                known = self.known  # another connection may find another Redis meanwhile: then that one is to be asked
-                await self._look_back(slots, node, said)
-            if node == self._at:
-                # Whatever was heard: the slot is where it was. And this one may have been restarted meanwhile.
-                self._slot_moved = False
-            self._at = node
-        self.seen(info)
+        if slots is None:
+            self.seen(info)
+            return
+        node, said = (connection.host, connection.port), _read(info)
+        await self._ask_others(slots, node, said)
+        try:
+            self.seen(info)
+        finally:
+            if said.get(b"run_id") == self._run_id():  # it is the present one, whether or not it is another than before
+                self._at = node
+
+    async def _ask_others(self, slots: SlotMap, node: Node, said: dict[bytes, bytes]) -> None:
+        if said.get(b"role") == b"slave" or (self.known and node != self._at):
+            await self._refuse_a_former(slots, node)
+        known = ""
+        while self.known != known and node != self._at:
+            known = self.known  # another connection may find another Redis meanwhile: then that one is to be asked
+            await self._look_back(slots, node, said)
+        if node == self._at:
+            # Whatever was heard: the slot is where it was. And this one may have been restarted meanwhile.
+            self._slot_moved = False
 
     async def _refuse_a_former(self, slots: SlotMap, node: Node) -> None:
         """Nothing is learnt from one that does not say that it has the slot itself. If another has it, the next connection leads there."""
@@ -93,23 +105,28 @@ class PrimaryWatch:
         """Whether the slot has moved from the Redis before to ``node``, as that one says it itself.
 
         A primary that hands its last slot on becomes a replica of the one that has got it, and breaks connections off: nobody hears
-        from it that the slot has moved. One that has failed over does the same, so whoever has taken over from anybody gets no trust.
-        And a primary that was frozen takes itself for one still, when it wakes: if the Redis before goes on with its history, it
-        is refused. If both say that the slot is theirs, or the one before does not say any more that it is not, it has not moved.
+        from it that the slot has moved. One that has failed over does the same. And the slot may have moved to one that was taken over from
+        since. So whoever has taken over from anybody before this node has met it gets no trust.
+        And a primary that was frozen takes itself for one still, when it wakes: if the Redis before goes on with its history, and does
+        not say that it has got the slot, it is refused. If the one before says anything else, or nothing, the slot has not moved.
         """
-        before = _read(await slots.ask_async(self._at, "INFO"))
-        if before.get(b"run_id") != self.known.partition(" ")[0].encode():
+        at = self._at
+        before = _read(await slots.ask_async(at, "INFO"))
+        if before.get(b"run_id") != self._run_id():
             # It is gone: what it said last counts. (Not of another that is met on the way.)
-            self._slot_moved = self._slot_moved and self._moved_to == node
+            self._slot_moved = self._slot_moved and self._moved_to == node and self._lacks_nothing(now)
             return
         if before.get(b"role") == b"slave":
-            self._slot_moved = before.get(b"master_port") == str(node[1]).encode() and not _former(now)
+            self._slot_moved = _is_replica_of(before, node, now) and self._lacks_nothing(now)
+            return
+        self._rely_on(before.get(b"master_replid", b"").decode())  # it counts anew when it gets its first replica
+        names_it = await slots.owner_async(at) == node
+        self._slot_moved = names_it and self._lacks_nothing(now)
+        if names_it:
+            self._is_in_no_doubt(now.get(b"master_replid", b"").decode())
         elif _former(before) == now.get(b"master_replid"):
-            slots.lead_to(self._at)
+            slots.lead_to(at)
             raise _has_been_replaced()
-        else:
-            owner = await slots.owner_async(self._at)
-            self._slot_moved = owner is not None and owner != self._at
 
     def seen(self, info: bytes) -> None:
         """Judge what INFO says.
@@ -146,28 +163,44 @@ class PrimaryWatch:
             # primary again it goes on with the history of the other.)
             if self._now() < self._doubted_from.setdefault(history, self._now()) + DOUBT:
                 raise _has_been_replaced()
-            self._taken_over_from.remove(history)
+            self._is_in_no_doubt(history)
         now = f"{fields.get(b'run_id', b'').decode()} {history}"
         was, self.known = self.known, now
+        if history not in self._met:
+            self._met.append(history)
         moved, self._slot_moved, self._doubted_from = self._slot_moved, False, {}
         former = _former(fields).decode()
         if former and former not in self._taken_over_from:
             self._taken_over_from.append(former)
         if moved and history != was.partition(" ")[2] and not (former and former in self._relied_on):
-            self._relied_on.append(history)
+            self._rely_on(history)
             return
         # One that gets its first replica, or has had none for an hour, counts its history anew, and names none before it. One that was
         # a replica meanwhile names that of the primary it took over from.
         same = was.partition(" ")[0] == now.partition(" ")[0] and not _former(fields, b"-")
-        if not was or was == now or same:
-            if history not in self._relied_on:
-                self._relied_on.append(history)
-        else:
+        if was and was != now and not same:
             self._relied_on = deque([history], REMEMBERED)
             self.changes += 1
             for changed in self._subscribers:
                 changed(was, now)
             raise another_redis()
+        self._rely_on(history)
+
+    def _run_id(self) -> bytes:
+        """Of the present one."""
+        return self.known.partition(" ")[0].encode()
+
+    def _rely_on(self, history: str) -> None:
+        if history not in self._relied_on:
+            self._relied_on.append(history)
+
+    def _lacks_nothing(self, info: dict[bytes, bytes]) -> bool:
+        """Whether it has taken over from nobody since it was met. (If it had, its history would be another.)"""
+        return not _former(info) or info.get(b"master_replid", b"").decode() in self._met
+
+    def _is_in_no_doubt(self, history: str) -> None:
+        if history in self._taken_over_from:
+            self._taken_over_from.remove(history)
 
 
 def another_redis() -> RedisConnectionError:
@@ -177,6 +210,16 @@ def another_redis() -> RedisConnectionError:
 
 def _has_been_replaced() -> RedisConnectionError:
     return RedisConnectionError("a primary answers that another one has taken over from")
+
+
+def _is_forbidden(error: ResponseError) -> bool:
+    return isinstance(error, NoPermissionError) or "unknown command" in str(error)
+
+
+def _is_replica_of(replica: dict[bytes, bytes], node: Node, primary: dict[bytes, bytes]) -> bool:
+    """It may know its primary by another name than we do. Once it has all of it, both have one history."""
+    at = replica.get(b"master_host", b"").decode(), replica.get(b"master_port", b"").decode()
+    return at == (node[0], str(node[1])) or replica.get(b"master_replid") == primary.get(b"master_replid")
 
 
 def _former(info: dict[bytes, bytes], unsaid: bytes = b"") -> bytes:

@@ -14,17 +14,10 @@ from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from hubq.errors import ConfigError
+from hubq.store.at_slot import AsyncAtSlot, AsyncSslAtSlot, AtSlot, SslAtSlot
+from hubq.store.known_nodes import KnownNodes
 from hubq.store.sentinel import SentinelAddress
-from hubq.store.slots import (
-    AsyncAtSlot,
-    AsyncSslAtSlot,
-    AtSlot,
-    ClusterAddress,
-    KnownNodes,
-    SlotMap,
-    SslAtSlot,
-    slot_of,
-)
+from hubq.store.slots import ClusterAddress, SlotMap, slot_of
 from hubq.store.tls import PAST_THE_TICKETS, host_name_checked
 from hubq.store.url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, Url, refuse
 

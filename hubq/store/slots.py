@@ -31,7 +31,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from hubq.store.closing import connection_errors
 from hubq.store.keys import Keys
+from hubq.store.known_nodes import KnownNodes, Node
 from hubq.store.tls import PAST_THE_TICKETS, host_name_checked
 from hubq.store.url import Url, refuse
 
@@ -43,8 +45,6 @@ HINT_FOR = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
 FORM = "redis+cluster://[user:password@]host:port[,host:port...]"
-
-Node = tuple[str, int]
 
 
 def slot_of(hub_id: str) -> int:
@@ -114,35 +114,6 @@ class ClusterAddress:
         return cls(tuple(_node(url, host) for host in hosts.split(",")), options, tls)
 
 
-class KnownNodes:
-    """The nodes of a cluster, in the order in which they are asked: those that answer first, those that were silent last. Shared by all
-    who ask for slots of one server, so that each of them need not wait for the same silent node.
-
-    >>> nodes = KnownNodes([("c1", 7001), ("c2", 7002)])
-    >>> nodes.silent(("c1", 7001)); nodes.answered(("c2", 7002), [("c1", 7001), ("c3", 7003)])
-    >>> nodes.in_order()
-    (('c2', 7002), ('c3', 7003), ('c1', 7001))
-    """
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self._nodes = tuple(nodes)
-        self._silent: frozenset[Node] = frozenset()
-
-    def in_order(self) -> tuple[Node, ...]:
-        """All nodes."""
-        silent = self._silent
-        return tuple(sorted(self._nodes, key=silent.__contains__)) if silent else self._nodes
-
-    def answered(self, node: Node, others: Sequence[Node] = ()) -> None:
-        """A node has answered, and named these others."""
-        self._silent -= {node}
-        self._nodes = tuple(dict.fromkeys([node, *others, *self._nodes]))
-
-    def silent(self, node: Node) -> None:
-        """A node has not answered."""
-        self._silent |= {node}
-
-
 class SlotMap:
     """Who has the slot of one hub. Shared by all connections of its clients, in any thread. ``nodes``: those that others ask, too."""
 
@@ -165,7 +136,8 @@ class SlotMap:
         for answer in answers:
             if isinstance(answer, MovedError):
                 node: Node = answer.host, answer.port
-                self.lead_to(node)
+                if answer.host:  # (a node that does not know its own name says none: then it is asked for)
+                    self.lead_to(node)
                 return node
         return None
 
@@ -202,15 +174,12 @@ class SlotMap:
         try:
             node = next(steps)
             while True:
-                client = redis.asyncio.Redis(host=node[0], port=node[1], **self._options)
                 try:
-                    said = await _raw(client).execute_command("CLUSTER SLOTS")
+                    said = await self._said_by(node, "CLUSTER SLOTS")
                 except (RedisError, OSError) as error:
                     node = steps.throw(error)
                 else:
                     node = steps.send(said)
-                finally:
-                    await client.aclose()
         except StopIteration as found:
             primary: Node = found.value
             return primary
@@ -222,13 +191,18 @@ class SlotMap:
 
     async def ask_async(self, node: Node, command: str) -> Any:
         """What one node says to a command; empty if it does not answer."""
-        client = redis.asyncio.Redis(host=node[0], port=node[1], **self._options)
         try:
-            return await _raw(client).execute_command(command)
+            return await self._said_by(node, command)
         except (RedisError, OSError):
             return b""
-        finally:
-            await client.aclose()
+
+    async def _said_by(self, node: Node, command: str) -> Any:
+        with connection_errors():
+            client = redis.asyncio.Redis(host=node[0], port=node[1], **self._options)
+            try:
+                return await _raw(client).execute_command(command)
+            finally:
+                await client.aclose()
 
     def primaries(self) -> list[int]:
         """One slot of each primary, by asking. Raises redis-py's ``ConnectionError`` if no node answers."""
@@ -297,42 +271,6 @@ def _read_slots(said: Any, slot: int, asked: str) -> tuple[Node | None, list[Nod
         if int(first) <= slot <= int(last) and found:
             primary = found[0]
     return primary, nodes
-
-
-class _AtSlot:
-    """A connection of redis-py that leads to whoever has the slot at the moment it is made."""
-
-    def __init__(self, slot_map: SlotMap, **options: Any) -> None:
-        self._slot_map = slot_map
-        super().__init__(**options)
-
-
-class AtSlot(_AtSlot, redis.Connection):
-    def connect(self) -> None:
-        if self._sock is None:
-            self.host, self.port = self._slot_map.find()
-        super().connect()  # type: ignore[no-untyped-call]
-
-
-class SslAtSlot(_AtSlot, redis.SSLConnection):
-    def connect(self) -> None:
-        if self._sock is None:
-            self.host, self.port = self._slot_map.find()
-        super().connect()  # type: ignore[no-untyped-call]
-
-
-class AsyncAtSlot(_AtSlot, redis.asyncio.Connection):
-    async def connect(self) -> None:
-        if not self.is_connected:
-            self.host, self.port = await self._slot_map.find_async()
-        await super().connect()  # type: ignore[no-untyped-call]
-
-
-class AsyncSslAtSlot(_AtSlot, redis.asyncio.SSLConnection):
-    async def connect(self) -> None:
-        if not self.is_connected:
-            self.host, self.port = await self._slot_map.find_async()
-        await super().connect()  # type: ignore[no-untyped-call]
 
 
 def _raw(client: Any) -> Any:

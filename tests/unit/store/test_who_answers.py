@@ -4,155 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import hiredis
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from hubq.errors import RedisUnavailable
 from hubq.store.command import plain
-from hubq.store.connection import AsyncRedis
-from hubq.store.primary import DOUBT, PrimaryWatch
-from hubq.store.server import RedisServer
-from hubq.store.slots import ClusterAddress, SlotMap, slot_of
-
-SLOT = slot_of("chat")
-
-
-class Primary:
-    """One node of a cluster, that says of itself what it is told to. ``owner``: who has the slot, as it says.
-    ``puts``: the keys it was sent. ``breaks_off_at``: questions at which it breaks the connection off. ``held``: for each of the next
-    questions who has the slot, what says that it has come, and what the answer waits for.
-    """
-
-    def __init__(self, run_id: str, replid: str, replid2: str = "0") -> None:
-        self.info = {"role": "master", "run_id": run_id, "master_replid": replid, "master_replid2": replid2}
-        self.puts: list[str] = []
-        self.breaks_off_at: set[bytes] = set()
-        self.held: list[tuple[threading.Event, threading.Event]] = []
-        self.owner = self
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def becomes_replica_of(self, primary: Primary) -> None:
-        self.info |= {"role": "slave", "master_port": str(primary.port)}
-        self.owner = primary
-
-    def hang_up(self) -> None:
-        """All connections to it are lost."""
-        for connection in self._open:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._socket.close()
-        self.hang_up()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return  # closed
-            self._open.append(connection)
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        reader = hiredis.Reader()
-        with connection, contextlib.suppress(OSError):
-            while data := connection.recv(4096):
-                reader.feed(data)
-                while (command := reader.gets()) is not False:
-                    connection.sendall(self._said(command))
-
-    def _said(self, command: list[bytes]) -> bytes:
-        if command[0] in self.breaks_off_at:
-            raise ConnectionResetError
-        if command[0] == b"INFO":
-            info = "".join(f"{name}:{value}\r\n" for name, value in self.info.items())
-            return f"${len(info)}\r\n{info}\r\n".encode()
-        if command[0] == b"CLUSTER":
-            if self.held:
-                has_come, answers = self.held.pop(0)
-                has_come.set()
-                answers.wait()
-            return f"*1\r\n*3\r\n:{SLOT}\r\n:{SLOT}\r\n*3\r\n$0\r\n\r\n:{self.owner.port}\r\n$1\r\nx\r\n".encode()
-        if command[0] == b"SET" and self.owner is not self:
-            return f"-MOVED {SLOT} 127.0.0.1:{self.owner.port}\r\n".encode()
-        if command[0] == b"SET":
-            self.puts.append(command[1].decode())
-        return b"+OK\r\n"
-
-
-class Connected:
-    """A connection of redis-py to a primary, as far as the watch needs one."""
-
-    def __init__(self, primary: Primary) -> None:
-        self.host, self.port = "127.0.0.1", primary.port
-        self._info = primary.info
-
-    async def send_command(self, *command: str) -> None:
-        assert command == ("INFO",)
-
-    async def read_response(self) -> str:
-        return "".join(f"{name}:{value}\r\n" for name, value in self._info.items())
-
-
-class Pair:
-    """Two clients, as a node has them, of which one has been answered by ``known``. They ask ``other`` first when they need to know who has
-    the slot.
-    """
-
-    def __init__(self, known: Primary, other: Primary) -> None:
-        self.known, self.other = known, other
-        self.changes: list[tuple[str, str]] = []
-        self.watch = PrimaryWatch()
-        self.watch.subscribe(lambda was, now: self.changes.append((was, now)))
-        server = RedisServer(f"redis+cluster://127.0.0.1:{other.port},127.0.0.1:{known.port}", slot=SLOT)
-        self.redis, self.reading = (AsyncRedis(server, watch=self.watch) for _ in range(2))
-
-    async def put(self, key: str) -> None:
-        await self.redis.run(plain("SET", key, "1", read=bool))
-
-
-Scenario = Callable[[Pair], Awaitable[None]]
-
-
-@pytest.fixture
-def primaries() -> Iterator[Callable[..., Primary]]:
-    made: list[Primary] = []
-
-    def make(*args: str) -> Primary:
-        made.append(Primary(*args))
-        return made[-1]
-
-    yield make
-    for primary in made:
-        primary.close()
-
-
-def led_from_to(known: Primary, other: Primary, scenario: Scenario) -> None:
-    """``other`` takes itself for the owner of the slot once ``known`` has been found."""
-
-    async def run() -> None:
-        pair = Pair(known, other)
-        other.owner = known
-        await pair.put("before")
-        assert known.puts == ["before"]
-        other.owner = other
-        try:
-            await scenario(pair)
-        finally:
-            await pair.redis.close()
-            await pair.reading.close()
-
-    asyncio.run(run())
+from hubq.store.slots import ClusterAddress, SlotMap
+from tests.unit.store.primaries import SLOT, Connected, Pair, Primary, led_from_to
 
 
 def test_a_primary_that_another_has_taken_over_from_is_refused_when_it_wakes(primaries: Callable[..., Primary]) -> None:
@@ -208,93 +71,6 @@ def test_what_waits_for_its_slot_is_not_sent_to_one_that_has_taken_over(
         assert (pair.other.puts, len(pair.changes)) == (["meant for the other"], 1)
 
     led_from_to(primaries("frozen", "11"), primaries("new", "22", "11"), scenario)
-
-
-def test_a_primary_that_was_frozen_is_not_believed_until_it_is_clear_that_it_goes_on() -> None:
-    """As with Sentinel, where nobody asks the one before: who was told of the failover later leads to the former primary for a moment."""
-    now = 100.0
-    watch = PrimaryWatch(now=lambda: now)
-    info = b"run_id:%s\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"
-    frozen, new = info % (b"frozen", b"11", b"00"), info % (b"new", b"22", b"11")
-    watch.seen(frozen)
-    for again in (False, True):
-        with pytest.raises(RedisConnectionError, match="another Redis answers now"):
-            watch.seen(new)
-        for _ in range(2):
-            with pytest.raises(RedisConnectionError, match="another one has taken over from"):
-                watch.seen(frozen)
-            now += DOUBT / 2 - 1
-        watch.seen(new)
-        assert watch.changes == 1 + 2 * again
-        for passed in (0, DOUBT - 1):
-            now += passed
-            with pytest.raises(RedisConnectionError, match="another one has taken over from"):
-                watch.seen(frozen)
-        now += 1
-        with pytest.raises(RedisConnectionError, match="another Redis answers now"):
-            watch.seen(frozen)
-        watch.seen(frozen)
-        assert watch.changes == 2 + 2 * again
-
-
-def test_who_goes_on_with_any_history_that_memory_is_of_may_lack_writes() -> None:
-    """Whatever has been said of the slot meanwhile."""
-    watch = PrimaryWatch()
-    info = b"run_id:%s\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"
-    watch.seen(info % (b"a", b"11", b"00"))
-    for run_id, history in ((b"b", b"22"), (b"c", b"33")):
-        watch.slot_moved(("c1", 7001))
-        watch.seen(info % (run_id, history, b"00"))
-    watch.slot_moved(("c1", 7001))
-    with pytest.raises(RedisConnectionError, match="another Redis answers now"):
-        watch.seen(info % (b"d", b"44", b"22"))
-    watch.slot_moved(("c1", 7001))
-    watch.seen(info % (b"e", b"55", b"33"))
-    assert (watch.known, watch.changes) == ("e 55", 1), "nothing in memory is of that one any more"
-
-
-def test_each_that_was_taken_over_from_is_doubted_for_a_time_of_its_own() -> None:
-    now = 100.0
-    watch = PrimaryWatch(now=lambda: now)
-    info = b"run_id:%s\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"
-    first, second, third = info % (b"a", b"11", b"00"), info % (b"b", b"22", b"11"), info % (b"c", b"33", b"22")
-    watch.seen(first)
-    for taken_over in (second, third):
-        with pytest.raises(RedisConnectionError, match="another Redis answers now"):
-            watch.seen(taken_over)
-    for passed, former in ((0, first), (DOUBT - 1, second), (2, second), (DOUBT - 3, second)):
-        now += passed
-        with pytest.raises(RedisConnectionError, match="another one has taken over from"):
-            watch.seen(former)
-    now += 2
-    with pytest.raises(RedisConnectionError, match="another Redis answers now"):
-        watch.seen(second)
-
-
-def test_one_that_was_taken_over_from_is_not_believed_whatever_has_come_since() -> None:
-    watch = PrimaryWatch()
-    info = b"run_id:%s\r\nrole:master\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\n"
-    frozen, new, target = (
-        info % (b"frozen", b"11", b"00"),
-        info % (b"new", b"22", b"11"),
-        info % (b"target", b"33", b"00"),
-    )
-    watch.seen(frozen)
-    with pytest.raises(RedisConnectionError, match="another Redis answers now"):
-        watch.seen(new)
-    watch.seen(new)
-    watch.slot_moved(("c1", 7001))
-    watch.seen(target)
-    assert (watch.known, watch.changes) == ("target 33", 1)
-    with pytest.raises(RedisConnectionError, match="another one has taken over from"):
-        watch.seen(frozen)
-    newest = info % (b"newest", b"44", b"33")
-    with pytest.raises(RedisConnectionError, match="another Redis answers now"):
-        watch.seen(newest)
-    for former in (frozen, target):
-        with pytest.raises(RedisConnectionError, match="another one has taken over from"):
-            watch.seen(former)
-    assert (watch.known, watch.changes) == ("newest 44", 2)
 
 
 def test_two_that_connect_at_once_both_hear_that_another_redis_answers(primaries: Callable[..., Primary]) -> None:
@@ -435,5 +211,140 @@ def test_a_replica_leads_to_its_primary(primaries: Callable[..., Primary]) -> No
                 with contextlib.suppress(RedisUnavailable):
                     await pair.put("after")
         assert (third.puts, pair.changes) == (["after"], [("a 11", "d 44")])
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+async def arrives(pair: Pair) -> None:
+    for _ in range(6):
+        with contextlib.suppress(RedisUnavailable):
+            return await pair.put("after")
+    raise AssertionError("it does not arrive")
+
+
+def test_a_slot_may_move_to_one_whose_history_it_came_from(primaries: Callable[..., Primary]) -> None:
+    """A replica that was made an empty primary (``CLUSTER RESET``) names the history of its former one as long as it lives."""
+
+    async def scenario(pair: Pair) -> None:
+        pair.known.owner = pair.other
+        await arrives(pair)
+        assert (pair.other.puts, pair.changes) == (["after"], [])
+
+    led_from_to(primaries("reset", "22", "11"), primaries("its former primary", "11"), scenario)
+
+
+def test_the_one_that_got_the_slot_may_have_been_taken_over_from(primaries: Callable[..., Primary]) -> None:
+    """Before the node has connected anew. Once it has met its successor, a move there is a move."""
+
+    async def scenario(pair: Pair) -> None:
+        pair.known.owner = pair.other
+        await arrives(pair)
+        assert (pair.other.puts, pair.changes) == (["after"], [("a 11", "new 33")])
+        pair.known.owner, pair.other.owner = pair.known, pair.known
+        await arrives(pair)
+        pair.known.owner, pair.other.owner = pair.other, pair.other
+        await arrives(pair)
+        assert (pair.known.puts, pair.other.puts) == (["before", "after"], ["after", "after"])
+        assert len(pair.changes) == 1
+
+    led_from_to(primaries("a", "11"), primaries("new", "33", "22"), scenario)
+
+
+def test_a_slot_has_not_moved_to_whom_the_one_before_does_not_name(primaries: Callable[..., Primary]) -> None:
+    """It names a third. This one was frozen, and nobody whom the node has met knows of it."""
+    third = primaries("c", "33")
+
+    async def scenario(pair: Pair) -> None:
+        pair.known.owner = third
+        pair.known.hang_up()
+        await arrives(pair)
+        assert (pair.other.puts, pair.changes) == (["after"], [("a 11", "b 22")])
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+@pytest.mark.parametrize(
+    ("known", "changes"),
+    [({"master_host": "another"}, [("a 11", "b 22")]), ({"master_host": "its-name", "master_replid": "22"}, [])],
+    ids=["same port elsewhere", "known by another name"],
+)
+def test_a_replica_is_of_the_one_at_its_place_or_of_one_history_with_it(
+    primaries: Callable[..., Primary], known: dict[str, str], changes: list[Any]
+) -> None:
+    async def scenario(pair: Pair) -> None:
+        pair.known.becomes_replica_of(pair.other)
+        pair.known.info |= known
+        pair.known.hang_up()
+        await arrives(pair)
+        assert (pair.other.puts, pair.changes) == (["after"], changes)
+
+    led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)
+
+
+@pytest.mark.parametrize("still_there", [True, False])
+def test_a_primary_that_has_got_a_replica_counts_its_history_anew(
+    primaries: Callable[..., Primary], still_there: bool
+) -> None:
+    """The node has not connected since. The replica takes over."""
+
+    async def scenario(pair: Pair) -> None:
+        pair.known.info["master_replid"] = "12"
+        pair.known.owner = pair.other
+        pair.known.breaks_off_at = set() if still_there else {b"INFO"}
+        await arrives(pair)
+        assert (pair.other.puts, pair.changes) == (["after"], [("a 11", "b 22")])
+
+    led_from_to(primaries("a", "11"), primaries("b", "22", "12"), scenario)
+
+
+@pytest.mark.parametrize("why", [b"BUSY Redis is busy running a script.", b"NOPERM no permissions to run 'info'"])
+def test_one_that_does_not_say_who_it_is_is_sent_nothing(primaries: Callable[..., Primary], why: bytes) -> None:
+    async def scenario(pair: Pair) -> None:
+        pair.other.errors[b"INFO"] = why
+        pair.known.close()
+        with contextlib.suppress(RedisUnavailable):
+            await pair.put("lost")
+        for _ in range(3):
+            with pytest.raises(RedisUnavailable, match="does not say who it is"):
+                await pair.put("refused")
+        pair.other.errors.clear()
+        await arrives(pair)
+        assert (pair.other.puts, pair.changes) == (["after"], [("gone 11", "new 22")])
+
+    led_from_to(primaries("gone", "11"), primaries("new", "22", "11"), scenario)
+
+
+def test_one_that_may_never_be_asked_is_not_watched(primaries: Callable[..., Primary]) -> None:
+    primary = primaries("a", "11")
+    primary.errors[b"INFO"] = b"NOPERM no permissions to run 'info'"
+
+    async def run() -> None:
+        pair = Pair(primary, primary)
+        await pair.put("sent")
+        assert (primary.puts, pair.watch.known) == (["sent"], "")
+        await pair.redis.close()
+        await pair.reading.close()
+
+    asyncio.run(run())
+
+
+def test_uvloops_word_for_a_lost_connection_is_no_answer(
+    primaries: Callable[..., Primary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(pair: Pair) -> None:
+        execute_command = Redis.execute_command
+
+        async def closed(self: Any, *words: str) -> Any:
+            if words == ("INFO",):
+                raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+            return await execute_command(self, *words)
+
+        pair.known.hang_up()
+        with monkeypatch.context() as patch:
+            patch.setattr(Redis, "execute_command", closed)
+            for match in ("closed", "another Redis"):
+                with pytest.raises(RedisUnavailable, match=match):
+                    await pair.put("lost")
+        await arrives(pair)
 
     led_from_to(primaries("a", "11"), primaries("b", "22"), scenario)

@@ -17,7 +17,7 @@ from hubq.store.command import plain
 from hubq.store.connection import AsyncRedis
 from hubq.store.primary import PrimaryWatch
 from hubq.store.server import RedisServer
-from tests.unit.store.test_who_answers import SLOT, Primary
+from tests.unit.store.primaries import SLOT, Primary
 
 STEPS = 80
 
@@ -53,6 +53,13 @@ class Histories:
         self.history += 1
         self.all.append(self._made(before.info["master_replid"]))
         self._successors[before.port] = self.last
+
+    def moves_and_is_taken_over(self) -> None:
+        """Before anybody connects. The one that had the slot hears of both."""
+        before = self.last
+        self.moves()
+        self.is_taken_over()
+        before.owner = self.last
 
     def one_hears(self, random: random.Random) -> None:
         self._hears(random.choice(self.all))
@@ -109,7 +116,14 @@ class Node:
 
     def knows_the_last(self) -> bool:
         """Whether it has found the one that has the slot."""
-        return self.watch.known.partition(" ")[0] == self._histories.last.info["run_id"]
+        return self._known == self._histories.last.info["run_id"]
+
+    def knows_of_each_failover(self) -> bool:
+        return self._histories.histories.get(self._known) == self._histories.history
+
+    @property
+    def _known(self) -> str:
+        return self.watch.known.partition(" ")[0]
 
     async def put(self, client: int, retry_for: float) -> None:
         self._number += 1
@@ -135,7 +149,6 @@ def test_what_was_decided_on_before_another_redis_was_known_does_not_reach_it(se
         node = Node(histories)
         await node.put(0, 0.0)
         under_way: list[asyncio.Task[None]] = []
-        rarely = [histories.moves, histories.is_taken_over]
         often: list[Callable[[], None]] = [lambda: histories.one_hears(chance)] * 3
         often += [lambda: histories.one_hangs_up(chance), lambda: histories.one_does_not_say_all(chance)]
         for _ in range(STEPS):
@@ -146,9 +159,14 @@ def test_what_was_decided_on_before_another_redis_was_known_does_not_reach_it(se
             if under_way and chance.random() < 0.5:
                 await chance.choice(under_way)
             if chance.random() < 0.4:
-                # (Nobody can tell a primary that has got the slot, and was then taken over from, from one that got it afterwards. So
-                # it is not taken over from before the node knows it.)
-                chance.choice(rarely if node.knows_the_last() and chance.random() < 0.5 else often)()
+                if chance.random() < (0.5 if node.knows_the_last() else 0.1):
+                    # (Nobody can tell that a slot that has moved on was taken over on its way.)
+                    rarely = [histories.is_taken_over]
+                    if node.knows_of_each_failover():
+                        rarely += [histories.moves, histories.moves_and_is_taken_over]
+                    chance.choice(rarely)()
+                else:
+                    chance.choice(often)()
         await asyncio.gather(*under_way)
         histories.all_hear()
         for _ in range(10):
