@@ -54,8 +54,9 @@ test: $(STAMP) ## the tests of every day, side by side (JOBS=6; minutes: docs/te
 test-all: $(STAMP) ## all tests: those that are long, too
 	$(PYTEST)
 
+# (Not even collected is where none of them is: tests/conftest.py.)
 test-server: $(STAMP) ## all tests that depend on the Redis server, to run them on another one
-	$(PYTEST) -m server
+	$(PYTEST) -m server tests/acceptance tests/chaos tests/cluster tests/contract
 
 SCHEDULES ?= 5000
 SEED      ?= 1
