@@ -267,6 +267,20 @@ CASES: dict[str, list[str]] = {
     "a class in __main__ is answered with: deploy the code": [
         "unit/core/test_main_module.py::test_a_class_of_main_is_refused_and_it_is_said_what_to_do",
     ],
+    "a failover counts as a slot that has moved: messages are handled twice": [
+        "unit/store/test_who_answers_at_random.py::test_what_was_decided_on_before_another_redis_was_known_does_not_reach_it",
+        "unit/store/test_who_answers.py::test_whom_another_connection_has_found_meanwhile_is_asked_too",
+        "unit/store/test_who_answers.py::test_one_that_does_not_say_who_has_the_slot_is_not_believed",
+        "unit/store/test_who_answers.py::test_the_one_that_got_the_slot_may_have_been_taken_over_from",
+        "unit/store/test_who_answers.py::test_a_slot_has_not_moved_to_whom_the_one_before_does_not_name",
+        "unit/store/test_histories.py::test_who_goes_on_with_any_history_that_memory_is_of_may_lack_writes",
+    ],
+    "a script of somebody else runs for long, and a failover is not noticed": [
+        "unit/store/test_who_answers.py::test_one_that_does_not_say_who_it_is_is_sent_nothing"
+    ],
+    "a slot that comes back to a former primary is reached by nobody": [
+        "unit/store/test_who_answers.py::test_a_slot_may_move_to_one_whose_history_it_came_from"
+    ],
     "under Django, a worker ends with ImproperlyConfigured": ["acceptance/test_django.py::*"],
     "one child blocks its loop for 12 s, again and again: calls fail, and nothing names it": [
         "acceptance/test_benchmarks.py::test_a_child_that_blocks_its_loop_costs_nobody_a_call_or_the_lease_and_is_named",
