@@ -31,6 +31,9 @@ settings.load_profile("hubq")
 #: Beginnings of paths: tests that say the same whichever Redis server answers. What real processes, web frameworks and plans
 #: ask of it, tests/contract and the rest of tests/cluster ask each server.
 WITHOUT_SERVER = ("unit", "simulation", "contrib", "parity", "contract/web", "cluster/planning", "chaos/test_chaos.py")
+#: Beginnings of paths: what several nodes do with shards, members and copies says the same on fakeredis, which is slower. What users
+#: meet when they test on it - children, moves, jobs - is tested there by tests/contract and the rest of tests/cluster.
+NOT_ON_FAKEREDIS = ("cluster/arrivals", "cluster/copies", "cluster/mailbox", "cluster/membership", "cluster/planning")
 #: The tests of real processes that do depend on it: its users and their rights, what is read of its settings, what RQ asks of it.
 PROCESSES_ON_EACH_SERVER = {
     "test_acl.py",
@@ -48,8 +51,13 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what depends on the Redis server at hand and what is long, and put those last that want to be alone."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what says nothing on fakeredis, mark what depends on the Redis server at hand and what is long, and put those last that
+    want to be alone.
+    """
+    left_out = {item for item in items if on_fakeredis(item) and place(item).startswith(NOT_ON_FAKEREDIS)}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
     for item in items:
         if depends_on_server(item):
             item.add_marker("server")
@@ -78,10 +86,14 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def depends_on_server(item: pytest.Item) -> bool:
     """Whether it may end otherwise on another Redis server."""
-    path = item.path.relative_to(Path(__file__).parent)
-    if path.as_posix().startswith(WITHOUT_SERVER) or on_fakeredis(item):
+    if place(item).startswith(WITHOUT_SERVER) or on_fakeredis(item):
         return False
-    return path.parts[0] != "acceptance" or path.name in PROCESSES_ON_EACH_SERVER
+    return not place(item).startswith("acceptance/") or item.path.name in PROCESSES_ON_EACH_SERVER
+
+
+def place(item: pytest.Item) -> str:
+    """Its file, below tests/."""
+    return item.path.relative_to(Path(__file__).parent).as_posix()
 
 
 def on_fakeredis(item: pytest.Item) -> bool:
@@ -92,8 +104,7 @@ def on_fakeredis(item: pytest.Item) -> bool:
 
 def is_long_there(item: pytest.Item) -> bool:
     """Whether the half on fakeredis, which is slower than a real server, is long: all with several nodes, and what is marked."""
-    of_nodes = item.path.is_relative_to(Path(__file__).parent / "cluster")
-    return of_nodes or item.get_closest_marker("long_on_fakeredis") is not None
+    return place(item).startswith("cluster/") or item.get_closest_marker("long_on_fakeredis") is not None
 
 
 def wants_to_be_alone(item: pytest.Item) -> bool:
