@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import hiredis
@@ -230,3 +231,20 @@ class Lane(asyncio.Protocol):
         """The connection has gone."""
         self._former.connection_lost(None)
         self._lose(RedisConnectionError(f"connection lost ({error})" if error else "connection closed by the server"))
+
+
+@contextmanager
+def connection_errors() -> Iterator[None]:
+    """A connection that the other side has just closed is a lost one: to write to it is a ``RuntimeError`` of uvloop.
+
+    >>> with connection_errors():
+    ...     raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+    Traceback (most recent call last):
+    redis.exceptions.ConnectionError: unable to perform operation on <TCPTransport closed=True>; the handler is closed
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "closed" not in str(error):
+            raise
+        raise RedisConnectionError(str(error)) from error

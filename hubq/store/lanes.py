@@ -12,9 +12,8 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from hubq.store.closing import connection_errors
 from hubq.store.command import Command
-from hubq.store.lane import Lane
+from hubq.store.lane import Lane, connection_errors
 from hubq.store.primary import PrimaryWatch, another_redis
 from hubq.store.sentinel import sentinels_of
 from hubq.store.server import Server, raw, slots_of

@@ -10,8 +10,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ResponseError
 
-from hubq.store.known_nodes import Node
-from hubq.store.slots import SlotMap
+from hubq.store.slots import Node, SlotMap
 
 #: For so long a primary that another one has taken over from is not believed. Then somebody has decided that it goes on with what it has.
 #: (Sentinel makes a replica of it within 10.) Seconds.

@@ -14,10 +14,8 @@ from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from hubq.errors import ConfigError
-from hubq.store.at_slot import AsyncAtSlot, AsyncSslAtSlot, AtSlot, SslAtSlot
-from hubq.store.known_nodes import KnownNodes
 from hubq.store.sentinel import SentinelAddress
-from hubq.store.slots import ClusterAddress, SlotMap, slot_of
+from hubq.store.slots import ClusterAddress, KnownNodes, SlotMap, slot_of
 from hubq.store.tls import PAST_THE_TICKETS, host_name_checked
 from hubq.store.url import CLUSTER_SCHEMES, SENTINEL_SCHEMES, Url, refuse
 
@@ -97,6 +95,8 @@ class RedisServer:
             return self._sentinel.sync_client(self._options(timeout))
         if self.cluster is not None:
             tls = PAST_THE_TICKETS if self.cluster.tls else {}
+            from hubq.store.at_slot import AtSlot, SslAtSlot  # (most hubs are on no cluster)
+
             at_slot = SslAtSlot if self.cluster.tls else AtSlot
             options = {**self.cluster.options, **self._options(timeout), **tls}
             return redis.Redis(
@@ -109,6 +109,8 @@ class RedisServer:
         if self._sentinel is not None:
             return self._sentinel.async_client(self._options(timeout))
         if self.cluster is not None:
+            from hubq.store.at_slot import AsyncAtSlot, AsyncSslAtSlot
+
             at_slot = AsyncSslAtSlot if self.cluster.tls else AsyncAtSlot
             options = {**self.cluster.options, **self._options(timeout)}
             pool = redis.asyncio.ConnectionPool(connection_class=at_slot, slot_map=self.slots, **options)

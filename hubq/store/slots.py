@@ -31,9 +31,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from hubq.store.closing import connection_errors
 from hubq.store.keys import Keys
-from hubq.store.known_nodes import KnownNodes, Node
+from hubq.store.lane import connection_errors
 from hubq.store.tls import PAST_THE_TICKETS, host_name_checked
 from hubq.store.url import Url, refuse
 
@@ -45,6 +44,8 @@ HINT_FOR = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
 FORM = "redis+cluster://[user:password@]host:port[,host:port...]"
+
+Node = tuple[str, int]
 
 
 def slot_of(hub_id: str) -> int:
@@ -112,6 +113,35 @@ class ClusterAddress:
         if tls:
             options |= host_name_checked(options)
         return cls(tuple(_node(url, host) for host in hosts.split(",")), options, tls)
+
+
+class KnownNodes:
+    """The nodes of a cluster, in the order in which they are asked: those that answer first, those that were silent last. Shared by all
+    who ask for slots of one server, so that each of them need not wait for the same silent node.
+
+    >>> nodes = KnownNodes([("c1", 7001), ("c2", 7002)])
+    >>> nodes.silent(("c1", 7001)); nodes.answered(("c2", 7002), [("c1", 7001), ("c3", 7003)])
+    >>> nodes.in_order()
+    (('c2', 7002), ('c3', 7003), ('c1', 7001))
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = tuple(nodes)
+        self._silent: frozenset[Node] = frozenset()
+
+    def in_order(self) -> tuple[Node, ...]:
+        """All nodes."""
+        silent = self._silent
+        return tuple(sorted(self._nodes, key=silent.__contains__)) if silent else self._nodes
+
+    def answered(self, node: Node, others: Sequence[Node] = ()) -> None:
+        """A node has answered, and named these others."""
+        self._silent -= {node}
+        self._nodes = tuple(dict.fromkeys([node, *others, *self._nodes]))
+
+    def silent(self, node: Node) -> None:
+        """A node has not answered."""
+        self._silent |= {node}
 
 
 class SlotMap:
