@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -142,7 +143,9 @@ def test_redis_that_is_away_is_said_and_then_the_picture_is_new_again(own_server
             if away == "paused":
                 with redis.Redis.from_url(own_server.url) as client:
                     client.client_pause(6000)
-                await until(pilot, lambda: title().startswith("Redis is slow, or gone. This picture is "))
+                await until(
+                    pilot, lambda: re.fullmatch(r"Redis is slow, or gone\. This picture is \d s old\.", title())
+                )
             else:
                 own_server.stop(keep=True)
                 await until(pilot, lambda: title().startswith("Trying again; this picture is "))

@@ -28,15 +28,25 @@ def hashes(first: int, schedules: int) -> dict[int, int]:
     return {result["seed"]: result["hash"] for result in results}
 
 
-@pytest.mark.parametrize("first", [1, GROUPED], ids=["usual", "groups"])
-def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_another_schedule(first: int) -> None:
-    two, one = hashes(first, 2), hashes(first + 1, 1)
-    assert len(set(two.values())) == 2
-    assert one == {first + 1: two[first + 1]}
+@pytest.mark.parametrize(
+    ("start", "schedules"),
+    [(1, 2), (GROUPED, 2), *(pytest.param(*more, marks=pytest.mark.long) for more in [(1, 5), (GROUPED, 3)])],
+)
+def test_the_same_seed_gives_the_same_schedule_in_another_process_and_after_other_schedules(
+    start: int, schedules: int
+) -> None:
+    once, again, later = hashes(start, schedules), hashes(start, schedules), hashes(start + schedules - 1, 1)
+    assert len(once) == schedules and len(set(once.values())) == schedules
+    assert again == once
+    assert later == {start + schedules - 1: once[start + schedules - 1]}
 
 
 @pytest.mark.parametrize(
-    ("first", "schedules"), [(1, 5), (RESTING, 2), (GROUPED, 2)], ids=["usual", "children rest", "groups"]
+    ("first", "schedules"),
+    [
+        *((1, 5), (RESTING, 2), (GROUPED, 2)),
+        *(pytest.param(*more, marks=pytest.mark.long) for more in [(6, 7), (RESTING + 2, 3), (GROUPED + 2, 4)]),
+    ],
 )
 def test_no_guarantee_breaks_under_faults(first: int, schedules: int) -> None:
     """A few; ``make sim``, which CI runs too, has thousands."""

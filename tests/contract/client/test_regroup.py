@@ -16,7 +16,6 @@ from hubq.node.node import Node
 from hubq.store.command import plain
 from hubq.store.connection import Server, SyncRedis
 from hubq.store.contents import about, parts_of, scanned
-from hubq.store.server import RedisServer
 from hubq.testing import Cluster, FakeServer, Ledger, LedgerChild, eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -25,12 +24,6 @@ TIMES: dict[str, Any] = {"lease": 2.0, "lease_margin": 0.4, "heartbeat": 0.1, "s
 TALLIES = [f"tally-{n}" for n in range(12)]
 RECEIVERS = [f"receiver-{n}" for n in range(6)]
 SENDERS = [f"sender-{n}" for n in range(6)]
-
-
-@pytest.fixture
-def server(real_server: RedisServer) -> RedisServer:
-    """Nobody moves a hub whose Redis is in the memory of one process."""
-    return real_server
 
 
 class Receiver(LedgerChild):
@@ -169,6 +162,7 @@ MOVES = [
 ]
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize(("before", "after", "elsewhere"), MOVES)
 def test_all_of_a_hub_goes_on_in_other_groups(
     make_hub: Any, server: Any, hubq_run: Any, before: int, after: int, elsewhere: bool
@@ -207,6 +201,7 @@ def test_a_hub_that_is_served_is_refused_and_goes_on(make_hub: Any, server: Any,
     hubq_run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_who_still_runs_on_the_source_is_refused_and_nothing_of_it_is_lost(
     make_hub: Any, server: Any, hubq_run: Any
 ) -> None:
@@ -239,6 +234,7 @@ def test_who_still_runs_on_the_source_is_refused_and_nothing_of_it_is_lost(
     hubq_run(scenario())
 
 
+@pytest.mark.long_on_fakeredis
 def test_a_worker_that_was_frozen_all_the_time_changes_nothing(make_hub: Any, server: Any, hubq_run: Any) -> None:
     async def scenario() -> None:
         hub_id = make_hub().hub_id
@@ -407,6 +403,7 @@ def test_one_move_at_a_time(make_hub: Any, server: Any) -> None:
         regrouped(server, hub_id, 4)
 
 
+@pytest.mark.long_on_fakeredis
 def test_the_source_is_deleted_when_that_is_asked_and_the_next_move_waits_for_it(
     make_hub: Any, server: Any, hubq_run: Any
 ) -> None:

@@ -14,7 +14,6 @@ from hubq.store.command import Command, text
 from hubq.store.connection import SyncRedis
 from hubq.store.keys import Keys
 from hubq.store.scripts import SCRIPTS
-from hubq.store.server import RedisServer
 
 from .script_drives import DRIVES, World
 
@@ -25,12 +24,6 @@ BELL = b"remind"
 WAITS_IN_THE_OUTBOX = {("commit_shards", "shard:1:mailbox")}
 #: They write one key. (The first takes whatever is there for the result.)
 NEVER_REFUSED = {"keep_result", "intervene", "withdraw_call", "rename_keys"}
-
-
-@pytest.fixture
-def server(real_server: RedisServer) -> RedisServer:
-    """fakeredis is in the memory of the process that uses it: nobody else writes into it."""
-    return real_server
 
 
 class Hostile:
@@ -139,6 +132,7 @@ def world(server: Any, make_hub: Any) -> Iterator[World]:
     redis.close()
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_a_script_that_was_refused_and_is_repeated_does_all_once(
     name: str, world: World, monkeypatch: pytest.MonkeyPatch
@@ -156,6 +150,7 @@ GARBAGE = ("soon", "", "-1", "9" * 40)
 OWN_WINDOW = "sender:"
 
 
+@pytest.mark.long_on_fakeredis
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_garbage_in_a_key_does_not_stop_a_script(name: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answer may be another one. But it answers: what Redis refuses would be asked again for ever."""

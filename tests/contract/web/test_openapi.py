@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
 )
 
 #: Requests to each end point.
-EXAMPLES = 4
+EXAMPLES = 8
 
 
 class Room(Child):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hubq.core.placement import Move, Ring, place, plan
 
 quick = settings(
-    deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow], database=None
+    deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 
 NAMES = [f"node-{i}" for i in range(10)]
