@@ -41,6 +41,12 @@ class Effects:
     done: dict[str, list[bytes]] = field(default_factory=dict)
     """Finished messages of each child: their entry ids."""
 
+    cut: bytes = b""
+    """All messages before this entry are done, with these or earlier: one command deletes them. Empty: that is not known."""
+
+    asked_at: int = 0
+    """Whether the commit is to say that the mailbox is empty: how much of it had been read (``hubq.core.unfinished``), or 0."""
+
     states: dict[str, bytes] = field(default_factory=dict)
     """Envelopes to save."""
 
@@ -84,6 +90,10 @@ class Effects:
         """Replies wait so long for their clients, and messages to other children have these bounds."""
         self.reply_ttl_ms, self.limits = reply_ttl_ms, limits
         return self
+
+    def cut_at(self, cut: bytes, asked_at: int) -> None:
+        """All that is done is deleted by one cut, or it is asked whether the mailbox is empty then, or neither."""
+        self.cut, self.asked_at = cut, asked_at
 
     def seal(self, replies: Callable[[str, list[bytes]], None]) -> None:
         """Seal the replies of each client (those that are sealed stay as they are)."""
@@ -158,17 +168,22 @@ class Effects:
             self.said or self.letters or self.log or self.latest or self.forgotten or self.ended or self.parked
         )  # fmt: skip
 
-    def for_plain(self, keys: Keys, shard: int) -> tuple[list[str], list[Arg]]:
-        """The keys and arguments of plain effects, as ``commit_shards.lua`` takes them."""
+    def for_plain(self, keys: Keys, shard: int, cuts: bool = False) -> tuple[list[str], list[Arg]]:
+        """The keys and arguments of plain effects, as ``commit_shards.lua`` takes them. ``cuts``: with the place of the cut."""
         mailbox, _, msk, backlog, _ = keys.commit_keys(shard)
-        names, args = [mailbox, msk, backlog], self._done_and_saved()
+        names, args = [mailbox, msk, backlog], self._done_and_saved(cuts)
         self._add_replies(keys, names, args)
         return names, args
 
-    def _done_and_saved(self) -> list[Arg]:
-        args: list[Arg] = [len(self.done)]
-        for child, entries in self.done.items():
-            args += (child, len(entries), *entries)
+    def _done_and_saved(self, cuts: bool = False) -> list[Arg]:
+        args: list[Arg] = [self.cut or ("?" if self.asked_at else "")] if cuts else []
+        args.append(len(self.done))
+        if cuts and self.cut:
+            for child, entries in self.done.items():
+                args += (child, len(entries))
+        else:
+            for child, entries in self.done.items():
+                args += (child, len(entries), *entries)
         args.append(len(self.states))
         for child, state in self.states.items():
             args += (child, state)

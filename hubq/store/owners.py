@@ -253,18 +253,20 @@ def commit_shards(keys: Keys, commits: Sequence[tuple[int, str | None, Owner, Ef
     """The commits of several shards or pins, in order, in few scripts: ``ok``, ``held`` or ``fenced`` for each."""
     if len(commits) == 1 and commits[0][3].plain:  # a call by itself
         shard, pinned, owner, effects = commits[0]
-        names, arguments = _commit(keys, shard, pinned, owner, effects, True)
-        return [run_script("commit_shards", (keys.owners, *names), ("plain", *arguments), _all_words)]
-    plain = all(effects.plain for _, _, _, effects in commits)
-    first: tuple[Arg, ...] = ("plain",) if plain else ()
+        first = "cut" if effects.cut or effects.asked_at else "plain"
+        names, arguments = _commit(keys, shard, pinned, owner, effects, first)
+        return [run_script("commit_shards", (keys.owners, *names), (first, *arguments), _all_words)]
+    first = ""
+    if all(effects.plain for _, _, _, effects in commits):
+        first = "cut" if any(effects.cut or effects.asked_at for _, _, _, effects in commits) else "plain"
     scripts: list[tuple[list[str], list[Arg]]] = []
     for shard, pinned, owner, effects in commits:
-        names, arguments = _commit(keys, shard, pinned, owner, effects, plain)
+        names, arguments = _commit(keys, shard, pinned, owner, effects, first)
         if scripts and len(scripts[-1][0]) + len(scripts[-1][1]) + len(names) + len(arguments) <= TOGETHER:
             scripts[-1][0].extend(names)
             scripts[-1][1].extend(arguments)
         else:
-            scripts.append(([keys.owners, *names], [*first, *arguments]))
+            scripts.append(([keys.owners, *names], [first, *arguments] if first else arguments))
     return [run_script("commit_shards", names, arguments, _all_words) for names, arguments in scripts]
 
 
@@ -273,9 +275,10 @@ def _all_words(answer: Sequence[bytes]) -> list[str]:
 
 
 def _commit(
-    keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects, plain: bool = False
+    keys: Keys, shard: int, pinned: str | None, owner: Owner, effects: Effects, first: str = ""
 ) -> tuple[list[str], list[Arg]]:
-    names, arguments = effects.for_plain(keys, shard) if plain else effects.for_script(keys, shard)
+    """``first``: the first argument of the script. Empty: what is committed is not plain."""
+    names, arguments = effects.for_plain(keys, shard, first == "cut") if first else effects.for_script(keys, shard)
     return names, [len(arguments) + 3, len(names), owner_field(shard, pinned), owner.line, *arguments]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hubq.core.retry import Retry
+from hubq.core.unfinished import Unfinished
 from hubq.node.children import handler, outcomes
 from hubq.node.children.handler import Handler
 from hubq.node.children.kept_replies import KeptReplies
@@ -27,6 +28,7 @@ from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
 from hubq.node.held.kept_state import KeptState
 from hubq.node.held.state import take_state
+from hubq.node.held.uncommitted import Uncommitted
 from hubq.node.mailbox.cancellations import Cancellations
 from hubq.node.mailbox.catching_up import CatchingUp
 from hubq.node.mailbox.withdrawals import Withdrawals
@@ -66,6 +68,9 @@ TARGETS: dict[str, Target] = {
     "retried-last": Target(Retries, "again", "self hosted message error terms"),
     "dirty-read": Target(ReadCopies, "of", "self hosted"),
     "start-overtaken": Target(Cursors, "start_begins", "self holding child entry"),
+    "cut-too-far": Target(Unfinished, "cut", "self"),
+    "cut-unknown": Target(Uncommitted, "reads_from_here", "self complete"),
+    "cut-early": Target(Unfinished, "emptied", "self read"),
 }
 
 #: mutation of a script -> the scripts whose text it changes.
@@ -124,8 +129,8 @@ def _replaced(text: str, old: str, new: str) -> str:
 def _no_token_check(text: str) -> str:
     return _replaced(
         text,
-        "if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then\n      local held",
-        "if true then\n      local held",
+        "local ours = redis.call('HGET', keys[1], args[i + 2]) == args[i + 3]",
+        "local ours = true",
     )
 
 
@@ -329,6 +334,32 @@ def _starts_overtaken(start_begins: Any) -> Any:
     return broken
 
 
+def _cuts_too_far(cut: Any) -> Any:
+    def broken(self: Unfinished) -> bytes:
+        self._entries.clear()
+        return cut(self)
+
+    return broken
+
+
+def _cuts_unknown(reads_from_here: Any) -> Any:
+    """A shard that is read for after its pin takes what was read before for nothing."""
+
+    def broken(self: Uncommitted, *, complete: bool) -> None:
+        reads_from_here(self, complete=True)
+
+    return broken
+
+
+def _cuts_early(emptied: Any) -> Any:
+    """What is read while a commit is under way is taken for gone, if that found the mailbox empty."""
+
+    def broken(self: Unfinished, read: int) -> None:
+        emptied(self, 1 << 60)
+
+    return broken
+
+
 MUTATIONS: dict[str, Mutation] = {
     **mutations_moves.MUTATIONS,
     **mutations_membership.MUTATIONS,
@@ -366,6 +397,9 @@ MUTATIONS: dict[str, Mutation] = {
     "start-overtaken": Mutation(
         "that messages behind a start wait until it is done", broken=_starts_overtaken, features=True
     ),
+    "cut-too-far": Mutation("that a mailbox is cut off only where all is finished", broken=_cuts_too_far),
+    "cut-unknown": Mutation("that a mailbox is not cut off that was read for a pin before", broken=_cuts_unknown),
+    "cut-early": Mutation("that what comes after an empty mailbox is to be finished, too", broken=_cuts_early),
 }
 
 

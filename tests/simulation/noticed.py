@@ -29,12 +29,13 @@ from tests.simulation.mutations import mutated
 from tests.simulation.runner import HASH_SEED
 from tests.simulation.schedule import run_schedule
 from tests.simulation.world import RESTING, World
+from tests.unit.core import test_unfinished
 from tests.unit.node.arrivals import test_arrivals, test_returns
 from tests.unit.node.children import test_drafting, test_handler, test_outcomes, test_pausing, test_runs, test_sayings
 from tests.unit.node.commits import test_committer, test_under_token
 from tests.unit.node.copies import test_recorder, test_standby
 from tests.unit.node.departures import test_departure, test_shard_handover
-from tests.unit.node.held import test_hosted_child
+from tests.unit.node.held import test_cursors, test_hosted_child
 from tests.unit.node.mailbox import test_far_lanes, test_job_forwarder, test_reader, test_waking
 from tests.unit.node.membership import test_resuming, test_rounds
 from tests.unit.node.trials import test_marks, test_message_trials, test_start_trials
@@ -137,6 +138,7 @@ SCHEDULES: dict[str, Schedules] = {
     "forgotten-early": Schedules((GROUPED + 6, GROUPED + 8), first=GROUPED),
     "any-redis": Schedules((GROUPED + 75, GROUPED + 1), _goes_back, first=GROUPED),
     "unseen-far": Schedules((GROUPED + 4, GROUPED + 3), first=GROUPED),
+    "cut-too-far": Schedules((2, 1, 3)),
     "half-started": Schedules((GROUPED + 18, GROUPED + 43), _starts_bands, first=GROUPED),
 }
 
@@ -198,6 +200,8 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "any-ask": test_malformed.test_a_client_may_only_ask_and_all_else_of_it_is_malformed,
     "anothers-call": test_seal.test_an_app_withdraws_and_cancels_its_own_calls_alone,
     "unbound-job": test_seal.test_a_job_is_bound_to_its_id,
+    "cut-unknown": test_cursors.test_a_shard_that_comes_after_its_pin_does_not_cut_what_was_read_before,
+    "cut-early": test_unfinished.test_what_stood_there_before_is_known_to_be_gone_when_the_mailbox_was_empty,
     "old-pin": test_shard_handover.test_pins_take_the_token_that_the_shard_has_when_it_goes,
 }
 

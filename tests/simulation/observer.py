@@ -13,6 +13,7 @@ from typing import Any
 
 from hubq.core.hashing import shard_of
 from hubq.store.keys import Keys
+from hubq.store.message import position
 from hubq.store.tries import MOST_TRIES
 from tests.simulation.loop import Process
 from tests.simulation.reminder_witness import ReminderWitness
@@ -159,10 +160,11 @@ class Observer:
             touched.add(words[1])
             self.rests += command == b"HSET"
             self.wakes += command == b"HDEL"
-        if command == b"XDEL" and what == b"mailbox":
+        if command in (b"XDEL", b"XTRIM") and what == b"mailbox":
             for (of, child), entries in self.mailboxes.items():
                 if of == key:
-                    for entry in words[1:]:
+                    gone = words[1:] if command == b"XDEL" else [e for e in entries if position(e) < position(words[2])]
+                    for entry in gone:
                         if entries.pop(entry, None) is not None:
                             touched.add(child)
         elif what == b"children" and command == b"HSET":

@@ -192,6 +192,8 @@ class Committer(Work):
         """Redis has answered. ``error``: too few replicas have it."""
         if word != "fenced":
             self.commits += 1
+            if word == "empty" and holding.unfinished is not None:
+                holding.unfinished.emptied(effects.asked_at)
             if holding.held_up:
                 self._held_up.end(holding)
                 self._queue.changed()

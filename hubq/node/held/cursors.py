@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from hubq.node.held.holding import Holding, HostedChild
@@ -47,6 +47,8 @@ class Cursors:
         """Read for a holding from the first message left. If a read :attr:`listens`, the caller wakes it (``Group.wake``)."""
         self.holdings.setdefault(holding.shard, []).append(holding)
         self.fresh(holding.shard)
+        if holding.pinned is None:
+            holding.reads_from_here(complete=holding.shard not in self.by_shard)
         if holding.shard not in self.by_shard:
             self.by_shard[holding.shard] = START
         elif holding.pinned is None:
@@ -169,6 +171,25 @@ class Cursors:
         """Another read of all shards that are here begins."""
         self._turn += 1
         return self._turn, self.by_shard.copy()
+
+    def passes(self, shard: int, messages: Sequence[Message]) -> None:
+        """These come next in the mailbox of a shard: its cursor is behind the last of them."""
+        self.by_shard[shard] = messages[-1].entry
+        for holding in self.holdings.get(shard, ()):
+            if holding.unfinished is not None:
+                holding.unfinished.read([message.entry for message in messages])
+
+    def goes_on_at(self, shard: int, entry: bytes) -> None:
+        """What comes next in the mailbox of a shard has this id, or a larger one. Smaller ones may come than have been read."""
+        self.by_shard[shard] = entry
+        self.mended(shard)
+
+    def mended(self, shard: int) -> None:
+        """The mailbox of a shard is another one, or takes messages again. What has been read of it says nothing."""
+        self.fresh(shard)
+        for holding in self.holdings.get(shard, ()):
+            if holding.unfinished is not None:
+                holding.reads_from_here(complete=False)
 
     def take_come(self) -> set[int]:
         """The shards that have become ours, or a child of them, since this was asked last: reads that are under way do not count."""

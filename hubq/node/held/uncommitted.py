@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from hubq.core.phase import Phase
+from hubq.core.unfinished import Unfinished
 from hubq.node.held.phased import Phased
 from hubq.store.effects import Effects
 from hubq.store.saying import SayingLimits
@@ -17,6 +18,8 @@ class Uncommitted(Phased):
     def __init__(self, phase: Phase) -> None:
         super().__init__(phase)
         self.effects = Effects()
+        self.unfinished: Unfinished | None = None
+        """What has been read of its mailbox; None: it is not the shard itself, or is not read for."""
         self.held_up = False
         """Redis refuses its last commit, and is asked again: nothing later is committed before that."""
         self._waiters: list[asyncio.Future[None]] = []
@@ -30,7 +33,13 @@ class Uncommitted(Phased):
     def take_effects(self, reply_ttl_ms: int, limits: SayingLimits) -> Effects:
         """The effects gathered so far; the holding begins to gather anew."""
         effects, self.effects = self.effects, Effects()
+        if self.unfinished is not None:
+            effects.cut_at(*self.unfinished.finished(effects.done.values()))
         return effects.bounded(reply_ttl_ms, limits)
+
+    def reads_from_here(self, *, complete: bool) -> None:
+        """Its mailbox is read from now on. ``complete``: from its beginning, and for nobody else before."""
+        self.unfinished = Unfinished(complete=complete)
 
     def give_back_effects(self, effects: Effects) -> None:
         """These effects were not committed: they come before the effects gathered since."""

@@ -175,7 +175,7 @@ class Reader:
                         continue  # read it again
                     # (The read of another share may have named it, too, and have come first.)
                     if messages and cursors.by_shard.get(shard) == asked[shard]:
-                        cursors.by_shard[shard] = messages[-1].entry
+                        cursors.passes(shard, messages)
                         if messages[-1].entry == LAST_ID:
                             self._spoilt.exhausted(shard)
                         if cursors.dropped:

@@ -73,7 +73,7 @@ class SpoiltMailboxes:
             try:
                 mended = await self._mended_types() | await self._mended_ids()
                 for shard in mended:
-                    self._cursors.fresh(shard)  # the read of its share has left it out, or begun behind all that comes
+                    self._cursors.mended(shard)  # the read of its share has left it out, or begun behind all that comes
                 if mended:
                     await self._group.wake()
             except (*LOST, RedisUnavailable) as error:
@@ -101,6 +101,6 @@ class SpoiltMailboxes:
             self._exhausted.discard(shard)
             log.info("the mailbox of shard %d takes messages again", shard)
             # All that stands there has been read. What comes now has smaller ids than the one that was the last.
-            self._cursors.by_shard[shard] = last.encode()
+            self._cursors.goes_on_at(shard, last.encode())
             mended.add(shard)
         return mended

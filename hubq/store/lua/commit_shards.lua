@@ -1,29 +1,30 @@
 -- The single act that changes anything: fenced by the ownership tokens. What is fenced changes nothing; the others go on.
 -- KEYS: owners, then per shard or pin those of its effects (see _effects; of plain ones: mailbox, msk, backlog, the reply lists)
--- ARGV: "plain", if all that is committed are messages that are done, states and replies: then the rest is not even defined.
+-- ARGV: "plain", if all that is committed are messages that are done, states and replies: then the rest is not even defined. "cut": the
+--       same, and before each list of what is done stands where to cut (see _cut).
 --       Then per shard or pin: how many arguments follow for it; how many keys it has; owner field, owner line
 --       ("node incarnation token"), then effects (see _effects; of plain ones: what is done, states and replies, see _handled)
--- Returns: per shard or pin "ok" | "held" (ok; something waits in the outbox of the shard) | "fenced"
+-- Returns: per shard or pin "ok" | "held" (ok; something waits in the outbox of the shard) | "empty" (ok; so is the mailbox) | "fenced"
 -- include: _handled
+-- include: _cut
 local keys, args = KEYS, ARGV
 local function commit(apply, i)
   local answers, k = {}, 2
   while i <= #args do
     local last = i + tonumber(args[i])
-    if redis.call('HGET', keys[1], args[i + 2]) == args[i + 3] then
-      local held = apply(keys, k, args, i + 4, last)
-      answers[#answers + 1] = held and 'held' or 'ok'
-    else
-      answers[#answers + 1] = 'fenced'
-    end
+    local ours = redis.call('HGET', keys[1], args[i + 2]) == args[i + 3]
+    answers[#answers + 1] = not ours and 'fenced' or apply(keys, k, args, i + 4, last) or 'ok'
     i, k = last + 1, k + tonumber(args[i + 1])
   end
   return answers
 end
-if args[1] == 'plain' then
+if args[1] == 'plain' or args[1] == 'cut' then
+  local remove = args[1] == 'cut' and cut_done or remove_done
   return commit(function(_, k, _, i)
-    push_replies(keys, k + 3, args, save_states(keys[k + 1], args, remove_done(keys[k], keys[k + 2], args, i)))
+    local at, empty = remove(keys[k], keys[k + 2], args, i)
+    push_replies(keys, k + 3, args, save_states(keys[k + 1], args, at))
+    return empty
   end, 2)
 end
 -- include: _effects
-return commit(apply_effects, 1)
+return commit(function(...) return apply_effects(...) and 'held' end, 1)

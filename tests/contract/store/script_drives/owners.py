@@ -52,6 +52,23 @@ def drive_commit_shards(world: World) -> None:
     assert [world.raw("LLEN", world.keys.reply(client)) for client in "st"] == [1, 1]
     assert world.raw("XLEN", world.keys.log(0)) == 1
     commit_plain_effects(world)
+    commit_with_cuts(world)
+
+
+def commit_with_cuts(world: World) -> None:
+    """All that was in the mailboxes is done, or it is asked whether it is."""
+    world.raw("HSET", world.keys.owners, "2", world.owner.line)
+    world.start(2, "cut", "others")
+    entries, others = [world.send(2, "cut") for _ in range(2)], [world.send(2, "others") for _ in range(2)]
+    asks = Effects(done={"others": others}, asked_at=4)
+    (command,) = commit_shards(world.keys, [(2, None, world.owner, asks)])
+    assert world.run(command) == ["ok"], "something is left"
+    first = [entry for entry, _ in world.raw("XRANGE", world.keys.mailbox(2), "-", "+", "COUNT", 1)]
+    cuts = Effects(done={"cut": [*first, *entries]}, cut=entries[-1] + b"1", states={"cut": b"1 attributes 0\ns"})
+    (command,) = commit_shards(world.keys, [(2, None, world.owner, cuts)])
+    assert world.run(command) == ["ok"] and world.raw("XLEN", world.keys.mailbox(2)) == 0
+    (command,) = commit_shards(world.keys, [(2, None, world.owner, asks)])
+    assert world.run(command) == ["empty"]
 
 
 def commit_plain_effects(world: World) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from hubq.node.held.cursors import START, Cursors
+from hubq.node.held.holding import Holding
+from hubq.store.message import Message
+from hubq.store.saying import USUAL
 from tests.unit.node.fakes import a_child, a_holding
 
 
@@ -114,3 +117,62 @@ def test_messages_that_are_left_for_later_are_not_read_before_somebody_says_so()
         assert await heard(cursors) and cursors.take_to_catch() == [shard]
 
     asyncio.run(scenario())
+
+
+def messages(*entries: bytes) -> list[Message]:
+    return [Message(entry, "cast", "room-1", "post", "c#1", "", 0, b"") for entry in entries]
+
+
+def cut_of(holding: Holding, *done: bytes) -> tuple[bytes, int]:
+    """Where the next commit of a holding cuts, and what it asks, if these are done."""
+    holding.effects.done["room-1"] = list(done)
+    effects = holding.take_effects(1, USUAL)
+    return effects.cut, effects.asked_at
+
+
+def test_what_was_read_of_a_shard_is_cut_off_once_it_is_done() -> None:
+    cursors, shard, pin = Cursors(), a_holding(4), a_holding(4, pinned="room-2")
+    cursors.add(shard)
+    cursors.add(pin)
+    cursors.passes(4, messages(b"7-0", b"7-1", b"7-2"))
+    assert cursors.position(4) == b"7-2"
+    assert cut_of(pin, b"7-0", b"7-1") == (b"", 0), "a pin is a part of its shard"
+    assert cut_of(shard, b"7-0") == (b"", 0)
+    assert cut_of(shard, b"7-1", b"7-2") == (b"7-3", 0)
+
+
+def test_what_was_taken_and_not_committed_is_cut_off_with_the_next_commit() -> None:
+    cursors, shard = Cursors(), a_holding(4)
+    cursors.add(shard)
+    cursors.passes(4, messages(b"7-0", b"7-1", b"7-2"))
+    shard.effects.done["room-1"] = [b"7-0", b"7-1"]
+    shard.give_back_effects(shard.take_effects(1, USUAL))
+    shard.effects.done["room-1"].append(b"7-2")
+    effects = shard.take_effects(1, USUAL)
+    assert effects.cut == b"7-3" and effects.done == {"room-1": [b"7-0", b"7-1", b"7-2"]}
+    shard.give_back_effects(effects)
+    cursors.passes(4, messages(b"8-0"))
+    assert shard.take_effects(1, USUAL).cut == b"", "one has come since"
+
+
+def test_a_shard_that_comes_after_its_pin_does_not_cut_what_was_read_before() -> None:
+    cursors, pin, shard = Cursors(), a_holding(4, pinned="room-2"), a_holding(4)
+    cursors.add(pin)
+    cursors.passes(4, messages(b"7-0"))
+    cursors.add(shard)
+    cursors.passes(4, messages(b"7-1", b"7-2"))
+    cut, asked = cut_of(shard, b"7-1", b"7-2")
+    assert cut == b"" and asked == 2, "7-0 may still be there"
+    assert shard.unfinished is not None
+    shard.unfinished.emptied(asked)
+    assert shard.unfinished.cut() == b"7-3"
+
+
+def test_a_mailbox_that_was_mended_is_not_cut_until_it_was_empty() -> None:
+    cursors, shard = Cursors(), a_holding(4)
+    cursors.add(shard)
+    cursors.passes(4, messages(b"7-0", b"7-1"))
+    cursors.goes_on_at(4, b"5-0")
+    assert cursors.position(4) == b"5-0" and cut_of(shard, b"7-0", b"7-1") == (b"", 0)
+    cursors.passes(4, messages(b"6-0", b"6-1"))
+    assert cut_of(shard, b"6-0", b"6-1") == (b"", 2)
