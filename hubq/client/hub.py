@@ -27,6 +27,7 @@ from hubq.config import CHANGE_TIMEOUT, Config, checked_name
 from hubq.core.arguments import check_class
 from hubq.core.child import Child
 from hubq.core.classes import ClassBook, child_class
+from hubq.core.hashing import ShardsAtHand
 from hubq.core.middleware import Layers, Middleware
 from hubq.core.pauses import Pause
 from hubq.core.spec import ChildSpec, Restart
@@ -110,11 +111,13 @@ class Hub(Queries, JobMethods):
         for hook in hooks:
             self.hook_book.add(hook)
 
+        shards_at_hand = ShardsAtHand(self.config.shards)
+
         def context_of(group: int) -> HubContext:
             keys = Keys(hub_id, group, self.config.groups)
             return HubContext(
                 keys, self.config, self.classes, OwnersView(keys, self.synchronization), self.distribution,
-                DistributionTraits.of(self.distribution), self.tracing, values, seal, client, group,
+                DistributionTraits.of(self.distribution), self.tracing, values, seal, client, shards_at_hand, group,
             )  # fmt: skip
 
         groups = self.groups = Groups([context_of(group) for group in range(self.config.groups)], servers_of(redis))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from hashlib import blake2b
 from zlib import crc32
 
@@ -10,6 +9,8 @@ from hubq.errors import InvalidChildId
 
 #: The longest child id, in bytes of UTF-8.
 MAX_CHILD_ID_BYTES = 512
+#: Of so many children the shards are kept at hand. (Each takes some 150 bytes.)
+AT_HAND = 10_000
 
 
 def shard_of(child_id: str, shards: int) -> int:
@@ -21,13 +22,29 @@ def shard_of(child_id: str, shards: int) -> int:
     return crc32(child_id.encode()) % shards
 
 
-def shards_of_children(child_ids: Iterable[str], shards: int) -> list[int]:
-    """The shards of several children.
+class ShardsAtHand(dict[str, int]):
+    """The shards of the children that a client has sent to lately. To ask for a child checks its id, as :func:`checked_child_id` does.
 
-    >>> shards_of_children(["room-1", "room-2"], 64)
-    [6, 60]
+    >>> at_hand = ShardsAtHand(64)
+    >>> at_hand["room-1"], list(at_hand)
+    (6, ['room-1'])
+    >>> at_hand[""]
+    Traceback (most recent call last):
+    hubq.errors.InvalidChildId: child id is empty: give the child a name of 1 to 512 bytes
     """
-    return [crc32(child_id.encode()) % shards for child_id in child_ids]
+
+    __slots__ = ("_shards",)
+
+    def __init__(self, shards: int) -> None:
+        super().__init__()
+        self._shards = shards
+
+    def __missing__(self, child_id: str) -> int:
+        shard = shard_of(checked_child_id(child_id), self._shards)
+        if len(self) >= AT_HAND:
+            self.clear()
+        self[child_id] = shard
+        return shard
 
 
 def checked_child_id(child_id: str) -> str:

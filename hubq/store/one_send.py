@@ -11,7 +11,7 @@ from hubq.store.keys import Keys
 from hubq.store.naming import chunk
 from hubq.store.outgoing import Outgoing, Seals, send_messages
 
-#: Number, kind, child, method, reply list, time-out and payload, behind what is the same for all messages to a shard.
+#: Number, child, payload, kind, method, reply list and time-out, behind what is the same for all messages to a shard.
 _WORDS = b"%b" + 7 * b"$%d\r\n%b\r\n"
 
 
@@ -21,7 +21,7 @@ class OneSend:
     >>> sends = OneSend(Keys("chat"), "c1", sender_ttl_ms=60_000, max_backlog=100)
     >>> command = sends.command(6, 1, Outgoing("cast", "room-1", "post", b"p", 0, False))
     >>> command.data.count(b"$"), command.args[-7:]
-    (20, (1, 'cast', 'room-1', 'post', '', 0, b'p'))
+    (21, (1, 'room-1', b'p', 'cast', 'post', '', 0))
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class OneSend:
             payload = self._seal.words(k, c, m, self._reply_to, n, payload)
         r = self._reply_to if reply else b""
         data = _WORDS % (
-            head, len(n), n, len(k), k, len(c), c, len(m), m, len(r), r, len(t), t, len(payload), payload,
+            head, len(n), n, len(c), c, len(payload), payload, len(k), k, len(m), m, len(r), r, len(t), t,
         )  # fmt: skip
-        args = (*words, number, kind, child, method, self._sender if reply else "", ms, payload)
+        args = (*words, number, child, payload, kind, method, self._sender if reply else "", ms)
         return Command(args, like.read, like.script, data=data)
 
     def _whole(self, shard: int, number: int, message: Outgoing) -> Command[list[str]]:

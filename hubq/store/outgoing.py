@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from hubq.store.command import Arg, Command, run_script, text
@@ -76,29 +77,70 @@ def send_messages(
 ) -> Command[list[str]]:
     """Put numbered messages into the mailboxes of their shards; a status word for each, in order."""
     names = [keys.sender(sender)]
-    bounds: Arg = f"{max_backlog} {max_mailbox_bytes}" if max_mailbox_bytes else max_backlog
-    args: list[Arg] = [sender_ttl_ms, bounds, "", sender]
-    specs: list[Arg] = []
-    for shard, messages in shards.items():
+    for shard in shards:
         names += keys.send_keys(shard)
+    bounds: Arg = f"{max_backlog} {max_mailbox_bytes}" if max_mailbox_bytes else max_backlog
+    first: list[Arg] = [sender_ttl_ms, bounds, "", sender]
+    several = _alike(first, sender, shards, seal) if _are_several(shards) else None
+    args = several or _each(first, keys, sender, shards, seal)
+    n = sum(map(len, shards.values()))
+    return run_script("send_messages", names, args, partial(_words_of, n))
+
+
+def _are_several(shards: Mapping[int, Sequence[tuple[int, Outgoing]]]) -> bool:
+    return len(shards) > 1 or any(len(messages) > 1 for messages in shards.values())
+
+
+def _alike(
+    first: list[Arg], sender: str, shards: Mapping[int, Sequence[tuple[int, Outgoing]]], seal: Seals | None
+) -> list[Arg] | None:
+    """The arguments, if all messages have the same kind, method and time-out, as the casts of a batch mostly do. Else None."""
+    _, (kind, _, method, _, timeout, reply, _) = next(iter(shards.values()))[0]
+    if kind == "stop":
+        return None
+    args: list[Arg] = [*first, kind, method, sender if reply else "", int(timeout * 1000)]
+    for messages in shards.values():
+        args.append(len(messages))
+        for seq, (its_kind, child, its_method, payload, its_timeout, its_reply, spec) in messages:
+            if (
+                its_method != method or its_kind != kind or its_timeout != timeout or its_reply is not reply
+                or spec is not None
+            ):  # fmt: skip
+                return None
+            if seal is not None:
+                payload = seal.message(kind, child, method, sender, str(seq), payload)
+            args += (seq, child, payload)
+    return args
+
+
+def _each(
+    first: list[Arg], keys: Keys, sender: str, shards: Mapping[int, Sequence[tuple[int, Outgoing]]], seal: Seals | None
+) -> list[Arg]:
+    """The arguments of any messages."""
+    args, specs = [*first, ""], list[Arg]()
+    for messages in shards.values():
         args.append(len(messages))
         for seq, (kind, child, method, payload, timeout, reply, spec) in messages:
             if seal is not None:
                 payload = seal.message(kind, child, method, sender, str(seq), payload)
-            args += (seq, kind, child, method, sender if reply else "", int(timeout * 1000), payload)
+            args += (seq, child, payload, kind, method, sender if reply else "", int(timeout * 1000))
             if spec is not None:
                 args[2] = keys.partitioned
                 started = spec.started_by(f"{sender}:{seq}")
                 specs += (seq, (started if seal is None else seal.spec(child, started)).written())
             elif kind == "stop":
                 args[2] = keys.partitioned
-    args += specs
-    return run_script("send_messages", names, args, _words)
+    return args + specs
 
 
 def void_numbers(keys: Keys, sender: str, numbers: Sequence[int], sender_ttl_ms: int) -> Command[list[str]]:
     """Never accept these numbers any more: ``void``, or ``duplicate`` if one has been accepted already."""
     return run_script("void_numbers", [keys.sender(sender)], [sender_ttl_ms, *numbers], _words)
+
+
+def _words_of(n: int, answer: Sequence[bytes]) -> list[str]:
+    """The words of so many messages. No answer: ``ok`` for all of them."""
+    return _words(answer) if answer else ["ok"] * n
 
 
 def _words(answer: Sequence[bytes]) -> list[str]:

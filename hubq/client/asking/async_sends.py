@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,12 @@ from hubq.store.lane import packed_all
 from hubq.store.outgoing import Outgoing
 from hubq.store.replication import shortfall, with_wait
 
+_wants_reply = attrgetter("reply")
+
+
+def _all_ok(words: list[str]) -> bool:
+    return words.count("ok") == len(words)
+
 
 class Together:
     """The status words of messages that one caller waits for: one future for all of them, by number. (One for each, and a task of
@@ -31,7 +38,7 @@ class Together:
     def __init__(self, loop: asyncio.AbstractEventLoop, messages: Sequence[Outgoing]) -> None:
         self.messages = messages
         self.numbers: list[int] = []  # of those that were posted
-        self.done: asyncio.Future[dict[int, str]] = loop.create_future()
+        self.done: asyncio.Future[dict[int, str] | None] = loop.create_future()
         self._count = len(messages)
         self._words: dict[int, str] = {}
 
@@ -39,6 +46,15 @@ class Together:
     def on_its_way(self) -> bool:
         """Whether all were posted: nothing but the answers is waited for."""
         return len(self.numbers) == self._count
+
+    def waits_as(self, all_waiting: Sequence[object]) -> bool:
+        """Whether these, who wait for the messages of a batch, are nobody but this one, and it waits for no others."""
+        return len(all_waiting) == self._count == all_waiting.count(self)
+
+    def accepted(self) -> None:
+        """The word of all of them is ``ok``."""
+        if not self.done.done():
+            self.done.set_result(None)
 
     def told(self, seq: int, word: str) -> None:
         """The word of one message."""
@@ -124,11 +140,11 @@ class AsyncSends:
         """Begin to send messages: as many as the window has room for go out soon. The rest in :meth:`sent`, which must follow."""
         together = Together(self._loop, messages)
         numbers, outbox = self._window.take_some(len(messages)), self._outbox
-        for seq, message in zip(numbers, messages, strict=False):
-            if message.reply:
+        if any(map(_wants_reply, messages)):
+            for seq, message in zip(numbers, messages, strict=False):
                 self._post(seq, message, together)
-            else:
-                outbox.append((seq, message, together))
+        else:
+            outbox.extend(zip(numbers, messages, repeat(together), strict=False))
         together.numbers += numbers
         if outbox:
             self._flush_soon()
@@ -143,6 +159,8 @@ class AsyncSends:
                 self._post(seq, message, together)
                 numbers.append(seq)
             words = await together.done
+            if words is None:
+                return list(zip(map(str, numbers), repeat("ok")))
         except BaseException:
             self.give_up(together)
             raise
@@ -247,7 +265,8 @@ class AsyncSends:
 
     def _commands(self, batch: list[Posted]) -> list[tuple[list[int], Command[list[str]]]]:
         if len(batch) > 1:
-            return send_commands(self._hub, self._sender, [(seq, message) for seq, message, _ in batch])
+            numbers, messages, _ = zip(*batch, strict=True)
+            return send_commands(self._hub, self._sender, numbers, messages)
         seq, message, _ = batch[0]
         return [([0], self._one_send.command(self._hub.shard_of(message.child), seq, message))]
 
@@ -299,7 +318,12 @@ class AsyncSends:
 
     def _settled(self, flush: _Flush, answers: list[list[str]]) -> None:
         batch = flush.batch
-        self._window.settle_all([seq for seq, _, _ in batch])
+        numbers, _, all_waiting = zip(*batch, strict=True)
+        self._window.settle_all(numbers)
+        first = all_waiting[0]
+        if isinstance(first, Together) and first.waits_as(all_waiting) and all(map(_all_ok, answers)):
+            first.accepted()
+            return
         for (places, _), words in zip(flush.groups, answers, strict=True):
             for place, word in zip(places, words, strict=True):
                 seq, _, waiting = batch[place]

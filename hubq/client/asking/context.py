@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hubq.client.asking.owners_view import OwnersView
 from hubq.config import Config
 from hubq.core.classes import ClassBook
-from hubq.core.hashing import checked_child_id, shard_of
+from hubq.core.hashing import ShardsAtHand, checked_child_id, shard_of
 from hubq.core.layout import group_of, shards_of
 from hubq.errors import ConfigError
 from hubq.store.keys import Keys
@@ -23,7 +23,8 @@ from hubq.tracing import Tracing
 class HubContext:
     """The facts of one hub, or of one of its groups. ``tracing``: None if it does not trace.
 
-    ``values``: how it writes and reads them. ``seal``: None if it has no keys; ``client``: the name of the app. ``groups``: of a hub
+    ``values``: how it writes and reads them. ``seal``: None if it has no keys; ``client``: the name of the app. ``shards_at_hand``: of
+    all groups. ``groups``: of a hub
     with several groups, the facts of each; the keys of the hub itself are then in no Redis. Else empty.
     """
 
@@ -37,6 +38,7 @@ class HubContext:
     values: Values
     seal: Seal | None
     client: str
+    shards_at_hand: ShardsAtHand
     group: int = 0
     groups: tuple[HubContext, ...] = ()
 

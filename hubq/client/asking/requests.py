@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Start
-from hubq.core.hashing import shards_of_children
 from hubq.errors import Unsealed
 from hubq.store.command import Command
 from hubq.store.one_send import OneSend
@@ -76,11 +75,12 @@ def one_send(hub: HubContext, sender: str) -> OneSend:
 
 
 def send_commands(
-    hub: HubContext, sender: str, numbered: Sequence[tuple[int, Outgoing]]
+    hub: HubContext, sender: str, numbers: Sequence[int], messages: Sequence[Outgoing]
 ) -> list[tuple[list[int], Command[list[str]]]]:
-    """Messages grouped by shard, several shards to a script call: (places in the list, the command that sends them)."""
+    """Messages and their numbers, grouped by shard, several shards to a script call: (places in the list, the command that sends them)."""
     by_shard: dict[int, list[int]] = {}
-    for place, shard in enumerate(shards_of_children([message.child for _, message in numbered], hub.config.shards)):
+    shard_of = hub.shards_at_hand.__getitem__
+    for place, shard in enumerate(map(shard_of, [message.child for message in messages])):
         if shard in by_shard:
             by_shard[shard].append(place)
         else:
@@ -94,7 +94,7 @@ def send_commands(
             if len(together) + len(batch) > BATCH:
                 groups.append((together, _send_command(hub, sender, shards)))
                 shards, together = {}, []
-            shards[shard] = [numbered[place] for place in batch]
+            shards[shard] = [(numbers[place], messages[place]) for place in batch]
             together += batch
     groups.append((together, _send_command(hub, sender, shards)))
     return groups

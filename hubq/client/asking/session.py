@@ -125,10 +125,9 @@ class Session:
         for first in range(0, len(drafts), IN_FLIGHT):
             some = drafts[first : first + IN_FLIGHT]
             numbers = self._window.take_some(len(some))  # (it is never full: see _number)
-            numbered = list(zip(numbers, some, strict=True))
             try:
-                repeated, words = self.redis.repeated, [""] * len(numbered)
-                groups = send_commands(self.hub, self.sender, numbered)
+                repeated, words = self.redis.repeated, [""] * len(some)
+                groups = send_commands(self.hub, self.sender, numbers, some)
                 found = self._written([command for _, command in groups], "sent")
                 for (places, _), batch in zip(groups, found, strict=True):
                     for place, word in zip(places, batch, strict=True):
@@ -138,7 +137,7 @@ class Session:
                     words = ["ok" if seq in done else word for seq, word in zip(numbers, words, strict=True)]
             finally:
                 self._window.settle_all(numbers)
-            for (seq, draft), word in zip(numbered, words, strict=True):
+            for seq, draft, word in zip(numbers, some, words, strict=True):
                 if draft.reply and word in ("ok", "duplicate"):
                     self._replies.want((str(seq),))
                 answers.append((str(seq), word))

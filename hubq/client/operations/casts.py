@@ -8,7 +8,6 @@ from typing import Any, Protocol, runtime_checkable
 from hubq.client.asking.context import HubContext
 from hubq.client.asking.steps import Operation, Outcome, Scatter, Send
 from hubq.client.operations.calls import checked_method, refusal
-from hubq.core.hashing import checked_child_id, shards_of_children
 from hubq.core.layout import groups_of
 from hubq.core.methods import name_of_method
 from hubq.errors import ConfigError, HubqError
@@ -30,7 +29,7 @@ class Reference(Protocol):
 
 def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqError | None]]:
     """Put messages into their children's mailboxes, in order; for each None, or why it was refused."""
-    drafts = _drafts(hub, messages)
+    drafts, shards = _drafts(hub, messages)
     if not hub.groups:
         answers = (yield Send(drafts)) if drafts else []
         return [
@@ -38,7 +37,6 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
             for draft, (_, word) in zip(drafts, answers, strict=True)
         ]
     places: list[list[int]] = [[] for _ in hub.groups]
-    shards = shards_of_children([draft.child for draft in drafts], hub.config.shards)  # (their ids have been checked)
     for place, group in enumerate(groups_of(shards, hub.config.groups)):
         places[group].append(place)
     parts = {group: [drafts[place] for place in some] for group, some in enumerate(places) if some}
@@ -51,8 +49,11 @@ def cast_many(hub: HubContext, messages: Iterable[Cast]) -> Operation[list[HubqE
     return errors
 
 
-def _drafts(hub: HubContext, messages: Iterable[Cast]) -> list[Outgoing]:
+def _drafts(hub: HubContext, messages: Iterable[Cast]) -> tuple[list[Outgoing], list[int]]:
+    """The messages, and the shard of each."""
     drafts: list[Outgoing] = []
+    shards: list[int] = []
+    at_hand, tracing, new = hub.shards_at_hand, hub.tracing, tuple.__new__
     encoded, most, names = hub.values.encode_arguments, hub.config.max_payload_bytes, set[str]()
     for message in messages:
         if (
@@ -63,7 +64,7 @@ def _drafts(hub: HubContext, messages: Iterable[Cast]) -> list[Outgoing]:
             raise ConfigError(f"cast {message!r}: give (child id or reference, method, arguments...)")
         child, given, args = message[0], message[1], message[2:]
         child_id, spec = (child, None) if isinstance(child, str) else _named(child)
-        checked_child_id(child_id)
+        shards.append(at_hand[child_id])  # (that checks the id)
         if isinstance(given, str):
             method, function = given, None
         else:
@@ -73,12 +74,12 @@ def _drafts(hub: HubContext, messages: Iterable[Cast]) -> list[Outgoing]:
         payload = encoded(args, {}, f"{child_id}.{method}", function)
         if len(payload) > most:
             checked_size(payload, most, f"the arguments of {child_id}.{method}")
-        if hub.tracing is not None:
-            with hub.tracing.sending("cast", child_id, method) as traced:
+        if tracing is not None:
+            with tracing.sending("cast", child_id, method) as traced:
                 payload = traced(payload)
         # (As Outgoing(...) does, in half the time.)
-        drafts.append(tuple.__new__(Outgoing, ("cast", child_id, method, payload, 0, False, spec)))
-    return drafts
+        drafts.append(new(Outgoing, ("cast", child_id, method, payload, 0, False, spec)))
+    return drafts, shards
 
 
 def _named(child: object) -> tuple[str, SpecRecord | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import signal
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -63,11 +64,15 @@ def hub(make_hub: Callable[..., Hub]) -> Hub:
 
 def run_all(hub: Hub) -> None:
     before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-    set_current_hub(hub)
-    try:
+
+    def run() -> None:
+        set_current_hub(hub)
         queue = hub.rq_queue
         worker = Worker([queue], connection=queue.connection, serializer=serializer_of(hub))
         worker.work(burst=True, logging_level="CRITICAL")
+
+    try:
+        copy_context().run(run)  # (tests that come later have no current hub)
     finally:
         for number, handler in before:  # RQ leaves its own behind
             signal.signal(number, handler)

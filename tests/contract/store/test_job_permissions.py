@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextvars import copy_context
 from datetime import timedelta
 from typing import Any
 
@@ -62,10 +63,14 @@ def work(hub: Hub, name: str = "a.1") -> HubWorker:
     worker = InThisProcess(
         [its], name=name_in_rq(hub.hub_id, name), connection=queue.connection, serializer=queue.serializer
     )
-    set_current_hub(hub)
-    try:
+
+    def run() -> None:
+        set_current_hub(hub)
         worker.work(burst=True, logging_level="CRITICAL")
         worker.run_maintenance_tasks()
+
+    try:
+        copy_context().run(run)  # (tests that come later have no current hub)
     finally:
         for number, handler in handlers:  # RQ leaves its own behind
             signal.signal(number, handler)
