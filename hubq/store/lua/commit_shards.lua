@@ -6,7 +6,6 @@
 --       ("node incarnation token"), then effects (see _effects; of plain ones: what is done, states and replies, see _handled)
 -- Returns: per shard or pin "ok" | "held" (ok; something waits in the outbox of the shard) | "empty" (ok; so is the mailbox) | "fenced"
 -- include: _handled
--- include: _cut
 local keys, args = KEYS, ARGV
 local function commit(apply, i)
   local answers, k = {}, 2
@@ -18,13 +17,15 @@ local function commit(apply, i)
   end
   return answers
 end
-if args[1] == 'plain' or args[1] == 'cut' then
-  local remove = args[1] == 'cut' and cut_done or remove_done
+local function plainly(remove)
   return commit(function(_, k, _, i)
     local at, empty = remove(keys[k], keys[k + 2], args, i)
     push_replies(keys, k + 3, args, save_states(keys[k + 1], args, at))
     return empty
   end, 2)
 end
+if args[1] == 'plain' then return plainly(remove_done) end
+-- include: _cut
+if args[1] == 'cut' then return plainly(cut_done) end
 -- include: _effects
 return commit(function(...) return apply_effects(...) and 'held' end, 1)
