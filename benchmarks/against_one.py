@@ -18,10 +18,11 @@ SENT = {
     "cast": "a cast in a batch",
     "wide": "500 for each primary",
     "call": "a call at 400 per second",
-    "idle_call": "an idle call",
+    "row_call": "an idle call, primary after primary",
+    "idle_call": "an idle call, to all primaries in turn",
 }
 #: Those of them that are answered.
-CALLS = ("call", "idle_call")
+CALLS = ("call", "row_call", "idle_call")
 
 
 @dataclass(frozen=True)

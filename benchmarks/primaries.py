@@ -21,7 +21,7 @@ from benchmarks.messages import parts_of
 from benchmarks.pace import Pace
 from benchmarks.processes import ended, start_worker, wait_for_node
 from benchmarks.usage import cpu_seconds
-from hubq import ChildSpec, Hub
+from hubq import AsyncChildRef, ChildSpec, Hub
 from hubq.core.layout import group_of, primary_of
 from hubq.store.embedded import EmbeddedServer
 
@@ -91,6 +91,9 @@ class Life:
         self._refs = [hub.aio.ref(f"c{number}") for number in range(children)]
         self._rested: Used | None = None  # when it was measured last
         contexts, groups = hub.groups.contexts, hub.config.groups
+        self._refs_of: list[list[AsyncChildRef]] = [[] for _ in servers]
+        for number, ref in enumerate(self._refs):
+            self._refs_of[primary_of(hub.driver.context.group_of(f"c{number}"), len(servers))].append(ref)
         self._mailboxes: list[list[str]] = [[] for _ in servers]
         for shard in range(hub.config.shards):
             group = group_of(shard, groups)
@@ -103,8 +106,8 @@ class Life:
         await self._hub.aio.close()
 
     async def turn(self, casts: int, calls: int) -> dict[str, float]:
-        """Casts in batches, and in batches of as many for each primary; calls at a modest rate, and one after another; bare scripts at the
-        pace of those.
+        """Casts in batches, and in batches of as many for each primary; calls at a modest rate, and one after another, by rows of
+        each primary and to all of them in turn; bare scripts at the pace of those.
         """
         found: dict[str, float] = {}
         if self._rested is not None:
@@ -118,6 +121,9 @@ class Life:
         before = self._used()
         times = await self._paced(calls / RATE)
         found |= self._used().since(before, len(times), "call") | parts_of(times, "call")
+        before = self._used()
+        times = await self._in_rows(calls)
+        found |= self._used().since(before, len(times), "row_call") | parts_of(times, "row_call")
         before = self._used()
         found |= await self._one_by_one(calls)
         after = self._used()
@@ -156,6 +162,15 @@ class Life:
     async def _one_by_one(self, calls: int) -> dict[str, float]:
         times = [await _ms(self._refs[number * 7919 % self._children].call("touch")) for number in range(calls)]
         return parts_of(times, "idle_call")
+
+    async def _in_rows(self, calls: int) -> list[float]:
+        """About as many, but to the children of one primary after those of another: each primary finds its caches as it has left
+        them, as it does with a core of its own.
+        """
+        each, times = calls // len(self._refs_of), list[float]()
+        for refs in self._refs_of:
+            times += [await _ms(refs[number * 7919 % len(refs)].call("touch")) for number in range(each)]
+        return times
 
     async def _bare(self, scripts: int, every: float) -> dict[str, float]:
         """A script every so many seconds: in between each primary is as idle as it is while calls are made."""
