@@ -26,17 +26,23 @@ class Unfinished:
     (b'8-1', 0)
     """
 
-    __slots__ = ("_blocked", "_complete", "_entries", "_last", "_read")
+    __slots__ = ("_blocked", "_complete", "_entries", "_last", "_read", "_unknown")
 
-    def __init__(self, *, complete: bool) -> None:
+    def __init__(self, *, complete: bool, read: int = 0, unknown: int = 0) -> None:
+        """``read``: so many entries were read before. ``unknown``: see :meth:`emptied`."""
         self._complete = complete
         self._entries: dict[bytes, int] = {}
-        self._read = 0  # entries, ever
+        self._read = read  # entries, ever
+        self._unknown = unknown
         self._last = b""
         self._blocked = 0
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def begun_anew(self) -> Unfinished:
+        """What has been read says nothing any more. An answer to what was asked until now does not, either."""
+        return Unfinished(complete=False, read=self._read, unknown=self._read + 1)
 
     def read(self, entries: Iterable[bytes]) -> None:
         """These come next in the mailbox."""
@@ -48,20 +54,23 @@ class Unfinished:
         self._read = n
         if len(known) > MOST:
             known.clear()
-            self._complete = False
+            self._complete, self._unknown = False, n
 
     def finished(self, done: Iterable[Iterable[bytes]]) -> tuple[bytes, int]:
         """These, of several children, leave the mailbox with the next commit, if they stand in it. Where that cuts
         (:meth:`cut`; empty: nowhere), and if it is to ask whether the mailbox is empty then (:meth:`emptied`), how much had been read.
         """
-        known, n = self._entries, 0
+        known, n, unread = self._entries, 0, False
         for entries in done:
             for entry in entries:
-                known.pop(entry, None)
                 n += 1
+                if known.pop(entry, None) is None:
+                    unread = (
+                        True  # a call that was withdrawn before it was read, for example: it may stand behind the cut
+                    )
         if n < 2 or not self._read:  # (one is deleted as quickly)
             return b"", 0
-        cut = self.cut()
+        cut = b"" if unread else self.cut()
         if cut:
             return cut, 0
         # What another owner has deleted is waited for in vain.
@@ -76,7 +85,10 @@ class Unfinished:
         return b"" if int(number) == _LAST_NUMBER else b"%b-%d" % (ms, int(number) + 1)
 
     def emptied(self, read: int) -> None:
-        """The mailbox was empty when so much had been read: nothing of that is left, nor of what had not been known."""
-        self._complete = True
+        """The mailbox was empty when so much had been read: nothing of that is left. Nor is anything of what is not known, unless that was
+        read later.
+        """
         for entry in [entry for entry, n in self._entries.items() if n <= read]:
             del self._entries[entry]
+        if read >= self._unknown:
+            self._complete = True

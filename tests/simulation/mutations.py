@@ -71,6 +71,7 @@ TARGETS: dict[str, Target] = {
     "cut-too-far": Target(Unfinished, "cut", "self"),
     "cut-unknown": Target(Uncommitted, "reads_from_here", "self complete"),
     "cut-early": Target(Unfinished, "emptied", "self read"),
+    "cut-behind": Target(Unfinished, "finished", "self done"),
 }
 
 #: mutation of a script -> the scripts whose text it changes.
@@ -360,6 +361,19 @@ def _cuts_early(emptied: Any) -> Any:
     return broken
 
 
+def _cuts_behind(finished: Any) -> Any:
+    """What is done is taken for read."""
+
+    def broken(self: Unfinished, done: Any) -> Any:
+        done = [list(entries) for entries in done]
+        for entries in done:
+            for entry in entries:
+                self._entries.setdefault(entry, 0)
+        return finished(self, done)
+
+    return broken
+
+
 MUTATIONS: dict[str, Mutation] = {
     **mutations_moves.MUTATIONS,
     **mutations_membership.MUTATIONS,
@@ -399,6 +413,7 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "cut-too-far": Mutation("that a mailbox is cut off only where all is finished", broken=_cuts_too_far),
     "cut-unknown": Mutation("that a mailbox is not cut off that was read for a pin before", broken=_cuts_unknown),
+    "cut-behind": Mutation("that what is done before it was read is deleted by its id", broken=_cuts_behind),
     "cut-early": Mutation("that what comes after an empty mailbox is to be finished, too", broken=_cuts_early),
 }
 

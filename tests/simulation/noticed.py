@@ -201,6 +201,7 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "anothers-call": test_seal.test_an_app_withdraws_and_cancels_its_own_calls_alone,
     "unbound-job": test_seal.test_a_job_is_bound_to_its_id,
     "cut-unknown": test_cursors.test_a_shard_that_comes_after_its_pin_does_not_cut_what_was_read_before,
+    "cut-behind": test_unfinished.test_what_is_done_before_it_was_read_is_not_left_behind_a_cut,
     "cut-early": test_unfinished.test_what_stood_there_before_is_known_to_be_gone_when_the_mailbox_was_empty,
     "old-pin": test_shard_handover.test_pins_take_the_token_that_the_shard_has_when_it_goes,
 }

@@ -131,6 +131,9 @@ class Departures:
             self._forfeits.given_up(holding)
             self._drop(way)
             raise
+        except BaseException:  # a migration strategy has cancelled it, and what was taken is lost
+            holding.reads_anew()
+            raise
         if way.has_target and word in ("target_gone", "refused"):
             await way.stays(effects, refused)
             return Outcome.STAYS

@@ -188,8 +188,7 @@ class Cursors:
         """The mailbox of a shard is another one, or takes messages again. What has been read of it says nothing."""
         self.fresh(shard)
         for holding in self.holdings.get(shard, ()):
-            if holding.unfinished is not None:
-                holding.reads_from_here(complete=False)
+            holding.reads_anew()
 
     def take_come(self) -> set[int]:
         """The shards that have become ours, or a child of them, since this was asked last: reads that are under way do not count."""

@@ -41,6 +41,11 @@ class Uncommitted(Phased):
         """Its mailbox is read from now on. ``complete``: from its beginning, and for nobody else before."""
         self.unfinished = Unfinished(complete=complete)
 
+    def reads_anew(self) -> None:
+        """Its mailbox is another one, or effects that were taken may never be committed: what has been read says nothing any more."""
+        if self.unfinished is not None:
+            self.unfinished = self.unfinished.begun_anew()
+
     def give_back_effects(self, effects: Effects) -> None:
         """These effects were not committed: they come before the effects gathered since."""
         later, self.effects = self.effects, effects

@@ -81,9 +81,43 @@ def test_it_holds_no_more_than_so_many_entries() -> None:
     assert unfinished.cut() == b"7-%d" % (MOST + 1)
 
 
+def test_an_answer_says_nothing_of_what_was_forgotten_after_it_was_asked_for() -> None:
+    unfinished = Unfinished(complete=True)
+    unfinished.read(ids(0, 1, 2))
+    _, asked = unfinished.finished([ids(0, 1)])
+    assert asked == 3
+    unfinished.read(b"9-%d" % n for n in range(MOST))  # more than it holds, while the answer is on its way
+    unfinished.emptied(asked)
+    unfinished.read([b"10-0", b"11-0"])
+    assert unfinished.finished([[b"10-0", b"11-0"]])[0] == b"", "all that was forgotten may be there"
+    unfinished.emptied(MOST + 5)
+    assert unfinished.cut() == b"11-1"
+
+
+def test_what_is_done_before_it_was_read_is_not_left_behind_a_cut() -> None:
+    unfinished = Unfinished(complete=True)
+    unfinished.read(ids(0, 1))
+    unread = ids(2)
+    assert unfinished.finished([ids(0, 1), unread])[0] == b""
+    unfinished.read(ids(3, 4))
+    assert unfinished.finished([ids(3, 4)]) == (ids(5)[0], 0)
+
+
+def test_an_answer_from_before_it_was_begun_anew_says_nothing() -> None:
+    before = Unfinished(complete=True)
+    before.read(ids(0, 1, 2))
+    _, asked = before.finished([ids(0, 1)])
+    unfinished = before.begun_anew()
+    unfinished.read(ids(8, 9, 10))
+    unfinished.emptied(asked)
+    assert len(unfinished) == 3 and unfinished.finished([ids(8, 9, 10)]) == (b"", 6)
+    unfinished.emptied(6)
+    assert unfinished.cut() == ids(11)[0]
+
+
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["put", "read", "read", "commit", "commit", "commit all", "another"]),
+        st.sampled_from(["put", "read", "read", "commit", "commit", "commit all", "commit unread", "another"]),
         st.randoms(use_true_random=False),
     ),
     max_size=60,
@@ -112,6 +146,8 @@ def test_a_cut_takes_nothing_that_is_not_finished(steps: list[tuple[str, Random]
                     mailbox.remove(random.choice(mailbox))
             case _:
                 some = list(hand) if step == "commit all" else random.sample(hand, random.randint(0, len(hand)))
+                if step == "commit unread":  # what was withdrawn before it was read
+                    some += [entry for entry in ids(*range(cursor, put)) if entry in mailbox]
                 cut, asked = unfinished.finished([some])
                 hand = [entry for entry in hand if entry not in some]
                 gone = (
@@ -121,6 +157,7 @@ def test_a_cut_takes_nothing_that_is_not_finished(steps: list[tuple[str, Random]
                 )
                 assert set(gone) <= set(some), f"{cut!r} takes {gone} with {some}"
                 mailbox = [entry for entry in mailbox if entry not in gone]
+                assert not set(mailbox) & set(some), f"{cut!r} leaves what is done"
                 if asked and not mailbox:
                     unfinished.emptied(asked)
 
