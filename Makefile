@@ -51,8 +51,8 @@ test: JOBS = 6
 test: $(STAMP) ## the tests of every day, side by side (JOBS=6; minutes: docs/testing.md)
 	$(PYTEST) -m 'not long'
 
-test-all: $(STAMP) ## all tests: those that are long, too
-	$(PYTEST)
+test-all: $(STAMP) ## all tests: those that are long, too (MARK='not server': of these marks)
+	$(PYTEST) $(if $(MARK),-m '$(MARK)')
 
 # (Not even collected is where none of them is: tests/conftest.py.)
 test-server: $(STAMP) ## all tests that depend on the Redis server, to run them on another one

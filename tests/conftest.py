@@ -31,9 +31,14 @@ settings.load_profile("hubq")
 #: Beginnings of paths: tests that say the same whichever Redis server answers. What real processes, web frameworks and plans
 #: ask of it, tests/contract and the rest of tests/cluster ask each server.
 WITHOUT_SERVER = ("unit", "simulation", "contrib", "parity", "contract/web", "cluster/planning", "chaos/test_chaos.py")
-#: Beginnings of paths: what several nodes do with shards, members and copies says the same on fakeredis, which is slower. What users
-#: meet when they test on it - children, moves, jobs - is tested there by tests/contract and the rest of tests/cluster.
-NOT_ON_FAKEREDIS = ("cluster/arrivals", "cluster/copies", "cluster/mailbox", "cluster/membership", "cluster/planning")
+#: Beginnings of paths: what several nodes do with shards, members and copies, and a move to other groups, says the same on fakeredis,
+#: which is slower. What users meet when they test on it - children, jobs - is tested there by tests/contract and the rest of tests/cluster.
+NOT_ON_FAKEREDIS = (
+    "cluster/arrivals", "cluster/copies", "cluster/departures", "cluster/mailbox", "cluster/membership", "cluster/planning",
+    "contract/client/test_regroup.py",
+)  # fmt: skip
+#: Beginnings of paths: those of their long tests, and of what is long on fakeredis, that .ci/run leaves out on a slow machine.
+SPARE = ("acceptance/test_benchmarks.py", "parity", "simulation/test_noticed.py")
 #: The tests of real processes that do depend on it: its users and their rights, what is read of its settings, what RQ asks of it.
 PROCESSES_ON_EACH_SERVER = {
     "test_acl.py",
@@ -63,6 +68,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("server")
         if on_fakeredis(item) and is_long_there(item):
             item.add_marker("long")
+        if item.get_closest_marker("long") and (on_fakeredis(item) or place(item).startswith(SPARE)):
+            item.add_marker("spare")
     items.sort(key=wants_to_be_alone)
 
 
