@@ -83,15 +83,16 @@ def test_a_refusal_fails_its_own_request_only(real_server: RedisServer) -> None:
 def test_a_killed_connection_fails_what_was_under_way_and_is_made_anew(real_server: RedisServer) -> None:
     async def scenario(redis: AsyncRedis) -> None:
         number = await redis.run(asked("CLIENT", "ID"))
-        waiting = asyncio.ensure_future(redis.run(asked("BLPOP", "lane:nothing", 4, blocks=True)))
+        popping = await redis.run(asked("CLIENT", "ID", blocks=True))
+        assert popping != number, "a blocking request has a connection of its own"
+        waiting = asyncio.ensure_future(redis.run(asked("BLPOP", "lane:nothing", 30, blocks=True)))
         other = SyncRedis(real_server)
 
-        def blocked() -> int:
-            lines = other.run(asked("CLIENT", "LIST", "TYPE", "normal")).splitlines()
-            return next((int(line.split()[0][3:]) for line in lines if b"cmd=blpop" in line), 0)
+        def blocked() -> bool:
+            (line,) = other.run(asked("CLIENT", "LIST", "ID", popping)).splitlines()
+            return b" cmd=blpop " in line
 
-        popping = await eventually(blocked, 5, "the request has arrived")
-        assert popping != number, "a blocking request has a connection of its own"
+        await eventually(blocked, 20, "the request has arrived")
         other.run(asked("CLIENT", "KILL", "ID", popping))
         with pytest.raises(RedisUnavailable, match="cannot reach Redis"):
             await waiting
@@ -100,7 +101,7 @@ def test_a_killed_connection_fails_what_was_under_way_and_is_made_anew(real_serv
         assert await redis.run(asked("CLIENT", "ID")) != number
         other.close()
 
-    run(real_server, scenario)
+    run(real_server, scenario, timeout=40.0)
 
 
 def test_silence_counts_as_a_lost_connection(real_server: RedisServer) -> None:
