@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from hubq.store.effects import Effects
+from hubq.store.envelope import written
 from hubq.store.keyring import Keyring, new_keys
 from hubq.store.message import Message
 from hubq.store.replies import read_reply, reply_line
@@ -15,13 +17,27 @@ from hubq.store.seal import Seal
 
 ROOTS = Keyring.read(new_keys())
 SENDER, ENTRY = "shop.5f3a2b1c5f3a2b1c", b"1795433907312-0"
+START = f"{SENDER}:1"
 WORDS = (b"call", b"room", b"post", SENDER.encode(), b"3")
 PAYLOAD, LINE, STATE = b"x" * 180, reply_line("3", "ok", "a", b"m\x05"), b"m\x81\xa5count\xcd\x03\xe8"
+
+
+def effects_of(start_id: str) -> Effects:
+    """What a handler has brought about: a state and a reply."""
+    effects = Effects()
+    if start_id:
+        effects.states["room"] = b""
+        effects.unsealed["room"] = start_id, "attributes", ENTRY.decode(), STATE
+    else:
+        effects.states["room"] = written("attributes", ENTRY.decode(), STATE)
+    effects.replies[SENDER] = [LINE]
+    return effects
 
 
 def plain() -> None:
     """A message is read, and a reply."""
     Message(ENTRY, "call", "room", "post", "3", SENDER, 0, PAYLOAD)
+    effects_of("")
     read_reply(LINE)
 
 
@@ -35,10 +51,9 @@ def main(count: int, sealed: bool, form: str = "encrypt") -> None:
             continue
         blob = shop.words(*WORDS, PAYLOAD)
         workers.opens([Message(ENTRY, "call", "room", "post", "3", SENDER, 0, blob)])
-        lines = [LINE]
-        workers.replies(SENDER, lines)
-        read_reply(lines[0], SENDER, shop)
-        workers.state("room", f"{SENDER}:1", "attributes", ENTRY.decode(), STATE)
+        effects = effects_of(START)
+        effects.seal(workers)
+        read_reply(effects.replies[SENDER][0], SENDER, shop)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from hubq.store.command import Arg
 from hubq.store.dead_letters import NewLetter
 from hubq.store.keys import Keys
 from hubq.store.replica_log import LogItem
 from hubq.store.saying import USUAL, Saying, SayingLimits, sections
+
+if TYPE_CHECKING:
+    from hubq.store.seal import Seal
+
+#: A state that is to be sealed: the start of its child, the form and the cursor of its envelope, and its bytes.
+Unsealed = tuple[str, str, str, bytes]
 
 #: Log entries kept for a follower that is slow (about); one that is further behind begins anew.
 LOG_KEPT = 20_000
@@ -49,6 +55,9 @@ class Effects:
 
     states: dict[str, bytes] = field(default_factory=dict)
     """Envelopes to save."""
+
+    unsealed: dict[str, Unsealed] = field(default_factory=dict)
+    """Of children that have an empty envelope in ``states``: what is sealed into it before it is written."""
 
     forgotten: list[str] = field(default_factory=list)
     """Children whose saved state is removed (``handover=False``: the new child starts fresh)."""
@@ -95,10 +104,14 @@ class Effects:
         """All that is done is deleted by one cut, or it is asked whether the mailbox is empty then, or neither."""
         self.cut, self.asked_at = cut, asked_at
 
-    def seal(self, replies: Callable[[str, list[bytes]], None]) -> None:
-        """Seal the replies of each client (those that are sealed stay as they are)."""
+    def seal(self, seal: Seal) -> None:
+        """Seal the states, and the replies of each client (those that are sealed stay as they are)."""
+        for child, unsealed in self.unsealed.items():
+            if child in self.states:
+                self.states[child] = seal.envelope(child, *unsealed)
+        self.unsealed.clear()
         for client, lines in self.replies.items():
-            replies(client, lines)
+            seal.replies(client, lines)
 
     def number(self, node: str, incarnation: int, number: int, field: str) -> None:
         """It is about to be sent by a script that may have effect twice: this makes it say once what is said."""
@@ -110,6 +123,10 @@ class Effects:
         for child, entries in other.done.items():
             self.done.setdefault(child, []).extend(entries)
         self.states.update(other.states)
+        if self.unsealed:
+            for child in other.states:
+                self.unsealed.pop(child, None)
+        self.unsealed.update(other.unsealed)
         self.forgotten += other.forgotten
         self.ended.update(other.ended)
         self.parked.update(other.parked)
@@ -184,6 +201,7 @@ class Effects:
         else:
             for child, entries in self.done.items():
                 args += (child, len(entries), *entries)
+        assert not self.unsealed, "what is written is sealed before"
         args.append(len(self.states))
         for child, state in self.states.items():
             args += (child, state)

@@ -13,6 +13,15 @@ _VERSION = b"%d" % VERSION
 _LINE = re.compile(rb"(\d{1,9}) (attributes|handed) (\d{1,20}-\d{1,20}|[-0]?)")
 
 
+def written(form: str, cursor: str, data: bytes) -> bytes:
+    """An envelope as bytes for the ``msk`` hash.
+
+    >>> written("attributes", "7-0", b"p...")
+    b'1 attributes 7-0\np...'
+    """
+    return f"{VERSION} {form} {cursor}\n".encode() + data
+
+
 class Envelope(msgspec.Struct, frozen=True, gc=False):  # (it refers to no object that could refer to it)
     """``form`` is "attributes" (the child's attributes) or "handed" (what ``prepare_handover_state`` returned).
 
@@ -41,7 +50,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):  # (it refers to no objec
 
     def written(self) -> bytes:
         """The envelope as bytes for the ``msk`` hash."""
-        return f"{VERSION} {self.form} {self.cursor}\n".encode() + self.data
+        return written(self.form, self.cursor, self.data)
 
     @classmethod
     def read(cls, data: bytes) -> Envelope:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hubq.config import Config
 from hubq.errors import ConfigError, Unsealed
+from hubq.store.envelope import written
 from hubq.store.frames import ENCRYPTED, FRONTS, SIGNED, Frames, bytes_of, form_of
 from hubq.store.header import Header
 from hubq.store.keyring import ALL, WORKERS, Keyring, client_of, is_client
@@ -200,6 +201,10 @@ class Seal:
         except KeyError:
             seal = self._sealer(WORKERS)
         return seal(data, f"{self._of_state}{child}\0{start_id}\0{form}\0{cursor}".encode(), before)
+
+    def envelope(self, child: str, start_id: str, form: str, cursor: str, data: bytes) -> bytes:
+        """The same in its envelope, as ``msk`` has it."""
+        return self.state(child, start_id, form, cursor, data, written(form, cursor, b""))
 
     def opens_state(self, child: str, start_id: str, form: str, cursor: str, data: bytes) -> bytes:
         """The reverse of :meth:`state`."""

@@ -23,7 +23,7 @@ from hubq.node.children.retries import Retries
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.idleness import Idleness
 from hubq.node.held.in_hand import InHand
-from hubq.node.held.state import envelope_of, lay_state, take_state, takes_boundaries
+from hubq.node.held.state import lay_state, take_state, takes_boundaries
 from hubq.node.runtime.raised import Raised, in_short
 from hubq.node.runtime.sizes import Sizes
 from hubq.node.runtime.standing import Standing
@@ -222,11 +222,11 @@ class Handler:
                 self._raised(hosted, in_hand, error)
                 return
             saves = hosted.saved_with_each_message and hosted.life is not Life.ENDED
-            envelope = envelope_of(hosted, state) if hosted.reached(cursor, state, saves) else None
+            saved = state if hosted.reached(cursor, state, saves) else None
         else:
-            envelope = None  # (a child whose state is saved with each message is eager)
+            saved = None  # (a child whose state is saved with each message is eager)
             hosted.reached_unseen(cursor)
-        in_hand.succeeded(answer, envelope)
+        in_hand.succeeded(answer, saved)
         self._outcomes.settle(hosted, in_hand)
         if in_hand.message.header is not None:
             self._kept_replies.keep(hosted, in_hand)
@@ -260,10 +260,10 @@ class Handler:
     def _raised(self, hosted: HostedChild, in_hand: InHand, error: BaseException) -> None:
         message, wanted = in_hand.message, not isinstance(error, Cancelled) or error is not in_hand.killed
         self._roll_back(hosted)
-        envelope: bytes | None = None
+        saved: bytes | None = None
         if hosted.kind.on_error == "keep" and hosted.life is not Life.ENDED:
             try:
-                envelope = self._kept(hosted, message)
+                saved = self._kept(hosted, message)
             except BaseException as unsavable:
                 if torn_down(unsavable):
                     raise
@@ -273,14 +273,14 @@ class Handler:
         if wanted:
             self.raised += 1
             self._failures.failed(hosted, message, why_of(hosted, message, error), raised.text, error, trace)
-        self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, trace, envelope)
+        self._fail(hosted, in_hand, word_for(error), raised.text, raised.kind, trace, saved)
         if message.header is not None and hosted.kind.on_error == "keep":
             self._kept_replies.keep(hosted, in_hand)  # it has changed the child: it must not be run again
         if hosted.stopping or (in_hand.stops and hosted.kind.on_error == "keep"):
             self._endings.end(hosted)
 
     def _kept(self, hosted: HostedChild, message: Message) -> bytes | None:
-        """``on_error="keep"``: the state stays as the handler has left it. The answer: the envelope, if it is saved at once."""
+        """``on_error="keep"``: the state stays as the handler has left it. The answer: the state, if it is saved at once."""
         hosted.is_changed()
         hosted.holds_until(message.entry.decode())
         # With durability="interval" a cast is deleted at once, with its letter: the state that it has left goes with it.
@@ -292,14 +292,14 @@ class Handler:
         if not hosted.saved_with_each_message and not letter:
             return None
         hosted.is_saved()
-        return envelope_of(hosted, state)
+        return state
 
     def _fail(
         self, hosted: HostedChild, in_hand: InHand, word: str, text: str, kind: str = "", trace: str = "",
-        envelope: bytes | None = None,
+        saved: bytes | None = None,
     ) -> None:  # fmt: skip
         self._idleness.touched(hosted, self._standing.redis_now_ms())
-        in_hand.failed(word, error_payload(in_hand.message, text, kind, trace), envelope)
+        in_hand.failed(word, error_payload(in_hand.message, text, kind, trace), saved)
         self._outcomes.settle(hosted, in_hand)
 
 

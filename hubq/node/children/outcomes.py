@@ -11,6 +11,7 @@ from hubq.node.children.saver import Saver
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
+from hubq.node.held.state import saves
 from hubq.node.runtime.raised import in_short
 from hubq.store.message import Message
 from hubq.store.replies import reply_line
@@ -36,7 +37,7 @@ class Outcomes:
         holding, child, message = hosted.holding, hosted.child_id, in_hand.message
         if in_hand.state is not None:
             # Before the recorder is asked: it tells followers another thing if this commit saves the state.
-            holding.effects.states[child] = in_hand.state
+            saves(hosted, in_hand.state)
         recorder = holding.recorder
         if recorder.records and not recorder.finished(hosted, message, in_hand.word):
             return

@@ -76,8 +76,8 @@ class Committer(Work):
     def take(self, holding: Holding) -> Effects:
         """The effects gathered so far; the holding begins to gather anew."""
         effects, seal = holding.take_effects(self._reply_ttl_ms, self._limits), self._group.seal
-        if seal is not None and effects.replies:
-            effects.seal(seal.replies)
+        if seal is not None and (effects.replies or effects.unsealed):
+            effects.seal(seal)
         return effects
 
     async def commit(self, holding: Holding, effects: Effects) -> str:

@@ -32,7 +32,7 @@ class InHand(msgspec.Struct, eq=False):  # (one for each message: see Command)
     payload: bytes = b""
     """The encoded reply."""
     state: bytes | None = None
-    """The envelope to save with it; None: the saved state stays as it is."""
+    """The state to save with it; None: the saved state stays as it is."""
     killed: Exception | None = None
     drafts: DraftsInHand | None = None
     """What its handler publishes while it runs; None: nothing."""
@@ -46,7 +46,7 @@ class InHand(msgspec.Struct, eq=False):  # (one for each message: see Command)
     """Of one with a key: its outcome is kept already."""
 
     def succeeded(self, payload: bytes, state: bytes | None = None) -> None:
-        """The handler has returned. ``payload`` is its encoded result, ``state`` the envelope to save with it."""
+        """The handler has returned. ``payload`` is its encoded result, ``state`` what is to be saved with it."""
         self.word, self.payload, self.state = "ok", payload, state
 
     def failed(self, word: str, payload: bytes, state: bytes | None = None) -> None:

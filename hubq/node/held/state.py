@@ -8,7 +8,7 @@ from hubq.core.child import Child
 from hubq.errors import StateTooNew, Unreadable
 from hubq.node.held.holding import HostedChild
 from hubq.store.codec import version_of
-from hubq.store.envelope import Envelope
+from hubq.store.envelope import Envelope, written
 from hubq.store.values import Values
 
 #: ``form`` of an envelope: the attributes themselves, or what ``prepare_handover_state`` returned.
@@ -131,9 +131,20 @@ def envelope_of(hosted: HostedChild, data: bytes, form: str = ATTRIBUTES) -> byt
     """The bytes for ``msk``."""
     seal = hosted.services.seal
     if seal is None:
-        return Envelope(form, hosted.cursor, data).written()
-    line = Envelope(form, hosted.cursor, b"").written()
-    return seal.state(hosted.child_id, hosted.record.start_id, form, hosted.cursor, data, line)
+        return written(form, hosted.cursor, data)
+    return seal.envelope(hosted.child_id, hosted.record.start_id, form, hosted.cursor, data)
+
+
+def saves(hosted: HostedChild, data: bytes) -> None:
+    """The next commit saves these attributes, which hold all messages until now. It seals them, since the next message may change them
+    before.
+    """
+    child, effects = hosted.child_id, hosted.holding.effects
+    if hosted.services.seal is None:
+        effects.states[child] = written(ATTRIBUTES, hosted.cursor, data)
+    else:
+        effects.states[child] = b""
+        effects.unsealed[child] = hosted.record.start_id, ATTRIBUTES, hosted.cursor, data
 
 
 def opened(hosted: HostedChild, envelope: Envelope) -> Envelope:
@@ -150,7 +161,7 @@ def save_boundary(hosted: HostedChild) -> None:
     """Put the state of the last boundary into the effects, with the messages that it holds and what it says to others."""
     if hosted.boundary is not None and not hosted.saved:
         hosted.is_saved()
-        hosted.holding.effects.states[hosted.child_id] = envelope_of(hosted, hosted.boundary)
+        saves(hosted, hosted.boundary)
     with_saved_state(hosted)
 
 

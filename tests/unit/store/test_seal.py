@@ -21,9 +21,12 @@ from hubq.errors import Unsealed
 from hubq.jobs.serializer import JobSerializer, as_data
 from hubq.store import frames
 from hubq.store import seal as seals
+from hubq.store.effects import Effects
+from hubq.store.envelope import Envelope
 from hubq.store.frames import described
 from hubq.store.header import Header
 from hubq.store.keyring import ALL, Keyring, client_of, new_keys
+from hubq.store.keys import Keys
 from hubq.store.message import UNSEALED, Message, message_of
 from hubq.store.replies import read_reply, reply_line
 from hubq.store.seal import Seal, seal_of, trust_of
@@ -294,6 +297,55 @@ def test_without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "cryptography is not installed here" in refused(
             lambda blob, seal=seal: seal.opens_any(blob, "job"), encrypted
         )  # type: ignore[misc]
+
+
+def states_of(effects: Effects, seal: Seal) -> dict[str, bytes]:
+    """The saved states without their envelopes and seals, all as of start s:1."""
+    read = {child: Envelope.read(written) for child, written in effects.states.items()}
+    return {child: seal.opens_state(child, "s:1", e.form, e.cursor, e.data) for child, e in read.items()}
+
+
+@pytest.mark.parametrize("encrypts", BOTH)
+def test_a_state_is_sealed_once_when_its_effects_are_taken(encrypts: bool) -> None:
+    seal, effects = a_seal(ROOTS, encrypts), Effects()
+    effects.states |= {"room-1": b"", "room-2": b""}
+    effects.unsealed |= {"room-1": ("s:1", "attributes", "7-0", b"m1\nm"), "room-2": ("s:1", "handed", "", b"")}
+    effects.unsealed["ended"] = "s:1", "attributes", "7-0", b"m"
+    with pytest.raises(AssertionError, match="sealed"):
+        effects.for_script(Keys("chat"), 0)
+    effects.seal(seal)
+    before = dict(effects.states)
+    assert {child: state.partition(b"\n")[0] for child, state in before.items()} == {
+        "room-1": b"1 attributes 7-0", "room-2": b"1 handed ",
+    } and not effects.unsealed  # fmt: skip
+    effects.seal(seal)
+    assert effects.states == before and states_of(effects, seal) == {"room-1": b"m1\nm", "room-2": b""}
+    moved = Envelope.read(before["room-1"])
+    assert "another place" in refused(
+        lambda data: seal.opens_state("room-1", "s:2", "attributes", "7-0", data), moved.data
+    )
+    assert "another place" in refused(
+        lambda data: seal.opens_state("room-2", "s:1", "attributes", "7-0", data), moved.data
+    )
+    assert "another place" in refused(
+        lambda data: seal.opens_state("room-1", "s:1", "attributes", "6-0", data), moved.data
+    )
+
+
+def test_effects_that_are_put_together_know_which_states_are_sealed() -> None:
+    seal = a_seal(ROOTS)
+    both = {"room-1": ("s:1", "attributes", "7-0", b"m7"), "room-2": ("s:1", "attributes", "7-0", b"m7")}
+    taken = Effects(states=dict.fromkeys(both, b""), unsealed=dict(both))
+    taken.seal(seal)
+    later = Effects(states={"room-1": b""}, unsealed={"room-1": ("s:1", "attributes", "8-0", b"m8")})
+    taken.absorb(later)  # they were given back
+    assert list(taken.unsealed) == ["room-1"]
+    handed = Effects(states={"room-1": b"1 handed 9-0\n" + seal.state("room-1", "s:1", "handed", "9-0", b"m9")})
+    later.absorb(handed)
+    assert not later.unsealed
+    later.seal(seal)
+    taken.seal(seal)
+    assert states_of(taken, seal) == {"room-1": b"m8", "room-2": b"m7"} and states_of(later, seal) == {"room-1": b"m9"}
 
 
 @pytest.mark.parametrize("before", ["encrypt", "sign"])

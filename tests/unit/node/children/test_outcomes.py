@@ -65,7 +65,7 @@ def test_message_reply_and_state_go_together() -> None:
             hosted = home.child(Room)
             home.outcomes.settle(hosted, done(call("post"), encode(7), b"state"))
             effects = home.shard.effects
-            assert effects.done == {"room-1": [b"5-0"]} and effects.states == {"room-1": b"state"}
+            assert effects.done == {"room-1": [b"5-0"]} and effects.states == {"room-1": b"1 attributes 0\nstate"}
             assert replies(effects) == [("ok", 7)]
             home.outcomes.settle(hosted, done(cast_of("post", entry="6-0")))
             assert effects.done == {"room-1": [b"5-0", b"6-0"]} and len(replies(effects)) == 1
