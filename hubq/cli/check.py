@@ -44,6 +44,8 @@ def check_command(
     if sample is not None and sample < 1:
         raise ConfigError(f"--sample {sample}: give a number from 1 on")
     hub = load_hub(app, redis)
+    if states and (seal := hub.driver.context.seal) is not None:
+        seal.keys.for_workers()
     _refuse_none(hub)
     found = asyncio.run(_look(hub, states, sample))
     if as_json:

@@ -26,10 +26,12 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LEADER = " *"
 
 COLUMNS = (
-    "node", "", "lease", "msg/s", "failed/s", "wait", "children", "parked", "shards", "backlog", "queue", "memory", "cpu",
+    "node", "", "lease", "app", "msg/s", "failed/s", "wait", "children", "parked", "shards", "backlog", "queue", "memory", "cpu",
 )  # fmt: skip
+#: The columns that begin at the left.
+LEFT = COLUMNS[:4]
 #: What a narrow terminal does not show, the first of these first.
-LEAST = ("queue", "memory", "wait", "failed/s", "parked", "cpu")
+LEAST = ("queue", "memory", "wait", "failed/s", "parked", "cpu", "app")
 #: Between two columns on the screen.
 GAP = 2
 
@@ -165,12 +167,13 @@ class View:
         colour = "dim" if self.old else "green" if share > 0.5 else "red"
         lease = Text("█" * round(share * 8) + "·" * (8 - round(share * 8)), style=colour)
         status = Text("" if node.status == "up" else shown(node.status), style="yellow")
+        app = Text(shown(node.app_version) or "-")
         if node.lease_left <= 0:
             account, status = None, Text("gone", style="bold red")
-            return [name, status, lease, *(Text("-") for _ in COLUMNS[3:])]
+            return [name, status, lease, app, *(Text("-") for _ in COLUMNS[4:])]
         if account is None:
             status = Text("silent", style="red") if node.uptime > 5 else Text("joins", style="dim")
-            return [name, status, lease, *(Text("-") for _ in COLUMNS[3:])]
+            return [name, status, lease, app, *(Text("-") for _ in COLUMNS[4:])]
         if account.blocked is not None:
             status = Text("blocked", style="bold red")
         elif node.status == "up" and not account.ready:
@@ -188,17 +191,20 @@ class View:
             (f"{account.memory / 2**20:,.0f}M", ""),
             (f"{rate.cpu:.0%}", ""),
         )
-        return [name, status, lease, *(Text(said, style, justify="right") for said, style in numbers)]
+        return [name, status, lease, app, *(Text(said, style, justify="right") for said, style in numbers)]
 
     def table(self, width: int) -> tuple[list[str], dict[str, list[Text]]]:
-        """The columns for which there is room, and a row for each node that passes the filter."""
+        """The columns for which there is room, and a row for each node that passes the filter. The version of the app stands there if a
+        node says one.
+        """
         rows = {node.name: self.row(node) for node in self.nodes()}
         sizes = [max(len(name), *(len(row[n]) for row in rows.values()), 0) for n, name in enumerate(COLUMNS)]
-        kept = list(range(len(COLUMNS)))
+        versions = self.after is not None and any(node.app_version for node in self.after.nodes)
+        kept = [n for n, name in enumerate(COLUMNS) if versions or name != "app"]
         for name in LEAST:
             if sum(sizes[n] for n in kept) + GAP * (len(kept) - 1) <= width:
                 break
-            kept.remove(COLUMNS.index(name))
+            kept = [n for n in kept if COLUMNS[n] != name]
         return [COLUMNS[n] for n in kept], {node: [row[n] for n in kept] for node, row in rows.items()}
 
     def colour(self, node: str) -> str:
@@ -288,7 +294,8 @@ def plain(view: View, width: int = 200) -> str:
     for row in rows:
         lines.append(
             "  ".join(
-                cell.ljust(w) if n < 3 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+                cell.ljust(w) if column in LEFT else cell.rjust(w)
+                for column, cell, w in zip(columns, row, widths, strict=True)
             ).rstrip()
         )
     if found := view.troubles().plain:

@@ -135,6 +135,8 @@ def worker_command(
 
     hub = load_hub(app, redis)
     hub.loaded_from(app)
+    if (seal := hub.driver.context.seal) is not None:
+        seal.keys.for_workers()  # those that only run jobs, too: they write results
     set_up_logging(logs)
     with kept_clock(), asyncio.Runner(loop_factory=worker_loop) as runner:
         loop = runner.get_loop()

@@ -64,6 +64,8 @@ class Node:
         drive: Drive = LeaseThread,
         ends: Ends = stays,
     ) -> None:
+        if hub.driver.context.seal is not None:
+            hub.driver.context.seal.keys.for_workers()
         self.hub = hub
         self.tags = dict(tags or {})
         self.app_version = checked_name("app version", app_version) if app_version else ""

@@ -67,6 +67,8 @@ def refused(server: Server, error: RedisError, command: Command[Any] | None = No
         or "NOPERM" in said
     ):
         hint = "check the user, the password and the user's permissions"
+        if command is not None and "one of the keys" in said:
+            hint += f" for {_keys_of(command)} (is that the id of your hub?)"
     elif isinstance(error, OutOfMemoryError) or "OOM command not allowed" in said or "MISCONF" in said:
         # (Redis 6 wraps the refusal of a command in a script: "Error running script (...): ... -OOM command not ...".)
         hint = "it writes nothing until it has room again"

@@ -62,7 +62,9 @@ _LAST_BYTES = tuple(bytes([last]) for last in reversed(range(256)))
 
 def _changed(context: bytes) -> Unsealed:
     kind = context.split(b"\0")[1].decode()
-    return Unsealed(f"its seal is not that of this {kind}: it was changed, or written for another place")
+    return Unsealed(
+        f"its seal is not that of this {kind}: it was changed, written for another place, or sealed with another key of its number"
+    )
 
 
 def bytes_of(context: str) -> bytes:

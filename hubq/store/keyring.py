@@ -97,6 +97,25 @@ class Keyring:
             raise LookupError(name)
         return key[:KEY_BYTES]
 
+    def marks(self) -> list[str]:
+        """What each key can be told by, and cannot be guessed from: its number, and six digits that another key of this number has not.
+
+        >>> Keyring("", True, {2: bytes(32)}).marks()
+        ['2:798dc3']
+        """
+        return [
+            f"{number}:{blake2b(key, digest_size=3, person=b'hubq key mark v1').hexdigest()}"
+            for number, key in self.keys.items()
+        ]
+
+    def for_workers(self) -> None:
+        """Raise :class:`~hubq.errors.ConfigError` if these are the keys of a client app: they open no states."""
+        if not self.root:
+            raise ConfigError(
+                f"HUBQ_KEYS has the keys of the app {self.client!r}, which open no states: give the root keys (`hubq keys new` "
+                "printed them)"
+            )
+
     def text(self) -> str:
         """The keys as :meth:`read` takes them."""
         name = f"{self.client}:" if self.client else ""

@@ -258,12 +258,12 @@ def seal_of(hub_id: str, mode: str, keys: Keyring | None, form: str = "auto") ->
 
 
 def trust_of(config: Config, seal: Seal | None) -> str:
-    """The codec and the seal of a process, in words; how it seals, and the numbers of its keys, the one that writes first.
+    """The codec and the seal of a process, in words; how it seals, and its keys, the one that writes first.
 
     >>> trust_of(Config(codec="data"), None)
     'codec=data, seal=off'
     """
     codec = config.codec + (" and pickles" if config.codec == "data" and config.reads_pickles else "")
-    keys = f", keys {' '.join(map(str, seal.keys.keys))}" if seal is not None else ""
+    keys = f", keys {' '.join(seal.keys.marks())}" if seal is not None else ""
     form = f" ({form_of(seal.tag)})" if seal is not None and seal.writes else ""
     return f"codec={codec}, seal={config.seal}{form}{keys}"

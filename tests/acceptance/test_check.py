@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubq import Hub
+from hubq.store.keyring import Keyring, new_keys
 
 if TYPE_CHECKING:
     from conftest import Shell
@@ -34,6 +35,25 @@ class Counter(Child):
         if state["value"] > 100:
             raise ValueError("too much")
         return {{"total": state["value"]}}
+"""
+
+
+SEALED = """
+from hubq import Child, Hub
+
+hub = Hub("{hub}", lease=2.0, lease_margin=0.5)
+
+
+@hub.child
+class Counter(Child):
+    total: int
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    async def add(self, more: int) -> int:
+        self.total += more
+        return self.total
 """
 
 
@@ -73,6 +93,27 @@ def test_a_version_is_tried_before_it_is_deployed(shell: Shell, hub: Hub, hub_id
     (tmp_path / "basic.py").write_text("")
     done = check(shell, tmp_path)
     assert done.returncode == 1 and "cannot import 'Counter' from module 'basic'" in done.stdout
+    worker.end()
+
+
+def test_sealed_states_are_tried_with_the_root_keys(shell: Shell, hub_id: str, tmp_path: Path) -> None:
+    root = new_keys()
+    shell.environment |= {"HUBQ_KEYS": root, "HUBQ_SEAL": "require", "HUBQ_CODEC": "data"}
+    app = tmp_path / "following.py"
+    app.write_text(SEALED.format(hub=hub_id))
+    worker = shell.spawn("following:hub", "--name", "a", cwd=tmp_path)
+    worker.wait_line("hubq worker a: hub")
+    for arguments in (("start", "following:hub", "c-1", "Counter"), ("call", "following:hub", "c-1", "add", "3")):
+        command = [sys.executable, "-m", "hubq", *arguments]
+        subprocess.run(command, cwd=tmp_path, env=shell.environment, check=True, capture_output=True)
+    done = check(shell, tmp_path, "--states")
+    assert (done.returncode, done.stdout) == (0, "1 child looked at: all were built, 1 saved state restored\n"), done
+    app.write_text(SEALED.format(hub=hub_id).replace("total: int", "total: str"))
+    done = check(shell, tmp_path, "--states")
+    assert done.returncode == 1 and "attribute 'total'" in done.stdout
+    shell.environment["HUBQ_KEYS"] = Keyring.read(root).derive("shop")
+    done = check(shell, tmp_path, "--states")
+    assert done.returncode == 2 and "has the keys of the app 'shop'" in done.stderr and not done.stdout
     worker.end()
 
 

@@ -159,7 +159,7 @@ def test_redis_that_is_away_is_said_and_then_the_picture_is_new_again(own_server
 
 
 def test_a_child_is_looked_at_and_a_wide_terminal_is_used(shell: Shell, hub: Hub, hub_id: str) -> None:
-    shell.worker("a")
+    shell.worker("a", "--app-version", "v7")
     shell.ok("start", "basic:hub", "c-1", "Counter", "--tag", "tier=vip")
     shell.ok("call", hub_id, "c-1", "add", "41")
 

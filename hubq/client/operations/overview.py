@@ -29,6 +29,7 @@ class NodeGlance:
     lease_left: float
     uptime: float
     vitals: Vitals | None
+    app_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _glance(hub: HubContext, events: int) -> Operation[Glance]:
     nodes = [
         NodeGlance(
             name, info.status, info.incarnation, (leases.get(name, now) - now) / 1000, (now - info.joined_at) / 1000,
-            accounts.get(name),
+            accounts.get(name), info.app_version,
         )
         for name, info in members.items()
     ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NoReturn
 
 from hubq.core.child import Child, new_child
@@ -47,7 +46,7 @@ def try_state(
         if saved is not None:
             if seal is not None and not saved.malformed:
                 data = seal.opens_state(child, record.start_id, saved.form, saved.cursor, saved.data)
-                saved = replace(saved, data=data)
+                saved = saved.with_data(data)
             lay_saved(instance, saved, values)
         values.encode_state(kind, _attributes(instance), limit, child)
     except HubqError as error:

@@ -175,13 +175,31 @@ def test_a_hub_without_workers() -> None:
 
 def test_a_wide_terminal_has_all_columns_and_a_narrow_one_those_that_matter() -> None:
     later = replace(IDLE, at=102.0, handled=400, failed=5, parked=3, mailboxes={"1": 50})
-    seen = view(glance(a=node("a")), glance(102.0, a=node("a", later)))
+    labelled = dataclasses.replace(node("a", later), app_version="v7")
+    seen = view(glance(a=node("a")), glance(102.0, a=labelled))
     columns, rows = seen.table(200)
     assert columns == list(COLUMNS)
     row = dict(zip(columns, (cell.plain for cell in rows["a"]), strict=True))
-    assert (row["failed/s"], row["wait"], row["parked"], row["backlog"]) == ("2.5", "250ms", "3", "50")
+    assert (row["failed/s"], row["wait"], row["parked"], row["backlog"], row["app"]) == (
+        "2.5",
+        "250ms",
+        "3",
+        "50",
+        "v7",
+    )
     narrow, _ = seen.table(60)
     assert "backlog" in narrow and "queue" not in narrow and "memory" not in narrow
+
+
+def test_versions_of_the_app_stand_beside_their_nodes_if_there_are_any() -> None:
+    none, gone = view(glance(a=node("a"))), dataclasses.replace(node("c", lease_left=-1.0), app_version="v6")
+    assert none.table(200)[0] == [column for column in COLUMNS if column != "app"]
+    new = dataclasses.replace(node("b"), app_version="v7")
+    columns, rows = view(glance(a=node("a"), b=new, c=gone)).table(200)
+    at = columns.index("app")
+    assert [row[at].plain for row in rows.values()] == ["-", "v7", "v6"]
+    assert "  v7  " in plain(view(glance(a=node("a"), b=new)))
+    assert "app" in view(glance(b=new)).table(60)[0], "in a deploy it is what matters"
 
 
 def test_a_child_is_shown_with_all_that_redis_has_of_it() -> None:

@@ -6,6 +6,7 @@ import pytest
 from redis.exceptions import MovedError, NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from hubq.store.answers import of_replica, refused
+from hubq.store.command import plain, text
 from hubq.store.lane import read_error
 from hubq.store.server import RedisServer
 from hubq.store.slots import is_away
@@ -35,6 +36,12 @@ SCRIPT = "Error running script (call to f_6ba8e1): @user_script:75: @user_script
 def test_the_hint_of_a_refusal(error: ResponseError, hint: str) -> None:
     said = str(refused(RedisServer("redis://box:6379/0"), error))
     assert said == f"Redis at redis://box:6379/0 refuses ({error}): {hint}"
+
+
+def test_who_may_not_touch_the_keys_of_a_hub_is_told_which() -> None:
+    error = NoPermissionError("this user has no permissions to access one of the keys used as arguments")
+    said = str(refused(RedisServer("redis://box:6379/0"), error, plain("HGETALL", "hubq:{w1}:config", read=text)))
+    assert said.endswith(f"{USER} for hubq:{{w1}}:config (is that the id of your hub?)")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from hubq.config import Config
 from hubq.core.messages import Cancel, Intervene, Withdraw
 from hubq.errors import Unsealed
 from hubq.jobs.serializer import JobSerializer, as_data
+from hubq.node.node import Node
 from hubq.store import frames
 from hubq.store import seal as seals
 from hubq.store.effects import Effects
@@ -273,8 +274,30 @@ def test_the_form_is_chosen_and_each_is_read() -> None:
         for reader in by_form.values():
             assert writer is not None and reader is not None
             assert reader.opens_any(writer.own(b"m", "job"), "job") == ("", b"m")
-    assert trust_of(Config(seal="require"), by_form["sign"]) == "codec=pickle, seal=require (signed), keys 1"
-    assert trust_of(Config(seal="require"), by_form["auto"]) == "codec=pickle, seal=require (encrypted), keys 1"
+    assert (
+        trust_of(Config(seal="require"), by_form["sign"])
+        == f"codec=pickle, seal=require (signed), keys {ROOTS.marks()[0]}"
+    )
+    assert (
+        trust_of(Config(seal="require"), by_form["auto"])
+        == f"codec=pickle, seal=require (encrypted), keys {ROOTS.marks()[0]}"
+    )
+
+
+def test_two_keys_of_one_number_are_told_apart_and_are_not_shown() -> None:
+    ours, others = ROOTS.marks()[0], Keyring.read(new_keys()).marks()[0]
+    assert ours != others and ours.startswith("1:") and len(ours) == len("1:abcdef")
+    assert ours == Keyring.read(ROOT).marks()[0], "each worker that has this key says the same"
+
+
+def test_keys_of_an_app_are_none_for_a_worker() -> None:
+    ROOTS.for_workers()
+    with pytest.raises(
+        ConfigError, match=r"HUBQ_KEYS has the keys of the app 'shop', which open no states: give the root keys"
+    ):
+        SHOP.for_workers()
+    with pytest.raises(ConfigError, match="root keys"):
+        Node(Hub("chat", redis="redis://127.0.0.1:1", keys=SHOP.text()), "a")
 
 
 def test_the_form_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
