@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -131,7 +131,7 @@ def _hints(function: Any, what: str) -> dict[str, Any]:
 
 def reader_of(annotation: Any, where: str) -> Reader:
     """The decoder for an annotation, or :class:`~hubq.errors.ConfigError` that names it."""
-    if annotation is Any or annotation is object:
+    if annotation is Any or annotation is object or _is_of_any_type(annotation):
         return PLAIN
     try:
         _look(msgspec.inspect.type_info(annotation), set())
@@ -139,6 +139,10 @@ def reader_of(annotation: Any, where: str) -> Reader:
     except Exception as error:
         shown = annotation.__qualname__ if isinstance(annotation, type) and not get_args(annotation) else annotation
         raise ConfigError(f"{where}: the annotation {shown} cannot be converted from data ({error}): {HELP}") from None
+
+
+def _is_of_any_type(annotation: Any) -> bool:
+    return isinstance(annotation, TypeVar) and annotation.__bound__ is None and not annotation.__constraints__
 
 
 def _look(info: Any, seen: set[int]) -> None:
@@ -256,3 +260,8 @@ def check_class(kind: type[Child]) -> None:
         parameters_of(kind.function)
     if kind.prepare_handover_state is not Child.prepare_handover_state:
         parameters_of(kind.prepare_handover_state)
+
+
+def check_function(function: Callable[..., Any]) -> None:
+    """The same for a function that is run as a job."""
+    parameters_of(function, 0)

@@ -7,8 +7,12 @@ The ids of jobs that children enqueue are new for each job, and a message that i
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from hubq.errors import ConfigError
+
+#: What a value is of its job: each is sealed for itself.
+Purpose = Literal["arguments", "meta", "result"]
 
 #: How a character of a hub id stands in the ids of its jobs: RQ takes letters, digits, dashes and underscores.
 _ESCAPED = {".": "_D", "_": "_U", "-": "_H"}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 
 from hubq.core.job_names import clock_queue_name
 from hubq.errors import InvalidChildId, InvalidJob, NoSuchJob, UnknownChild
 from hubq.jobs.checks import translated
+from hubq.jobs.commands import tell_to_stop
 from hubq.jobs.names import MARK
+from hubq.jobs.queued_job import QueuedJob
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -45,7 +46,12 @@ def cancel_job(hub: Hub, job_id: str) -> str:
             return _cancel_resumable(hub, job_id)
         status = job.get_status(refresh=True)
         if status == JobStatus.STARTED:
-            send_stop_job_command(job.connection, job_id)
+            try:
+                tell_to_stop(job, hub.driver.context.seal)
+            except InvalidJobOperation:
+                raise InvalidJob(
+                    f"job {job_id!r} is started, and no worker has it in hand: its worker was lost"
+                ) from None
             return f"{job_id} is told to stop"
         if status in (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.STOPPED):
             raise InvalidJob(f"job {job_id!r} is {_status(job)}: it cannot be canceled any more")
@@ -66,8 +72,8 @@ def _cancel_resumable(hub: Hub, job_id: str) -> str:
 def _job(hub: Hub, job_id: str) -> Job:
     queue = hub.rq_queue
     try:
-        job = Job.fetch(job_id, queue.connection)
-    except (NoSuchJobError, ValueError):  # (RQ takes fewer characters than a child may have in its name)
+        job = QueuedJob.fetch(job_id, queue.connection, serializer=queue.serializer)
+    except NoSuchJobError:  # (RQ takes fewer characters than a child may have in its name)
         raise NoSuchJob(f"no job {job_id!r} in hub {hub.hub_id!r}: see `hubq jobs`") from None
     if job.origin not in (queue.name, clock_queue_name(hub.hub_id)):
         raise NoSuchJob(f"job {job_id!r} is one of queue {job.origin!r}, not of hub {hub.hub_id!r}")

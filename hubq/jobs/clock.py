@@ -29,11 +29,11 @@ from hubq.client.faces.jobs import CronLine
 from hubq.core.child import Child
 from hubq.core.job_names import clock_queue_name, id_of_tick, name_in_rq
 from hubq.errors import AlreadyStarted
+from hubq.jobs.hub_job import HubJob
 from hubq.jobs.keyed_work import forget_executions
 from hubq.jobs.names import CLOCK
-from hubq.jobs.progress import QueuedJob
+from hubq.jobs.queued_job import QueuedJob
 from hubq.jobs.serializer import serializer_of
-from hubq.jobs.work import HubJob
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:

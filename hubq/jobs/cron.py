@@ -17,7 +17,7 @@ from hubq.client.current import current_hub
 from hubq.core.spec import ChildSpec
 from hubq.errors import ConfigError, DuplicateJob, Partitioned, StartFailed
 from hubq.jobs.checks import checked_function, name_for, own_options
-from hubq.jobs.progress import QueuedJob
+from hubq.jobs.queued_job import QueuedJob
 from hubq.jobs.serializer import path_of, registered
 from hubq.store.spec_record import SpecRecord
 

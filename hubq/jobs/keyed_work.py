@@ -14,8 +14,8 @@ from rq.scripts import save_unique_job
 from rq.timeouts import TimerDeathPenalty
 
 from hubq.core.job_names import name_in_rq
+from hubq.jobs.hub_job import HubJob, TellsOnce
 from hubq.jobs.serializer import serializer_of
-from hubq.jobs.work import HubJob, TellsOnce
 from hubq.store.connection import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:

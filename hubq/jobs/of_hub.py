@@ -24,7 +24,7 @@ from hubq.jobs.cron import CronEntry, enqueue_now, entry_of, start_from_record
 from hubq.jobs.keyed import enqueue_keyed
 from hubq.jobs.keyed_work import KeyedQueue
 from hubq.jobs.names import CLOCK
-from hubq.jobs.progress import QueuedJob
+from hubq.jobs.queued_job import QueuedJob
 from hubq.jobs.serializer import checked_registered, path_of, serializer_of
 from hubq.store.connection import ANSWER_TIMEOUT
 from hubq.store.progress import JOB_FIELD

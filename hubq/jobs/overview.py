@@ -22,7 +22,7 @@ from hubq.core.progress import Progress, read_progress
 from hubq.errors import InvalidJob, NoClock
 from hubq.jobs.checks import translated
 from hubq.jobs.names import CLOCK, MARK, PREFIX
-from hubq.jobs.progress import QueuedJob
+from hubq.jobs.queued_job import QueuedJob
 from hubq.store.command import plain, text
 from hubq.store.progress import JOB_FIELD
 from hubq.store.results import Kept, read_result

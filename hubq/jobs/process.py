@@ -78,13 +78,22 @@ def _said(task: Task, error: Exception) -> int:
 
 def work_queue(hub: Hub, task: Task, told: BinaryIO) -> None:
     """Be an RQ worker of the hub's queue."""
+    from hubq.jobs.hub_job import HubJob
+    from hubq.jobs.hub_queue import HubQueue
     from hubq.jobs.serializer import serializer_of
-    from hubq.jobs.work import HubJob, HubQueue, HubWorker
+    from hubq.jobs.work import HubWorker
 
     connection = hub.jobs_server.sync_client(ANSWER_TIMEOUT)
     serializer = serializer_of(hub)
     queue = HubQueue(hub.queue_name, connection=connection, job_class=HubJob, serializer=serializer)
-    worker = HubWorker([queue], name=task.name, connection=connection, serializer=serializer, grace=task.grace)
+    worker = HubWorker(
+        [queue],
+        name=task.name,
+        connection=connection,
+        serializer=serializer,
+        grace=task.grace,
+        seal=hub.driver.context.seal,
+    )
 
     def watch_node() -> None:
         told.read()  # returns when the node has ended, or has closed the line

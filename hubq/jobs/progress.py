@@ -5,67 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any, Protocol, Self, runtime_checkable
-from uuid import uuid4
 
-from rq.exceptions import NoSuchJobError
-from rq.job import Job, validate_job_id
+from rq.job import Job
 
-from hubq.core.job_names import id_prefix_in
-from hubq.core.progress import Progress, progress_of, read_progress, written
-from hubq.store.connection import LOST, NOT_ALLOWED
+from hubq.core.progress import Progress, progress_of, written
+from hubq.jobs.queued_job import QueuedJob
+from hubq.store.connection import LOST
 from hubq.store.progress import JOB_FIELD
 from hubq.store.scripts import SCRIPTS
+
+#: ``QueuedJob`` was here, and is imported from here by apps.
+__all__ = ["PACE", "JobProgress", "QueuedJob"]
 
 log = logging.getLogger("hubq.jobs")
 
 #: The shortest time between two writes, seconds.
 PACE = 0.25
-
-
-@runtime_checkable
-class OfJobs(Protocol):
-    """A serializer that can be that of one job: that of a hub (:mod:`hubq.jobs.serializer`)."""
-
-    def of_job(self, job: Job) -> Any:
-        """The same for one job, whose id may still come."""
-
-
-class QueuedJob(Job):
-    """RQ's job, and how far it is. What is sealed of it is bound to its id."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if isinstance(self.serializer, OfJobs):
-            self.serializer = self.serializer.of_job(self)
-
-    @property
-    def id(self) -> str:
-        """RQ's. If nobody has given one, it begins with the name of the hub."""
-        if self._id is None:
-            self._id = f"{id_prefix_in(self.origin or '')}{uuid4()}"
-        return self._id
-
-    @id.setter
-    def id(self, value: str) -> None:
-        validate_job_id(value)
-        self._id = value
-
-    @classmethod
-    def fetch(cls, id: str, *args: Any, **kwargs: Any) -> Self:
-        """RQ's. A job that this user of Redis may not read is that of another hub, so there is none of this one."""
-        try:
-            job = super().fetch(id, *args, **kwargs)
-        except NOT_ALLOWED as error:
-            log.warning("job %s is not read: %s", id, error)
-            raise NoSuchJobError(f"no job {id!r} that this user of Redis may read: {error}") from error
-        assert isinstance(job, cls)
-        return job
-
-    def progress(self) -> Progress | None:
-        """What the job has told last; None: nothing yet. It asks Redis each time."""
-        told = self.connection.hget(self.key, JOB_FIELD)
-        return read_progress(told.encode() if isinstance(told, str) else told)
 
 
 class JobProgress:

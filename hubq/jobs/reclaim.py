@@ -12,8 +12,10 @@ from rq.exceptions import NoSuchJobError
 from rq.job import JobStatus
 
 from hubq.client.hub import Hub
+from hubq.jobs.hub_job import HubJob
+from hubq.jobs.hub_queue import HubQueue
 from hubq.jobs.serializer import serializer_of
-from hubq.jobs.work import HubJob, HubQueue, HubWorker, give_back
+from hubq.jobs.work import HubWorker, give_back
 from hubq.store.connection import ANSWER_TIMEOUT
 
 log = logging.getLogger("hubq.jobs")

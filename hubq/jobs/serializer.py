@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from hubq.errors import InvalidJob, NotImportable, NotSendable
+from hubq.core.job_names import Purpose
+from hubq.errors import InvalidJob, NotImportable, NotSendable, Unsealed
+from hubq.store.keyring import ALL, WORKERS
 from hubq.store.seal import Seal
 from hubq.store.values import DATA
 
@@ -32,30 +34,56 @@ class Named(Protocol):
 
 
 class JobSerializer:
-    """Reads and writes what RQ keeps of the jobs of a hub. What is sealed is bound to the id of ``job``, and so to its function and its
-    arguments, which stand in it. Without a job it is bound to the hub alone, and no worker of the hub reads it.
+    """Reads and writes what RQ keeps of the jobs of a hub. What is sealed is bound to the id of ``job``, and to what it is of it: its
+    arguments (with the function), its meta, a result. Without a job it is bound to the hub alone, and no worker of the hub reads it.
     """
 
     def __init__(
-        self, writes: Callable[[object], bytes], reads_pickles: bool, seal: Seal | None, job: Named | None = None
+        self,
+        writes: Callable[[object], bytes],
+        reads_pickles: bool,
+        seal: Seal | None,
+        job: Named | None = None,
+        purpose: Purpose = "result",
     ) -> None:
         self._writes = writes
         self._reads_pickles = reads_pickles
         self._seal = seal
         self._job = job
+        self._purpose = purpose
 
     def of_job(self, job: Named) -> JobSerializer:
-        """The same for one job (whose id may still come)."""
+        """The same for one job (whose id may still come), and its results."""
         return self if self._seal is None else JobSerializer(self._writes, self._reads_pickles, self._seal, job)
 
+    def of(self, purpose: Purpose) -> JobSerializer:
+        """The same for other values of the job."""
+        return (
+            self
+            if self._seal is None
+            else JobSerializer(self._writes, self._reads_pickles, self._seal, self._job, purpose)
+        )
+
     def _place(self) -> tuple[str, ...]:
-        return ("job",) if self._job is None else ("job", self._job.id)
+        return ("job",) if self._job is None else ("job", self._purpose, self._job.id)
 
     def loads(self, data: bytes) -> Any:
         """What RQ kept. Raises ValueError, and :class:`~hubq.errors.Unsealed`."""
         if self._seal is not None:
-            data = self._seal.opens_any(data, *self._place())[1]
+            data = self._opened(self._seal, data)
         return read(data, self._reads_pickles)
+
+    def _opened(self, seal: Seal, data: bytes) -> bytes:
+        try:
+            name, plain = seal.opens_any(data, *self._place())
+        except Unsealed:
+            if seal.required or self._job is None:
+                raise
+            # An older process has written it, and bound it to its job alone.
+            return seal.opens_any(data, "job", self._job.id)[1]
+        if self._purpose == "result" and name not in ("", ALL, WORKERS):
+            raise Unsealed(f"this result is sealed with the key of {name!r}, and only workers write such")
+        return plain
 
     def dumps(self, value: object) -> bytes:
         """For RQ to keep. Raises :class:`~hubq.errors.NotSendable`."""
@@ -68,7 +96,7 @@ class JobSerializer:
 
 def serializer_of(hub: Hub) -> Any:
     """The serializer of a hub's jobs, as RQ takes it: a class with ``dumps`` and ``loads``. Jobs that workers are to run want
-    ``job_class=QueuedJob``, too (:mod:`hubq.jobs.progress`): it binds to a job what is sealed of it, by ``of_job``.
+    ``job_class=QueuedJob``, too (:mod:`hubq.jobs.queued_job`): it binds to a job what is sealed of it, by ``of_job``.
     """
     found = _of_hubs.get(hub)
     if found is None:
@@ -76,7 +104,7 @@ def serializer_of(hub: Hub) -> Any:
         writes = pickled if config.codec == "pickle" else as_data
         reads_pickles = config.codec == "pickle" or config.reads_pickles
         its = JobSerializer(writes, reads_pickles, hub.driver.context.seal)
-        members = {name: staticmethod(getattr(its, name)) for name in ("dumps", "loads", "of_job")}
+        members = {name: staticmethod(getattr(its, name)) for name in ("dumps", "loads", "of_job", "of")}
         found = _of_hubs[hub] = type("HubSerializer", (), members)
     return found
 

@@ -13,33 +13,30 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from rq import Queue, Worker, worker_registration
-from rq.exceptions import DequeueTimeout, StopRequested
+from rq.command import handle_command
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.registry import clean_registries
 from rq.utils import now
 
-from hubq.client.asking.calling import Doing, handling, set_handling
-from hubq.client.current import current_hub, set_current_job
-from hubq.core.middleware import Work
-from hubq.errors import NotImportable
-from hubq.jobs.progress import JobProgress, QueuedJob
-from hubq.jobs.serializer import OWN, registered
+from hubq.errors import Unsealed
+from hubq.jobs.commands import checked, command_of
+from hubq.jobs.hub_job import HubJob, TellsOnce
+from hubq.jobs.hub_queue import HubQueue, without_what_is_no_id
 from hubq.node.runtime.raised import in_short
 from hubq.store.connection import LOST, NOT_ALLOWED
+from hubq.store.seal import Seal
 
 if TYPE_CHECKING:
-    from hubq.client.hub import Hub
+    pass
 
 log = logging.getLogger("hubq.jobs")
-
-#: How long an idle worker waits in Redis before it looks whether it has been told to end, seconds.
-SLICE = 0.5
 
 #: The longest pause of an idle worker before it tries a lost Redis again, seconds. (RQ's is a minute.)
 RECONNECT = 2.0
@@ -51,139 +48,16 @@ PARTING = 5.0
 PR_SET_PDEATHSIG = 1
 
 
-class HubJob(QueuedJob):
-    """RQ's job, with a clear error for a function that this worker cannot import, and a line in the log for what becomes of it."""
-
-    told_of: BaseException | None = None
-    """What it has raised, and the log has told."""
-
-    def perform(self) -> Any:
-        """As RQ's, within the middleware of the hub."""
-        name, before = self.func_name or "", handling()
-        set_handling(Doing(method=name, job_id=self.id))
-        progress = JobProgress(self)
-        set_current_job(progress)
-        try:
-            return self._told(name)
-        finally:
-            progress.close()
-            set_current_job(None)
-            set_handling(before)
-
-    def _told(self, name: str) -> Any:
-        log.info("job %s %s: received", self.id, name)
-        began = time.perf_counter()
-        try:
-            result = self._perform(name)
-        except BaseException as error:
-            left = f"; tries left: {self.retries_left}" if self.retries_left else ""
-            spent = time.perf_counter() - began
-            log.error(
-                "job %s %s: failed after %.2f s%s: %s", self.id, name, spent, left, in_short(error), exc_info=error
-            )
-            self.told_of = error
-            raise
-        log.info("job %s %s: done in %.2f s", self.id, name, time.perf_counter() - began)
-        return result
-
-    def _perform(self, name: str) -> Any:
-        hub = current_hub()
-        if hub.config.codec == "data":
-            self._made_typed(hub)
-        if not hub.layers:
-            return super().perform()
-        work = Work("job", hub.hub_id, self.worker_name or "", self.id, name, name)
-        return hub.layers.around(work, super().perform)()
-
-    def _made_typed(self, hub: Hub) -> None:
-        """With ``codec="data"``: arguments as the annotations of the function say, and no callbacks (RQ imports what they name)."""
-        callbacks = (self._success_callback_name, self._failure_callback_name, self._stopped_callback_name)
-        if any(callbacks):
-            raise NotImportable(f'job {self.id} names a callback, and with codec="data" none is run')
-        args, kwargs = hub.driver.context.values.typed(self.func, self.args, self.kwargs, 0)
-        self.args, self.kwargs = args, kwargs
-
-    # RQ imports what a job names as its callbacks, also when the job itself is refused.
-    @property
-    def success_callback(self) -> Any:
-        """RQ's; none with ``codec="data"``."""
-        return super().success_callback if current_hub().config.codec == "pickle" else None
-
-    @property
-    def failure_callback(self) -> Any:
-        """RQ's; none with ``codec="data"``."""
-        return super().failure_callback if current_hub().config.codec == "pickle" else None
-
-    @property
-    def stopped_callback(self) -> Any:
-        """RQ's; none with ``codec="data"``."""
-        return super().stopped_callback if current_hub().config.codec == "pickle" else None
-
-    @property
-    def func(self) -> Any:
-        """The function."""
-        try:
-            hub = current_hub()
-            if hub.config.codec == "data" and self.func_name not in OWN:
-                return registered(hub, self.func_name or "")
-            return super().func
-        except Exception as error:
-            raise NotImportable(
-                f"job {self.id}: this worker cannot import {_name(self)!r} ({type(error).__name__}: {error}): "
-                "deploy the module to the workers, and enqueue functions from the top of a module"
-            ) from error
-
-
-def _name(job: Job) -> str:
-    try:
-        return job.func_name or ""
-    except Exception:  # what RQ kept of it cannot be read
-        return "?"
-
-
-class HubQueue(Queue):
-    """RQ's queue, from which a worker that has been told to end takes nothing more.
-
-    RQ ends an idle worker by raising in its signal handler. If that interrupts the very moment in which Redis hands a
-    job out, no worker has the job, and it fails after a minute. Here the wait is cut into slices, and the worker looks
-    between them whether it is to end.
-    """
-
-    stopping: ClassVar[threading.Event] = threading.Event()  # of this process: it has one worker
-
-    @classmethod
-    def dequeue_any(cls, queues: Iterable[Queue], timeout: int | None, *args: Any, **kwargs: Any) -> Any:
-        """See RQ. Raises ``StopRequested`` between two waits."""
-        queues = list(queues)
-        until = None if timeout is None else time.monotonic() + timeout
-        while True:
-            if cls.stopping.is_set():
-                raise StopRequested
-            try:
-                return super().dequeue_any(queues, None if until is None else SLICE, *args, **kwargs)  # type: ignore[arg-type]
-            except DequeueTimeout:
-                if until is None or time.monotonic() >= until:
-                    raise
-
-
-class TellsOnce:
-    """A worker whose log tells of a job's exception once: RQ's line would have the same traceback, and the job's arguments."""
-
-    def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """As RQ's, if the job has not told. (This worker has no exception handlers, which RQ's would call.)"""
-        if not isinstance(job, HubJob) or job.told_of is None or job.told_of is not exc_info[1]:
-            super().handle_exception(job, *exc_info)  # type: ignore[misc]
-
-
 class HubWorker(TellsOnce, Worker):
-    """RQ's worker. ``grace``: how long the job in hand may go on after SIGTERM, seconds."""
+    """RQ's worker. ``grace``: how long the job in hand may go on after SIGTERM, seconds. ``seal``: that of its hub."""
 
     queue_class = HubQueue
     job_class = HubJob
     max_connection_wait_time = RECONNECT
 
-    def __init__(self, *args: Any, grace: float = 30.0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, grace: float = 30.0, seal: Seal | None = None, **kwargs: Any) -> None:
         self._grace = grace
+        self._seal = seal
         self._giving_back = False
         super().__init__(*args, **kwargs)
 
@@ -236,12 +110,33 @@ class HubWorker(TellsOnce, Worker):
         """As RQ's, which also looks after the rate limits of all who share its keys: here only as far as they may be reached."""
         for queue in self.queues:
             if queue.acquire_maintenance_lock():
-                with contextlib.suppress(NOT_ALLOWED):
-                    clean_registries(queue, self._exc_handlers)
-                worker_registration.clean_worker_registry(queue)
-                queue.intermediate_queue.cleanup(self, queue)
+                try:
+                    self._clean(queue)
+                except LOST:
+                    raise
+                except (
+                    Exception
+                ) as error:  # anybody may have written into the registries: no other job is to wait for that
+                    log.error("the registries of queue %s are not cleaned up: %s", queue.name, in_short(error))
                 queue.release_maintenance_lock()
         self.last_cleaned_at = now()  # type: ignore[assignment]
+
+    def _clean(self, queue: Queue) -> None:
+        without_what_is_no_id(queue)
+        with contextlib.suppress(NOT_ALLOWED):
+            clean_registries(queue, self._exc_handlers)
+        worker_registration.clean_worker_registry(queue)
+        queue.intermediate_queue.cleanup(self, queue)
+
+    def handle_payload(self, message: Mapping[str, Any]) -> None:
+        """As RQ's. What is no command, or has no proof though the seal asks for one, is not followed."""
+        try:
+            told = command_of(message)
+            checked(told, self.name, self.execution, self._seal)
+        except (ValueError, Unsealed) as error:
+            log.warning("worker %s was told something that it does not follow: %s", self.name, error)
+            return
+        handle_command(self, told)
 
     def clean_group_registries(self) -> None:
         """As RQ's, as far as the groups may be reached: they are of all who share RQ's keys."""

@@ -168,11 +168,14 @@ class Seal:
         """What goes with an ask to a node: that it comes from a holder of a key."""
         return self.own(b"", "ask", *asked).hex()
 
+    def proven(self, proof: str, *asked: str) -> str:
+        """With whose key a proof was made (:meth:`proof`). Raises :class:`~hubq.errors.Unsealed`: it is not one of this ask."""
+        blob = bytes.fromhex(proof) if _HEXADECIMAL.fullmatch(proof) else b""
+        return self.opens_any(blob, "ask", *asked)[0]
+
     def proves(self, ask: Withdraw | Cancel | Intervene) -> None:
         """Raise :class:`~hubq.errors.Unsealed` for an ask without its proof. A client app asks for itself alone."""
-        proof = ask.proof or ""
-        blob = bytes.fromhex(proof) if _HEXADECIMAL.fullmatch(proof) else b""
-        name, _ = self.opens_any(blob, "ask", *ask.asked)
+        name = self.proven(ask.proof or "", *ask.asked)
         for client in ask.clients:
             if name not in (WORKERS, client_of(client)):
                 raise Unsealed(f"{name} asks in the name of {client}")

@@ -18,7 +18,7 @@ from rq.command import send_stop_job_command
 from rq.job import JobStatus
 
 from hubq import Hub
-from hubq.jobs.work import HubJob
+from hubq.jobs.hub_job import HubJob
 
 from .conftest import APPS, Shell, WorkerProcess
 from .waiting import alive, ended, wait_until_gone

@@ -200,6 +200,8 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "any-ask": test_malformed.test_a_client_may_only_ask_and_all_else_of_it_is_malformed,
     "anothers-call": test_seal.test_an_app_withdraws_and_cancels_its_own_calls_alone,
     "unbound-job": test_seal.test_a_job_is_bound_to_its_id,
+    "any-purpose": test_seal.test_the_result_of_a_job_is_none_of_its_arguments,
+    "any-proof": test_seal.test_a_job_is_stopped_by_holders_of_a_key_alone,
     "cut-unknown": test_cursors.test_a_shard_that_comes_after_its_pin_does_not_cut_what_was_read_before,
     "cut-behind": test_unfinished.test_what_is_done_before_it_was_read_is_not_left_behind_a_cut,
     "cut-early": test_unfinished.test_what_stood_there_before_is_known_to_be_gone_when_the_mailbox_was_empty,

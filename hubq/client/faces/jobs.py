@@ -17,6 +17,7 @@ from hubq.client.asking.driver import AsyncDriver, Driver
 from hubq.client.asking.running_loop import refuse_in_event_loop
 from hubq.client.faces.resumable_jobs import AsyncResumableJob, ResumableJob
 from hubq.client.operations.resumable_jobs import progress_of_child
+from hubq.core.arguments import check_function
 from hubq.core.progress import Progress, read_progress
 from hubq.core.spec import ChildSpec, Restart
 from hubq.errors import InvalidJob
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rq.cron import CronJob, CronScheduler
     from rq.job import Job
 
-    from hubq.jobs.progress import QueuedJob
+    from hubq.jobs.queued_job import QueuedJob
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -173,7 +174,12 @@ class JobMethods:
         return self._made
 
     def register_job(self, function: Callable[..., Any]) -> None:
-        """Make a function known to the job workers of this hub. ``@hub.job`` does so. With ``codec="data"`` they run no other."""
+        """Make a function known to the job workers of this hub. ``@hub.job`` does so. With ``codec="data"`` they run no other.
+
+        Raises :class:`~hubq.errors.ConfigError` that names an annotation to which no data can be converted (``codec="data"``).
+        """
+        if self.driver.context.values.codec == "data":
+            check_function(function)
         self.job_functions[f"{function.__module__}.{function.__qualname__}"] = function
 
     def close_jobs(self) -> None:

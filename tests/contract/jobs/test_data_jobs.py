@@ -15,13 +15,13 @@ import rq
 from rq.job import Job, JobStatus
 from rq.results import Result
 
-from hubq import Hub, InvalidJob, NotImportable
+from hubq import ConfigError, Hub, InvalidJob, NotImportable
 from hubq.client.current import set_current_hub
 from hubq.errors import NotSendable, Unsealed
+from hubq.jobs.hub_job import HubJob
 from hubq.jobs.overview import of_queues
-from hubq.jobs.progress import QueuedJob
+from hubq.jobs.queued_job import QueuedJob
 from hubq.jobs.serializer import serializer_of
-from hubq.jobs.work import HubJob
 from hubq.store.keyring import new_keys
 
 RAN: list[Any] = []
@@ -87,6 +87,24 @@ def test_a_registered_function_gets_its_arguments_as_annotated(hub: Hub) -> None
     wrong = hub.enqueue(send, "ann")
     run_all(hub)
     assert wrong.get_status() == JobStatus.FAILED and "argument 'mail'" in str(wrong.latest_result().exc_string)
+
+
+def of_evil(evil: Evil) -> None: ...
+
+
+def gives_evil() -> list[Evil]:
+    return []
+
+
+def test_a_job_with_an_annotation_that_cannot_be_converted_is_refused_where_it_is_registered(
+    hub: Hub, make_hub: Callable[..., Hub]
+) -> None:
+    with pytest.raises(ConfigError, match=r"of_evil\(evil\): the annotation Evil cannot be converted"):
+        hub.job(of_evil)
+    with pytest.raises(ConfigError, match="gives_evil, what it returns: the annotation"):
+        hub.register_job(gives_evil)
+    assert [path.rpartition(".")[2] for path in hub.job_functions] == ["send"]
+    make_hub().register_job(of_evil)  # a pickle may be of any class
 
 
 def test_what_cannot_be_a_job_is_refused_where_it_is_enqueued(hub: Hub) -> None:

@@ -22,8 +22,10 @@ from hubq.client.faces.jobs import Prepared
 from hubq.core.job_names import id_prefix, name_in_rq
 from hubq.errors import RedisRefused
 from hubq.jobs.clock import Wheels
+from hubq.jobs.hub_job import HubJob
+from hubq.jobs.hub_queue import HubQueue
 from hubq.jobs.overview import of_queues
-from hubq.jobs.work import HubJob, HubQueue, HubWorker
+from hubq.jobs.work import HubWorker
 from hubq.store.connection import RedisServer
 from hubq.store.job_permissions import GROUPS_LOCK, QUEUES, WORKERS, Jobs
 from hubq.store.keys import Keys

@@ -58,6 +58,8 @@ ANY = {
     "it": "the same, in a decorator",
     "pipeline": "RQ's signature: redis-py's pipeline, which only hubq.store may name",
     "started_job_registry": "RQ's signature",
+    "connection": "RQ's signature: redis-py's client, which only hubq.store may name",
+    "serializer": "RQ's signature: anything with dumps and loads",
 }
 
 

@@ -13,11 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from redis import Redis
+from rq.executions import Execution
 
 from hubq import ConfigError, Hub
 from hubq.config import Config
 from hubq.core.messages import Cancel, Intervene, Withdraw
 from hubq.errors import Unsealed
+from hubq.jobs.commands import STOP, checked
 from hubq.jobs.serializer import JobSerializer, as_data
 from hubq.node.node import Node
 from hubq.store import frames
@@ -538,17 +541,36 @@ class Job:
 
 def test_a_job_is_bound_to_its_id() -> None:
     workers, shop = (JobSerializer(as_data, False, a_seal(keys)) for keys in (ROOTS, SHOP))
-    blob = shop.of_job(Job("1")).dumps(["app.send", None, ["ann"], {}])
-    assert workers.of_job(Job("1")).loads(blob) == ["app.send", None, ["ann"], {}]
+    blob = shop.of_job(Job("1")).of("arguments").dumps(["app.send", None, ["ann"], {}])
+    assert workers.of_job(Job("1")).of("arguments").loads(blob) == ["app.send", None, ["ann"], {}]
     result = workers.of_job(Job("1")).dumps(5)
     assert shop.of_job(Job("1")).loads(result) == 5
     for reader in (workers.of_job(Job("2")), workers, shop.of_job(Job("11"))):
-        for moved in (blob, result):
-            assert "written for another place" in refused(reader.loads, moved)
+        for purpose in ("arguments", "result"):
+            for moved in (blob, result):
+                assert "written for another place" in refused(reader.of(purpose).loads, moved)
+    assert "only workers" in refused(workers.of_job(Job("1")).loads, shop.of_job(Job("1")).dumps(5))
     unbound = shop.dumps(["app.send", None, ["ann"], {}])
     assert "written for another place" in refused(workers.of_job(Job("1")).loads, unbound)
     plain = JobSerializer(as_data, False, None)
     assert plain.of_job(Job("1")) is plain and plain.loads(plain.dumps(5)) == 5
+
+
+def test_the_result_of_a_job_is_none_of_its_arguments() -> None:
+    its = JobSerializer(as_data, False, a_seal(ROOTS)).of_job(Job("1"))
+    result = its.of("result").dumps(["app.send", None, ["ann"], {}])
+    assert "written for another place" in refused(its.of("arguments").loads, result)
+    assert "written for another place" in refused(its.of("meta").loads, result)
+
+
+def test_a_job_is_stopped_by_holders_of_a_key_alone() -> None:
+    run = Execution("e1", "j1", Redis(), "w1")
+    told = {"command": STOP, "job_id": "j1", "execution_id": "e1"}
+    proof = a_seal(SHOP).proof(STOP, "w1", "j1", "e1")
+    checked({**told, "proof": proof}, "w1", run, a_seal(ROOTS))
+    for forged in ("", "00", a_seal(SHOP).proof(STOP, "w2", "j1", "e1"), a_seal(SHOP).proof(STOP, "w1", "j1", "e0")):
+        assert refused(lambda told: checked(told, "w1", run, a_seal(ROOTS)), {**told, "proof": forged})
+    checked(told, "w1", run, a_seal(ROOTS, required=False))
 
 
 def test_events_are_for_all_and_states_for_workers() -> None:
