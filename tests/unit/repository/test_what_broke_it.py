@@ -177,7 +177,22 @@ CASES: dict[str, list[str]] = {
         "contract/client/test_what_is_sent.py::test_a_bad_call_fails_only_itself",
     ],
     "a hub id with a line break passes": ["contract/client/test_what_is_sent.py::test_a_name_ends_where_it_ends"],
+    "what is no job, in RQ's queue or at the key of a job, ends the worker that takes it": [
+        "contract/jobs/test_attacked_jobs.py::test_what_is_no_job_is_set_aside_and_the_next_one_runs",
+    ],
     # -- what may be called and seen
+    "the sealed result of a job is laid as its arguments, and run": [
+        "contract/jobs/test_attacked_jobs.py::test_a_result_is_no_argument_and_a_meta_no_result",
+    ],
+    "an operator who cancels, retries or deletes a job unpickles its meta": [
+        "contract/jobs/test_attacked_jobs.py::test_operators_unpickle_nothing",
+    ],
+    "anybody who can publish stops jobs and their workers": [
+        "contract/jobs/test_attacked_jobs.py::test_a_stop_needs_a_proof_for_this_run_of_the_job",
+    ],
+    "the state of an earlier version does not fit an annotation that has changed, and upgrade_state is not asked": [
+        "cluster/children/test_state_versions.py::*",
+    ],
     "the client changes a state by a message of the kind state": [
         "cluster/mailbox/test_malformed.py::test_malformed_entries_between_good_ones_are_dead_letters_and_the_others_keep_their_order",
         "contract/store/test_permissions.py::test_a_client_neither_reads_nor_forges_states_and_messages",
