@@ -254,7 +254,6 @@ class Child:
     def upgrade_state(self, state: Any, version: int) -> Any:
         """Brings a state of an earlier ``version`` up to date, after ``__init__``: a dict of attributes (or what
         :meth:`prepare_handover_state` of that version has returned). Returns the state as this version has it.
-        With ``codec="data"``, what does not fit its annotation any more arrives as plain values, and what is returned is converted.
 
         A class whose ``state_version`` is above 1 has its own.
         """

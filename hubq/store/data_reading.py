@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hubq.core.arguments import PLAIN, Parameters, Reader, attributes_of, parameters_of
+from hubq.core.arguments import PLAIN, Parameters, attributes_of, parameters_of
 from hubq.core.child import Child
 from hubq.errors import BadArguments, Unreadable
 from hubq.store import codec
@@ -15,7 +15,6 @@ from hubq.store.values import DATA, Arguments
 
 _split = msgspec.msgpack.Decoder(tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]).decode
 _split_json = msgspec.json.Decoder(tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]).decode
-_encode = msgspec.msgpack.Encoder().encode
 _attributes = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -55,65 +54,3 @@ def read_state(kind: type[Child], data: bytes, handed: bool) -> Any:
     except Exception as error:
         raise Unreadable(f"attribute {name!r} of {kind.__name__} cannot be read as it is annotated ({error})") from None
     return state
-
-
-# -- states of an earlier version of their class -------------------------------------------------------------------
-
-
-def read_older_state(kind: type[Child], data: bytes, handed: bool) -> Any:
-    """The attributes of a child, or what it has handed over, under an earlier version of its class: each value as it is annotated now,
-    or plain where it does not fit. Raises :class:`~hubq.errors.Unreadable` for what is no MessagePack.
-    """
-    body = memoryview(data)[1:]
-    if handed:
-        return _as_annotated_or_plain(parameters_of(kind.prepare_handover_state).result, body)
-    readers = attributes_of(kind)
-    state: dict[str, Any] = {}
-    name = ""
-    try:
-        for name, raw in _attributes(body).items():
-            state[name] = _as_annotated_or_plain(readers.get(name, PLAIN), raw)
-    except Exception as error:
-        raise Unreadable(f"attribute {name!r} of {kind.__name__} cannot be read ({error})") from None
-    return state
-
-
-def _as_annotated_or_plain(reader: Reader, raw: Any) -> Any:
-    try:
-        return reader.msgpack(raw)
-    except Exception:  # whatever the __post_init__ of a dataclass raises is a reason, too
-        if reader is PLAIN:
-            raise
-        return PLAIN.msgpack(raw)
-
-
-def fit_state(kind: type[Child], state: Any, handed: bool) -> Any:
-    """What ``upgrade_state`` has returned, each value as it is annotated: plain ones are converted, and real objects are taken, too. One
-    without an annotation stays as it is.
-
-    Raises :class:`~hubq.errors.Unreadable`.
-    """
-    if handed and kind.prepare_handover_state is not Child.prepare_handover_state:
-        reader = parameters_of(kind.prepare_handover_state).result
-        return _fitted(
-            reader,
-            state,
-            f"the state of {kind.__name__} does not fit what prepare_handover_state is annotated to return",
-        )
-    if not isinstance(state, dict):
-        return state
-    readers, transient = attributes_of(kind), kind.transient
-    fitted: dict[str, Any] = {}
-    for name, value in state.items():
-        reader = PLAIN if name in transient else readers.get(name, PLAIN)
-        fitted[name] = _fitted(reader, value, f"attribute {name!r} of {kind.__name__} does not fit its annotation")
-    return fitted
-
-
-def _fitted(reader: Reader, value: Any, misfit: str) -> Any:
-    if reader is PLAIN:
-        return value
-    try:
-        return reader.msgpack(_encode(value))
-    except Exception as error:
-        raise Unreadable(f"{misfit}: upgrade_state returned a {type(value).__name__} ({error})") from None

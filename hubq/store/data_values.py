@@ -11,7 +11,7 @@ from hubq.core.arguments import Parameters, check_plain, method_of, parameters_o
 from hubq.core.child import Child
 from hubq.errors import BadArguments, NotSendable, StateNotSavable, StateTooLarge
 from hubq.store import codec
-from hubq.store.data_reading import fit_state, read_arguments, read_older_state, read_state, read_value
+from hubq.store.data_reading import read_arguments, read_state, read_value
 from hubq.store.data_states import DataStates
 from hubq.store.pickled_values import PickledValues
 from hubq.store.values import DATA, Arguments, Values
@@ -145,23 +145,10 @@ class DataValues:
 
     def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
         """See :class:`Values`."""
-        value = self._state(data)
-        return read_state(kind, value, handed) if value[:1] == DATA else codec.decode(value)
-
-    def decode_older_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
-        """See :class:`Values`."""
-        value = self._state(data)
-        return read_older_state(kind, value, handed) if value[:1] == DATA else codec.decode(value)
-
-    def fit_state(self, kind: type[Child], data: bytes, state: Any, *, handed: bool = False) -> Any:
-        """See :class:`Values`."""
-        return fit_state(kind, state, handed) if codec.unwrapped(data)[:1] == DATA else state
-
-    def _state(self, data: bytes) -> bytes:
         value = self._checked(codec.unwrapped(data), self._sealed)
         if value[:1] == b"j":
             raise ValueError("JSON: no state is written so")
-        return value
+        return read_state(kind, value, handed) if value[:1] == DATA else codec.decode(value)
 
 
 def values_of(name: str, *, reads_pickles: bool, sealed: bool = False) -> Values:

@@ -8,7 +8,7 @@ from typing import Any
 from hubq.core.arguments import method_of, start_of
 from hubq.core.child import Child
 from hubq.store import codec
-from hubq.store.data_reading import fit_state, read_arguments, read_older_state, read_state, read_value
+from hubq.store.data_reading import read_arguments, read_state, read_value
 from hubq.store.shapes import check_comes_back
 from hubq.store.values import DATA, Arguments
 
@@ -98,12 +98,3 @@ class PickledValues:
         """See :class:`Values`."""
         value = codec.unwrapped(data)
         return read_state(kind, value, handed) if value[:1] == DATA else codec.decode(value)
-
-    def decode_older_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
-        """See :class:`Values`."""
-        value = codec.unwrapped(data)
-        return read_older_state(kind, value, handed) if value[:1] == DATA else codec.decode(value)
-
-    def fit_state(self, kind: type[Child], data: bytes, state: Any, *, handed: bool = False) -> Any:
-        """See :class:`Values`."""
-        return fit_state(kind, state, handed) if codec.unwrapped(data)[:1] == DATA else state

@@ -67,12 +67,3 @@ class Values(Protocol):
 
     def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
         """The reverse of :meth:`encode_state`."""
-
-    def decode_older_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
-        """The same for a state of an earlier version of the class: data that does not fit an annotation arrives as plain values."""
-
-    def fit_state(self, kind: type[Child], data: bytes, state: Any, *, handed: bool = False) -> Any:
-        """What ``upgrade_state`` has returned for this encoded state, as annotations say if that was data.
-
-        Raises :class:`~hubq.errors.Unreadable` that names the attribute.
-        """

@@ -85,15 +85,11 @@ def lay_saved(instance: Child, envelope: Envelope, values: Values) -> bool:
     """
     kind = type(instance)
     version = checked_version(kind, envelope)
-    was_handed = envelope.form == HANDED
+    saved = handed = values.decode_state(kind, envelope.data, handed=envelope.form == HANDED)
     if version < kind.state_version:
-        saved = values.decode_older_state(kind, envelope.data, handed=was_handed)
-        handed = instance.upgrade_state(saved, version)
+        handed = instance.upgrade_state(handed, version)
         if not isinstance(handed, dict) and envelope.form == ATTRIBUTES:
             raise TypeError(f"upgrade_state returned {type(handed).__name__}, not the dict of attributes")
-        handed = values.fit_state(kind, envelope.data, handed, handed=was_handed)
-    else:
-        saved = handed = values.decode_state(kind, envelope.data, handed=was_handed)
     transient, attributes = kind.transient, instance.__dict__
     if overrides(kind, "alter_handover_state") and (
         envelope.form == HANDED or not overrides(kind, "prepare_handover_state")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -60,54 +59,6 @@ class Second(First):
     async def fail(self) -> None:
         self.cents.append(0)
         raise ValueError("no")
-
-
-@dataclass
-class OldItem:
-    name: str
-
-
-@dataclass
-class Item:
-    name: str
-    cents: int
-
-
-class Worded(Child):
-    """A cart with annotations, as the first version of the app has it."""
-
-    __qualname__ = "Cart"
-    total: str
-    items: list[OldItem]
-
-    def __init__(self) -> None:
-        self.total, self.items = "0", []
-
-    async def add(self, price: float) -> None:
-        self.total = str(int(self.total) + round(price * 100))
-        self.items.append(OldItem("ham"))
-
-
-class Typed(Child):
-    """The next one: the total is a number, and an item has its price."""
-
-    __qualname__ = "Cart"
-    state_version = 2
-    total: int
-    items: list[Item]
-
-    def __init__(self) -> None:
-        self.total, self.items = 0, []
-
-    def upgrade_state(self, state: dict[str, Any], version: int) -> dict[str, Any]:
-        return {"total": int(state["total"]), "items": [Item(item["name"], 0) for item in state["items"]]}
-
-    async def add(self, price: float) -> None:
-        self.total += round(price * 100)
-        self.items.append(Item("egg", round(price * 100)))
-
-    async def look(self) -> dict[str, Any]:
-        return {"total": self.total, "items": [[item.name, item.cents] for item in self.items]}
 
 
 class Deploy:
@@ -214,20 +165,5 @@ def test_copies_of_another_version_give_way(make_hub: Any, hubq_run: Any) -> Non
             await deploy.new.settled()
             await deploy.new.kill("b")
             assert await cart.call("look", timeout=20) == {"cents": [150, 200]}
-
-    hubq_run(scenario())
-
-
-def test_an_annotation_that_has_changed_is_a_matter_of_the_upgrade(make_hub: Any, hubq_run: Any) -> None:
-    async def scenario() -> None:
-        async with Deploy(make_hub, Worded, Typed, codec="data") as deploy:
-            cart = await deploy.filled()
-            await deploy.new.start("b")
-            await deploy.old.drain("a")
-            assert await cart.call("look") == {"total": 150, "items": [["ham", 0]]}
-            await cart.call("add", 2)
-            await deploy.new.kill("b")
-            await deploy.new.start("c")
-            assert await cart.call("look", timeout=20) == {"total": 350, "items": [["ham", 0], ["egg", 200]]}
 
     hubq_run(scenario())

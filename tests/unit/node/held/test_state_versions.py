@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from typing import Any, ClassVar
-from uuid import UUID
 
 import pytest
 
@@ -16,11 +12,9 @@ from hubq.errors import Unreadable
 from hubq.node.held.state import checked_version, lay_saved
 from hubq.node.held.state_trial import try_state
 from hubq.store.codec import decode, encode, encode_state, version_of
-from hubq.store.data_values import DataValues
 from hubq.store.envelope import Envelope
 from hubq.store.pickled_values import PickledValues
 from hubq.store.spec_record import SpecRecord
-from hubq.store.values import Values
 from hubq.store.viewer import look, words
 
 
@@ -135,160 +129,14 @@ def test_a_version_without_a_way_from_the_one_before_is_refused() -> None:
         Hub("t").child(state_version=2)(job)
 
 
-# -- as data -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class OldItem:
-    name: str
-
-
-@dataclass
-class Item:
-    name: str
-    cents: int
-
-
-class OldBasket(Child):
-    total: str
-    items: list[OldItem]
-    since: date
-    key: UUID
-    tags: set[str]
-    price: Decimal
-
-
-class Basket(Child):
-    """The next version: a type is another one, and a dataclass has one more field."""
-
-    state_version = 2
-    transient = ("socket",)
-    total: int
-    items: list[Item]
-    since: date
-    key: UUID | None
-    tags: dict[str, int]
-    price: float
-    socket: int
-    seen: ClassVar[list[Any]] = []
-
-    def upgrade_state(self, state: Any, version: int) -> Any:
-        self.seen.append(dict(state))
-        return state | {
-            "total": int(state["total"]),
-            "items": [{"name": item["name"], "cents": 0} for item in state["items"]],
-            "tags": dict.fromkeys(state["tags"], 1),
-            "price": float(state["price"]),
-            "socket": object(),
-        }
-
-
-KEY = UUID("0475e30b-3b49-41d6-897d-e0d8c604c03e")
-OLD_STATE = {
-    "total": "7", "items": [OldItem("ham")], "since": date(2026, 1, 2), "key": KEY, "tags": {"a"}, "price": Decimal("1.50"),
-}  # fmt: skip
-DATA = DataValues()
-
-
-def as_data(state: dict[str, Any], kind: type[Child] = OldBasket, form: str = "attributes") -> Envelope:
-    return Envelope(form, "7-0", DATA.encode_state(kind, state, 10_000, "basket", handed=form == "handed"))
-
-
-def laid_data(kind: type[Child], envelope: Envelope, values: Values = DATA) -> dict[str, Any]:
-    basket = kind()
-    assert not lay_saved(basket, envelope, values)
-    return dict(basket.__dict__)
-
-
-@pytest.mark.parametrize("values", [DATA, PickledValues()])
-def test_what_no_longer_fits_its_annotation_reaches_the_upgrade_as_plain_values(values: Values) -> None:
-    """The annotations are those of the new version. What it has left as it was arrives converted."""
-    Basket.seen.clear()
-    found = laid_data(Basket, as_data(OLD_STATE), values)
-    assert Basket.seen == [
-        {
-            "total": "7",
-            "items": [{"name": "ham"}],
-            "since": date(2026, 1, 2),
-            "key": KEY,
-            "tags": ["a"],
-            "price": "1.50",
-        }
-    ]
-    assert found == {
-        "total": 7, "items": [Item("ham", 0)], "since": date(2026, 1, 2), "key": KEY, "tags": {"a": 1}, "price": 1.5,
-    }  # fmt: skip
-
-
-def test_an_upgrade_may_return_objects_and_what_has_no_annotation_stays() -> None:
-    class Returns(Basket):
-        def upgrade_state(self, state: Any, version: int) -> Any:
-            return {"items": [Item("egg", 3)], "since": "2026-03-04", "other": (1, 2)}
-
-    assert laid_data(Returns, as_data(OLD_STATE)) == {
-        "items": [Item("egg", 3)], "since": date(2026, 3, 4), "other": (1, 2),
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("total", ["7", None, object()])
-def test_what_an_upgrade_returns_must_fit_the_annotations(total: object) -> None:
-    class Misfit(Basket):
-        def upgrade_state(self, state: Any, version: int) -> Any:
-            return {"total": total}
-
-    misfit = (
-        rf"attribute 'total' of Misfit does not fit its annotation: upgrade_state returned a {type(total).__name__} \("
-    )
-    with pytest.raises(Unreadable, match=misfit):
-        laid_data(Misfit, as_data(OLD_STATE))
-
-
-def test_a_state_of_this_version_must_fit_as_before() -> None:
-    class Other(Child):
-        total: int
-
-    with pytest.raises(Unreadable, match="attribute 'total' of Other cannot be read as it is annotated"):
-        lay_saved(Other(), as_data(OLD_STATE), DATA)
-
-
-class OldHanding(Child):
-    def prepare_handover_state(self) -> list[str]: ...
-
-
-class NewHanding(Child):
-    state_version = 2
-
-    def prepare_handover_state(self) -> list[int]: ...
-
-    def upgrade_state(self, state: Any, version: int) -> Any:
-        return [int(each) for each in state] if state != ["x"] else state
-
-    def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
-        return {"numbers": handed}
-
-
-def test_a_handed_over_state_that_no_longer_fits_is_upgraded_too() -> None:
-    assert laid_data(NewHanding, as_data(["7"], OldHanding, "handed")) == {"numbers": [7]}  # type: ignore[arg-type]
-    with pytest.raises(
-        Unreadable, match="prepare_handover_state is annotated to return: upgrade_state returned a list"
-    ):
-        laid_data(NewHanding, as_data(["x"], OldHanding, "handed"))  # type: ignore[arg-type]
-
-
-def test_garbage_of_an_earlier_version_is_unreadable() -> None:
-    with pytest.raises(Unreadable, match="attribute 'total' of Basket cannot be read"):
-        laid_data(Basket, Envelope("attributes", "7-0", b"m" + b"\x81\xa5total\xa1\xff"))
-
-
 # -- hubq check ----------------------------------------------------------------------------------------------------
 
 
-def why(kind: type[Child], envelope: Envelope | None, *args: Any, values: Values | None = None) -> str:
-    classes, values = ClassBook(), values or PickledValues()
+def why(kind: type[Child], envelope: Envelope | None, *args: Any) -> str:
+    classes = ClassBook()
     classes.register(kind)
-    arguments = values.encode_start(kind, args, {}, "a start")
-    record = SpecRecord(kind.__qualname__, kind.__module__, "s:1", arguments=arguments)
-    return try_state(classes, values, None, "cart", record, envelope, 1000)
+    record = SpecRecord(kind.__qualname__, kind.__module__, "s:1", arguments=encode((args, {})))
+    return try_state(classes, PickledValues(), None, "cart", record, envelope, 1000)
 
 
 def test_a_state_that_fits_is_no_finding() -> None:
@@ -312,14 +160,3 @@ def test_a_child_that_is_tried_says_nothing_to_others() -> None:
             return state
 
     assert "only tried here" in why(Talks, saved({"prices": []}))
-
-
-def test_a_state_as_data_is_tried_with_its_upgrade() -> None:
-    class Forgets(Basket):
-        def upgrade_state(self, state: Any, version: int) -> Any:
-            return state
-
-    assert why(Basket, as_data(OLD_STATE), values=DATA) == ""
-    assert "attribute 'total' of Forgets does not fit its annotation: upgrade_state returned a str" in why(
-        Forgets, as_data(OLD_STATE), values=DATA
-    )
