@@ -11,7 +11,7 @@ from hubq.core.arguments import Parameters, check_plain, method_of, parameters_o
 from hubq.core.child import Child
 from hubq.errors import BadArguments, NotSendable, StateNotSavable, StateTooLarge
 from hubq.store import codec
-from hubq.store.data_reading import read_arguments, read_state, read_value
+from hubq.store.data_reading import read_arguments, read_state, read_value, upgraded_state
 from hubq.store.data_states import DataStates
 from hubq.store.pickled_values import PickledValues
 from hubq.store.values import DATA, Arguments, Values
@@ -143,12 +143,16 @@ class DataValues:
             self._states.check(kind, state, data, child, handed, surely)
         return data
 
-    def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
+    def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False, older: bool = False) -> Any:
         """See :class:`Values`."""
         value = self._checked(codec.unwrapped(data), self._sealed)
         if value[:1] == b"j":
             raise ValueError("JSON: no state is written so")
-        return read_state(kind, value, handed) if value[:1] == DATA else codec.decode(value)
+        return read_state(kind, value, handed, older) if value[:1] == DATA else codec.decode(value)
+
+    def upgraded(self, kind: type[Child], data: bytes, state: Any, *, handed: bool) -> Any:
+        """See :class:`Values`."""
+        return upgraded_state(kind, state, handed)
 
 
 def values_of(name: str, *, reads_pickles: bool, sealed: bool = False) -> Values:

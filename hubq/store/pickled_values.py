@@ -8,7 +8,7 @@ from typing import Any
 from hubq.core.arguments import method_of, start_of
 from hubq.core.child import Child
 from hubq.store import codec
-from hubq.store.data_reading import read_arguments, read_state, read_value
+from hubq.store.data_reading import read_arguments, read_state, read_value, upgraded_state
 from hubq.store.shapes import check_comes_back
 from hubq.store.values import DATA, Arguments
 
@@ -94,7 +94,11 @@ class PickledValues:
             check_comes_back(kind, state, data, child)
         return data
 
-    def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
+    def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False, older: bool = False) -> Any:
         """See :class:`Values`."""
         value = codec.unwrapped(data)
-        return read_state(kind, value, handed) if value[:1] == DATA else codec.decode(value)
+        return read_state(kind, value, handed, older) if value[:1] == DATA else codec.decode(value)
+
+    def upgraded(self, kind: type[Child], data: bytes, state: Any, *, handed: bool) -> Any:
+        """See :class:`Values`."""
+        return upgraded_state(kind, state, handed) if codec.unwrapped(data)[:1] == DATA else state

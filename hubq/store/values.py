@@ -65,5 +65,14 @@ class Values(Protocol):
         Raises :class:`~hubq.errors.StateNotSavable`, :class:`~hubq.errors.StateTooLarge`.
         """
 
-    def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False) -> Any:
-        """The reverse of :meth:`encode_state`."""
+    def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False, older: bool = False) -> Any:
+        """The reverse of :meth:`encode_state`. ``older``: an older version of the class has written it, and ``upgrade_state`` gets it.
+
+        Raises :class:`~hubq.errors.Unreadable`.
+        """
+
+    def upgraded(self, kind: type[Child], data: bytes, state: Any, *, handed: bool) -> Any:
+        """What ``upgrade_state`` has made of a state that was read from these bytes, as the class has it.
+
+        Raises :class:`~hubq.errors.Unreadable`.
+        """

@@ -85,11 +85,13 @@ def lay_saved(instance: Child, envelope: Envelope, values: Values) -> bool:
     """
     kind = type(instance)
     version = checked_version(kind, envelope)
-    saved = handed = values.decode_state(kind, envelope.data, handed=envelope.form == HANDED)
-    if version < kind.state_version:
+    older, as_handed = version < kind.state_version, envelope.form == HANDED
+    saved = handed = values.decode_state(kind, envelope.data, handed=as_handed, older=older)
+    if older:
         handed = instance.upgrade_state(handed, version)
         if not isinstance(handed, dict) and envelope.form == ATTRIBUTES:
             raise TypeError(f"upgrade_state returned {type(handed).__name__}, not the dict of attributes")
+        handed = values.upgraded(kind, envelope.data, handed, handed=as_handed)
     transient, attributes = kind.transient, instance.__dict__
     if overrides(kind, "alter_handover_state") and (
         envelope.form == HANDED or not overrides(kind, "prepare_handover_state")

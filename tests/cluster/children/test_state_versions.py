@@ -61,6 +61,39 @@ class Second(First):
         raise ValueError("no")
 
 
+class Texts(Child):
+    """A total as text."""
+
+    __qualname__ = "Cart"
+    total: str
+
+    def __init__(self) -> None:
+        self.total = "0"
+
+    async def add(self, price: float) -> None:
+        self.total = str(int(self.total) + round(price * 100))
+
+    async def look(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+class Numbers(Texts):
+    """The total is a number from here on."""
+
+    __qualname__ = "Cart"
+    state_version = 2
+    total: int  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def upgrade_state(self, state: dict[str, Any], version: int) -> dict[str, Any]:
+        return {"total": int(state["total"])}
+
+    async def add(self, price: float) -> None:
+        self.total += round(price * 100)
+
+
 class Deploy:
     """Two versions of an app at the same hub, each with nodes of its own."""
 
@@ -123,6 +156,18 @@ def test_an_old_state_is_brought_up_to_date_once(make_hub: Any, hubq_run: Any) -
             await deploy.new.kill("c")
             await deploy.new.start("d")
             assert await cart.call("look", timeout=20) == {"cents": [150, 200]}
+
+    hubq_run(scenario())
+
+
+def test_data_whose_annotation_has_changed_is_brought_up_to_date(make_hub: Any, hubq_run: Any) -> None:
+    async def scenario() -> None:
+        async with Deploy(make_hub, Texts, Numbers, codec="data") as deploy:
+            cart = await deploy.filled()
+            await deploy.new.start("b")
+            await deploy.old.drain("a")
+            await cart.call("add", 2)
+            assert await cart.call("look") == {"total": 350}
 
     hubq_run(scenario())
 
