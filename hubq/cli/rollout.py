@@ -11,16 +11,19 @@ import typer
 from hubq.cli.loading import HubName, RedisUrl, open_hub
 from hubq.cli.output import print_table, say
 from hubq.cli.reachable import of_those_that_answer
-from hubq.client.operations.rollouts import end_rollout, ramp_to, rollout
+from hubq.client.operations.rollouts import codes, end_rollout, left_on, ramp_to, rollout
 from hubq.client.results import NodeStatus
 from hubq.core.readiness import NOT_SERVING
-from hubq.core.rollout import Health, Ramp, worse
+from hubq.core.rollout import Health, Ramp, staying, without_return, worse
+from hubq.core.wording import counted
 from hubq.errors import ConfigError, HubqError
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
 
 POLL = 1.0
+#: Seconds in which a child that did not go back with its shard may follow.
+FOLLOWS = 20.0
 
 
 def rollout_command(
@@ -95,6 +98,8 @@ class Rollout:
         if len(versions) == 1:
             raise HubqError(f"all workers are of version {self._version!r}: there is nothing to roll out")
         before = self._health(nodes)
+        for line in without_return(self._hub.driver.drive(codes(self._hub.driver.context)), self._version):
+            say(line)
         for share in shares:
             self._hub.driver.drive(ramp_to(self._hub.driver.context, Ramp(self._version, share)))
             say(f"{share:.0%} of the shards go to version {self._version}")
@@ -126,7 +131,28 @@ class Rollout:
 
     def _give_back(self, why: str) -> None:
         _take_back(self._hub, self._version, why)
+        self._report()
         raise HubqError(f"the shards go back to the other versions: {why}")
+
+    def _report(self) -> None:
+        """Wait until the shards have gone back, and say which children have not."""
+        until = time.monotonic() + self._timeout
+        while (there := self._shards()) and time.monotonic() < until:
+            time.sleep(POLL)
+        if there:
+            say(
+                f"{counted(there, 'shard is', 'shards are')} on workers of version {self._version} after {self._timeout:g} s still"
+            )
+        # A child that is busy follows when its message is done.
+        until = min(until, time.monotonic() + FOLLOWS)
+        while (left := self._left()) and time.monotonic() < until:
+            time.sleep(POLL)
+        for line in staying(left, self._version):
+            say(line)
+
+    def _left(self) -> dict[str, str]:
+        own = [node.name for node in self._hub.nodes() if node.app_version == self._version]
+        return self._hub.driver.drive(left_on(self._hub.driver.context, own))
 
     def _shards(self) -> int:
         return sum(node.shards for node in self._hub.nodes() if node.app_version == self._version)

@@ -36,6 +36,7 @@ HEARD = frozenset(
         "prepare_handover_state",
         "alter_handover_state",
         "upgrade_state",
+        "downgrade_state",
         "on_redundancy_signal",
     }
 )

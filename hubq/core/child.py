@@ -259,6 +259,14 @@ class Child:
         """
         return state
 
+    def downgrade_state(self, state: Any, version: int) -> Any:
+        """The reverse of :meth:`upgrade_state`, for a child that goes to a worker with older code: a state of this version, as the
+        earlier ``version`` has it. It is given a copy: a dict of attributes, or what :meth:`prepare_handover_state` has returned.
+
+        A class without its own has no way back: such children stay on workers with code of this version.
+        """
+        return state
+
     def alter_handover_state(self, current: dict[str, Any], handed: Any) -> Any:
         """Makes the new state from the new child's own attributes and what was handed over; by default the latter.
 

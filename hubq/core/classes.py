@@ -61,6 +61,16 @@ class ClassBook:
         """What was registered, by name: the classes and functions as their authors wrote them."""
         return dict(self._sources)
 
+    @property
+    def state_versions(self) -> dict[str, int]:
+        """The ``state_version`` of each registered class, by its name in specs."""
+        return {name: kind.state_version for name, kind in self._kinds.items()}
+
+    @property
+    def downgrading(self) -> list[str]:
+        """The registered classes that bring their states back to versions before."""
+        return [name for name, kind in self._kinds.items() if kind.downgrade_state is not Child.downgrade_state]
+
     def resolve(self, name: str, module: str) -> type[Child]:
         """The class for a spec, or :class:`StartFailed` that says what cannot be imported."""
         if name in self._kinds:

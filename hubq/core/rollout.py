@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from hubq.core.placement import ring_of, shard_order
 from hubq.core.view import NodeView, View
+from hubq.core.wording import counted, names
 
 
 def newest(nodes: Iterable[NodeView]) -> str:
@@ -144,3 +145,57 @@ def worse(before: Health, now: Health) -> str:
     if now.blocked_for >= 1.0:
         return f"an event loop of this version has stood still for {now.blocked_for:.0f} s"
     return now.unready
+
+
+# -- what does not come back ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a node says of its code: the version of the app, the ``state_version`` of each registered class, and which of them have a
+    ``downgrade_state``.
+    """
+
+    app_version: str
+    states: Mapping[str, int]
+    downgrading: frozenset[str] = frozenset()
+
+
+def without_return(codes: Collection[Code], version: str) -> list[str]:
+    """The classes whose states the other versions cannot read once this version has written them, each in a sentence.
+
+    >>> old, new = Code("v1", {"Cart": 2, "Room": 1}), Code("v2", {"Cart": 3, "Room": 1})
+    >>> without_return([old, new], "v2")
+    ['Cart: states go from version 2 to 3, and older code cannot read them: a return leaves such children on v2 workers']
+    >>> without_return([old, Code("v2", {"Cart": 3}, frozenset({"Cart"}))], "v2"), without_return([old, new], "v1")
+    ([], [])
+    """
+    own: dict[str, int] = {}
+    others: dict[str, int] = {}
+    for code in codes:
+        for name, state in code.states.items():
+            if code.app_version != version:
+                others[name] = min(others.get(name, state), state)
+            elif name not in code.downgrading:
+                own[name] = max(own.get(name, state), state)
+    return [
+        f"{name}: states go from version {others[name]} to {state}, and older code cannot read them: a return leaves such children on "
+        f"{version} workers"
+        for name, state in sorted(own.items())
+        if state > others.get(name, state)
+    ]
+
+
+def staying(left: Mapping[str, str], version: str) -> list[str]:
+    """Which children stay on the workers of a version that has given its shards back, and why: a line for each reason.
+
+    >>> staying({"a": "no way on old-1", "b": "no way on old-1"}, "v2")
+    ['2 children stay on the workers of version v2: a, b: no way on old-1']
+    """
+    by_reason: dict[str, list[str]] = {}
+    for child, reason in left.items():
+        by_reason.setdefault(reason or "they are on their way", []).append(child)
+    return [
+        f"{counted(len(children), 'child stays', 'children stay')} on the workers of version {version}: {names(children)}: {reason}"
+        for reason, children in by_reason.items()
+    ]

@@ -125,6 +125,13 @@ class DataValues:
         known: bytes | None = None,
     ) -> bytes:  # fmt: skip
         """See :class:`Values`."""
+        data = self.encode_older_state(state, limit, child, kind.state_version)
+        if surely or data != known:
+            self._states.check(kind, state, data, child, handed, surely)
+        return data
+
+    def encode_older_state(self, state: Any, limit: int, child: str, version: int) -> bytes:
+        """See :class:`Values`."""
         try:
             data = DATA + _encode(state)
         except BaseException as error:
@@ -132,15 +139,13 @@ class DataValues:
                 f"the state of child {child!r} is no data: {_culprit(state)} ({error}); keep plain values, dataclasses or Structs, "
                 "or name such attributes in `transient` and make them in on_start()"
             ) from error
-        if kind.state_version != 1:
-            data = b"v%d\n" % kind.state_version + data
+        if version != 1:
+            data = b"v%d\n" % version + data
         if len(data) > limit:
             raise StateTooLarge(
                 f"the state of child {child!r} has {len(data)} bytes, the most is {limit} (max_state_bytes, or what Redis takes): "
                 "keep less in the child, or raise the limit"
             )
-        if surely or data != known:
-            self._states.check(kind, state, data, child, handed, surely)
         return data
 
     def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False, older: bool = False) -> Any:

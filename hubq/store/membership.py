@@ -54,6 +54,10 @@ class NodeInfo(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
     app_version: str = ""
     """Which version of the app it runs: what ``hubq worker --app-version`` says."""
+    state_versions: dict[str, int] = {}
+    """The ``state_version`` of each class that its app registers; none: it does not say."""
+    downgrading: list[str] = []
+    """Those of them that have a ``downgrade_state``."""
     was: str = ""
     """Incarnations that the same process had before it was cut off."""
 

@@ -94,6 +94,10 @@ class PickledValues:
             check_comes_back(kind, state, data, child)
         return data
 
+    def encode_older_state(self, state: Any, limit: int, child: str, version: int) -> bytes:
+        """See :class:`Values`."""
+        return codec.encode_state(state, limit, child, version)
+
     def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False, older: bool = False) -> Any:
         """See :class:`Values`."""
         value = codec.unwrapped(data)

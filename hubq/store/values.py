@@ -65,6 +65,12 @@ class Values(Protocol):
         Raises :class:`~hubq.errors.StateNotSavable`, :class:`~hubq.errors.StateTooLarge`.
         """
 
+    def encode_older_state(self, state: Any, limit: int, child: str, version: int) -> bytes:
+        """What ``downgrade_state`` has returned for this version.
+
+        Raises :class:`~hubq.errors.StateNotSavable`, :class:`~hubq.errors.StateTooLarge`.
+        """
+
     def decode_state(self, kind: type[Child], data: bytes, *, handed: bool = False, older: bool = False) -> Any:
         """The reverse of :meth:`encode_state`. ``older``: an older version of the class has written it, and ``upgrade_state`` gets it.
 

@@ -48,6 +48,10 @@ class FailedBuilds:
         if self._found:
             self._found.pop(child, None)
 
+    def taken(self, child: str) -> None:
+        """Another node runs it, with the code that wrote its state: this one is as good as it was for what else there is."""
+        self._found.pop(child, None)
+
     def lately(self) -> dict[str, str]:
         """Those of the last ``FAILURE_KEPT`` seconds; the others are forgotten."""
         before = self._now() - FAILURE_KEPT

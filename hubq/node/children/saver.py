@@ -12,7 +12,9 @@ from hubq.core.lifecycle import Life
 from hubq.errors import HubqError, NotReplicated, OutsideHandler, StateNotSavable
 from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.older_code import downgraded
 from hubq.node.held.state import (
+    ATTRIBUTES,
     HANDED,
     envelope_of,
     overrides,
@@ -123,10 +125,13 @@ class Saver:
 
     # -- when it moves ---------------------------------------------------------------------------------------------
 
-    async def hand_over(self, hosted: HostedChild, with_state: bool) -> tuple[str, bytes | None]:
-        """End ``run()`` and take the state that the child hands over: (child, envelope; None: msk has it already).
+    async def hand_over(
+        self, hosted: HostedChild, with_state: bool, version: int | None = None
+    ) -> tuple[str, bytes | None]:
+        """End ``run()`` and take the state that the child hands over: (child, envelope; None: msk has it already). ``version``: the
+        older one that the code has where it goes.
 
-        Raises what ``prepare_handover_state`` raises, or that its result cannot be saved.
+        Raises what ``prepare_handover_state`` and ``downgrade_state`` raise, or that the result cannot be saved.
         """
         await self.end_run(hosted)
         if not with_state:
@@ -135,7 +140,9 @@ class Saver:
         assert hosted.instance is not None
         if hosted.abandoned and takes_boundaries(hosted):
             # Its thread still runs and may change the instance: the last message boundary is what moves.
-            return hosted.child_id, envelope_of(hosted, hosted.boundary) if hosted.boundary is not None else None
+            if hosted.boundary is None:
+                return hosted.child_id, None
+            return hosted.child_id, self._handed(hosted, hosted.boundary, ATTRIBUTES, version)
         hosted.hold_said()
         if overrides(hosted.kind, "prepare_handover_state"):
             try:
@@ -148,11 +155,22 @@ class Saver:
                 raise StateNotSavable(f"prepare_handover_state raised {in_short(error)}") from error
             values, limit = hosted.services.values, self._sizes.state
             data = values.encode_state(hosted.kind, handed, limit, hosted.child_id, handed=True, surely=True)
-            return hosted.child_id, envelope_of(hosted, data, HANDED)
+            return hosted.child_id, self._handed(hosted, data, HANDED, version)
         data = take_state(hosted, self._sizes.state, surely=True)
-        if hosted.saved and data == hosted.boundary and hosted.child_id not in hosted.holding.effects.states:
+        if (
+            version is None
+            and hosted.saved
+            and data == hosted.boundary
+            and hosted.child_id not in hosted.holding.effects.states
+        ):
             return hosted.child_id, None
-        return hosted.child_id, envelope_of(hosted, data)
+        return hosted.child_id, self._handed(hosted, data, ATTRIBUTES, version)
+
+    def _handed(self, hosted: HostedChild, data: bytes, form: str, version: int | None) -> bytes:
+        if version is not None:
+            data = downgraded(hosted, data, form, version, self._sizes.state)
+            hosted.is_changed()  # if it stays after all, its next commit saves it as it is here
+        return envelope_of(hosted, data, form)
 
     def ends_run(self, task: asyncio.Task[object] | None) -> bool:
         """Whether this ``run()`` was cancelled here, and not by itself."""

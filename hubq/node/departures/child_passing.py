@@ -120,6 +120,8 @@ class ChildPassing:
         for number, child in enumerate(child for child in answer.failed.split("\n") if child):
             reason = reasons[number] if number < len(reasons) else ""
             self.failed[child] = f"cannot start on {self.target}: {reason}"
+        going = [hosted for hosted in map(self.holding.children.get, self._still_going()) if hosted is not None]
+        self.failed |= self._departures.refusals(going, self.target)
         return bool(self._still_going()) and not self.holding.gone
 
     async def _close(self) -> None:
@@ -151,7 +153,7 @@ class ChildPassing:
     async def _collect(self) -> None:
         children = [hosted for pin in self._aside.values() for hosted in pin.children.values()]
         within = self._traits.handover_data_wait
-        self._collected = await self._departures.collect(children, self._traits.handover, within)
+        self._collected = await self._departures.collect(children, self._traits.handover, within, self.target)
         for hosted, error in self._collected.failed.items():
             match error:
                 case NoState():

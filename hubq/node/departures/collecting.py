@@ -11,6 +11,7 @@ from hubq.core.lifecycle import Life
 from hubq.node.children.saver import Saver
 from hubq.node.departures.boundaries import until_done
 from hubq.node.held.holding import HostedChild
+from hubq.node.held.older_code import OlderCode
 from hubq.node.held.state import overrides
 from hubq.node.runtime.pieces import Pieces
 from hubq.store.effects import Effects
@@ -97,13 +98,17 @@ class Interrupted(RuntimeError):
 class Collecting:
     """Asks children for their states."""
 
-    def __init__(self, saver: Saver, pieces: Pieces) -> None:
+    def __init__(self, saver: Saver, pieces: Pieces, older: OlderCode) -> None:
         self._saver = saver
         self._pieces = pieces
+        self._older = older
 
-    async def collect(self, children: Iterable[HostedChild], with_state: bool, within: float) -> Collected:
+    async def collect(
+        self, children: Iterable[HostedChild], with_state: bool, within: float, target: str = ""
+    ) -> Collected:
         """Ask the children that run, and have nothing in hand, for their states: one piece of the loop after the other, and
         without waiting for an answer in between. Each has ``within`` seconds from the moment that the last one was asked.
+        ``target``: the node that they go to, if it is known. If its code is older, it gets states that it can read.
         """
         collected, asked = Collected(), Asked()
         try:
@@ -113,7 +118,9 @@ class Collecting:
                     if not self._pieces.at_once():
                         await self._pieces.turn()
                     try:
-                        collected.take(await self._saver.hand_over(hosted, with_state))
+                        collected.take(
+                            await self._saver.hand_over(hosted, with_state, self._older_version(hosted, target))
+                        )
                     except Exception as error:
                         collected.failed[hosted] = error
                     except asyncio.CancelledError:
@@ -122,7 +129,7 @@ class Collecting:
                             raise
                         collected.failed[hosted] = Interrupted("taking its state was cancelled")
                 else:
-                    asked.add(hosted, self._hand_over(hosted, with_state, asked))
+                    asked.add(hosted, self._hand_over(hosted, with_state, target, asked))
             late = await asked.answered(within)
         except BaseException:
             asked.cancel()
@@ -139,9 +146,16 @@ class Collecting:
                 collected.take(task.result())
         return collected
 
-    async def _hand_over(self, hosted: HostedChild, with_state: bool, asked: Asked) -> Handed:
+    def _older_version(self, hosted: HostedChild, target: str) -> int | None:
+        """The version in which the target reads its state, if it is another one than here, and there is a way back to it."""
+        version = self._older.version_for(hosted, target) if target else hosted.kind.state_version
+        if version == hosted.kind.state_version or not overrides(hosted.kind, "downgrade_state"):
+            return None
+        return version
+
+    async def _hand_over(self, hosted: HostedChild, with_state: bool, target: str, asked: Asked) -> Handed:
         try:
             await self._pieces.turn()
         finally:
             asked.one_more()
-        return await self._saver.hand_over(hosted, with_state)
+        return await self._saver.hand_over(hosted, with_state, self._older_version(hosted, target))

@@ -22,6 +22,7 @@ from hubq.node.commits.committer import REFUSALS, Committer
 from hubq.node.commits.forfeits import Forfeits
 from hubq.node.departures.collecting import Collected, Collecting
 from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.older_code import OlderCode
 from hubq.node.runtime.background import Background
 from hubq.node.runtime.group import Group
 from hubq.node.runtime.pieces import Pieces
@@ -79,6 +80,7 @@ class Departures:
     def __init__(
         self, group: Group, background: Background, committer: Committer, forfeits: Forfeits, saver: Saver,
         signals: Signals, endings: Endings, lives: Lives, pumps: Pumps, pieces: Pieces, sizes: Sizes,
+        older: OlderCode,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -88,12 +90,24 @@ class Departures:
         self._endings = endings
         self._lives = lives
         self._pumps = pumps
-        self._collecting = Collecting(saver, pieces)
+        self._older = older
+        self._collecting = Collecting(saver, pieces, older)
         self._sizes = sizes
 
-    async def collect(self, children: Iterable[HostedChild], with_state: bool, within: float) -> Collected:
+    async def collect(
+        self, children: Iterable[HostedChild], with_state: bool, within: float, target: str = ""
+    ) -> Collected:
         """Ask children for their states (:meth:`Collecting.collect <hubq.node.departures.collecting.Collecting.collect>`)."""
-        return await self._collecting.collect(children, with_state, within)
+        return await self._collecting.collect(children, with_state, within, target)
+
+    def refusals(self, children: Iterable[HostedChild], target: str) -> dict[str, str]:
+        """The children whose state the code of a node cannot read, and why."""
+        found = {hosted.child_id: self._older.refusal(hosted, target) for hosted in children}
+        return {child: why for child, why in found.items() if why}
+
+    def readable_at(self, hosted: HostedChild, target: str) -> bool:
+        """Whether the code of a node can read the state of a child as it is now, as far as is known here."""
+        return not self._older.trial(hosted, target, self._sizes.state)
 
     async def become_passive(self, parts: Iterable[Holding]) -> None:
         """These are not the active copies any more; each is told once."""

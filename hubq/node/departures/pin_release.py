@@ -13,6 +13,7 @@ from hubq.node.runtime.group import Group
 from hubq.store.command import Command
 from hubq.store.effects import Effects
 from hubq.store.owners import release_pin
+from hubq.store.places import read_shard_owners
 from hubq.strategies.migration import MigrationTraits
 
 log = logging.getLogger("hubq.node")
@@ -75,10 +76,15 @@ class PinReleases:
         if pin.gone:
             return
         children = [] if hosted is None else [hosted]
-        collected = await self._departures.collect(children, True, self._traits.handover_data_wait)
+        target = await self._owner(pin.shard) if hosted is not None and hosted.kind.state_version > 1 else ""
+        collected = await self._departures.collect(children, True, self._traits.handover_data_wait, target)
         for error in collected.failed.values():
             log.error("child %s moves with its last commit: its state could not be taken: %r", pin.pinned, error)
         pin.effects.absorb(collected.effects(children))
         await self._departures.give(PinRelease(self._group, self._register, pin, closed_at))
         await self._departures.dispose(children, "migrated")
         self._plan_due.ring()
+
+    async def _owner(self, shard: int) -> str:
+        owners = await self._group.redis.run(read_shard_owners(self._group.keys, [shard]), retry_for=1.0)
+        return owners[shard].node if shard in owners else ""

@@ -78,7 +78,7 @@ class ShardHandover:
         self._rebuilding = rebuilding
         self._closed_at = 0.0
         self._kept = KeptBehind(holding, cursors, saver)
-        self._cannot_start: set[str] = set()
+        self._cannot_start: dict[str, str] = {}  # child -> why
         self._wanted_here: set[str] = set()
         self._collected = Collected()
         self._forgotten: list[str] = []
@@ -103,7 +103,8 @@ class ShardHandover:
                 self._moved(SourceEvent.START_OVERDUE)
                 self._events.add("handover_overdue", shard=self.shard, target=self.target)
                 return False
-            self._cannot_start = {child for child in built.failed.split("\n") if child}
+            why = f"it cannot start on {self.target}: see `hubq events`"
+            self._cannot_start = {child: why for child in built.failed.split("\n") if child}
         self._moved(SourceEvent.STARTED)
         return not self.holding.gone
 
@@ -117,6 +118,7 @@ class ShardHandover:
             self._wanted_here = self._wishes.staying(
                 holding
             )  # asked now: children may have begun while it waited for its turn
+            self._cannot_start |= self._departures.refusals(holding.children.values(), self.target)
         self._closed_at = self._group.standing.redis_now_ms()
         holding.close_intake()
         self._hooks.intake(self.shard, False, "migration")
@@ -124,15 +126,15 @@ class ShardHandover:
         for hosted in list(holding.children.values()):
             if hosted.child_id in self._wanted_here:
                 self._kept.keep(hosted, "", serving=True)
-            elif hosted.settling:
-                self._kept.keep(hosted, "it is busy with a message", serving=hosted.child_id in self._cannot_start)
             elif hosted.child_id in self._cannot_start:
-                self._kept.keep(hosted, f"it cannot start on {self.target}: see `hubq events`", serving=True)
+                self._kept.keep(hosted, self._cannot_start[hosted.child_id], serving=True)
+            elif hosted.settling:
+                self._kept.keep(hosted, "it is busy with a message", serving=False)
         self._moved(SourceEvent.CLOSED)
 
     async def collect_states(self, timeout: float, handover: bool) -> None:
         children = list(self.holding.children.values())
-        self._collected = await self._departures.collect(children, handover, timeout)
+        self._collected = await self._departures.collect(children, handover, timeout, self.target)
         for hosted, error in self._collected.failed.items():
             log.warning(
                 "child %s stays on %s: its state could not be handed over: %s",

@@ -137,7 +137,7 @@ class Stragglers:
             wish = self._wishes.wish(hosted.child_id, hosted.record)
             if wish is not None and wish.node not in (owner.node, group.node_name) and self._wishes.is_up(wish.node):
                 return True  # it goes there by way of its shard
-            return await self._builds(owner.node, pin, hosted)
+            return self._departures.readable_at(hosted, owner.node) and await self._builds(owner.node, pin, hosted)
         except (TimeoutError, RedisUnavailable):
             return False
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 
 from hubq.client.asking.context import check_fixed
+from hubq.core.classes import ClassBook
 from hubq.errors import HubqError, NameTaken
 from hubq.hooks import ClusterJoin
 from hubq.node.membership.voiding import Voiding
@@ -33,7 +34,8 @@ class Member:
 
     def __init__(
         self, group: Group, background: Background, events: EventLog, hooks: HookRunner, plan_due: Bell,
-        trials: StartTrials, voiding: Voiding, emptied: asyncio.Event, *, tags: Mapping[str, str], app_version: str, address: str,
+        trials: StartTrials, voiding: Voiding, emptied: asyncio.Event, *, tags: Mapping[str, str], app_version: str, classes: ClassBook,
+        address: str,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -45,6 +47,7 @@ class Member:
         self._emptied = emptied
         self._tags = dict(tags)
         self._app_version = app_version
+        self._classes = classes
         self._address = address
         self._life = secrets.token_hex(8)  # a join that arrives after we have left is known by it
         self._leaving = False
@@ -68,6 +71,10 @@ class Member:
             info["tags"] = self._tags
         if self._app_version:
             info["app_version"] = self._app_version
+        if versions := self._classes.state_versions:
+            info["state_versions"] = versions
+        if downgrading := self._classes.downgrading:
+            info["downgrading"] = downgrading
         if standing.was:
             info["was"] = " ".join(map(str, standing.was))  # these are no crashes: this process lives
         until = standing.now() + wait

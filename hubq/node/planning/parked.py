@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from hubq.core.lifecycle import Life, LifeEvent
 from hubq.node.arrivals.arrivals import Arrivals
 from hubq.node.arrivals.wishes import Wishes
+from hubq.node.children.failed_builds import FailedBuilds
 from hubq.node.departures.child_passing import ChildPassing
 from hubq.node.held.commit_queue import CommitQueue
-from hubq.node.held.holding import Holding
+from hubq.node.held.holding import Holding, HostedChild
+from hubq.node.held.older_code import OlderCode, version_needed
 from hubq.node.held.register import Register
 from hubq.node.planning.guide import Guide
 from hubq.node.runtime.background import Background
@@ -30,7 +32,7 @@ class Parked:
 
     def __init__(
         self, group: Group, background: Background, events: EventLog, gathered: GatheredLog, register: Register,
-        queue: CommitQueue, wishes: Wishes, arrivals: Arrivals, guide: Guide,
+        queue: CommitQueue, wishes: Wishes, arrivals: Arrivals, guide: Guide, older: OlderCode, failed_builds: FailedBuilds,
     ) -> None:  # fmt: skip
         self._group = group
         self._background = background
@@ -41,13 +43,16 @@ class Parked:
         self._wishes = wishes
         self._arrivals = arrivals
         self._guide = guide
+        self._older = older
+        self._failed_builds = failed_builds
         self._looking = False
 
     # -- offered to others -----------------------------------------------------------------------------------------
 
     def offer(self, holding: Holding) -> None:
         """Offer the children that cannot be built here to a node that has not been asked yet. Each node is asked once per
-        incarnation: a class that cannot be imported there cannot be a minute later either.
+        incarnation: a class that cannot be imported there cannot be a minute later either. A child whose state is too new is not
+        offered to a node whose code is older than that.
         """
         for child in list(holding.unbuilt):
             if not is_parked(holding, child):
@@ -58,7 +63,9 @@ class Parked:
             children = [
                 child
                 for child, asked in holding.unbuilt.items()
-                if (node, incarnation) not in asked and not self._wishes.here(holding.children[child])
+                if (node, incarnation) not in asked
+                and not self._wishes.here(holding.children[child])
+                and self._knows(node, holding.children[child])
             ]
             if children:
                 for child in children:
@@ -67,6 +74,11 @@ class Parked:
                 passing, task = self._guide.begin_passing(holding, children, node)
                 self._background.run(self._tell(passing, task, reasons), f"offering children to {node}")
                 return  # the next node when the plan is looked at again, at the end of the passing
+
+    def _knows(self, node: str, hosted: HostedChild) -> bool:
+        """Whether a node may have the code that wrote the state of a child. (It is asked only if it is not known to be older.)"""
+        needed = version_needed(hosted.reason)
+        return not needed or not self._older.is_below(node, hosted.record.name, needed)
 
     async def _tell(
         self, passing: ChildPassing, task: asyncio.Task[dict[str, str]], reasons: Mapping[str, str]
@@ -77,6 +89,8 @@ class Parked:
             return
         here = self._group.node_name
         for child in gone:
+            if version_needed(reasons[child]):
+                self._failed_builds.taken(child)
             self._gathered.add(logging.INFO, child, f"was parked on {here} and moves to {passing.target}")
         commands = [say_why(self._group.keys, child, f"cannot start on {here}: {reasons[child]}") for child in gone]
         await self._group.redis.run_many(commands, retry_for=1.0)

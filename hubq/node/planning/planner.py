@@ -20,6 +20,7 @@ from hubq.node.departures.park import Park
 from hubq.node.departures.shard_handovers import ShardHandovers
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.elsewhere import Elsewhere
+from hubq.node.held.older_code import OlderCode
 from hubq.node.held.register import Register
 from hubq.node.membership.quorum import Quorums
 from hubq.node.membership.voiding import Voiding
@@ -54,10 +55,11 @@ class Planner(Loop):
         cursors: Cursors, distribution: Distribution, synchronization: Synchronization, view_hooks: ViewHooks,
         quorum: Quorums, balancer: Balancers, wishes: Wishes, copies: Copies, answers: Answers, moves: Moves,
         handovers: ShardHandovers, park: Park, guide: Guide, parked: Parked, reconciler: Reconciler, voiding: Voiding,
-        pausing: Pausing, elsewhere: Elsewhere,
+        pausing: Pausing, elsewhere: Elsewhere, older: OlderCode,
     ) -> None:  # fmt: skip
         super().__init__("looking at the plan")
         self._elsewhere = elsewhere
+        self._older = older
         self._serves_desired = False  # as of the last look
         self._group = group
         self._events = events
@@ -129,6 +131,7 @@ class Planner(Loop):
             self._plan_due.ring()  # the owners that were read may be old by now
             return
         self._wishes.seen(nodes)
+        self._older.seen(nodes)
         await self._members_seen(nodes)
         if await self._view_hooks.seen(nodes):
             self._plan_due.ring()  # handlers of hooks were waited for: the owners that were read may be old by now

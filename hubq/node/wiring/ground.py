@@ -25,6 +25,7 @@ from hubq.node.held.far_outboxes import FarOutboxes
 from hubq.node.held.holding import Recorder
 from hubq.node.held.idleness import Idleness
 from hubq.node.held.marked_shards import MarkedShards
+from hubq.node.held.older_code import OlderCode
 from hubq.node.held.open_drafts import OpenDrafts
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.recorder import NoRecorder
@@ -141,6 +142,7 @@ class HeldStorey:
         self.shard_recorder = ShardRecorder(self.active_active, runtime.sizes)
         self.recorder: Recorder = self.shard_recorder if self.replicated else NoRecorder()
         self.cursors = Cursors()
+        self.older = OlderCode()
         self.outboxes = Outboxes()
         self.reminder_times = DueTimes()
         self.expiries = DueTimes()

@@ -52,7 +52,7 @@ class PlanningStorey:
         )  # fmt: skip
         self.parked = Parked(
             group, background, runtime.events, runtime.gathered, held.register, held.queue, moving.wishes,
-            moving.arrivals, self.guide,
+            moving.arrivals, self.guide, held.older, children.failed_builds,
         )  # fmt: skip
         self.balancer: Balancers = NoBalancer()
         if children.balancing is not None:
@@ -72,6 +72,7 @@ class PlanningStorey:
             hub.synchronization, ViewHooks(runtime.hooks), membership.quorum, self.balancer, moving.wishes,
             copies.copies, moving.answers, moving.moves, moving.handovers, moving.park, self.guide, self.parked,
             reconciler, membership.voiding, children.pausing, given.common.elsewhere,
+            held.older,
         )  # fmt: skip
 
 

@@ -41,7 +41,8 @@ class MembershipStorey:
         )  # fmt: skip
         self.member = Member(
             runtime.group, runtime.background, runtime.events, runtime.hooks, runtime.plan_due, children.start_trials,
-            self.voiding, runtime.emptied, tags=given.tags, app_version=given.app_version, address=given.server.address,
+            self.voiding, runtime.emptied, tags=given.tags, app_version=given.app_version, classes=hub.classes,
+            address=given.server.address,
         )  # fmt: skip
         self.resuming = Resuming(held.register, copies.copies, children.pumps, held.queue)
         self.quorum: Quorums = NoQuorum(runtime.group)

@@ -48,7 +48,7 @@ class MovingStorey:
         self.answers = Answers()
         self.departures = Departures(
             group, background, commits.committer, commits.forfeits, children.saver, children.signals, children.endings,
-            children.lives, children.pumps, runtime.pieces, runtime.sizes,
+            children.lives, children.pumps, runtime.pieces, runtime.sizes, held.older,
         )  # fmt: skip
         releases = PinReleases(group, held.register, runtime.plan_due, runtime.traits, self.departures)
         self.stragglers = Stragglers(

@@ -23,6 +23,7 @@ from hubq.node.held.commit_queue import CommitQueue
 from hubq.node.held.cursors import Cursors
 from hubq.node.held.holding import Holding, HostedChild
 from hubq.node.held.in_hand import InHand
+from hubq.node.held.older_code import OlderCode
 from hubq.node.held.outboxes import Outboxes
 from hubq.node.held.register import Register
 from hubq.node.runtime.background import Background
@@ -83,7 +84,9 @@ class Saver:
         self.asked: list[tuple[str, bool]] = []
         self.saved: list[str] = []
 
-    async def hand_over(self, hosted: HostedChild, with_state: bool) -> tuple[str, bytes | None]:
+    async def hand_over(
+        self, hosted: HostedChild, with_state: bool, version: int | None = None
+    ) -> tuple[str, bytes | None]:
         self.asked.append((hosted.child_id, with_state))
         handed = self.hands.get(hosted.child_id, b"state of " + hosted.child_id.encode())
         if isinstance(handed, asyncio.Event):
@@ -244,7 +247,7 @@ class Stage:
         self.departures = Departures(
             self.group, self.background, self.committer, self.forfeits, cast(Any, self.saver), cast(Any, self.signals),
             cast(Any, self.endings), cast(Any, self.lives), cast(Any, self.pumps),
-            self.pieces, self.sizes,
+            self.pieces, self.sizes, OlderCode(),
         )  # fmt: skip
         self.shard = a_holding()
         self.standing.learn(0, 3)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from hubq.core.classes import ClassBook
 from hubq.errors import ConfigError, NameTaken, RedisUnavailable
 from hubq.node.membership.member import Member
 from hubq.store.membership import Joined
@@ -40,7 +41,7 @@ class Joining(Stage):
         self.void_for: list[str] = []
         self.member = Member(
             self.group, self.background, cast(Any, self.events), self.hooks, self.plan_due, cast(Any, self.trials),
-            cast(Any, self), self.emptied, tags={"gpu": "yes"}, app_version="v1", address="redis://box",
+            cast(Any, self), self.emptied, tags={"gpu": "yes"}, app_version="v1", classes=ClassBook(), address="redis://box",
         )  # fmt: skip
 
     def void(self, why: str) -> None:

@@ -8,7 +8,9 @@ from typing import Any, cast
 import pytest
 
 from hubq.core.lifecycle import Life
+from hubq.node.children.failed_builds import FailedBuilds
 from hubq.node.held.holding import Holding
+from hubq.node.held.older_code import OlderCode
 from hubq.node.planning.parked import Parked
 from hubq.node.runtime.gathered_log import GatheredLog
 from hubq.store.envelope import Envelope
@@ -36,7 +38,7 @@ class Condemned(Stage):
         self.arrivals = Revivals()
         self.looks = Parked(
             self.group, self.background, cast(Any, self.events), GatheredLog(), self.register, self.queue,
-            self.wishes, cast(Any, self.arrivals), cast(Any, None),
+            self.wishes, cast(Any, self.arrivals), cast(Any, None), OlderCode(), FailedBuilds(self.clock),
         )  # fmt: skip
         self.room = a_holding(0, 4, "room-1")
         self.room.close_intake()

@@ -14,6 +14,7 @@ from hubq.node.copies.none import NoCopies
 from hubq.node.departures.moves import Moves
 from hubq.node.held.elsewhere import Elsewhere
 from hubq.node.held.holding import Holding
+from hubq.node.held.older_code import OlderCode
 from hubq.node.planning.planner import Planner
 from hubq.store.command import Command
 from hubq.store.membership import NodeInfo
@@ -112,7 +113,7 @@ class Planning(Stage):
             self.group, cast(Any, self.events), self.plan_due, self.emptied, self.register, self.cursors,
             ByTable(desired or {0: "a", 1: "a", 2: "b"}), cast(Any, Never()), around, cast(Any, Quorum(self.around)),
             around, self.wishes, NoCopies(), self.answers, self.moves, around, around, around, around, around, around,
-            cast(Any, self.pausing), Elsewhere(groups=1, shards=3),
+            cast(Any, self.pausing), Elsewhere(groups=1, shards=3), OlderCode(),
         )  # fmt: skip
 
     def _answer(self, command: Command[Any]) -> Any:
