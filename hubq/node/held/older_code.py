@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from hubq.core.lifecycle import Life
 from hubq.node.held.holding import HostedChild
 from hubq.node.held.state import ATTRIBUTES, HANDED, overrides
 from hubq.store.membership import NodeInfo
@@ -41,7 +42,12 @@ class OlderCode:
         return kind.state_version
 
     def refusal(self, hosted: HostedChild, node: str) -> str:
-        """Why a node cannot read the state of a child, whatever is done here; empty: it can, as far as is known."""
+        """Why a node cannot read the state of a child, whatever is done here; empty: it can, as far as is known.
+
+        A child that is parked here writes none: what is saved of it may be of the older version.
+        """
+        if hosted.life is Life.PARKED:
+            return ""
         kind, version = hosted.kind, self.version_for(hosted, node)
         if version == kind.state_version or overrides(kind, "downgrade_state"):
             return ""

@@ -40,6 +40,13 @@ class WithWayBack(Second):
         return state
 
 
+class CannotUpgrade(Second):
+    __qualname__ = "Cart"
+
+    def upgrade_state(self, state: dict[str, Any], version: int) -> dict[str, Any]:
+        raise KeyError("prices")
+
+
 class FailingBack(Second):
     __qualname__ = "Cart"
 
@@ -87,8 +94,9 @@ class Versions:
     def shards(self, name: str) -> int:
         return list(self.new.serving().values()).count(name)
 
-    async def places(self) -> dict[str, str | None]:
-        return {child.child_id: child.node for child in await self.hub.aio.children()}
+    async def all_are(self, status: str, *nodes: str) -> bool:
+        children = await self.hub.aio.children()
+        return all(child.status == status and child.node in nodes for child in children)
 
     def unready(self) -> list[str]:
         """Why old nodes are not ready, but for moves that are under way."""
@@ -102,14 +110,9 @@ def test_with_a_way_back_all_children_return(make_hub: Any, hubq_run: Any, setti
             load = await versions.filled("old-1", "old-2")
             await versions.ramp(1.0)
             await versions.ramp(0.0)
-
-            async def returned() -> bool:
-                return set((await versions.places()).values()) <= {"old-1", "old-2"}
-
-            await eventually(returned, 10, "all children are with the old version")
+            await eventually(lambda: versions.all_are("running", "old-1", "old-2"), 10, "all are with the old version")
             await load.end()
             assert not versions.unready()
-            assert [child.status for child in await versions.hub.aio.children()] == ["running"] * len(CHILDREN)
             await load.ledger.check()
             await versions.new.kill("new")
             await load.ledger.check()
@@ -136,6 +139,22 @@ def test_without_one_they_stay_and_the_old_workers_are_ready(make_hub: Any, hubq
     hubq_run(scenario())
 
 
+def test_what_the_new_version_could_not_read_returns(make_hub: Any, hubq_run: Any) -> None:
+    """Its state is as the old version has written it."""
+
+    async def scenario() -> None:
+        async with Versions(make_hub, CannotUpgrade) as versions:
+            load = await versions.filled("old-1", "old-2")
+            await load.reached(100)
+            await versions.ramp(1.0)
+            await versions.ramp(0.0)
+            await eventually(lambda: versions.all_are("running", "old-1", "old-2"), 10, "they run on old code")
+            await load.end()
+            await load.ledger.check()
+
+    hubq_run(scenario())
+
+
 def test_after_a_crash_newer_code_takes_them_and_brings_them_back(make_hub: Any, hubq_run: Any) -> None:
     """No node with old code is asked to take them from another one."""
 
@@ -147,16 +166,12 @@ def test_after_a_crash_newer_code_takes_them_and_brings_them_back(make_hub: Any,
             await versions.new.kill("new")
             await versions.share(0.0)
 
-            async def all_are(status: str, *nodes: str) -> bool:
-                children = await versions.hub.aio.children()
-                return all(child.status == status and child.node in nodes for child in children)
-
-            await eventually(lambda: all_are("parked", "a-1", "a-2"), 20, "they are parked")
+            await eventually(lambda: versions.all_are("parked", "a-1", "a-2"), 20, "they are parked")
             assert len(versions.unready()) == 2, "nobody runs them"
             await versions.new.start("z", app_version="v2")
-            await eventually(lambda: all_are("running", "z"), 10, "newer code runs them")
+            await eventually(lambda: versions.all_are("running", "z"), 10, "newer code runs them")
             await eventually(lambda: not versions.unready(), 5, "the old nodes are ready")
-            await eventually(lambda: all_are("running", "a-1", "a-2"), 30, "they have returned")
+            await eventually(lambda: versions.all_are("running", "a-1", "a-2"), 30, "they have returned")
             await load.end()
             await load.ledger.check()
 

@@ -54,6 +54,13 @@ def test_a_child_that_is_not_tried_again_is_forgotten() -> None:
     assert counted.failed.lately() == {}
 
 
+def test_a_child_that_another_node_runs_counts_no_more() -> None:
+    counted = Counted()
+    counted.failed.add("one", "its state has version 2, and Cart.state_version is 1 here")
+    counted.failed.taken("one"), counted.failed.taken("two")
+    assert counted.failed.lately() == {}
+
+
 def test_a_reason_can_be_written_as_utf_8() -> None:
     counted = Counted()
     counted.failed = FailedBuilds(lambda: 0.0)
