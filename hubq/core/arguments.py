@@ -262,6 +262,6 @@ def check_class(kind: type[Child]) -> None:
         parameters_of(kind.prepare_handover_state)
 
 
-def check_function(function: Callable[..., Any]) -> None:
-    """The same for a function that is run as a job."""
-    parameters_of(function, 0)
+def check_function(function: Callable[..., Any], *, resumable: bool) -> None:
+    """The same for a function that is run as a job. (The first argument of a resumable one is its context.)"""
+    Parameters(function, function.__qualname__, 1 if resumable else 0)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 from uuid import uuid4
 
+from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, validate_job_id
 
@@ -35,6 +36,9 @@ class OfJobs(Protocol):
 
     def of(self, purpose: Purpose) -> Any:
         """The same for ``"arguments"``, ``"meta"`` or a ``"result"`` of the job."""
+
+    def believes(self, field: bytes) -> bool:
+        """Whether a field is followed that stands beside what is sealed."""
 
 
 class QueuedJob(Job):
@@ -113,7 +117,9 @@ class QueuedJob(Job):
         """RQ's. Raises NoSuchJobError for what is no job: anybody may have written it."""
         try:
             with self._as("meta"):
-                super().restore({name: value for name, value in raw_data.items() if name != FORMER_RESULT})
+                super().restore({name: value for name, value in raw_data.items() if self._believes(name)})
+            if self.timeout is None:  # RQ gives each job one that it takes into a queue, and reckons with it
+                self.timeout = Queue.DEFAULT_TIMEOUT
             for name in NUMBERS:
                 number = getattr(self, name)
                 if number is not None and not -MOST <= number <= MOST:
@@ -124,6 +130,9 @@ class QueuedJob(Job):
             raise NoSuchJobError(
                 f"what is kept of job {self._id!r} is no job: {type(error).__name__}: {error}"
             ) from error
+
+    def _believes(self, field: bytes) -> bool:
+        return field != FORMER_RESULT and (not isinstance(self.serializer, OfJobs) or self.serializer.believes(field))
 
     # -- what is sealed ----------------------------------------------------------------------------------------------
 

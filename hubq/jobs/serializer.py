@@ -23,6 +23,9 @@ OWN = frozenset({"hubq.jobs.cron.enqueue_now", "hubq.jobs.cron.start_from_record
 #: RQ's options that name functions: RQ imports whatever they name.
 CALLBACKS = ("on_success", "on_failure", "on_stopped")
 
+#: RQ's field for the URLs that its worker calls when a job has ended.
+WEBHOOKS = b"webhooks"
+
 _of_hubs: WeakKeyDictionary[Hub, Any] = WeakKeyDictionary()
 
 
@@ -64,6 +67,12 @@ class JobSerializer:
             else JobSerializer(self._writes, self._reads_pickles, self._seal, self._job, purpose)
         )
 
+    def believes(self, field: bytes) -> bool:
+        """Whether a field is followed that RQ keeps beside what is sealed: with ``seal="require"`` no URL is called that anybody may have
+        written.
+        """
+        return self._seal is None or not self._seal.required or field != WEBHOOKS
+
     def _place(self) -> tuple[str, ...]:
         return ("job",) if self._job is None else ("job", self._purpose, self._job.id)
 
@@ -104,7 +113,7 @@ def serializer_of(hub: Hub) -> Any:
         writes = pickled if config.codec == "pickle" else as_data
         reads_pickles = config.codec == "pickle" or config.reads_pickles
         its = JobSerializer(writes, reads_pickles, hub.driver.context.seal)
-        members = {name: staticmethod(getattr(its, name)) for name in ("dumps", "loads", "of_job", "of")}
+        members = {name: staticmethod(getattr(its, name)) for name in ("dumps", "loads", "of_job", "of", "believes")}
         found = _of_hubs[hub] = type("HubSerializer", (), members)
     return found
 
@@ -146,6 +155,10 @@ def checked_registered(hub: Hub, function: Any, options: dict[str, Any]) -> Any:
     """The function, or, with ``codec="data"``, :class:`~hubq.errors.NotImportable` if no worker would run it, and
     :class:`~hubq.errors.InvalidJob` for options that no worker would follow.
     """
+    if hub.config.seal == "require" and options.get("webhooks"):
+        raise InvalidJob(
+            'webhooks: with seal="require" none is called, since anybody who can write to Redis may have written it'
+        )
     if hub.config.codec == "pickle":
         return function
     named = [name for name in CALLBACKS if options.get(name) is not None]

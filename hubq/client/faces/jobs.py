@@ -179,7 +179,7 @@ class JobMethods:
         Raises :class:`~hubq.errors.ConfigError` that names an annotation to which no data can be converted (``codec="data"``).
         """
         if self.driver.context.values.codec == "data":
-            check_function(function)
+            check_function(function, resumable=hasattr(function, "hubq_child_class"))
         self.job_functions[f"{function.__module__}.{function.__qualname__}"] = function
 
     def close_jobs(self) -> None:
@@ -335,9 +335,9 @@ class JobMethods:
             def enqueue_at(when: datetime, *args: Any, **kwargs: Any) -> Any:
                 return self.enqueue_at(when, it, *args, **kwargs)
 
-            self.register_job(it)
             if resumable:
                 self.jobs.make_resumable(it)
+            self.register_job(it)
             it.hubq_job_options = {
                 ("job_timeout" if name == "timeout" else name): value for name, value in options.items()
             }

@@ -18,7 +18,7 @@ from rq.job import Job, JobStatus
 from rq.results import Result
 from rq.utils import now, utcformat
 
-from hubq import Hub, HubqError, NoSuchJob
+from hubq import Hub, HubqError, InvalidJob, NoSuchJob
 from hubq.client.current import set_current_hub
 from hubq.core.job_names import Purpose
 from hubq.errors import Unsealed
@@ -238,6 +238,21 @@ def test_what_is_no_command_is_not_followed(hub: Hub, said: bytes) -> None:
         worker.handle_payload({"data": said})
 
     copy_context().run(run)
+
+
+def test_no_url_is_called_that_anybody_may_have_written_and_each_job_has_a_timeout(hub: Hub) -> None:
+    redis, job = hub.rq_queue.connection, hub.enqueue(echo, 1)
+    hook = {"url": "http://127.0.0.1:1/x", "events": ["finished"]}
+    redis.hset(job.key, "webhooks", json.dumps([hook]))
+    redis.hdel(job.key, "timeout")
+    read = QueuedJob.fetch(job.id, redis, serializer=serializer_of(hub))
+    assert read.timeout == 180
+    if hub.config.seal == "require":
+        assert not read.webhooks
+        with pytest.raises(InvalidJob, match="webhooks"):
+            hub.enqueue(echo, 1, webhooks=[hook])
+    run_all(hub)
+    assert RAN == ["echo"] and job.get_status(refresh=True) == JobStatus.FINISHED
 
 
 def test_purposes_are_told_apart(hub: Hub) -> None:

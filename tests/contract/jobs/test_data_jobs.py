@@ -92,6 +92,10 @@ def test_a_registered_function_gets_its_arguments_as_annotated(hub: Hub) -> None
 def of_evil(evil: Evil) -> None: ...
 
 
+async def resumes(ctx: Evil, times: int) -> int:
+    return times
+
+
 def gives_evil() -> list[Evil]:
     return []
 
@@ -104,6 +108,7 @@ def test_a_job_with_an_annotation_that_cannot_be_converted_is_refused_where_it_i
     with pytest.raises(ConfigError, match="gives_evil, what it returns: the annotation"):
         hub.register_job(gives_evil)
     assert [path.rpartition(".")[2] for path in hub.job_functions] == ["send"]
+    hub.job(resumable=True)(resumes)
     make_hub().register_job(of_evil)  # a pickle may be of any class
 
 
