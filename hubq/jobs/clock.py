@@ -29,12 +29,14 @@ from hubq.client.faces.jobs import CronLine
 from hubq.core.child import Child
 from hubq.core.job_names import clock_queue_name, id_of_tick, name_in_rq
 from hubq.errors import AlreadyStarted
+from hubq.jobs.due import without_what_is_no_job
 from hubq.jobs.hub_job import HubJob
+from hubq.jobs.hub_queue import without_what_is_no_id
 from hubq.jobs.keyed_work import forget_executions
 from hubq.jobs.names import CLOCK
 from hubq.jobs.queued_job import QueuedJob
 from hubq.jobs.serializer import serializer_of
-from hubq.store.connection import ANSWER_TIMEOUT
+from hubq.store.connection import ANSWER_TIMEOUT, LOST
 
 if TYPE_CHECKING:
     from hubq.client.hub import Hub
@@ -121,7 +123,10 @@ class Wheels:
             # The clock's former node held these locks. Dead or alive, it has the clock no more: this node owns it.
             release_lock(self._connection, RQScheduler.get_locking_key(name), before)
         self._scheduler.register_birth()
-        self._queue = Queue(names[1], connection=self._connection, job_class=QueuedJob, serializer=serializer)
+        self._due_in = [
+            Queue(name, connection=self._connection, job_class=QueuedJob, serializer=serializer) for name in names
+        ]
+        self._queue = self._due_in[1]
         worker_name = f"{self.name}.jobs"
         self._worker = ClockWorker([self._queue], name=worker_name, connection=self._connection, serializer=serializer)
         self._cron = CronScheduler(self._connection, logging_level="ERROR", name=self.name)
@@ -158,7 +163,8 @@ class Wheels:
         if self._scheduler.acquired_locks != self._scheduler._queue_names:
             self._scheduler.acquire_locks()
         self._scheduler.heartbeat()
-        self._scheduler.enqueue_scheduled_jobs()
+        self._enqueue_due()
+        without_what_is_no_id(self._queue)
         while (
             found := self._queue.dequeue_any(
                 [self._queue], None, connection=self._connection, job_class=HubJob, serializer=self._serializer
@@ -166,6 +172,15 @@ class Wheels:
         ) is not None:
             job, queue = found
             self._worker.perform_job(job, queue, self._worker.prepare_execution(job))
+
+    def _enqueue_due(self) -> None:
+        try:
+            self._scheduler.enqueue_scheduled_jobs()
+        except LOST:
+            raise
+        except Exception:  # anybody may have written what is due
+            without_what_is_no_job(self._due_in)
+            self._scheduler.enqueue_scheduled_jobs()
 
     def close(self) -> None:
         """Release the locks, and remove the clock from RQ's lists."""

@@ -16,6 +16,7 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.results import Result
+from rq.scheduler import RQScheduler
 from rq.utils import now, utcformat
 
 from hubq import Hub, HubqError, InvalidJob, NoSuchJob
@@ -24,6 +25,7 @@ from hubq.core.job_names import Purpose
 from hubq.errors import Unsealed
 from hubq.jobs.acts import cancel_job, retry_job
 from hubq.jobs.commands import STOP, checked, command_of, tell_to_stop
+from hubq.jobs.due import without_what_is_no_job
 from hubq.jobs.hub_job import HubJob
 from hubq.jobs.hub_queue import HubQueue
 from hubq.jobs.overview import of_queues
@@ -191,6 +193,24 @@ def test_what_is_no_job_is_set_aside_and_the_next_one_runs(hub: Hub) -> None:
         QueuedJob.fetch(f"{hub.hub_id}--timeout", redis, serializer=serializer_of(hub))
     with pytest.raises(NoSuchJob):
         cancel_job(hub, "text")
+
+
+def test_what_is_no_job_holds_up_no_schedule(hub: Hub) -> None:
+    redis, queue = hub.rq_queue.connection, hub.rq_queue
+    key, good = queue.scheduled_job_registry.key, hub.enqueue(echo, 1)
+    redis.hset(
+        Job.key_for("evil"),
+        mapping={"created_at": utcformat(now()), "data": b"x", "status": "scheduled", "timeout": "soon"},
+    )
+    redis.set(Job.key_for("text"), "no hash")
+    redis.zadd(key, {good.id: 1, "evil": 1, "text": 1, "gone": 1, b"\xff\xfe": 1})
+    redis.zadd(key, {"later": 9_999_999_999})
+    without_what_is_no_job([queue])
+    assert redis.zrange(key, 0, -1) == [good.id.encode(), b"later"]
+    scheduler = RQScheduler([queue.name], connection=redis, interval=1, serializer=serializer_of(hub))
+    scheduler.acquire_locks()
+    scheduler.enqueue_scheduled_jobs()
+    assert redis.zrange(key, 0, -1) == [b"later"]
 
 
 def test_a_stop_needs_a_proof_for_this_run_of_the_job(hub: Hub) -> None:
