@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import pickle
-import signal
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
 import pytest
-import rq
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.results import Result
-from rq.scheduler import RQScheduler
 from rq.utils import now, utcformat
 
 from hubq import Hub, HubqError, InvalidJob, NoSuchJob
@@ -24,8 +21,8 @@ from hubq.client.current import set_current_hub
 from hubq.core.job_names import Purpose
 from hubq.errors import Unsealed
 from hubq.jobs.acts import cancel_job, retry_job
+from hubq.jobs.clock import Wheels
 from hubq.jobs.commands import STOP, checked, command_of, tell_to_stop
-from hubq.jobs.due import without_what_is_no_job
 from hubq.jobs.hub_job import HubJob
 from hubq.jobs.hub_queue import HubQueue
 from hubq.jobs.overview import of_queues
@@ -35,6 +32,7 @@ from hubq.jobs.serializer import as_data, serializer_of
 from hubq.jobs.work import HubWorker
 from hubq.store.keyring import Keyring, new_keys
 from hubq.store.seal import Seal
+from tests.contract.jobs.burst import run_all
 
 RAN: list[Any] = []
 
@@ -53,11 +51,6 @@ def touch(text: str) -> None:
     RAN.append(text)
 
 
-class Worker(rq.SimpleWorker):
-    job_class = HubJob
-    queue_class = HubQueue
-
-
 @pytest.fixture(params=["require", "write"])
 def hub(make_hub: Callable[..., Hub], request: pytest.FixtureRequest) -> Hub:
     RAN.clear()
@@ -65,22 +58,6 @@ def hub(make_hub: Callable[..., Hub], request: pytest.FixtureRequest) -> Hub:
     hub.register_job(echo)
     hub.register_job(touch)
     return hub
-
-
-def run_all(hub: Hub) -> None:
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-
-    def run() -> None:
-        set_current_hub(hub)
-        connection, serializer = hub.rq_queue.connection, serializer_of(hub)
-        queue = HubQueue(hub.queue_name, connection=connection, job_class=HubJob, serializer=serializer)
-        Worker([queue], connection=connection, serializer=serializer).work(burst=True, logging_level="CRITICAL")
-
-    try:
-        copy_context().run(run)  # (tests that come later have no current hub)
-    finally:
-        for number, handler in before:  # RQ leaves its own behind
-            signal.signal(number, handler)
 
 
 def again(hub: Hub, job: Job, **fields: Any) -> None:
@@ -205,12 +182,10 @@ def test_what_is_no_job_holds_up_no_schedule(hub: Hub) -> None:
     redis.set(Job.key_for("text"), "no hash")
     redis.zadd(key, {good.id: 1, "evil": 1, "text": 1, "gone": 1, b"\xff\xfe": 1})
     redis.zadd(key, {"later": 9_999_999_999})
-    without_what_is_no_job([queue])
-    assert redis.zrange(key, 0, -1) == [good.id.encode(), b"later"]
-    scheduler = RQScheduler([queue.name], connection=redis, interval=1, serializer=serializer_of(hub))
-    scheduler.acquire_locks()
-    scheduler.enqueue_scheduled_jobs()
-    assert redis.zrange(key, 0, -1) == [b"later"]
+    wheels = Wheels(hub, "a", "", {})
+    wheels.turn()
+    assert redis.zrange(key, 0, -1) == [b"later"] and redis.lrange(queue.key, 0, -1) == [good.id.encode()] * 2
+    wheels.close()
 
 
 def test_a_stop_needs_a_proof_for_this_run_of_the_job(hub: Hub) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pickle
-import signal
 from collections.abc import Callable
-from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +14,12 @@ from rq.job import Job, JobStatus
 from rq.results import Result
 
 from hubq import ConfigError, Hub, InvalidJob, NotImportable
-from hubq.client.current import set_current_hub
 from hubq.errors import NotSendable, Unsealed
-from hubq.jobs.hub_job import HubJob
 from hubq.jobs.overview import of_queues
 from hubq.jobs.queued_job import QueuedJob
 from hubq.jobs.serializer import serializer_of
 from hubq.store.keyring import new_keys
+from tests.contract.jobs.burst import run_all
 
 RAN: list[Any] = []
 
@@ -50,32 +47,12 @@ def other() -> None:
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-class Worker(rq.SimpleWorker):
-    job_class = HubJob
-
-
 @pytest.fixture
 def hub(make_hub: Callable[..., Hub]) -> Hub:
     RAN.clear()
     hub = make_hub(codec="data")
     hub.register_job(send)
     return hub
-
-
-def run_all(hub: Hub) -> None:
-    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-
-    def run() -> None:
-        set_current_hub(hub)
-        queue = hub.rq_queue
-        worker = Worker([queue], connection=queue.connection, serializer=serializer_of(hub))
-        worker.work(burst=True, logging_level="CRITICAL")
-
-    try:
-        copy_context().run(run)  # (tests that come later have no current hub)
-    finally:
-        for number, handler in before:  # RQ leaves its own behind
-            signal.signal(number, handler)
 
 
 def test_a_registered_function_gets_its_arguments_as_annotated(hub: Hub) -> None:
